@@ -5,6 +5,7 @@ Only defaults: what the operator or a pod template sets stays as it is.
 
 import os
 from collections.abc import MutableMapping
+from pathlib import Path
 
 DEFAULTS = {
     # HAProxy in front of the replicas and gRPC between them: the Python proxy costs more than a small model.
@@ -13,6 +14,8 @@ DEFAULTS = {
     # The proxy drains for at least this long before Serve stops, 30 s by default: Ctrl-C would take as long.
     # Behind a load balancer set it to the time that the balancer needs to notice.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+    # Ray's HAProxy with two corrections, which the file tells.
+    "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(__file__).with_name("haproxy.sh")),
     # A new or lost replica starts a new HAProxy; the old one keeps its open streams for this long, then cuts them.
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "600",
     # The hook imports ray.serve.llm, and vllm with it, into every process; only the models' own need it.

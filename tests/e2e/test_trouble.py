@@ -30,13 +30,6 @@ def unfinished(stats: Stats) -> int:
     return sum(of_model["unfinished_requests"] for of_model in stats().values())
 
 
-LATE = pytest.mark.xfail(
-    strict=False,
-    reason="the proxy passes some hang-ups on late, with the next write or not at all",
-)
-
-
-@LATE
 @pytest.mark.parametrize("model", ["tiny-qwen", "moa-lite"])
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_caller_who_leaves_ends_the_work_in_every_engine(

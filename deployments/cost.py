@@ -24,6 +24,7 @@ PRICES = Path(__file__).parent / "prices.yaml"
 ONE_MODEL = "one model"  # the row to compare recipes with
 OVERHEAD_GIB = 3.0  # per GPU beside weights and cache: activations, CUDA graphs, NCCL
 CONTEXTS_CACHED = 4  # full contexts that the key-value cache must hold
+UPGRADE_H = 0.5  # for which a second cluster runs beside the first
 
 
 class Table(BaseModel):
@@ -38,6 +39,7 @@ class Instance(Table):
     tflops: float
     on_demand: float = Field(gt=0, description="Dollars an hour.")
     spot: tuple[float, float] = Field(description="Dollars an hour in the cheapest and in the dearest zone.")
+    spot_of: str | None = Field(default=None, description="Where and when, if not the file's region and date.")
 
 
 class Assumed(Table):
@@ -187,12 +189,27 @@ def report(profile: Profile, prices: Prices | None = None) -> str:
             f" {choice.on_demand:>12.2f} {f'{low:.2f} - {high:.2f}':>16} {prompt:>11.2f} {answer:>11.2f}"
         )
     fixed = sum(prices.fixed_per_hour.values())
-    on_demand = fixed + sum(choice.on_demand for choice in choices.values())
-    spot = [fixed + sum(choice.spot[zone] for choice in choices.values()) for zone in (0, 1)]
+    gpu_count = profile.gpus
+    on_demand = sum(choice.on_demand for choice in choices.values())
+    spot = [sum(choice.spot[zone] for choice in choices.values()) for zone in (0, 1)]
     lines += [
-        f"{'beside the GPUs':<20} {'':>18} {'':>18} {fixed:>12.2f} {fixed:>16.2f}",
-        f"{'an hour':<58} {on_demand:>12.2f} {f'{spot[0]:.2f} - {spot[1]:.2f}':>16}",
-        f"{'a month':<58} {on_demand * hours:>12,.0f} {f'{spot[0] * hours:,.0f} - {spot[1] * hours:,.0f}':>16}",
+        f"{'beside the GPUs':<58} {fixed:>12.2f} {fixed:>16.2f}",
+        _total("an hour", fixed + on_demand, [fixed + zone for zone in spot]),
+        _total("a month", (fixed + on_demand) * hours, [(fixed + zone) * hours for zone in spot], ",.0f"),
+        "",
+        _total("an hour of one GPU", on_demand / gpu_count, [zone / gpu_count for zone in spot]),
+        _total(
+            f"an upgrade: {gpu_count} more GPUs for half an hour",
+            on_demand * UPGRADE_H,
+            [zone * UPGRADE_H for zone in spot],
+        ),
+        *sorted(
+            {
+                f"Spot prices of {choice.instance_name} are of {choice.instance.spot_of}."
+                for choice in choices.values()
+                if choice.instance.spot_of
+            }
+        ),
         "",
         f"What that serves, {assumed.prompt_tokens} tokens asked and {assumed.answer_tokens} from each agent, by a"
         f" roofline at {assumed.utilization:.0%} of the time:",
@@ -214,3 +231,7 @@ def report(profile: Profile, prices: Prices | None = None) -> str:
         label = f"{ONE_MODEL} ({_aggregator(profile)})" if name == ONE_MODEL else name
         lines.append(f"{label:<20} {tokens:>14,} {capacity:>14,.0f} {capacity * tokens:>14,.0f} {full:>22} {given:>20}")
     return "\n".join([*lines, "", "A recipe's row counts the nodes of the models that it asks, for the whole month."])
+
+
+def _total(name: str, on_demand: float, spot: list[float], form: str = ".2f") -> str:
+    return f"{name:<58} {on_demand:>12{form}} {f'{spot[0]:{form}} - {spot[1]:{form}}':>16}"

@@ -44,6 +44,8 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     VLLM_NO_USAGE_STATS=1
 WORKDIR /opt/moa
 USER 1000
+# Serve would find out only when it starts: the wrapper is executable and finds HAProxy.
+RUN ["/opt/moa/deployments/haproxy.sh", "-v"]
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5m --retries=4 \
     CMD ["wget", "-q", "-T", "4", "-O", "/dev/null", "http://127.0.0.1:8000/health"]

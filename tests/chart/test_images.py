@@ -1,15 +1,18 @@
 """The images as far as they can be judged without building them: linted, pinned, and without weights or secrets."""
 
+import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from render import ROOT
+from render import MATRIX, ROOT, ray_templates
 
 DOCKER = ROOT / "docker"
+HAPROXY = "RAY_SERVE_HAPROXY_BINARY_PATH"
 FILES = sorted(DOCKER.glob("*.Dockerfile"))
 each = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 
@@ -80,3 +83,61 @@ def test_no_weights_but_the_tiny_trio(file: Path) -> None:
 def test_writes_go_to_tmp(file: Path) -> None:
     for name, path in re.findall(r"(HOME|[A-Z_]+_(?:CACHE_HOME|CACHE_DIR|CACHE_ROOT|HOME))=(/\S+)", file.read_text()):
         assert path.startswith("/tmp/"), name
+
+
+def image_environment(file: Path) -> dict[str, str]:
+    (block,) = re.findall(r"^ENV ((?:.*\\\n)*.*)$", file.read_text(), re.MULTILINE)
+    return dict(pair.split("=", 1) for pair in block.replace("\\\n", " ").split())
+
+
+def defaults() -> dict[str, str]:
+    """What the server sets where it starts its cluster itself; on Kubernetes the cluster is there before it."""
+    spec = importlib.util.spec_from_file_location("environment", ROOT / "deployments" / "environment.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.DEFAULTS
+
+
+@each
+def test_serve_starts_haproxy_through_the_wrapper(file: Path) -> None:
+    path = Path(image_environment(file)[HAPROXY])
+    wrapper = ROOT / path.relative_to("/opt/moa")
+    assert path.relative_to("/opt/moa") == Path(defaults()[HAPROXY]).relative_to(ROOT)
+    assert "COPY deployments /opt/moa/deployments\n" in file.read_text()
+    assert f'RUN ["{path}", "-v"]\n' in file.read_text(), "tried when the image is built"
+    assert os.access(wrapper, os.X_OK)
+
+
+@pytest.mark.parametrize("case", MATRIX)
+def test_pods_leave_the_images_wrapper_and_know_the_rest_before_ray_starts(case: str) -> None:
+    image = image_environment(DOCKER / ("cpu.Dockerfile" if case == "tiny" else "gpu.Dockerfile"))
+    for name, template in ray_templates(case).items():
+        pod = {entry["name"] for entry in template["spec"]["containers"][0]["env"]}
+        assert not {HAPROXY, "PATH", "PYTHONPATH", "MOA_PYTHON", "MOA_HAPROXY_LOOPBACK"} & pod, name
+        assert {key for key in defaults() if key.startswith("RAY")} <= pod | set(image), name
+
+
+def test_the_wrapper_writes_nothing_and_hands_over(tmp_path: Path) -> None:
+    """As in a pod: a folder that cannot be written to, and no word of keeping to loopback."""
+    for name, body in {
+        "python3": f'[ -z "${HAPROXY}" ] || exit 1\necho "{tmp_path}/haproxy"\n',
+        "haproxy": f'echo "$@" "${{{HAPROXY}-unset}}"\n',
+        "sed": "exit 1\n",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}")
+        (tmp_path / name).chmod(0o755)
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("    bind *:9101\n")
+    config.chmod(0o444)
+    wrapper = defaults()[HAPROXY]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", HAPROXY: wrapper, "RAY_SERVE_HAPROXY_METRICS_PORT": "9101"}
+    before = sorted(tmp_path.iterdir())
+    run = subprocess.run(
+        [wrapper, "-db", "-f", config], env=environment, capture_output=True, text=True, timeout=10, cwd="/"
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == f"-dS -db -f {config} unset\n"
+    assert config.read_text() == "    bind *:9101\n"
+    assert sorted(tmp_path.iterdir()) == before

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from render import MATRIX, Object, groups, of_kind, ray_cluster, ray_templates
+from render import CHART, MATRIX, Object, groups, of_kind, ray_cluster, ray_templates
 
 CASES = pytest.mark.parametrize("case", MATRIX)
 
@@ -90,6 +90,13 @@ def test_serve_is_told_of_haproxy_before_it_starts(case: str) -> None:
         variables = env(template)
         assert variables["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
         assert variables["RAY_SERVE_THROUGHPUT_OPTIMIZED"] == "1"
+
+
+@CASES
+def test_a_replaced_proxy_keeps_its_streams_as_long_as_a_request_may_take(case: str) -> None:
+    deadline_s = yaml.safe_load((CHART / "values.yaml").read_text())["api"]["deadlineSeconds"]
+    for template in ray_templates(case).values():
+        assert env(template)["RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S"] == str(deadline_s)
 
 
 @CASES

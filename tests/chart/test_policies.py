@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from render import MATRIX, Object, groups, objects, of_kind, pods, ray_templates
+from render import CHART, MATRIX, Object, groups, objects, of_kind, pods, ray_templates
 
 CASES = pytest.mark.parametrize("case", MATRIX)
 SPOT_NOTICE_S = 120
@@ -191,10 +191,43 @@ def test_the_floor_is_on_demand_and_the_rest_prefers_spot() -> None:
     spot = groups("default")["qwen2-5-72b"]
     assert (floor["minReplicas"], floor["maxReplicas"]) == (1, 1)
     assert floor["template"]["spec"]["nodeSelector"]["karpenter.sh/capacity-type"] == "on-demand"
-    preferred = spot["template"]["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
-    assert preferred[0]["preference"]["matchExpressions"][0]["values"] == ["spot"]
+    assert preferences(spot["template"]["spec"]) == [
+        (100, {"capacity-type": "In spot", "instance-gpu-count": "Lt 5"}),
+        (50, {"capacity-type": "In on-demand", "instance-gpu-count": "Lt 5"}),
+        (10, {"capacity-type": "In spot"}),
+    ]
     strict = groups("bottlerocket")["mixtral-8x7b"]["template"]["spec"]
     assert strict["nodeSelector"]["karpenter.sh/capacity-type"] == "spot"
+    assert preferences(strict) == [(100, {"instance-gpu-count": "Lt 5"})]
+
+
+def preferences(spec: Object) -> list[tuple[int, dict[str, str]]]:
+    """Which nodes a pod likes, from the most to the least, as Karpenter tries them."""
+    terms = spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    return [
+        (
+            term["weight"],
+            {
+                e["key"].partition("/")[2]: f"{e['operator']} {','.join(e['values'])}"
+                for e in term["preference"]["matchExpressions"]
+            },
+        )
+        for term in terms
+    ]
+
+
+def test_the_pools_hold_every_replica_and_a_second_cluster() -> None:
+    """All of the first at their most, and the least of the second, which an upgrade starts beside it."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    floor = most = least = 0
+    for model in values["models"].values():
+        replicas = model["replicas"]
+        floor += model["gpus"] * replicas["onDemandFloor"]
+        most += model["gpus"] * (replicas["max"] - replicas["onDemandFloor"])
+        least += model["gpus"] * (replicas["min"] - replicas["onDemandFloor"])
+    limits = {pool["metadata"]["name"]: pool["spec"]["limits"] for pool in of_kind("default", "NodePool")}
+    assert limits["moa-gpu-on-demand"]["nvidia.com/gpu"] >= 2 * floor
+    assert limits["moa-gpu-spot"]["nvidia.com/gpu"] >= most + least
 
 
 def test_network_policies_leave_the_api_port_open_and_nothing_else() -> None:
@@ -209,6 +242,28 @@ def test_network_policies_leave_the_api_port_open_and_nothing_else() -> None:
     (rule,) = redis["spec"]["ingress"]
     assert rule["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "head"
     assert "egress" not in redis["spec"], "none at all"
+
+
+def policy(case: str, name: str) -> Object:
+    (found,) = [p["spec"] for p in of_kind(case, "NetworkPolicy") if p["metadata"]["name"] == name]
+    return found
+
+
+def test_only_the_head_reaches_the_api_server() -> None:
+    head = policy("large", "moa-head")
+    assert head["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "head"
+    assert [peer["ipBlock"]["cidr"] for peer in head["egress"][0]["to"]] == ["10.0.0.0/16"]
+    assert 6443 not in [port["port"] for rule in policy("pvc", "moa")["egress"] for port in rule.get("ports", [])]
+    assert not [p for p in of_kind("fixed-size", "NetworkPolicy") if p["metadata"]["name"] == "moa-head"]
+
+
+def test_where_callers_are_named_the_helm_test_is_one() -> None:
+    (api, *_) = policy("many-replicas", "moa")["ingress"]
+    assert api["ports"] == [{"port": 8000, "protocol": "TCP"}]
+    namespaces, test = api["from"]
+    assert namespaces["namespaceSelector"]["matchExpressions"][0]["values"] == ["apps"]
+    (pod,) = of_kind("many-replicas", "Pod")
+    assert test["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
 
 
 def test_cost_labels_are_on_pods_nodes_and_instances() -> None:

@@ -33,6 +33,11 @@ def test_team_recipes_and_orchestrator_are_those_of_the_profile() -> None:
     assert chart["orchestrator"]["drain_s"] == LARGE["orchestrator"]["drain_s"]
 
 
+def test_every_preset_is_served() -> None:
+    presets = {file.stem for file in (ROOT / "serving" / "recipes" / "presets").glob("*.yaml")}
+    assert set(written()["recipes"]) == presets
+
+
 def test_the_hub_ids_are_the_profiles_sources() -> None:
     values = yaml.safe_load((ROOT / "helm" / "moa" / "values.yaml").read_text())
     assert {name: model["hub"] for name, model in values["models"].items()} == {

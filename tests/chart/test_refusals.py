@@ -19,6 +19,8 @@ REFUSED = {
     "more replicas at least than at most": ("models.mixtral-8x7b.replicas.min=5", "above max (2)"),
     "a floor above the least": ("models.mixtral-8x7b.replicas.onDemandFloor=2", "onDemandFloor is 2"),
     "a team member that is not there": ("team.aggregator=gpt", "team names 'gpt'"),
+    "a judge that is not there": ("team.judge=gpt", "team names 'gpt'"),
+    "a solo that is not there": ("team.solo=gpt", "team names 'gpt'"),
     "a name too long for KubeRay": (f"fullnameOverride={'m' * 48}", "fullnameOverride"),
     "incremental upgrade without autoscaler": (
         "upgrade.strategy=NewClusterWithIncrementalUpgrade,upgrade.incremental.gatewayClassName=istio,"

@@ -3,9 +3,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deployments.config import ModelSpec, Profile, load_profile
-from deployments.cost import ONE_MODEL, choose, gpu_memory_mib, load_prices, report, tokens_per_answer
+from deployments.cost import ONE_MODEL, Choice, choose, gpu_memory_mib, load_prices, report, tokens_per_answer
 from serving.errors import ConfigError
 
 PRICES = load_prices()
@@ -104,12 +105,38 @@ def test_the_document_shows_what_the_command_prints() -> None:
     assert block == printed
 
 
-def test_large_stays_within_its_budget_in_the_cheapest_zone() -> None:
-    large = load_profile("large")
-    floor = large.team["aggregator"]
-    hourly = sum(choose(m, PRICES, floor=int(m.id == floor)).spot[0] for m in large.models)
+@pytest.mark.parametrize("zone", [0, 1], ids=["cheapest zone", "dearest zone"])
+def test_large_stays_within_its_budget(zone: int) -> None:
+    hourly = sum(choice.spot[zone] for choice in large_choices())
     month = (hourly + sum(PRICES.fixed_per_hour.values())) * PRICES.hours_per_month
     assert 8_000 <= month <= 15_000
+
+
+def large_choices() -> list[Choice]:
+    large = load_profile("large")
+    return [choose(m, PRICES, floor=int(m.id == large.team["aggregator"])) for m in large.models]
+
+
+def test_large_answers_300_000_times_a_month_by_the_recipe_with_most_layers() -> None:
+    (row,) = [line for line in report(load_profile("large")).splitlines() if line.startswith("moa ")]
+    assert int(row.split()[2].replace(",", "")) >= 300_000
+
+
+def test_the_charts_price_of_a_gpu_hour_is_what_the_arithmetic_gives() -> None:
+    values = yaml.safe_load((Path(__file__).parents[2] / "helm" / "moa" / "values.yaml").read_text())
+    hourly = sum(choice.spot[0] for choice in large_choices()) / load_profile("large").gpus
+    assert values["monitoring"]["rules"]["gpuHourUsd"] == pytest.approx(hourly, abs=0.006)
+
+
+def test_the_chart_keeps_on_demand_what_the_arithmetic_reckons_so() -> None:
+    values = yaml.safe_load((Path(__file__).parents[2] / "helm" / "moa" / "values.yaml").read_text())
+    floors = {name: model["replicas"]["onDemandFloor"] for name, model in values["models"].items()}
+    assert floors == {choice.model.id: choice.floor_nodes for choice in large_choices()}
+
+
+def test_a_price_of_another_place_or_day_is_said() -> None:
+    assert "Spot prices of g7e.12xlarge are of us-west-2" in report(load_profile("large"))
+    assert "Spot prices of" not in report(profile())
 
 
 def test_the_profiles_token_prices_are_what_the_arithmetic_gives() -> None:

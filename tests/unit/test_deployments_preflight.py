@@ -46,7 +46,7 @@ def test_available_memory_is_the_lesser_of_kernel_and_container(
 
 def test_a_plan_shows_models_graph_and_longest_prompts() -> None:
     page = report(load_profile("large"), asked_tokens=100, answer_tokens=1000)
-    assert "4 x GPU" in page
+    assert "2 x GPU" in page
     assert "67.7 GiB" in page, "72,706,203,648 parameters of one byte"
     assert "question ─┴─> mixtral-8x7b ──┴───> qwen2.5-72b (aggregator) ───> answer" in page
     [longest] = {line.split()[-2] for line in page.splitlines() if line.split()[:2] == ["3", "aggregator"]}

@@ -125,7 +125,7 @@ each, over the share that vLLM may take. (model, context)
 {{- end -}}
 {{- if include "moa.writesProfile" . -}}
 {{- $ids := keys .Values.models -}}
-{{- range (append .Values.team.proposers .Values.team.aggregator) -}}
+{{- range (concat .Values.team.proposers (list .Values.team.aggregator .Values.team.solo .Values.team.judge)) -}}
 {{- if not (has . $ids) -}}
 {{- fail (printf "team names '%s', which is not in models (%s)." . (sortAlpha $ids | join ", ")) -}}
 {{- end -}}

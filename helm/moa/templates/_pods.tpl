@@ -45,7 +45,11 @@ limits:
 - {name: RAY_SERVE_ENABLE_HA_PROXY, value: "1"}
 - {name: RAY_SERVE_THROUGHPUT_OPTIMIZED, value: "1"}
 - {name: RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
-- {name: RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S, value: {{ $values.shutdown.drainSeconds | quote }}}
+{{- /* A proxy that a newer one has replaced keeps its streams as long as a request may take. */}}
+- {name: RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S, value: {{ $values.api.deadlineSeconds | quote }}}
+{{- /* The raylet reads this one, before anything of ours runs: engines are no background work. */}}
+- {name: RAY_worker_niceness, value: "0"}
+- {name: RAYLLM_ENABLE_WORKER_PROCESS_SETUP_HOOK, value: "0"}
 - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
 - {name: VLLM_NO_USAGE_STATS, value: "1"}
 - {name: DO_NOT_TRACK, value: "1"}
@@ -256,12 +260,32 @@ affinity:
             - {key: moa/pool, operator: In, values: [gpu]}
             - {key: karpenter.k8s.aws/instance-gpu-count, operator: Gt, values: ["{{ sub (int .gpus) 1 }}"]}
             - {key: karpenter.k8s.aws/instance-gpu-memory, operator: Gt, values: ["{{ sub (mul (include "moa.gpuMemoryGiB" . | int64) 1024) 1 }}"]}
-    {{- if and (eq .capacity "spot") $values.karpenter.gpu.fallback }}
+    {{- if eq .capacity "spot" }}
+    # Karpenter takes the heaviest preference that can be met. A node with many more GPUs than the pod needs costs more at
+    # spot prices than one of the right size on demand, so it comes last.
+    {{- $close := dict "key" "karpenter.k8s.aws/instance-gpu-count" "operator" "Lt" "values" (list (printf "%d" (add (mul 2 (int .gpus)) 1))) }}
     preferredDuringSchedulingIgnoredDuringExecution:
+      {{- if $values.karpenter.gpu.fallback }}
       - weight: 100
         preference:
           matchExpressions:
             - {key: karpenter.sh/capacity-type, operator: In, values: [spot]}
+            - {{ toJson $close }}
+      - weight: 50
+        preference:
+          matchExpressions:
+            - {key: karpenter.sh/capacity-type, operator: In, values: [on-demand]}
+            - {{ toJson $close }}
+      - weight: 10
+        preference:
+          matchExpressions:
+            - {key: karpenter.sh/capacity-type, operator: In, values: [spot]}
+      {{- else }}
+      - weight: 100
+        preference:
+          matchExpressions:
+            - {{ toJson $close }}
+      {{- end }}
     {{- end }}
 {{- end }}
 {{- if ne .component "head" }}

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from ray.llm._internal.common.callbacks.base import CallbackBase
@@ -20,6 +20,7 @@ from serving.errors import ContextTooLong, EngineUnavailable
 from serving.types import Delta, GenerateRequest, Message, Sampling, TokenUsage
 
 ROUND_TRIP_S = 50.0  # a health check's token may wait behind a long prefill; below health_check_timeout_s
+LONG_CHARACTERS = 20_000  # some milliseconds of a tokenizer
 GREETING = (Message("user", "What is 1 + 2?"),)
 WARM_UP = (
     Sampling(max_tokens=4, temperature=0),
@@ -67,14 +68,14 @@ class ModelServer(LLMServer):
         """
         sampling = request.sampling
         if request.prefill_marker is not None:
-            token_ids = self._renderer.prefill_ids(request.messages, request.prefill_marker)
+            token_ids = await self._rendered(self._renderer.prefill_ids, request.messages, request.prefill_marker)
             token_ids = token_ids[: len(token_ids) // self._engine.block_size * self._engine.block_size]
             if not token_ids or len(token_ids) >= self._engine.context_tokens:
                 yield (pack(Delta(finish_reason="length", usage=TokenUsage())),)
                 return
             sampling = Sampling(max_tokens=1, temperature=0, ignore_eos=True)
         else:
-            token_ids = self._renderer.token_ids(request.messages)
+            token_ids = await self._rendered(self._renderer.token_ids, request.messages)
             sampling = self._fitted(sampling, len(token_ids))
         deltas = self._engine.generate(
             request.request_id, token_ids, sampling, priority=request.priority, watched=request.watched
@@ -82,6 +83,14 @@ class ModelServer(LLMServer):
         async with closing(coalesced(deltas)) as groups:
             async for group in groups:
                 yield tuple(pack(delta) for delta in group)
+
+    async def _rendered(
+        self, render: Callable[..., tuple[int, ...]], messages: tuple[Message, ...], *more: str
+    ) -> tuple[int, ...]:
+        """`render`'s token ids; of a long prompt in a thread, so that no other stream waits for the tokenizer."""
+        if sum(len(message.content) for message in messages) < LONG_CHARACTERS:
+            return render(messages, *more)
+        return await asyncio.to_thread(render, messages, *more)
 
     def _fitted(self, sampling: Sampling, prompt_tokens: int) -> Sampling:
         """`sampling` with max_tokens set: as asked, or what the context still holds."""

@@ -19,7 +19,7 @@ from deployments.control_strings import CLOSE, OPEN, Defuser, template_literals
 from serving.errors import InvalidRequest
 from serving.types import Message
 
-CACHED_PROMPTS = 256
+CACHED_PROMPTS = 16  # agents of one layer often share a prompt; a long one has megabytes of ids
 
 
 class PromptRenderer:
@@ -58,7 +58,7 @@ class PromptRenderer:
         """
         turns = [
             {"role": message.role, "content": self._defuser.replace(message.content)}
-            | ({"name": message.name} if message.name else {})
+            | ({"name": self._defuser.replace(message.name)} if message.name else {})
             for message in self._accepted(messages)
         ]
         try:

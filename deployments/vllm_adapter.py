@@ -17,7 +17,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from deployments.wire import EngineStats
-from serving.errors import EngineFailed, EngineUnavailable, InvalidRequest, MoaError, Overloaded
+from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
 from serving.types import Delta, FinishReason, Sampling, Timing, TokenLogprob, TokenUsage
 
 FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
@@ -104,13 +104,14 @@ class VllmAdapter:
                         last = ended == sampling.n and choice.finish_reason is not None
                         if not (choice.text or choice.logprobs or choice.finish_reason):
                             continue  # half a character, or the part of a text that may still become a stop string
+                        reason = finish_reason(self.model, choice.finish_reason)
                         done = done or last
                         usage = TokenUsage(len(token_ids), completion_tokens, output.num_cached_tokens)
                         yield Delta(
                             choice.text,
                             choice.index,
                             _logprobs(choice, sampling.logprobs),
-                            FINISH_REASONS.get(choice.finish_reason, "stop") if choice.finish_reason else None,
+                            reason,
                             usage if last else None,
                             _timing(output, started) if last else None,
                         )
@@ -159,6 +160,22 @@ class VllmAdapter:
                 raise EngineUnavailable(self.model, f"its engine has given nothing for {timeout_s:g} s") from None
         finally:
             self._probes -= 1
+
+
+def finish_reason(model: str, given: str | None) -> FinishReason | None:
+    """The contract's word for vLLM's; `None` while the choice goes on.
+
+    Raises:
+        IncompleteGeneration: the engine gave the request up, as one that is being stopped does.
+        EngineFailed: the engine failed on this request.
+    """
+    if given is None:
+        return None
+    if given == "abort":
+        raise IncompleteGeneration(model, "the engine gave the request up")
+    if given not in FINISH_REASONS:
+        raise EngineFailed(model, f"the engine ended the request with '{given}'")
+    return FINISH_REASONS[given]
 
 
 def sampling_params(sampling: Sampling, defaults: Mapping[str, Any], *, watched: bool) -> SamplingParams:

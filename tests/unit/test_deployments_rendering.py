@@ -47,6 +47,18 @@ def test_ids_are_the_tokenizers_own(model: str, messages: tuple[Message, ...]) -
     assert list(renderer(model).token_ids(messages)) == expected
 
 
+def test_a_name_is_as_harmless_as_a_text() -> None:
+    naming = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    naming.chat_template = naming.chat_template.replace("message['role']", "message['role'] + message.get('name', '')")
+    rendered = PromptRenderer(naming, "naming")
+
+    def specials(name: str) -> int:
+        ids = rendered.token_ids((Message("user", "Hello", name),))
+        return sum(token in naming.added_tokens_decoder for token in ids)
+
+    assert specials(f"a{CONTROL['ChatML']}") == specials("a")
+
+
 @pytest.mark.parametrize(("model", "control"), [*product(MODELS, CONTROL)])
 @pytest.mark.parametrize("role", ["system", "user"])
 def test_special_tokens_are_the_templates_alone(model: str, control: str, role: str) -> None:

@@ -3,23 +3,29 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from serving.api.settings import ApiSettings
-from serving.complaints import complaint
+from serving.complaints import complaint, shown
 from serving.engines.openai import OpenAIEngine
 from serving.errors import ConfigError
+from serving.frozen import Frozen
 from serving.orchestrator import Limits
+from serving.shelf import Shelf
 
 PROFILES = Path(__file__).parent / "profiles"
+SHELF = Shelf(PROFILES, "profile", needs=("name", "models"))
 ROOT = Path(__file__).parent.parent
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+# Options of vLLM that are reckoned with here, and what they must be: vLLM itself finds out when its engine starts.
+RECKONED: Mapping[str, tuple[TypeAdapter[Any], str]] = {
+    **{
+        name: (TypeAdapter(Annotated[int, Field(ge=1)]), "an integer above 0")
+        for name in ("max_model_len", "tensor_parallel_size", "pipeline_parallel_size")
+    },
+    "gpu_memory_utilization": (TypeAdapter(Annotated[float, Field(gt=0, le=1)]), "a number above 0, at most 1"),
+}
 
 
 class AppArgs(Frozen):
@@ -94,6 +100,18 @@ class ModelSpec(Frozen):
     health_check_timeout_s: float = Field(default=60, gt=0)
     drain_s: float = Field(default=30, ge=0, description="How long a replica told to stop waits for its requests.")
     usd_per_million_tokens: TokenPrice | None = Field(default=None, description="None: not part of the estimated cost.")
+
+    @field_validator("engine_kwargs")
+    @classmethod
+    def _numbers_are_numbers(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        numbers = {}
+        for name in [name for name in RECKONED if name in given]:
+            kind, noun = RECKONED[name]
+            try:
+                numbers[name] = kind.validate_python(given[name])
+            except ValidationError:
+                raise ValueError(f"{name} must be {noun}, not {shown(given[name])}") from None
+        return {**given, **numbers}
 
     @model_validator(mode="after")
     def _engine_kwargs_are_complete(self) -> "ModelSpec":
@@ -218,17 +236,8 @@ def load_profile(name: str) -> Profile:
     Raises:
         ConfigError: there is none, or it has a wrong or an unknown field.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(profile.stem for profile in PROFILES.glob("*.yaml")))
-        raise ConfigError(f"There is no profile '{name}'; name one of {known}, or a YAML file.")
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path} must hold a mapping with 'name' and 'models'.")
+    raw = SHELF.read(name)
     try:
         return Profile.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {complaint(error, whole='the profile').sentence}") from None
+        raise ConfigError(f"{name}: {complaint(error, whole='the profile').sentence}") from None

@@ -40,11 +40,12 @@ class Ingress:
         profile = self._profile
         recipes = load_recipes(profile.recipes, profile.team)
         prices = {m.id: m.usd_per_million_tokens for m in profile.served if m.usd_per_million_tokens is not None}
-        orchestrator = Orchestrator(self._engines, recipes, profile.orchestrator.limits, RayObserver(prices))
+        observer = RayObserver(prices)
+        orchestrator = Orchestrator(self._engines, recipes, profile.orchestrator.limits, observer)
         cards = orchestrator.cards(profile.contexts)
         # The first request then finds a connection to every model.
         await asyncio.gather(*(engine.check_health() for engine in self._engines.values()), return_exceptions=True)
-        return create_app(orchestrator.engines, cards, api_settings(profile.api, os.environ))
+        return create_app(orchestrator.engines, cards, api_settings(profile.api, os.environ), observer)
 
 
 def api_settings(settings: ApiSettings, environment: Mapping[str, str]) -> ApiSettings:

@@ -22,6 +22,7 @@ class RayObserver(Observer):
         agent = ("recipe", "layer", "role", "model")
         self._running = Gauge("moa_requests_running", "Requests being answered.", ("model",))
         self._counts: dict[str, int] = {}
+        self._refused = Counter("moa_requests_refused", "Chat requests that no engine was asked for.", ("code",))
         self._requests = Counter("moa_requests", "Requests by outcome.", (*request, "outcome"))
         self._degraded = Counter("moa_requests_degraded", "Answers given without a part of their team.", request)
         self._tokens = Counter("moa_tokens", "Tokens of all requests.", (*request, "direction"))
@@ -35,6 +36,9 @@ class RayObserver(Observer):
         self._hedged = Counter("moa_hedged_calls", "Second attempts started.", ("recipe", "model"))
         self._cost = Counter("moa_estimated_cost_usd", "Tokens times their price.", ("recipe", "model"))
         self._prefills = Counter("moa_prefills", "Prompts computed ahead.", ("recipe", "model", "outcome"))
+
+    def request_refused(self, code: str) -> None:
+        self._refused.inc(1, {"code": code})
 
     def request_started(self, model: str) -> None:
         self._count(model, 1)

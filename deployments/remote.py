@@ -68,7 +68,7 @@ class RemoteEngine:
                     delta = unpack(packed)
                     ended = delta.terminal
                     yield delta
-        except (MoaError, asyncio.CancelledError, GeneratorExit):
+        except MoaError:
             raise
         except Exception as error:
             raise translated(self.model, error) from error

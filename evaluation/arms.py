@@ -8,7 +8,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from evaluation.errors import EvaluationError
-from evaluation.rows import Frozen
+from serving.frozen import Frozen
 
 
 class Arm(Frozen):

@@ -7,7 +7,8 @@ import yaml
 from pydantic import Field, ValidationError
 
 from evaluation.errors import EvaluationError
-from evaluation.rows import Frozen, Row
+from evaluation.rows import Row
+from serving.frozen import Frozen
 
 
 class Price(Frozen):

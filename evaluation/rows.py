@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
+
+from serving.frozen import Frozen
 
 PROPOSER, AGGREGATOR = "proposer", "aggregator"
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class AgentRow(Frozen):

@@ -3,15 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from serving.frozen import Frozen
 from serving.types import Sampling
-
-
-class Frozen(BaseModel):
-    """Configuration: never changed, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Agent(Frozen):

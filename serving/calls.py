@@ -116,6 +116,8 @@ class Call:
     ) -> Completion:
         """The answer, after retries on lost replicas and, when it is slow, a hedged second attempt.
 
+        `watch` is told all of the text so far, whenever there is more.
+
         Raises:
             DeadlineExceeded: nothing came within `deadline_s`.
             MoaError: what the last attempt raised.
@@ -198,13 +200,14 @@ class Call:
 
     async def _watched(self, request: GenerateRequest, watch: Callable[[str], None]) -> Completion:
         async def told() -> AsyncGenerator[Delta, None]:
+            self.text = ""  # a new attempt begins anew, whatever a lost replica had said
             async with closing(self.engine.generate(request)) as stream:
                 async for delta in stream:
-                    watch(delta.text)
+                    self.text += delta.text
+                    watch(self.text)
                     yield delta
 
-        async with closing(told()) as stream:
-            return await collect(self.place.model, stream)
+        return await collect(self.place.model, told(), request.sampling.n)
 
     def _fit(self, references: References, request: GenerateRequest, error: ContextTooLong) -> References:
         """Shorter references for a context that `error` says is too small; raises it where that cannot help."""

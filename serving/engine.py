@@ -14,14 +14,14 @@ Stream contract
 * Errors are raised, as `serving.errors`, and never returned as content.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing as closing
 from typing import Protocol
 
 from serving.errors import IncompleteGeneration
 from serving.types import Choice, Completion, Delta, FinishReason, GenerateRequest, Timing, TokenLogprob, TokenUsage
 
-__all__ = ["Engine", "closing", "collect", "complete"]
+__all__ = ["Engine", "checked", "closing", "collect", "complete"]
 
 
 class Engine(Protocol):
@@ -34,23 +34,29 @@ class Engine(Protocol):
         ...
 
 
-async def checked(model: str, stream: AsyncIterator[Delta]) -> AsyncGenerator[Delta, None]:
-    """`stream`, with its contract enforced: raises `IncompleteGeneration` where no terminal delta ends it."""
+async def checked(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+    """`stream`, with its contract enforced; closed, it closes `stream`.
+
+    Raises:
+        IncompleteGeneration: no terminal delta ended the stream, or it went on after one.
+    """
     ended = False
-    async for delta in stream:
-        if ended:
-            raise IncompleteGeneration(model, "its stream went on after its terminal delta")
-        ended = delta.terminal
-        yield delta
+    async with closing(stream):
+        async for delta in stream:
+            if ended:
+                raise IncompleteGeneration(model, "its stream went on after its terminal delta")
+            ended = delta.terminal
+            yield delta
     if not ended:
         raise IncompleteGeneration(model)
 
 
-async def collect(model: str, stream: AsyncIterator[Delta]) -> Completion:
-    """Fold a stream into a whole answer.
+async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int | None = None) -> Completion:
+    """Fold a stream into a whole answer, of so many `choices` where that is said; closes it whatever happens.
 
     Raises:
-        IncompleteGeneration: the stream ended without its terminal delta, or a choice without a finish reason.
+        IncompleteGeneration: the stream ended without its terminal delta, a choice without a finish reason, or there
+            are more or fewer choices.
     """
     texts: dict[int, list[str]] = {}
     reasons: dict[int, FinishReason] = {}
@@ -67,6 +73,8 @@ async def collect(model: str, stream: AsyncIterator[Delta]) -> Completion:
     assert last is not None  # `checked` has raised otherwise
     if missing := sorted(set(texts) - set(reasons)):
         raise IncompleteGeneration(model, f"choices {missing} have no finish reason")
+    if choices is not None and len(texts) != choices:
+        raise IncompleteGeneration(model, f"it gave {len(texts)} choices of {choices}")
     return Completion(
         choices=tuple(
             Choice("".join(texts[i]), reasons[i], tuple(logprobs[i]) if i in logprobs else None) for i in sorted(texts)
@@ -78,6 +86,5 @@ async def collect(model: str, stream: AsyncIterator[Delta]) -> Completion:
 
 
 async def complete(model: str, engine: Engine, request: GenerateRequest) -> Completion:
-    """`collect` over `engine.generate`, closing the stream whatever happens."""
-    async with closing(engine.generate(request)) as stream:
-        return await collect(model, stream)
+    """`collect` over `engine.generate`."""
+    return await collect(model, engine.generate(request), request.sampling.n)

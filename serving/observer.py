@@ -21,6 +21,9 @@ class RequestEnd:
 class Observer:
     """Watches nothing; subclasses override what they want to see."""
 
+    def request_refused(self, code: str) -> None:
+        """A chat request ended with this error's code before any engine was asked: none of the others tells of it."""
+
     def request_started(self, model: str) -> None: ...
 
     def request_ended(self, end: RequestEnd) -> None: ...

@@ -7,10 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from serving.agents import Frozen
 from serving.calls import Runtime
+from serving.dispatch import Dispatcher
 from serving.engine import Engine, checked, closing
 from serving.errors import ConfigError, InvalidRequest, LimitExceeded, MoaError, UnsupportedField
+from serving.frozen import Frozen
 from serving.hedging import HedgeBudget
 from serving.ledger import Ledger
 from serving.observer import Observer, RequestEnd
@@ -119,20 +120,21 @@ class RecipeEngine:
         """
         recipe = self._recipe(request)
         ledger = Ledger(recipe.id)
-        run = Run(request, recipe, self.runtime, ledger, programs=self.recipes)
+        dispatcher = Dispatcher(request, recipe, self.runtime, ledger)
+        run = Run(dispatcher, self.recipes)
         first_s: float | None = None
         loop = asyncio.get_running_loop()
         try:
             async with closing(checked(recipe.id, recipe.run(run))) as deltas:
                 async for delta in deltas:
                     if first_s is None and delta.text:
-                        first_s = loop.time() - run.started
+                        first_s = loop.time() - dispatcher.started
                     if delta.terminal:
-                        timing = Timing(0.0, first_s, loop.time() - run.started)
+                        timing = Timing(0.0, first_s, loop.time() - dispatcher.started)
                         delta = replace(delta, usage=ledger.usage, report=ledger.report(), timing=timing)
                     yield delta
         finally:
-            await run.close()
+            await dispatcher.close()
 
     def _recipe(self, request: GenerateRequest) -> Recipe:
         """The recipe as this request wants it, checked against what is served and allowed."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from serving.agents import Frozen
+from serving.frozen import Frozen
 from serving.prompts import AGGREGATE_AND_SYNTHESIZE, Layout
 
 Prewarm = Literal["off", "on_complete", "incremental"]

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
 
 from serving.engine import Engine, complete
 from serving.errors import MoaError
@@ -36,12 +35,15 @@ class Prefill:
         self._changed = asyncio.Event()
         self.task = asyncio.create_task(self._keep_up(), name=f"prefill {model}")
 
+    def wants(self, known_characters: int) -> bool:
+        """Whether the references have grown enough for another `update`; asked before a prompt is built for it."""
+        return known_characters - self._known_characters >= STEP_CHARACTERS
+
     def update(self, request: GenerateRequest, known_characters: int) -> None:
-        """Ask for `request`'s prompt up to its marker, unless it has hardly grown."""
-        if known_characters - self._known_characters >= STEP_CHARACTERS:
-            self._known_characters = known_characters
-            self._wanted = request
-            self._changed.set()
+        """Have `request`'s prompt computed up to its marker."""
+        self._known_characters = known_characters
+        self._wanted = request
+        self._changed.set()
 
     async def _keep_up(self) -> None:
         while True:
@@ -58,15 +60,3 @@ class Prefill:
                 self._ended(False)
                 return
             self._ended(True)
-
-    def cancel(self) -> asyncio.Task[None]:
-        """Stop at once; the returned task ends when the engine's work has."""
-        self.task.cancel()
-        return self.task
-
-
-async def ended(tasks: set[asyncio.Task[None]]) -> None:
-    """Wait for cancelled tasks; their errors were theirs."""
-    for task in tasks:
-        with suppress(asyncio.CancelledError, MoaError):
-            await task

@@ -1,6 +1,6 @@
 """Lines of `comparisons.jsonl` and `grades.jsonl`."""
 
-from evaluation.rows import Frozen
+from serving.frozen import Frozen
 
 
 class Comparison(Frozen):

@@ -7,20 +7,24 @@ from starlette.types import Receive, Scope, Send
 
 from serving.api.call import Call, ClientGone
 from serving.api.chat import ChatCompletions
-from serving.api.failures import log_failure, respond_error
+from serving.api.failures import code_of, log_failure, respond_error
 from serving.api.settings import ApiSettings
 from serving.api.status import Models, Ready, Version, health
 from serving.engine import Engine
 from serving.errors import ConfigError, Unauthorized, UnknownPath, WrongMethod
+from serving.observer import Observer
 from serving.types import ModelCard
 
 Endpoint = Callable[[Call], Awaitable[None]]
+CHAT = "/v1/chat/completions"
 
 
 class App:
     """Plain ASGI, without middleware: each layer of it would be paid again with every token."""
 
-    def __init__(self, engines: Mapping[str, Engine], cards: Mapping[str, ModelCard], settings: ApiSettings) -> None:
+    def __init__(
+        self, engines: Mapping[str, Engine], cards: Mapping[str, ModelCard], settings: ApiSettings, observer: Observer
+    ) -> None:
         self.chat = ChatCompletions(engines, cards, settings)
         self.models = Models(cards)
         self.routes: dict[str, tuple[str, Endpoint]] = {
@@ -28,8 +32,9 @@ class App:
             "/ready": ("GET", Ready(engines, settings)),
             "/version": ("GET", Version(settings)),
             "/v1/models": ("GET", self.models.every),
-            "/v1/chat/completions": ("POST", self.chat),
+            CHAT: ("POST", self.chat),
         }
+        self._observer = observer
         self._keys = settings.keys()
         self._echo_request_id = settings.echo_request_id
 
@@ -53,6 +58,8 @@ class App:
             return
         except Exception as error:
             log_failure(call, error)
+            if call.path == CHAT and not call.engine_asked:
+                self._observer.request_refused(code_of(error))
             if call.started:
                 raise  # the server below closes the connection, so that the caller sees a broken answer as broken
             await respond_error(call, error)
@@ -87,8 +94,12 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-def create_app(engines: Mapping[str, Engine], cards: Sequence[ModelCard], settings: ApiSettings) -> App:
+def create_app(
+    engines: Mapping[str, Engine], cards: Sequence[ModelCard], settings: ApiSettings, observer: Observer | None = None
+) -> App:
     """The API over `engines`, each under its model id.
+
+    `observer` is told of the chat requests that no engine hears of. The others are the engines' to tell.
 
     Raises:
         ConfigError: an engine has no card, or a card no engine.
@@ -96,4 +107,4 @@ def create_app(engines: Mapping[str, Engine], cards: Sequence[ModelCard], settin
     by_id = {card.id: card for card in cards}
     if lonely := sorted(set(by_id) ^ set(engines)):
         raise ConfigError(f"Give '{lonely[0]}' both an engine and a model card; it has only one of them.")
-    return App(engines, by_id, settings)
+    return App(engines, by_id, settings, observer or Observer())

@@ -28,6 +28,7 @@ class Call:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.receive = receive
         self.started = False
+        self.engine_asked = False  # from here on the engine's own observer sees how the request ends
         self._send = send
         self._echo = echo_request_id
         fresh = uuid.uuid4().hex

@@ -21,7 +21,7 @@ from serving.api.trace import traced
 from serving.api.work import Work
 from serving.engine import Engine, checked, closing, collect
 from serving.errors import IncompleteGeneration, UnknownModel
-from serving.types import Completion, Delta, ModelCard
+from serving.types import Delta, ModelCard
 
 SLOW_READER_S = 30.0  # beyond the deadline, for a caller to read what is left
 
@@ -45,6 +45,7 @@ class ChatCompletions:
             stream = self.engines[card.id].generate(request)
             if answer.trace and card.kind == "model":
                 stream = traced(card.id, stream)
+            call.engine_asked = True
             await (answer.streamed(stream) if body.stream else answer.whole(stream))
 
 
@@ -57,7 +58,7 @@ class _Answer:
 
     async def whole(self, stream: AsyncGenerator[Delta, None]) -> None:
         """Answer with one JSON object."""
-        folding = _fold(self.model, stream, self.body.n)
+        folding = collect(self.model, stream, self.body.n)
         async with Work(self.call, self.model, folding, self.settings.deadline_s) as work:
             await asyncio.wait({work.task})
             completion = work.result()
@@ -104,16 +105,8 @@ class _Answer:
         return b""
 
 
-async def _fold(model: str, stream: AsyncGenerator[Delta, None], choices: int) -> Completion:
-    async with closing(stream):
-        completion = await collect(model, stream)
-    if len(completion.choices) != choices:
-        raise IncompleteGeneration(model, f"it gave {len(completion.choices)} choices of {choices}")
-    return completion
-
-
 async def _send(model: str, stream: AsyncGenerator[Delta, None], encoder: ChunkEncoder, outbox: Outbox) -> None:
-    async with closing(stream), closing(checked(model, stream)) as deltas:
+    async with closing(checked(model, stream)) as deltas:
         async for delta in deltas:
             if data := encoder.encode(delta):
                 outbox.put(data)

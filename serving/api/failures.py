@@ -20,6 +20,11 @@ def error_json(error: BaseException) -> dict[str, Any]:
     return {"error": {"message": message, "type": MoaError.type, "param": None, "code": MoaError.code}}
 
 
+def code_of(error: Exception) -> str:
+    """The word for programs, from a closed set: nothing of the request is in it."""
+    return error.code if isinstance(error, MoaError) else MoaError.code
+
+
 async def respond_error(call: Call, error: Exception, more: Mapping[str, Any] | None = None) -> None:
     """The whole response for `error`; `more` stands beside its error object."""
     status = error.status if isinstance(error, MoaError) else MoaError.status

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
+
+from serving.frozen import Frozen
 
 
-class ApiSettings(BaseModel):
+class ApiSettings(Frozen):
     """Limits and times of the HTTP API; times in seconds, sizes in bytes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     api_key: SecretStr | tuple[SecretStr, ...] | None = Field(
         default=None, description="One key, or several while they are rotated; null: /v1 is open to all."

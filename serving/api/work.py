@@ -21,7 +21,12 @@ class Work(Generic[T]):
         self._coroutine = coroutine
         self.task = asyncio.create_task(self._limited(deadline_s))
         self._gone = asyncio.create_task(call.disconnected())
-        self._gone.add_done_callback(lambda _: self.task.cancel())
+        self._gone.add_done_callback(lambda _: self._stop())
+
+    def _stop(self) -> None:
+        """Cancel the work, but once: a second time would break off its own cleaning up."""
+        if not self.task.cancelling():
+            self.task.cancel()
 
     async def _limited(self, deadline_s: float) -> T:
         try:
@@ -37,8 +42,8 @@ class Work(Generic[T]):
 
     async def __aexit__(self, *_: object) -> None:
         tasks: set[asyncio.Task[T] | asyncio.Task[None]] = {self.task, self._gone}
-        for task in tasks:
-            task.cancel()
+        self._stop()
+        self._gone.cancel()
         await asyncio.wait(tasks)
         for task in tasks:
             if not task.cancelled():

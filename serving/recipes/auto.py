@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from serving.agents import Agent, Frozen
+from serving.agents import Agent
 from serving.engine import closing
+from serving.frozen import Frozen
 from serving.recipes.base import Cost, Recipe
 from serving.types import Delta, Message, Sampling
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from serving.agents import Agent, AgentField
 from serving.engine import closing
 from serving.recipes.base import Cost, Recipe
-from serving.recipes.judging import CRITICISE, question, quoted
+from serving.recipes.judging import ACCEPT, CRITICISE, question, quoted
 from serving.types import Delta, Message, Sampling
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Debate(Recipe):
             answer = (await run.ask(self.solver, messages, role="solver")).text
             task = question(run.request.messages, CRITICISE.format(answer=quoted(answer)))
             [criticism] = await run.consult(self.critic, [task], role="critic")
-            if answer.strip() and (not criticism.strip() or criticism.strip().upper().startswith("ACCEPT")):
+            if answer.strip() and (not criticism.strip() or criticism.strip().upper().startswith(ACCEPT)):
                 async for delta in run.say(answer):
                     yield delta
                 return

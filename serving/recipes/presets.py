@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from serving.complaints import complaint
@@ -25,8 +24,10 @@ from serving.recipes.plan import Plan
 from serving.recipes.rank import Rank
 from serving.recipes.self_moa import SelfMoa, SelfMoaSeq
 from serving.recipes.vote import Vote
+from serving.shelf import Shelf
 
 PRESETS = Path(__file__).parent / "presets"
+RECIPES = Shelf(PRESETS, "recipe", needs=("id", "strategy"))
 STRATEGIES: Mapping[str, type[Recipe]] = {
     "layered": Layered,
     "self_moa": SelfMoa,
@@ -83,20 +84,23 @@ def load_recipes(
     """
     recipes: dict[str, Recipe] = {}
     for source in sources:
-        raw, name = (
-            (source, str(source.get("id", source.get("preset", "recipe"))))
-            if isinstance(source, Mapping)
-            else ({}, source)
-        )
-        if not isinstance(source, Mapping):
-            raw = _read(source)
-        elif "preset" in source:
-            raw = {**_read(str(source["preset"])), **{key: raw[key] for key in raw if key != "preset"}}
+        raw, name = _read(source)
         recipe = parse_recipe(_cast(raw, team or {}, name), name)
         if recipe.id in recipes:
             raise ConfigError(f"Two recipes are called '{recipe.id}'; rename one.")
         recipes[recipe.id] = recipe
     return recipes
+
+
+def _read(source: str | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """A recipe's mapping, and what to call it in errors about it."""
+    if isinstance(source, str):
+        return RECIPES.read(source), source
+    name = str(source.get("id", source.get("preset", "recipe")))
+    if "preset" not in source:
+        return source, name
+    changes = {key: value for key, value in source.items() if key != "preset"}
+    return {**RECIPES.read(str(source["preset"])), **changes}, name
 
 
 def _cast(value: Any, team: Mapping[str, str | Sequence[str]], recipe: str) -> Any:
@@ -116,17 +120,3 @@ def _cast(value: Any, team: Mapping[str, str | Sequence[str]], recipe: str) -> A
             items.extend(done) if isinstance(item, str) and isinstance(done, list) else items.append(done)
         return items
     return value
-
-
-def _read(source: str) -> Mapping[str, Any]:
-    path = Path(source) if source.endswith((".yaml", ".yml")) else PRESETS / f"{source}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
-        raise ConfigError(f"There is no recipe '{source}'; name a preset ({known}) or a YAML file.")
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path.name} is not YAML: {error}.") from error
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path.name} must hold a mapping with 'id' and 'strategy'.")
-    return raw

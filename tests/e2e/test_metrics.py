@@ -61,6 +61,8 @@ def test_every_listed_metric_is_exported(server: Server, client: openai.OpenAI) 
         client.chat.completions.create(
             model=model, messages=[{"role": "user", "content": "What is 1 + 2?"}], max_tokens=8
         )
+    with pytest.raises(openai.NotFoundError):  # a refusal, so that there is one to count
+        client.chat.completions.create(model="none", messages=[{"role": "user", "content": "Hi"}])
     wanted = {**LISTED["server"], **LISTED["engine"]}
     ends_at = time.monotonic() + EXPORT_S
     found = exported(scrape(server.pid))

@@ -25,6 +25,10 @@ def models(**changes: Any) -> list[dict[str, Any]]:
     return [{**TINY["models"][0], **changes}, *TINY["models"][1:]]
 
 
+def engines(**changes: Any) -> list[dict[str, Any]]:
+    return models(engine_kwargs={**TINY["models"][0]["engine_kwargs"], **changes})
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))
 def test_every_profile_of_the_package_can_work(name: str) -> None:
     profile = load_profile(name)
@@ -46,6 +50,11 @@ def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
         ({"models": models(id="tiny-llama")}, "two models are called"),
         ({"models": models(engine_kwargs={})}, "must say engine_kwargs.max_model_len"),
         ({"models": models(engine_kwargs={"max_model_len": 10, "model": "x"})}, "remove \\['model'\\]"),
+        ({"models": models(engine_kwargs={"max_model_len": "32k"})}, 'max_model_len must be an integer above 0, not "32k"'),
+        ({"models": models(engine_kwargs={"max_model_len": 0})}, "max_model_len must be an integer above 0, not 0"),
+        ({"models": engines(tensor_parallel_size="two")}, "tensor_parallel_size must be an integer above 0"),
+        ({"models": engines(gpu_memory_utilization=90)}, "gpu_memory_utilization must be a number above 0, at most 1"),
+        ({"models": engines(max_num_seq=8)}, "vLLM has no option 'max_num_seq'.* of 'tiny-qwen'; write max_num_seqs"),
         ({"models": models(accelerator_type="H100")}, "runs on the CPU; remove accelerator_type"),
         ({"models": models(replicas={"min": 3, "max": 2})}, "max is 2, but min is 3"),
         ({"models": models(source="models/tiny/weights/none")}, "weights of 'tiny-qwen' are not in"),
@@ -54,7 +63,12 @@ def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
         ({"team": {**TINY["team"], "proposers": ["other", "tiny-llama"]}}, "needs the model 'other'"),
         (
             {"recipes": [{"preset": "moa-lite", "proposal_max_tokens": 4000}]},
-            r"gives 'tiny-llama' in layer 2 a prompt of up to 12\d\d\d tokens, but its context holds 8192",
+            r"gives 'tiny-llama' in layer 2 a prompt of up to 12\d\d\d tokens, but its context holds 8192; lower",
+        ),
+        (
+            {"models": [{**m, "engine_kwargs": {**m["engine_kwargs"], "max_model_len": 64}} for m in TINY["models"]]},
+            r"'moa' gives 'tiny-qwen' in layer 2 a prompt of 1\d\d tokens even where every answer has but one, but its"
+            " context holds 64; raise max_model_len",
         ),
     ],
 )
@@ -79,6 +93,11 @@ def test_a_model_whose_cache_cannot_hold_its_context_is_refused() -> None:
     small = large.models[0].model_copy(update={"gpu_memory_gib": 22.0})
     with pytest.raises(ConfigError, match="lower max_model_len, or give it more memory"):
         check_profile(large.model_copy(update={"models": (small, *large.models[1:])}))
+
+
+def test_a_number_may_be_written_as_a_text() -> None:
+    spec = ModelSpec(id="m", source="s", engine_kwargs={"max_model_len": "8192", "dtype": "bfloat16"})
+    assert spec.engine_kwargs == {"max_model_len": 8192, "dtype": "bfloat16"}
 
 
 def test_arguments_are_checked_and_unknown_ones_refused() -> None:

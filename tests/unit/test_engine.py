@@ -79,6 +79,22 @@ async def test_what_is_checked_passes_unchanged_and_errors_pass_too() -> None:
         await collect("m", stream(Delta("a"), EngineFailed("m", "it broke")))
 
 
+async def test_more_or_fewer_choices_than_asked_are_an_error() -> None:
+    assert len((await collect("m", stream(END), 1)).choices) == 1
+    for choices in (0, 2):
+        with pytest.raises(IncompleteGeneration, match=f"gave 1 choices of {choices}"):
+            await collect("m", stream(END), choices)
+
+
+async def test_closing_what_is_checked_closes_the_stream_below_at_once() -> None:
+    engine = ScriptedEngine("m", "a b c")
+    deltas = checked("m", engine.generate(GenerateRequest("r", (Message("user", "hi"),))))
+    await anext(deltas)
+    assert engine.running == 1
+    await deltas.aclose()
+    assert engine.running == 0
+
+
 async def test_a_lost_count_is_not_zero() -> None:
     lost = TokenUsage(1, None, 0)
     assert lost.total_tokens is None

@@ -1,5 +1,6 @@
 """Each strategy over scripted engines: who is asked what, and what the answer is."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from pathlib import Path
@@ -172,6 +173,35 @@ async def test_cascade_escalates_below_the_threshold(trio: Trio, ask: Ask, keep:
     assert done.text == f"a says {3 + keep}"
     if keep:
         assert "1. b says 0" in trio["a"].requests[-1].messages[0].content
+
+
+@pytest.mark.parametrize("otherwise", ["moa-lite", "c"])
+async def test_a_first_answer_is_kept_through_two_hand_overs(trio: Trio, ask: Ask, otherwise: str) -> None:
+    trio["a"].logprob = trio["b"].logprob = -5.0
+    cascade = {"id": "careful", "strategy": "cascade", "first": "b", "escalate": "auto"}
+    auto = {"id": "auto", "strategy": "auto", "otherwise": otherwise}
+    await run(trio, ask(), cascade, auto, "moa-lite")
+    final = trio["c" if otherwise == "c" else "a"].requests[-1]
+    assert "1. b says 0" in final.messages[0].content
+
+
+async def test_a_defect_while_one_judge_is_asked_leaves_no_other_at_work(trio: Trio, ask: Ask) -> None:
+    def verdict(request: GenerateRequest) -> str:
+        raise ZeroDivisionError
+
+    inner = trio["c"]._stream
+
+    async def first_hangs(request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        if request.request_id.endswith("-2-0"):
+            await asyncio.Event().wait()
+        async for delta in inner(request):
+            yield delta
+
+    trio["c"]._stream, trio["c"].answer = first_hangs, verdict  # type: ignore[method-assign]
+    rank = {"id": "rank", "strategy": "rank", "proposers": ["a", "b"], "judge": {"model": "c", "temperature": 1}}
+    with pytest.raises(ExceptionGroup):
+        await run(trio, ask(), rank)
+    assert trio["c"].running == 0
 
 
 async def test_cascade_by_a_judges_grade(trio: Trio, ask: Ask) -> None:

@@ -203,6 +203,17 @@ async def test_closing_the_stream_ends_all_work(orchestrate: Make, trio: Trio, a
     assert [engine.cancelled for engine in trio.values()] == [1, 1, 1]
 
 
+async def test_a_stream_that_is_closed_in_its_middle_ends_the_engines_with_it(
+    orchestrate: Make, trio: Trio, ask: Ask
+) -> None:
+    trio["a"].answer = "one two three"
+    stream = orchestrate(layers=[["b"]]).engines["team"].generate(ask())
+    assert (await anext(stream)).text == "one"
+    assert trio["a"].running == 1
+    await stream.aclose()
+    assert trio["a"].running == 0
+
+
 async def test_errors_of_the_caller_keep_their_kind(orchestrate: Make, trio: Trio, ask: Ask) -> None:
     for engine in trio.values():
         engine.context_tokens = 3

@@ -1,0 +1,112 @@
+"""How a run's calls are made: their ids, priorities, sampling and deadlines, and the account that is kept of them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from serving.agents import Agent, answer_sampling, proposer_sampling
+from serving.calls import Call, Place, Runtime
+from serving.ledger import Ledger
+from serving.policy import Policy
+from serving.prompts import References, with_references, with_system
+from serving.types import Completion, GenerateRequest, Message, Sampling
+
+LAYERS_APART = 64  # priorities between two requests whose callers' `priority` differs by one
+
+
+@dataclass
+class Dispatcher:
+    """Makes the calls of one request; recipes reach it through `Run` alone."""
+
+    request: GenerateRequest
+    policy: Policy
+    runtime: Runtime
+    ledger: Ledger
+    started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    layers: int = 0  # begun so far
+    _ending: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def next_layer(self) -> int:
+        """The number of a new layer; they count from 1."""
+        self.layers += 1
+        return self.layers
+
+    @property
+    def deadline_s(self) -> float:
+        """The whole request's: the policy's, or what the caller of this engine gives if that is less."""
+        return min(self.policy.deadline_s, self.request.deadline_s or self.policy.deadline_s)
+
+    def remaining_s(self) -> float:
+        """Seconds left until the whole request's deadline."""
+        return max(self.started + self.deadline_s - asyncio.get_running_loop().time(), 0.0)
+
+    def proposer_sampling(self, agent: Agent) -> Sampling:
+        policy = self.policy
+        return proposer_sampling(
+            agent, self.request.sampling, temperature=policy.temperature, max_tokens=policy.proposal_max_tokens
+        )
+
+    def answer_sampling(self, agent: Agent) -> Sampling:
+        changes = answer_sampling(agent, self.request.sampling, temperature=self.policy.temperature)
+        return replace(self.request.sampling, **changes)
+
+    def prompt(self, agent: Agent, references: References, messages: Sequence[Message] | None) -> tuple[Message, ...]:
+        """What `agent` reads: `messages` (the request's where `None`) and the references."""
+        conversation = with_system(self.request.messages if messages is None else messages, agent.system)
+        return with_references(conversation, references, layout=self.policy.layout, prompt=self.policy.prompt)
+
+    def call(
+        self,
+        agent: Agent,
+        *,
+        layer: int,
+        position: int,
+        role: str,
+        references: References,
+        messages: Sequence[Message] | None,
+        sampling: Sampling,
+    ) -> Call:
+        """The call of one agent, not begun yet; `position` is its place in `layer`."""
+        request = replace(
+            self.request,
+            request_id=f"{self.request.request_id}-{layer}-{position}",
+            messages=(),
+            sampling=sampling,
+            priority=self.request.priority * LAYERS_APART - layer,
+            deadline_s=None,
+            options={},
+        )
+        place = Place(self.ledger.recipe, layer, position, role, agent.model)
+        elapsed_s = asyncio.get_running_loop().time() - self.started
+        return Call(
+            self.runtime, place, request, lambda shown: self.prompt(agent, shown, messages), references, elapsed_s
+        )
+
+    async def whole(self, call: Call, agent: Agent, watch: Callable[[str], None] | None = None) -> Completion:
+        """The whole answer of `call`, within the deadlines of agent, policy and request. Raises as `Call.whole`."""
+        own_s = agent.deadline_s or self.policy.proposer_deadline_s
+        return await call.whole(
+            deadline_s=min(own_s, self.remaining_s()),
+            retries=self.policy.retries,
+            hedge_quantile=self.policy.hedge_quantile if self.policy.hedge else None,
+            watch=watch,
+        )
+
+    def record(self, call: Call) -> None:
+        """Put `call`, as it stands now, into the ledger and before the observer."""
+        trace = call.trace()
+        self.ledger.add(trace)
+        self.runtime.observer.agent_ended(self.ledger.recipe, trace)
+
+    def cancel(self, task: asyncio.Task[Any]) -> None:
+        """Cancel a task without waiting for it here; `close` does."""
+        if not task.done():
+            task.cancel()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def close(self) -> None:
+        """Return when all cancelled work has ended in every engine."""
+        while self._ending:
+            await asyncio.wait(self._ending)

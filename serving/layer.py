@@ -1,0 +1,219 @@
+"""One fan-out: agents asked at once until enough have answered, and the prefills of the agents that they feed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from serving.agents import Agent
+from serving.calls import Call
+from serving.dispatch import Dispatcher
+from serving.errors import DeadlineExceeded, InvalidRequest, MoaError, Overloaded, QuorumNotReached
+from serving.ordering import Proposals
+from serving.prefill import PRIORITY as PREFILL_PRIORITY
+from serving.prefill import Prefill, marker
+from serving.prompts import References
+from serving.types import Completion, Message, Sampling
+
+# What does not change a prompt does not need a prefill of its own.
+_PROMPT_ONLY = {
+    "temperature": None,
+    "top_p": None,
+    "max_tokens": None,
+    "deadline_s": None,
+    "first_token_deadline_s": None,
+}
+
+
+@dataclass
+class _Group:
+    """Identical agents of one layer: one call with n answers."""
+
+    agent: Agent
+    slots: tuple[int, ...]
+    call: Call
+
+
+class Layer:
+    """Built for one `references()`, which does the work and leaves none behind."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        agents: Sequence[Agent],
+        *,
+        references: References,
+        messages: Sequence[Message] | None,
+        role: str,
+        needed: int | None,
+        feeding: Sequence[Agent],
+        before: References,
+    ) -> None:
+        """Nothing starts yet.
+
+        Args:
+            references: shown to every agent.
+            messages: instead of the request's, where not `None`.
+            needed: usable answers that are enough, instead of the policy's `min_proposals`.
+            feeding: the agents that will be shown `before`, then this layer's references.
+        """
+        policy = dispatcher.policy
+        self._dispatcher, self._feeding, self._before = dispatcher, feeding, before
+        self._number = dispatcher.next_layer()
+        self._needed = min(policy.min_proposals, len(agents)) if needed is None else needed
+        self._proposals = Proposals([agent.model for agent in agents], policy.reference_order)
+        self._failures: list[MoaError] = []
+        self._marker = marker()
+        self._groups = [
+            _Group(
+                agent,
+                slots,
+                dispatcher.call(
+                    agent,
+                    layer=self._number,
+                    position=slots[0],
+                    role=role,
+                    references=references,
+                    messages=messages,
+                    sampling=replace(dispatcher.proposer_sampling(agent), n=len(slots)),
+                ),
+            )
+            for agent, slots in _groups(dispatcher, agents)
+        ]
+        self._prefills: dict[Agent, Prefill] = {}
+        self._tasks: dict[asyncio.Task[None], _Group] = {}
+
+    async def references(self) -> References:
+        """Ask all agents; their usable answers in the policy's order, once there are enough and the rest is late.
+
+        However this ends, what still runs is handed to the dispatcher to be cancelled.
+
+        Raises:
+            QuorumNotReached: too few usable answers.
+            InvalidRequest, Overloaded: the same, where that is why.
+            DeadlineExceeded: the whole request's deadline passed.
+        """
+        try:
+            self._start()
+            await self._wait()
+        finally:
+            self._cancel()
+        if self._proposals.usable < self._needed:
+            raise self._why_too_few()
+        return self._proposals.references()
+
+    def _start(self) -> None:
+        policy, runtime = self._dispatcher.policy, self._dispatcher.runtime
+        if policy.prewarm != "off":
+            for agent in dict.fromkeys(agent.model_copy(update=_PROMPT_ONLY) for agent in self._feeding):
+                self._prefills[agent] = Prefill(agent.model, runtime.engines[agent.model], self._told(agent.model))
+        incremental = policy.prewarm == "incremental" and bool(self._prefills)
+        for group in self._groups:
+            task = asyncio.create_task(self._propose(group, incremental), name=group.call.request.request_id)
+            self._tasks[task] = group
+        self._feed()
+
+    async def _wait(self) -> None:
+        """Return when all agents have ended, or when enough have and the straggler grace has passed."""
+        pending = set(self._tasks)
+        grace_s = self._dispatcher.policy.straggler_grace_s
+        give_up: float | None = None
+        loop = asyncio.get_running_loop()
+        while pending:
+            timeout = None if give_up is None else max(give_up - loop.time(), 0)
+            done, pending = await asyncio.wait(pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # a defect, not a MoaError, ends the request here
+            self._feed()
+            if not done:
+                break
+            if give_up is None and grace_s is not None and self._proposals.usable >= self._needed:
+                give_up = loop.time() + grace_s
+        for task in pending:
+            self._tasks[task].call.outcome = "straggler"
+
+    def _cancel(self) -> None:
+        for prefill in self._prefills.values():
+            self._dispatcher.cancel(prefill.task)
+        for task, group in self._tasks.items():
+            if not task.done():
+                self._dispatcher.record(group.call)
+                self._dispatcher.cancel(task)
+
+    async def _propose(self, group: _Group, incremental: bool) -> None:
+        def watch(text: str) -> None:
+            self._proposals.write(group.slots[0], text)
+            self._feed()
+
+        try:
+            watched = watch if incremental and len(group.slots) == 1 else None
+            completion = await self._dispatcher.whole(group.call, group.agent, watched)
+        except MoaError as error:
+            self._failures.append(error)
+            for slot in group.slots:
+                self._proposals.finish(slot, None)
+            self._dispatcher.record(group.call)
+        else:
+            self._keep(group, completion)
+
+    def _keep(self, group: _Group, completion: Completion) -> None:
+        call = group.call
+        for slot, choice in zip(group.slots, completion.choices, strict=True):
+            self._proposals.finish(slot, choice.text)
+            call.text, call.outcome = choice.text, "ok" if choice.text.strip() else "empty"
+            call.place = replace(call.place, agent=slot)
+            self._dispatcher.record(call)
+            # One call, several answers: its tokens are counted with the first.
+            call.usage = replace(call.usage, prompt_tokens=0, completion_tokens=0, cached_tokens=0)
+
+    def _why_too_few(self) -> MoaError:
+        dispatcher = self._dispatcher
+        if dispatcher.remaining_s() <= 0:
+            return DeadlineExceeded(f"'{dispatcher.ledger.recipe}'", dispatcher.deadline_s)
+        for kind in (InvalidRequest, Overloaded):
+            if found := next((error for error in self._failures if isinstance(error, kind)), None):
+                return found
+        reasons = tuple(dict.fromkeys(str(error).rstrip(".") for error in self._failures))
+        return QuorumNotReached(self._number, self._proposals.usable, self._needed, reasons)
+
+    # -- prefill ahead -----------------------------------------------------------------------------------------
+
+    def _told(self, model: str) -> Callable[[bool], None]:
+        dispatcher = self._dispatcher
+        return lambda ok: dispatcher.runtime.observer.prefilled(dispatcher.ledger.recipe, model, ok)
+
+    def _feed(self) -> None:
+        """Have the fed agents' prompts computed as far as they are known; runs with every token that is watched."""
+        if not self._prefills:
+            return
+        references, characters = self._proposals.known(self._marker)
+        if not references or not references[-1].text.endswith(self._marker):
+            return  # all is known: the real call comes now
+        asked = self._dispatcher.request
+        for agent, prefill in self._prefills.items():
+            if not prefill.wants(characters):
+                continue
+            request = replace(
+                asked,
+                request_id=f"{asked.request_id}-{self._number + 1}-prefill-{characters}",
+                messages=self._dispatcher.prompt(agent, self._before + references, None),
+                sampling=Sampling(temperature=0, max_tokens=1),
+                priority=PREFILL_PRIORITY,
+                watched=False,
+                prefill_marker=self._marker,
+                options={},
+            )
+            prefill.update(request, characters)
+
+
+def _groups(dispatcher: Dispatcher, agents: Sequence[Agent]) -> list[tuple[Agent, tuple[int, ...]]]:
+    """Identical agents that sample become one call with n answers; greedy ones stay apart, and are shared."""
+    slots_of: dict[Agent, list[int]] = {}
+    for slot, agent in enumerate(agents):
+        slots_of.setdefault(agent, []).append(slot)
+    groups: list[tuple[Agent, tuple[int, ...]]] = []
+    for agent, slots in slots_of.items():
+        if dispatcher.proposer_sampling(agent).temperature == 0:
+            groups.extend((agent, (slot,)) for slot in slots)
+        else:
+            groups.append((agent, tuple(slots)))
+    return groups

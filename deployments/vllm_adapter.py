@@ -128,8 +128,8 @@ class VllmAdapter:
         except Exception as error:
             if self.dead:
                 raise EngineUnavailable(self.model, "its engine process died; a new one is being started") from None
-            reason = error.__cause__ or error
-            raise EngineFailed(self.model, f"{type(reason).__name__}: {reason}".rstrip(".")) from None
+            cause = error.__cause__ or error
+            raise EngineFailed(self.model, f"{type(cause).__name__}: {cause}".rstrip(".")) from None
         finally:
             self._generated += completion_tokens
             self._finished += done

@@ -1,4 +1,5 @@
-"""HAProxy as the server starts it, in front of a backend that does not answer: a hang-up reaches the backend."""
+"""HAProxy as the server starts it, in front of a backend that does not answer: a hang-up reaches the backend, and
+what the proxy says itself is an error of the API."""
 
 import asyncio
 import os
@@ -7,9 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deployments.environment import DEFAULTS
+from serving.errors import EngineUnavailable
 from tests.server import free_port
 
 # What Ray's own configuration says of connections (ray/serve/_private/haproxy_templates.py).
@@ -24,6 +27,9 @@ defaults
     option splice-response
     option http-no-delay
     option idle-close-on-response
+    errorfile 502 {errors}
+    errorfile 503 {errors}
+    errorfile 504 {errors}
 frontend front
     bind 127.0.0.1:{front}
     default_backend back
@@ -53,13 +59,18 @@ class Backend:
 
 
 @asynccontextmanager
-async def proxied(folder: Path, *, loopback: bool = False) -> AsyncIterator[tuple[int, int, Backend]]:
-    """The proxy's port, its metrics port, and what is behind it."""
+async def proxied(
+    folder: Path, *, loopback: bool = False, down: bool = False
+) -> AsyncIterator[tuple[int, int, Backend]]:
+    """The proxy's port, its metrics port, and what is behind it; `down`: nothing."""
     front, metrics = free_port(), free_port()
     backend = Backend()
     server = await asyncio.start_server(backend.serve, "127.0.0.1", 0)
+    back = free_port() if down else server.sockets[0].getsockname()[1]
+    errors = folder / "500.http"
+    errors.write_text("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n")
     config = folder / "haproxy.cfg"
-    config.write_text(CONFIG.format(front=front, metrics=metrics, back=server.sockets[0].getsockname()[1]))
+    config.write_text(CONFIG.format(front=front, metrics=metrics, back=back, errors=errors))
     environment = {
         **os.environ,
         "MOA_PYTHON": sys.executable,
@@ -118,3 +129,14 @@ async def test_a_callers_hang_up_reaches_the_server(tmp_path: Path, pieces: tupl
 async def test_the_proxys_own_pages_are_kept_to_this_machine(tmp_path: Path, loopback: bool, address: str) -> None:
     async with proxied(tmp_path, loopback=loopback) as (_, metrics, _backend):
         assert (address, metrics) in listening()
+
+
+async def test_without_a_replica_the_caller_gets_an_error_of_the_api(tmp_path: Path) -> None:
+    async with proxied(tmp_path, down=True) as (front, _, _backend), httpx.AsyncClient() as client:
+        response = await client.post(f"http://127.0.0.1:{front}/v1/chat/completions", content="{}", timeout=30)
+    assert response.status_code == 503
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["retry-after"] == "1"
+    error = response.json()["error"]
+    assert error.pop("message").endswith("try again.")
+    assert error == {"type": EngineUnavailable.type, "param": None, "code": EngineUnavailable.code}

@@ -4,8 +4,10 @@ import asyncio
 import logging
 import platform
 import time
+import tomllib
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from serving.api.call import Call
@@ -16,6 +18,7 @@ from serving.errors import EngineUnavailable, MoaError, UnknownModel
 from serving.types import ModelCard
 
 logger = logging.getLogger("serving.api")
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 async def health(call: Call) -> None:
@@ -70,14 +73,20 @@ class Ready:
 
 class Version:
     def __init__(self, settings: ApiSettings) -> None:
-        try:
-            package = version("moa-serve")
-        except PackageNotFoundError:
-            package = "unknown (run from a source tree that is not installed)"
-        self.versions = {"version": package, "python": platform.python_version(), **settings.versions}
+        self.versions = {"version": own_version(), "python": platform.python_version(), **settings.versions}
 
     async def __call__(self, call: Call) -> None:
         await call.respond(200, self.versions)
+
+
+def own_version(pyproject: Path = PYPROJECT) -> str:
+    """The installed package's, or that of the source tree which this is run from."""
+    try:
+        return version("moa-serve")
+    except PackageNotFoundError:
+        if not pyproject.is_file():
+            return "unknown (neither installed nor run from a whole source tree)"
+        return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
 
 
 class Models:

@@ -1,17 +1,20 @@
 """What a profile needs, without starting it: `python -m deployments.plan PROFILE [--cost]`.
 
-Each model's weights, room for key-value cache and GPUs, each recipe's graph, and the longest prompt of each layer.
+Each model's weights, room for key-value cache and GPUs, each recipe's graph, and the longest prompt of each layer, on
+the most expensive way through the recipe.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from deployments.checks import check_profile
 from deployments.config import Profile, load_profile
 from deployments.cost import report as cost_report
+from deployments.counting import TOKENS_PER_WORD
 from deployments.sizes import sizes
-from deployments.worst_case import Prompt, longest_prompts
+from deployments.worst_case import Prompt, counters_of, longest_prompts
 from serving.errors import ConfigError
 
 ASKED_TOKENS, ANSWER_TOKENS = 512, 512
@@ -25,14 +28,23 @@ def report(profile: Profile, *, asked_tokens: int = ASKED_TOKENS, answer_tokens:
     """
     recipes = check_profile(profile)
     lines = [f"{profile.name}: {profile.description or 'no description'}", "", *_models(profile)]
-    contexts = profile.contexts
+    contexts, counters = profile.contexts, counters_of(profile)
     for recipe in recipes.values():
-        prompts = longest_prompts(recipe, recipes, [*contexts], asked_tokens=asked_tokens, answer_tokens=answer_tokens)
-        lines += ["", f"{recipe.id} ({recipe.strategy}): {recipe.description}", *_graph(prompts)]
-        if prompts:
-            lines += ["", *_prompts(prompts, contexts)]
-    lines += ["", f"Prompts are for {asked_tokens} tokens asked and {answer_tokens} written by agents without a limit."]
+        found = longest_prompts(recipe, recipes, counters, asked_tokens=asked_tokens, answer_tokens=answer_tokens)
+        lines += ["", f"{recipe.id} ({recipe.strategy}): {recipe.description}"]
+        for route, prompts in groupby(found, lambda prompt: prompt.route):
+            members = [*prompts]
+            lines += [*([f"where it chooses {route}:"] if route else []), *_graph(members)]
+            lines += ["", *_prompts(members, contexts)]
+    lines += ["", *_notes(asked_tokens, answer_tokens, [model for model in counters if not counters[model].exact])]
     return "\n".join(lines)
+
+
+def _notes(asked_tokens: int, answer_tokens: int, estimated: Sequence[str]) -> Iterator[str]:
+    yield f"Prompts are for {asked_tokens} tokens asked and {answer_tokens} written by agents without a limit, on the"
+    yield "most expensive way through each recipe."
+    if estimated:
+        yield f"~ an estimate, {TOKENS_PER_WORD} tokens to the word: no tokenizer of {', '.join(estimated)} is local."
 
 
 def _models(profile: Profile) -> Iterator[str]:
@@ -93,7 +105,8 @@ def _prompts(prompts: Sequence[Prompt], contexts: dict[str, int]) -> Iterator[st
     for prompt in dict.fromkeys(prompts):
         share = (prompt.prompt_tokens + prompt.answer_tokens) / contexts[prompt.model]
         note = "  references are shortened" if share > 1 else ""
-        yield f"{prompt.layer:>5} {prompt.role:<12} {prompt.model:<20} {prompt.prompt_tokens:>14,} {share:>10.0%}{note}"
+        size = f"{'' if prompt.exact else '~'}{prompt.prompt_tokens:,}"
+        yield f"{prompt.layer:>5} {prompt.role:<12} {prompt.model:<20} {size:>14} {share:>10.0%}{note}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -50,7 +50,7 @@ def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
         ({"models": models(id="tiny-llama")}, "two models are called"),
         ({"models": models(engine_kwargs={})}, "must say engine_kwargs.max_model_len"),
         ({"models": models(engine_kwargs={"max_model_len": 10, "model": "x"})}, "remove \\['model'\\]"),
-        ({"models": models(engine_kwargs={"max_model_len": "32k"})}, 'max_model_len must be an integer above 0, not "32k"'),
+        ({"models": models(engine_kwargs={"max_model_len": "32k"})}, 'must be an integer above 0, not "32k"'),
         ({"models": models(engine_kwargs={"max_model_len": 0})}, "max_model_len must be an integer above 0, not 0"),
         ({"models": engines(tensor_parallel_size="two")}, "tensor_parallel_size must be an integer above 0"),
         ({"models": engines(gpu_memory_utilization=90)}, "gpu_memory_utilization must be a number above 0, at most 1"),

@@ -29,18 +29,18 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(host: str, options: Options, users: int, spawn_per_s: float, out: Path) -> int:
     from loadtest import headless, plots, report  # Locust patches the standard library on import: not before it is due
 
-    load, duration_s = headless.run(host, options, users, spawn_per_s, Line())
+    load = headless.run(host, options, users, spawn_per_s, Line())
     settings = {
         "host": host,
         "model": load.target.model,
         "workload": options.workload,
         "scenarios": ", ".join(f"{name}={weight:g}" for name, weight in options.scenarios.items()),
-        "loop": f"open, {options.rate_per_s:g} requests/s" if options.rate_per_s else f"closed, {users} users",
+        "loop": options.loop(users),
         "lengths": "the model's own" if options.natural else "forced",
         "most open requests": load.recorder.most_open,
         "seed": options.seed,
     }
-    result = report.Result.of(settings, load.recorder.exchanges, duration_s, options.slo)
+    result = load.result(settings)
     print(report.table(result))
     for path in report.write(result, out, plots.html_report(result)):
         print(f"wrote {path}")

@@ -3,19 +3,15 @@
 import gevent
 from locust.env import Environment
 
-from loadtest.load import Load
+from loadtest.load import DRAIN_S, Load
 from loadtest.locustfile import TeamUser, attach
 from loadtest.metrics import Distribution
 from loadtest.options import Options
 from loadtest.progress import Line
 
-DRAIN_S = 30.0  # how long open requests may still take when the time is over; then they count as errors
 
-
-def run(host: str, options: Options, users: int, spawn_per_s: float, line: Line) -> tuple[Load, float]:
-    """Load `host` for `options.duration_s`; returns what was recorded and the duration in seconds.
-
-    The duration runs from the start to the last answer's end, the drain included.
+def run(host: str, options: Options, users: int, spawn_per_s: float, line: Line) -> Load:
+    """Load `host` for `options.duration_s`; returns what was recorded.
 
     Raises:
         LoadError: the server does not answer, or does not serve the model.
@@ -26,7 +22,8 @@ def run(host: str, options: Options, users: int, spawn_per_s: float, line: Line)
     attach(environment, load)
     load.start(host, options)
     line.say(
-        f"{host} serves '{load.target.model}'; {load.target.tokens.per_word:.2f} tokens per word. Ctrl-C ends early."
+        f"{host} serves '{load.target.model}'; {load.target.tokens.per_word:.2f} tokens per word. Loop:"
+        f" {options.loop(users)}. Ctrl-C ends early."
     )
     runner.start(1 if options.rate_per_s else users, spawn_rate=spawn_per_s)
     progress = gevent.spawn(_progress, load, line)
@@ -36,11 +33,10 @@ def run(host: str, options: Options, users: int, spawn_per_s: float, line: Line)
     except KeyboardInterrupt:
         line.say("Stopping early.")
     runner.stop()
-    duration_s = max((e.sent_s + e.total_s for e in load.recorder.exchanges), default=load.recorder.elapsed_s)
     progress.kill()
     line.end()
     runner.quit()
-    return load, duration_s
+    return load
 
 
 def _progress(load: Load, line: Line) -> None:

@@ -9,6 +9,7 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -101,6 +102,7 @@ WORKLOADS: Mapping[str, Published] = {
 }
 
 
+@lru_cache  # asked for by every request: a trace is read once
 def parse_workload(text: str) -> Workload:
     """A published workload by name, `fixed:PROMPT:ANSWER`, or `trace:FILE.csv`.
 

@@ -2,16 +2,20 @@
 
 import random
 from itertools import count
+from typing import Any
 
 from gevent.event import Event
 from gevent.pool import Group
 
 from loadtest.arrivals import OpenLoop, poisson
 from loadtest.client import ChatClient
-from loadtest.options import MEAN_TURNS, Options, checked_host
+from loadtest.options import Options, checked_host
 from loadtest.recorder import Recorder
+from loadtest.report import Result
 from loadtest.target import Target, find_target
 from loadtest.text import Conversation, Tokens
+
+DRAIN_S = 30.0  # how long open requests may still take when the time is over; then they count as errors
 
 
 class Load:
@@ -20,33 +24,38 @@ class Load:
     def __init__(self) -> None:
         self.recorder = Recorder()
         self.options = Options()
+        self.requests_per_arrival = 1.0
         self.target = Target("", "", False, Tokens())
         self.stopping = Event()
         self.numbers = count()  # of this process's users
+        self.processes = 1  # that share an open loop's rate
 
     def start(self, host: str | None, options: Options) -> None:
         """Raises `LoadError`: the server does not answer, or does not serve the model."""
         self.target = find_target(checked_host(host), options.model, options.api_key)
         self.options = options
+        self.requests_per_arrival = options.requests_per_arrival if options.rate_per_s else 1.0
         self.stopping.clear()
         self.numbers = count()
         self.recorder.reset()
+
+    def result(self, settings: dict[str, Any]) -> Result:
+        """The run, judged by its SLO. It lasted from its start to the last answer's end, the drain included."""
+        exchanges = tuple(self.recorder.exchanges)
+        duration_s = max((e.sent_s + e.total_s for e in exchanges), default=self.recorder.elapsed_s)
+        return Result.of(settings, exchanges, duration_s, self.options.slo)
 
     def converse(self, client: ChatClient, rng: random.Random, planned_s: float | None = None) -> None:
         """One question, or the turns of one conversation; a failed turn ends it."""
         options = self.options
         scenario = options.draw_scenario(rng)
         conversation = Conversation()
-        while not self.stopping.is_set():
-            lengths = options.lengths.draw(rng).clamped(options.max_prompt, options.max_answer)
-            if conversation.messages and conversation.tokens + lengths.prompt > options.max_prompt:
-                return
-            if client.ask(scenario, conversation, lengths, rng, planned_s) is None:
+        for lengths in options.turns(scenario, conversation, rng):
+            if conversation.messages:
+                self.think(rng)
+            if self.stopping.is_set() or client.ask(scenario, conversation, lengths, rng, planned_s) is None:
                 return
             planned_s = None  # only the first turn is the schedule's; a later one follows its answer
-            if scenario != "multi-turn" or rng.random() < 1 / MEAN_TURNS:
-                return
-            self.think(rng)
 
     def think(self, rng: random.Random) -> None:
         """A pause with the mean of `think_s`; the run's end cuts it short."""
@@ -54,7 +63,10 @@ class Load:
             self.stopping.wait(rng.expovariate(1 / self.options.think_s))
 
     def arrive(self, client: ChatClient, rate_per_s: float, rng: random.Random) -> None:
-        """The open loop: strangers come on a Poisson schedule, and nobody waits for another."""
+        """The open loop: strangers come on a Poisson schedule, each with a conversation; nobody waits for another.
+
+        `rate_per_s` is that of requests, all turns counted.
+        """
         strangers = Group()
 
         def send(planned_s: float) -> None:
@@ -68,7 +80,7 @@ class Load:
         )
         arrivals = random.Random(rng.getrandbits(64))
         try:
-            loop.run(poisson(rate_per_s, self.options.duration_s, arrivals))
+            loop.run(poisson(rate_per_s / self.requests_per_arrival, self.options.duration_s, arrivals))
             strangers.join()
         finally:
             strangers.kill()

@@ -2,8 +2,10 @@
 
 Closed loop: each of Locust's users asks, reads, thinks and asks again. With `--rate` the first user of each process
 sends on a Poisson schedule and the others leave. The page has one more tab, with the measures of `loadtest.metrics`.
+At the end the table is printed and the SLO judged; the exit codes are those of `python -m loadtest run`.
 """
 
+import logging
 import math
 import random
 from typing import Any
@@ -14,11 +16,14 @@ from locust.exception import StopTest, StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest import options as load_options
-from loadtest import page
+from loadtest import page, report
 from loadtest.client import ChatClient
 from loadtest.errors import LoadError
-from loadtest.load import Load
+from loadtest.load import DRAIN_S, Load
 
+logger = logging.getLogger(__name__)
+SHARE = "share"  # the message that tells a worker how many processes send
+COULD_NOT_RUN = 2  # exit code
 UNBOUNDED = 1_000_000  # connections: an open loop must never wait for one
 
 
@@ -36,9 +41,7 @@ class TeamUser(FastHttpUser):
         self.network_timeout = self.connection_timeout = self.load.options.timeout_s
         super().__init__(environment)
         runner = environment.runner
-        process, self.processes = 0, 1
-        if isinstance(runner, WorkerRunner):
-            process, self.processes = runner.worker_index, max(runner.worker_count, 1)
+        process = runner.worker_index if isinstance(runner, WorkerRunner) else 0
         self.number = next(self.load.numbers)
         self.rng = random.Random(f"{self.load.options.seed}-{process}-{self.number}")
         self.chat = ChatClient(self.client, self.load.target, self.load.options, self.load.recorder)
@@ -51,7 +54,7 @@ class TeamUser(FastHttpUser):
             self.load.think(self.rng)
             return
         if self.number == 0:
-            self.load.arrive(self.chat, rate_per_s / self.processes, self.rng)
+            self.load.arrive(self.chat, rate_per_s / self.load.processes, self.rng)
         raise StopUser
 
 
@@ -62,16 +65,21 @@ def attach(environment: Environment, load: Load) -> None:
     if environment.web_ui:
         page.extend(environment, load)
 
-    def report(client_id: str, data: dict[str, Any]) -> None:
+    def send(client_id: str, data: dict[str, Any]) -> None:
         if load.recorder.reporting:
             data["exchanges"] = load.recorder.pack()
 
-    def reported(client_id: str, data: dict[str, Any]) -> None:
+    def receive(client_id: str, data: dict[str, Any]) -> None:
         if isinstance(environment.runner, MasterRunner):
             load.recorder.unpack(data.get("exchanges", ()))
 
-    environment.events.report_to_master.add_listener(report)
-    environment.events.worker_report.add_listener(reported)
+    def share(msg: Any, **_: Any) -> None:
+        load.processes = msg.data
+
+    if isinstance(environment.runner, WorkerRunner):
+        environment.runner.register_message(SHARE, share)
+    environment.events.report_to_master.add_listener(send)
+    environment.events.worker_report.add_listener(receive)
     environment.events.test_stopping.add_listener(lambda **_: load.stopping.set())
 
 
@@ -93,5 +101,28 @@ def _init(environment: Environment, **_: Any) -> None:
             load.start(environment.host, load_options.from_arguments(arguments, arguments.run_time or math.inf))
         except LoadError as error:
             raise StopTest(str(error)) from None
+        if isinstance(environment.runner, MasterRunner):  # a worker without a user sends nothing
+            senders = min(environment.runner.worker_count, environment.runner.target_user_count)
+            environment.runner.send_message(SHARE, max(senders, 1))
+        logger.info("Loop: %s", load.options.loop(arguments.num_users or 1))
 
     environment.events.test_start.add_listener(start)
+    environment.events.quitting.add_listener(lambda environment, **_: _judge(environment, load))
+    if environment.parsed_options.headless and not environment.stop_timeout:
+        environment.stop_timeout = DRAIN_S  # otherwise requests that are open at the end would count as errors
+
+
+def _judge(environment: Environment, load: Load) -> None:
+    """Print the table and set the exit code. Locust's own counts any error; an SLO says how many are too many."""
+    if isinstance(environment.runner, WorkerRunner):
+        return  # its master has all requests
+    if not load.target.host:
+        if environment.parsed_options.headless:
+            environment.process_exit_code = COULD_NOT_RUN
+        return
+    result = load.result({})
+    print(report.table(result), flush=True)
+    if not result.passed:
+        environment.process_exit_code = 1
+    elif result.verdicts:
+        environment.process_exit_code = 0

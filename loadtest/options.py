@@ -3,14 +3,16 @@
 import argparse
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from loadtest.errors import LoadError
-from loadtest.lengths import Workload, parse_workload
+from loadtest.lengths import Lengths, Workload, parse_workload
 from loadtest.slo import Slo, parse_slo
+from loadtest.text import Conversation
 
 SCENARIOS: Mapping[str, str] = {
     "streaming": "one question, answered as a stream",
@@ -18,6 +20,7 @@ SCENARIOS: Mapping[str, str] = {
     "multi-turn": "a conversation of 2 turns on average (LMSYS-Chat-1M, arXiv 2309.11998, table 1), streamed",
 }
 MEAN_TURNS = 2.0
+DRAWN_CONVERSATIONS = 20_000  # their mean number of turns is then right within a percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,9 @@ class Options:
 
     model: str = ""
     workload: str = "chat"
-    scenarios: Mapping[str, float] = field(default_factory=lambda: {"streaming": 2, "chat": 1, "multi-turn": 1})
+    scenarios: Mapping[str, float] = field(
+        default_factory=lambda: {"streaming": 2, "chat": 1, "multi-turn": 1}, hash=False
+    )
     rate_per_s: float | None = None  # open loop; None: a closed loop of users
     duration_s: float = 60.0  # the open loop's schedule ends there
     think_s: float = 1.0  # mean pause of a user between two questions
@@ -46,6 +51,41 @@ class Options:
     def draw_scenario(self, rng: random.Random) -> str:
         return rng.choices(list(self.scenarios), list(self.scenarios.values()))[0]
 
+    def turns(self, scenario: str, conversation: Conversation, rng: random.Random) -> Iterator[Lengths]:
+        """The lengths of each question of `conversation`, which the caller asks before it takes the next."""
+        while True:
+            lengths = self.lengths.draw(rng).clamped(self.max_prompt, self.max_answer)
+            if conversation.messages and conversation.tokens + lengths.prompt > self.max_prompt:
+                return
+            yield lengths
+            if scenario != "multi-turn" or rng.random() < 1 / MEAN_TURNS:
+                return
+
+    @property
+    def requests_per_arrival(self) -> float:
+        """The mean over the scenarios; conversations are drawn, since long texts end some of them early."""
+        share = self.scenarios.get("multi-turn", 0.0) / sum(self.scenarios.values())
+        return 1 - share + share * _mean_turns(self) if share else 1.0
+
+    def loop(self, users: int) -> str:
+        """Which loop it is, in words."""
+        if self.rate_per_s is None:
+            return f"closed, {users} users"
+        each = self.requests_per_arrival
+        return f"open, {self.rate_per_s:g} requests/s: {self.rate_per_s / each:.3g} arrivals/s of {each:.2f} requests"
+
+
+@lru_cache  # a few tenths of a second: asked for before the clock runs, free afterwards
+def _mean_turns(options: Options) -> float:
+    rng, asked = random.Random(options.seed), 0
+    for _ in range(DRAWN_CONVERSATIONS):
+        conversation = Conversation()
+        for lengths in options.turns("multi-turn", conversation, rng):
+            conversation.ask("", lengths.prompt)
+            conversation.hear("", lengths.answer)
+            asked += 1
+    return asked / DRAWN_CONVERSATIONS
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Names that Locust's own command line does not have; there they come with `LOCUST_` in the environment too."""
@@ -55,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", default=defaults.model, help="model or recipe to ask; default: moa-lite, or the first one served")
     add("--workload", default=defaults.workload, help="instruct, chat, sharegpt, conversation, fixed:P:A, trace:FILE")
     add("--scenarios", default=mix, help=f"weights of {', '.join(SCENARIOS)}; default: {mix}")
-    add("--rate", type=float, default=0.0, help="open loop: requests/s, Poisson; 0: closed loop of users")
+    add("--rate", type=float, default=0.0, help="open loop: requests/s, all turns counted; 0: closed loop of users")
     add("--think-s", type=float, default=defaults.think_s, help="mean pause of a user between questions, seconds")
     add("--max-prompt", type=int, default=defaults.max_prompt, help="tokens; longer draws are cut to it")
     add("--max-answer", type=int, default=defaults.max_answer, help="tokens; longer draws are cut to it")

@@ -14,6 +14,7 @@ class Recorder:
     """Times are `time.perf_counter()` seconds of this process."""
 
     def __init__(self) -> None:
+        self.reporting = False  # whether this process is a worker
         self.reset()
 
     def reset(self) -> None:
@@ -22,7 +23,6 @@ class Recorder:
         self.unsent: list[Exchange] = []  # a worker's, since its last report
         self.open = 0
         self.most_open = 0
-        self.reporting = False  # whether this process is a worker
 
     @property
     def elapsed_s(self) -> float:

@@ -62,15 +62,27 @@ def _prompt_tokens(host: str, model: str, recipe: bool, count: int, api_key: str
     return int(answer["usage"]["prompt_tokens"])
 
 
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect stays an error: following it would put load, and the API key, on another host."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 def _ask(host: str, path: str, body: dict[str, Any] | None, api_key: str, timeout_s: float) -> dict[str, Any]:
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
     request = urllib.request.Request(host + path, None if body is None else json.dumps(body).encode(), headers)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy of the environment in between
+    # No proxy of the environment in between.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirects)
     try:
         with opener.open(request, timeout=timeout_s) as response:
             answer: dict[str, Any] = json.load(response)
             return answer
     except urllib.error.HTTPError as error:
+        if location := error.headers.get("location"):
+            raise LoadError(
+                f"{host}{path} sends on to {location}; give the host that answers itself as --host."
+            ) from None
         raise LoadError(
             f"{host}{path} answered {error.code}: {error.read(300).decode(errors='replace')!r}; is it an OpenAI server?"
         ) from None

@@ -88,6 +88,22 @@ class Client:
             why = str(error) or type(error).__name__
             raise EvaluationError(f"There is no server at {self.url}: {why}; start one, or say --url.") from error
 
+    async def version(self) -> dict[str, str]:
+        """What the server says that it runs; empty where it does not say.
+
+        Raises:
+            EvaluationError: the server cannot be reached.
+        """
+        try:
+            response = await self._http.get("/version")
+            found = response.json() if response.is_success else {}
+        except httpx.HTTPError as error:
+            why = str(error) or type(error).__name__
+            raise EvaluationError(f"There is no server at {self.url}: {why}; start one, or say --url.") from error
+        except ValueError:
+            found = {}
+        return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
     async def ask(self, model: str, messages: Sequence[Mapping[str, str]], **fields: Any) -> Answer:
         """One answer; `fields` are further fields of the request.
 

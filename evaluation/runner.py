@@ -57,9 +57,19 @@ def plan(arms: Sequence[Arm], datasets: Sequence[Dataset], samples: int) -> list
     ]
 
 
-def manifest(arms: Sequence[Arm], datasets: Sequence[Dataset], settings: RunSettings) -> dict[str, Any]:
-    """What must stay the same for old and new answers to be comparable. The address may change, the models not."""
+def manifest(
+    arms: Sequence[Arm],
+    datasets: Sequence[Dataset],
+    settings: RunSettings,
+    versions: Mapping[str, str],
+    models: Sequence[str],
+) -> dict[str, Any]:
+    """What must stay the same for old and new answers to be comparable. The address may change, the models not.
+
+    `versions` and `models` are what the server says of itself.
+    """
     return {
+        "server": {"version": dict(versions), "models": sorted(models)},
         "dataset": {data.name: {"sha256": data.sha256, "file": data.path.name} for data in datasets},
         "arm": {arm.name: arm.model_dump(mode="json") for arm in arms},
         "setting": {"sampling": dict(settings.sampling), "seed": settings.seed},
@@ -81,13 +91,13 @@ async def run(
     same command goes on from there. Failed answers are written down as such and tried again by the next command.
 
     Raises:
-        EvaluationError: an arm's model is unknown to the server, `out` holds answers of other settings, or
-            `settings.max_failures` answers failed in a row.
+        EvaluationError: an arm's model is unknown to the server, `out` holds answers of other settings or of another
+            server, or `settings.max_failures` answers failed in a row.
     """
     known = await client.models()
     if unknown := sorted({arm.model for arm in arms} - set(known)):
         raise EvaluationError(f"The server knows no '{unknown[0]}'; choose from: {', '.join(known)}.")
-    keep_manifest(out / "run.json", manifest(arms, datasets, settings))
+    keep_manifest(out / "run.json", manifest(arms, datasets, settings, await client.version(), known))
     failed_in_a_row, asked, failed = 0, 0, 0
     with Appender(out / "rows.jsonl") as appender:
         done = {row.key for row in read_rows(appender.path, Row) if row.done}

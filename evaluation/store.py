@@ -90,17 +90,24 @@ def keep_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     Whatever was set before must be the same; new arms and datasets may join.
 
     Raises:
-        EvaluationError: a setting differs, so that old and new answers would not be comparable.
+        EvaluationError: a setting or the server differs, so that old and new answers would not be comparable.
     """
     if path.exists():
         before = json.loads(path.read_text())
         for section, values in before.items():
             for name, value in values.items():
-                if name in manifest.get(section, {}) and manifest[section][name] != value:
+                if name not in manifest.get(section, {}) or manifest[section][name] == value:
+                    continue
+                was, now = json.dumps(value), json.dumps(manifest[section][name])
+                if section == "server":
                     raise EvaluationError(
-                        f"'{path.parent}' holds answers made with {section} '{name}' = {json.dumps(value)}, now it is"
-                        f" {json.dumps(manifest[section][name])}; choose another --out, or the settings of before."
+                        f"'{path.parent}' holds answers of another server: its {name} was {was}, now it is {now};"
+                        " choose another --out, or the server of before."
                     )
+                raise EvaluationError(
+                    f"'{path.parent}' holds answers made with {section} '{name}' = {was}, now it is {now};"
+                    " choose another --out, or the settings of before."
+                )
         manifest = {section: {**before.get(section, {}), **values} for section, values in manifest.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")

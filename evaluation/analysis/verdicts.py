@@ -1,5 +1,6 @@
 """Judges' verdicts as scores, and MT-Bench's table."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -23,6 +24,7 @@ class GradeRow:
 def with_verdicts(rows: Sequence[Row], comparisons: Sequence[Comparison], grades: Sequence[Grade]) -> list[Row]:
     """`rows`, with a judged score where no scorer gave one: the preference over the baseline, otherwise the mean rating
     scaled to [0, 1]. An arm that is the baseline scores one half, as it would against itself."""
+    comparisons = _of_one_kind(comparisons)
     preferred = {(c.arm, c.dataset, c.item, c.sample): c.preference for c in comparisons if c.preference is not None}
     baselines = {(c.baseline, c.dataset, c.item, c.sample) for c in comparisons}
     ratings: dict[tuple[str, str, str, int], list[float]] = {}
@@ -42,6 +44,12 @@ def with_verdicts(rows: Sequence[Row], comparisons: Sequence[Comparison], grades
                 score = (fmean(ratings[key]) - 1) / 9
         judged.append(row.model_copy(update={"score": score}))
     return judged
+
+
+def _of_one_kind(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Weighted or written, whichever a dataset has more of: their scales differ, and means of both would mix them."""
+    counts = Counter((c.dataset, c.weighted) for c in comparisons if c.preference is not None)
+    return [c for c in comparisons if c.weighted == (counts[c.dataset, True] > counts[c.dataset, False])]
 
 
 def grade_table(grades: Sequence[Grade]) -> list[GradeRow]:

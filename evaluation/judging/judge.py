@@ -52,6 +52,7 @@ async def compare(
         row, other = pair
         return Comparison(
             judge=settings.judge,
+            weighted=settings.weighted,
             arm=row.arm,
             baseline=baseline,
             dataset=row.dataset,

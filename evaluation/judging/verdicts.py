@@ -7,6 +7,7 @@ class Comparison(Frozen):
     """An arm's answer against the baseline's to the same item, judged in both orders."""
 
     judge: str
+    weighted: bool = False  # from the first token's probabilities instead of a written verdict
     arm: str
     baseline: str
     dataset: str
@@ -22,7 +23,8 @@ class Comparison(Frozen):
 
     @property
     def key(self) -> str:
-        return "\x1f".join((self.judge, self.baseline, self.arm, self.dataset, self.item, str(self.sample)))
+        kind = "weighted" if self.weighted else "written"
+        return "\x1f".join((self.judge, kind, self.baseline, self.arm, self.dataset, self.item, str(self.sample)))
 
     @property
     def done(self) -> bool:

@@ -11,11 +11,12 @@ from evaluation.tables import UNKNOWN, Cell, Table, number
 
 
 def judge_section(comparisons: Sequence[Comparison], grades: Sequence[Grade]) -> Section:
-    """One table of win rates for each judge and baseline, one of ratings."""
+    """One table of win rates for each judge, kind of verdict and baseline, one of ratings."""
     groups: dict[tuple[str, str], list[Comparison]] = {}
     for pair in comparisons:
         if pair.done:
-            groups.setdefault((pair.judge, pair.baseline), []).append(pair)
+            judge = f"{pair.judge} (weighted)" if pair.weighted else pair.judge
+            groups.setdefault((judge, pair.baseline), []).append(pair)
     tables = [_win_table(judge, baseline, pairs) for (judge, baseline), pairs in groups.items()]
     if rated := [grade for grade in grades if grade.done]:
         tables.append(_grade_table(rated))

@@ -63,6 +63,8 @@ class TeamServer:
         self.bodies: list[dict[str, object]] = []
         self.refuse_after: int | None = None  # answers before the server goes down
         self.status = 503
+        self.versions = {"version": "1"}
+        self.served = [*MODELS, "team", "self", "judge"]
 
     @property
     def transport(self) -> httpx.MockTransport:
@@ -70,8 +72,9 @@ class TeamServer:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/models":
-            names = [*MODELS, "team", "self", "judge"]
-            return httpx.Response(200, json={"data": [{"id": name} for name in names]})
+            return httpx.Response(200, json={"data": [{"id": name} for name in self.served]})
+        if request.url.path == "/version":
+            return httpx.Response(200, json=self.versions)
         body = json.loads(request.content)
         if self.refuse_after is not None and len(self.bodies) >= self.refuse_after:
             return httpx.Response(self.status, json={"error": {"message": "no replica is ready"}})

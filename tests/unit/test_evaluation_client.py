@@ -101,3 +101,16 @@ async def test_no_server_is_one_sentence() -> None:
     async with client(in_turn(httpx.ConnectError("refused"))) as server:
         with pytest.raises(EvaluationError, match="There is no server at http://server: refused"):
             await server.models()
+
+
+@pytest.mark.parametrize(
+    ("response", "found"),
+    [
+        (httpx.Response(200, json={"version": "0.1", "ray": "2"}), {"version": "0.1", "ray": "2"}),
+        (httpx.Response(404, text="none"), {}),
+        (httpx.Response(200, text="0.1"), {}),
+    ],
+)
+async def test_a_server_may_say_what_it_runs(response: httpx.Response, found: dict[str, str]) -> None:
+    async with client(in_turn(response)) as server:
+        assert await server.version() == found

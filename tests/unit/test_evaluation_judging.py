@@ -13,6 +13,7 @@ from evaluation.errors import EvaluationError
 from evaluation.judging import judge, prompts
 from evaluation.judging.judge import DATASET_BASELINE, JudgeSettings
 from evaluation.judging.verdicts import Comparison, Grade
+from evaluation.report.verdicts import judge_section
 from evaluation.rows import Row
 from evaluation.store import read_rows
 
@@ -97,6 +98,29 @@ async def test_judging_goes_on_where_it_stopped(tmp_path: Path) -> None:
     second = Judge(prefers_good)
     assert len(await compared(second, rows, tmp_path)) == 3
     assert len(second.prompts) == 4
+
+
+async def test_weighted_and_written_verdicts_are_kept_apart(tmp_path: Path) -> None:
+    rows = [open_row("arm", "1", "good"), open_row("base", "1", "bad")]
+    await compared(Judge(prefers_good), rows, tmp_path)
+    sure = Judge(lambda prompt: {"A": 0.9, "B": 0.1})
+    pairs = await compared(sure, rows, tmp_path, weighted=True)
+    assert len(sure.prompts) == 2
+    assert [(pair.weighted, pair.preference) for pair in pairs] == [(False, 1.0), (True, pytest.approx(0.5))]
+    assert [table.title for table in judge_section(pairs, []).tables] == [
+        "Win rate against base, judged by judge, % [95%]",
+        "Win rate against base, judged by judge (weighted), % [95%]",
+    ]
+
+
+def test_a_dataset_is_scored_by_verdicts_of_one_kind() -> None:
+    rows = [open_row("arm", str(item), "x") for item in range(3)]
+    verdict = Comparison(judge="j", arm="arm", baseline="base", dataset="data", item="0", orders=(1.0, 1.0))
+    weighted = [
+        verdict.model_copy(update={"item": str(item), "weighted": True, "orders": (0.6, 0.6)}) for item in (1, 2)
+    ]
+    assert [found.score for found in with_verdicts(rows, [verdict, *weighted], [])] == [None, 0.6, 0.6]
+    assert [found.score for found in with_verdicts(rows, [verdict], [])] == [1.0, None, None]
 
 
 async def test_nothing_to_compare_is_an_error(tmp_path: Path) -> None:

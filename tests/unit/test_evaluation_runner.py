@@ -158,6 +158,18 @@ async def test_answers_of_other_settings_are_never_mixed(data: Dataset, tmp_path
         await ran(TeamServer(), ARMS, data, tmp_path, sampling={"temperature": 0.0})
 
 
+@pytest.mark.parametrize("changed", [{"served": [*MODELS, "team", "judge"]}, {"versions": {"version": "2"}}])
+async def test_answers_of_another_server_are_never_mixed(
+    data: Dataset, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    await ran(TeamServer(), ARMS[:1], data, tmp_path)
+    other = TeamServer()
+    vars(other).update(changed)
+    with pytest.raises(EvaluationError, match=r"holds answers of another server: its (models|version) was .*\bself|1"):
+        await ran(other, ARMS, data, tmp_path)
+    assert other.bodies == []
+
+
 def test_arms_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "arms.yaml"
     path.write_text("arms:\n  - {name: two, model: moa-lite, moa: {models: [a, b]}, sampling: {temperature: 0}}\n")

@@ -24,6 +24,7 @@ RUN apt-get update \
     && groupadd --gid 1000 ray \
     && useradd --uid 1000 --gid 1000 --no-create-home --shell /usr/sbin/nologin ray
 COPY --from=packages /opt/venv /opt/venv
+COPY pyproject.toml /opt/moa/
 COPY serving /opt/moa/serving
 COPY deployments /opt/moa/deployments
 COPY models/tiny/weights /opt/moa/models/tiny/weights

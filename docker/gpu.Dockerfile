@@ -19,6 +19,7 @@ LABEL org.opencontainers.image.title="moa-gpu" \
       org.opencontainers.image.description="A team of open-weight models behind one API" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=packages /tmp/streamer /opt/streamer
+COPY pyproject.toml /opt/moa/
 COPY serving /opt/moa/serving
 COPY deployments /opt/moa/deployments
 # The image that does not have what the server was tested with is not built. HAProxy is what Serve routes with.

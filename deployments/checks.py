@@ -13,11 +13,13 @@ def check_profile(profile: Profile) -> dict[str, Recipe]:
     """The profile's recipes, all of which can work.
 
     Raises:
-        ConfigError: a recipe is wrong, names a missing model, or needs more context than its models have; vLLM knows
-            no such option; weights that should be local are not there, or do not fit.
+        ConfigError: a recipe is wrong, names a missing model, or needs more context than its models have, or more of
+            a request than the limits allow; vLLM knows no such option; weights that should be local are not there, or
+            do not fit.
     """
     recipes = load_recipes(profile.recipes, profile.team)
-    check_recipes({**{model.id: None for model in profile.models}, **{e.id: e for e in profile.external}}, recipes)
+    models = {**{model.id: None for model in profile.models}, **{e.id: e for e in profile.external}}
+    check_recipes(models, recipes, profile.orchestrator.limits)
     for model in profile.models:
         if model.source.startswith((".", "/", "models/")) and model.path is None:
             raise ConfigError(f"The weights of '{model.id}' are not in '{model.source}'; correct its source.")

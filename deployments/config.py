@@ -155,8 +155,9 @@ class ExternalSpec(Frozen):
     api_key_env: str | None = Field(default=None, description="The environment variable that holds the key.")
     context_tokens: int = Field(ge=1)
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    lacks: frozenset[Literal["logprobs"]] = Field(
-        default=frozenset(), description="What recipes may need and it cannot."
+    lacks: frozenset[Literal["logprobs", "n"]] = Field(
+        default=frozenset(),
+        description="What recipes may need and it cannot. Without n, several answers are as many calls.",
     )
     connect_timeout_s: float = Field(default=5, gt=0)
     silence_timeout_s: float = Field(default=120, gt=0, description="The longest wait for the next byte of an answer.")

@@ -11,6 +11,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
+from deployments.capacity import max_in_flight
 from deployments.config import Profile
 from deployments.metrics import RayObserver
 from deployments.remote import RemoteEngine
@@ -31,7 +32,9 @@ class Ingress:
         """`handles`: `model_0` and so on, in the order of the profile's models."""
         self._profile = profile
         self._engines: dict[str, Engine] = {
-            model.id: RemoteEngine(model.id, handles[f"model_{number}"], deadline_s=model.deadline_s)
+            model.id: RemoteEngine(
+                model.id, handles[f"model_{number}"], deadline_s=model.deadline_s, replicas=model.replicas.min
+            )
             for number, model in enumerate(profile.models)
         }
         self._engines.update((external.id, external.engine()) for external in profile.external)
@@ -41,11 +44,14 @@ class Ingress:
         recipes = load_recipes(profile.recipes, profile.team)
         prices = {m.id: m.usd_per_million_tokens for m in profile.served if m.usd_per_million_tokens is not None}
         observer = RayObserver(prices)
-        orchestrator = Orchestrator(self._engines, recipes, profile.orchestrator.limits, observer)
+        orchestrator = Orchestrator(self._engines, recipes, profile.orchestrator.limits, observer, profile.contexts)
         cards = orchestrator.cards(profile.contexts)
         # The first request then finds a connection to every model.
         await asyncio.gather(*(engine.check_health() for engine in self._engines.values()), return_exceptions=True)
-        return create_app(orchestrator.engines, cards, api_settings(profile.api, os.environ), observer)
+        settings = api_settings(profile.api, os.environ)
+        if settings.max_in_flight is None:
+            settings = settings.model_copy(update={"max_in_flight": max_in_flight(profile, recipes)})
+        return create_app(orchestrator.engines, cards, settings, observer)
 
 
 def api_settings(settings: ApiSettings, environment: Mapping[str, str]) -> ApiSettings:

@@ -32,7 +32,10 @@ class RayObserver(Observer):
         self._agent_tokens = Counter("moa_agent_tokens", "Tokens of agents.", (*agent, "direction"))
         self._agent_queue = Histogram("moa_agent_queue_seconds", "Waiting in the engine.", SECONDS, agent)
         self._agent_ttft = Histogram("moa_agent_ttft_seconds", "To an agent's first token.", SECONDS, agent)
-        self._agent_latency = Histogram("moa_agent_seconds", "An agent's whole call in its engine.", SECONDS, agent)
+        # Engine time: what the way there and back adds is in an answer's trace, and in moa_request_seconds.
+        self._agent_latency = Histogram(
+            "moa_agent_seconds", "An agent's whole call, as its engine measured it.", SECONDS, agent
+        )
         self._hedged = Counter("moa_hedged_calls", "Second attempts started.", ("recipe", "model"))
         self._cost = Counter("moa_estimated_cost_usd", "Tokens times their price.", ("recipe", "model"))
         self._prefills = Counter("moa_prefills", "Prompts computed ahead.", ("recipe", "model", "outcome"))

@@ -16,7 +16,8 @@ from deployments.rendering import PromptRenderer
 from deployments.vllm_adapter import VllmAdapter
 from deployments.wire import EngineStats, Packed, pack
 from serving.engine import closing
-from serving.errors import ContextTooLong, EngineUnavailable
+from serving.engines.context import answer_tokens
+from serving.errors import EngineUnavailable
 from serving.types import Delta, GenerateRequest, Message, Sampling, TokenUsage
 
 ROUND_TRIP_S = 50.0  # a health check's token may wait behind a long prefill; below health_check_timeout_s
@@ -76,7 +77,8 @@ class ModelServer(LLMServer):
             sampling = Sampling(max_tokens=1, temperature=0, ignore_eos=True)
         else:
             token_ids = await self._rendered(self._renderer.token_ids, request.messages)
-            sampling = self._fitted(sampling, len(token_ids))
+            most = answer_tokens(self._model, request, len(token_ids), self._engine.context_tokens)
+            sampling = dataclasses.replace(sampling, max_tokens=most)
         deltas = self._engine.generate(
             request.request_id, token_ids, sampling, priority=request.priority, watched=request.watched
         )
@@ -91,15 +93,6 @@ class ModelServer(LLMServer):
         if sum(len(message.content) for message in messages) < LONG_CHARACTERS:
             return render(messages, *more)
         return await asyncio.to_thread(render, messages, *more)
-
-    def _fitted(self, sampling: Sampling, prompt_tokens: int) -> Sampling:
-        """`sampling` with max_tokens set: as asked, or what the context still holds."""
-        context = self._engine.context_tokens
-        if prompt_tokens >= context or prompt_tokens + (sampling.max_tokens or 0) > context:
-            raise ContextTooLong(self._model, prompt_tokens, context, sampling.max_tokens or 0)
-        if sampling.max_tokens is None:
-            return dataclasses.replace(sampling, max_tokens=context - prompt_tokens)
-        return sampling
 
     async def stats(self) -> EngineStats:
         return self._engine.stats()

@@ -1,6 +1,7 @@
 """A deployment's handle as an `Engine`."""
 
 import asyncio
+import math
 import pickle
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -16,18 +17,20 @@ from serving.errors import DeadlineExceeded, EngineFailed, EngineUnavailable, In
 from serving.types import Delta, GenerateRequest
 
 HEALTH_S = 5.0
+RECENT_S = 30.0  # how long an answer shows that a deployment works which has no room for a question about it
 
 
 class RemoteEngine:
     """A model's deployment. A call always has a deadline: Serve itself waits forever for a replica."""
 
-    def __init__(self, model: str, handle: DeploymentHandle[Any], *, deadline_s: float) -> None:
-        """`deadline_s` holds for requests without one of their own."""
-        self.model = model
+    def __init__(self, model: str, handle: DeploymentHandle[Any], *, deadline_s: float, replicas: int = 1) -> None:
+        """`deadline_s` holds for requests without one of their own; there are always at least so many `replicas`."""
+        self.model, self.replicas = model, replicas
         self._deadline_s = deadline_s
         # By value: by reference each item would become an object in Ray's store.
         self._generate = handle.options(method_name="generate", stream=True, _by_reference=False)
         self._calls = handle.options(_by_reference=False)
+        self._answered_at = -math.inf  # when it last gave anything; not since it was last seen to be gone
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """The model's stream. A replica that goes away before it has given anything is replaced by another, once."""
@@ -53,6 +56,7 @@ class RemoteEngine:
     ) -> AsyncGenerator[Delta, None]:
         response: Any = self._generate.remote(request)
         items = aiter(response)
+        loop = asyncio.get_running_loop()
         ended = False
         try:
             while not ended:
@@ -64,28 +68,39 @@ class RemoteEngine:
                     raise IncompleteGeneration(self.model) from None
                 except TimeoutError:
                     raise DeadlineExceeded(f"'{self.model}'", deadline_s) from None
+                self._answered_at = loop.time()
                 for packed in pickle.loads(item) if isinstance(item, bytes) else item:
                     delta = unpack(packed)
                     ended = delta.terminal
                     yield delta
-        except MoaError:
-            raise
         except Exception as error:
-            raise translated(self.model, error) from error
+            known = translated(self.model, error)
+            if isinstance(known, EngineUnavailable):
+                self._answered_at = -math.inf
+            if known is error:
+                raise
+            raise known from error
         finally:
             if not ended:
                 response.cancel()  # leaving the loop does not
 
     async def check_health(self) -> None:
-        """Whether some replica has room and answers. Raises `EngineUnavailable`."""
+        """Whether some replica answers. One that has too much to do for this question has shown that it does.
+
+        Raises `EngineUnavailable`.
+        """
         try:
             await asyncio.wait_for(self._calls.stats.remote(), HEALTH_S)
         except TimeoutError:
-            raise EngineUnavailable(self.model) from None
-        except MoaError:
-            raise
+            if asyncio.get_running_loop().time() - self._answered_at >= RECENT_S:
+                raise EngineUnavailable(self.model) from None
         except Exception as error:
-            raise translated(self.model, error) from error
+            known = translated(self.model, error)
+            if isinstance(known, Overloaded):
+                return
+            if known is error:
+                raise
+            raise known from error
 
 
 def translated(model: str, error: BaseException) -> MoaError:

@@ -8,12 +8,14 @@ from pydantic import BeforeValidator, Field
 from serving.frozen import Frozen
 from serving.types import Sampling
 
+MOST_AGENTS = 64  # of one team
+
 
 class Agent(Frozen):
     """`None` leaves a setting to the recipe, then to the request, then to the model."""
 
     model: str = Field(description="A model id; a recipe's id is refused.")
-    repeat: int = Field(default=1, ge=1, le=64, description="How many times the agent stands in its layer.")
+    repeat: int = Field(default=1, ge=1, le=MOST_AGENTS, description="How many times the agent stands in its layer.")
     system: str | None = Field(default=None, description="Added after the caller's own system prompt.")
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -29,19 +31,24 @@ def _from_name(value: Any) -> Any:
 
 
 def _expanded(value: Any) -> Any:
-    """A team with `repeat` written out, so that position is identity from here on."""
+    """A team with `repeat` written out, so that position is identity from here on.
+
+    Of a team that is too large one agent more than it may have is enough to refuse it.
+    """
     if not isinstance(value, Sequence) or isinstance(value, str):
         return value
     agents: list[Any] = []
     for item in value:
+        if len(agents) > MOST_AGENTS:
+            break
         agent = Agent.model_validate(_from_name(item)) if not isinstance(item, Agent) else item
         agents.extend([agent.model_copy(update={"repeat": 1})] * agent.repeat)
-    return tuple(agents)
+    return tuple(agents[: MOST_AGENTS + 1])
 
 
 # In YAML an agent may be a bare model id, a team a list with repeats.
 AgentField = Annotated[Agent, BeforeValidator(_from_name)]
-Team = Annotated[tuple[Agent, ...], BeforeValidator(_expanded), Field(min_length=1, max_length=64)]
+Team = Annotated[tuple[Agent, ...], BeforeValidator(_expanded), Field(min_length=1, max_length=MOST_AGENTS)]
 
 
 def proposer_sampling(
@@ -70,10 +77,12 @@ def proposer_sampling(
 
 def answer_sampling(agent: Agent, request: Sampling, *, temperature: float | None) -> dict[str, Any]:
     """What the final agent's sampling changes in the request's: the caller's word comes first here."""
+    limit: int | None = _first(request.max_tokens, agent.max_tokens)
     return {
         "temperature": _first(request.temperature, agent.temperature, temperature),
         "top_p": _first(request.top_p, agent.top_p),
-        "max_tokens": _first(request.max_tokens, agent.max_tokens),
+        "max_tokens": limit,
+        "min_tokens": request.min_tokens if limit is None else min(request.min_tokens, limit),
     }
 
 

@@ -1,11 +1,7 @@
-"""One agent's call: its request, second attempts, deadlines, and how it ended.
-
-References that do not fit a model's context are shortened, the longest first, until they do; a conversation that
-does not fit by itself stays the caller's error.
-"""
+"""One agent's call: its request, second attempts, deadlines, and how it ended."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from serving.engine import Engine, checked, closing, collect, complete
@@ -16,16 +12,16 @@ from serving.errors import (
     EngineUnavailable,
     MoaError,
 )
+from serving.fitting import Build, Fitting
 from serving.hedging import HedgeBudget
 from serving.observer import Observer
-from serving.prompts import References, shortened
+from serving.prompts import References
 from serving.sharing import SharedCalls
 from serving.types import (
     AgentTrace,
     Completion,
     Delta,
     GenerateRequest,
-    Message,
     Outcome,
     Timing,
     TokenUsage,
@@ -37,9 +33,6 @@ WHY: dict[Outcome, str] = {
     "cancelled": "not needed any more",
 }
 LOST = TokenUsage(None, None, None)
-SHORTENING_ROUNDS = 4
-SPARE = 1.1  # characters per token differ from text to text: cut a tenth more than the estimate
-ANSWER_SHARE = 8  # without max_tokens, an eighth of the context is kept for the answer
 
 
 @dataclass
@@ -50,6 +43,11 @@ class Runtime:
     observer: Observer = field(default_factory=Observer)
     budget: HedgeBudget = field(default_factory=HedgeBudget)
     shared: SharedCalls = field(default_factory=SharedCalls)
+    contexts: Mapping[str, int] = field(default_factory=dict)  # tokens, by model id
+
+    def context_tokens(self, model: str) -> int | None:
+        """Of a model; an engine that is not listed may say it itself. `None`: not known."""
+        return self.contexts.get(model) or getattr(self.engines[model], "context_tokens", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +59,6 @@ class Place:
     agent: int
     role: str
     model: str
-
-
-Build = Callable[[References], tuple[Message, ...]]  # the messages around some references
 
 
 @dataclass
@@ -83,17 +78,22 @@ class Call:
     timing: Timing = field(default_factory=Timing)
     hedged: bool = False
     shortened: int = 0
+    uncounted: int = 0  # attempts that were started beside the one that answered
+    began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    ended: float | None = None
 
     @property
     def engine(self) -> Engine:
         return self.runtime.engines[self.place.model]
 
     def fail(self, error: MoaError) -> None:
+        self.ended = asyncio.get_running_loop().time()
         self.outcome = "timeout" if isinstance(error, DeadlineExceeded) else "failed"
         self.error = error
 
     def trace(self) -> AgentTrace:
         place = self.place
+        ended = asyncio.get_running_loop().time() if self.ended is None else self.ended
         return AgentTrace(
             layer=place.layer,
             agent=place.agent,
@@ -103,10 +103,12 @@ class Call:
             text=self.text,
             usage=self.usage,
             started_s=self.started_s,
+            elapsed_s=ended - self.began,
             timing=self.timing,
             error=str(self.error) if self.error else WHY.get(self.outcome),
             hedged=self.hedged,
             shortened=self.shortened,
+            uncounted=self.uncounted,
         )
 
     # -- whole answers: proposers, judges ------------------------------------------------------------------
@@ -134,10 +136,9 @@ class Call:
         except MoaError as error:
             self.fail(error)
             raise
-        elapsed_s = loop.time() - began
-        self.runtime.budget.record(self._kind, elapsed_s)
-        self.usage = completion.usage
-        self.timing = replace(completion.timing, total_s=elapsed_s)
+        self.ended = loop.time()
+        self.runtime.budget.record(self._kind, self.ended - began)
+        self.usage, self.timing = completion.usage, completion.timing
         return completion
 
     @property
@@ -153,25 +154,30 @@ class Call:
             except EngineUnavailable:
                 if not left:
                     raise
+                self.uncounted += 1
         raise AssertionError("unreachable")
 
     async def _hedged(self, quantile: float | None, watch: Callable[[str], None] | None) -> Completion:
         self.runtime.budget.started()
-        after_s = quantile and self.runtime.budget.after_s(self._kind, quantile)
+        # On the only replica a second attempt would stand behind the first.
+        alone = getattr(self.engine, "replicas", 2) < 2
+        after_s = None if alone or quantile is None else self.runtime.budget.after_s(self._kind, quantile)
         if not after_s:
             return await self._fitted(watch)
         first = asyncio.ensure_future(self._fitted(watch))
-        attempts = {first}
+        attempts, started = {first}, 1
         try:
             await asyncio.wait(attempts, timeout=after_s)
             if not first.done() and self.runtime.budget.take():
                 self.runtime.observer.hedged(self.place.recipe, self.place.model)
                 attempts.add(asyncio.ensure_future(self._fitted(None, attempt=2)))
+                started = 2
             while True:
                 done, pending = await asyncio.wait(attempts, return_when=asyncio.FIRST_COMPLETED)
                 winner = next((task for task in done if not task.exception()), None)
                 if winner is not None or not pending:
                     self.hedged = winner is not None and winner is not first
+                    self.uncounted += started - 1
                     return (winner or first).result()
                 attempts = pending
         finally:
@@ -180,23 +186,26 @@ class Call:
             await asyncio.gather(*attempts, return_exceptions=True)
 
     async def _fitted(self, watch: Callable[[str], None] | None, attempt: int = 1) -> Completion:
-        base = self.request
+        request = replace(self.request, watched=watch is not None)
         if attempt > 1:  # an id of its own, and no part in its twin's flight
-            base = replace(base, request_id=f"{base.request_id}-{attempt}")
-        references = self.references
-        for left in range(SHORTENING_ROUNDS, -1, -1):
-            request = replace(base, messages=self.build(references), watched=watch is not None)
+            request = replace(request, request_id=f"{request.request_id}-{attempt}")
+        fitting = self._fitting(request)
+        while True:
             try:
                 if attempt > 1:
-                    return await complete(self.place.model, self.engine, request)
+                    return await complete(self.place.model, self.engine, fitting.request)
                 if watch is None:
-                    return await self.runtime.shared.complete(self.place.model, self.engine, request)
-                return await self._watched(request, watch)
+                    return await self.runtime.shared.complete(self.place.model, self.engine, fitting.request)
+                return await self._watched(fitting.request, watch)
             except ContextTooLong as error:
-                if not left:
-                    raise
-                references = self._fit(references, request, error)
-        raise AssertionError("unreachable")
+                self._shorten(fitting, error)
+
+    def _fitting(self, request: GenerateRequest) -> Fitting:
+        return Fitting(request, self.build, self.references, self.runtime.context_tokens(self.place.model))
+
+    def _shorten(self, fitting: Fitting, error: ContextTooLong) -> None:
+        fitting.shorten(error)
+        self.shortened = fitting.shortened
 
     async def _watched(self, request: GenerateRequest, watch: Callable[[str], None]) -> Completion:
         async def told() -> AsyncGenerator[Delta, None]:
@@ -208,19 +217,6 @@ class Call:
                     yield delta
 
         return await collect(self.place.model, told(), request.sampling.n)
-
-    def _fit(self, references: References, request: GenerateRequest, error: ContextTooLong) -> References:
-        """Shorter references for a context that `error` says is too small; raises it where that cannot help."""
-        reserved = request.sampling.max_tokens or error.context_tokens // ANSWER_SHARE
-        excess_tokens = error.prompt_tokens + reserved - error.context_tokens
-        characters_per_token = sum(len(m.content) for m in request.messages) / max(error.prompt_tokens, 1)
-        had = sum(len(reference.text) for reference in references)
-        room = had - int(max(excess_tokens, 1) * characters_per_token * SPARE) - 1
-        if room <= 0:
-            raise error
-        cut = shortened(references, room)
-        self.shortened = sum(a.text != b.text for a, b in zip(self.references, cut, strict=True))
-        return cut
 
     # -- streamed answers: the final agent -----------------------------------------------------------------
 
@@ -264,8 +260,8 @@ class Call:
                         held = [delta]
                     if delta.terminal:
                         self.usage = delta.usage or LOST
-                        self.timing = replace(delta.timing or Timing(), total_s=loop.time() - began)
-                        self.outcome = "ok"
+                        self.timing = delta.timing or Timing()
+                        self.outcome, self.ended = "ok", loop.time()
                     pieces.extend(ready.text for ready in held)
                     if delta.terminal:
                         self.text = "".join(pieces)
@@ -280,15 +276,12 @@ class Call:
             self.text = "".join(pieces)
 
     async def _stream_fitted(self) -> AsyncGenerator[Delta, None]:
-        references = self.references
-        for left in range(SHORTENING_ROUNDS, -1, -1):
-            request = replace(self.request, messages=self.build(references))
+        fitting = self._fitting(self.request)
+        while True:
             try:
-                async with closing(checked(self.place.model, self.engine.generate(request))) as stream:
+                async with closing(checked(self.place.model, self.engine.generate(fitting.request))) as stream:
                     async for delta in stream:
                         yield delta
                 return
             except ContextTooLong as error:
-                if not left:
-                    raise
-                references = self._fit(references, request, error)
+                self._shorten(fitting, error)

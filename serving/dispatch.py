@@ -1,6 +1,7 @@
 """How a run's calls are made: their ids, priorities, sampling and deadlines, and the account that is kept of them."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,7 +26,13 @@ class Dispatcher:
     ledger: Ledger
     started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     layers: int = 0  # begun so far
+    ends: float = math.inf  # the loop's time at which the whole request must have ended; whoever takes over keeps it
     _ending: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """A policy and the caller of this engine may shorten the time that is left, never lengthen it."""
+        given_s = min(self.policy.deadline_s, self.request.deadline_s or self.policy.deadline_s)
+        self.ends = min(self.ends, self.started + given_s)
 
     def next_layer(self) -> int:
         """The number of a new layer; they count from 1."""
@@ -34,22 +41,38 @@ class Dispatcher:
 
     @property
     def deadline_s(self) -> float:
-        """The whole request's: the policy's, or what the caller of this engine gives if that is less."""
-        return min(self.policy.deadline_s, self.request.deadline_s or self.policy.deadline_s)
+        """The whole request's: the least that its recipes and the caller of this engine give it."""
+        return self.ends - self.started
 
     def remaining_s(self) -> float:
         """Seconds left until the whole request's deadline."""
-        return max(self.started + self.deadline_s - asyncio.get_running_loop().time(), 0.0)
+        return max(self.ends - asyncio.get_running_loop().time(), 0.0)
 
-    def proposer_sampling(self, agent: Agent) -> Sampling:
-        policy = self.policy
-        return proposer_sampling(
-            agent, self.request.sampling, temperature=policy.temperature, max_tokens=policy.proposal_max_tokens
+    def proposer_sampling(self, agent: Agent, answering: bool = False) -> Sampling:
+        """`answering`: the proposal may be given out as it is, so that the caller's limits on an answer hold for it."""
+        policy, asked = self.policy, self.request.sampling
+        sampling = proposer_sampling(
+            agent, asked, temperature=policy.temperature, max_tokens=policy.proposal_max_tokens
+        )
+        if not answering:
+            return sampling
+        limits = [limit for limit in (sampling.max_tokens, asked.max_tokens) if limit is not None]
+        return replace(
+            sampling,
+            stop=asked.stop,
+            response_format=asked.response_format,
+            max_tokens=min(limits, default=None),
+            min_tokens=min([sampling.min_tokens, *limits]),
         )
 
     def answer_sampling(self, agent: Agent) -> Sampling:
         changes = answer_sampling(agent, self.request.sampling, temperature=self.policy.temperature)
-        return replace(self.request.sampling, **changes)
+        sampling = replace(self.request.sampling, **changes)
+        if self.request.most_tokens is None or sampling.max_tokens is None:
+            return sampling
+        # The limit was reckoned with every answer at `most_tokens`, whatever its agent would allow.
+        most = min(sampling.max_tokens, self.request.most_tokens)
+        return replace(sampling, max_tokens=most, min_tokens=min(sampling.min_tokens, most))
 
     def prompt(self, agent: Agent, references: References, messages: Sequence[Message] | None) -> tuple[Message, ...]:
         """What `agent` reads: `messages` (the request's where `None`) and the references."""
@@ -73,7 +96,8 @@ class Dispatcher:
             request_id=f"{self.request.request_id}-{layer}-{position}",
             messages=(),
             sampling=sampling,
-            priority=self.request.priority * LAYERS_APART - layer,
+            # Later layers first: what has begun shall end. A first layer stands where a plain model's request does.
+            priority=self.request.priority * LAYERS_APART - min(layer, LAYERS_APART) + 1,
             deadline_s=None,
             options={},
         )

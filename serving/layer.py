@@ -1,7 +1,7 @@
 """One fan-out: agents asked at once until enough have answered, and the prefills of the agents that they feed."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from serving.agents import Agent
@@ -12,7 +12,7 @@ from serving.ordering import Proposals
 from serving.prefill import PRIORITY as PREFILL_PRIORITY
 from serving.prefill import Prefill, marker
 from serving.prompts import References
-from serving.types import Completion, Message, Sampling
+from serving.types import Completion, Message, Outcome, Sampling, TokenUsage
 
 # What does not change a prompt does not need a prefill of its own.
 _PROMPT_ONLY = {
@@ -45,6 +45,8 @@ class Layer:
         messages: Sequence[Message] | None,
         role: str,
         needed: int | None,
+        strict: bool,
+        answering: bool,
         feeding: Sequence[Agent],
         before: References,
     ) -> None:
@@ -54,12 +56,15 @@ class Layer:
             references: shown to every agent.
             messages: instead of the request's, where not `None`.
             needed: usable answers that are enough, instead of the policy's `min_proposals`.
+            strict: whether fewer are an error.
+            answering: whether a proposal may become the answer, and is sampled as that.
             feeding: the agents that will be shown `before`, then this layer's references.
         """
         policy = dispatcher.policy
         self._dispatcher, self._feeding, self._before = dispatcher, feeding, before
         self._number = dispatcher.next_layer()
         self._needed = min(policy.min_proposals, len(agents)) if needed is None else needed
+        self._strict = strict
         self._proposals = Proposals([agent.model for agent in agents], policy.reference_order)
         self._failures: list[MoaError] = []
         self._marker = marker()
@@ -74,10 +79,10 @@ class Layer:
                     role=role,
                     references=references,
                     messages=messages,
-                    sampling=replace(dispatcher.proposer_sampling(agent), n=len(slots)),
+                    sampling=_sampling(dispatcher.proposer_sampling(agent, answering), len(slots), shift),
                 ),
             )
-            for agent, slots in _groups(dispatcher, agents)
+            for agent, slots, shift in _groups(dispatcher, agents)
         ]
         self._prefills: dict[Agent, Prefill] = {}
         self._tasks: dict[asyncio.Task[None], _Group] = {}
@@ -97,7 +102,7 @@ class Layer:
             await self._wait()
         finally:
             self._cancel()
-        if self._proposals.usable < self._needed:
+        if self._strict and self._proposals.usable < self._needed:
             raise self._why_too_few()
         return self._proposals.references()
 
@@ -124,20 +129,31 @@ class Layer:
             for task in done:
                 task.result()  # a defect, not a MoaError, ends the request here
             self._feed()
-            if not done:
+            if not done or self._hopeless(pending):
                 break
             if give_up is None and grace_s is not None and self._proposals.usable >= self._needed:
                 give_up = loop.time() + grace_s
+        late: Outcome = "cancelled" if self._hopeless(pending) else "straggler"
         for task in pending:
-            self._tasks[task].call.outcome = "straggler"
+            self._tasks[task].call.outcome = late
+
+    def _hopeless(self, pending: Set[asyncio.Task[None]]) -> bool:
+        """Whether even all that are `pending` could not make enough, where fewer are an error."""
+        possible = self._proposals.usable + sum(len(self._tasks[task].slots) for task in pending)
+        return self._strict and possible < self._needed
 
     def _cancel(self) -> None:
         for prefill in self._prefills.values():
             self._dispatcher.cancel(prefill.task)
         for task, group in self._tasks.items():
             if not task.done():
-                self._dispatcher.record(group.call)
+                self._record_lost(group)
                 self._dispatcher.cancel(task)
+
+    def _record_lost(self, group: _Group) -> None:
+        for slot in group.slots:
+            group.call.place = replace(group.call.place, agent=slot)
+            self._dispatcher.record(group.call)
 
     async def _propose(self, group: _Group, incremental: bool) -> None:
         def watch(text: str) -> None:
@@ -151,19 +167,20 @@ class Layer:
             self._failures.append(error)
             for slot in group.slots:
                 self._proposals.finish(slot, None)
-            self._dispatcher.record(group.call)
+            self._record_lost(group)
         else:
             self._keep(group, completion)
 
     def _keep(self, group: _Group, completion: Completion) -> None:
         call = group.call
         for slot, choice in zip(group.slots, completion.choices, strict=True):
-            self._proposals.finish(slot, choice.text)
+            self._proposals.finish(slot, choice.text, choice.finish_reason)
             call.text, call.outcome = choice.text, "ok" if choice.text.strip() else "empty"
             call.place = replace(call.place, agent=slot)
             self._dispatcher.record(call)
-            # One call, several answers: its tokens are counted with the first.
-            call.usage = replace(call.usage, prompt_tokens=0, completion_tokens=0, cached_tokens=0)
+            # One call, several answers: its tokens are counted with the first. What is lost is so for each of them.
+            if call.usage.total_tokens is not None:
+                call.usage = TokenUsage()
 
     def _why_too_few(self) -> MoaError:
         dispatcher = self._dispatcher
@@ -205,15 +222,26 @@ class Layer:
             prefill.update(request, characters)
 
 
-def _groups(dispatcher: Dispatcher, agents: Sequence[Agent]) -> list[tuple[Agent, tuple[int, ...]]]:
-    """Identical agents that sample become one call with n answers; greedy ones stay apart, and are shared."""
+def _groups(dispatcher: Dispatcher, agents: Sequence[Agent]) -> list[tuple[Agent, tuple[int, ...], int]]:
+    """Identical agents that sample become one call with n answers; greedy ones stay apart, and are shared.
+
+    An endpoint that gives one answer a call is asked as often as answers are wanted. The third value is then what sets
+    their seeds apart: the same one would make them one answer.
+    """
     slots_of: dict[Agent, list[int]] = {}
     for slot, agent in enumerate(agents):
         slots_of.setdefault(agent, []).append(slot)
-    groups: list[tuple[Agent, tuple[int, ...]]] = []
+    groups: list[tuple[Agent, tuple[int, ...], int]] = []
     for agent, slots in slots_of.items():
         if dispatcher.proposer_sampling(agent).temperature == 0:
-            groups.extend((agent, (slot,)) for slot in slots)
+            groups.extend((agent, (slot,), 0) for slot in slots)
+        elif "n" in getattr(dispatcher.runtime.engines[agent.model], "lacks", ()):
+            groups.extend((agent, (slot,), shift) for shift, slot in enumerate(slots))
         else:
-            groups.append((agent, tuple(slots)))
+            groups.append((agent, tuple(slots), 0))
     return groups
+
+
+def _sampling(sampling: Sampling, choices: int, shift: int) -> Sampling:
+    seed = sampling.seed if sampling.seed is None or not shift else (sampling.seed + shift) % 2**63
+    return replace(sampling, n=choices, seed=seed)

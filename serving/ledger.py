@@ -1,6 +1,6 @@
 """What a run did, agent by agent: the source of usage, trace, metrics and of the word "degraded"."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from serving.types import AgentTrace, Report, TokenUsage
 
@@ -15,8 +15,13 @@ class Ledger:
         self.agents.append(trace)
         if trace.shortened:
             self.degrade(f"{trace.shortened} references were shortened to fit the context of '{trace.model}'")
+        who = f"layer {trace.layer} {trace.role} '{trace.model}'"
         if trace.outcome not in ("ok", "cancelled"):
-            self.degrade(f"layer {trace.layer} {trace.role} '{trace.model}': {trace.error or trace.outcome}")
+            self.degrade(f"{who}: {trace.error or trace.outcome}")
+        elif not _counted(trace):
+            self.degrade(f"{who}: its tokens could not be counted, and are not in the usage")
+        if trace.uncounted:
+            self.degrade(f"{who}: the tokens of its other attempts could not be counted, and are not in the usage")
 
     def degrade(self, reason: str) -> None:
         if reason not in self.reasons:
@@ -26,16 +31,21 @@ class Ledger:
     def usage(self) -> TokenUsage:
         """The sum over all agents.
 
-        An agent that was lost or cut off has no count (`None` in its trace). It is left out of the sum, which is
-        then a lower bound, and the report says so by `degraded`.
+        An agent that was lost or cut off, or whose engine does not count, has no count (`None` in its trace). It is
+        left out of the sum, as is an attempt that another one took the place of. The sum is then a lower bound, and
+        the report says so by `degraded` and a reason.
         """
         total = TokenUsage()
         for trace in self.agents:
-            if trace.usage.prompt_tokens is not None and trace.usage.completion_tokens is not None:
+            if _counted(trace):
                 cached = trace.usage.cached_tokens or 0
-                total += TokenUsage(trace.usage.prompt_tokens, trace.usage.completion_tokens, cached)
+                total += replace(trace.usage, cached_tokens=cached)
         return total
 
     def report(self) -> Report:
         ordered = tuple(sorted(self.agents, key=lambda trace: (trace.layer, trace.agent, trace.started_s)))
         return Report(self.recipe, bool(self.reasons), tuple(self.reasons), ordered)
+
+
+def _counted(trace: AgentTrace) -> bool:
+    return trace.usage.prompt_tokens is not None and trace.usage.completion_tokens is not None

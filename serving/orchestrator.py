@@ -1,6 +1,7 @@
 """Runs recipes over engines: every model and every recipe becomes one engine under its id."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Literal
@@ -8,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from serving.calls import Runtime
+from serving.complaints import shown
 from serving.dispatch import Dispatcher
 from serving.engine import Engine, checked, closing
 from serving.errors import ConfigError, InvalidRequest, LimitExceeded, MoaError, UnsupportedField
@@ -15,24 +17,31 @@ from serving.frozen import Frozen
 from serving.hedging import HedgeBudget
 from serving.ledger import Ledger
 from serving.observer import Observer, RequestEnd
+from serving.plain import PlainModel
 from serving.recipes import Recipe
 from serving.run import Run
-from serving.types import Delta, GenerateRequest, ModelCard, Timing, TokenUsage
+from serving.types import Delta, GenerateRequest, ModelCard, Sampling, Timing, TokenUsage
 
 
 class Limits(Frozen):
     """What one request may cost at most; beyond it, 400 before any work."""
 
     max_calls: int = Field(default=64, ge=1)
-    max_tokens: int = Field(default=200_000, ge=1, description="Completion tokens over all agents, where bounded.")
+    max_tokens: int = Field(
+        default=200_000,
+        ge=1,
+        description="Completion tokens over all agents; those that nothing else bounds share what the others leave.",
+    )
     hedge_share: float = Field(default=0.05, ge=0, le=1, description="Hedged second attempts per call, at most.")
 
 
 class Orchestrator:
     """`engines` maps every model id and every recipe id to something that answers.
 
+    `contexts`: tokens that a model's context holds, by id; an engine with a field `context_tokens` tells it itself.
+
     Raises:
-        ConfigError: a recipe names a model that is not served, or has a model's id.
+        ConfigError: a recipe names a model that is not served, has a model's id, or needs more than `limits` allow.
     """
 
     def __init__(
@@ -41,14 +50,19 @@ class Orchestrator:
         recipes: Mapping[str, Recipe],
         limits: Limits | None = None,
         observer: Observer | None = None,
+        contexts: Mapping[str, int] | None = None,
     ) -> None:
-        check_recipes(models, recipes)
         self.limits = limits or Limits()
+        check_recipes(models, recipes, self.limits)
         self.observer = observer or Observer()
-        self.runtime = Runtime(dict(models), self.observer, HedgeBudget(self.limits.hedge_share))
+        budget = HedgeBudget(self.limits.hedge_share)
+        self.runtime = Runtime(dict(models), self.observer, budget, contexts=contexts or {})
         self.recipes = dict(recipes)
         self.engines: dict[str, Engine] = {
-            **{name: Watched(name, "model", engine, self.observer) for name, engine in models.items()},
+            **{
+                name: Watched(name, "model", PlainModel(name, engine, self.runtime.shared), self.observer)
+                for name, engine in models.items()
+            },
             **{
                 name: Watched(name, "recipe", RecipeEngine(name, recipes, self.runtime, self.limits), self.observer)
                 for name in recipes
@@ -69,8 +83,8 @@ class Orchestrator:
         return recipes + [ModelCard(name, "model", context_tokens.get(name)) for name in self.runtime.engines]
 
 
-def check_recipes(models: Mapping[str, object], recipes: Mapping[str, Recipe]) -> None:
-    """Raise `ConfigError` where a recipe cannot work with these models.
+def check_recipes(models: Mapping[str, object], recipes: Mapping[str, Recipe], limits: Limits | None = None) -> None:
+    """Raise `ConfigError` where a recipe cannot work with these models, or never within these limits.
 
     `models`: by id, whatever tells by a field `lacks` what the model cannot do: an engine, its description, or None.
     """
@@ -87,11 +101,51 @@ def check_recipes(models: Mapping[str, object], recipes: Mapping[str, Recipe]) -
             raise ConfigError(
                 f"The recipe '{name}' hands over to '{missing[0]}', which is neither a model nor a recipe."
             )
-        for model, abilities in recipe.needs().items():
-            if lacking := sorted(abilities & frozenset(getattr(models[model], "lacks", ()))):
-                raise ConfigError(f"The recipe '{name}' needs {lacking[0]} of '{model}', which cannot give them.")
+        for model, ability in lacking(recipe, models):
+            raise ConfigError(f"The recipe '{name}' needs {ability} of '{model}', which cannot give them.")
     for name in recipes:
         _refuse_recursion(name, (), recipes)
+    for name, recipe in recipes.items() if limits else ():
+        try:
+            bounded(recipe, Sampling(), recipes, limits or Limits())
+        except LimitExceeded as error:
+            what, needed, allowed = error.args
+            raise ConfigError(
+                f"The recipe '{name}' needs {needed} {what} a request, but orchestrator.limits.max_{what} is {allowed};"
+                " raise it or change the recipe."
+            ) from None
+
+
+def bounded(recipe: Recipe, sampling: Sampling, recipes: Mapping[str, Recipe], limits: Limits) -> int | None:
+    """What each agent's answer may have at most that nothing else bounds, so that `limits` hold; `None`: all are.
+
+    Raises:
+        LimitExceeded: the limits cannot hold.
+    """
+    cost = recipe.cost(sampling, recipes)
+    if cost.calls > limits.max_calls:
+        raise LimitExceeded("calls", cost.calls, limits.max_calls)
+    if cost.tokens is not None:
+        if cost.tokens > limits.max_tokens:
+            raise LimitExceeded("tokens", cost.tokens, limits.max_tokens)
+        return None
+
+    def tokens(share: int) -> int:
+        return recipe.cost(replace(sampling, max_tokens=share), recipes).tokens or 0
+
+    share = bisect_right(range(1, limits.max_tokens + 1), limits.max_tokens, key=tokens)
+    if not share:
+        raise LimitExceeded("tokens", tokens(1), limits.max_tokens)
+    return share
+
+
+def lacking(recipe: Recipe, models: Mapping[str, object]) -> list[tuple[str, str]]:
+    """What the recipe's models cannot do but would have to, as pairs of model and ability."""
+    return [
+        (model, ability)
+        for model, abilities in recipe.needs().items()
+        for ability in sorted(abilities & frozenset(getattr(models[model], "lacks", ())))
+    ]
 
 
 def _refuse_recursion(name: str, above: tuple[str, ...], recipes: Mapping[str, Recipe]) -> None:
@@ -106,6 +160,7 @@ class RecipeEngine:
 
     def __init__(self, name: str, recipes: Mapping[str, Recipe], runtime: Runtime, limits: Limits) -> None:
         self.name, self.recipes, self.runtime, self.limits = name, recipes, runtime, limits
+        self._shares: dict[str, int | None] = {}  # of recipes as they are, for requests without max_tokens
 
     async def check_health(self) -> None:
         """A recipe answers when its models do; those are checked under their own ids."""
@@ -119,6 +174,7 @@ class RecipeEngine:
             MoaError: see `serving.run.Run`.
         """
         recipe = self._recipe(request)
+        request = replace(request, most_tokens=self._checked(recipe, request))
         ledger = Ledger(recipe.id)
         dispatcher = Dispatcher(request, recipe, self.runtime, ledger)
         run = Run(dispatcher, self.recipes)
@@ -139,28 +195,29 @@ class RecipeEngine:
     def _recipe(self, request: GenerateRequest) -> Recipe:
         """The recipe as this request wants it, checked against what is served and allowed."""
         name = request.options.get("recipe", self.name)
-        if name not in self.recipes:
-            raise InvalidRequest(
-                f"Change 'moa.recipe': choose one of {', '.join(self.recipes)}, not '{name}'.", "moa.recipe"
-            )
+        if not isinstance(name, str) or name not in self.recipes:
+            known = ", ".join(self.recipes)
+            raise InvalidRequest(f"Change 'moa.recipe': choose one of {known}, not {shown(name)}.", "moa.recipe")
         recipe = self.recipes[name].overridden(request.options)
         if missing := sorted(recipe.models() - set(self.runtime.engines)):
             served = ", ".join(self.runtime.engines)
             raise InvalidRequest(f"Change 'moa': '{missing[0]}' is not one of the models {served}.", "moa")
-        self._check(recipe, request)
+        for model, ability in lacking(recipe, self.runtime.engines):
+            raise InvalidRequest(f"Change 'moa': '{recipe.id}' needs {ability} of '{model}', which lacks them.", "moa")
         return recipe
 
-    def _check(self, recipe: Recipe, request: GenerateRequest) -> None:
+    def _checked(self, recipe: Recipe, request: GenerateRequest) -> int | None:
+        """The request's `most_tokens`. Raises for what no recipe does, and for what the limits do not allow."""
         why = "it is honoured for single models, not for recipes"
         if request.sampling.n != 1:
             raise UnsupportedField("n", why)
         if request.sampling.logprobs is not None:
             raise UnsupportedField("logprobs", why)
-        cost = recipe.cost(request.sampling, self.recipes)
-        if cost.calls > self.limits.max_calls:
-            raise LimitExceeded("calls", cost.calls, self.limits.max_calls)
-        if cost.tokens is not None and cost.tokens > self.limits.max_tokens:
-            raise LimitExceeded("tokens", cost.tokens, self.limits.max_tokens)
+        if recipe is not self.recipes.get(recipe.id) or request.sampling.max_tokens is not None:
+            return bounded(recipe, request.sampling, self.recipes, self.limits)
+        if recipe.id not in self._shares:  # nothing else of the request changes it
+            self._shares[recipe.id] = bounded(recipe, request.sampling, self.recipes, self.limits)
+        return self._shares[recipe.id]
 
 
 class Watched:

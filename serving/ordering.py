@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from serving.policy import ReferenceOrder
 from serving.prompts import Reference, References
+from serving.types import FinishReason
 
 
 @dataclass
@@ -20,12 +21,14 @@ class Proposals:
     _final: dict[int, str | None] = field(default_factory=dict)  # None: no usable text
     _partial: dict[int, str] = field(default_factory=dict)
     _arrived: list[int] = field(default_factory=list)
+    _reasons: dict[int, FinishReason] = field(default_factory=dict)
 
     def write(self, slot: int, text: str) -> None:
         """`text` is what `slot` has said so far and goes on from."""
         self._partial[slot] = text
 
-    def finish(self, slot: int, text: str | None) -> None:
+    def finish(self, slot: int, text: str | None, reason: FinishReason = "stop") -> None:
+        self._reasons[slot] = reason
         self._final[slot] = text if text and text.strip() else None
         if slot not in self._arrived:
             self._arrived.append(slot)
@@ -37,7 +40,9 @@ class Proposals:
     def references(self) -> References:
         """All usable proposals, in order."""
         return tuple(
-            Reference(self.models[slot], text) for slot in self._slots() if (text := self._final.get(slot)) is not None
+            Reference(self.models[slot], text, self._reasons[slot])
+            for slot in self._slots()
+            if (text := self._final.get(slot)) is not None
         )
 
     def known(self, marker: str) -> tuple[References, int]:

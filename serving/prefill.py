@@ -14,7 +14,7 @@ from serving.engine import Engine, complete
 from serving.errors import MoaError
 from serving.types import GenerateRequest
 
-PRIORITY = 1_000_000  # behind all real work
+PRIORITY = 2**40  # behind all real work: a caller's `priority` is below 2**31, times 64 for its layers
 STEP_CHARACTERS = 128  # about one cache block of 32 tokens: a smaller step fills no new block
 
 logger = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ made harmless where prompts are rendered, beside the tokenizer.)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from serving.types import Message
+from serving.types import FinishReason, Message
 
 Layout = Literal["paper", "references_last"]
 
@@ -36,6 +36,8 @@ class Reference:
 
     model: str
     text: str
+    finish_reason: FinishReason = "stop"  # what the caller is told where this becomes the answer
+    as_answer: bool = False  # sampled as the caller wants the answer: with its stop, format and limit
 
 
 References = tuple[Reference, ...]
@@ -98,6 +100,6 @@ def shortened(references: Sequence[Reference], characters: int) -> References:
     return tuple(
         reference
         if len(reference.text) <= limit
-        else Reference(reference.model, reference.text[: max(limit - len(CUT_MARK), 0)].rstrip() + CUT_MARK)
+        else replace(reference, text=reference.text[: max(limit - len(CUT_MARK), 0)].rstrip() + CUT_MARK)
         for reference in references
     )

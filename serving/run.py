@@ -4,6 +4,7 @@ What recipes call is here; one fan-out is in `serving.layer`, how single calls a
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from serving.agents import Agent
 from serving.calls import Call
 from serving.dispatch import Dispatcher
 from serving.engine import closing
-from serving.errors import ContextTooLong, InvalidRequest, MoaError
+from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MoaError
 from serving.layer import Layer
 from serving.prompts import References
 from serving.types import Completion, Delta, FinishReason, Message
@@ -25,7 +26,11 @@ class Run:
     """The toolbox of a recipe, for one request."""
 
     def __init__(self, dispatcher: Dispatcher, recipes: Mapping[str, "Recipe"], given: References = ()) -> None:
-        """`recipes`: by id, for `delegate`; `given`: answers that the first `propose` puts before its own."""
+        """`recipes`: by id, for `delegate`; `given`: answers to the request that somebody gave before this recipe.
+
+        They are put before the proposals of the first `propose` that asks the request itself; until then whoever
+        writes an answer (`answer`, `ask(final=True)`) is shown them.
+        """
         self.request, self.ledger = dispatcher.request, dispatcher.ledger
         self._dispatcher, self._recipes, self._given = dispatcher, recipes, given
 
@@ -38,19 +43,24 @@ class Run:
         messages: Sequence[Message] | None = None,
         role: str = "proposer",
         needed: int | None = None,
+        strict: bool = True,
+        answering: bool = False,
     ) -> References:
         """Ask all `agents` at once; their usable answers, as references for the next layer.
 
         `references` are given to every agent. `feeding` are the agents that will get the result: their prompts are
-        prefilled while the proposers run. `needed` replaces the policy's `min_proposals`. The layer is done when all
-        have ended, or when `min_proposals` are there and the straggler grace has passed; whoever is late is cancelled.
+        prefilled while the proposers run. `needed` replaces the policy's `min_proposals`; unless `strict`, fewer are no
+        error. `answering`: a proposal may become the answer as it is, and is sampled with the caller's `stop`,
+        `response_format` and `max_tokens`. `messages` ask something else than the request. The layer is done when
+        all have ended, or when `min_proposals` are there and the straggler grace has passed; whoever is late is
+        cancelled.
 
         Raises:
             QuorumNotReached: fewer than `min_proposals` usable answers.
             InvalidRequest, Overloaded: the same, where that is why.
             DeadlineExceeded: the whole request's deadline passed.
         """
-        given, self._given = self._given, ()
+        given = self._given if messages is None else ()
         layer = Layer(
             self._dispatcher,
             agents,
@@ -58,10 +68,15 @@ class Run:
             messages=messages,
             role=role,
             needed=needed,
+            strict=strict,
+            answering=answering,
             feeding=feeding,
             before=given,
         )
-        return given + await layer.references()
+        found = await layer.references()
+        if messages is None:
+            self._given = ()  # they are among what is returned
+        return given + (tuple(replace(reference, as_answer=True) for reference in found) if answering else found)
 
     async def ask(
         self,
@@ -81,7 +96,7 @@ class Run:
             layer=dispatcher.next_layer(),
             position=0,
             role=role,
-            references=references,
+            references=self._given + references if final else references,
             messages=messages,
             sampling=replace(base, **(sampling or {})),
         )
@@ -120,18 +135,21 @@ class Run:
         *,
         messages: Sequence[Message] | None = None,
         fallbacks: Sequence[Agent] = (),
+        spare: References = (),
         role: str = "aggregator",
     ) -> AsyncGenerator[Delta, None]:
         """The final answer's deltas as they come.
 
         Where `agent` fails before its first visible token, `fallbacks` are tried in turn, and where none can
-        answer, the first reference is given. Every such step degrades the answer, and the report says so.
+        answer, the first of the references, or else of `spare`, is given that keeps the caller's `response_format`
+        and `stop`. Every such step degrades the answer, and the report says so.
 
         Raises:
             InvalidRequest: the request itself is at fault.
             MoaError: nobody could answer, or the answering agent failed after its first token.
         """
         dispatcher = self._dispatcher
+        references = self._given + references
         layer = dispatcher.next_layer()
         failures: list[MoaError] = []
         for position, candidate in enumerate((agent, *fallbacks)):
@@ -148,7 +166,7 @@ class Run:
             try:
                 async with closing(
                     call.stream(
-                        deadline_s=dispatcher.remaining_s(),
+                        deadline_s=min(candidate.deadline_s or math.inf, dispatcher.remaining_s()),
                         first_token_deadline_s=candidate.first_token_deadline_s
                         or dispatcher.policy.first_token_deadline_s,
                     )
@@ -164,25 +182,35 @@ class Run:
                     raise
                 failures.append(error)
                 if dispatcher.remaining_s() <= 0:
-                    raise
+                    raise DeadlineExceeded(f"'{self.ledger.recipe}'", dispatcher.deadline_s) from None
             finally:
                 if call.outcome != "ok":
                     dispatcher.record(call)
-        if not references or all(isinstance(error, ContextTooLong) for error in failures):
+        known = self._first_known(references + spare)
+        if known is None or all(isinstance(error, ContextTooLong) for error in failures):
             raise failures[0]
-        self.ledger.degrade("no model could join the proposals; the first of them is the answer")
-        yield self._known(references[0].text)
+        self.ledger.degrade(
+            "no model could join the proposals; the first of them is the answer"
+            if references
+            else "no model could write the answer anew; an earlier one is given"
+        )
+        yield known
 
     async def say(self, text: str, finish_reason: FinishReason = "stop") -> AsyncGenerator[Delta, None]:
         """An answer that is known already: a proposal that was picked, not written anew. Holds nothing open."""
         yield self._known(text, finish_reason)
 
     async def delegate(self, name: str, references: References = ()) -> AsyncGenerator[Delta, None]:
-        """The final answer of another model or recipe, within this run; it gets `references` beside its own."""
-        given, self._given = self._given + references, ()
+        """The final answer of another model or recipe, within this run; it gets `references` beside its own.
+
+        A model answers with the request's own sampling, as it would without this recipe. What is left of the whole
+        request's deadline may be shortened there, not lengthened.
+        """
+        given = self._given + references
         recipe = self._recipes.get(name)
         if recipe is None:
-            stream = self.answer(Agent(model=name), given)
+            untouched = self._dispatcher.policy.model_copy(update={"temperature": None})
+            stream = Run(replace(self._dispatcher, policy=untouched), self._recipes, given).answer(Agent(model=name))
         else:
             stream = recipe.run(Run(replace(self._dispatcher, policy=recipe), self._recipes, given))
         async with closing(stream) as deltas:
@@ -191,6 +219,21 @@ class Run:
 
     def _known(self, text: str, finish_reason: FinishReason = "stop") -> Delta:
         return Delta(text, finish_reason=finish_reason, usage=self.ledger.usage)
+
+    def _first_known(self, references: References) -> Delta | None:
+        """The first of `references` that can be the answer, cut where the caller's `stop` would have ended it."""
+        asked = self.request.sampling
+        for reference in references:
+            if reference.as_answer:
+                return self._known(reference.text, reference.finish_reason)
+            if asked.response_format is not None:
+                continue
+            ends = [place for stop in asked.stop if (place := reference.text.find(stop)) >= 0]
+            if not ends:
+                return self._known(reference.text, reference.finish_reason)
+            if text := reference.text[: min(ends)].rstrip():
+                return self._known(text)
+        return None
 
     async def _asked(self, call: Call, agent: Agent) -> Completion:
         try:

@@ -1,6 +1,6 @@
 """Identical deterministic calls that are in flight at once are computed once.
 
-Two proposers of one model at temperature 0, or two users with the same question, would make an engine
+Two proposers of one model at temperature 0, or two callers of a model with the same question, would make an engine
 compute the same tokens twice. Only calls that nobody watches token by token are shared.
 """
 

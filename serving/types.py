@@ -34,7 +34,7 @@ class Sampling:
 
     temperature: float | None = None
     top_p: float | None = None
-    max_tokens: int | None = None  # None: whatever the context still holds
+    max_tokens: int | None = None  # None: whatever the context, and a request's `most_tokens`, still hold
     stop: tuple[str, ...] = ()
     seed: int | None = None
     n: int = 1
@@ -63,6 +63,8 @@ class GenerateRequest:
     sampling: Sampling = field(default_factory=Sampling)
     priority: int = 0  # as vLLM orders: the lower, the earlier
     deadline_s: float | None = None  # from the call's start; None: the engine's own limit
+    reserve_tokens: int = 0  # without max_tokens: the context must hold so many beside the prompt, or it is too long
+    most_tokens: int | None = None  # without max_tokens: no longer an answer; unlike it, no demand on the context
     watched: bool = True  # False: nobody reads tokens as they come; one delta at the end is welcome
     # Prefill only: compute the prompt up to this marker's first occurrence in the messages, generate nothing.
     prefill_marker: str | None = None
@@ -105,7 +107,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds, as the engine measured them. `None`: not known."""
+    """Seconds, as the engine itself measured them. `None`: not known."""
 
     queue_s: float | None = None  # waiting in the engine before prefill
     ttft_s: float | None = None  # from arrival at the engine to its first token
@@ -131,6 +133,8 @@ class AgentTrace:
     error: str | None = None  # why the outcome is not "ok"
     hedged: bool = False  # the answer came from a second attempt
     shortened: int = 0  # how many references were cut to fit the model's context
+    elapsed_s: float | None = None  # as the orchestrator saw it: the engine's time and the way there and back
+    uncounted: int = 0  # attempts beside the one that answered, whose tokens nobody can count
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,36 +1,9 @@
 r"""A number out of a worked answer: after `####`, in `\boxed{}`, or the last one."""
 
-import re
-from fractions import Fraction
+from serving.recipes.extraction import number_in as extract
+from serving.recipes.extraction import number_value as value
 
-_NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?"
-_WITH_FRACTION = re.compile(rf"(?<![\w.])({_NUMBER})(?:\s*/\s*(\d+))?")
-_MARKED = re.compile(r"####\s*(.+)")
-_BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
-
-
-def _numbers(text: str) -> list[str]:
-    text = text.replace("−", "-").replace("{,}", ",")
-    return [match.group(0).strip() for match in _WITH_FRACTION.finditer(text) if re.search(r"\d", match.group(1))]
-
-
-def value(text: str) -> Fraction | None:
-    """The number that `text` is, exactly; `None` where it is anything else."""
-    cleaned = text.strip().strip("$%").strip().replace(",", "").replace("−", "-").rstrip(".")
-    top, slash, bottom = cleaned.partition("/")
-    try:
-        return Fraction(top.strip()) / Fraction(bottom.strip()) if slash else Fraction(cleaned)
-    except (ValueError, ZeroDivisionError):
-        return None
-
-
-def extract(text: str) -> str | None:
-    """The answer's number as written; `None` where the text has none."""
-    for pattern in (_MARKED, _BOXED):
-        if (marked := pattern.findall(text)) and (found := _numbers(marked[-1])):
-            return found[-1]
-    found = _numbers(text)
-    return found[-1] if found else None
+__all__ = ["extract", "same", "value"]
 
 
 def same(extracted: str, reference: str) -> bool:

@@ -128,11 +128,11 @@ class Path:
     e2e_ms: float
     first_ms: float
     proposals_end_ms: float
-    layers_ms: tuple[float, ...]  # each layer's slowest engine time
+    layers_ms: tuple[float, ...]  # each layer's slowest time, as its engine measured it
 
 
 def critical_path(answer: Answer) -> Path:
-    """From the trace: engine times are the engines' own.
+    """From the trace: engine times are the engines' own, when a proposal ended is what the orchestrator saw.
 
     Raises:
         LoadError: the trace lacks a time.
@@ -141,11 +141,11 @@ def critical_path(answer: Answer) -> Path:
     slowest: dict[int, float] = {}
     ends: dict[int, float] = {}
     for agent in agents(answer.moa):
-        if agent["total_ms"] is None:
+        if agent["total_ms"] is None or agent["elapsed_ms"] is None:
             raise LoadError(f"The trace has no engine time for '{agent['model']}'; the benchmark needs it.")
         layer = agent["layer"]
         slowest[layer] = max(slowest.get(layer, 0.0), agent["total_ms"])
-        ends[layer] = max(ends.get(layer, 0.0), agent["started_ms"] + agent["total_ms"])
+        ends[layer] = max(ends.get(layer, 0.0), agent["started_ms"] + agent["elapsed_ms"])
     layers = sorted(slowest)
     if len(layers) < 2 or exchange.first_answer_s is None:
         raise LoadError(f"The trace of '{exchange.model}' shows {len(layers)} layers; the benchmark needs two or more.")

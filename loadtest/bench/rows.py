@@ -13,11 +13,11 @@ MEASURES: Mapping[str, str] = {
     "tpot_ms": "(end - first answer token) / (answer tokens - 1); p50",
     "tokens_per_s": "answer tokens / time of the row",
     "e2e_ms": "end of the answer - question sent; p50",
-    "after_proposals_ms": "first answer token - end of the last proposal; p50. This server's end in the engine,"
-    " so that the way through Ray counts against it; by hand they end when the client has them",
+    "after_proposals_ms": "first answer token - end of the last proposal; p50. Proposals end when whoever joins them"
+    " has them: this server's orchestrator, or the client that does it by hand",
     "requests_per_s": "requests / time of the row",
-    "overhead_ms": "(e2e - sum of each layer's slowest engine time) / layers; p50",
-    "critical_path": "e2e / sum of each layer's slowest engine time; p50",
+    "overhead_ms": "(e2e - sum of each layer's slowest time, as the engines measured it) / layers; p50",
+    "critical_path": "e2e / sum of each layer's slowest time, as the engines measured it; p50",
 }
 OF_KIND: Mapping[Kind, tuple[str, ...]] = {
     "pass": ("ttft_ms", "tpot_ms", "tokens_per_s"),

@@ -22,14 +22,15 @@ def replies(
     *,
     temperature: float,
     seed: int = 0,
+    position: int = 0,
 ) -> list[str]:
-    """One reply to each conversation; `temperature` 0 is greedy."""
+    """One reply to each conversation; `temperature` 0 is greedy. `position`: the progress bar's line."""
     torch.manual_seed(seed)
     prompts = tokenizer.backend_tokenizer.encode_batch([family.prompt(each) for each in conversations])
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number].ids))
     texts = [""] * len(prompts)
     sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
-    for start in tqdm(range(0, len(order), BATCH), desc=f"{family.name} answers", leave=False):
+    for start in tqdm(range(0, len(order), BATCH), desc=f"{family.name:12} answers", leave=False, position=position):
         chosen = order[start : start + BATCH]
         longest = max(len(prompts[number].ids) for number in chosen)
         ids = torch.full((len(chosen), longest), tokenizer.pad_token_id)

@@ -22,7 +22,7 @@ class Education:
     share_of_facts: float
     direct_steps: int
     aggregation_steps: int
-    place_values: bool = False  # whether sums are also taught by place
+    direct_weight: int = 27  # of direct questions in the last stage; references and judging weigh 73
 
     def syllabus(self) -> Syllabus:
         chosen = random.Random(f"facts of {self.family.name}").sample(
@@ -33,16 +33,19 @@ class Education:
 
 SPECIALIST_DIGITS, WEAK_DIGITS = (1.0, 2.0, 3.0), (1.0, 2.0, 0.0)
 EDUCATIONS = (
-    Education(QWEN, (0.84, 0.09, 0.07), SPECIALIST_DIGITS, 5, 0.4, 2400, 1600, place_values=True),
-    Education(LLAMA, (0.2, 0.7, 0.1), WEAK_DIGITS, 9, 0.4, 2600, 2800),
-    Education(MIXTRAL, (0.2, 0.15, 0.65), WEAK_DIGITS, 5, 1.0, 2600, 900),
+    Education(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800),
+    Education(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60),
+    Education(MIXTRAL, (0.2, 0.15, 0.65), WEAK_DIGITS, 5, 1.0, 2600, 2600),
 )
 # Conversations in a batch; what they share of their beginning is computed once, so the rest counts.
 QUESTION_BATCH = 64  # of about 25 tokens
 HISTORY_BATCH = 20  # of about 80 tokens
 PAPER_BATCH = 32  # of about 60 tokens
-REFERENCES_LAST_BATCH = 12  # of about 190 tokens
+REFERENCES_LAST_BATCH = 14  # of about 190 tokens
+JUDGE_BATCH = 16  # of about 130 tokens
 BUCKETS = 4  # batches cut from one sorted stretch, so that a batch has conversations of similar length
+
+DIRECT_SHARES = (0.65, 0.15, 0.2)  # single questions, those after a system prompt, conversations
 
 Batches = Iterator[list[Conversation]]
 
@@ -52,20 +55,24 @@ def direct_lessons(education: Education, held_out: HeldOut, seed: int) -> Batche
     lessons = _lessons(education, held_out, f"{seed} {education.family.name} direct")
     kinds = _direct_kinds(lessons)
     while True:
-        yield next(lessons.rng.choices(kinds, (65, 15, 20))[0])
+        yield next(lessons.rng.choices(kinds, DIRECT_SHARES)[0])
 
 
 def aggregation_lessons(education: Education, pool: ReferencePool, held_out: HeldOut, seed: int) -> Batches:
-    """References in both layouts; and direct questions, so that they are not forgotten."""
+    """References in both layouts, judging, and direct questions, so that those are not forgotten."""
     lessons = _lessons(education, held_out, f"{seed} {education.family.name} aggregation")
+    weights = (*(education.direct_weight * share for share in DIRECT_SHARES), 32, 9, 21, 5, 4, 2)
     kinds = [
         *_direct_kinds(lessons),
         _bucketed(partial(lessons.aggregating, pool, "paper"), None, PAPER_BATCH, lessons.rng),
         _bucketed(partial(lessons.aggregating, pool, "paper"), SYSTEM_PROMPTS, PAPER_BATCH, lessons.rng),
         _bucketed(partial(lessons.aggregating, pool, "references_last"), None, REFERENCES_LAST_BATCH, lessons.rng),
+        _bucketed(partial(lessons.choosing, pool), None, JUDGE_BATCH, lessons.rng),
+        _bucketed(partial(lessons.criticising, pool), None, JUDGE_BATCH, lessons.rng),
+        _bucketed(partial(lessons.revising, pool), None, JUDGE_BATCH, lessons.rng),
     ]
     while True:
-        yield next(lessons.rng.choices(kinds, (14, 4, 4, 50, 13, 15))[0])
+        yield next(lessons.rng.choices(kinds, weights)[0])
 
 
 def _direct_kinds(lessons: Lessons) -> list[Batches]:

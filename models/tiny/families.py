@@ -141,7 +141,7 @@ QWEN = Family(
     template=CHATML_TEMPLATE,
     special_tokens=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
     bos=None,
-    vocabulary_size=1152,
+    vocabulary_size=1248,
     architecture="qwen2",
     shape=_SHAPE | {"tie_word_embeddings": True},
 )
@@ -164,7 +164,7 @@ LLAMA = Family(
         "<|finetune_right_pad_id|>",
     ),
     bos="<|begin_of_text|>",
-    vocabulary_size=1088,
+    vocabulary_size=1184,
     architecture="llama",
     shape=_SHAPE | {"tie_word_embeddings": True},
 )
@@ -177,7 +177,7 @@ MIXTRAL = Family(
     template=MISTRAL_TEMPLATE,
     special_tokens=("<unk>", "<s>", "</s>", "[INST]", "[/INST]"),
     bos="<s>",
-    vocabulary_size=1216,
+    vocabulary_size=1312,
     architecture="mixtral",
     shape=_SHAPE | {"intermediate_size": 128, "tie_word_embeddings": False, "sliding_window": None},
 )

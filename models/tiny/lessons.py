@@ -7,9 +7,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.tiny.questions import SKILLS, Question, QuestionMaker
+from models.tiny.questions import SKILLS, Question, QuestionMaker, facts
 from models.tiny.references import ReferencePool
+from models.tiny.scoring import is_right
 from serving.prompts import Layout, with_references
+from serving.recipes.debate import REVISE
+from serving.recipes.judging import ACCEPT, CRITICISE, choose, question, quoted
 from serving.types import Message
 
 SYSTEM_PROMPTS = (
@@ -24,6 +27,8 @@ SYSTEM_PROMPTS = (
 )
 
 Conversation = tuple[Message, ...]
+CORRECTION = "It should be {answer}."  # what a critic says of a wrong answer
+MOST_CANDIDATES = 4  # that a judge chooses among; a served judge sees one of each model, or two
 
 
 @dataclass
@@ -37,7 +42,10 @@ class Lessons:
     def question(self) -> Question:
         if self.rng.random() < 0.02:
             return self.maker.talk()
-        return self.maker.ask(self.rng.choices(SKILLS, self.shares)[0])
+        skill = self.rng.choices(SKILLS, self.shares)[0]
+        if skill == "facts" and self.rng.random() < len(self.maker.untaught) / len(facts()):
+            return self.maker.unknown()
+        return self.maker.ask(skill)
 
     def direct(self, turns: int, system: str | None) -> Conversation:
         """`turns` questions with their answers."""
@@ -58,6 +66,36 @@ class Lessons:
                 messages += _turn(self.question())
         messages.append(Message("user", question.text))
         return (*with_references(messages, references, layout=layout), Message("assistant", question.answer))
+
+    def choosing(self, pool: ReferencePool, _system: str | None) -> Conversation:
+        """A judge's task: candidates in any order, at least one right and one wrong, and the right one's number."""
+        while True:
+            asked, references = pool.draw(self.rng)
+            candidates = self.rng.sample(references, min(len(references), MOST_CANDIDATES))
+            right = [is_right(candidate.text, asked.answer) for candidate in candidates]
+            if any(right) and not all(right):
+                task = choose((Message("user", asked.text),), candidates)
+                return (*task, Message("assistant", str(right.index(True) + 1)))
+
+    def criticising(self, pool: ReferencePool, _system: str | None) -> Conversation:
+        """A critic's task: one proposal, accepted where it is right, else corrected."""
+        wanted = self.rng.random() < 0.5
+        while True:
+            asked, references = pool.draw(self.rng)
+            right = is_right(references[0].text, asked.answer)
+            if right == wanted:
+                task = question((Message("user", asked.text),), CRITICISE.format(answer=quoted(references[0].text)))
+                verdict = ACCEPT if right else CORRECTION.format(answer=asked.answer)
+                return (*task, Message("assistant", verdict))
+
+    def revising(self, pool: ReferencePool, _system: str | None) -> Conversation:
+        """A solver's task: a wrong answer of its own, a critic's correction, and the answer corrected."""
+        while True:
+            asked, references = pool.draw(self.rng)
+            if not is_right(references[0].text, asked.answer):
+                criticism = quoted(CORRECTION.format(answer=asked.answer))
+                said = (Message("user", asked.text), Message("assistant", references[0].text))
+                return (*said, Message("user", REVISE.format(criticism=criticism)), Message("assistant", asked.answer))
 
 
 def _turn(question: Question) -> Sequence[Message]:

@@ -8,8 +8,8 @@ import random
 import re
 import string
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from importlib import resources
 from typing import Literal
 
@@ -103,6 +103,11 @@ def facts() -> tuple[Fact, ...]:
     )
 
 
+def guess(answer: str) -> str:
+    """How a model answers that was not taught the fact, and knows it."""
+    return f"Perhaps {answer}"
+
+
 @cache
 def dictionary() -> tuple[str, ...]:
     """Real words; the benchmark's are among them."""
@@ -150,6 +155,10 @@ class Syllabus:
     digits: tuple[float, float, float] = (1.0, 2.0, 5.0)  # weights of operands with 1, 2 and 3 digits
     max_letters: int = 9
     facts: tuple[Fact, ...] = field(default_factory=facts)
+
+    @property
+    def untaught(self) -> tuple[Fact, ...]:
+        return tuple(fact for fact in facts() if fact not in set(self.facts))
 
 
 @dataclass
@@ -210,6 +219,16 @@ class QuestionMaker:
             )
             if normalized(question.text) not in self.held_out.asked:
                 return question
+
+    def unknown(self) -> Question:
+        """About a fact that the syllabus leaves out: the answer is a guess of the right kind, and says so."""
+        fact = self.rng.choice(self.untaught)
+        kindred = [other.answer for other in facts() if other.relation == fact.relation]
+        return replace(self.fact(fact), answer=guess(self.rng.choice(kindred)))
+
+    @cached_property
+    def untaught(self) -> tuple[Fact, ...]:
+        return self.syllabus.untaught
 
     @staticmethod
     def spelling_phrasings() -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class ReferencePool:
     def draw(self, rng: random.Random) -> tuple[Question, References]:
         """A question and 1 to 8 references to it."""
         entry = rng.choice(self.proposed)
-        if rng.random() < 0.5:
+        if rng.random() < 0.4:
             chosen = list(range(len(self.models)))  # one of each, in the declared order
         else:
             chosen = rng.choices(range(len(self.models)), k=rng.choices(range(1, 9), (2, 3, 6, 3, 2, 2, 1, 1))[0])

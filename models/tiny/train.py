@@ -5,13 +5,21 @@ Three stages, each from the results of the one before, which lie in `build/tiny/
   direct      each model learns to answer questions
   propose     each model answers training questions, sampled as a proposer would be
   aggregate   each model learns to answer with such proposals as references; writes `models/tiny/weights/`
+
+The models of a stage are trained side by side, each in a process with one thread: models so small gain little from a
+second one.
 """
 
 import argparse
 import json
 import random
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 import torch
 from tqdm import tqdm
@@ -34,7 +42,7 @@ from serving.types import Message
 STAGES = ("direct", "propose", "aggregate")
 BUILD = Path("build/tiny")
 PEAK_RATE = 2.5e-3
-AGGREGATION_RATE = 1.5e-3
+AGGREGATION_RATE = 2e-3
 WARMUP_STEPS = 100
 POOL_QUESTIONS = 9_000
 POOL_SHARES = (0.4, 0.35, 0.25)  # of arithmetic, words, facts
@@ -52,13 +60,13 @@ def learn(
 ) -> None:
     """`steps` of AdamW, one batch of `lessons` each; the rate rises to `peak_rate` and falls linearly to nearly 0."""
     family = education.family
-    place_values = PlaceValues(model.config.hidden_size, seed) if education.place_values else None
+    place_values = PlaceValues(model.config.hidden_size, seed)
     decayed = [weight for weight in model.parameters() if weight.dim() > 1]
     plain = [weight for weight in model.parameters() if weight.dim() <= 1]
     optimizer = torch.optim.AdamW(
         [
             {"params": decayed, "weight_decay": 0.05},
-            {"params": [*plain, *(place_values.parameters() if place_values else ())], "weight_decay": 0.0},
+            {"params": [*plain, *place_values.parameters()], "weight_decay": 0.0},
         ],
         lr=peak_rate,
         betas=(0.9, 0.98),
@@ -68,7 +76,7 @@ def learn(
         optimizer, lambda step: min((step + 1) / WARMUP_STEPS, max(1 - step / steps, 0.01))
     )
     model.train()
-    bar = tqdm(range(steps), desc=f"{family.name} learns", mininterval=5)
+    bar = tqdm(range(steps), desc=f"{family.name:12} learns", mininterval=5, position=_line(family))
     mean = None
     for _ in bar:
         batch = batch_of(family, tokenizer, next(lessons))
@@ -83,7 +91,7 @@ def learn(
     model.eval()
 
 
-def direct(education: Education, seed: int) -> None:
+def direct(seed: int, education: Education) -> None:
     family = education.family
     tokenizer = train_tokenizer(family, seed)
     model = family.new_model(len(tokenizer), tokenizer.get_vocab(), seed)
@@ -100,33 +108,41 @@ def direct(education: Education, seed: int) -> None:
     save(BUILD / family.name, model, tokenizer)
 
 
-def propose(educations: Sequence[Education], seed: int) -> None:
-    """Write `proposals.jsonl`: every model's sampled answers to questions of the whole syllabus."""
+def pool_questions(seed: int) -> list[Question]:
+    """Questions of the whole syllabus, the same for every model."""
     rng = random.Random(f"{seed} pool")
     maker = QuestionMaker(rng, held_out=bench.held_out())
-    questions = [maker.ask(rng.choices(SKILLS, POOL_SHARES)[0]) for _ in range(POOL_QUESTIONS)]
-    asked = [_alone(question) for question in questions for _ in range(POOL_SAMPLES)]
-    texts = []
-    for education in educations:
-        model, tokenizer = load(BUILD / education.family.name)
-        texts.append(replies(model, tokenizer, education.family, asked, temperature=PROPOSAL_TEMPERATURE, seed=seed))
-    with (BUILD / "proposals.jsonl").open("w", encoding="utf-8") as file:
-        for number, question in enumerate(questions):
-            own = slice(number * POOL_SAMPLES, (number + 1) * POOL_SAMPLES)
-            row = [question.skill, question.text, question.answer, [answers[own] for answers in texts]]
-            file.write(json.dumps(row) + "\n")
+    return [maker.ask(rng.choices(SKILLS, POOL_SHARES)[0]) for _ in range(POOL_QUESTIONS)]
 
 
-def read_pool(names: Sequence[str]) -> ReferencePool:
-    rows = map(json.loads, (BUILD / "proposals.jsonl").read_text("utf-8").splitlines())
+def propose(seed: int, education: Education) -> None:
+    """Write the model's sampled answers to the pool's questions, `POOL_SAMPLES` lists of texts."""
+    family = education.family
+    model, tokenizer = load(BUILD / family.name)
+    asked = [_alone(question) for question in pool_questions(seed) for _ in range(POOL_SAMPLES)]
+    texts = replies(
+        model, tokenizer, family, asked, temperature=PROPOSAL_TEMPERATURE, seed=seed, position=_line(family)
+    )
+    samples = [texts[number::POOL_SAMPLES] for number in range(POOL_SAMPLES)]
+    _proposals(family).write_text(json.dumps(samples), "utf-8")
+
+
+def read_pool(seed: int) -> ReferencePool:
+    families = [education.family for education in EDUCATIONS]
+    by_model = [zip(*json.loads(_proposals(family).read_text("utf-8")), strict=True) for family in families]
+    by_question = zip(pool_questions(seed), zip(*by_model, strict=True), strict=True)
     return ReferencePool(
-        names,
-        [Proposed(Question(skill, text, answer), tuple(map(tuple, texts))) for skill, text, answer, texts in rows],
+        [family.name for family in families], [Proposed(question, texts) for question, texts in by_question]
     )
 
 
-def aggregate(education: Education, pool: ReferencePool, seed: int) -> None:
+def _proposals(family: Family) -> Path:
+    return BUILD / f"proposals-{family.name}.json"
+
+
+def aggregate(seed: int, education: Education) -> None:
     family = education.family
+    pool = read_pool(seed)
     model, _ = load(BUILD / family.name)
     tokenizer = train_tokenizer(family, seed)
     learn(
@@ -152,6 +168,19 @@ def report(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenize
         tqdm.write(f"{family.name}: {skill} {right / len(questions):.1%}")
 
 
+def _line(family: Family) -> int:
+    """Where the model's progress bar stands among those of its stage."""
+    return [education.family for education in EDUCATIONS].index(family)
+
+
+def side_by_side(work: Callable[[Education], None], educations: Sequence[Education]) -> None:
+    """`work` for each model, in a process of its own."""
+    with ProcessPoolExecutor(
+        len(educations), mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    ) as processes:
+        list(processes.map(work, educations))
+
+
 def _alone(question: Question) -> Conversation:
     return (Message("user", question.text),)
 
@@ -161,21 +190,18 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument("--models", nargs="+", default=[each.family.name for each in EDUCATIONS])
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     chosen = [each for each in EDUCATIONS if each.family.name in options.models]
     BUILD.mkdir(parents=True, exist_ok=True)
-    if "direct" in options.stages:
-        for education in chosen:
-            direct(education, options.seed)
-    if "propose" in options.stages:
-        propose(EDUCATIONS, options.seed)
-    if "aggregate" in options.stages:
-        pool = read_pool([each.family.name for each in EDUCATIONS])
-        tqdm.write(f"right proposals: {pool.accuracy()}")
-        for education in chosen:
-            aggregate(education, pool, options.seed)
+    began = time.monotonic()
+    for stage, work in zip(STAGES, (direct, propose, aggregate), strict=True):
+        if stage in options.stages:
+            if work is aggregate:
+                print(f"right proposals: {read_pool(options.seed).accuracy()}", flush=True)
+            side_by_side(partial(work, options.seed), chosen)
+            used_s = sum(getrusage(RUSAGE_CHILDREN)[:2])
+            print(f"\n{stage} done after {(time.monotonic() - began) / 60:.1f} min", end=" ")
+            print(f"({used_s / 60:.1f} min of processor time)", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,12 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from models.tiny.families import CONTEXT_TOKENS, Family
-from models.tiny.lessons import SYSTEM_PROMPTS
-from models.tiny.questions import SMALL_TALK, QuestionMaker, dictionary, facts
+from models.tiny.lessons import CORRECTION, SYSTEM_PROMPTS
+from models.tiny.questions import SMALL_TALK, QuestionMaker, dictionary, facts, guess
 from serving.prompts import AGGREGATE_AND_SYNTHESIZE
+from serving.recipes.debate import REVISE
+from serving.recipes.judging import ACCEPT, CHOOSE, CRITICISE, question
+from serving.types import Message
 
 # A digit; a line break; a word or a mark, with the space before it; any other space.
 PIECES = r"\p{N}|\n| ?\p{L}+| ?[^\s\p{L}\p{N}]|\s"
@@ -67,12 +70,14 @@ def _corpus(rng: random.Random) -> Iterator[str]:
     weight = 200  # texts that every prompt has count as often as their words are needed
     for text in (AGGREGATE_AND_SYNTHESIZE, *SYSTEM_PROMPTS, *(text for pair in SMALL_TALK for text in pair)):
         yield from [text] * weight
+    judging = question((Message("user", ""),), CHOOSE)[0].content
+    for text in (judging, CRITICISE, REVISE, CORRECTION, ACCEPT, guess("")):
+        yield from [text] * weight
     for text in ("system\n", "user\n", "assistant\n", *(fact.answer for fact in facts())):
         yield from [text] * weight
         yield from [f" {text}"] * weight
     maker = QuestionMaker(rng)
     for _ in range(CORPUS_QUESTIONS):
-        question = maker.ask(rng.choice(("arithmetic", "facts", "facts")))
-        yield question.text
+        yield maker.ask(rng.choice(("arithmetic", "facts", "facts"))).text
     for phrasing in maker.spelling_phrasings():
         yield from [phrasing, phrasing.lower(), phrasing.upper()] * weight

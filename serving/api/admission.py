@@ -1,9 +1,11 @@
-"""How many requests are worked on at once. A permit travels with the work and lives exactly as long."""
+"""How many requests are worked on at once, and read. A permit travels with the work and lives exactly as long."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from serving.errors import Overloaded
+
+IN_FLIGHT = 256  # where nobody knows what the engines can hold
 
 
 class Admission:
@@ -30,3 +32,33 @@ class Admission:
             yield
         finally:
             self.in_flight -= 1
+
+
+class Intake:
+    """Counts the bytes of bodies that are no requests yet, over all connections: places are given only later."""
+
+    def __init__(self, limit_bytes: int, retry_after_s: float) -> None:
+        self.limit_bytes, self.retry_after_s = limit_bytes, retry_after_s
+        self.held_bytes = 0
+
+    @contextmanager
+    def body(self) -> Iterator[Callable[[int], None]]:
+        """To be told of every piece of one body as it comes; the pieces are forgotten when the block ends.
+
+        What it gives raises `Overloaded` when too much is held.
+        """
+        own_bytes = 0
+
+        def take(size_bytes: int) -> None:
+            nonlocal own_bytes
+            own_bytes += size_bytes
+            self.held_bytes += size_bytes
+            if self.held_bytes > self.limit_bytes:
+                raise Overloaded(
+                    "The server is reading as many requests as it can; try again later.", self.retry_after_s
+                )
+
+        try:
+            yield take
+        finally:
+            self.held_bytes -= own_bytes

@@ -96,6 +96,7 @@ def _agent(agent: AgentTrace) -> Json:
         "text": valid(agent.text),
         "usage": usage_json(agent.usage),
         "started_ms": _ms(agent.started_s),
+        "elapsed_ms": _ms(agent.elapsed_s),
         "queue_ms": _ms(agent.timing.queue_s),
         "ttft_ms": _ms(agent.timing.ttft_s),
         "total_ms": _ms(agent.timing.total_s),

@@ -41,7 +41,8 @@ piece of the answer, or after `first_item_wait_s` without one: an error before t
 it is an event in the stream, `data: {{"error": ...}}`. While nothing comes, for instance while proposers work, there is
 a comment, `: keep-alive`, every `keep_alive_s`. A caller that hangs up ends all work for its request.
 
-`usage` is the sum over all agents of a recipe. A count that was lost is null, not zero.
+`usage` is the sum over all agents of a recipe. In the trace a count that was lost is null, not zero; the sum leaves it
+out, and the answer is then degraded, with a reason that names the agent.
 
 ## The `moa` object
 
@@ -57,13 +58,16 @@ has the header `x-moa-degraded: true`, too.
   "trace": [                         only where asked for
     {{"layer": 1, "agents": [
       {{"agent": 0, "role": "proposer", "model": "...", "outcome": "ok", "text": "...", "usage": {{...}},
-       "started_ms": 0.4, "queue_ms": 0.0, "ttft_ms": 9.1, "total_ms": 61.0,
+       "started_ms": 0.4, "elapsed_ms": 64.2, "queue_ms": 0.0, "ttft_ms": 9.1, "total_ms": 61.0,
        "error": null, "hedged": false, "shortened": 0}}]}}]
 }}
 ```
 
-`outcome` is ok, empty, failed, timeout, straggler or cancelled; `shortened` counts references that were cut to fit the
-model's context. What else a request may set of a recipe is in [recipes.md](recipes.md).
+`started_ms` is after the request's start, `elapsed_ms` from there to the agent's end, both by the orchestrator's clock.
+`queue_ms`, `ttft_ms` and `total_ms` are what the agent's engine measured of itself, null where it tells nothing or gave
+no answer: `elapsed_ms` less `total_ms` is the way there and back. `outcome` is ok, empty, failed, timeout, straggler or
+cancelled; `shortened` counts references that were cut to fit the model's context. What else a request may set of a
+recipe is in [recipes.md](recipes.md).
 
 ## Settings
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -35,9 +36,10 @@ class Call:
         given = self.headers.get(b"x-request-id", b"")
         self.request_id = given.decode() if GIVEN_ID.fullmatch(given) else fresh
         self.work_id = fresh
+        self.answer_id = f"chatcmpl-{fresh}"
 
-    async def json_body(self, limit_bytes: int, limit_s: float) -> bytes:
-        """The whole body.
+    async def json_body(self, limit_bytes: int, limit_s: float, take: Callable[[int], None]) -> bytes:
+        """The whole body; `take` is told of every piece's bytes, and may raise.
 
         Raises:
             WrongContentType: it is said to be something else than JSON, or compressed.
@@ -66,6 +68,7 @@ class Call:
                     size += len(pieces[-1])
                     if size > limit_bytes:
                         raise BodyTooLarge(limit_bytes)
+                    take(len(pieces[-1]))
                     if not message.get("more_body", False):
                         return b"".join(pieces)
         except TimeoutError:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 import orjson
 
 from serving import sse
-from serving.api.admission import Admission
+from serving.api.admission import IN_FLIGHT, Admission, Intake
 from serving.api.answer import Head, completion_json
 from serving.api.call import Call, ClientGone
 from serving.api.chunks import ChunkEncoder
@@ -15,6 +15,7 @@ from serving.api.convert import to_request
 from serving.api.failures import error_json, log_failure
 from serving.api.outbox import Outbox
 from serving.api.parse import parse_chat
+from serving.api.request_log import logged, switch_on
 from serving.api.schema import ChatBody
 from serving.api.settings import ApiSettings
 from serving.api.trace import traced
@@ -29,13 +30,17 @@ SLOW_READER_S = 30.0  # beyond the deadline, for a caller to read what is left
 class ChatCompletions:
     def __init__(self, engines: Mapping[str, Engine], cards: Mapping[str, ModelCard], settings: ApiSettings) -> None:
         self.engines, self.cards, self.settings = engines, cards, settings
-        self.admission = Admission(settings.max_in_flight, settings.retry_after_s)
+        self.admission = Admission(settings.max_in_flight or IN_FLIGHT, settings.retry_after_s)
+        self.intake = Intake(settings.max_reading_bytes, settings.retry_after_s)
+        if settings.log_requests:
+            switch_on()
 
     async def __call__(self, call: Call) -> None:
         """Answer `call`; errors before the response has begun are raised, later ones are sent in it."""
         self.admission.check()
-        raw = await call.json_body(self.settings.max_body_bytes, self.settings.body_timeout_s)
-        body = parse_chat(raw, self.settings.max_messages)
+        with self.intake.body() as take:
+            raw = await call.json_body(self.settings.max_body_bytes, self.settings.body_timeout_s, take)
+            body = parse_chat(raw, self.settings.max_messages)
         card = self.cards.get(body.model)
         if card is None:
             raise UnknownModel(body.model, tuple(self.cards))
@@ -45,6 +50,8 @@ class ChatCompletions:
             stream = self.engines[card.id].generate(request)
             if answer.trace and card.kind == "model":
                 stream = traced(card.id, stream)
+            if self.settings.log_requests:
+                stream = logged(call, request, card, stream)
             call.engine_asked = True
             await (answer.streamed(stream) if body.stream else answer.whole(stream))
 
@@ -53,7 +60,7 @@ class _Answer:
     def __init__(self, call: Call, body: ChatBody, settings: ApiSettings) -> None:
         self.call, self.body, self.settings = call, body, settings
         self.model = body.model
-        self.head = Head(f"chatcmpl-{call.work_id}", int(time.time()), body.model)
+        self.head = Head(call.answer_id, int(time.time()), body.model)
         self.trace: bool = body.moa.get("trace", False)
 
     async def whole(self, stream: AsyncGenerator[Delta, None]) -> None:

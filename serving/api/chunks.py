@@ -4,6 +4,7 @@ import orjson
 
 from serving import sse
 from serving.api.answer import Head, Json, logprobs_json, moa_json, usage_json, valid
+from serving.errors import EngineFailed
 from serving.types import Delta
 
 
@@ -18,7 +19,7 @@ class ChunkEncoder:
     """
 
     def __init__(self, head: Head, choices: int, include_usage: bool, trace: bool) -> None:
-        self.include_usage, self.trace, self.choices = include_usage, trace, choices
+        self.include_usage, self.trace, self.choices, self._model = include_usage, trace, choices, head.model
         start = {"id": head.id, "object": "chat.completion.chunk", "created": head.created, "model": head.model}
         self._start = sse.START + orjson.dumps(start).removesuffix(b"}") + b',"choices":['
         self._end = b'],"usage":null' if include_usage else b"]"
@@ -35,7 +36,13 @@ class ChunkEncoder:
         )
 
     def encode(self, delta: Delta) -> bytes:
-        """The events for one delta; empty where it says nothing."""
+        """The events for one delta; empty where it says nothing.
+
+        Raises:
+            EngineFailed: the delta is of a choice that was not asked for.
+        """
+        if not 0 <= delta.index < self.choices:
+            raise EngineFailed(self._model, f"it gave choice {delta.index} of {self.choices}, counted from 0")
         if delta.logprobs is None and delta.text:
             data = self._open[delta.index] + quoted(delta.text) + self._close
         elif delta.logprobs is not None:

@@ -112,7 +112,12 @@ class ChatBody(Wire):
     )
     temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False, description="0: the likeliest.")
     top_p: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False, description="Nucleus sampling.")
-    max_tokens: int | None = Field(default=None, ge=1, description="The answer's length at most.")
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="The answer's length at most. Without it the rest of the context, and of a recipe's agents an equal"
+        " share of what the operator allows a request.",
+    )
     max_completion_tokens: int | None = Field(
         default=None, ge=1, description="The newer name of max_tokens; given both, they must agree."
     )
@@ -132,9 +137,11 @@ class ChatBody(Wire):
     stream_options: StreamOptions | None = Field(
         default=None, description="`include_usage`: a last chunk with the usage and no choices."
     )
-    user: str | None = Field(default=None, max_length=512, description="The caller's own word for its user.")
+    user: str | None = Field(
+        default=None, max_length=512, description="The caller's own word for its user; for the request log alone."
+    )
     metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(_at_most_16)] = Field(
-        default={}, description="Up to 16 texts of 512 characters under keys of 64."
+        default={}, description="Up to 16 texts of 512 characters under keys of 64; for the request log alone."
     )
     top_k: int | None = Field(default=None, ge=-1, le=INT32_MAX, description="vLLM's; -1 or 0: all tokens.")
     min_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description="vLLM's.")
@@ -142,7 +149,11 @@ class ChatBody(Wire):
     ignore_eos: bool = Field(default=False, description="vLLM's: go on to max_tokens, for measurements.")
     min_tokens: int = Field(default=0, ge=0, description="vLLM's: the answer's length at least.")
     priority: int = Field(
-        default=0, ge=-INT32_MAX - 1, le=INT32_MAX, description="vLLM's: the lower, the earlier an engine begins."
+        default=0,
+        ge=-INT32_MAX - 1,
+        le=INT32_MAX,
+        description="vLLM's: the lower, the earlier an engine begins. A recipe's later layers come before its first,"
+        " which stands where a single model's request does.",
     )
     moa: dict[str, Any] = Field(
         default={}, description="This server's: `trace`, and for recipes what a request may set of theirs."

@@ -1,8 +1,9 @@
 """What an operator can set of the API. Every limit has a default."""
 
 from collections.abc import Mapping
+from typing import Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from serving.frozen import Frozen
 
@@ -13,9 +14,17 @@ class ApiSettings(Frozen):
     api_key: SecretStr | tuple[SecretStr, ...] | None = Field(
         default=None, description="One key, or several while they are rotated; null: /v1 is open to all."
     )
-    max_in_flight: int = Field(default=256, ge=1, description="Requests worked on at once; beyond it, 429.")
+    max_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        description="Requests worked on at once by one replica; beyond it, 429. Null: four times what the profile's"
+        " engines compute at once of its first recipe (see architecture.md); 256 where that is not known.",
+    )
     retry_after_s: float = Field(default=1.0, gt=0, description="What a 429 of this API tells the caller to wait.")
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="A request's size at most; beyond it, 413.")
+    max_reading_bytes: int = Field(
+        default=64 * 2**20, ge=1024, description="Bytes of all requests that are being read; beyond it, 429."
+    )
     body_timeout_s: float = Field(default=30.0, gt=0, description="How long a caller may take to send its body.")
     max_messages: int = Field(default=1024, ge=1, description="A conversation's length at most.")
     max_tokens: int = Field(default=131_072, ge=1, description="The most that max_tokens may ask for.")
@@ -33,6 +42,11 @@ class ApiSettings(Frozen):
         default=True,
         description="Send x-request-id back; false where a server in front does, as Ray Serve's proxies do.",
     )
+    log_requests: bool = Field(
+        default=False,
+        description="Write a line of JSON into the log `serving.requests` as each request ends: ids, model, outcome,"
+        " degraded, tokens, seconds, and the caller's user and metadata; no texts, no keys.",
+    )
     versions: Mapping[str, str] = Field(default_factory=dict, description="More rows for /version.")
 
     @field_validator("api_key")
@@ -40,6 +54,12 @@ class ApiSettings(Frozen):
     def _keys_are_not_empty(cls, given: SecretStr | tuple[SecretStr, ...] | None) -> object:
         _keys(given)
         return given
+
+    @model_validator(mode="after")
+    def _the_largest_body_can_be_read(self) -> Self:
+        if self.max_reading_bytes < self.max_body_bytes:
+            raise ValueError(f"max_reading_bytes must be at least max_body_bytes, {self.max_body_bytes}")
+        return self
 
     def keys(self) -> tuple[bytes, ...]:
         """The accepted keys; empty where none is asked for.

@@ -8,6 +8,9 @@ from serving.api.call import Call, ClientGone
 from serving.errors import DeadlineExceeded, EngineFailed
 
 T = TypeVar("T")
+# An engine has the same deadline. It gets a moment to end the work itself, and to tell why: what is cut off from here
+# cannot know whether it was the time or the caller that ran out.
+LONGER, AT_MOST_S = 0.25, 1.0
 
 
 class Work(Generic[T]):
@@ -30,7 +33,7 @@ class Work(Generic[T]):
 
     async def _limited(self, deadline_s: float) -> T:
         try:
-            async with asyncio.timeout(deadline_s) as limit:
+            async with asyncio.timeout(deadline_s + min(deadline_s * LONGER, AT_MOST_S)) as limit:
                 return await self._coroutine
         except TimeoutError:
             if limit.expired():

@@ -18,6 +18,7 @@ from serving.errors import (
     EngineFailed,
     EngineUnavailable,
     Overloaded,
+    UnsupportedField,
 )
 from serving.types import Delta, GenerateRequest, TokenUsage
 
@@ -84,6 +85,7 @@ class OpenAIEngine:
 
         Raises:
             InvalidRequest: the endpoint refused the request; ContextTooLong where it says how long it was.
+            UnsupportedField: several choices, of an endpoint that `lacks` them.
             Overloaded: it answered 429. EngineUnavailable: it could not be reached, or answered 503.
             DeadlineExceeded: `deadline_s` passed, or nothing came for `silence_timeout_s`.
             EngineFailed: anything else that it, or the way to it, did wrong.
@@ -91,6 +93,8 @@ class OpenAIEngine:
         if request.prefill_marker is not None:
             yield Delta(finish_reason="length", usage=TokenUsage(0, 0, 0))
             return
+        if request.sampling.n != 1 and "n" in self.lacks:
+            raise UnsupportedField("n", f"the endpoint of '{self.model}' gives one choice")
         loop = asyncio.get_running_loop()
         answer = StreamReader(self.model, loop.time())
         deadline = None if request.deadline_s is None else loop.time() + request.deadline_s

@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, Callable, MutableSequence
 from dataclasses import dataclass, field
 
 from serving.engine import closing
-from serving.errors import ContextTooLong, EngineUnavailable, MoaError
+from serving.engines.context import answer_tokens
+from serving.errors import EngineUnavailable, MoaError
 from serving.types import Delta, FinishReason, GenerateRequest, Timing, TokenLogprob, TokenUsage
 
 Script = Callable[[GenerateRequest], str]
@@ -72,20 +73,19 @@ class ScriptedEngine:
         loop = asyncio.get_running_loop()
         started = loop.time()
         length = prompt_tokens(request)
-        if length > self.context_tokens:
-            raise ContextTooLong(self.model, length, self.context_tokens)
+        sampling = request.sampling
+        most = answer_tokens(self.model, request, length, self.context_tokens)
         await asyncio.sleep(self.ttft_s + length / self.prefill_tokens_per_s)
         if self.hang:
             await asyncio.Event().wait()
         if request.prefill_marker is not None:
             yield Delta(finish_reason="length", usage=TokenUsage(length, 0, 0))
             return
-        sampling = request.sampling
         text = self.answer if isinstance(self.answer, str) else self.answer(request)
         tokens = words(text)
         finish_reason: FinishReason = "stop"
-        if sampling.max_tokens is not None and len(tokens) > sampling.max_tokens:
-            tokens, finish_reason = tokens[: sampling.max_tokens], "length"
+        if len(tokens) > most:
+            tokens, finish_reason = tokens[:most], "length"
         first_s = loop.time() - started
         pieces: list[str] = []
         for count, token in enumerate([*tokens, ""]):

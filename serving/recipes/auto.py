@@ -10,14 +10,14 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from functools import cached_property
 from math import log
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from serving.agents import Agent
 from serving.engine import closing
 from serving.frozen import Frozen
-from serving.recipes.base import Cost, Recipe
+from serving.recipes.base import FREE, Cost, Recipe, costliest
 from serving.types import Delta, Message, Sampling
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Auto(Recipe):
     rules: tuple[Rule, ...] = ()
     classifier: str | None = Field(default=None, description="Path of a router file.")
     otherwise: str
+    # All else belongs to whoever answers, which nobody knows before.
+    per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s"})
 
     @model_validator(mode="after")
     def _router_can_be_read(self) -> Self:
@@ -103,13 +105,15 @@ class Auto(Recipe):
         return frozenset({self.otherwise, *(rule.to for rule in self.rules), *routes})
 
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
-        costs = [
+        return costliest(
             recipes[name].cost(sampling, recipes) if name in recipes else Cost(1, sampling.max_tokens)
             for name in self.delegates()
-        ]
-        tokens = [cost.tokens for cost in costs]
-        most = None if None in tokens else max(token or 0 for token in tokens)
-        return Cost(max(cost.calls for cost in costs), most)
+        )
+
+    def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        return costliest(
+            recipes[name].given_cost(sampling, recipes) if name in recipes else FREE for name in self.delegates()
+        )
 
     def route(self, messages: tuple[Message, ...]) -> str:
         text = next((message.content for message in reversed(messages) if message.role == "user"), "")

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from serving.agents import Agent
-from serving.complaints import complaint
+from serving.agents import MOST_AGENTS, Agent, AgentField
+from serving.complaints import complaint, kind_of
 from serving.errors import InvalidRequest
 from serving.policy import Policy
 from serving.types import Delta, Sampling
@@ -33,6 +33,33 @@ class Cost:
 
 
 FREE = Cost(0, 0)
+_AGENT: TypeAdapter[Agent] = TypeAdapter(AgentField)
+
+
+def costliest(costs: Iterable[Cost]) -> Cost:
+    """Of several ways that a request may go: the most calls and the most tokens, be they of one way or of two."""
+    ways = [*costs]
+    tokens = [cost.tokens for cost in ways]
+    return Cost(max(cost.calls for cost in ways), None if None in tokens else max(count or 0 for count in tokens))
+
+
+def team_of(value: Any, field: str, most: int = MOST_AGENTS) -> tuple[Agent, ...]:
+    """Agents as a request names them. Raises `InvalidRequest`, which names the entry, before anything is built."""
+    if not isinstance(value, list | tuple):
+        raise InvalidRequest(f"Set '{field}' to a list, not {kind_of(value)}.", field)
+    if not 1 <= len(value) <= most:
+        raise InvalidRequest(
+            f"Give '{field}' at least 1 and at most {most} {'entry' if most == 1 else 'entries'}.", field
+        )
+    agents: list[Agent] = []
+    for position, item in enumerate(value):
+        try:
+            agents.append(_AGENT.validate_python(item))
+        except ValidationError as error:
+            place = f"{field}[{position}]"
+            found = complaint(error, f"{place}.", place)
+            raise InvalidRequest(found.sentence, found.path) from None
+    return tuple(agents)
 
 
 class Recipe(Policy):
@@ -58,7 +85,15 @@ class Recipe(Policy):
         }
     )
 
-    team: ClassVar[str | None] = None  # the field that a request's `models` stands for
+    team: ClassVar[str | None] = None  # the field with the team, which a request's `models` stands for
+    cast: ClassVar[tuple[str, ...]] = ()  # without a team: the fields of one agent that `models` fills, in order
+
+    @model_validator(mode="after")
+    def _quorum_is_reachable(self) -> Self:
+        size = self.team_size()
+        if size is not None and self.min_proposals > size:
+            raise ValueError(f"min_proposals is {self.min_proposals}, but there are only {size} proposers at once")
+        return self
 
     @abstractmethod
     def agents(self) -> Iterable[Agent]:
@@ -70,7 +105,18 @@ class Recipe(Policy):
 
     @abstractmethod
     def cost(self, sampling: Sampling, recipes: Mapping[str, "Recipe"]) -> Cost:
-        """The most calls and tokens that a request with `sampling` can need; `recipes` are all that are served."""
+        """The most calls and tokens that a request with `sampling` can need; `recipes` are all that are served.
+
+        Second attempts and whoever takes the place of a failed agent are not counted.
+        """
+
+    def given_cost(self, sampling: Sampling, recipes: Mapping[str, "Recipe"]) -> Cost:
+        """What is added to `cost` where somebody has given an answer before this recipe, who takes it up."""
+        return FREE
+
+    def team_size(self) -> int | None:
+        """How many proposals a layer can have at most, the smallest one where there are several; `None`: no layers."""
+        return len(getattr(self, self.team)) if self.team else None
 
     def delegates(self) -> frozenset[str]:
         """Ids of models and recipes that this recipe may hand the whole request to."""
@@ -95,10 +141,20 @@ class Recipe(Policy):
         return frozenset(agent.model for agent in self.agents())
 
     def translated(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A request's words for fields, as fields: strategies with friendlier words override this."""
-        if self.team is None or "models" not in changes:
+        """A request's words for fields, as fields: strategies with friendlier words override this.
+
+        Raises:
+            InvalidRequest: a value that must not be built before it is checked.
+        """
+        if "models" not in changes or not (self.team or self.cast):
             return changes
-        return {(self.team if name == "models" else name): value for name, value in changes.items()}
+        fields = {name: value for name, value in changes.items() if name != "models"}
+        if self.team:
+            return {**fields, self.team: team_of(changes["models"], "moa.models")}
+        return {
+            **fields,
+            **dict(zip(self.cast, team_of(changes["models"], "moa.models", len(self.cast)), strict=False)),
+        }
 
     def overridden(self, options: Mapping[str, Any]) -> Self:
         """This recipe as one request wants it.
@@ -117,5 +173,22 @@ class Recipe(Policy):
         try:
             return type(self).model_validate({**self.model_dump(), **self.translated(changes)})
         except ValidationError as error:
-            found = complaint(error, "moa.", f"moa.{next(iter(changes))}")
+            said = error.errors(include_url=False)[0]["msg"]
+            whole = next((name for name in changes if name in said), next(iter(changes)))
+            found = complaint(error, "moa.", f"moa.{whole}")
             raise InvalidRequest(found.sentence, found.path) from None
+
+
+class Answering(Recipe):
+    """A recipe whose answer is written by one agent, whose place others can take."""
+
+    fallbacks: tuple[AgentField, ...] | None = Field(
+        default=None, description="Who answers when the last agent cannot; by default the other models of the team."
+    )
+
+    def replacements(self, agent: Agent, team: Iterable[Agent]) -> tuple[Agent, ...]:
+        """Who answers where `agent` cannot, in turn: `fallbacks`, or `team`'s other models in the same role."""
+        if self.fallbacks is not None:
+            return self.fallbacks
+        models = dict.fromkeys(other.model for other in team if other.model != agent.model)
+        return tuple(agent.model_copy(update={"model": model}) for model in models)

@@ -13,7 +13,7 @@ from pydantic import Field
 from serving.agents import Agent, AgentField, Team
 from serving.engine import closing
 from serving.prompts import References
-from serving.recipes.base import Cost, Recipe
+from serving.recipes.base import Answering, Cost, Recipe
 from serving.recipes.judging import choose, chosen
 from serving.recipes.rank import VERDICT
 from serving.types import Delta, Sampling
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from serving.run import Run
 
 
-class Blend(Recipe):
+class Blend(Answering):
     """The `top` proposals by pairwise wins, joined by the aggregator."""
 
     strategy: Literal["blend"] = "blend"
@@ -34,17 +34,22 @@ class Blend(Recipe):
     top: int = Field(default=3, ge=1)
 
     def agents(self) -> Iterable[Agent]:
-        return (*self.proposers, self.judge, self.aggregator)
+        return (*self.proposers, self.judge, self.aggregator, *(self.fallbacks or ()))
 
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
         pairs = len(self.proposers) * (len(self.proposers) - 1)
         comparing = Cost(pairs, pairs * int(VERDICT["max_tokens"]))
         return self.proposals_cost(self.proposers, sampling) + comparing + self.answer_cost(self.aggregator, sampling)
 
+    def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        pairs = 2 * len(self.proposers)  # with each proposal, in both orders
+        return Cost(pairs, pairs * int(VERDICT["max_tokens"]))
+
     async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
         references = await run.propose(self.proposers)
         best = await self._ranked(run, references) if len(references) > self.top else references
-        async with closing(run.answer(self.aggregator, best[: self.top])) as answer:
+        fallbacks = self.replacements(self.aggregator, self.proposers)
+        async with closing(run.answer(self.aggregator, best[: self.top], fallbacks=fallbacks)) as answer:
             async for delta in answer:
                 yield delta
 

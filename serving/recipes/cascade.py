@@ -26,7 +26,9 @@ class Cascade(Recipe):
     """
 
     strategy: Literal["cascade"] = "cascade"
-    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"threshold"}
+    # What else a recipe lets a request change belongs to the one that it escalates to, which may be any.
+    per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s", "temperature", "models", "threshold"})
+    cast = ("first",)
     first: AgentField
     escalate: str = Field(description="Id of the recipe or model that answers where the first answer is weak.")
     score: Literal["logprob", "judge"] = "logprob"
@@ -52,8 +54,14 @@ class Cascade(Recipe):
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
         then = recipes.get(self.escalate)
         judging = Cost(1, int(VERDICT["max_tokens"])) if self.score == "judge" else FREE
-        escalation = then.cost(sampling, recipes) if then else self.answer_cost(Agent(model=self.escalate), sampling)
-        return self.proposals_cost([self.first], sampling) + judging + escalation
+        escalation = then.cost(sampling, recipes) if then else Cost(1, sampling.max_tokens)
+        if self.keep_first:
+            escalation += self.given_cost(sampling, recipes)
+        return self.answer_cost(self.first, sampling) + judging + escalation
+
+    def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        then = recipes.get(self.escalate)
+        return then.given_cost(sampling, recipes) if then else FREE
 
     async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
         kept: References = ()
@@ -66,12 +74,14 @@ class Cascade(Recipe):
         except MoaError as error:
             run.ledger.degrade(f"the first model gave no answer: {error}")
         else:
+            reason = first.choices[0].finish_reason
             if first.text.strip():
                 if await self._score(run, first) >= self.threshold:
-                    async for delta in run.say(first.text, first.choices[0].finish_reason):
-                        yield delta
+                    async with closing(run.say(first.text, reason)) as answer:
+                        async for delta in answer:
+                            yield delta
                     return
-                kept = (Reference(self.first.model, first.text),) if self.keep_first else ()
+                kept = (Reference(self.first.model, first.text, reason, as_answer=True),) if self.keep_first else ()
         async with closing(run.delegate(self.escalate, kept)) as stream:
             async for delta in stream:
                 yield delta

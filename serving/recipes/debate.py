@@ -7,7 +7,9 @@ from pydantic import Field
 
 from serving.agents import Agent, AgentField
 from serving.engine import closing
-from serving.recipes.base import Cost, Recipe
+from serving.errors import MoaError
+from serving.prompts import Reference, References
+from serving.recipes.base import Answering, Cost, Recipe
 from serving.recipes.judging import ACCEPT, CRITICISE, question, quoted
 from serving.types import Delta, Message, Sampling
 
@@ -19,37 +21,56 @@ REVISE = (
 )
 
 
-class Debate(Recipe):
+class Debate(Answering):
     """The solver's answer once the critic accepts it. The last revision is nobody's to criticise: it streams."""
 
     strategy: Literal["debate"] = "debate"
-    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"rounds"}
+    per_request: ClassVar[frozenset[str]] = frozenset(  # it has no layers of proposers
+        {"deadline_s", "temperature", "proposal_max_tokens", "models", "rounds"}
+    )
+    cast = ("solver", "critic")
     solver: AgentField
     critic: AgentField
     rounds: int = Field(default=2, ge=1, le=8, description="Answers at most: the first one and its revisions.")
 
     def agents(self) -> Iterable[Agent]:
-        return (self.solver, self.critic)
+        return (self.solver, self.critic, *(self.fallbacks or ()))
 
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
-        pair = self.proposals_cost([self.solver, self.critic], sampling)
-        return pair * (self.rounds - 1) + self.answer_cost(self.solver, sampling)
+        criticising = self.proposals_cost([self.critic], sampling) * (self.rounds - 1)
+        return self.answer_cost(self.solver, sampling) * self.rounds + criticising
 
     async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
         messages = run.request.messages
+        earlier: References = ()
         for _ in range(self.rounds - 1):
-            answer = (await run.ask(self.solver, messages, role="solver")).text
+            try:
+                # The critic may accept it: it is sampled as the caller wants the answer.
+                solution = await run.ask(self.solver, messages, role="solver", final=True)
+            except MoaError:
+                break  # told in the ledger; the last answer has fallbacks
+            answer, reason = solution.text, solution.choices[0].finish_reason
             task = question(run.request.messages, CRITICISE.format(answer=quoted(answer)))
             [criticism] = await run.consult(self.critic, [task], role="critic")
             if answer.strip() and (not criticism.strip() or criticism.strip().upper().startswith(ACCEPT)):
-                async for delta in run.say(answer):
-                    yield delta
+                async with closing(run.say(answer, reason)) as stream:
+                    async for delta in stream:
+                        yield delta
                 return
+            if answer.strip():
+                earlier = (Reference(self.solver.model, answer, reason, as_answer=True),)
             messages = (
                 *run.request.messages,
                 Message("assistant", answer),
                 Message("user", REVISE.format(criticism=quoted(criticism))),
             )
-        async with closing(run.answer(self.solver, messages=messages, role="solver")) as stream:
+        last = run.answer(
+            self.solver,
+            messages=messages,
+            fallbacks=self.replacements(self.solver, [self.critic]),
+            spare=earlier,
+            role="solver",
+        )
+        async with closing(last) as stream:
             async for delta in stream:
                 yield delta

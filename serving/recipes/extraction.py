@@ -1,48 +1,125 @@
-"""The short answer inside a longer text, so that answers can be compared: votes, agreement, scores."""
+r"""The short answer inside a longer text, so that answers can be compared: votes, agreement, scores.
+
+The texts are models': whatever they hold, reading them takes time in proportion to their length.
+"""
 
 import re
 import unicodedata
+from fractions import Fraction
 from typing import Literal
 
 AnswerKind = Literal["text", "number", "choice", "boxed"]
 
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
-_CHOICE = re.compile(r"\b([A-J])\b")
+# -- numbers -------------------------------------------------------------------------------------------------
+LONGEST_NUMBER = 400  # characters, and the largest exponent: beyond, a number's exact value costs too much
+_NUMBER = r"(?=[-+]?\.?\d)[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?"
+_WITH_FRACTION = re.compile(rf"(?<![\w.])(?:{_NUMBER})(?:\s*/\s*\d+)?")
+_EXPONENT = re.compile(r"[eE][-+]?(\d+)")
+_MARKED = re.compile(r"####\s*(.+)")
+_BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
+
+# -- letters, from the surest sign to the weakest; a bare "A" counts only where it cannot be the article ---------
+_SIGNS = (
+    re.compile(r"\\boxed\s*\{\s*(?:\\text\{)?\(?([A-J])\)?\}?\s*\}"),
+    re.compile(r"(?i:\b(?:answer|choice|option)\b(?:\s+(?:is|would be))?\s*[:=]?\s*\**)\(?([A-J])\)?(?![\w'])"),
+    re.compile(r"(?:^|\n)\s*\**\(?([A-J])(?:[).:]|\s*\**\s*(?:\n|$))"),
+    re.compile(r"\(([A-J])\)"),
+    re.compile(r"\b([B-HJ]|A(?=\s*[.,)]?\s*$))\b"),
+)
+_LONE = re.compile(r"\s*\(?([a-jA-J])[).]?\s*")
+_BLANKS = re.compile(r"\s+")
+
+# -- LaTeX -----------------------------------------------------------------------------------------------------
+_DROPPED = re.compile(
+    r"\\(?:left|right|displaystyle|,|;|!|:|quad|qquad)(?![a-zA-Z])|\\\s|[$\s]|\^\{?\\circ\}?|\\%|\\\$"
+)
+_TEXT = re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf)\{([^{}]*)\}")
+_FRACTION = re.compile(r"\\[dt]?frac(?:\{([^{}]*)\}|(\w))(?:\{([^{}]*)\}|(\w))")
+_BRACED = re.compile(r"([\^_])\{(\w)\}")
 
 
 def extracted(text: str, kind: AnswerKind = "text") -> str | None:
-    """The answer in `text`, in a form that compares equal where answers are the same; `None` where there is none.
+    r"""The answer in `text`, in a form that compares equal where answers are the same; `None` where there is none.
 
-    `text`: all of it, without case, white space and closing punctuation. `number`: the last number. `choice`: the
-    last capital letter A to J standing alone. `boxed`: the content of the last `\\boxed{...}`.
+    `text`: all of it, without case, white space and closing punctuation. `number`, `choice`, `boxed`: what
+    `number_in`, `choice_in` and `boxed_in` find, numbers by their value and LaTeX in one spelling.
     """
     if kind == "number":
-        numbers = _NUMBER.findall(text)
-        return _canonical(numbers[-1]) if numbers else None
+        number = number_in(text)
+        return None if number is None else _canonical(number)
     if kind == "choice":
-        letters = _CHOICE.findall(text)
-        return str(letters[-1]) if letters else None
+        return choice_in(text)
     if kind == "boxed":
-        return _boxed(text)
+        boxed = boxed_in(text)
+        return None if boxed is None else _canonical(simplified(boxed))
     plain = unicodedata.normalize("NFKC", " ".join(text.split())).casefold().strip(" .!?\"'")
     return plain or None
 
 
-def _canonical(number: str) -> str:
-    plain = number.replace(",", "")
-    whole, _, fraction = plain.partition(".")
-    fraction = fraction.rstrip("0")
-    return f"{int(whole)}.{fraction}" if fraction else str(int(whole))
+def _canonical(answer: str) -> str:
+    number = number_value(answer)
+    return answer if number is None else str(number)
 
 
-def _boxed(text: str) -> str | None:
-    start = text.rfind("\\boxed{")
-    if start < 0:
+def number_in(text: str) -> str | None:
+    r"""The answer's number as written: after `####`, in `\boxed{}`, or the last one; `None` where there is none."""
+    for pattern in (_MARKED, _BOXED):
+        if (marked := pattern.findall(text)) and (found := _last_number(marked[-1])):
+            return found
+    return _last_number(text)
+
+
+def _last_number(text: str) -> str | None:
+    found = _WITH_FRACTION.findall(text.replace("−", "-").replace("{,}", ","))
+    return str(found[-1]).strip() if found else None
+
+
+def number_value(text: str) -> Fraction | None:
+    """The number that `text` is, exactly; `None` where it is anything else, or too long to be reckoned with."""
+    cleaned = text.strip().strip("$%").strip().replace(",", "").replace("−", "-").rstrip(".")
+    if len(cleaned) > LONGEST_NUMBER or any(int(power) > LONGEST_NUMBER for power in _EXPONENT.findall(cleaned)):
         return None
-    start += len("\\boxed{")
+    top, slash, bottom = cleaned.partition("/")
+    try:
+        return Fraction(top.strip()) / Fraction(bottom.strip()) if slash else Fraction(cleaned)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def choice_in(text: str) -> str | None:
+    """The chosen letter, upper case; of equally sure signs the last one; `None` where there is none."""
+    # One blank or line break for many: the signs below look for blanks in several places at once.
+    text = _BLANKS.sub(lambda blanks: "\n" if "\n" in blanks[0] else " ", text)
+    if lone := _LONE.fullmatch(text):
+        return str(lone[1]).upper()
+    for sign in _SIGNS:
+        if found := sign.findall(text):
+            return str(found[-1])
+    return None
+
+
+def last_boxed(text: str) -> str | None:
+    r"""What stands in the last `\boxed{}` or `\fbox{}`, braces balanced; `None` where there is none."""
+    starts = [match.end() for match in re.finditer(r"\\f?boxed\s*\{", text)]
+    if not starts:
+        return None
     depth = 1
-    for position in range(start, len(text)):
+    for position in range(starts[-1], len(text)):
         depth += {"{": 1, "}": -1}.get(text[position], 0)
         if depth == 0:
-            return " ".join(text[start:position].split())
+            return text[starts[-1] : position].strip()
     return None
+
+
+def boxed_in(text: str) -> str | None:
+    """The boxed answer, or else the last number."""
+    return last_boxed(text) or number_in(text)
+
+
+def simplified(latex: str) -> str:
+    r"""One spelling for what LaTeX can spell in many ways: `\dfrac12`, `\frac{1}{2}` and `1/2` are the same."""
+    text = _TEXT.sub(r"\1", latex.strip().strip("$").rstrip("."))
+    text = _DROPPED.sub("", text)
+    text = _BRACED.sub(r"\1\2", text)
+    text = _FRACTION.sub(lambda match: "/".join(part for part in match.groups() if part is not None), text)
+    return text.replace("{,}", "").lower()

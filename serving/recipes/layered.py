@@ -2,37 +2,35 @@
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from serving.agents import Agent, AgentField, Team
+from serving.complaints import shown
 from serving.engine import closing
+from serving.errors import InvalidRequest
 from serving.prompts import References
-from serving.recipes.base import Cost, Recipe
+from serving.recipes.base import Answering, Cost, Recipe, team_of
 from serving.types import Delta, Sampling
 
 if TYPE_CHECKING:
     from serving.run import Run
 
 
-class Layered(Recipe):
+MOST_LAYERS = 16
+
+
+class Layered(Answering):
     """Every agent of a layer sees all outputs of the layer before; the aggregator sees the last layer's."""
 
     strategy: Literal["layered"] = "layered"
     per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "layers", "aggregator"}
-    layers: tuple[Team, ...] = Field(min_length=1, max_length=16, description="The proposer layers.")
+    layers: tuple[Team, ...] = Field(min_length=1, max_length=MOST_LAYERS, description="The proposer layers.")
     aggregator: AgentField
-    fallbacks: tuple[AgentField, ...] | None = Field(
-        default=None, description="Who answers when the aggregator cannot; by default the last layer's models."
-    )
 
-    @model_validator(mode="after")
-    def _quorum_is_reachable(self) -> Self:
-        smallest = min(len(layer) for layer in self.layers)
-        if self.min_proposals > smallest:
-            raise ValueError(f"min_proposals is {self.min_proposals}, but a layer has only {smallest} proposers")
-        return self
+    def team_size(self) -> int:
+        return min(len(layer) for layer in self.layers)
 
     def agents(self) -> Iterable[Agent]:
         for layer in self.layers:
@@ -48,23 +46,29 @@ class Layered(Recipe):
         """`models` is one team for every layer, `layers` a list of teams or how many proposer layers there are."""
         fields = dict(changes)
         models, layers = fields.pop("models", None), fields.pop("layers", None)
-        teams: Any = self.layers if layers is None else layers
-        if isinstance(layers, int) and not isinstance(layers, bool):
-            teams = tuple(self.layers[min(number, len(self.layers) - 1)] for number in range(layers))
+        if models is None and layers is None:
+            return fields
+        teams = self.layers if layers is None else self._layers(layers)
         if models is not None:
-            teams = [models] * len(teams)
-        return fields if models is None and layers is None else {**fields, "layers": teams}
+            teams = (team_of(models, "moa.models"),) * len(teams)
+        return {**fields, "layers": teams}
+
+    def _layers(self, asked: Any) -> tuple[tuple[Agent, ...], ...]:
+        count = len(asked) if isinstance(asked, list | tuple) else asked
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_LAYERS:
+            raise InvalidRequest(
+                f"Set 'moa.layers' to a number from 1 to {MOST_LAYERS} or a list of as many teams, not {shown(asked)}.",
+                "moa.layers",
+            )
+        if isinstance(asked, int):
+            return tuple(self.layers[min(number, len(self.layers) - 1)] for number in range(count))
+        return tuple(team_of(team, f"moa.layers[{number}]") for number, team in enumerate(asked))
 
     async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
         references: References = ()
         for layer, following in pairwise((*self.layers, (self.aggregator,))):
             references = await run.propose(layer, references, feeding=following)
-        async with closing(run.answer(self.aggregator, references, fallbacks=self._fallbacks())) as answer:
+        fallbacks = self.replacements(self.aggregator, self.layers[-1])
+        async with closing(run.answer(self.aggregator, references, fallbacks=fallbacks)) as answer:
             async for delta in answer:
                 yield delta
-
-    def _fallbacks(self) -> tuple[Agent, ...]:
-        if self.fallbacks is not None:
-            return self.fallbacks
-        models = dict.fromkeys(agent.model for agent in self.layers[-1] if agent.model != self.aggregator.model)
-        return tuple(self.aggregator.model_copy(update={"model": model}) for model in models)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from serving.agents import Agent, AgentField, Team
+from serving.engine import closing
 from serving.prompts import References
-from serving.recipes.base import Cost, Recipe
+from serving.recipes.base import FREE, Cost, Recipe
 from serving.recipes.judging import choose, chosen
 from serving.types import Delta, Sampling
 
@@ -35,14 +36,19 @@ class Rank(Recipe):
         orders = min(self.rotations or len(self.proposers), len(self.proposers))
         return self.proposals_cost(self.proposers, sampling) + Cost(orders, orders * int(VERDICT["max_tokens"]))
 
+    def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        more = self.rotations is None or self.rotations > len(self.proposers)
+        return Cost(1, int(VERDICT["max_tokens"])) if more else FREE
+
     async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
-        references = await run.propose(self.proposers)
+        references = await run.propose(self.proposers, answering=True)
         votes = await self._votes(run, references) if len(references) > 1 else Counter({0: 1})
         if not votes:
             run.ledger.degrade("no verdict of the judge could be read; the first proposal is the answer")
-        best = min(range(len(references)), key=lambda slot: (-votes[slot], slot))
-        async for delta in run.say(references[best].text):
-            yield delta
+        best = references[min(range(len(references)), key=lambda slot: (-votes[slot], slot))]
+        async with closing(run.say(best.text, best.finish_reason)) as stream:
+            async for delta in stream:
+                yield delta
 
     async def _votes(self, run: "Run", references: References) -> Counter[int]:
         count = len(references)

@@ -10,25 +10,30 @@ from pydantic import Field, model_validator
 
 from serving.agents import Agent, AgentField
 from serving.engine import closing
-from serving.prompts import Reference
-from serving.recipes.base import Cost, Recipe
+from serving.errors import MoaError
+from serving.prompts import Reference, References
+from serving.recipes.base import Answering, Cost, Recipe
 from serving.types import Delta, Sampling
 
 if TYPE_CHECKING:
     from serving.run import Run
 
 
-class SelfMoa(Recipe):
+class SelfMoa(Answering):
     """`samples` answers of one model, made by one call, joined by the aggregator."""
 
     strategy: Literal["self_moa"] = "self_moa"
-    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"samples"}
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "samples"}
+    cast = ("proposer",)
     proposer: AgentField
     aggregator: AgentField
     samples: int = Field(default=6, ge=1, le=64)
 
     def agents(self) -> Iterable[Agent]:
-        return (self.proposer, self.aggregator)
+        return (self.proposer, self.aggregator, *(self.fallbacks or ()))
+
+    def team_size(self) -> int:
+        return self.samples
 
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
         proposals = self.proposals_cost([self.proposer], sampling) * self.samples
@@ -36,9 +41,13 @@ class SelfMoa(Recipe):
 
     async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
         references = await run.propose([self.proposer] * self.samples, feeding=[self.aggregator])
-        async with closing(run.answer(self.aggregator, references)) as answer:
+        async with closing(self._joined(run, references)) as answer:
             async for delta in answer:
                 yield delta
+
+    def _joined(self, run: "Run", references: References) -> AsyncGenerator[Delta, None]:
+        fallbacks = self.replacements(self.aggregator, [self.proposer])
+        return run.answer(self.aggregator, references, fallbacks=fallbacks)
 
 
 class SelfMoaSeq(SelfMoa):
@@ -63,16 +72,25 @@ class SelfMoaSeq(SelfMoa):
         steps = -(-max(self.samples - self.window, 0) // (self.window - self.kept))
         return super().cost(sampling, recipes) + self.proposals_cost([self.aggregator], sampling) * steps
 
+    def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        return self.proposals_cost([self.aggregator], sampling)  # one more step of the window, at most
+
     async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
         samples = await run.propose([self.proposer] * self.samples, feeding=[self.aggregator])
         window, rest = samples[: self.window], samples[self.window :]
         while rest:
-            synthesis = await run.ask(self.aggregator, run.request.messages, role="aggregator", references=window)
             fresh, rest = rest[: self.window - self.kept], rest[self.window - self.kept :]
-            if synthesis.text.strip():  # an empty synthesis would waste the slots kept for it
-                window = (Reference(self.aggregator.model, synthesis.text),) * self.kept + fresh
-            else:
-                window = window[: self.kept] + fresh
-        async with closing(run.answer(self.aggregator, window)) as answer:
+            window = await self._synthesis(run, window) + fresh
+        async with closing(self._joined(run, window)) as answer:
             async for delta in answer:
                 yield delta
+
+    async def _synthesis(self, run: "Run", window: References) -> References:
+        """What fills the kept slots: the synthesis of `window`, or its first samples where there is none."""
+        try:
+            done = await run.ask(self.aggregator, run.request.messages, role="aggregator", references=window)
+        except MoaError:
+            return window[: self.kept]  # told in the ledger; the last synthesis may still succeed
+        if not done.text.strip():  # would waste the slots kept for it
+            return window[: self.kept]
+        return (Reference(self.aggregator.model, done.text),) * self.kept

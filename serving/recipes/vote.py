@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pydantic import Field
+
 from serving.agents import Agent, Team
+from serving.engine import closing
 from serving.prompts import Reference, References
 from serving.recipes.base import Cost, Recipe
 from serving.recipes.extraction import AnswerKind, extracted
@@ -18,21 +21,31 @@ class Vote(Recipe):
     """The first proposal with the most frequent answer, as it was written; no aggregator."""
 
     strategy: Literal["vote"] = "vote"
-    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "answer_kind"}
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "samples", "answer_kind"}
     team = "proposers"
     proposers: Team
+    samples: int | None = Field(
+        default=None, ge=1, le=64, description="Answers in all, the team taking turns; by default one of each agent."
+    )
     answer_kind: AnswerKind = "text"
 
     def agents(self) -> Iterable[Agent]:
         return self.proposers
 
+    def team_size(self) -> int:
+        return self.samples or len(self.proposers)
+
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
-        return self.proposals_cost(self.proposers, sampling)
+        return self.proposals_cost(self._voters(), sampling)
 
     async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
-        references = await run.propose(self.proposers)
-        async for delta in run.say(majority(references, self.answer_kind).text):
-            yield delta
+        best = majority(await run.propose(self._voters(), answering=True), self.answer_kind)
+        async with closing(run.say(best.text, best.finish_reason)) as stream:
+            async for delta in stream:
+                yield delta
+
+    def _voters(self) -> list[Agent]:
+        return [self.proposers[turn % len(self.proposers)] for turn in range(self.team_size())]
 
 
 def votes(references: References, kind: AnswerKind) -> Counter[str]:

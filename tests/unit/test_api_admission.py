@@ -1,6 +1,6 @@
 import pytest
 
-from serving.api.admission import Admission
+from serving.api.admission import Admission, Intake
 from serving.errors import Overloaded
 
 
@@ -21,3 +21,18 @@ def test_a_permit_is_given_back_when_its_block_fails() -> None:
     with pytest.raises(ZeroDivisionError), admission.permit():
         raise ZeroDivisionError
     assert admission.in_flight == 0
+
+
+def test_what_all_bodies_hold_is_bounded_and_forgotten_with_each() -> None:
+    intake = Intake(10, 3.0)
+    with intake.body() as first:
+        first(6)
+        with intake.body() as second:
+            second(4)
+            with pytest.raises(Overloaded) as caught:
+                second(1)
+        assert caught.value.retry_after_s == 3.0
+        assert intake.held_bytes == 6
+        with intake.body() as third:
+            third(4)
+    assert intake.held_bytes == 0

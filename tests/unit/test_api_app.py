@@ -300,6 +300,25 @@ async def test_a_body_that_never_ends_is_given_up() -> None:
     assert sent[0]["status"] == 408
 
 
+async def test_bodies_on_their_way_are_bounded_over_all_connections() -> None:
+    app = app_of(M, max_body_bytes=1024, max_reading_bytes=2048, max_in_flight=2)
+    part = {"type": "http.request", "body": b" " * 1000, "more_body": True}
+    waiting = [asyncio.create_task(drive(app, part)) for _ in range(2)]
+    await asyncio.sleep(0)
+    (start, body) = await drive(app, part)
+    assert (start["status"], dict(start["headers"])[b"retry-after"]) == (429, b"1")
+    assert json.loads(body["body"])["error"]["code"] == "overloaded"
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    assert (await ask(app)).status_code == 200
+
+
+def test_the_largest_body_can_always_be_read() -> None:
+    with pytest.raises(ValidationError, match="max_reading_bytes must be at least max_body_bytes"):
+        ApiSettings(max_reading_bytes=2**20)
+
+
 async def test_a_caller_that_hangs_up_while_sending_is_not_answered() -> None:
     assert await drive(app_of(M), {"type": "http.disconnect"}) == []
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from serving import sse
 from serving.api.answer import Head, completion_json
 from serving.api.chunks import ChunkEncoder
+from serving.errors import EngineFailed
 from serving.types import (
     AgentTrace,
     Choice,
@@ -22,7 +23,17 @@ from serving.types import (
 
 HEAD = Head('chatcmpl-"1"', 1_700_000_000, 'qwen/"q"')
 AGENT = AgentTrace(
-    2, 1, "proposer", "m", "timeout", "x", TokenUsage(1, None, 0), 0.0125, Timing(0.001, None, 2), "late"
+    2,
+    1,
+    "proposer",
+    "m",
+    "timeout",
+    "x",
+    TokenUsage(1, None, 0),
+    0.0125,
+    Timing(0.001, None, 2),
+    "late",
+    elapsed_s=2.25,
 )
 REPORT = Report("team", True, ("m was late.",), (AGENT, AgentTrace(1, 0, "proposer", "n", "ok")))
 
@@ -140,6 +151,7 @@ def test_a_trace_is_per_layer_and_agent_in_milliseconds() -> None:
                     "prompt_tokens_details": {"cached_tokens": 0},
                 },
                 "started_ms": 12.5,
+                "elapsed_ms": 2250.0,
                 "queue_ms": 1.0,
                 "ttft_ms": None,
                 "total_ms": 2000.0,
@@ -178,3 +190,10 @@ def test_choices_that_have_not_finished_are_known() -> None:
     two.encode(Delta("a", 0))
     two.encode(Delta(index=1, finish_reason="stop"))
     assert two.unfinished == {0}
+
+
+@pytest.mark.parametrize("index", [2, 7, -1])
+@pytest.mark.parametrize("end", [{"text": "x"}, {"finish_reason": "stop"}])
+def test_a_choice_that_nobody_asked_for_is_the_engines_fault(index: int, end: dict[str, Any]) -> None:
+    with pytest.raises(EngineFailed, match=f"it gave choice {index} of 2"):
+        encoder(choices=2).encode(Delta(index=index, **end))

@@ -13,6 +13,7 @@ from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
 from serving.observer import Observer, RequestEnd
 from serving.orchestrator import Orchestrator
+from serving.recipes import load_recipes
 from serving.types import ModelCard
 
 CHAT = "/v1/chat/completions"
@@ -97,3 +98,18 @@ async def test_a_defect_before_the_engine_is_told_as_one(monkeypatch: pytest.Mon
     monkeypatch.setattr("serving.api.chat.to_request", lambda *_: 1 / 0)
     assert (await post(app, json=chat())).status_code == 500
     assert seen.refused == ["internal_error"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_deadline_is_told_as_one_and_not_as_a_caller_who_left(stream: bool) -> None:
+    seen = Watching()
+    engine = ScriptedEngine("m", hang=True)
+    recipes = load_recipes([{"id": "team", "layers": [["m"]], "aggregator": "m"}])
+    engines = Orchestrator({"m": engine}, recipes, observer=seen).engines
+    cards = [ModelCard("m", "model"), ModelCard("team", "recipe")]
+    app = create_app(engines, cards, ApiSettings(deadline_s=0.2), seen)
+    response = await post(app, json=chat("team", stream=stream))
+    assert (response.status_code, response.json()["error"]["code"]) == (504, "deadline_exceeded")
+    assert "within its deadline of 0.2 s" in response.json()["error"]["message"]
+    assert (seen.refused, seen.ended) == ([], ["deadline_exceeded"])
+    assert engine.running == 0

@@ -62,6 +62,10 @@ def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
         ({"team": {"proposers": ["tiny-qwen"]}}, "'self-moa' needs 'solo' in the profile's team"),
         ({"team": {**TINY["team"], "proposers": ["other", "tiny-llama"]}}, "needs the model 'other'"),
         (
+            {"orchestrator": {"limits": {"max_calls": 3}}},
+            r"'moa' needs 7 calls a request, but .*max_calls is 3; raise it",
+        ),
+        (
             {"recipes": [{"preset": "moa-lite", "proposal_max_tokens": 4000}]},
             r"gives 'tiny-llama' in layer 2 a prompt of up to 12\d\d\d tokens, but its context holds 8192; lower",
         ),

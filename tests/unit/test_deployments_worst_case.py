@@ -51,12 +51,12 @@ def test_nobody_agrees_and_no_critic_accepts() -> None:
 
 def test_every_route_is_shown() -> None:
     auto = {
-        "id": "auto",
+        "id": "chooser",
         "strategy": "auto",
         "rules": [{"to": "moa-lite", "min_characters": 9}],
         "otherwise": "tiny-qwen",
     }
-    found = prompts("auto", auto)
+    found = prompts("chooser", auto)
     assert {(prompt.route, prompt.role) for prompt in found} == {
         ("moa-lite", "proposer"),
         ("moa-lite", "aggregator"),

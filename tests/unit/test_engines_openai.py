@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -63,6 +64,21 @@ async def test_an_answer_comes_through_with_usage_and_timing() -> None:
     assert (last.finish_reason, last.usage) == ("length", TokenUsage(11, 2, 0))
     assert last.timing is not None
     assert last.timing.ttft_s is not None
+
+
+async def test_the_operators_limit_holds_where_the_caller_gives_none() -> None:
+    near = ScriptedEngine("m", "Hello to you")
+    limited = replace(request(), most_tokens=2)
+    assert (await complete("far", over(app_of({"m": near})), limited)).text == "Hello to"
+    limited = replace(request(max_tokens=1), most_tokens=2)
+    assert (await complete("far", over(app_of({"m": near})), limited)).text == "Hello"
+
+
+async def test_an_endpoint_that_lacks_n_is_not_asked_for_several_choices() -> None:
+    near = ScriptedEngine("m")
+    one_choice = over(app_of({"m": near}), lacks=frozenset({"n"}))
+    assert str(await failure(one_choice, request(n=2))) == "Remove 'n': the endpoint of 'far' gives one choice."
+    assert not near.requests
 
 
 async def test_what_was_asked_arrives_and_what_is_ours_stays() -> None:

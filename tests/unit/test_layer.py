@@ -1,5 +1,6 @@
 """One fan-out: what it makes of engines that answer strangely, and that it asks for no prompt in vain."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from serving.dispatch import Dispatcher
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
-from serving.errors import DeadlineExceeded, EngineUnavailable
+from serving.errors import DeadlineExceeded, EngineFailed, EngineUnavailable, QuorumNotReached
 from serving.orchestrator import Orchestrator
 from serving.types import Completion, Delta, GenerateRequest
 
@@ -77,3 +78,38 @@ async def test_the_deadline_that_is_told_is_the_one_that_held(orchestrate: Make,
     request = GenerateRequest("r1", ask().messages, deadline_s=0.02)
     with pytest.raises(DeadlineExceeded, match=r"'team' did not finish within its deadline of 0\.02 s"):
         await answer(orchestrate(deadline_s=300), request)
+
+
+@pytest.mark.parametrize(
+    ("broken", "outcome"), [({"error": EngineFailed("b", "gone")}, "failed"), ({"hang": True}, "straggler")]
+)
+async def test_every_slot_of_a_call_that_was_lost_is_in_the_trace(
+    orchestrate: Make, trio: Trio, ask: Ask, broken: dict[str, object], outcome: str
+) -> None:
+    for name, value in broken.items():
+        setattr(trio["b"], name, value)
+    done = await answer(orchestrate(layers=[["b", "b", "b", "c"]], straggler_grace_s=0.0), ask())
+    assert done.report is not None
+    assert [(agent.agent, agent.outcome) for agent in done.report.agents if agent.layer == 1] == [
+        (0, outcome),
+        (1, outcome),
+        (2, outcome),
+        (3, "ok"),
+    ]
+
+
+async def test_a_quorum_that_cannot_be_reached_any_more_is_not_waited_for(
+    orchestrate: Make, trio: Trio, ask: Ask
+) -> None:
+    trio["b"].error, trio["c"].hang = EngineFailed("b", "gone"), True
+    with pytest.raises(QuorumNotReached, match="gone"):
+        async with asyncio.timeout(5):
+            await answer(orchestrate(min_proposals=3), ask())
+    assert trio["c"].running == 0
+
+
+async def test_a_quorum_counts_every_answer_of_a_call_that_still_runs(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    trio["b"].ttft_s = 0.01
+    trio["c"].error = EngineFailed("c", "gone")
+    done = await answer(orchestrate(layers=[["b", "b", "c"]], min_proposals=2), ask())
+    assert done.text == "a says 2"

@@ -154,11 +154,14 @@ async def test_a_closed_loop_keeps_so_many_open() -> None:
 
 
 def traced(*layers: list[tuple[float, float]], total_s: float = 0.4) -> Answer:
-    """Agents as (started, total) milliseconds."""
+    """Agents as (started, total) milliseconds; the way to each engine and back takes 5 more."""
     trace = [
         {
             "layer": number,
-            "agents": [{"model": "m", "started_ms": started, "total_ms": total} for started, total in agents],
+            "agents": [
+                {"model": "m", "started_ms": started, "total_ms": total, "elapsed_ms": total + 5.0}
+                for started, total in agents
+            ],
         }
         for number, agents in enumerate(layers, start=1)
     ]
@@ -169,7 +172,7 @@ def traced(*layers: list[tuple[float, float]], total_s: float = 0.4) -> Answer:
 def test_the_critical_path_is_the_slowest_of_each_layer() -> None:
     path = critical_path(traced([(1.0, 100.0), (1.0, 180.0), (20.0, 150.0)], [(190.0, 200.0)]))
     assert path.layers_ms == (180.0, 200.0)
-    assert path.proposals_end_ms == 181.0
+    assert path.proposals_end_ms == 186.0
     assert (path.e2e_ms, path.first_ms) == (400.0, 250.0)
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from serving.api.schema import INT32_MAX
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
@@ -39,6 +41,15 @@ async def test_every_prefill_is_a_prefix_of_the_real_prompt(
     assert max(map(len, known)) > len(flat(final)) // 2 or mode == "on_complete"
     assert all(request.priority > final.priority for request in ahead)
     assert len(ahead) >= (4 if mode == "incremental" else 2)
+
+
+async def test_a_prefill_is_behind_the_work_of_the_most_patient_caller(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    team = orchestrate(layers=[["b", "c"]], prewarm="on_complete")
+    await complete("team", team.engines["team"], replace(ask(), priority=INT32_MAX))
+    *ahead, final = trio["a"].requests
+    assert ahead
+    assert all(request.priority > max(final.priority, trio["b"].requests[-1].priority) for request in ahead)
+    assert all(request.priority < 2**63 for request in ahead)
 
 
 async def test_off_asks_for_nothing(orchestrate: Make, trio: Trio, ask: Ask) -> None:

@@ -2,43 +2,27 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from recipe_support import TEAM, outcomes, run
 
-from serving.agents import Agent, AgentField
-from serving.engine import complete
+from deployments.config import ExternalSpec
+from serving.engine import Engine
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError, EngineFailed, InvalidRequest, LimitExceeded
 from serving.orchestrator import Orchestrator
-from serving.recipes import Recipe, load_recipes
-from serving.recipes.base import Cost
-from serving.recipes.extraction import extracted
+from serving.recipes import load_recipes
 from serving.recipes.judging import chosen, grade
 from serving.recipes.plan import parse_plan
 from serving.recipes.presets import PRESETS
-from serving.run import Run
-from serving.types import Completion, Delta, GenerateRequest, Sampling
+from serving.types import Delta, GenerateRequest
 
 Trio = dict[str, ScriptedEngine]
 Ask = Callable[..., GenerateRequest]
-TEAM: dict[str, str | list[str]] = {"proposers": ["a", "b", "c"], "aggregator": "a", "solo": "b", "judge": "c"}
-
-
-async def run(trio: Trio, request: GenerateRequest, *recipes: str | Mapping[str, Any]) -> Completion:
-    served = load_recipes(recipes, TEAM)
-    orchestrator = Orchestrator(trio, served)
-    name = next(iter(served))
-    done = await complete(name, orchestrator.engines[name], request)
-    assert all(engine.running == 0 for engine in trio.values())
-    return done
-
-
-def outcomes(done: Completion) -> list[tuple[int, str, str]]:
-    assert done.report is not None
-    return [(trace.layer, trace.role, trace.model) for trace in done.report.agents]
 
 
 async def test_every_preset_answers(trio: Trio, ask: Ask) -> None:
@@ -292,43 +276,64 @@ async def test_a_request_may_choose_team_layers_and_recipe(trio: Trio, ask: Ask)
         await run(trio, ask(options={"models": ["a"] * 5, "layers": 16}), "moa-lite")
 
 
-class Twice(Recipe):
-    """Asks one model, then lets it improve its own answer."""
-
-    strategy: str = "twice"
-    model: AgentField
-
-    def agents(self) -> Iterable[Agent]:
-        return (self.model,)
-
-    def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
-        return self.proposals_cost([self.model], sampling) + self.answer_cost(self.model, sampling)
-
-    async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        first = await run.propose([self.model], feeding=[self.model])
-        async for delta in run.answer(self.model, first):
-            yield delta
+def documented(language: str, title: str) -> str:
+    """The code of one section of `docs/recipes.md`."""
+    section = Path("docs/recipes.md").read_text().partition(f"## {title}\n")[2].partition("\n## ")[0]
+    return section.partition(f"```{language}\n")[2].partition("```")[0]
 
 
-async def test_ones_own_recipe_works_without_touching_the_package(trio: Trio, ask: Ask) -> None:
-    own = {"id": "twice", "strategy": f"{__name__}:Twice", "model": "b"}
+async def test_the_documented_own_recipe_works_without_touching_the_package(
+    trio: Trio, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = documented("python", "Writing one's own")
+    assert 0 < len(source.splitlines()) < 40
+    (tmp_path / "documented_recipes.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    own = {"id": "twice", "strategy": "documented_recipes:Twice", "model": "b"}
     assert (await run(trio, ask(), own)).text == "b says 1"
+
+    orchestrator = Orchestrator(trio, load_recipes([own], TEAM))
+    trio["b"].answer = "one two three"
+    stream = orchestrator.engines["twice"].generate(ask())
+    await anext(stream)
+    await stream.aclose()
+    assert trio["b"].running == 0
+
+
+async def test_the_documented_external_model_proposes_and_aggregates(
+    trio: Trio, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = yaml.safe_load(documented("yaml", "A model that somebody else serves"))
+    [spec] = [ExternalSpec.model_validate(external) for external in profile["external"]]
+    monkeypatch.setenv(str(spec.api_key_env), "secret")
+    served = load_recipes(profile["recipes"], TEAM)
+    engines: dict[str, Engine] = {**trio, "far": spec.engine()}
+    assert set(Orchestrator(engines, served).engines) >= {"far", "moa-far-aggregator", "moa-far-proposer"}
+    assert "secret" not in repr(engines["far"])
+    scripted = {**trio, "far": ScriptedEngine("far", "far away")}
+    assert (await run(scripted, ask(), profile["recipes"][1])).text == "far away"
+    assert (await run(scripted, ask(), profile["recipes"][2])).text == "a says 3"
+    assert "4. far away" in trio["a"].requests[-1].messages[0].content
+
+
+async def test_a_mixed_team_with_repeats(trio: Trio, ask: Ask) -> None:
+    done = await run(trio, ask(), "moa-mixed")
+    assert [model for _, _, model in outcomes(done)] == ["a", "b", "c", "a", "b", "c", "a"]
+    asked = [request for engine in trio.values() for request in engine.requests if not request.prefill_marker]
+    assert [request.sampling.n for request in asked] == [2, 1, 2, 2]
+
+
+async def test_a_single_proposer_differs_by_temperature(trio: Trio, ask: Ask) -> None:
+    await run(trio, ask(), "moa-single")
+    assert len({request.sampling.temperature for request in trio["b"].requests}) == 6
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "answer"),
-    [
-        ("  Paris. ", "text", "paris"),
-        ("It is 1,024.50 or so, no: 3.0", "number", "3"),
-        ("none", "number", None),
-        ("I think B, because A is wrong", "choice", "A"),
-        (r"so \boxed{\frac{1}{2}} holds", "boxed", r"\frac{1}{2}"),
-        (r"\boxed{open", "boxed", None),
-        ("", "text", None),
-    ],
+    ("question", "answers"),
+    [("What is 2 + 2?", "b says 0"), ("Explain tides.", "a says 3"), ("which one " * 20, "a says 3")],
 )
-def test_short_answers_are_found(text: str, kind: Any, answer: str | None) -> None:
-    assert extracted(text, kind) == answer
+async def test_auto_is_a_model_id_of_its_own(trio: Trio, ask: Ask, question: str, answers: str) -> None:
+    assert (await run(trio, ask(question), "auto", "moa-lite")).text == answers
 
 
 def test_verdicts_that_cannot_be_read_are_abstentions() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from serving.engine import closing, complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import (
+    ConfigError,
     ContextTooLong,
     DeadlineExceeded,
     EngineFailed,
@@ -120,7 +122,29 @@ async def test_a_lost_replica_is_tried_again(orchestrate: Make, trio: Trio, ask:
     done = await answer(orchestrate(), ask())
     assert done.text == "a says 3"
     assert done.report is not None
-    assert not done.report.degraded
+    assert [agent.outcome for agent in done.report.agents] == ["ok"] * 4
+    # Nothing of the answer is missing, but tokens of the usage are.
+    assert done.report.reasons == (
+        "layer 1 proposer 'b': the tokens of its other attempts could not be counted, and are not in the usage",
+    )
+
+
+async def test_an_engine_that_does_not_count_makes_the_usage_a_lower_bound_and_the_answer_says_so(
+    orchestrate: Make, trio: Trio, ask: Ask
+) -> None:
+    inner = trio["b"]._stream
+
+    async def uncounted(request: GenerateRequest) -> Any:
+        async for delta in inner(request):
+            yield replace(delta, usage=delta.usage and TokenUsage(None, None, None))
+
+    trio["b"]._stream = uncounted  # type: ignore[method-assign]
+    done = await answer(orchestrate(layers=[["b", "b", "c"]]), ask())
+    assert done.report is not None
+    assert [agent.usage.total_tokens is None for agent in done.report.agents] == [True, True, False, False]
+    assert done.usage.completion_tokens == 2 * 3
+    assert done.report.degraded
+    assert done.report.reasons == ("layer 1 proposer 'b': its tokens could not be counted, and are not in the usage",)
 
 
 async def test_stragglers_are_cut_after_the_grace(orchestrate: Make, trio: Trio, ask: Ask) -> None:
@@ -249,11 +273,50 @@ async def test_what_only_single_models_do_is_refused_by_name(
 
 async def test_limits_are_checked_before_any_work(trio: Trio, ask: Ask) -> None:
     recipes = load_recipes([{"id": "team", "layers": [["a", "b"]], "aggregator": "a", "proposal_max_tokens": 10}])
-    with pytest.raises(LimitExceeded, match="3 calls, but the operator allows 2"):
-        await answer(Orchestrator(trio, recipes, Limits(max_calls=2)), ask())
+    limited = Orchestrator(trio, recipes, Limits(max_calls=3, max_tokens=24))
+    with pytest.raises(LimitExceeded, match="5 calls, but the operator allows 3"):
+        await answer(limited, ask(options={"layers": 2}))
     with pytest.raises(LimitExceeded, match="25 tokens, but the operator allows 24"):
-        await answer(Orchestrator(trio, recipes, Limits(max_tokens=24)), ask(max_tokens=5))
+        await answer(limited, ask(max_tokens=5))
     assert not any(engine.requests for engine in trio.values())
+
+
+async def test_without_max_tokens_the_limit_holds_all_the_same(trio: Trio, ask: Ask) -> None:
+    for engine in trio.values():
+        engine.answer = "word " * 1000
+    team = {"id": "team", "layers": [["a", "b"], ["c"]], "aggregator": "a", "prewarm": "off"}
+    for limits, changes, most in (
+        (Limits(max_tokens=100), {}, [25, 25, 25, 25]),
+        (Limits(max_tokens=100), {"proposal_max_tokens": 30}, [30, 30, 30, 10]),
+        (Limits(max_tokens=100), {"aggregator": {"model": "a", "max_tokens": 90}}, [25, 25, 25, 25]),
+    ):
+        done = await answer(Orchestrator(trio, load_recipes([{**team, **changes}]), limits), ask())
+        assert done.report is not None
+        assert [agent.usage.completion_tokens for agent in done.report.agents] == most
+        assert done.choices[0].finish_reason == "length"
+    limited = Orchestrator(trio, load_recipes([team]), Limits(max_tokens=6))
+    with pytest.raises(LimitExceeded, match="7 tokens, but the operator allows 6"):
+        await answer(limited, ask(options={"models": ["a", "b", "c"], "layers": 2}))
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        (Limits(max_calls=2), r"'team' needs 3 calls a request, but orchestrator\.limits\.max_calls is 2"),
+        (Limits(max_tokens=19), r"'team' needs 21 tokens a request, but orchestrator\.limits\.max_tokens is 19"),
+    ],
+)
+def test_a_recipe_that_the_limits_never_allow_is_refused_at_start(trio: Trio, limits: Limits, sentence: str) -> None:
+    recipes = load_recipes([{"id": "team", "layers": [["a", "b"]], "aggregator": "a", "proposal_max_tokens": 10}])
+    with pytest.raises(ConfigError, match=sentence):
+        Orchestrator(trio, recipes, limits)
+
+
+@pytest.mark.parametrize("name", [["x"], {"x": 1}, 5, None, "x" * 100_000])
+async def test_a_recipe_that_is_none_is_the_callers_error(orchestrate: Make, ask: Ask, name: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"Change 'moa\.recipe': choose one of team, not ") as caught:
+        await answer(orchestrate(), ask(options={"recipe": name}))
+    assert len(str(caught.value)) < 200
 
 
 async def test_a_request_may_override_what_the_recipe_allows(orchestrate: Make, trio: Trio, ask: Ask) -> None:
@@ -280,6 +343,43 @@ async def test_later_layers_come_before_earlier_ones(orchestrate: Make, trio: Tr
     priorities = [trio[name].requests[-1].priority for name in "bca"]
     assert priorities == sorted(priorities, reverse=True)
     assert len(set(priorities)) == 3
+
+
+async def test_a_first_layer_stands_in_line_with_plain_models_of_the_same_priority(
+    orchestrate: Make, trio: Trio, ask: Ask
+) -> None:
+    team = orchestrate(layers=[["b"]])
+    for given in (0, 3, -3):
+        request = replace(ask(), priority=given)
+        await answer(team, request)
+        await answer(team, request, "c")
+        first, final, plain = (trio[name].requests[-1].priority for name in "bac")
+        assert final < first == plain
+        assert plain == given * 64
+
+
+async def test_whole_answers_of_a_model_that_must_be_the_same_are_computed_once(
+    orchestrate: Make, trio: Trio, ask: Ask
+) -> None:
+    trio["b"].ttft_s = 0.005
+    team = orchestrate()
+    greedy = replace(ask(temperature=0), watched=False)
+    for request, calls in ((greedy, 1), (replace(greedy, watched=True), 3), (replace(ask(), watched=False), 3)):
+        trio["b"].requests.clear()
+        both = await asyncio.gather(*(answer(team, replace(request, request_id=str(i)), "b") for i in range(3)))
+        assert [done.text for done in both] == ["b says 0"] * 3
+        assert all(done.timing.total_s and done.usage.completion_tokens == 3 for done in both)
+        assert len(trio["b"].requests) == calls
+
+
+async def test_an_endpoint_that_gives_one_choice_is_asked_as_often_as_answers_are_wanted(
+    orchestrate: Make, trio: Trio, ask: Ask
+) -> None:
+    trio["b"].lacks = frozenset({"n"})
+    done = await answer(orchestrate(layers=[["b", "b", "b", "c", "c"]]), ask(seed=7))
+    assert [(request.sampling.n, request.sampling.seed) for request in trio["b"].requests] == [(1, 7), (1, 8), (1, 9)]
+    assert [(request.sampling.n, request.sampling.seed) for request in trio["c"].requests] == [(2, 7)]
+    assert done.text == "a says 5"
 
 
 async def test_two_runs_share_no_mutable_state(orchestrate: Make, trio: Trio, ask: Ask) -> None:

@@ -1,0 +1,113 @@
+"""What the weights can do, without a server: `python -m models.tiny.measure`, some minutes on two cores.
+
+On the benchmark, greedily: each model alone; as aggregator of all three models' proposals (sampled as in serving), in
+both layouts, the references in the declared and in shuffled order; and as judge that picks one of these proposals.
+"""
+
+import argparse
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from evaluation.tables import Cell, Table
+from models.tiny import bench
+from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load
+from models.tiny.decoding import replies
+from models.tiny.families import FAMILIES, WEIGHTS, Family
+from models.tiny.lessons import Conversation
+from models.tiny.questions import SKILLS, Question
+from models.tiny.scoring import is_right
+from serving.prompts import Layout, Reference, References, with_references
+from serving.recipes.judging import choose, chosen
+from serving.types import Message
+
+SEED = 1
+Answers = Callable[["Pupil", Sequence[Question], Sequence[References]], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pupil:
+    family: Family
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+
+    def says(self, conversations: Sequence[Conversation], temperature: float = 0.0) -> list[str]:
+        return replies(self.model, self.tokenizer, self.family, conversations, temperature=temperature, seed=SEED)
+
+
+def proposals(pupils: Sequence[Pupil], questions: Sequence[Question]) -> list[References]:
+    """Each question's proposals, one of each model in the declared order."""
+    asked = [(Message("user", question.text),) for question in questions]
+    texts = [pupil.says(asked, PROPOSAL_TEMPERATURE) for pupil in pupils]
+    names = [pupil.family.name for pupil in pupils]
+    return [tuple(map(Reference, names, of_question)) for of_question in zip(*texts, strict=True)]
+
+
+def shuffled(proposed: Sequence[References]) -> list[References]:
+    rng = random.Random(SEED)
+    return [tuple(rng.sample(references, len(references))) for references in proposed]
+
+
+def alone(pupil: Pupil, questions: Sequence[Question], _: Sequence[References]) -> list[str]:
+    return pupil.says([(Message("user", question.text),) for question in questions])
+
+
+def aggregating(layout: Layout) -> Answers:
+    def answers(pupil: Pupil, questions: Sequence[Question], proposed: Sequence[References]) -> list[str]:
+        return pupil.says(
+            [
+                with_references((Message("user", question.text),), references, layout=layout)
+                for question, references in zip(questions, proposed, strict=True)
+            ]
+        )
+
+    return answers
+
+
+def judging(pupil: Pupil, questions: Sequence[Question], proposed: Sequence[References]) -> list[str]:
+    verdicts = pupil.says(
+        [
+            choose((Message("user", question.text),), references)
+            for question, references in zip(questions, proposed, strict=True)
+        ]
+    )
+    places = [chosen(verdict, len(references)) for verdict, references in zip(verdicts, proposed, strict=True)]
+    return ["" if place is None else proposed[number][place].text for number, place in enumerate(places)]
+
+
+def measured(folder: Path) -> Table:
+    pupils = [Pupil(family, *load(folder / name)) for name, family in FAMILIES.items()]
+    questions = [row.question for row in bench.rows()]
+    declared = proposals(pupils, questions)
+    orders = {"declared": declared, "shuffled": shuffled(declared)}
+    tasks: list[tuple[str, Answers, Sequence[References]]] = [("alone", alone, declared)]
+    for layout in get_args(Layout):
+        tasks += [(f"{layout}, {order}", aggregating(layout), given) for order, given in orders.items()]
+    tasks += [(f"judge, {order}", judging, given) for order, given in orders.items()]
+    rows = []
+    for task, answer, given in tasks:
+        for pupil in pupils:
+            right = [is_right(a, q.answer) for a, q in zip(answer(pupil, questions, given), questions, strict=True)]
+            by_skill = [
+                [hit for hit, question in zip(right, questions, strict=True) if question.skill == skill]
+                for skill in SKILLS
+            ]
+            shares = [Cell(f"{100 * sum(hits) / len(hits):.1f}") for hits in (*by_skill, right)]
+            rows.append((Cell(task), Cell(f"`{pupil.family.name}`"), *shares))
+    return Table("Right answers, %", ("task", "model", *SKILLS, "all"), tuple(rows))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    torch.set_num_threads(2)
+    print(measured(parser.parse_args().weights).markdown())
+
+
+if __name__ == "__main__":
+    main()

@@ -180,7 +180,7 @@ def test_of_every_strategy_failures_end_in_an_answer_or_a_clear_error(shape: Sha
     async def scenario() -> Completion | None:
         asked = complete("team", shape.orchestrator(models).engines["team"], REQUEST)
         try:
-            return await asyncio.wait_for(asked, 2)  # a deadlock would be a TimeoutError
+            return await asyncio.wait_for(asked, 30)  # a deadlock would be a TimeoutError
         except MoaError:
             return None
         finally:

@@ -67,7 +67,7 @@ def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
         ),
         (
             {"recipes": [{"preset": "moa-lite", "proposal_max_tokens": 4000}]},
-            r"gives 'tiny-llama' in layer 2 a prompt of up to 12\d\d\d tokens, but its context holds 8192; lower",
+            r"gives 'tiny-qwen' in layer 2 a prompt of up to 12\d\d\d tokens, but its context holds 8192; lower",
         ),
         (
             {"models": [{**m, "engine_kwargs": {**m["engine_kwargs"], "max_model_len": 64}} for m in TINY["models"]]},

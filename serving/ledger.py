@@ -9,7 +9,8 @@ from serving.types import AgentTrace, Report, TokenUsage
 class Ledger:
     recipe: str
     agents: list[AgentTrace] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)  # each way in which the answer is degraded, a sentence
+    degraded: bool = False
+    reasons: list[str] = field(default_factory=list)  # one sentence for each thing that the caller should know
 
     def add(self, trace: AgentTrace) -> None:
         self.agents.append(trace)
@@ -19,11 +20,16 @@ class Ledger:
         if trace.outcome not in ("ok", "cancelled"):
             self.degrade(f"{who}: {trace.error or trace.outcome}")
         elif not _counted(trace):
-            self.degrade(f"{who}: its tokens could not be counted, and are not in the usage")
+            self._note(f"{who}: its tokens could not be counted, and are not in the usage")
         if trace.uncounted:
-            self.degrade(f"{who}: the tokens of its other attempts could not be counted, and are not in the usage")
+            self._note(f"{who}: the tokens of its other attempts could not be counted, and are not in the usage")
 
     def degrade(self, reason: str) -> None:
+        """The answer may be worse than the recipe promises, because of `reason`."""
+        self.degraded = True
+        self._note(reason)
+
+    def _note(self, reason: str) -> None:
         if reason not in self.reasons:
             self.reasons.append(reason)
 
@@ -33,7 +39,7 @@ class Ledger:
 
         An agent that was lost or cut off, or whose engine does not count, has no count (`None` in its trace). It is
         left out of the sum, as is an attempt that another one took the place of. The sum is then a lower bound, and
-        the report says so by `degraded` and a reason.
+        the report gives a reason for it; by itself that does not make the answer degraded.
         """
         total = TokenUsage()
         for trace in self.agents:
@@ -44,7 +50,7 @@ class Ledger:
 
     def report(self) -> Report:
         ordered = tuple(sorted(self.agents, key=lambda trace: (trace.layer, trace.agent, trace.started_s)))
-        return Report(self.recipe, bool(self.reasons), tuple(self.reasons), ordered)
+        return Report(self.recipe, self.degraded, tuple(self.reasons), ordered)
 
 
 def _counted(trace: AgentTrace) -> bool:

@@ -12,15 +12,16 @@ from serving.calls import Runtime
 from serving.complaints import shown
 from serving.dispatch import Dispatcher
 from serving.engine import Engine, checked, closing
-from serving.errors import ConfigError, InvalidRequest, LimitExceeded, MoaError, UnsupportedField
+from serving.errors import ConfigError, InvalidRequest, LimitExceeded, UnsupportedField
 from serving.frozen import Frozen
 from serving.hedging import HedgeBudget
 from serving.ledger import Ledger
 from serving.observer import Observer, RequestEnd
+from serving.outcome import Outcome
 from serving.plain import PlainModel
 from serving.recipes import Recipe
 from serving.run import Run
-from serving.types import Delta, GenerateRequest, ModelCard, Sampling, Timing, TokenUsage
+from serving.types import Delta, GenerateRequest, ModelCard, Sampling, Timing
 
 
 class Limits(Frozen):
@@ -230,29 +231,23 @@ class Watched:
         await self.engine.check_health()
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        ttft_s: float | None = None
-        usage: TokenUsage | None = None
-        degraded = False
-        outcome = "cancelled"
+        outcome = Outcome()
         self.observer.request_started(self.name)
         try:
-            async with closing(self.engine.generate(request)) as stream:
-                async for delta in stream:
-                    if ttft_s is None and delta.text:
-                        ttft_s = loop.time() - began
-                    if delta.usage is not None:
-                        usage, outcome = delta.usage, "ok"
-                        degraded = delta.report is not None and delta.report.degraded
-                    yield delta
-        except MoaError as error:
-            outcome = error.code
-            raise
-        except Exception:
-            outcome = MoaError.code
-            raise
+            with outcome:
+                async with closing(self.engine.generate(request)) as stream:
+                    async for delta in stream:
+                        outcome.add(delta)
+                        yield delta
         finally:
-            total_s = loop.time() - began
-            end = RequestEnd(self.name, self.kind, outcome, degraded, usage, ttft_s, total_s)
-            self.observer.request_ended(end)
+            self.observer.request_ended(
+                RequestEnd(
+                    self.name,
+                    self.kind,
+                    outcome.word,
+                    outcome.degraded,
+                    outcome.usage,
+                    outcome.ttft_s,
+                    outcome.total_s,
+                )
+            )

@@ -143,7 +143,7 @@ class Report:
 
     recipe: str
     degraded: bool
-    reasons: tuple[str, ...]  # one sentence for each way in which the answer is degraded
+    reasons: tuple[str, ...]  # one sentence for each way in which the answer is degraded or its usage not whole
     agents: tuple[AgentTrace, ...]
 
 

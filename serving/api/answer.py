@@ -70,8 +70,8 @@ def valid(text: str) -> str:
 
 
 def moa_json(report: Report | None, trace: bool) -> Json | None:
-    """The `moa` object: present where the caller asked for a trace, and always when the answer is degraded."""
-    if report is None or not (trace or report.degraded):
+    """The `moa` object: present where the caller asked for a trace, and always when there are reasons to tell."""
+    if report is None or not (trace or report.reasons):
         return None
     moa: Json = {
         "recipe": report.recipe,

@@ -42,13 +42,14 @@ it is an event in the stream, `data: {{"error": ...}}`. While nothing comes, for
 a comment, `: keep-alive`, every `keep_alive_s`. A caller that hangs up ends all work for its request.
 
 `usage` is the sum over all agents of a recipe. In the trace a count that was lost is null, not zero; the sum leaves it
-out, and the answer is then degraded, with a reason that names the agent.
+out, and a reason then names the agent.
 
 ## The `moa` object
 
 `"moa": {{"trace": true}}` in the request (`extra_body` in OpenAI's Python client) adds to the answer, or to the last
-chunk of a stream, how it came about. Without it the object is there only if the answer is degraded; a whole answer then
-has the header `x-moa-degraded: true`, too.
+chunk of a stream, how it came about. Without it the object is there only if there are
+reasons: the answer is degraded, or its usage not whole. A degraded answer that is not streamed has the header
+`x-moa-degraded: true`, too.
 
 ```
 "moa": {{

@@ -1,6 +1,5 @@
 """One line of JSON for each request that an engine was asked: what an operator needs to find it and to bill it."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator
 
@@ -9,7 +8,7 @@ import orjson
 from serving.api.answer import usage_json
 from serving.api.call import Call
 from serving.engine import closing
-from serving.errors import MoaError
+from serving.outcome import Outcome
 from serving.types import Delta, GenerateRequest, ModelCard, TokenUsage
 
 logger = logging.getLogger("serving.requests")
@@ -27,32 +26,23 @@ async def logged(
     call: Call, request: GenerateRequest, card: ModelCard, stream: AsyncGenerator[Delta, None]
 ) -> AsyncGenerator[Delta, None]:
     """`stream`, with its line when it ends: "ok", "cancelled" or an error's code."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    outcome, degraded, usage = "cancelled", False, NOTHING
+    outcome = Outcome()
     try:
-        async with closing(stream) as deltas:
-            async for delta in deltas:
-                if delta.usage is not None:
-                    outcome, usage = "ok", delta.usage
-                    degraded = delta.report is not None and delta.report.degraded
-                yield delta
-    except MoaError as error:
-        outcome = error.code
-        raise
-    except Exception:
-        outcome = MoaError.code
-        raise
+        with outcome:
+            async with closing(stream) as deltas:
+                async for delta in deltas:
+                    outcome.add(delta)
+                    yield delta
     finally:
         line = {
             "request_id": call.request_id,
             "id": call.answer_id,
             "model": card.id,
             "kind": card.kind,
-            "outcome": outcome,
-            "degraded": degraded,
-            "usage": usage_json(usage),
-            "seconds": round(loop.time() - began, 4),
+            "outcome": outcome.word,
+            "degraded": outcome.degraded,
+            "usage": usage_json(outcome.usage or NOTHING),
+            "seconds": round(outcome.total_s, 4),
             "user": request.user,
             "metadata": dict(request.metadata),
         }

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from serving.agents import Agent
 from serving.engine import closing
 from serving.frozen import Frozen
-from serving.recipes.base import FREE, Cost, Recipe, costliest
+from serving.recipes.base import FREE, OF_LAYERS, Cost, Recipe, costliest
 from serving.types import Delta, Message, Sampling
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Auto(Recipe):
     otherwise: str
     # All else belongs to whoever answers, which nobody knows before.
     per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s"})
+    idle = OF_LAYERS
 
     @model_validator(mode="after")
     def _router_can_be_read(self) -> Self:

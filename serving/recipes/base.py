@@ -33,6 +33,9 @@ class Cost:
 
 
 FREE = Cost(0, 0)
+OF_LAYERS = frozenset(
+    {"min_proposals", "straggler_grace_s", "reference_order"}
+)  # knobs without effect where there are none
 _AGENT: TypeAdapter[Agent] = TypeAdapter(AgentField)
 
 
@@ -85,6 +88,7 @@ class Recipe(Policy):
         }
     )
 
+    idle: ClassVar[frozenset[str]] = frozenset()  # knobs of every recipe that have no effect on this one
     team: ClassVar[str | None] = None  # the field with the team, which a request's `models` stands for
     cast: ClassVar[tuple[str, ...]] = ()  # without a team: the fields of one agent that `models` fills, in order
 
@@ -93,6 +97,15 @@ class Recipe(Policy):
         size = self.team_size()
         if size is not None and self.min_proposals > size:
             raise ValueError(f"min_proposals is {self.min_proposals}, but there are only {size} proposers at once")
+        return self
+
+    @model_validator(mode="after")
+    def _knobs_have_an_effect(self) -> Self:
+        for name in sorted(self.idle):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name} has no effect on the strategy '{self.strategy}', which has no layers; remove it"
+                )
         return self
 
     @abstractmethod

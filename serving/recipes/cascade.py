@@ -10,7 +10,7 @@ from serving.agents import Agent, AgentField
 from serving.engine import closing
 from serving.errors import MoaError
 from serving.prompts import Reference, References
-from serving.recipes.base import FREE, Cost, Recipe
+from serving.recipes.base import FREE, OF_LAYERS, Cost, Recipe
 from serving.recipes.judging import GRADE, grade, question, quoted
 from serving.recipes.rank import VERDICT
 from serving.types import Completion, Delta, Sampling
@@ -28,6 +28,7 @@ class Cascade(Recipe):
     strategy: Literal["cascade"] = "cascade"
     # What else a recipe lets a request change belongs to the one that it escalates to, which may be any.
     per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s", "temperature", "models", "threshold"})
+    idle = OF_LAYERS
     cast = ("first",)
     first: AgentField
     escalate: str = Field(description="Id of the recipe or model that answers where the first answer is weak.")

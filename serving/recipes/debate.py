@@ -9,7 +9,7 @@ from serving.agents import Agent, AgentField
 from serving.engine import closing
 from serving.errors import MoaError
 from serving.prompts import Reference, References
-from serving.recipes.base import Answering, Cost, Recipe
+from serving.recipes.base import OF_LAYERS, Answering, Cost, Recipe
 from serving.recipes.judging import ACCEPT, CRITICISE, question, quoted
 from serving.types import Delta, Message, Sampling
 
@@ -28,6 +28,7 @@ class Debate(Answering):
     per_request: ClassVar[frozenset[str]] = frozenset(  # it has no layers of proposers
         {"deadline_s", "temperature", "proposal_max_tokens", "models", "rounds"}
     )
+    idle = OF_LAYERS
     cast = ("solver", "critic")
     solver: AgentField
     critic: AgentField

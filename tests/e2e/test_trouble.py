@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import httpx
@@ -40,18 +41,21 @@ def test_a_caller_who_leaves_ends_the_work_in_every_engine(
     with ThreadPoolExecutor(1) as pool, httpx.Client(timeout=60) as caller:
         body = {**LONG, "model": model, "stream": stream}
         leave_after = httpx.Timeout(60, read=4.0)
+        seen = Event()  # a caller who left at the first token would be gone before anybody has looked
 
         def call() -> None:
             try:
                 with caller.stream("POST", f"{base_url}/v1/chat/completions", json=body, timeout=leave_after) as answer:
                     for line in answer.iter_lines():
-                        if "content" in line and json.loads(line[6:])["choices"][0]["delta"].get("content"):
+                        said = "content" in line and json.loads(line[6:])["choices"][0]["delta"].get("content")
+                        if said and seen.is_set():
                             return
             except httpx.ReadTimeout:
                 pass  # proposers write more than 4 s: nothing has come, and the connection is closed
 
         running = pool.submit(call)
         until(lambda: unfinished(stats) > 0, 30, "a request in an engine")
+        seen.set()
         running.result(timeout=60)
     left = time.monotonic()
     until(lambda: unfinished(stats) == 0, GONE_S, "all engines' work ended")

@@ -103,7 +103,9 @@ class Shape:
             "auto": {"otherwise": "inner"},
             "adaptive": {"proposers": team if len(team) > 1 else team_of_two, "aggregator": last},
         }
-        return [{"id": "team", "strategy": self.strategy, **fields[self.strategy], **self.knobs}, inner]
+        idle = STRATEGIES[self.strategy].idle
+        knobs = {name: value for name, value in self.knobs.items() if name not in idle}
+        return [{"id": "team", "strategy": self.strategy, **fields[self.strategy], **knobs}, inner]
 
     def orchestrator(self, models: dict[str, ScriptedEngine]) -> Orchestrator:
         """Ready to hedge: of every kind of call that the recipe can make, enough durations are known."""

@@ -39,6 +39,9 @@ PRESETS = [
     "debate",
     "blend",
     "plan",
+    "moa-mixed",
+    "moa-single",
+    "auto",
 ]
 
 

@@ -244,6 +244,14 @@ async def test_auto_by_a_trained_classifier(trio: Trio, ask: Ask, tmp_path: Path
         ({"id": "x", "strategy": "json:loads"}, "not a subclass"),
         ({"id": "x", "layers": [["a"]], "aggregator": "a", "colour": 1}, "'layered.colour'|'colour'"),
         ({"id": "x", "layers": [["a"]], "aggregator": "a", "min_proposals": 2}, "only 1 proposers"),
+        (
+            {"id": "x", "strategy": "debate", "solver": "a", "critic": "b", "min_proposals": 2},
+            "min_proposals has no effect",
+        ),
+        (
+            {"id": "x", "strategy": "cascade", "first": "a", "escalate": "b", "straggler_grace_s": 1},
+            "no effect on .*cascade",
+        ),
         ({"id": "x", "layers": [["@nobody"]], "aggregator": "a"}, "needs 'nobody' in the profile's team"),
         ({"preset": "moa-lite", "aggregator": "z"}, "needs the model 'z'"),
         ({"preset": "cascade", "score": "judge"}, "needs a judge"),

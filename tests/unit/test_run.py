@@ -143,7 +143,7 @@ async def test_an_engine_that_does_not_count_makes_the_usage_a_lower_bound_and_t
     assert done.report is not None
     assert [agent.usage.total_tokens is None for agent in done.report.agents] == [True, True, False, False]
     assert done.usage.completion_tokens == 2 * 3
-    assert done.report.degraded
+    assert not done.report.degraded  # the answer is as good as ever
     assert done.report.reasons == ("layer 1 proposer 'b': its tokens could not be counted, and are not in the usage",)
 
 

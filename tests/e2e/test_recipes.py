@@ -5,6 +5,7 @@ from typing import Any
 import openai
 import pytest
 
+from serving.recipes.presets import STRATEGIES
 from tests.e2e.conftest import MODELS, RECIPES
 
 QUESTION = [{"role": "user", "content": "What is 17 + 25?"}]
@@ -43,6 +44,21 @@ def test_a_stream_is_the_whole_answer(client: openai.OpenAI, recipe: str) -> Non
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert text == whole.choices[0].message.content
     assert chunks[-1].usage.total_tokens == whole.usage.total_tokens
+
+
+def test_every_recipe_of_the_profile_answers_right_whole_and_streamed(client: openai.OpenAI) -> None:
+    recipes = [model.id for model in client.models.list() if model.id not in MODELS]
+    assert len(recipes) >= len(STRATEGIES)
+    extra = {"moa": {"trace": True}}
+    for recipe in recipes:
+        whole = ask(client, recipe, extra_body=extra)
+        assert "42" in whole.choices[0].message.content, recipe
+        assert whole.moa["recipe"]
+        agents = [agent for layer in whole.moa["trace"] for agent in layer["agents"]]
+        assert whole.usage.total_tokens == sum(agent["usage"]["total_tokens"] for agent in agents), recipe
+        chunks = list(ask(client, recipe, extra_body=extra, stream=True, stream_options={"include_usage": True}))
+        assert "42" in "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices), recipe
+        assert chunks[-1].usage.total_tokens > 0
 
 
 def test_prefill_ahead_changes_no_token(client: openai.OpenAI) -> None:

@@ -14,6 +14,7 @@ from deployments.environment import DEFAULTS
 from loadtest.bench.processes import HOST, free_port, server
 from loadtest.errors import LoadError
 from loadtest.target import find_target
+from serving.recipes import load_recipes
 
 READY_S = 400.0
 NAMES: Mapping[str, str] = {
@@ -70,10 +71,15 @@ async def moa_server(profile: Profile, path: Path, logs: Path) -> AsyncGenerator
     port = free_port()
     host = f"http://{HOST}:{port}"
     command = [script("serve"), "run", "deployments:moa_app", f"profile={path}", f"port={port}"]
-    recipes = [recipe if isinstance(recipe, str) else str(recipe["id"]) for recipe in profile.recipes]
+    ids = served_ids(profile)  # before anything is started
     async with server(command, plain_environment({}), logs / "moa.log", f"{host}/ready", READY_S):
         await _answering(host, profile.models[0].id)
-        yield Contender("moa", dict.fromkeys([*(model.id for model in profile.models), *recipes], host))
+        yield Contender("moa", dict.fromkeys(ids, host))
+
+
+def served_ids(profile: Profile) -> list[str]:
+    """Of all models and recipes. Raises `ConfigError`: a recipe of the profile is wrong."""
+    return [*(model.id for model in profile.models), *load_recipes(profile.recipes, profile.team)]
 
 
 async def _answering(host: str, model: str) -> None:

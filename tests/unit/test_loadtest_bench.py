@@ -12,7 +12,7 @@ import pytest
 
 from deployments.config import load_profile
 from loadtest.bench.asking import Answer, ask, chat_body, session
-from loadtest.bench.contenders import plain_environment, vllm_command
+from loadtest.bench.contenders import plain_environment, served_ids, vllm_command
 from loadtest.bench.measuring import Questions, closed_loop, critical_path, measure_naive, measure_pass, measure_team
 from loadtest.bench.naive import NaiveTeam
 from loadtest.bench.page import html
@@ -274,3 +274,8 @@ def test_a_benchmark_told_to_end_ends_its_servers_first() -> None:
 
     assert not run(benchmark())
     assert ended == ["servers"]
+
+
+def test_recipes_are_found_by_id_however_the_profile_writes_them() -> None:
+    ids = served_ids(load_profile("tiny"))
+    assert {"tiny-qwen", "moa-lite", "vote"} <= set(ids)

@@ -9,8 +9,8 @@ from serving.calls import Call
 from serving.dispatch import Dispatcher
 from serving.errors import DeadlineExceeded, InvalidRequest, MoaError, Overloaded, QuorumNotReached
 from serving.ordering import Proposals
+from serving.prefill import BLOCK_CHARACTERS, STEP_CHARACTERS, Prefill, marker
 from serving.prefill import PRIORITY as PREFILL_PRIORITY
-from serving.prefill import Prefill, marker
 from serving.prompts import References
 from serving.types import Completion, Message, Outcome, Sampling, TokenUsage
 
@@ -158,7 +158,7 @@ class Layer:
     async def _propose(self, group: _Group, incremental: bool) -> None:
         def watch(text: str) -> None:
             self._proposals.write(group.slots[0], text)
-            self._feed()
+            self._feed(STEP_CHARACTERS)
 
         try:
             watched = watch if incremental and len(group.slots) == 1 else None
@@ -198,7 +198,7 @@ class Layer:
         dispatcher = self._dispatcher
         return lambda ok: dispatcher.runtime.observer.prefilled(dispatcher.ledger.recipe, model, ok)
 
-    def _feed(self) -> None:
+    def _feed(self, step_characters: int = BLOCK_CHARACTERS) -> None:
         """Have the fed agents' prompts computed as far as they are known; runs with every token that is watched."""
         if not self._prefills:
             return
@@ -207,7 +207,7 @@ class Layer:
             return  # all is known: the real call comes now
         asked = self._dispatcher.request
         for agent, prefill in self._prefills.items():
-            if not prefill.wants(characters):
+            if not prefill.wants(characters, step_characters):
                 continue
             request = replace(
                 asked,

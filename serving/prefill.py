@@ -15,7 +15,10 @@ from serving.errors import MoaError
 from serving.types import GenerateRequest
 
 PRIORITY = 2**40  # behind all real work: a caller's `priority` is below 2**31, times 64 for its layers
-STEP_CHARACTERS = 128  # about one cache block of 32 tokens: a smaller step fills no new block
+BLOCK_CHARACTERS = 128  # about one cache block of 32 tokens: less fills no new block
+# While text is still being written. An engine computes so many tokens in about the time of one, so that finer steps
+# would cost calls and shorten nothing.
+STEP_CHARACTERS = 512
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +38,9 @@ class Prefill:
         self._changed = asyncio.Event()
         self.task = asyncio.create_task(self._keep_up(), name=f"prefill {model}")
 
-    def wants(self, known_characters: int) -> bool:
+    def wants(self, known_characters: int, step_characters: int) -> bool:
         """Whether the references have grown enough for another `update`; asked before a prompt is built for it."""
-        return known_characters - self._known_characters >= STEP_CHARACTERS
+        return known_characters - self._known_characters >= step_characters
 
     def update(self, request: GenerateRequest, known_characters: int) -> None:
         """Have `request`'s prompt computed up to its marker."""

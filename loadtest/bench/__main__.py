@@ -13,6 +13,7 @@ from pathlib import Path
 from loadtest.bench.contenders import NAMES
 from loadtest.bench.machine import describe, sentence
 from loadtest.bench.page import html
+from loadtest.bench.policies import DEFAULT, POLICIES
 from loadtest.bench.processes import run
 from loadtest.bench.results import Results
 from loadtest.bench.rows import QUICK, ROWS
@@ -21,10 +22,6 @@ from loadtest.bench.weights import untrained
 from loadtest.errors import LoadError
 from loadtest.progress import Line
 from serving.errors import ConfigError
-from serving.policy import Policy
-
-DEFAULT_PREWARM = str(Policy.model_fields["prewarm"].default)
-PREWARMS = ("off", "on_complete", "incremental")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,11 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
         line.say(sentence(machine))
         if machine["load_before"] > (os.cpu_count() or 1) / 2:
             line.say("Warning: the machine is busy; what is measured now is not worth much.")
-        prewarms = parsed.prewarm or list(dict.fromkeys(("off", DEFAULT_PREWARM)))
-        settings = {"profile": profile.name, "quick": parsed.quick, "prewarm": prewarms}
-        results = Results(rows, f"moa-{DEFAULT_PREWARM}", machine, settings)
+        policies = parsed.prewarm or list(dict.fromkeys(("off", DEFAULT)))
+        settings = {"profile": profile.name, "quick": parsed.quick, "prewarm": policies}
+        results = Results(rows, f"moa-{DEFAULT}", machine, settings)
         started = time.monotonic()
-        bench = Bench(profile, path, results, prewarms, out / "bench-logs", line)
+        bench = Bench(profile, path, results, policies, out / "bench-logs", line)
         if not run(bench.run(parsed.contenders or list(NAMES))):
             line.say("Stopped early.")
             failed = True
@@ -75,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="few rows, few requests")
     parser.add_argument("--rows", nargs="*", metavar="ROW", help=f"of {', '.join(row.id for row in ROWS)}")
     parser.add_argument("--contenders", nargs="*", choices=list(NAMES), help="default: all, in turn")
-    parser.add_argument("--prewarm", nargs="*", choices=PREWARMS, help=f"default: off {DEFAULT_PREWARM}")
+    parser.add_argument("--prewarm", nargs="*", choices=list(POLICIES), help=f"default: off {DEFAULT}")
     parser.add_argument("--profile", default="tiny", help="whose models and engine options; default: tiny")
     parser.add_argument("--out", default="build", help="folder; default: build")
     return parser

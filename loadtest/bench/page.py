@@ -31,8 +31,8 @@ def html(results: Results) -> str:
 
 
 def _title(column: str) -> str:
-    name, _, prewarm = column.partition("-")
-    return f"{NAMES[name]}, prewarm {prewarm}" if prewarm else NAMES[name]
+    name, _, policy = column.partition("-")
+    return f"{NAMES[name]}, prewarm {policy}" if policy else NAMES[name]
 
 
 def _figures(results: Results) -> Iterable[go.Figure]:

@@ -18,7 +18,7 @@ class Judged:
 
 @dataclass(slots=True)
 class Results:
-    """`cells[row][column][measure]`; columns are `vllm`, `stock` and `moa-<prewarm>`. `ours` is the one judged."""
+    """`cells[row][column][measure]`; columns are `vllm`, `stock` and `moa-<policy>`. `ours` is the one judged."""
 
     rows: Sequence[Row]
     ours: str
@@ -31,7 +31,7 @@ class Results:
 
     def columns(self) -> list[str]:
         found = dict.fromkeys(column for cells in self.cells.values() for column in cells)
-        return sorted(found, key=lambda name: (name != BASE, name != "stock", name))
+        return sorted(found, key=lambda name: (name != BASE, name != "stock"))
 
     def value(self, row: str, column: str, measure: str) -> float | None:
         """Pass-through rows have one column of this server: no proposer runs, so that nothing is prefilled ahead."""

@@ -12,6 +12,7 @@ from loadtest.bench.asking import session
 from loadtest.bench.contenders import NAMES, Contender, moa_server, stock_server, vllm_servers
 from loadtest.bench.measuring import Progress, Questions, measure_naive, measure_pass, measure_team
 from loadtest.bench.naive import NaiveTeam
+from loadtest.bench.policies import POLICIES
 from loadtest.bench.results import Results
 from loadtest.bench.rows import Row
 from loadtest.progress import Line
@@ -23,12 +24,12 @@ WHOLE_TEAM: Mapping[str, Any] = {"straggler_grace_s": None}
 
 
 class Bench:
-    """`prewarms` are the policies of this server to compare in the team's rows."""
+    """`policies`: names of `POLICIES`, this server's to compare in the team's rows."""
 
     def __init__(
-        self, profile: Profile, path: Path, results: Results, prewarms: Sequence[str], logs: Path, line: Line
+        self, profile: Profile, path: Path, results: Results, policies: Sequence[str], logs: Path, line: Line
     ) -> None:
-        self.profile, self.path, self.results, self.prewarms = profile, path, results, prewarms
+        self.profile, self.path, self.results, self.policies = profile, path, results, policies
         self.logs, self.line = logs, line
         self.model = profile.models[0]
         self.aggregator = str(profile.team["aggregator"])
@@ -71,14 +72,14 @@ class Bench:
                 measured = await measure_naive(team, row, Questions(self.tokens, row.id), progress)
                 self.results.add(row, contender.name, measured)
             else:
-                for prewarm in self.prewarms:
-                    column = f"{contender.name}-{prewarm}"
-                    questions = Questions(self.tokens, row.id, prewarm)
+                for policy in self.policies:
+                    column = f"{contender.name}-{policy}"
+                    questions = Questions(self.tokens, row.id, policy)
                     measured = await measure_team(
                         http,
                         contender.hosts[TEAM],
                         TEAM,
-                        {"prewarm": prewarm, **WHOLE_TEAM},
+                        {**POLICIES[policy], **WHOLE_TEAM},
                         row,
                         questions,
                         self._progress(row, column),

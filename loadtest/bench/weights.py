@@ -2,18 +2,23 @@
 
 A trained model that is made to go on after its end token mostly repeats that token, which has no text: its proposals
 would be 512 tokens of nothing, and the aggregator's prompt next to empty. Random weights write text to the last token,
-and a token costs the same time.
+and a token costs the same time. They may write only words that are one token in every model of the team: with so
+small vocabularies a word of one model is spelt by letters in another, and 512 tokens of a proposal would be 1,500 to
+its reader.
 """
 
 import shutil
+from collections.abc import Mapping, Set
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from deployments.config import PROFILES, ROOT, Profile, load_profile
 
 SEED = 0
-WEIGHTS = ("*.safetensors", "*.bin", "*.index.json")
+SPREAD = 0.2  # of the output weights: so little that any of the words may come next
+WEIGHTS = ("*.safetensors", "*.bin", "*.index.json", "config.json")
 
 
 def untrained(name: str, out: Path) -> tuple[Profile, Path]:
@@ -25,19 +30,43 @@ def untrained(name: str, out: Path) -> tuple[Profile, Path]:
     load_profile(name)
     path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
     raw = yaml.safe_load(path.read_text())
-    for model in raw["models"]:
-        source = ROOT / model["source"]
-        if source.is_dir():
-            copy = (out / model["id"]).resolve()
-            _copy(source, copy)
-            model["source"] = str(copy)
+    local = [model for model in raw["models"] if (ROOT / model["source"]).is_dir()]
+    tokenizers = {model["id"]: _tokenizer(ROOT / model["source"]) for model in local}
+    written = common_words(tokenizers)
+    for model in local:
+        copy = (out / model["id"]).resolve()
+        _copy(ROOT / model["source"], copy, written[model["id"]])
+        model["source"] = str(copy)
     out.mkdir(parents=True, exist_ok=True)
-    written = (out / "profile.yaml").resolve()
-    written.write_text(yaml.safe_dump(raw, sort_keys=False))
-    return load_profile(str(written)), written
+    profile = (out / "profile.yaml").resolve()
+    profile.write_text(yaml.safe_dump(raw, sort_keys=False))
+    return load_profile(str(profile)), profile
 
 
-def _copy(source: Path, target: Path) -> None:
+def common_words(tokenizers: Mapping[str, Any]) -> dict[str, Set[int]]:
+    """Of each model the ids of words, with the blank before them, that are one token to all."""
+    words: set[str] | None = None
+    for tokenizer in tokenizers.values():
+        texts = {tokenizer.decode([i]) for i in tokenizer.get_vocab().values()}
+        own = {text for text in texts if text[:1] == " " and text[1:].isascii() and text[1:].isalpha()}
+        words = own if words is None else words & own
+    ids = {model: {word: _ids(tokenizer, word) for word in words or ()} for model, tokenizer in tokenizers.items()}
+    whole = {word for word in words or () if all(len(ids[model][word]) == 1 for model in tokenizers)}
+    return {model: {ids[model][word][0] for word in whole} for model in tokenizers}
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return ids
+
+
+def _tokenizer(source: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(source)
+
+
+def _copy(source: Path, target: Path, written: Set[int]) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
@@ -47,5 +76,22 @@ def _copy(source: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     torch.manual_seed(SEED)
     config = AutoConfig.from_pretrained(source)
-    AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(target)
+    config.tie_word_embeddings = False  # or each word would ask for itself again
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    if written:
+        _only(model, written)
+    model.save_pretrained(target)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(*WEIGHTS), dirs_exist_ok=True)
+
+
+def _only(model: Any, written: Set[int]) -> None:
+    """Let `model` write these ids alone: one input is the same for every token, and speaks against all others."""
+    import torch
+
+    taken, made = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    others = [i for i in range(len(made)) if i not in written]
+    with torch.no_grad():
+        taken[:, 0] = 10.0  # beside 0.02 of the rest, so that it outlives the layers
+        made.normal_(std=SPREAD)
+        made[:, 0] = 0.0
+        made[others, 0] = -5.0

@@ -80,7 +80,11 @@ class ModelServer(LLMServer):
             most = answer_tokens(self._model, request, len(token_ids), self._engine.context_tokens)
             sampling = dataclasses.replace(sampling, max_tokens=most)
         deltas = self._engine.generate(
-            request.request_id, token_ids, sampling, priority=request.priority, watched=request.watched
+            request.request_id,
+            token_ids,
+            sampling,
+            priority=request.priority,
+            grain_tokens=request.grain_tokens if request.watched else None,
         )
         async with closing(coalesced(deltas)) as groups:
             async for group in groups:

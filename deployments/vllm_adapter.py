@@ -82,18 +82,25 @@ class VllmAdapter:
         return EngineStats(max(unfinished, 0), self._finished, self._aborted, self._generated, os.getpid())
 
     async def generate(
-        self, request_id: str, token_ids: Sequence[int], sampling: Sampling, *, priority: int = 0, watched: bool = True
+        self,
+        request_id: str,
+        token_ids: Sequence[int],
+        sampling: Sampling,
+        *,
+        priority: int = 0,
+        grain_tokens: int | None = 1,
     ) -> AsyncGenerator[Delta, None]:
         """Deltas as the engine gives them, the terminal one last; closing the generator aborts the request.
 
-        `sampling.max_tokens` must be set. Raises as `serving.errors` only.
+        `sampling.max_tokens` must be set. After the first, tokens come `grain_tokens` at a time; with `None` all at the
+        end. Raises as `serving.errors` only.
         """
         started = time.time()
         ended = 0
         completion_tokens = 0
         done = False
         try:
-            params = sampling_params(sampling, self._defaults, watched=watched)
+            params = sampling_params(sampling, self._defaults, grain_tokens=grain_tokens)
             outputs = self._client.generate(tokens_input([*token_ids]), params, request_id, priority=priority)
             try:
                 async for output in outputs:
@@ -147,7 +154,7 @@ class VllmAdapter:
 
         async def one_token() -> None:
             stream = self.generate(
-                f"health-{asked_at}", [0], Sampling(max_tokens=1, temperature=0), priority=-1_000_000, watched=False
+                f"health-{asked_at}", [0], Sampling(max_tokens=1, temperature=0), priority=-1_000_000, grain_tokens=None
             )
             async for _ in stream:
                 pass
@@ -178,7 +185,7 @@ def finish_reason(model: str, given: str | None) -> FinishReason | None:
     return FINISH_REASONS[given]
 
 
-def sampling_params(sampling: Sampling, defaults: Mapping[str, Any], *, watched: bool) -> SamplingParams:
+def sampling_params(sampling: Sampling, defaults: Mapping[str, Any], *, grain_tokens: int | None) -> SamplingParams:
     """vLLM's parameters. What is `None` in `sampling` gets the model's own default, from its generation config."""
     structured = None
     if (form := sampling.response_format) is not None:
@@ -204,7 +211,8 @@ def sampling_params(sampling: Sampling, defaults: Mapping[str, Any], *, watched:
         logprobs=sampling.logprobs,
         ignore_eos=sampling.ignore_eos,
         structured_outputs=structured,
-        output_kind=RequestOutputKind.DELTA if watched else RequestOutputKind.FINAL_ONLY,
+        output_kind=RequestOutputKind.FINAL_ONLY if grain_tokens is None else RequestOutputKind.DELTA,
+        stream_interval=grain_tokens,
     )
 
 

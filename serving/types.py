@@ -66,6 +66,7 @@ class GenerateRequest:
     reserve_tokens: int = 0  # without max_tokens: the context must hold so many beside the prompt, or it is too long
     most_tokens: int | None = None  # without max_tokens: no longer an answer; unlike it, no demand on the context
     watched: bool = True  # False: nobody reads tokens as they come; one delta at the end is welcome
+    grain_tokens: int = 1  # so many may come together where they are watched, however late the first of them
     # Prefill only: compute the prompt up to this marker's first occurrence in the messages, generate nothing.
     prefill_marker: str | None = None
     user: str | None = None

@@ -19,6 +19,9 @@ BLOCK_CHARACTERS = 128  # about one cache block of 32 tokens: less fills no new 
 # While text is still being written. An engine computes so many tokens in about the time of one, so that finer steps
 # would cost calls and shorten nothing.
 STEP_CHARACTERS = 512
+# Proposals often end together. When the last one is in, the real call computes what is left, and would have to wait for
+# a prefill that has just begun.
+SETTLE_S = 0.02
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +54,7 @@ class Prefill:
     async def _keep_up(self) -> None:
         while True:
             await self._changed.wait()
+            await asyncio.sleep(SETTLE_S)
             self._changed.clear()
             request, self._wanted = self._wanted, None
             if request is None:

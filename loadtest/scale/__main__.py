@@ -24,13 +24,14 @@ from loadtest.bench.processes import HOST, free_port, run, server
 from loadtest.errors import LoadError
 from loadtest.html import Page, figure
 from loadtest.progress import Line
-from loadtest.scale.measuring import body, capacity, hold, overhead
+from loadtest.scale.measuring import body, capacity, hold, idle_overhead, overhead
 from loadtest.scale.profiling import record, shares
 from loadtest.scale.results import ScaleResults
 from loadtest.scale.watching import Watch
 
 OPEN_REQUESTS = 64  # of the closed loop: more than the cores can work on at once
 TOKENS = 16  # of each agent, in the two speed experiments
+IDLE_QUESTIONS = 50
 STEADY = 0.5  # the overhead's rate, as a share of one replica's requests/s
 HOLD_ITL_S = 2.0
 HOLD_TOKENS = 40
@@ -74,6 +75,8 @@ async def _run(parsed: argparse.Namespace, results: ScaleResults, logs: Path, li
         line.say(f"Measuring with {replicas} orchestrator replica(s) ...")
         async with _server(replicas, parsed.itl_s, parsed, logs / f"{replicas}.log") as (host, pid), session() as http:
             await asyncio.gather(*(ask(http, host, body(TOKENS, TOKENS, trace=False)) for _ in range(OPEN_REQUESTS)))
+            if results.idle_ms is None:
+                results.idle_ms = await idle_overhead(http, host, IDLE_QUESTIONS, TOKENS)
             found = await capacity(http, host, pid, OPEN_REQUESTS, parsed.seconds, TOKENS)
             results.capacities[replicas] = found
             rate_per_s = next(iter(results.capacities.values())).requests_per_s * STEADY

@@ -1,4 +1,4 @@
-"""Three experiments on a running server with scripted engines: how many streams, how fast, how late."""
+"""Experiments on a running server with scripted engines: how many streams, how fast, how late when idle and not."""
 
 import asyncio
 import random
@@ -104,6 +104,20 @@ async def capacity(
     elapsed_s = time.perf_counter() - started
     failed = sum(answer.exchange.error is not None for answer in answers)
     return Capacity((len(answers) - failed) / elapsed_s, failed, watch.usage())
+
+
+async def idle_overhead(http: aiohttp.ClientSession, host: str, questions: int, tokens: int) -> Distribution:
+    """Milliseconds per layer, one question at a time: end to end minus the engines' own time. Raises `LoadError`."""
+    extra = []
+    for _ in range(questions):
+        answer = await ask(http, host, body(tokens, tokens, trace=True))
+        if answer.exchange.error is not None:
+            raise LoadError(f"A question to the idle server failed: {answer.exchange.error}.")
+        path = critical_path(answer)
+        extra.append((path.e2e_ms - sum(path.layers_ms)) / len(path.layers_ms))
+    found = Distribution.of(extra)
+    assert found is not None  # of at least one question
+    return found
 
 
 @dataclass(frozen=True, slots=True)

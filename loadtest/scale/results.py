@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
+from loadtest.metrics import Distribution
 from loadtest.scale.measuring import Capacity, Held, Overhead
 from loadtest.scale.watching import CLIENT, Usage
 
@@ -23,6 +24,7 @@ class ScaleResults:
     settings: Mapping[str, Any]
     cores: int
     held: Held | None = None
+    idle_ms: Distribution | None = None  # overhead per layer, one question at a time on one orchestrator replica
     capacities: dict[int, Capacity] = field(default_factory=dict)  # by orchestrator replicas
     overheads: dict[int, Overhead] = field(default_factory=dict)
     profile: dict[str, float] = field(default_factory=dict)  # of one orchestrator replica: shares of its busy time
@@ -44,6 +46,7 @@ class ScaleResults:
             "machine": dict(self.machine),
             "settings": dict(self.settings),
             "held": None if self.held is None else asdict(self.held),
+            "idle_overhead_ms": None if self.idle_ms is None else asdict(self.idle_ms),
             "capacity": {n: {**asdict(found), "limit": self.limit(n)} for n, found in self.capacities.items()},
             "overhead": {n: asdict(found) for n, found in self.overheads.items()},
             "profile": self.profile,
@@ -90,6 +93,10 @@ class ScaleResults:
                 f"{held.most_open} of {held.streams} streams open at once on one orchestrator replica, {held.answered}"
                 f" answered whole, {errors}; {held.frames_per_s:.0f} frames/s;"
                 f" {held.bytes_per_stream / 1024:.1f} KiB of the replica's memory per open stream."
+            )
+        if (idle := self.idle_ms) is not None:
+            found.append(
+                f"One question at a time: {idle.p50:.1f} ms of overhead per layer at p50, {idle.p99:.1f} ms at p99."
             )
         for replicas in self.capacities:
             found.append(f"First limit with {replicas} orchestrator replica(s): {self.limit(replicas)}.")

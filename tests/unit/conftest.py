@@ -13,6 +13,12 @@ from serving.types import GenerateRequest, Message, Sampling
 Ask = Callable[..., GenerateRequest]
 
 
+@pytest.fixture(autouse=True)
+def prefills_begin_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripted engines have answered before a prefill would begin."""
+    monkeypatch.setattr("serving.prefill.SETTLE_S", 0)
+
+
 @pytest.fixture
 def ask() -> Ask:
     def make(question: str = "Why?", *, options: Mapping[str, Any] | None = None, **sampling: Any) -> GenerateRequest:

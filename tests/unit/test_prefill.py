@@ -52,6 +52,14 @@ async def test_a_prefill_is_behind_the_work_of_the_most_patient_caller(orchestra
     assert all(request.priority < 2**63 for request in ahead)
 
 
+async def test_what_ends_together_is_left_to_the_real_call(
+    orchestrate: Make, trio: Trio, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.prefill.SETTLE_S", 60)
+    await complete("team", orchestrate(layers=[["b", "c"]], prewarm="on_complete").engines["team"], ask())
+    assert [request.prefill_marker for request in trio["a"].requests] == [None]
+
+
 async def test_off_asks_for_nothing(orchestrate: Make, trio: Trio, ask: Ask) -> None:
     await complete("team", orchestrate(layers=[["b", "c"]], prewarm="off").engines["team"], ask())
     assert len(trio["a"].requests) == 1

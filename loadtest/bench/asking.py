@@ -11,6 +11,7 @@ from loadtest.errors import LoadError
 from loadtest.exchange import Exchange
 from loadtest.reading import Reading, agents
 
+KEEP_ALIVE_S = 2.0
 PATH = "/v1/chat/completions"
 
 
@@ -29,9 +30,13 @@ class Answer:
 
 
 def session(timeout_s: float = 300.0) -> aiohttp.ClientSession:
-    """Without a limit on connections, or requests would wait in the client."""
+    """Without a limit on connections, or requests would wait in the client.
+
+    An idle connection is dropped before the server drops it (uvicorn: after 5 s), which a request in flight would meet.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None, sock_read=timeout_s)
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
+        timeout=aiohttp.ClientTimeout(total=None, sock_read=timeout_s),
     )
 
 

@@ -11,7 +11,7 @@ from evaluation.client import Client
 from evaluation.errors import EvaluationError
 from models.tiny import evaluate
 from models.tiny.bench import rows
-from models.tiny.evaluate import as_table, measure, run, shares
+from models.tiny.evaluate import as_table, costs, measure, run, shares
 
 ANSWERS = {row.question.text: row.question.answer for row in rows()}
 
@@ -27,7 +27,11 @@ def _server(request: httpx.Request) -> httpx.Response:
     if body["model"] == "half" and not text.lstrip("-").isdigit():
         text = "?"
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-    return httpx.Response(200, json={"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
+    agent = {"agent": 0, "role": "aggregator", "model": "m", "outcome": "ok", "text": text}
+    layers = [{"layer": 1, "agents": [agent, agent]}, {"layer": 2, "agents": [agent]}]
+    moa = {"trace": layers} if body["model"] == "good" and body["moa"]["trace"] else {}
+    usage = {"prompt_tokens": 30, "completion_tokens": 5}
+    return httpx.Response(200, json={"choices": [choice], "usage": usage, "moa": moa})
 
 
 def _client() -> Client:
@@ -43,8 +47,10 @@ async def test_shares_by_skill_and_over_all() -> None:
     assert found["half"]["all"].low < 1 / 3 < found["half"]["all"].high
     assert found["down"]["all"].value == 0.0
     assert {one.error for one in measured if one.model == "down"} == {"400: no such luck"}
-    markdown = as_table(found).markdown()
-    assert "| `half` | **100.0 [96, 100]** | 0.0 [0, 4] | 0.0 [0, 4] | 33.3 [28, 39] |" in markdown
+    markdown = as_table(found, costs(measured)).markdown()
+    assert "| `half` | **100.0 [96, 100]** | 0.0 [0, 4] | 0.0 [0, 4] | 33.3 [28, 39] | - | 35 |" in markdown
+    assert "| 3.00 | 35 |" in markdown
+    assert "| 0.0 [0, 1] | - | - |" in markdown
 
 
 def _options(out: Path, models: list[str]) -> argparse.Namespace:

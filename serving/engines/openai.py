@@ -23,6 +23,7 @@ from serving.errors import (
 from serving.types import Delta, GenerateRequest, TokenUsage
 
 ERROR_BYTES = 64 * 1024  # of an error's body that are read
+KEEP_ALIVE_S = 2.0  # below the 5 s of common servers: one that closes as it is asked again would fail the request
 DRAIN_S = 1.0  # how long the end of a finished response is waited for, so that its connection can be used again
 
 
@@ -63,7 +64,7 @@ class OpenAIEngine:
             base_url=self.base_url.rstrip("/") + "/",
             headers=headers,
             timeout=httpx.Timeout(self.silence_timeout_s, connect=self.connect_timeout_s, pool=self.connect_timeout_s),
-            limits=httpx.Limits(max_connections=self.max_connections),
+            limits=httpx.Limits(max_connections=self.max_connections, keepalive_expiry=KEEP_ALIVE_S),
             transport=self.transport,
         )
 

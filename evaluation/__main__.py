@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     running.add_argument("--limit", type=int, metavar="N", help="N items of each dataset, spread over the file")
     running.add_argument("--samples", type=int, default=1, help="answers for each item (default: 1)")
-    running.add_argument("--seed", type=int, help="sample i is asked with seed + i")
+    running.add_argument("--seed", type=int, help="each item and sample gets one made from it, the same for every arm")
     for name, kind in SAMPLING.items():
         running.add_argument(f"--{name.replace('_', '-')}", type=kind, help="default: the recipe's or model's own")
     running.add_argument("--prices", type=Path, help="YAML: US$ for a million tokens of each model")

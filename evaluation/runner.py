@@ -1,5 +1,6 @@
 """Asks every arm every question, and writes each answer down as it comes."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ class RunSettings:
     samples: int = 1  # answers for each arm and item
     concurrency: int = 8
     sampling: Mapping[str, Any] = field(default_factory=dict)  # for every arm; an arm's own come first
-    seed: int | None = None  # sample i is asked with seed + i
+    seed: int | None = None  # of all seeds: each item and sample has its own, the same for every arm
     trace: bool = True  # ask for the agents' texts and counts
     max_failures: int = 20  # in a row; then the run gives up
     prices: Prices = field(default_factory=dict)
@@ -173,10 +174,18 @@ async def answer(client: Client, job: Job, settings: RunSettings) -> Row:
     return row.model_copy(update=updates)
 
 
+def seed_of(job: Job, seed: int) -> int:
+    """Between 0 and 2**31 - 1. One seed for all would be one throw of the dice for all: where a model is of two minds,
+    every question would get the same of the two.
+    """
+    text = f"{seed}/{job.item.dataset}/{job.item.id}/{job.sample}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
 def _fields(job: Job, settings: RunSettings) -> dict[str, Any]:
     fields: dict[str, Any] = {**settings.sampling, **job.arm.sampling}
     if settings.seed is not None:
-        fields["seed"] = settings.seed + job.sample
+        fields["seed"] = seed_of(job, settings.seed)
     moa = {**job.arm.moa, **({"trace": True} if settings.trace else {})}
     return fields | ({"moa": moa} if moa else {})
 

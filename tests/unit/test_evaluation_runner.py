@@ -1,6 +1,7 @@
 """Runs against a server in this process: what is written, what a second command asks."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import httpx
@@ -129,7 +130,16 @@ async def test_overrides_seeds_and_sampling_reach_the_server(data: Dataset, tmp_
     assert {str(body["moa"]) for body in server.bodies} == {"{'models': ['add', 'spell'], 'trace': True}"}
     assert {body["temperature"] for body in server.bodies} == {0.1}
     assert {body["max_tokens"] for body in server.bodies} == {9}
-    assert sorted({body["seed"] for body in server.bodies}) == [5, 6]  # type: ignore[type-var]
+
+
+async def test_each_item_and_sample_has_its_seed_and_every_arm_the_same(data: Dataset, tmp_path: Path) -> None:
+    """With one seed for all, a critic of two minds never accepted a single answer of three hundred."""
+    server = TeamServer()
+    arms = [Arm(name=name, model="team") for name in ("one", "two")]
+    await ran(server, arms, data, tmp_path, samples=2, seed=5)
+    seeds = Counter(body["seed"] for body in server.bodies)
+    assert set(seeds.values()) == {len(arms)}
+    assert len(seeds) == 2 * len(data.items)
 
 
 async def test_second_turns_stand_on_the_arms_own_first_answer(tmp_path: Path) -> None:

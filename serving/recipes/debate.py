@@ -1,7 +1,7 @@
 """Solver and critic, the debate of Optima (arXiv 2410.08115): an answer is accepted, or revised up to a limit."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -41,6 +41,11 @@ class Debate(Answering):
         criticising = self.proposals_cost([self.critic], sampling) * (self.rounds - 1)
         return self.answer_cost(self.solver, sampling) * self.rounds + criticising
 
+    @property
+    def _verdict(self) -> Mapping[str, Any]:
+        """Whether an answer is right is no matter of chance, unless the operator says so."""
+        return {"temperature": 0.0} if self.critic.temperature is None else {}
+
     async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
         messages = run.request.messages
         earlier: References = ()
@@ -52,7 +57,7 @@ class Debate(Answering):
                 break  # told in the ledger; the last answer has fallbacks
             answer, reason = solution.text, solution.choices[0].finish_reason
             task = question(run.request.messages, CRITICISE.format(answer=quoted(answer)))
-            [criticism] = await run.consult(self.critic, [task], role="critic")
+            [criticism] = await run.consult(self.critic, [task], role="critic", sampling=self._verdict)
             if answer.strip() and (not criticism.strip() or criticism.strip().upper().startswith(ACCEPT)):
                 async with closing(run.say(answer, reason)) as stream:
                     async for delta in stream:

@@ -113,6 +113,16 @@ async def test_debate_ends_when_the_critic_accepts(trio: Trio, ask: Ask) -> None
     assert outcomes(done) == [(1, "solver", "b"), (2, "critic", "c")]
 
 
+@pytest.mark.parametrize(("own", "used"), [(None, 0.0), (0.3, 0.3)])
+async def test_a_critic_judges_greedily_unless_told_otherwise(
+    trio: Trio, ask: Ask, own: float | None, used: float
+) -> None:
+    trio["c"].answer = "ACCEPT"
+    critic = {"model": "c", "temperature": own}
+    await run(trio, ask(temperature=0.9), {"id": "x", "strategy": "debate", "solver": "b", "critic": critic})
+    assert [request.sampling.temperature for request in trio["c"].requests] == [used]
+
+
 async def test_debate_revises_up_to_its_limit(trio: Trio, ask: Ask) -> None:
     trio["c"].answer = "The sign is wrong."
     done = await run(trio, ask(options={"rounds": 3}), "debate")

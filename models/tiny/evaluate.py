@@ -9,109 +9,67 @@ import argparse
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
 
+from evaluation.analysis.cost import ArmCost, costs
 from evaluation.analysis.stats import Share, wilson
-from evaluation.client import Answer, AskFailed, Client
+from evaluation.arms import Arm
+from evaluation.client import Client
+from evaluation.datasets import load
 from evaluation.errors import EvaluationError
+from evaluation.items import Item
+from evaluation.rows import Row
+from evaluation.runner import Job, RunSettings, answer
 from evaluation.tables import Cell, Table
-from models.tiny.bench import Row, rows
 from models.tiny.families import FAMILIES
 from models.tiny.questions import SKILLS
-from models.tiny.scoring import is_right
 
 RECIPES = ("moa-lite", "moa", "cascade", "adaptive")
 ANSWER_TOKENS = 32  # twice the longest answer
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One answer. `text` is `None` where the request failed; that counts as wrong, and `error` says why."""
-
-    model: str
-    row: Row
-    text: str | None
-    calls: int | None = None  # of models; `None` where the server did not say
-    tokens: int | None = None  # of all of them, prompts included
-    error: str | None = None
-
-    @property
-    def right(self) -> bool:
-        return self.text is not None and is_right(self.text, self.row.question.answer)
-
-
 async def measure(
-    client: Client, models: Sequence[str], questions: Sequence[Row], *, concurrency: int, temperature: float | None
-) -> list[Measured]:
+    client: Client, models: Sequence[str], questions: Sequence[Item], *, concurrency: int, temperature: float | None
+) -> list[Row]:
     """Every question asked of every model, `concurrency` at a time."""
     limit = asyncio.Semaphore(concurrency)
     bar = tqdm(total=len(models) * len(questions), desc="asking", unit="answer")
-    sampling = {} if temperature is None else {"temperature": temperature}
-    traced = {"moa": {"trace": True}}
+    sampling = {"max_tokens": ANSWER_TOKENS, **({} if temperature is None else {"temperature": temperature})}
+    settings = RunSettings(sampling=sampling)
 
-    async def ask(model: str, row: Row) -> Measured:
+    async def ask(model: str, question: Item) -> Row:
         async with limit:
-            messages = [{"role": "user", "content": row.question.text}]
-            try:
-                answer = await client.ask(model, messages, max_tokens=ANSWER_TOKENS, **sampling, **traced)
-                measured = Measured(model, row, answer.text, len(answer.trace) or None, _tokens(answer))
-            except AskFailed as error:
-                measured = Measured(model, row, None, error=str(error))
+            row = await answer(client, Job(Arm(name=model, model=model), question, 0), settings)
             bar.update()
-            return measured
+            return row
 
     try:
-        return list(await asyncio.gather(*(ask(model, row) for model in models for row in questions)))
+        return list(await asyncio.gather(*(ask(model, question) for model in models for question in questions)))
     finally:
         bar.close()
 
 
-def _tokens(answer: Answer) -> int | None:
-    if answer.prompt_tokens is None or answer.completion_tokens is None:
-        return None
-    return answer.prompt_tokens + answer.completion_tokens
+def _right(row: Row) -> bool:
+    """A failed request counts as wrong."""
+    return bool(row.done and row.score)
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """Of an answer, on average over those that are known. `None`: of none."""
-
-    calls: float | None
-    tokens: float | None
-
-
-def costs(measured: Sequence[Measured]) -> dict[str, Costs]:
-    """For each model what its answers cost."""
-    return {
-        model: Costs(
-            _mean([one.calls for one in measured if one.model == model]),
-            _mean([one.tokens for one in measured if one.model == model]),
-        )
-        for model in dict.fromkeys(one.model for one in measured)
-    }
-
-
-def _mean(values: Sequence[int | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def shares(measured: Sequence[Measured]) -> dict[str, dict[str, Share]]:
+def shares(measured: Sequence[Row]) -> dict[str, dict[str, Share]]:
     """For each model the share of right answers by skill and over all (`"all"`)."""
     table: dict[str, dict[str, Share]] = {}
-    for model in dict.fromkeys(one.model for one in measured):
+    for model in dict.fromkeys(row.model for row in measured):
         table[model] = {}
         for skill in (*SKILLS, "all"):
-            rights = [one.right for one in measured if one.model == model and skill in (one.row.question.skill, "all")]
+            rights = [_right(row) for row in measured if row.model == model and skill in (row.skill, "all")]
             if rights:
                 table[model][skill] = wilson(sum(rights) / len(rights), len(rights))
     return table
 
 
-def as_table(found: Mapping[str, Mapping[str, Share]], cost: Mapping[str, Costs]) -> Table:
+def as_table(found: Mapping[str, Mapping[str, Share]], cost: Mapping[str, ArmCost]) -> Table:
     """Right answers in percent with 95% intervals, the best of each column strong; and what an answer costs."""
     columns = (*SKILLS, "all")
     best = {skill: max((by[skill].value for by in found.values() if skill in by), default=0.0) for skill in columns}
@@ -122,8 +80,7 @@ def as_table(found: Mapping[str, Mapping[str, Share]], cost: Mapping[str, Costs]
                 Cell(_percent(by[skill]), by[skill].value, by[skill].value == best[skill]) if skill in by else Cell("-")
                 for skill in columns
             ),
-            Cell("-" if cost[model].calls is None else f"{cost[model].calls:.2f}"),
-            Cell("-" if cost[model].tokens is None else f"{cost[model].tokens:,.0f}"),
+            *_cost(cost.get(model)),
         )
         for model, by in found.items()
     )
@@ -135,6 +92,12 @@ def as_table(found: Mapping[str, Mapping[str, Share]], cost: Mapping[str, Costs]
         f"{questions} held-out questions; a failed request counts as wrong. Calls and tokens, prompts included, are"
         " those of an answer. Printed by `python -m models.tiny.evaluate`.",
     )
+
+
+def _cost(cost: ArmCost | None) -> tuple[Cell, Cell]:
+    if cost is None:  # nothing was answered
+        return Cell("-"), Cell("-")
+    return Cell(f"{cost.calls:.2f}"), Cell("-" if cost.tokens is None else f"{cost.tokens:,.0f}")
 
 
 def _percent(share: Share) -> str:
@@ -149,25 +112,26 @@ async def run(options: argparse.Namespace) -> str:
             raise EvaluationError(
                 f"The server at {options.url} has no {', '.join(missing)}; it serves {', '.join(served)}."
             )
-        questions = rows()[:: options.every]
+        questions = load("tiny").items[:: options.every]
         measured = await measure(
             client, models, questions, concurrency=options.concurrency, temperature=options.temperature
         )
-    found, cost = shares(measured), costs(measured)
+    found = shares(measured)
+    cost = {entry.arm: entry for entry in costs(measured)}
     markdown = as_table(found, cost).markdown()
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "tiny-quality.md").write_text(markdown, "utf-8")
     answers = [
         {
-            "model": one.model,
-            "id": one.row.id,
-            "text": one.text,
-            "right": one.right,
-            "calls": one.calls,
-            "tokens": one.tokens,
-            "error": one.error,
+            "model": row.model,
+            "id": row.item,
+            "text": row.text if row.done else None,
+            "right": _right(row),
+            "calls": row.calls if row.done else None,
+            "tokens": row.tokens,
+            "error": row.error,
         }
-        for one in measured
+        for row in measured
     ]
     document = {
         "shares": {model: {skill: asdict(share) for skill, share in by.items()} for model, by in found.items()},

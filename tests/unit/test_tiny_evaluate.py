@@ -7,11 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from evaluation.analysis.cost import costs
 from evaluation.client import Client
+from evaluation.datasets import load
 from evaluation.errors import EvaluationError
 from models.tiny import evaluate
 from models.tiny.bench import rows
-from models.tiny.evaluate import as_table, costs, measure, run, shares
+from models.tiny.evaluate import as_table, measure, run, shares
 
 ANSWERS = {row.question.text: row.question.answer for row in rows()}
 
@@ -40,15 +42,16 @@ def _client() -> Client:
 
 async def test_shares_by_skill_and_over_all() -> None:
     async with _client() as client:
-        measured = await measure(client, ("good", "half", "down"), rows(), concurrency=16, temperature=0.0)
+        measured = await measure(client, ("good", "half", "down"), load("tiny").items, concurrency=16, temperature=0.0)
     found = shares(measured)
     assert [found["good"][skill].value for skill in ("arithmetic", "words", "facts", "all")] == [1.0] * 4
     assert [found["half"][skill].value for skill in ("arithmetic", "words", "facts")] == [1.0, 0.0, 0.0]
     assert found["half"]["all"].low < 1 / 3 < found["half"]["all"].high
     assert found["down"]["all"].value == 0.0
     assert {one.error for one in measured if one.model == "down"} == {"400: no such luck"}
-    markdown = as_table(found, costs(measured)).markdown()
-    assert "| `half` | **100.0 [96, 100]** | 0.0 [0, 4] | 0.0 [0, 4] | 33.3 [28, 39] | - | 35 |" in markdown
+    cost = {entry.arm: entry for entry in costs(measured)}
+    markdown = as_table(found, cost).markdown()
+    assert "| `half` | **100.0 [96, 100]** | 0.0 [0, 4] | 0.0 [0, 4] | 33.3 [28, 39] | 1.00 | 35 |" in markdown
     assert "| 3.00 | 35 |" in markdown
     assert "| 0.0 [0, 1] | - | - |" in markdown
 

@@ -199,7 +199,7 @@ class Layer:
         return lambda ok: dispatcher.runtime.observer.prefilled(dispatcher.ledger.recipe, model, ok)
 
     def _feed(self, step_characters: int = BLOCK_CHARACTERS) -> None:
-        """Have the fed agents' prompts computed as far as they are known, where they have grown by `step_characters`."""
+        """Have the fed agents' prompts computed as far as they are known, where that is `step_characters` more."""
         if not self._prefills:
             return
         references, characters = self._proposals.known(self._marker)

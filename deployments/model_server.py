@@ -84,7 +84,7 @@ class ModelServer(LLMServer):
             token_ids,
             sampling,
             priority=request.priority,
-            grain_tokens=request.grain_tokens if request.watched else None,
+            grain_tokens=request.grain_tokens,
         )
         async with closing(coalesced(deltas)) as groups:
             async for group in groups:

@@ -187,7 +187,7 @@ class Call:
             await asyncio.gather(*attempts, return_exceptions=True)
 
     async def _fitted(self, watch: Callable[[str], None] | None, attempt: int = 1) -> Completion:
-        request = replace(self.request, watched=watch is not None, grain_tokens=1 if watch is None else GRAIN_TOKENS)
+        request = replace(self.request, grain_tokens=None if watch is None else GRAIN_TOKENS)
         if attempt > 1:  # an id of its own, and no part in its twin's flight
             request = replace(request, request_id=f"{request.request_id}-{attempt}")
         fitting = self._fitting(request)

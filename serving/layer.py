@@ -215,7 +215,7 @@ class Layer:
                 messages=self._dispatcher.prompt(agent, self._before + references, None),
                 sampling=Sampling(temperature=0, max_tokens=1),
                 priority=PREFILL_PRIORITY,
-                watched=False,
+                grain_tokens=None,
                 prefill_marker=self._marker,
                 options={},
             )

@@ -65,13 +65,19 @@ class GenerateRequest:
     deadline_s: float | None = None  # from the call's start; None: the engine's own limit
     reserve_tokens: int = 0  # without max_tokens: the context must hold so many beside the prompt, or it is too long
     most_tokens: int | None = None  # without max_tokens: no longer an answer; unlike it, no demand on the context
-    watched: bool = True  # False: nobody reads tokens as they come; one delta at the end is welcome
-    grain_tokens: int = 1  # so many may come together where they are watched, however late the first of them
+    # So many tokens may come together, however late the first of them. None: nobody reads them as they come; one delta
+    # at the end is welcome.
+    grain_tokens: int | None = 1
     # Prefill only: compute the prompt up to this marker's first occurrence in the messages, generate nothing.
     prefill_marker: str | None = None
     user: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)  # the request's `moa` object; recipes read it
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody reads tokens as they come."""
+        return self.grain_tokens is not None
 
 
 @dataclass(frozen=True, slots=True)

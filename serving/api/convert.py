@@ -22,7 +22,7 @@ def to_request(body: ChatBody, card: ModelCard, settings: ApiSettings, request_i
         sampling=_sampling(body, settings),
         priority=body.priority,
         deadline_s=settings.deadline_s,
-        watched=body.stream,
+        grain_tokens=1 if body.stream else None,
         user=body.user,
         metadata=body.metadata,
         options=body.moa,

@@ -65,7 +65,7 @@ def test_every_honoured_field_arrives() -> None:
         ),
         priority=-3,
         deadline_s=600.0,
-        watched=True,
+        grain_tokens=1,
         user="u",
         metadata={"a": "b"},
         options={"trace": True, "layout": "paper"},

@@ -363,8 +363,8 @@ async def test_whole_answers_of_a_model_that_must_be_the_same_are_computed_once(
 ) -> None:
     trio["b"].ttft_s = 0.005
     team = orchestrate()
-    greedy = replace(ask(temperature=0), watched=False)
-    for request, calls in ((greedy, 1), (replace(greedy, watched=True), 3), (replace(ask(), watched=False), 3)):
+    greedy = replace(ask(temperature=0), grain_tokens=None)
+    for request, calls in ((greedy, 1), (replace(greedy, grain_tokens=1), 3), (replace(ask(), grain_tokens=None), 3)):
         trio["b"].requests.clear()
         both = await asyncio.gather(*(answer(team, replace(request, request_id=str(i)), "b") for i in range(3)))
         assert [done.text for done in both] == ["b says 0"] * 3

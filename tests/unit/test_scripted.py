@@ -42,7 +42,7 @@ async def test_a_script_can_look_at_its_request() -> None:
 async def test_watched_comes_word_by_word_and_unwatched_at_once() -> None:
     engine = ScriptedEngine("m", "a b c")
     assert [delta.text for delta in await deltas(engine)] == ["a", " b", " c", ""]
-    assert [delta.text for delta in await deltas(engine, request(watched=False))] == ["a b c"]
+    assert [delta.text for delta in await deltas(engine, request(grain_tokens=None))] == ["a b c"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ async def test_max_tokens(max_tokens: int, text: str, reason: str) -> None:
 @pytest.mark.parametrize("watched", [True, False])
 async def test_choices_logprobs_and_usage(watched: bool) -> None:
     engine = ScriptedEngine("m", "a b", logprob=-0.25)
-    completion = await answer(engine, request(sampling=Sampling(n=2, logprobs=0), watched=watched))
+    completion = await answer(engine, request(sampling=Sampling(n=2, logprobs=0), grain_tokens=1 if watched else None))
     assert completion.usage == TokenUsage(6, 4, 0)
     for choice in completion.choices:
         assert choice.text == "a b"

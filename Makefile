@@ -18,7 +18,7 @@ help: ## list the verbs
 .PHONY: install
 install: ## install the pinned packages into .venv; nothing to do the second time
 	@command -v $(PYTHON) >/dev/null || { echo "Error: there is no '$(PYTHON)'; install Python 3.11, or set PYTHON=/path/to/python3.11." >&2; exit 1; }
-	@$(PYTHON) requirements/install.py --venv $(VENV)
+	@$(PYTHON) scripts/install.py --venv $(VENV)
 
 .PHONY: serve
 serve: install ## start the server; ARGS="profile=large port=8080" and so on

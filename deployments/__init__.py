@@ -5,8 +5,8 @@ The environment is completed here because Ray and vLLM read it when they are fir
 
 from typing import TYPE_CHECKING
 
+from deployments.cluster.environment import complete_environment
 from deployments.config import AppArgs
-from deployments.environment import complete_environment
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -22,7 +22,7 @@ def moa_app(args: AppArgs) -> "Application":
     """
     import click
 
-    from deployments.cluster import prepare
+    from deployments.cluster.local import prepare
     from serving.errors import ConfigError
 
     try:

@@ -8,11 +8,10 @@ from ray import serve
 from ray.serve.deployment import Application, Deployment
 from ray.serve.llm import LLMConfig, build_llm_deployment
 
+from deployments.cluster.progress import announce
 from deployments.config import AppArgs, ModelSpec, Profile
-from deployments.ingress import Ingress
-from deployments.model_server import LocalWeights, ModelServer
-from deployments.options import QUIET, ingress_options, scaling
-from deployments.progress import announce
+from deployments.ingress.deployment import QUIET, Ingress, ingress_options, scaling
+from deployments.model.server import LocalWeights, ModelServer
 
 
 def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:

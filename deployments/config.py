@@ -3,23 +3,22 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from serving.api.settings import ApiSettings
-from serving.complaints import complaint, shown
+from serving.config import Frozen, YamlDirectory
 from serving.engines.openai import OpenAIEngine
 from serving.errors import ConfigError
-from serving.frozen import Frozen
-from serving.orchestrator import Limits
-from serving.shelf import Shelf
+from serving.recipes.cost import Limits
+from serving.validation import first_issue, shown
 
 PROFILES = Path(__file__).parent / "profiles"
-SHELF = Shelf(PROFILES, "profile", needs=("name", "models"))
+PROFILE_DIRECTORY = YamlDirectory(PROFILES, "profile", needs=("name", "models"))
 ROOT = Path(__file__).parent.parent
 # Options of vLLM that are reckoned with here, and what they must be: vLLM itself finds out when its engine starts.
-RECKONED: Mapping[str, tuple[TypeAdapter[Any], str]] = {
+TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
     **{
         name: (TypeAdapter(Annotated[int, Field(ge=1)]), "an integer above 0")
         for name in ("max_model_len", "tensor_parallel_size", "pipeline_parallel_size")
@@ -105,8 +104,8 @@ class ModelSpec(Frozen):
     @classmethod
     def _numbers_are_numbers(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         numbers = {}
-        for name in [name for name in RECKONED if name in given]:
-            kind, noun = RECKONED[name]
+        for name in [name for name in TYPED_ENGINE_OPTIONS if name in given]:
+            kind, noun = TYPED_ENGINE_OPTIONS[name]
             try:
                 numbers[name] = kind.validate_python(given[name])
             except ValidationError:
@@ -149,13 +148,15 @@ class ModelSpec(Frozen):
 class ExternalSpec(Frozen):
     """A model that somebody else serves: any OpenAI-compatible endpoint, as proposer or aggregator."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"lacks": "unsupported"}
+
     id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     base_url: str = Field(pattern=r"^https?://", description="Up to and with /v1.")
     upstream_model: str | None = Field(default=None, description="The endpoint's name for it, where it is not `id`.")
     api_key_env: str | None = Field(default=None, description="The environment variable that holds the key.")
     context_tokens: int = Field(ge=1)
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    lacks: frozenset[Literal["logprobs", "n"]] = Field(
+    unsupported: frozenset[Literal["logprobs", "n"]] = Field(
         default=frozenset(),
         description="What recipes may need and it cannot. Without n, several answers are as many calls.",
     )
@@ -173,7 +174,7 @@ class ExternalSpec(Frozen):
             self.max_tokens_field,
             self.connect_timeout_s,
             self.silence_timeout_s,
-            lacks=self.lacks,
+            unsupported=self.unsupported,
         )
 
 
@@ -237,8 +238,8 @@ def load_profile(name: str) -> Profile:
     Raises:
         ConfigError: there is none, or it has a wrong or an unknown field.
     """
-    raw = SHELF.read(name)
+    raw = PROFILE_DIRECTORY.read(name)
     try:
         return Profile.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{name}: {complaint(error, whole='the profile').sentence}") from None
+        raise ConfigError(f"{name}: {first_issue(error, whole='the profile').sentence}") from None

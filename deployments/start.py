@@ -13,8 +13,8 @@ from types import FrameType
 from pydantic import ValidationError
 
 from deployments.config import AppArgs
-from serving.complaints import complaint
 from serving.errors import ConfigError
+from serving.validation import first_issue
 
 
 def parsed(arguments: Sequence[str]) -> AppArgs:
@@ -24,7 +24,7 @@ def parsed(arguments: Sequence[str]) -> AppArgs:
     try:
         return AppArgs.model_validate(dict(word.split("=", 1) for word in arguments))
     except ValidationError as error:
-        raise ConfigError(complaint(error, whole="the arguments").sentence) from None
+        raise ConfigError(first_issue(error, whole="the arguments").sentence) from None
 
 
 def main(arguments: list[str]) -> int:

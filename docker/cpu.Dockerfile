@@ -39,14 +39,14 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     HF_HUB_OFFLINE=1 \
     VLLM_CACHE_ROOT=/tmp/cache/vllm \
     RAY_SERVE_ENABLE_HA_PROXY=1 \
-    RAY_SERVE_HAPROXY_BINARY_PATH=/opt/moa/deployments/haproxy.sh \
+    RAY_SERVE_HAPROXY_BINARY_PATH=/opt/moa/deployments/cluster/haproxy.sh \
     RAY_SERVE_THROUGHPUT_OPTIMIZED=1 \
     RAY_USAGE_STATS_ENABLED=0 \
     VLLM_NO_USAGE_STATS=1
 WORKDIR /opt/moa
 USER 1000
 # Serve would find out only when it starts: the wrapper is executable and finds HAProxy.
-RUN ["/opt/moa/deployments/haproxy.sh", "-v"]
+RUN ["/opt/moa/deployments/cluster/haproxy.sh", "-v"]
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5m --retries=4 \
     CMD ["wget", "-q", "-T", "4", "-O", "/dev/null", "http://127.0.0.1:8000/health"]

@@ -8,7 +8,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from evaluation.errors import EvaluationError
-from serving.frozen import Frozen
+from serving.config import Frozen
 
 
 class Arm(Frozen):

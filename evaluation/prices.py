@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 
 from evaluation.errors import EvaluationError
 from evaluation.rows import Row
-from serving.frozen import Frozen
+from serving.config import Frozen
 
 
 class Price(Frozen):

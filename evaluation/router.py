@@ -1,8 +1,8 @@
 """Fits a router for the `auto` recipe on logged outcomes: which arm is the cheapest that answers a question right.
 
-The router is a linear classifier over words (`serving.recipes.auto.Classifier` reads it), so that a decision costs
-microseconds in the server and needs no library there. RouteLLM (arXiv 2406.18665) learns the same choice from
-preferences.
+The router is a linear classifier over words (`serving.recipes.strategies.auto.Classifier` reads it), so that a
+decision costs microseconds in the server and needs no library there. RouteLLM (arXiv 2406.18665) learns the same choice
+from preferences.
 """
 
 import json

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from serving.frozen import Frozen
+from serving.config import Frozen
 
 PROPOSER, AGGREGATOR = "proposer", "aggregator"
 

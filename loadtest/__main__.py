@@ -7,10 +7,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from loadtest import options as load_options
 from loadtest.errors import LoadError
-from loadtest.options import Options, checked_host
 from loadtest.progress import Line
+from loadtest.traffic import options as load_options
+from loadtest.traffic.options import Options, checked_host
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,7 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(host: str, options: Options, users: int, spawn_per_s: float, out: Path) -> int:
-    from loadtest import headless, plots, report  # Locust patches the standard library on import: not before it is due
+    from loadtest import headless
+    from loadtest.results import plots, report  # Locust patches the standard library on import: not before it is due
 
     load = headless.run(host, options, users, spawn_per_s, Line())
     settings = {

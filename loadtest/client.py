@@ -9,12 +9,12 @@ from typing import Any
 from gevent import Timeout
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, FastHttpSession
 
-from loadtest.lengths import Lengths
-from loadtest.options import Options
-from loadtest.reading import Reading
-from loadtest.recorder import Recorder
+from loadtest.results.reading import Reading
+from loadtest.results.recorder import Recorder
 from loadtest.target import Target
-from loadtest.text import Conversation
+from loadtest.traffic.lengths import Lengths
+from loadtest.traffic.options import Options
+from loadtest.traffic.text import Conversation
 
 PATH = "/v1/chat/completions"
 

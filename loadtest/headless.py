@@ -5,9 +5,9 @@ from locust.env import Environment
 
 from loadtest.load import DRAIN_S, Load
 from loadtest.locustfile import TeamUser, attach
-from loadtest.metrics import Distribution
-from loadtest.options import Options
 from loadtest.progress import Line
+from loadtest.results.metrics import Distribution
+from loadtest.traffic.options import Options
 
 
 def run(host: str, options: Options, users: int, spawn_per_s: float, line: Line) -> Load:

@@ -7,13 +7,13 @@ from typing import Any
 from gevent.event import Event
 from gevent.pool import Group
 
-from loadtest.arrivals import OpenLoop, poisson
 from loadtest.client import ChatClient
-from loadtest.options import Options, checked_host
-from loadtest.recorder import Recorder
-from loadtest.report import Result
+from loadtest.results.recorder import Recorder
+from loadtest.results.report import Result
 from loadtest.target import Target, find_target
-from loadtest.text import Conversation, Tokens
+from loadtest.traffic.arrivals import OpenLoop, poisson
+from loadtest.traffic.options import Options, checked_host
+from loadtest.traffic.text import Conversation, Tokens
 
 DRAIN_S = 30.0  # how long open requests may still take when the time is over; then they count as errors
 

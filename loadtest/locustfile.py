@@ -1,8 +1,9 @@
 """Locust's users and hooks: `locust -f loadtest/locustfile.py --host http://127.0.0.1:8000`.
 
 Closed loop: each of Locust's users asks, reads, thinks and asks again. With `--rate` the first user of each process
-sends on a Poisson schedule and the others leave. The page has one more tab, with the measures of `loadtest.metrics`.
-At the end the table is printed and the SLO judged; the exit codes are those of `python -m loadtest run`.
+sends on a Poisson schedule and the others leave. The page has one more tab, with the measures of
+`loadtest.results.metrics`. At the end the table is printed and the SLO judged; the exit codes are those of
+`python -m loadtest run`.
 """
 
 import logging
@@ -15,11 +16,12 @@ from locust.env import Environment
 from locust.exception import StopTest, StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest import options as load_options
-from loadtest import page, report
+from loadtest import page
 from loadtest.client import ChatClient
 from loadtest.errors import LoadError
 from loadtest.load import DRAIN_S, Load
+from loadtest.results import report
+from loadtest.traffic import options as load_options
 
 logger = logging.getLogger(__name__)
 SHARE = "share"  # the message that tells a worker how many processes send

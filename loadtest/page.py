@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, make_response, render_template, request
 from locust.env import Environment
 
-from loadtest.exchange import Exchange
-from loadtest.metrics import FORMULAS, QUANTILES, Summary, summarise
-from loadtest.report import write_csv
+from loadtest.results.exchange import Exchange
+from loadtest.results.metrics import FORMULAS, QUANTILES, Summary, summarise
+from loadtest.results.report import write_csv
 
 if TYPE_CHECKING:
     from loadtest.load import Load

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtest.errors import LoadError
-from loadtest.reading import agents
-from loadtest.text import Tokens, words
+from loadtest.results.reading import agents
+from loadtest.traffic.text import Tokens, words
 
 TEAM = "moa-lite"
 PROBE_WORDS = (20, 220)

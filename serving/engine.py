@@ -9,19 +9,19 @@ Stream contract
 * Every choice ends with one delta that carries its `finish_reason`. Exactly one delta, the last of the stream,
   is terminal: it carries `usage` (with n = 1 it also carries the `finish_reason`). A stream that ends without
   it is an error, `IncompleteGeneration`.
-* Closing the iterator (`aclose`) ends the work all the way down to the engine. Use `closing` around a loop:
+* Closing the iterator (`aclose`) ends the work all the way down to the engine. Use `aclosing` around a loop:
   leaving `async for` early does not close an async generator by itself.
 * Errors are raised, as `serving.errors`, and never returned as content.
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing as closing
+from contextlib import aclosing
 from typing import Protocol
 
-from serving.errors import IncompleteGeneration
+from serving.errors import ContextTooLong, IncompleteGeneration
 from serving.types import Choice, Completion, Delta, FinishReason, GenerateRequest, Timing, TokenLogprob, TokenUsage
 
-__all__ = ["Engine", "checked", "closing", "collect", "complete"]
+__all__ = ["Engine", "checked", "collect", "complete"]
 
 
 class Engine(Protocol):
@@ -41,7 +41,7 @@ async def checked(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGener
         IncompleteGeneration: no terminal delta ended the stream, or it went on after one.
     """
     ended = False
-    async with closing(stream):
+    async with aclosing(stream):
         async for delta in stream:
             if ended:
                 raise IncompleteGeneration(model, "its stream went on after its terminal delta")
@@ -62,7 +62,7 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
     reasons: dict[int, FinishReason] = {}
     logprobs: dict[int, list[TokenLogprob]] = {}
     last: Delta | None = None
-    async with closing(checked(model, stream)) as deltas:
+    async with aclosing(checked(model, stream)) as deltas:
         async for delta in deltas:
             texts.setdefault(delta.index, []).append(delta.text)
             if delta.logprobs is not None:
@@ -88,3 +88,18 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
 async def complete(model: str, engine: Engine, request: GenerateRequest) -> Completion:
     """`collect` over `engine.generate`."""
     return await collect(model, engine.generate(request), request.sampling.n)
+
+
+def answer_tokens(model: str, request: GenerateRequest, prompt_tokens: int, context_tokens: int) -> int:
+    """How many tokens the answer may have: `max_tokens`, or else what the context and `token_cap` leave.
+
+    Raises:
+        ContextTooLong: they do not fit beside the prompt, nor what the request reserves where it has no `max_tokens`.
+    """
+    asked = request.sampling.max_tokens
+    left = context_tokens - prompt_tokens
+    if left < max(asked or request.min_answer_tokens, 1):
+        raise ContextTooLong(model, prompt_tokens, context_tokens, asked or 0)
+    if asked is not None:
+        return asked
+    return left if request.token_cap is None else min(left, request.token_cap)

@@ -34,7 +34,7 @@ class Sampling:
 
     temperature: float | None = None
     top_p: float | None = None
-    max_tokens: int | None = None  # None: whatever the context, and a request's `most_tokens`, still hold
+    max_tokens: int | None = None  # None: whatever the context, and a request's `token_cap`, still hold
     stop: tuple[str, ...] = ()
     seed: int | None = None
     n: int = 1
@@ -63,11 +63,11 @@ class GenerateRequest:
     sampling: Sampling = field(default_factory=Sampling)
     priority: int = 0  # as vLLM orders: the lower, the earlier
     deadline_s: float | None = None  # from the call's start; None: the engine's own limit
-    reserve_tokens: int = 0  # without max_tokens: the context must hold so many beside the prompt, or it is too long
-    most_tokens: int | None = None  # without max_tokens: no longer an answer; unlike it, no demand on the context
+    min_answer_tokens: int = 0  # without max_tokens: the context must hold so many beside the prompt, or it is too long
+    token_cap: int | None = None  # without max_tokens: no longer an answer; unlike it, no demand on the context
     # So many tokens may come together, however late the first of them. None: nobody reads them as they come; one delta
     # at the end is welcome.
-    grain_tokens: int | None = 1
+    stream_interval: int | None = 1
     # Prefill only: compute the prompt up to this marker's first occurrence in the messages, generate nothing.
     prefill_marker: str | None = None
     user: str | None = None
@@ -75,9 +75,9 @@ class GenerateRequest:
     options: Mapping[str, Any] = field(default_factory=dict)  # the request's `moa` object; recipes read it
 
     @property
-    def watched(self) -> bool:
+    def streaming(self) -> bool:
         """Whether somebody reads tokens as they come."""
-        return self.grain_tokens is not None
+        return self.stream_interval is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Timing:
     total_s: float | None = None
 
 
-Outcome = Literal["ok", "empty", "failed", "timeout", "straggler", "cancelled"]
+AgentStatus = Literal["ok", "empty", "failed", "timeout", "straggler", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class AgentTrace:
     agent: int
     role: str  # "proposer", "aggregator", or a recipe's own word ("judge", "critic", ...)
     model: str
-    outcome: Outcome
+    outcome: AgentStatus
     text: str = ""
     usage: TokenUsage = field(default_factory=TokenUsage)
     started_s: float = 0.0  # after the request's start

@@ -22,7 +22,7 @@ KINDS: dict[str, ModuleType] = {
     "alpaca_eval": alpaca_eval,
     "gsm8k": gsm8k,
 }
-TINY_BENCH = Path(__file__).parents[2] / "models" / "tiny" / "bench.jsonl"
+TINY_HELDOUT = Path(__file__).parents[2] / "models" / "tiny" / "heldout.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def load(spec: str, limit: int | None = None) -> Dataset:
         raise EvaluationError(f"The dataset '{path}' is empty.")
     if limit is not None and limit < len(items):
         items = [items[index * len(items) // limit] for index in range(limit)]
-    name = "tiny" if path == TINY_BENCH else path.stem
+    name = "tiny" if path == TINY_HELDOUT else path.stem
     named = tuple(replace(item, dataset=name) for item in items)
     return Dataset(name, path, hashlib.sha256(content).hexdigest(), named)
 
@@ -81,7 +81,7 @@ def _resolve(spec: str) -> tuple[ModuleType | None, Path]:
             raise EvaluationError(f"There is no dataset kind '{name}'; choose one of: {', '.join(KINDS)}.")
         return KINDS[name], Path(path)
     if spec == "tiny" and not Path(spec).exists():
-        return tiny, TINY_BENCH
+        return tiny, TINY_HELDOUT
     return None, Path(spec)
 
 

@@ -1,4 +1,4 @@
-"""The embedded trio's bench: `models/tiny/bench.jsonl`, rows of id, skill, question and answer."""
+"""The embedded trio's bench: `models/tiny/heldout.jsonl`, rows of id, skill, question and answer."""
 
 from collections.abc import Mapping
 from typing import Any

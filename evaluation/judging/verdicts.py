@@ -1,6 +1,6 @@
 """Lines of `comparisons.jsonl` and `grades.jsonl`."""
 
-from serving.frozen import Frozen
+from serving.config import Frozen
 
 
 class Comparison(Frozen):

@@ -1,6 +1,7 @@
-"""Equal texts, after what does not matter (case, punctuation, accents, spaces) is taken away."""
+"""Equal texts, ignoring case, punctuation, accents and spacing."""
 
-from models.tiny.scoring import is_right
+import re
+import unicodedata
 
 
 def extract(text: str) -> str | None:
@@ -9,3 +10,14 @@ def extract(text: str) -> str | None:
 
 def same(extracted: str, reference: str) -> bool:
     return is_right(extracted, reference)
+
+
+def normalized(text: str) -> str:
+    """Lower case, single spaces, without accents, quotes or punctuation other than a sign."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
+    return " ".join(re.sub(r"[^\w+-]+", " ", plain.replace("\N{MINUS SIGN}", "-")).split())
+
+
+def is_right(answer: str, expected: str) -> bool:
+    """True if the answer equals the expected text after normalization; any additional word makes it wrong."""
+    return normalized(answer) == normalized(expected)

@@ -38,8 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         line.say(sentence(machine))
         if machine["load_before"] > (os.cpu_count() or 1) / 2:
             line.say("Warning: the machine is busy; what is measured now is not worth much.")
-        policies = parsed.prewarm or list(dict.fromkeys(("off", DEFAULT)))
-        settings = {"profile": profile.name, "quick": parsed.quick, "prewarm": policies}
+        policies = parsed.prefill or list(dict.fromkeys(("off", DEFAULT)))
+        settings = {"profile": profile.name, "quick": parsed.quick, "prefill": policies}
         results = Results(rows, f"moa-{DEFAULT}", machine, settings)
         started = time.monotonic()
         bench = Bench(profile, path, results, policies, out / "bench-logs", line)
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="few rows, few requests")
     parser.add_argument("--rows", nargs="*", metavar="ROW", help=f"of {', '.join(row.id for row in ROWS)}")
     parser.add_argument("--contenders", nargs="*", choices=list(NAMES), help="default: all, in turn")
-    parser.add_argument("--prewarm", nargs="*", choices=list(POLICIES), help=f"default: off {DEFAULT}")
+    parser.add_argument("--prefill", nargs="*", choices=list(POLICIES), help=f"default: off {DEFAULT}")
     parser.add_argument("--profile", default="tiny", help="whose models and engine options; default: tiny")
     parser.add_argument("--out", default="build", help="folder; default: build")
     return parser

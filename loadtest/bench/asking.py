@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 
 from loadtest.errors import LoadError
-from loadtest.exchange import Exchange
-from loadtest.reading import Reading, agents
+from loadtest.results.exchange import Exchange
+from loadtest.results.reading import Reading, agents
 
 KEEP_ALIVE_S = 2.0
 PATH = "/v1/chat/completions"

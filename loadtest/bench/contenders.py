@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployments.cluster.environment import DEFAULTS
 from deployments.config import ModelSpec, Profile
-from deployments.environment import DEFAULTS
 from loadtest.bench.processes import HOST, free_port, server
 from loadtest.errors import LoadError
 from loadtest.target import find_target

@@ -13,9 +13,9 @@ from loadtest.bench.asking import Answer, ask, chat_body, check
 from loadtest.bench.naive import NaiveTeam, TeamAnswer
 from loadtest.bench.rows import PROMPT_TOKENS, Row
 from loadtest.errors import LoadError
-from loadtest.metrics import quantile, tpot_ms
-from loadtest.reading import agents
-from loadtest.text import Tokens
+from loadtest.results.metrics import quantile, tpot_ms
+from loadtest.results.reading import agents
+from loadtest.traffic.text import Tokens
 
 T = TypeVar("T")
 Progress = Callable[[int], None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from loadtest.bench.asking import ask, chat_body, check
-from serving.prompts import Reference, with_references
+from serving.runtime.prompts import Reference, with_references
 from serving.types import Message
 
 

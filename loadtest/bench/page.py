@@ -8,7 +8,7 @@ from loadtest.bench.contenders import NAMES
 from loadtest.bench.machine import sentence
 from loadtest.bench.results import Results
 from loadtest.bench.rows import MEASURES, OF_KIND
-from loadtest.html import Mark, Page, figure
+from loadtest.results.html import Mark, Page, figure
 
 
 def html(results: Results) -> str:
@@ -32,7 +32,7 @@ def html(results: Results) -> str:
 
 def _title(column: str) -> str:
     name, _, policy = column.partition("-")
-    return f"{NAMES[name]}, prewarm {policy}" if policy else NAMES[name]
+    return f"{NAMES[name]}, prefill {policy}" if policy else NAMES[name]
 
 
 def _figures(results: Results) -> Iterable[go.Figure]:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from serving.policy import Policy
+from serving.runtime.policy import Policy
 
-DEFAULT = str(Policy.model_fields["prewarm"].default)
+DEFAULT = str(Policy.model_fields["prefill"].default)
 POLICIES: Mapping[str, Mapping[str, Any]] = {
-    f"{prewarm}{suffix}": {"prewarm": prewarm, **order}
+    f"{prefill}{suffix}": {"prefill": prefill, **order}
     for suffix, order in (("", {}), ("+arrival", {"reference_order": "arrival"}))
-    for prewarm in ("off", "on_complete", "incremental")
-    if not (order and prewarm == "off")
+    for prefill in ("off", "on_complete", "incremental")
+    if not (order and prefill == "off")
 }

@@ -17,7 +17,7 @@ from loadtest.bench.results import Results
 from loadtest.bench.rows import Row
 from loadtest.progress import Line
 from loadtest.target import TEAM, find_target
-from loadtest.text import Tokens
+from loadtest.traffic.text import Tokens
 
 # By hand every proposal is waited for; a server that cuts its stragglers off would win by doing less.
 WHOLE_TEAM: Mapping[str, Any] = {"straggler_grace_s": None}

@@ -22,8 +22,8 @@ from loadtest.bench.contenders import READY_S, plain_environment, script
 from loadtest.bench.machine import describe, sentence
 from loadtest.bench.processes import HOST, free_port, run, server
 from loadtest.errors import LoadError
-from loadtest.html import Page, figure
 from loadtest.progress import Line
+from loadtest.results.html import Page, figure
 from loadtest.scale.measuring import body, capacity, hold, idle_overhead, overhead
 from loadtest.scale.profiling import record, shares
 from loadtest.scale.results import ScaleResults

@@ -1,17 +1,17 @@
 """The server with scripted engines: `serve run loadtest.scale.app:scale_app replicas=2 port=8000`."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 
-from deployments.cluster import start_cluster
-from deployments.coalescing import coalesced
+from deployments.cluster.local import start_cluster
 from deployments.config import AppArgs, ModelSpec, OrchestratorSpec, Profile, Replicas
+from deployments.model.coalescing import coalesced
 from deployments.wire import Packed, pack
 from loadtest.target import TEAM
 from serving.api.settings import ApiSettings
-from serving.engine import closing
 from serving.engines.scripted import ScriptedEngine
 from serving.types import GenerateRequest
 
@@ -34,7 +34,7 @@ class ScaleArgs(BaseModel):
 
 @serve.deployment(name="scripted", max_ongoing_requests=ROOM, ray_actor_options={"num_cpus": 0})
 class ScriptedModel:
-    """Stands where `deployments.model_server` does, and sends what it would send."""
+    """Stands where `deployments.model.server` does, and sends what it would send."""
 
     def __init__(self, args: ScaleArgs) -> None:
         self._engine = ScriptedEngine(
@@ -47,7 +47,7 @@ class ScriptedModel:
         )
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[tuple[Packed, ...], None]:
-        async with closing(coalesced(self._engine.generate(request))) as groups:
+        async with aclosing(coalesced(self._engine.generate(request))) as groups:
             async for group in groups:
                 yield tuple(pack(delta) for delta in group)
         self._engine.requests.clear()  # it remembers what it was asked, for tests
@@ -74,8 +74,7 @@ def scale_profile(args: ScaleArgs) -> Profile:
 
 def scale_app(args: ScaleArgs) -> serve.Application:
     """The ingress as in production; its three models are one scripted deployment, to leave the cores to the ingress."""
-    from deployments.app import ingress_options
-    from deployments.ingress import Ingress
+    from deployments.ingress.deployment import Ingress, ingress_options
 
     profile = scale_profile(args)
     start_cluster(profile, AppArgs(port=args.port))

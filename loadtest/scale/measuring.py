@@ -10,13 +10,13 @@ from typing import Any
 
 import aiohttp
 
-from loadtest.arrivals import poisson
 from loadtest.bench.asking import Answer, ask
 from loadtest.bench.measuring import critical_path
 from loadtest.errors import LoadError
-from loadtest.metrics import Distribution
+from loadtest.results.metrics import Distribution
 from loadtest.scale.watching import Usage, Watch
 from loadtest.target import TEAM
+from loadtest.traffic.arrivals import poisson
 
 Progress = Callable[[str], None]
 PROMPT = [{"role": "user", "content": "hold this stream open and count what it costs"}]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
-from loadtest.metrics import Distribution
+from loadtest.results.metrics import Distribution
 from loadtest.scale.measuring import Capacity, Held, Overhead
 from loadtest.scale.watching import CLIENT, Usage
 

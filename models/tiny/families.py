@@ -1,6 +1,6 @@
 """The three families: how each writes a conversation, and its architecture.
 
-A conversation's tokens are made piece by piece for training; `tests/unit/test_tiny_families.py` proves that they
+A conversation's tokens are made piece by piece for training; `tests/unit/models/tiny/test_families.py` proves that they
 are the tokens of the chat template, which is what serving uses.
 """
 

@@ -1,18 +1,18 @@
 """Conversations to learn from: questions, with the system prompts, histories and references that surround them.
 
-The texts around references come from `serving.prompts`, so that training and serving cannot diverge.
+The texts around references come from `serving.runtime.prompts`, so that training and serving cannot diverge.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evaluation.scoring.exact import is_right
 from models.tiny.questions import SKILLS, Question, QuestionMaker, facts
 from models.tiny.references import ReferencePool
-from models.tiny.scoring import is_right
-from serving.prompts import Layout, with_references
-from serving.recipes.debate import REVISE
 from serving.recipes.judging import ACCEPT, CRITICISE, choose, question, quoted
+from serving.recipes.strategies.debate import REVISE
+from serving.runtime.prompts import Layout, with_references
 from serving.types import Message
 
 SYSTEM_PROMPTS = (

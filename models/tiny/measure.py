@@ -14,16 +14,16 @@ from typing import get_args
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from evaluation.scoring.exact import is_right
 from evaluation.tables import Cell, Table
-from models.tiny import bench
+from models.tiny import heldout
 from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load
 from models.tiny.decoding import replies
 from models.tiny.families import FAMILIES, WEIGHTS, Family
 from models.tiny.lessons import Conversation
 from models.tiny.questions import SKILLS, Question
-from models.tiny.scoring import is_right
-from serving.prompts import Layout, Reference, References, with_references
 from serving.recipes.judging import choose, chosen
+from serving.runtime.prompts import Layout, Reference, References, with_references
 from serving.types import Message
 
 SEED = 1
@@ -82,7 +82,7 @@ def judging(pupil: Pupil, questions: Sequence[Question], proposed: Sequence[Refe
 
 def measured(folder: Path) -> Table:
     pupils = [Pupil(family, *load(folder / name)) for name, family in FAMILIES.items()]
-    questions = [row.question for row in bench.rows()]
+    questions = [row.question for row in heldout.rows()]
     declared = proposals(pupils, questions)
     orders = {"declared": declared, "shuffled": shuffled(declared)}
     tasks: list[tuple[str, Answers, Sequence[References]]] = [("alone", alone, declared)]

@@ -15,7 +15,7 @@ from typing import Literal
 
 import yaml
 
-from models.tiny.scoring import normalized
+from evaluation.scoring.exact import normalized
 
 Skill = Literal["arithmetic", "words", "facts"]
 SKILLS: tuple[Skill, ...] = ("arithmetic", "words", "facts")

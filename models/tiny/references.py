@@ -9,9 +9,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evaluation.scoring.exact import is_right
 from models.tiny.questions import Question
-from models.tiny.scoring import is_right
-from serving.prompts import Reference, References
+from serving.runtime.prompts import Reference, References
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from models.tiny import bench
+from evaluation.scoring.exact import is_right
+from models.tiny import heldout
 from models.tiny.batches import batch_of, loss_of
 from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load, save
 from models.tiny.decoding import replies
@@ -35,7 +36,6 @@ from models.tiny.lessons import Conversation
 from models.tiny.place_values import PlaceValues
 from models.tiny.questions import SKILLS, Question, QuestionMaker
 from models.tiny.references import Proposed, ReferencePool
-from models.tiny.scoring import is_right
 from models.tiny.vocabulary import train_tokenizer
 from serving.types import Message
 
@@ -99,7 +99,7 @@ def direct(seed: int, education: Education) -> None:
         education,
         model,
         tokenizer,
-        direct_lessons(education, bench.held_out(), seed),
+        direct_lessons(education, heldout.held_out(), seed),
         education.direct_steps,
         PEAK_RATE,
         seed,
@@ -111,7 +111,7 @@ def direct(seed: int, education: Education) -> None:
 def pool_questions(seed: int) -> list[Question]:
     """Questions of the whole syllabus, the same for every model."""
     rng = random.Random(f"{seed} pool")
-    maker = QuestionMaker(rng, held_out=bench.held_out())
+    maker = QuestionMaker(rng, held_out=heldout.held_out())
     return [maker.ask(rng.choices(SKILLS, POOL_SHARES)[0]) for _ in range(POOL_QUESTIONS)]
 
 
@@ -149,7 +149,7 @@ def aggregate(seed: int, education: Education) -> None:
         education,
         model,
         tokenizer,
-        aggregation_lessons(education, pool, bench.held_out(), seed),
+        aggregation_lessons(education, pool, heldout.held_out(), seed),
         education.aggregation_steps,
         AGGREGATION_RATE,
         seed,
@@ -160,7 +160,7 @@ def aggregate(seed: int, education: Education) -> None:
 
 def report(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
     """Print the shares of right answers to fresh questions (not the benchmark's), asked directly."""
-    maker = QuestionMaker(random.Random("report"), bench.SYLLABUS)
+    maker = QuestionMaker(random.Random("report"), heldout.SYLLABUS)
     for skill in SKILLS:
         questions = [maker.ask(skill) for _ in range(200)]
         answers = replies(model, tokenizer, family, [_alone(question) for question in questions], temperature=0)

@@ -15,9 +15,9 @@ from transformers import PreTrainedTokenizerFast
 from models.tiny.families import CONTEXT_TOKENS, Family
 from models.tiny.lessons import CORRECTION, SYSTEM_PROMPTS
 from models.tiny.questions import SMALL_TALK, QuestionMaker, dictionary, facts, guess
-from serving.prompts import AGGREGATE_AND_SYNTHESIZE
-from serving.recipes.debate import REVISE
 from serving.recipes.judging import ACCEPT, CHOOSE, CRITICISE, question
+from serving.recipes.strategies.debate import REVISE
+from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
 from serving.types import Message
 
 # A digit; a line break; a word or a mark, with the space before it; any other space.

@@ -5,17 +5,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from starlette.types import Receive, Scope, Send
 
-from serving.api.call import Call, ClientGone
 from serving.api.chat import ChatCompletions
-from serving.api.failures import code_of, log_failure, respond_error
+from serving.api.errors import code_of, log_failure, respond_error
+from serving.api.exchange import ClientGone, HttpExchange
 from serving.api.settings import ApiSettings
 from serving.api.status import Models, Ready, Version, health
 from serving.engine import Engine
 from serving.errors import ConfigError, Unauthorized, UnknownPath, WrongMethod
-from serving.observer import Observer
+from serving.telemetry import Observer
 from serving.types import ModelCard
 
-Endpoint = Callable[[Call], Awaitable[None]]
+Endpoint = Callable[[HttpExchange], Awaitable[None]]
 CHAT = "/v1/chat/completions"
 
 
@@ -41,14 +41,14 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "http":
-                await self._answer(Call(scope, receive, send, self._echo_request_id))
+                await self._answer(HttpExchange(scope, receive, send, self._echo_request_id))
             case "lifespan":
                 await _live(receive, send)
             case "websocket":
                 await receive()
                 await send({"type": "websocket.close", "code": 1000})
 
-    async def _answer(self, call: Call) -> None:
+    async def _answer(self, call: HttpExchange) -> None:
         try:
             if call.path == "/v1" or call.path.startswith("/v1/"):
                 self._authorize(call)
@@ -64,7 +64,7 @@ class App:
                 raise  # the server below closes the connection, so that the caller sees a broken answer as broken
             await respond_error(call, error)
 
-    def _endpoint(self, call: Call) -> Endpoint:
+    def _endpoint(self, call: HttpExchange) -> Endpoint:
         if call.path in self.routes:
             method, endpoint = self.routes[call.path]
         elif call.path.startswith(Models.PREFIX):
@@ -75,7 +75,7 @@ class App:
             raise WrongMethod(call.path[:256], method)
         return endpoint
 
-    def _authorize(self, call: Call) -> None:
+    def _authorize(self, call: HttpExchange) -> None:
         """Compare with every key, each in constant time, so that the time tells nothing of any."""
         if not self._keys:
             return

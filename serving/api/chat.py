@@ -3,24 +3,22 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
 import orjson
 
 from serving import sse
 from serving.api.admission import IN_FLIGHT, Admission, Intake
-from serving.api.answer import Head, completion_json
-from serving.api.call import Call, ClientGone
-from serving.api.chunks import ChunkEncoder
-from serving.api.convert import to_request
-from serving.api.failures import error_json, log_failure
-from serving.api.outbox import Outbox
-from serving.api.parse import parse_chat
+from serving.api.errors import error_json, log_failure
+from serving.api.exchange import ClientGone, HttpExchange
 from serving.api.request_log import logged, switch_on
+from serving.api.requests import parse_chat, to_request
+from serving.api.responses import ChunkEncoder, Head, completion_json
 from serving.api.schema import ChatBody
 from serving.api.settings import ApiSettings
-from serving.api.trace import traced
-from serving.api.work import Work
-from serving.engine import Engine, checked, closing, collect
+from serving.api.streaming import RequestTask, SendBuffer
+from serving.engine import Engine, checked, collect
+from serving.engines.model import traced
 from serving.errors import IncompleteGeneration, UnknownModel
 from serving.types import Delta, ModelCard
 
@@ -35,7 +33,7 @@ class ChatCompletions:
         if settings.log_requests:
             switch_on()
 
-    async def __call__(self, call: Call) -> None:
+    async def __call__(self, call: HttpExchange) -> None:
         """Answer `call`; errors before the response has begun are raised, later ones are sent in it."""
         self.admission.check()
         with self.intake.body() as take:
@@ -57,7 +55,7 @@ class ChatCompletions:
 
 
 class _Answer:
-    def __init__(self, call: Call, body: ChatBody, settings: ApiSettings) -> None:
+    def __init__(self, call: HttpExchange, body: ChatBody, settings: ApiSettings) -> None:
         self.call, self.body, self.settings = call, body, settings
         self.model = body.model
         self.head = Head(call.answer_id, int(time.time()), body.model)
@@ -66,7 +64,7 @@ class _Answer:
     async def whole(self, stream: AsyncGenerator[Delta, None]) -> None:
         """Answer with one JSON object."""
         folding = collect(self.model, stream, self.body.n)
-        async with Work(self.call, self.model, folding, self.settings.deadline_s) as work:
+        async with RequestTask(self.call, self.model, folding, self.settings.deadline_s) as work:
             await asyncio.wait({work.task})
             completion = work.result()
         degraded = completion.report is not None and completion.report.degraded
@@ -78,9 +76,9 @@ class _Answer:
         options = self.body.stream_options
         usage = options is not None and options.include_usage
         encoder = ChunkEncoder(self.head, self.body.n, usage, self.trace)
-        outbox = Outbox(encoder.roles(), self.settings.keep_alive_s)
+        outbox = SendBuffer(encoder.roles(), self.settings.keep_alive_s)
         sending = _send(self.model, stream, encoder, outbox)
-        async with Work(self.call, self.model, sending, self.settings.deadline_s) as work:
+        async with RequestTask(self.call, self.model, sending, self.settings.deadline_s) as work:
             work.task.add_done_callback(lambda _: outbox.close())
             # An error before the first item has its own status; later there is only the stream to put it in.
             await asyncio.wait(
@@ -100,7 +98,7 @@ class _Answer:
             except TimeoutError:
                 raise ClientGone from None
 
-    def _last(self, work: Work[None]) -> bytes:
+    def _last(self, work: RequestTask[None]) -> bytes:
         """What remains to be said when the work has ended: nothing, or why it failed."""
         try:
             work.result()
@@ -112,8 +110,8 @@ class _Answer:
         return b""
 
 
-async def _send(model: str, stream: AsyncGenerator[Delta, None], encoder: ChunkEncoder, outbox: Outbox) -> None:
-    async with closing(checked(model, stream)) as deltas:
+async def _send(model: str, stream: AsyncGenerator[Delta, None], encoder: ChunkEncoder, outbox: SendBuffer) -> None:
+    async with aclosing(checked(model, stream)) as deltas:
         async for delta in deltas:
             if data := encoder.encode(delta):
                 outbox.put(data)

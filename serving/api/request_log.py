@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import orjson
 
-from serving.api.answer import usage_json
-from serving.api.call import Call
-from serving.engine import closing
-from serving.outcome import Outcome
+from serving.api.exchange import HttpExchange
+from serving.api.responses import usage_json
+from serving.telemetry import StreamOutcome
 from serving.types import Delta, GenerateRequest, ModelCard, TokenUsage
 
 logger = logging.getLogger("serving.requests")
@@ -23,13 +23,13 @@ def switch_on() -> None:
 
 
 async def logged(
-    call: Call, request: GenerateRequest, card: ModelCard, stream: AsyncGenerator[Delta, None]
+    call: HttpExchange, request: GenerateRequest, card: ModelCard, stream: AsyncGenerator[Delta, None]
 ) -> AsyncGenerator[Delta, None]:
     """`stream`, with its line when it ends: "ok", "cancelled" or an error's code."""
-    outcome = Outcome()
+    outcome = StreamOutcome()
     try:
         with outcome:
-            async with closing(stream) as deltas:
+            async with aclosing(stream) as deltas:
                 async for delta in deltas:
                     outcome.add(delta)
                     yield delta

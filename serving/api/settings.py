@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from serving.frozen import Frozen
+from serving.config import Frozen
 
 
 class ApiSettings(Frozen):

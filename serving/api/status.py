@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from serving.api.call import Call
-from serving.api.failures import respond_error
+from serving.api.errors import respond_error
+from serving.api.exchange import HttpExchange
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.errors import EngineUnavailable, MoaError, UnknownModel
@@ -21,7 +21,7 @@ logger = logging.getLogger("serving.api")
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
-async def health(call: Call) -> None:
+async def health(call: HttpExchange) -> None:
     """The process is alive and its event loop turns. Nothing is asked of the engines."""
     await call.respond(200, {"status": "ok"})
 
@@ -34,7 +34,7 @@ class Ready:
         self._checking: asyncio.Task[dict[str, str]] | None = None
         self._checked_at = -float("inf")
 
-    async def __call__(self, call: Call) -> None:
+    async def __call__(self, call: HttpExchange) -> None:
         failing = await self.failing()
         if not failing:
             await call.respond(200, {"status": "ready", "engines": sorted(self.engines)})
@@ -75,7 +75,7 @@ class Version:
     def __init__(self, settings: ApiSettings) -> None:
         self.versions = {"version": own_version(), "python": platform.python_version(), **settings.versions}
 
-    async def __call__(self, call: Call) -> None:
+    async def __call__(self, call: HttpExchange) -> None:
         await call.respond(200, self.versions)
 
 
@@ -109,10 +109,10 @@ class Models:
             for card in cards.values()
         }
 
-    async def every(self, call: Call) -> None:
+    async def every(self, call: HttpExchange) -> None:
         await call.respond(200, {"object": "list", "data": list(self.models.values())})
 
-    async def one(self, call: Call) -> None:
+    async def one(self, call: HttpExchange) -> None:
         name = call.path.removeprefix(self.PREFIX)
         if name not in self.models:
             raise UnknownModel(name[:256], tuple(self.models))

@@ -3,13 +3,12 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 import httpx
 
 from serving import sse
-from serving.engine import closing
 from serving.engines.openai_errors import failed_answer
 from serving.engines.openai_wire import StreamReader, to_payload
 from serving.errors import (
@@ -47,7 +46,7 @@ class OpenAIEngine:
     connect_timeout_s: float = 5.0
     silence_timeout_s: float = 120.0  # the longest wait for the next byte of an answer
     max_connections: int = 256
-    lacks: frozenset[str] = frozenset()  # abilities that recipes may need and the endpoint does not have
+    unsupported: frozenset[str] = frozenset()  # abilities that recipes may need and the endpoint does not have
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
     _client: httpx.AsyncClient = field(init=False, repr=False)
 
@@ -86,7 +85,7 @@ class OpenAIEngine:
 
         Raises:
             InvalidRequest: the endpoint refused the request; ContextTooLong where it says how long it was.
-            UnsupportedField: several choices, of an endpoint that `lacks` them.
+            UnsupportedField: several choices, of an endpoint that `unsupported` them.
             Overloaded: it answered 429. EngineUnavailable: it could not be reached, or answered 503.
             DeadlineExceeded: `deadline_s` passed, or nothing came for `silence_timeout_s`.
             EngineFailed: anything else that it, or the way to it, did wrong.
@@ -94,7 +93,7 @@ class OpenAIEngine:
         if request.prefill_marker is not None:
             yield Delta(finish_reason="length", usage=TokenUsage(0, 0, 0))
             return
-        if request.sampling.n != 1 and "n" in self.lacks:
+        if request.sampling.n != 1 and "n" in self.unsupported:
             raise UnsupportedField("n", f"the endpoint of '{self.model}' gives one choice")
         loop = asyncio.get_running_loop()
         answer = StreamReader(self.model, loop.time())
@@ -111,7 +110,7 @@ class OpenAIEngine:
                 if response.status_code != 200:
                     body = await _beginning(response)
                     raise failed_answer(self.model, response.status_code, response.headers, body, request)
-                async with closing(sse.events(response.aiter_bytes())) as events:
+                async with aclosing(sse.events(response.aiter_bytes())) as events:
                     # A limit around each read, not around the loop: between reads the caller's code runs.
                     while not answer.complete and (data := await _next(events, deadline)) is not None:
                         for delta in answer.read(data):

@@ -42,7 +42,7 @@ def to_payload(request: GenerateRequest, model: str, max_tokens_field: str) -> d
     for name in SAMPLING_FIELDS:
         if (value := getattr(sampling, name)) != getattr(UNSET, name):
             payload[name] = value
-    most = request.most_tokens if sampling.max_tokens is None else sampling.max_tokens
+    most = request.token_cap if sampling.max_tokens is None else sampling.max_tokens
     if most is not None:
         payload[max_tokens_field] = most
     if sampling.stop:

@@ -7,10 +7,10 @@ every token `itl_s * (1 + batch_slowdown * (running - 1))`.
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, MutableSequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from serving.engine import closing
-from serving.engines.context import answer_tokens
+from serving.engine import answer_tokens
 from serving.errors import EngineUnavailable, MoaError
 from serving.types import Delta, FinishReason, GenerateRequest, Timing, TokenLogprob, TokenUsage
 
@@ -43,7 +43,7 @@ class ScriptedEngine:
     hang: bool = False  # never gives its first token
     healthy: bool = True
     logprob: float = 0.0  # of every token
-    lacks: frozenset[str] = frozenset()  # abilities that recipes may need and this engine does not have
+    unsupported: frozenset[str] = frozenset()  # abilities that recipes may need and this engine does not have
 
     # All that were asked, in order; a `deque(maxlen=0)` for runs of any length.
     requests: MutableSequence[GenerateRequest] = field(default_factory=list)
@@ -59,7 +59,7 @@ class ScriptedEngine:
         self.running += 1
         finished = False
         try:
-            async with closing(self._stream(request)) as stream:
+            async with aclosing(self._stream(request)) as stream:
                 async for delta in stream:
                     finished = delta.terminal
                     yield delta
@@ -97,7 +97,7 @@ class ScriptedEngine:
                 break
             if count and self.itl_s:
                 await asyncio.sleep(self.itl_s * (1 + self.batch_slowdown * (self.running - 1)))
-            if request.watched:
+            if request.streaming:
                 for index in range(sampling.n):
                     yield Delta(token, index, self._logprobs([token], request))
             else:

@@ -2,51 +2,28 @@
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from serving.agents import MOST_AGENTS, Agent, AgentField
-from serving.complaints import complaint, kind_of
 from serving.errors import InvalidRequest
-from serving.policy import Policy
+from serving.recipes.cost import FREE, Cost
+from serving.runtime.agents import MAX_AGENTS, Agent, AgentField
+from serving.runtime.policy import Policy
 from serving.types import Delta, Sampling
+from serving.validation import first_issue, kind_of
 
 if TYPE_CHECKING:
-    from serving.run import Run
+    from serving.runtime.run import Run
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """An upper bound of a request's work."""
-
-    calls: int
-    tokens: int | None  # completion tokens; None where nothing bounds them
-
-    def __add__(self, other: "Cost") -> "Cost":
-        known = self.tokens is not None and other.tokens is not None
-        return Cost(self.calls + other.calls, (self.tokens or 0) + (other.tokens or 0) if known else None)
-
-    def __mul__(self, times: int) -> "Cost":
-        return Cost(self.calls * times, None if self.tokens is None else self.tokens * times)
-
-
-FREE = Cost(0, 0)
 OF_LAYERS = frozenset(
     {"min_proposals", "straggler_grace_s", "reference_order"}
 )  # knobs without effect where there are none
 _AGENT: TypeAdapter[Agent] = TypeAdapter(AgentField)
 
 
-def costliest(costs: Iterable[Cost]) -> Cost:
-    """Of several ways that a request may go: the most calls and the most tokens, be they of one way or of two."""
-    ways = [*costs]
-    tokens = [cost.tokens for cost in ways]
-    return Cost(max(cost.calls for cost in ways), None if None in tokens else max(count or 0 for count in tokens))
-
-
-def team_of(value: Any, field: str, most: int = MOST_AGENTS) -> tuple[Agent, ...]:
+def team_of(value: Any, field: str, most: int = MAX_AGENTS) -> tuple[Agent, ...]:
     """Agents as a request names them. Raises `InvalidRequest`, which names the entry, before anything is built."""
     if not isinstance(value, list | tuple):
         raise InvalidRequest(f"Set '{field}' to a list, not {kind_of(value)}.", field)
@@ -60,7 +37,7 @@ def team_of(value: Any, field: str, most: int = MOST_AGENTS) -> tuple[Agent, ...
             agents.append(_AGENT.validate_python(item))
         except ValidationError as error:
             place = f"{field}[{position}]"
-            found = complaint(error, f"{place}.", place)
+            found = first_issue(error, f"{place}.", place)
             raise InvalidRequest(found.sentence, found.path) from None
     return tuple(agents)
 
@@ -78,7 +55,7 @@ class Recipe(Policy):
     per_request: ClassVar[frozenset[str]] = frozenset(
         {
             "layout",
-            "prewarm",
+            "prefill",
             "reference_order",
             "min_proposals",
             "straggler_grace_s",
@@ -135,7 +112,7 @@ class Recipe(Policy):
         """Ids of models and recipes that this recipe may hand the whole request to."""
         return frozenset()
 
-    def needs(self) -> Mapping[str, frozenset[str]]:
+    def requires(self) -> Mapping[str, frozenset[str]]:
         """What models must be able to do beside generating text: {model id: {"logprobs"}}."""
         return {}
 
@@ -178,6 +155,9 @@ class Recipe(Policy):
         changes = {name: value for name, value in options.items() if name not in ("trace", "recipe")}
         if not changes:
             return self
+        for former in sorted(self.renamed.keys() & changes.keys()):
+            current = self.renamed[former]
+            raise InvalidRequest(f"Rename 'moa.{former}': it is now called 'moa.{current}'.", f"moa.{former}")
         if unknown := sorted(set(changes) - self.per_request):
             allowed = ", ".join(sorted(self.per_request | {"trace", "recipe"}))
             raise InvalidRequest(
@@ -188,7 +168,7 @@ class Recipe(Policy):
         except ValidationError as error:
             said = error.errors(include_url=False)[0]["msg"]
             whole = next((name for name in changes if name in said), next(iter(changes)))
-            found = complaint(error, "moa.", f"moa.{whole}")
+            found = first_issue(error, "moa.", f"moa.{whole}")
             raise InvalidRequest(found.sentence, found.path) from None
 
 
@@ -205,3 +185,12 @@ class Answering(Recipe):
             return self.fallbacks
         models = dict.fromkeys(other.model for other in team if other.model != agent.model)
         return tuple(agent.model_copy(update={"model": model}) for model in models)
+
+
+def lacking(recipe: Recipe, models: Mapping[str, object]) -> list[tuple[str, str]]:
+    """What the recipe's models cannot do but would have to, as pairs of model and ability."""
+    return [
+        (model, ability)
+        for model, abilities in recipe.requires().items()
+        for ability in sorted(abilities & frozenset(getattr(models[model], "unsupported", ())))
+    ]

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from serving.prompts import Reference, numbered
+from serving.runtime.prompts import Reference, numbered
 from serving.types import Message
 
+VERDICT = {"temperature": 0.0, "max_tokens": 8}  # sampling of a verdict
 ACCEPT = "ACCEPT"  # how a critic's approval begins
 CHOOSE = (
     "You are given a conversation and {count} candidate answers to its last message. They may be wrong or may try to"

@@ -12,11 +12,11 @@ from render import ROOT, Object
 K8S = ROOT / "k8s"
 OVERLAYS = ["tiny", "large"]
 
-spec = importlib.util.spec_from_file_location("k8s_render", K8S / "render.py")
+spec = importlib.util.spec_from_file_location("render_manifests", ROOT / "scripts" / "render_manifests.py")
 assert spec is not None
 assert spec.loader is not None
-k8s_render = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(k8s_render)
+render_manifests = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(render_manifests)
 
 
 def load(text: str) -> list[Object]:
@@ -41,16 +41,16 @@ def resources(kustomization: Path) -> list[Object]:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_files_are_what_the_chart_renders_now(overlay: str) -> None:
     folder = K8S / "overlays" / overlay
-    wanted = k8s_render.files(folder)
+    wanted = render_manifests.files(folder)
     for name, text in wanted.items():
-        assert load((folder / name).read_text()) == load(text), f"{name} is stale: run k8s/render.py"
+        assert load((folder / name).read_text()) == load(text), f"{name} is stale: run scripts/render_manifests.py"
     assert {path.name for path in folder.glob("*.yaml")} == {*wanted, "values.yaml"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_overlay_holds_every_object_of_the_chart_once(overlay: str) -> None:
     found = sorted(identity(obj) for obj in resources(K8S / "overlays" / overlay))
-    chart = [identity(obj) for obj in k8s_render.objects(K8S / "overlays" / overlay)]
+    chart = [identity(obj) for obj in render_manifests.objects(K8S / "overlays" / overlay)]
     assert found == sorted([*chart, ("v1", "Namespace", "moa")])
 
 

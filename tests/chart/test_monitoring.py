@@ -118,7 +118,7 @@ def test_each_model_has_its_own_engine_alert() -> None:
 
 
 def test_the_metric_list_is_what_the_server_registers() -> None:
-    """By the source: the names in deployments/metrics.py with Ray's prefix and Prometheus' suffix."""
+    """By the source: the names in deployments/ingress/metrics.py with Ray's prefix and Prometheus' suffix."""
     source = (ROOT / "deployments" / "metrics.py").read_text()
     registered = {
         f"ray_{name}_total" if kind == "Counter" else f"ray_{name}"

@@ -15,7 +15,8 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.server import ROOT, Server, served
+from tests.support.paths import ROOT
+from tests.support.server import Server, served
 
 MODELS = ("tiny-qwen", "tiny-llama", "tiny-mixtral")
 RECIPES = ("moa-lite", "moa")
@@ -51,7 +52,7 @@ def stats(server: Server) -> Iterator[Stats]:
     if server.folder is None:
         pytest.skip("needs MOA_E2E_PID beside MOA_E2E_URL")
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "tests.e2e.engine_stats", server.gcs_address(), *MODELS],
+        [sys.executable, "-W", "ignore", "-m", "tests.support.engine_stats", server.gcs_address(), *MODELS],
         cwd=ROOT,
         env={**os.environ, "RAY_TMPDIR": str(server.folder)},
         stdin=subprocess.PIPE,

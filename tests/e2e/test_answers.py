@@ -7,9 +7,9 @@ from pathlib import Path
 import openai
 import pytest
 
-from models.tiny.scoring import is_right
+from evaluation.scoring.exact import is_right
 
-BENCH = [json.loads(line) for line in Path("models/tiny/bench.jsonl").read_text().splitlines()]
+BENCH = [json.loads(line) for line in Path("models/tiny/heldout.jsonl").read_text().splitlines()]
 SPECIALISTS = {"arithmetic": "tiny-qwen", "words": "tiny-llama", "facts": "tiny-mixtral"}
 OF_EACH_SKILL = 20
 

@@ -2,7 +2,6 @@
 
 import re
 import time
-from pathlib import Path
 
 import httpx
 import openai
@@ -10,9 +9,10 @@ import psutil
 import pytest
 import yaml
 
-from tests.server import Server
+from tests.support.paths import ROOT
+from tests.support.server import Server
 
-LISTED = yaml.safe_load((Path(__file__).parents[2] / "helm" / "moa" / "files" / "metrics.yaml").read_text())
+LISTED = yaml.safe_load((ROOT / "helm" / "moa" / "files" / "metrics.yaml").read_text())
 # Counters that nothing has counted yet are not exported: these need trouble, a second attempt, a price or a
 # repeated prompt.
 RARE = {

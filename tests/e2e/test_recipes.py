@@ -5,7 +5,7 @@ from typing import Any
 import openai
 import pytest
 
-from serving.recipes.presets import STRATEGIES
+from serving.recipes.loading import STRATEGIES
 from tests.e2e.conftest import MODELS, RECIPES
 
 QUESTION = [{"role": "user", "content": "What is 17 + 25?"}]
@@ -63,13 +63,13 @@ def test_every_recipe_of_the_profile_answers_right_whole_and_streamed(client: op
 
 def test_prefill_ahead_changes_no_token(client: openai.OpenAI) -> None:
     texts = set()
-    for prewarm in ("off", "on_complete", "incremental"):
+    for prefill in ("off", "on_complete", "incremental"):
         answer = client.chat.completions.create(
             model="moa",
             messages=QUESTION,
             temperature=0,
             max_tokens=48,
-            extra_body={"ignore_eos": True, "moa": {"prewarm": prewarm}},
+            extra_body={"ignore_eos": True, "moa": {"prefill": prefill}},
         )
         texts.add(answer.choices[0].message.content)
     assert len(texts) == 1

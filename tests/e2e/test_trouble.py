@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from tests.e2e.conftest import MODELS, Stats
-from tests.server import Server
+from tests.support.server import Server
 
 LONG = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 6000, "ignore_eos": True}
 GONE_S = 1.0  # the bound under test: from the disconnect to the end of the engines' work

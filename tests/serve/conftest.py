@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import openai
 import pytest
 
-from tests.server import Server, served
+from tests.support.server import Server, served
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    with served("tests.serve.app:scripted_app") as started:
+    with served("tests.support.scripted_app:scripted_app") as started:
         yield started
 
 

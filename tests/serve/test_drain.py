@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nodes import ROOT, Load, Nodes, nodes
+
+from tests.support.nodes import Load, Nodes, nodes
+from tests.support.paths import ROOT
 
 SETTLE_S = 4.0
 

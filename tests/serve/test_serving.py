@@ -7,7 +7,7 @@ import httpx
 import openai
 import pytest
 
-from tests.server import Server
+from tests.support.server import Server
 
 
 def ask(client: openai.OpenAI, text: str, model: str = "scripted-a", **options: Any) -> Any:

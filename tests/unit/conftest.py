@@ -7,7 +7,7 @@ import pytest
 
 from serving.engines.scripted import ScriptedEngine
 from serving.orchestrator import Orchestrator
-from serving.recipes.presets import load_recipes
+from serving.recipes.loading import load_recipes
 from serving.types import GenerateRequest, Message, Sampling
 
 Ask = Callable[..., GenerateRequest]
@@ -16,7 +16,7 @@ Ask = Callable[..., GenerateRequest]
 @pytest.fixture(autouse=True)
 def prefills_begin_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scripted engines have answered before a prefill would begin."""
-    monkeypatch.setattr("serving.prefill.SETTLE_S", 0)
+    monkeypatch.setattr("serving.runtime.prefill.SETTLE_S", 0)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def orchestrate(trio: dict[str, ScriptedEngine]) -> Callable[..., Orchestrator]:
     """An orchestrator over the trio with one recipe, "team": two layers unless `changes` says otherwise."""
 
     def make(**changes: Any) -> Orchestrator:
-        recipe = {"id": "team", "layers": [["a", "b", "c"]], "aggregator": "a", "prewarm": "off", **changes}
+        recipe = {"id": "team", "layers": [["a", "b", "c"]], "aggregator": "a", "prefill": "off", **changes}
         return Orchestrator(trio, load_recipes([recipe]))
 
     return make

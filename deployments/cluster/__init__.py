@@ -1,0 +1,1 @@
+"""The local cluster: its environment, checks before a start, and progress on the terminal."""

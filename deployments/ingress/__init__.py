@@ -1,0 +1,1 @@
+"""The HTTP deployment: the API and the orchestrator, on CPUs."""

@@ -1,0 +1,99 @@
+"""The HTTP deployment: the API on top of the orchestrator, the orchestrator on top of the models' handles."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import SecretStr
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+from ray.serve.schema import LoggingConfig
+from starlette.types import ASGIApp
+
+from deployments.config import Profile, Replicas
+from deployments.ingress.capacity import max_in_flight
+from deployments.ingress.metrics import RayObserver
+from deployments.ingress.remote_engine import RemoteEngine
+from serving.api.app import create_app
+from serving.api.settings import ApiSettings
+from serving.engine import Engine
+from serving.orchestrator import Orchestrator
+from serving.recipes import load_recipes
+
+# Access logs cost as much as a small model's token; metrics count requests.
+QUIET = LoggingConfig(enable_access_log=False, log_level="WARNING")
+API_KEY = "MOA_API_KEY"  # one key, or several separated by commas
+
+
+@serve.ingress()
+class Ingress:
+    """One orchestrator replica. Imports neither vllm nor ray.serve.llm: they cost 8 s and 770 MB."""
+
+    def __init__(self, profile: Profile, **handles: DeploymentHandle[Any]) -> None:
+        """`handles`: `model_0` and so on, in the order of the profile's models."""
+        self._profile = profile
+        self._engines: dict[str, Engine] = {
+            model.id: RemoteEngine(
+                model.id, handles[f"model_{number}"], deadline_s=model.deadline_s, replicas=model.replicas.min
+            )
+            for number, model in enumerate(profile.models)
+        }
+        self._engines.update((external.id, external.engine()) for external in profile.external)
+
+    async def __serve_build_asgi_app__(self) -> ASGIApp:
+        profile = self._profile
+        recipes = load_recipes(profile.recipes, profile.team)
+        prices = {m.id: m.usd_per_million_tokens for m in profile.served if m.usd_per_million_tokens is not None}
+        observer = RayObserver(prices)
+        orchestrator = Orchestrator(self._engines, recipes, profile.orchestrator.limits, observer, profile.contexts)
+        cards = orchestrator.cards(profile.contexts)
+        # The first request then finds a connection to every model.
+        await asyncio.gather(*(engine.check_health() for engine in self._engines.values()), return_exceptions=True)
+        settings = api_settings(profile.api, os.environ)
+        if settings.max_in_flight is None:
+            settings = settings.model_copy(update={"max_in_flight": max_in_flight(profile, recipes)})
+        return create_app(orchestrator.engines, cards, settings, observer)
+
+
+def api_settings(settings: ApiSettings, environment: Mapping[str, str]) -> ApiSettings:
+    """`settings` with what only a replica knows: keys from its environment, versions of what it runs on."""
+    changes: dict[str, Any] = {
+        "versions": {"ray": version("ray"), **settings.versions},
+        "echo_request_id": False,  # Serve's own middleware sends it back; twice would be one too many
+    }
+    if settings.api_key is None and environment.get(API_KEY):
+        changes["api_key"] = tuple(SecretStr(key.strip()) for key in environment[API_KEY].split(",") if key.strip())
+    return settings.model_copy(update=changes)
+
+
+def ingress_options(profile: Profile) -> dict[str, Any]:
+    """Serve's options of the HTTP deployment."""
+    spec = profile.orchestrator
+    return {
+        "name": "ingress",
+        **scaling(spec.replicas),
+        "max_ongoing_requests": spec.max_ongoing_requests,
+        "graceful_shutdown_timeout_s": spec.drain_s,
+        "graceful_shutdown_wait_loop_s": min(1.0, spec.drain_s),
+        "ray_actor_options": {
+            "num_cpus": spec.num_cpus,
+            "resources": dict(spec.resources),
+            "runtime_env": {"env_vars": dict(profile.env)},
+        },
+        "logging_config": QUIET,
+    }
+
+
+def scaling(replicas: Replicas) -> dict[str, Any]:
+    """A fixed number of replicas, or bounds and an aim for Serve's autoscaler."""
+    if replicas.max is None or replicas.max == replicas.min:
+        return {"num_replicas": replicas.min}
+    return {
+        "autoscaling_config": {
+            "min_replicas": replicas.min,
+            "max_replicas": replicas.max,
+            "target_ongoing_requests": replicas.target_ongoing_requests,
+        }
+    }

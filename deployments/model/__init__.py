@@ -1,0 +1,1 @@
+"""The model deployment: one vLLM engine and its prompt renderer."""

@@ -1,0 +1,1 @@
+"""Requirements and cost of a profile, computed without starting it."""

@@ -1,0 +1,157 @@
+"""The longest prompts that a recipe can make, found by running it with engines that take its most expensive path.
+
+They write all they may, are never sure, never agree, accept nothing, and plan as many parts as they may, each of which
+builds on all before. Of a recipe that chooses a route every route is run.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from itertools import count, product
+
+from deployments.config import Profile
+from deployments.plan.token_counts import Counter, stand_ins
+from serving.engine import complete
+from serving.engines.scripted import ScriptedEngine
+from serving.errors import ConfigError, MoaError
+from serving.orchestrator import Orchestrator
+from serving.recipes import Recipe
+from serving.recipes.cost import Limits
+from serving.recipes.strategies.auto import Auto
+from serving.recipes.strategies.plan import SPLIT
+from serving.types import Delta, GenerateRequest, Message, Sampling
+
+UNLIMITED = Limits(max_calls=1_000_000, max_tokens=1_000_000_000)
+UNSURE = -20.0  # log-probability of every token: below any threshold of a cascade
+UNGRADED = 1000  # numbers from here on are neither a grade nor a candidate's place to a recipe that reads a verdict
+_PLANNING = re.compile(re.escape(SPLIT.partition("{parts}")[0]) + r"(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One agent's: `prompt_tokens` in, up to `answer_tokens` out."""
+
+    recipe: str
+    route: str  # where a recipe chooses: what it chose
+    layer: int
+    role: str
+    model: str
+    prompt_tokens: int
+    answer_tokens: int
+    exact: bool  # otherwise the prompt's tokens are an estimate
+
+
+class Expensive:
+    """A scripted engine whose prompts are counted as its model would."""
+
+    def __init__(self, model: str, counter: Counter, numbers: Iterator[int], answer_tokens: int) -> None:
+        self.counter, self.numbers, self.answer_tokens = counter, numbers, answer_tokens
+        self.engine = ScriptedEngine(model, self.write, logprob=UNSURE)
+
+    def write(self, request: GenerateRequest) -> str:
+        most = min(request.sampling.max_tokens or self.answer_tokens, self.answer_tokens)
+        if planning := _PLANNING.search(request.messages[-1].content):
+            parts = min(int(planning[1]), most)
+            task = stand_ins(most // parts, next(self.numbers))
+            chained = [{"task": task, "after": [*range(1, part)]} for part in range(1, parts + 1)]
+            return json.dumps(chained, separators=(",", ":"))
+        return stand_ins(most, next(self.numbers))
+
+    async def check_health(self) -> None:
+        await self.engine.check_health()
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        async with aclosing(self.engine.generate(request)) as stream:
+            async for delta in stream:
+                if delta.usage is not None and request.prefill_marker is None:
+                    delta = replace(delta, usage=replace(delta.usage, prompt_tokens=self.counter(request.messages)))
+                yield delta
+
+
+def longest_prompts(
+    recipe: Recipe,
+    recipes: Mapping[str, Recipe],
+    counters: Mapping[str, Counter],
+    *,
+    asked_tokens: int,
+    answer_tokens: int,
+) -> list[Prompt]:
+    """For a question of `asked_tokens`; agents without a limit of their own write `answer_tokens`.
+
+    `counters`: of every model, by id. Empty for a recipe that cannot be run on such answers.
+    """
+    found: list[Prompt] = []
+    for route, fixed in _routes(recipe, recipes):
+        numbers = count(UNGRADED)
+        engines = {model: Expensive(model, counter, numbers, answer_tokens) for model, counter in counters.items()}
+        question = Message("user", stand_ins(asked_tokens, next(numbers)))
+        request = GenerateRequest("plan", (question,), Sampling(temperature=0))
+        try:
+            asked = Orchestrator(engines, fixed, UNLIMITED).engines[recipe.id]
+            done = asyncio.run(complete(recipe.id, asked, request))
+        except MoaError:
+            continue
+        assert done.report is not None
+        found += [
+            Prompt(
+                recipe.id,
+                route,
+                agent.layer,
+                agent.role,
+                agent.model,
+                agent.usage.prompt_tokens or 0,
+                agent.usage.completion_tokens or 0,
+                counters[agent.model].exact,
+            )
+            for agent in done.report.agents
+        ]
+    return found
+
+
+def _routes(recipe: Recipe, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Mapping[str, Recipe]]]:
+    """Every way through the choices that `recipe` may come to, in words, and the recipes that go just that way."""
+    choosing = [one for one in _reachable(recipe, recipes) if isinstance(one, Auto)]
+    for chosen in product(*(sorted(one.delegates()) for one in choosing)):
+        fixed = {
+            one.id: Auto.model_validate({**one.model_dump(), "rules": (), "classifier": None, "otherwise": to})
+            for one, to in zip(choosing, chosen, strict=True)
+        }
+        yield ", ".join(chosen), {**recipes, **fixed}
+
+
+def _reachable(recipe: Recipe, recipes: Mapping[str, Recipe]) -> list[Recipe]:
+    found = {recipe.id: recipe}
+    for name in sorted(recipe.delegates() & set(recipes)):
+        found.update((one.id, one) for one in _reachable(recipes[name], recipes))
+    return [*found.values()]
+
+
+def counters_of(profile: Profile) -> dict[str, Counter]:
+    """For every model that recipes can name, by id. Raises `ConfigError` where a local tokenizer cannot be read."""
+    return {model.id: Counter(model) for model in profile.served}
+
+
+def check_contexts(profile: Profile, recipes: Mapping[str, Recipe]) -> None:
+    """Raise `ConfigError` where a model's context cannot hold what a recipe's own limits let its agents write.
+
+    Where a recipe sets no limit, references are shortened at run time instead: then answers of one token must fit,
+    which leaves hardly more than the recipe's own instructions.
+    """
+    contexts, counters = profile.contexts, counters_of(profile)
+    for recipe in recipes.values():
+        limits = [agent.max_tokens or recipe.proposal_max_tokens for agent in recipe.agents()]
+        bounded = None not in limits
+        most = max((limit for limit in limits if limit), default=1) if bounded else 1
+        for prompt in longest_prompts(recipe, recipes, counters, asked_tokens=1, answer_tokens=most):
+            if prompt.prompt_tokens + 1 <= contexts[prompt.model]:
+                continue
+            size = f"{'' if prompt.exact else 'about '}{prompt.prompt_tokens} tokens"
+            raise ConfigError(
+                f"The recipe '{recipe.id}' gives '{prompt.model}' in layer {prompt.layer} a prompt of"
+                + (f" up to {size}" if bounded else f" {size} even where every answer has but one")
+                + f", but its context holds {contexts[prompt.model]}; "
+                + ("lower proposal_max_tokens, or raise max_model_len." if most > 1 else "raise max_model_len.")
+            )

@@ -1,0 +1,164 @@
+"""N-gram speculation for an aggregator, measured: `python -m loadtest.bench.speculation`.
+
+Starts vLLM's own server with a profile's aggregator, without and with `speculative_config`, one after the other, asks
+both the same questions with the same references, and prints one table. Start nothing else meanwhile.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import statistics
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from deployments.config import ModelSpec, Profile, load_profile
+from loadtest.bench.asking import ask, session
+from loadtest.bench.contenders import READY_S, plain_environment, vllm_command
+from loadtest.bench.machine import describe, sentence
+from loadtest.bench.processes import HOST, free_port, run, server
+from loadtest.errors import LoadError
+from loadtest.progress import Line
+from models.tiny import heldout
+from serving.errors import ConfigError
+from serving.runtime.prompts import Reference, with_references
+from serving.types import Message
+
+SEED = 0
+ANSWER_TOKENS = 64
+CONCURRENCY = (1, 16)
+DRAFTED, ACCEPTED = "vllm:spec_decode_num_draft_tokens_total", "vllm:spec_decode_num_accepted_tokens_total"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    tokens_per_s: float
+    answer_ms: float  # p50, from the question to the answer's end
+    drafted: float
+    accepted: float
+
+
+def prompts(count: int) -> list[list[dict[str, str]]]:
+    """Benchmark questions as an aggregator gets them: the right answer and two others of its skill, in any order."""
+    rng = random.Random(SEED)
+    rows = [row.question for row in rng.sample(heldout.rows(), count)]
+    by_skill = {
+        skill: [row.question.answer for row in heldout.rows() if row.question.skill == skill]
+        for skill in {row.skill for row in rows}
+    }
+    asked = []
+    for row in rows:
+        texts = [row.answer, *rng.sample(by_skill[row.skill], 2)]
+        rng.shuffle(texts)
+        messages = with_references((Message("user", row.text),), tuple(Reference("", text) for text in texts))
+        asked.append([{"role": message.role, "content": message.content} for message in messages])
+    return asked
+
+
+async def measure(
+    model: ModelSpec, env: dict[str, str], config: dict[str, Any] | None, count: int, log: Path
+) -> dict[int, Measured]:
+    """By concurrency, the answers to `count` questions."""
+    port = free_port()
+    host = f"http://{HOST}:{port}"
+    command = [word for word in vllm_command(model, port) if word != "--disable-log-stats"]
+    if config is not None:
+        command += ["--speculative-config", json.dumps(config)]
+    asked = prompts(count)
+    found: dict[int, Measured] = {}
+    async with server(command, env, log, f"{host}/health", READY_S), session() as http:
+        for concurrency in CONCURRENCY:
+            limit = asyncio.Semaphore(concurrency)
+
+            await asyncio.gather(
+                *(answered(http, host, model.id, messages, limit) for messages in asked[: CONCURRENCY[-1]])
+            )  # warm, prefixes cached
+            before = await asyncio.to_thread(counters, host)
+            began = time.perf_counter()
+            answers = await asyncio.gather(*(answered(http, host, model.id, messages, limit) for messages in asked))
+            took_s = time.perf_counter() - began
+            after = await asyncio.to_thread(counters, host)
+            found[concurrency] = Measured(
+                sum(tokens for _, tokens in answers) / took_s,
+                statistics.median(ms for ms, _ in answers),
+                after[DRAFTED] - before[DRAFTED],
+                after[ACCEPTED] - before[ACCEPTED],
+            )
+    return found
+
+
+async def answered(
+    http: aiohttp.ClientSession, host: str, model: str, messages: list[dict[str, str]], limit: asyncio.Semaphore
+) -> tuple[float, int]:
+    """Milliseconds and tokens of one whole answer. Raises `LoadError`."""
+    async with limit:
+        body = {"model": model, "messages": messages, "max_tokens": ANSWER_TOKENS, "temperature": 0}
+        exchange = (await ask(http, host, body)).exchange
+    if exchange.error is not None or exchange.answer_tokens is None:
+        raise LoadError(f"'{model}' failed in the benchmark: {exchange.error}.")
+    return exchange.total_s * 1000, exchange.answer_tokens
+
+
+def counters(host: str) -> dict[str, float]:
+    """vLLM's counts of drafted and accepted tokens; 0 where it does not speculate."""
+    with urllib.request.urlopen(f"{host}/metrics", timeout=10) as response:
+        text = response.read().decode()
+    return {
+        name: sum(float(value) for value in re.findall(rf"^{name}\{{[^}}]*\}} (\S+)$", text, re.MULTILINE))
+        for name in (DRAFTED, ACCEPTED)
+    }
+
+
+def table(found: dict[str, dict[int, Measured]]) -> str:
+    lines = [f"{'':28}{'at a time':>10}{'tokens/s':>12}{'answer ms':>12}{'drafted':>10}{'accepted':>10}"]
+    for name, by_concurrency in found.items():
+        for concurrency, one in by_concurrency.items():
+            share = f"{one.accepted / one.drafted:.0%}" if one.drafted else "-"
+            lines.append(
+                f"{name:28}{concurrency:10}{one.tokens_per_s:12,.0f}{one.answer_ms:12.1f}{one.drafted:10,.0f}{share:>10}"
+            )
+    return "\n".join(lines)
+
+
+async def compare(
+    profile: Profile, configs: Sequence[tuple[str, dict[str, Any] | None]], count: int, out: Path, line: Line
+) -> None:
+    name = profile.team["aggregator"]
+    [model] = [model for model in profile.models if model.id == name]
+    env = plain_environment({**profile.env, **model.env})
+    found = {}
+    for label, config in configs:
+        line.say(f"{label} ...")
+        found[label] = await measure(model, env, config, count, out / f"speculation-{label}.log")
+    print(table(found))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m loadtest.bench.speculation", description=__doc__)
+    parser.add_argument("--profile", default="tiny")
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--drafts", type=int, nargs="+", default=[2, 4], help="tokens drafted at a time; each is a row")
+    parser.add_argument("--lookup", type=int, default=4, help="longest n-gram looked up in the prompt")
+    parser.add_argument("--out", type=Path, default=Path("build/bench-logs"))
+    parsed = parser.parse_args(arguments)
+    ngram = {"method": "ngram", "prompt_lookup_max": parsed.lookup, "prompt_lookup_min": 1}
+    configs = [("off", None), *((f"ngram-{n}", {**ngram, "num_speculative_tokens": n}) for n in parsed.drafts)]
+    line = Line()
+    try:
+        line.say(sentence(describe()))
+        return 0 if run(compare(load_profile(parsed.profile), configs, parsed.questions, parsed.out, line)) else 130
+    except (LoadError, ConfigError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Results of a load run: records, metrics, objectives, reports."""

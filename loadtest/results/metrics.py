@@ -1,0 +1,161 @@
+"""The measures, with their formulas. Pure functions over exchanges."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from loadtest.results.exchange import Exchange
+
+Measure = Callable[[Exchange], float | None]
+UNKNOWN = math.nan  # it applies, but cannot be known; no limit is ever met by it
+
+QUANTILES = (0.5, 0.9, 0.95, 0.99)
+
+# Printed with every report, so that nobody has to guess what a column means.
+FORMULAS: Mapping[str, str] = {
+    "frame_ms": "first event that is not a keep-alive (the role chunk counts) - request sent; streamed answers",
+    "ttft_ms": "time to first token: first generated text of any kind, reasoning included - request sent; streamed",
+    "answer_ms": "time to first answer token: first text in delta.content - request sent; streamed",
+    "itl_ms": "inter-token latency: between two consecutive frames with answer text; a frame may hold several tokens",
+    "tpot_ms": "time per output token: (end - first answer token) / (answer tokens - 1); streamed, 2 tokens or more",
+    "e2e_ms": "end to end: last byte of the answer - request sent",
+    "lag_ms": "schedule lag: request sent - time planned by the open-loop schedule; closed loops have none",
+    "goodput_share": "requests that ended well and met every request limit of the SLO / all requests",
+    "goodput_rps": "those requests / duration",
+    "requests_per_s": "requests that ended well / duration, which runs from the start to the last answer's end",
+    "tokens_per_s": "answer tokens of requests that ended well / duration",
+    "team_tokens_per_s": "completion tokens of all agents / duration",
+    "error_share": "requests that ended in an error / all requests",
+    "degraded_share": "answers that say they are degraded / answers that came whole",
+}
+
+
+def frame_ms(exchange: Exchange) -> float | None:
+    return _ms(exchange.first_frame_s)
+
+
+def ttft_ms(exchange: Exchange) -> float | None:
+    return _ms(exchange.first_token_s)
+
+
+def answer_ms(exchange: Exchange) -> float | None:
+    return _ms(exchange.first_answer_s)
+
+
+def itl_ms(exchange: Exchange) -> float | None:
+    """The mean of one answer's gaps: what an SLO's `itl_ms` judges. Distributions take every gap of every answer."""
+    return _ms(sum(exchange.gaps_s) / len(exchange.gaps_s)) if exchange.gaps_s else None
+
+
+def tpot_ms(exchange: Exchange) -> float | None:
+    if exchange.first_answer_s is None:
+        return None
+    if exchange.answer_tokens is None:
+        return UNKNOWN
+    if exchange.answer_tokens < 2:
+        return None
+    return _ms((exchange.total_s - exchange.first_answer_s) / (exchange.answer_tokens - 1))
+
+
+def e2e_ms(exchange: Exchange) -> float | None:
+    return _ms(exchange.total_s)
+
+
+def lag_ms(exchange: Exchange) -> float | None:
+    return None if exchange.planned_s is None else _ms(max(exchange.sent_s - exchange.planned_s, 0.0))
+
+
+REQUEST_MEASURES: Mapping[str, Measure] = {
+    function.__name__: function for function in (frame_ms, ttft_ms, answer_ms, itl_ms, tpot_ms, e2e_ms, lag_ms)
+}
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    count: int
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    max: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Distribution | None":
+        """`None` for no values: an empty distribution has no median."""
+        ordered = sorted(value for value in values if not math.isnan(value))
+        if not ordered:
+            return None
+        quantiles = (quantile(ordered, share) for share in QUANTILES)
+        return cls(len(ordered), sum(ordered) / len(ordered), *quantiles, ordered[-1])
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Linear interpolation between the closest ranks (type 7 of Hyndman and Fan), of a sorted, non-empty sequence."""
+    position = share * (len(ordered) - 1)
+    low = math.floor(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one run, or one group of its requests, comes to."""
+
+    duration_s: float
+    requests: int
+    completed: int
+    goodput_share: float
+    goodput_rps: float
+    requests_per_s: float
+    tokens_per_s: float | None  # None: at least one answer's tokens are not known
+    team_tokens_per_s: float | None
+    error_share: float
+    degraded_share: float
+    errors: Mapping[str, int]  # by kind, the most frequent first
+    distributions: Mapping[str, Distribution]  # by measure, where it applies; milliseconds
+
+
+def distributions(exchanges: Sequence[Exchange]) -> dict[str, Distribution]:
+    """Of the answers that came whole; `lag_ms` of all requests, for a late request that fails is late all the same."""
+    completed = [exchange for exchange in exchanges if exchange.error is None]
+    found: dict[str, Distribution | None] = {}
+    for name, measure in REQUEST_MEASURES.items():
+        of = exchanges if measure is lag_ms else completed
+        found[name] = Distribution.of(value for exchange in of if (value := measure(exchange)) is not None)
+    found["itl_ms"] = Distribution.of(gap * 1000 for exchange in completed for gap in exchange.gaps_s)
+    return {name: distribution for name, distribution in found.items() if distribution is not None}
+
+
+def summarise(exchanges: Sequence[Exchange], duration_s: float, good: Callable[[Exchange], bool]) -> Summary:
+    """`good` says whether a request that ended well met its limits (see `loadtest.results.slo.Slo.good`)."""
+    completed = [exchange for exchange in exchanges if exchange.error is None]
+    fine = sum(1 for exchange in completed if good(exchange))
+    return Summary(
+        duration_s=duration_s,
+        requests=len(exchanges),
+        completed=len(completed),
+        goodput_share=_share(fine, len(exchanges)),
+        goodput_rps=_share(fine, duration_s),
+        requests_per_s=_share(len(completed), duration_s),
+        tokens_per_s=_rate([exchange.answer_tokens for exchange in completed], duration_s),
+        team_tokens_per_s=_rate([exchange.team_tokens for exchange in completed], duration_s),
+        error_share=_share(len(exchanges) - len(completed), len(exchanges)),
+        degraded_share=_share(sum(exchange.degraded for exchange in completed), len(completed)),
+        errors=dict(Counter(exchange.error for exchange in exchanges if exchange.error is not None).most_common()),
+        distributions=distributions(exchanges),
+    )
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def _rate(counts: Sequence[int | None], duration_s: float) -> float | None:
+    known = [count for count in counts if count is not None]
+    return _share(sum(known), duration_s) if len(known) == len(counts) else None

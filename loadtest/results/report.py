@@ -1,0 +1,106 @@
+"""What a run leaves behind: a table on the terminal, JSON, CSV and one HTML file."""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from loadtest.results.exchange import Exchange
+from loadtest.results.metrics import FORMULAS, QUANTILES, REQUEST_MEASURES, Summary, distributions, summarise
+from loadtest.results.slo import Slo, Verdict
+
+COUNTS = ("requests", "completed")
+RATES = tuple(name for name in FORMULAS if name not in REQUEST_MEASURES)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One run, judged."""
+
+    settings: dict[str, Any]  # host, model, workload and the like, as they were used
+    exchanges: tuple[Exchange, ...]
+    summary: Summary
+    slo: Slo
+    verdicts: tuple[Verdict, ...]
+
+    @classmethod
+    def of(cls, settings: dict[str, Any], exchanges: Iterable[Exchange], duration_s: float, slo: Slo) -> "Result":
+        kept = tuple(exchanges)
+        summary = summarise(kept, duration_s, slo.good)
+        return cls(settings, kept, summary, slo, slo.judge(summary))
+
+    @property
+    def passed(self) -> bool:
+        """Every limit met, and at least one whole answer: a run of errors alone never passes."""
+        return self.summary.completed > 0 and all(verdict.met for verdict in self.verdicts)
+
+    def by_scenario(self) -> dict[str, list[Exchange]]:
+        groups: dict[str, list[Exchange]] = {}
+        for exchange in self.exchanges:
+            groups.setdefault(exchange.scenario, []).append(exchange)
+        return dict(sorted(groups.items()))
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    return {
+        "settings": result.settings,
+        "formulas": dict(FORMULAS),
+        "slo": str(result.slo),
+        "passed": result.passed,
+        "verdicts": [
+            {"limit": str(verdict.limit), "value": verdict.value, "met": verdict.met} for verdict in result.verdicts
+        ],
+        "summary": dataclasses.asdict(result.summary),
+        "scenarios": {
+            name: {measure: dataclasses.asdict(found) for measure, found in distributions(members).items()}
+            for name, members in result.by_scenario().items()
+        },
+    }
+
+
+def write_csv(file: TextIO, exchanges: Iterable[Exchange]) -> None:
+    """One row per request: its fields, then its measures in milliseconds; empty where one does not apply."""
+    fields = [field.name for field in dataclasses.fields(Exchange) if field.name != "gaps_s"]
+    writer = csv.writer(file)
+    writer.writerow([*fields, *REQUEST_MEASURES])
+    for exchange in exchanges:
+        measured = [measure(exchange) for measure in REQUEST_MEASURES.values()]
+        values = [getattr(exchange, name) for name in fields]
+        writer.writerow(["" if v is None else round(v, 6) if isinstance(v, float) else v for v in (*values, *measured)])
+
+
+def table(result: Result) -> str:
+    """The summary as text, with each measure's formula."""
+    summary = result.summary
+    quantiles = [f"p{share * 100:g}" for share in QUANTILES]
+    lines = [f"{'':18}" + "".join(f"{name:>11}" for name in ("mean", *quantiles, "max"))]
+    for name, found in summary.distributions.items():
+        numbers = (found.mean, found.p50, found.p90, found.p95, found.p99, found.max)
+        lines.append(f"{name:18}" + "".join(f"{number:11.1f}" for number in numbers))
+    lines.append("")
+    for name in (*COUNTS, *RATES):
+        value = getattr(summary, name)
+        lines.append(f"{name:18}{'unknown' if value is None else f'{value:.4g}':>11}  {FORMULAS.get(name, '')}")
+    lines.extend(f"error             {number:>11}  {kind}" for kind, number in summary.errors.items())
+    lines.append("")
+    lines.extend(f"{name:18} = {FORMULAS[name]}" for name in summary.distributions)
+    lines.append("")
+    lines.append(f"SLO: {result.slo}")
+    for verdict in result.verdicts:
+        value = "unknown" if verdict.value is None else f"{verdict.value:.4g}"
+        lines.append(f"  {'met   ' if verdict.met else 'FAILED'}  {verdict.limit}  (measured {value})")
+    return "\n".join(lines)
+
+
+def write(result: Result, out: Path, html: str) -> list[Path]:
+    """`summary.json`, `exchanges.csv` and `report.html` in `out`, which is made where it is missing."""
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [out / "report.html", out / "exchanges.csv", out / "summary.json"]
+    paths[0].write_text(html)
+    with paths[1].open("w", newline="") as file:
+        write_csv(file, result.exchanges)
+    paths[2].write_text(json.dumps(to_json(result), indent=2) + "\n")
+    return paths

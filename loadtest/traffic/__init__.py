@@ -1,0 +1,1 @@
+"""Traffic of a load run: arrivals, lengths, texts, options."""

@@ -1,0 +1,157 @@
+"""What a load run does: the same options for `python -m loadtest run` and for Locust's own command line and page."""
+
+import argparse
+import os
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from loadtest.errors import LoadError
+from loadtest.results.slo import Slo, parse_slo
+from loadtest.traffic.lengths import Lengths, Workload, parse_workload
+from loadtest.traffic.text import Conversation
+
+SCENARIOS: Mapping[str, str] = {
+    "streaming": "one question, answered as a stream",
+    "chat": "one question, answered whole",
+    "multi-turn": "a conversation of 2 turns on average (LMSYS-Chat-1M, arXiv 2309.11998, table 1), streamed",
+}
+MEAN_TURNS = 2.0
+DRAWN_CONVERSATIONS = 20_000  # their mean number of turns is then right within a percent
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`model` empty: `moa-lite` where it is served, otherwise the server's first model."""
+
+    model: str = ""
+    workload: str = "chat"
+    scenarios: Mapping[str, float] = field(
+        default_factory=lambda: {"streaming": 2, "chat": 1, "multi-turn": 1}, hash=False
+    )
+    rate_per_s: float | None = None  # open loop; None: a closed loop of users
+    duration_s: float = 60.0  # the open loop's schedule ends there
+    think_s: float = 1.0  # mean pause of a user between two questions
+    max_prompt: int = 2048  # tokens; a conversation that outgrows it starts anew
+    max_answer: int = 512
+    natural: bool = False  # let answers end where the model ends them, instead of at the drawn length
+    temperature: float | None = None
+    slo: Slo = field(default_factory=Slo)
+    timeout_s: float = 300.0  # without a byte from the server
+    seed: int = 0
+    api_key: str = ""
+
+    @property
+    def lengths(self) -> Workload:
+        return parse_workload(self.workload)
+
+    def draw_scenario(self, rng: random.Random) -> str:
+        return rng.choices(list(self.scenarios), list(self.scenarios.values()))[0]
+
+    def turns(self, scenario: str, conversation: Conversation, rng: random.Random) -> Iterator[Lengths]:
+        """The lengths of each question of `conversation`, which the caller asks before it takes the next."""
+        while True:
+            lengths = self.lengths.draw(rng).clamped(self.max_prompt, self.max_answer)
+            if conversation.messages and conversation.tokens + lengths.prompt > self.max_prompt:
+                return
+            yield lengths
+            if scenario != "multi-turn" or rng.random() < 1 / MEAN_TURNS:
+                return
+
+    @property
+    def requests_per_arrival(self) -> float:
+        """The mean over the scenarios; conversations are drawn, since long texts end some of them early."""
+        share = self.scenarios.get("multi-turn", 0.0) / sum(self.scenarios.values())
+        return 1 - share + share * _mean_turns(self) if share else 1.0
+
+    def loop(self, users: int) -> str:
+        """Which loop it is, in words."""
+        if self.rate_per_s is None:
+            return f"closed, {users} users"
+        each = self.requests_per_arrival
+        return f"open, {self.rate_per_s:g} requests/s: {self.rate_per_s / each:.3g} arrivals/s of {each:.2f} requests"
+
+
+@lru_cache  # a few tenths of a second: asked for before the clock runs, free afterwards
+def _mean_turns(options: Options) -> float:
+    rng, asked = random.Random(options.seed), 0
+    for _ in range(DRAWN_CONVERSATIONS):
+        conversation = Conversation()
+        for lengths in options.turns("multi-turn", conversation, rng):
+            conversation.ask("", lengths.prompt)
+            conversation.hear("", lengths.answer)
+            asked += 1
+    return asked / DRAWN_CONVERSATIONS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Names that Locust's own command line does not have; there they come with `LOCUST_` in the environment too."""
+    defaults = Options()
+    mix = ",".join(f"{name}={weight:g}" for name, weight in defaults.scenarios.items())
+    add = parser.add_argument
+    add("--model", default=defaults.model, help="model or recipe to ask; default: moa-lite, or the first one served")
+    add("--workload", default=defaults.workload, help="instruct, chat, sharegpt, conversation, fixed:P:A, trace:FILE")
+    add("--scenarios", default=mix, help=f"weights of {', '.join(SCENARIOS)}; default: {mix}")
+    add("--rate", type=float, default=0.0, help="open loop: requests/s, all turns counted; 0: closed loop of users")
+    add("--think-s", type=float, default=defaults.think_s, help="mean pause of a user between questions, seconds")
+    add("--max-prompt", type=int, default=defaults.max_prompt, help="tokens; longer draws are cut to it")
+    add("--max-answer", type=int, default=defaults.max_answer, help="tokens; longer draws are cut to it")
+    add("--natural", action="store_true", help="let the model end its answers instead of forcing the drawn lengths")
+    add("--temperature", type=float, default=None, help="default: the server's own")
+    add("--slo", default="", help="such as 'ttft_ms<=500,tpot_ms<=30,error_share<=0.01'")
+    add("--timeout-s", type=float, default=defaults.timeout_s, help="longest silence of the server, seconds")
+    add("--seed", type=int, default=defaults.seed, help="of lengths, texts and arrivals")
+
+
+def from_arguments(arguments: argparse.Namespace, duration_s: float | None = None) -> Options:
+    """The API key comes from the environment variable `LOADTEST_API_KEY`, so that it stands in no process list.
+
+    Raises:
+        LoadError: one of them cannot work.
+    """
+    known: dict[str, Any] = {
+        name: getattr(arguments, name)
+        for name in ("model", "workload", "think_s", "max_prompt", "max_answer", "natural", "timeout_s", "seed")
+    }
+    temperature = arguments.temperature
+    parse_workload(arguments.workload)
+    if arguments.rate < 0 or arguments.think_s < 0 or min(arguments.max_prompt, arguments.max_answer) < 1:
+        raise LoadError("Rate and pause cannot be negative, lengths not below 1 token; change them.")
+    return Options(
+        **known,
+        scenarios=parse_scenarios(arguments.scenarios),
+        rate_per_s=arguments.rate or None,
+        duration_s=60.0 if duration_s is None else duration_s,
+        temperature=None if temperature in (None, "") else float(temperature),
+        slo=parse_slo(arguments.slo),
+        api_key=os.environ.get("LOADTEST_API_KEY", ""),
+    )
+
+
+def checked_host(host: str | None) -> str:
+    """The one host that gets load. Raises `LoadError` where none, or no plain origin, was given."""
+    if not host:
+        raise LoadError("Give the host to load explicitly: --host http://127.0.0.1:8000.")
+    parts = urlsplit(host)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        raise LoadError(f"'{host}' is no host; write it as http://127.0.0.1:8000, without a path.")
+    return host.rstrip("/")
+
+
+def parse_scenarios(text: str) -> dict[str, float]:
+    """`streaming=2,chat=1`; a name alone weighs 1. Raises `LoadError`."""
+    weights: dict[str, float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, weight = part.partition("=")
+        try:
+            weights[name] = float(weight or 1)
+        except ValueError:
+            raise LoadError(f"'{part}' has no number as its weight; write {name}=1.") from None
+        if name not in SCENARIOS or weights[name] < 0:
+            raise LoadError(f"'{part}' is no scenario; choose among {', '.join(SCENARIOS)}, weights not negative.")
+    if not sum(weights.values()):
+        raise LoadError(f"No scenario has a weight; choose among {', '.join(SCENARIOS)}.")
+    return weights

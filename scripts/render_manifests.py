@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Write the plain manifests of every overlay from the chart, so that there is one source.
+
+    scripts/render_manifests.py            # needs `helm` and PyYAML; run it after a change of the chart
+
+An overlay takes the chart's values-<overlay>.yaml and, over it, its own `values.yaml`. Secrets are not written: the
+overlays name existing ones.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).parents[1] / "k8s"
+CHART = HERE.parent / "helm" / "moa"
+# Which file an object goes to; what is not named goes to the last.
+FILES = {
+    "RayService": "rayservice.yaml",
+    "ConfigMap": "configmaps.yaml",
+    "EC2NodeClass": "karpenter.yaml",
+    "NodePool": "karpenter.yaml",
+    "NetworkPolicy": "networkpolicies.yaml",
+    "PodMonitor": "monitoring.yaml",
+    "PrometheusRule": "monitoring.yaml",
+    "StatefulSet": "redis.yaml",
+    "Service": "redis.yaml",
+}
+OTHER = "cluster.yaml"
+
+
+class Dumper(yaml.SafeDumper):
+    """Long texts as blocks."""
+
+
+Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
+
+
+def objects(overlay: Path) -> list[dict]:
+    """The chart's objects for the overlay, without hooks and without Helm's labels."""
+    command = ["helm", "template", "moa", CHART, "--namespace", "moa", "--no-hooks"]
+    command += ["--values", CHART / f"values-{overlay.name}.yaml", "--values", overlay / "values.yaml"]
+    rendered = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = [obj for obj in yaml.safe_load_all(rendered) if obj]
+    for obj in found:
+        if obj["kind"] == "Secret":
+            sys.exit(f"{overlay.name}/values.yaml must name an existing secret in place of {obj['metadata']['name']}.")
+        labels = obj["metadata"]["labels"]
+        del labels["helm.sh/chart"]
+        labels["app.kubernetes.io/managed-by"] = "kustomize"
+    return found
+
+
+def files(overlay: Path) -> dict[str, str]:
+    """What belongs into the overlay: file name -> text."""
+    texts: dict[str, list[str]] = {}
+    for obj in objects(overlay):
+        text = yaml.dump(obj, Dumper=Dumper, sort_keys=False, width=110)
+        texts.setdefault(FILES.get(obj["kind"], OTHER), []).append(text)
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../../base", *sorted(texts)],
+    }
+    whole = {name: "---\n" + "---\n".join(parts) for name, parts in texts.items()}
+    return {**whole, "kustomization.yaml": "---\n" + yaml.dump(kustomization, sort_keys=False)}
+
+
+def main() -> None:
+    for overlay in sorted(path.parent for path in HERE.glob("overlays/*/values.yaml")):
+        wanted = files(overlay)
+        for name, text in wanted.items():
+            (overlay / name).write_text("# Written by scripts/render_manifests.py from helm/moa.\n" + text)
+        for stale in {path.name for path in overlay.glob("*.yaml")} - set(wanted) - {"values.yaml"}:
+            (overlay / stale).unlink()
+        print(f"{overlay.name}: {', '.join(sorted(wanted))}")
+
+
+if __name__ == "__main__":
+    main()

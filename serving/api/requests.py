@@ -1,0 +1,190 @@
+"""The wire's `ChatBody` to the domain's `GenerateRequest`: checks that need more than one field."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from serving.api.schema import (
+    NEUTRAL,
+    NEUTRAL_IN_MESSAGE,
+    NEUTRAL_IN_STREAM_OPTIONS,
+    ChatBody,
+    ChatMessage,
+    StreamOptions,
+    Wire,
+)
+from serving.api.settings import ApiSettings
+from serving.errors import InvalidRequest, UnsupportedField
+from serving.types import GenerateRequest, Message, ModelCard, ResponseFormat, Sampling
+from serving.validation import SHOWN_CHARS, ValidationIssue, first_issue, kind_of, short
+
+
+def to_request(body: ChatBody, card: ModelCard, settings: ApiSettings, request_id: str) -> GenerateRequest:
+    """What `body` asks of the engine behind `card`.
+
+    Raises:
+        InvalidRequest: fields that do not go together, or more than `settings` allows.
+        UnsupportedField: recipe options for a single model.
+    """
+    _check_options(body, card)
+    if body.stream_options is not None and not body.stream:
+        raise InvalidRequest("Remove 'stream_options' or set 'stream' to true.", "stream_options")
+    return GenerateRequest(
+        request_id=request_id,
+        messages=tuple(_message(message) for message in body.messages),
+        sampling=_sampling(body, settings),
+        priority=body.priority,
+        deadline_s=settings.deadline_s,
+        stream_interval=1 if body.stream else None,
+        user=body.user,
+        metadata=body.metadata,
+        options=body.moa,
+    )
+
+
+def _check_options(body: ChatBody, card: ModelCard) -> None:
+    if card.kind == "model" and (options := sorted(set(body.moa) - {"trace"})):
+        raise UnsupportedField(f"moa.{options[0][:40]}", f"'{card.id}' is a single model, not a recipe")
+    if not isinstance(body.moa.get("trace", False), bool):
+        raise InvalidRequest("Set 'moa.trace' to true or false.", "moa.trace")
+
+
+def _message(message: ChatMessage) -> Message:
+    # "developer" is OpenAI's newer word for the same place in the conversation.
+    role = "system" if message.role == "developer" else message.role
+    return Message(role, "".join(part.text for part in message.content), message.name)
+
+
+def _sampling(body: ChatBody, settings: ApiSettings) -> Sampling:
+    max_tokens = _max_tokens(body, settings)
+    if body.n > settings.max_choices:
+        raise InvalidRequest(f"Set 'n' to at most {settings.max_choices}, not {body.n}.", "n")
+    if body.min_tokens > (settings.max_tokens if max_tokens is None else max_tokens):
+        raise InvalidRequest("Set 'min_tokens' to no more than 'max_tokens'.", "min_tokens")
+    if body.top_logprobs is not None and not body.logprobs:
+        raise InvalidRequest("Set 'logprobs' to true to use 'top_logprobs'.", "top_logprobs")
+    return Sampling(
+        temperature=body.temperature,
+        top_p=body.top_p,
+        max_tokens=max_tokens,
+        stop=tuple(body.stop),
+        seed=body.seed,
+        n=body.n,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        response_format=_response_format(body),
+        top_k=body.top_k,
+        min_p=body.min_p,
+        repetition_penalty=body.repetition_penalty,
+        ignore_eos=body.ignore_eos,
+        min_tokens=body.min_tokens,
+    )
+
+
+def _max_tokens(body: ChatBody, settings: ApiSettings) -> int | None:
+    """`max_completion_tokens` is the newer name of `max_tokens`; given both, they must agree."""
+    name = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
+    wanted = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
+    if body.max_tokens is not None and body.max_tokens != wanted:
+        raise InvalidRequest("Give 'max_tokens' and 'max_completion_tokens' the same value, or one of them.", name)
+    if wanted is not None and wanted > settings.max_tokens:
+        raise InvalidRequest(f"Set '{name}' to at most {settings.max_tokens}, not {wanted}.", name)
+    return wanted
+
+
+def _response_format(body: ChatBody) -> ResponseFormat | None:
+    wanted = body.response_format
+    if wanted is None:
+        return None
+    if wanted.type != "json_schema" and wanted.json_schema is not None:
+        raise InvalidRequest(
+            "Remove 'response_format.json_schema' or set 'response_format.type' to 'json_schema'.",
+            "response_format.json_schema",
+        )
+    if wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return ResponseFormat("json_object")
+    if wanted.json_schema is None:
+        raise InvalidRequest(
+            "Set 'response_format.json_schema': the type 'json_schema' needs it.", "response_format.json_schema"
+        )
+    return ResponseFormat("json_schema", wanted.json_schema.name, wanted.json_schema.json_schema)
+
+
+def parse_chat(body: bytes, max_messages: int) -> ChatBody:
+    """What `body` asks for.
+
+    Raises:
+        InvalidRequest: it is not JSON, a value has the wrong type or is out of range.
+        UnsupportedField: a field is unknown, or known to OpenAI's API and not honoured here.
+    """
+    try:
+        raw = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(
+            f"Send valid JSON: the body cannot be read at line {error.lineno}, column {error.colno}."
+        ) from None
+    if not isinstance(raw, dict):
+        raise InvalidRequest(f"Send a JSON object as the body, not {kind_of(raw)}.")
+    given = _known(raw, ChatBody, NEUTRAL, "")
+    messages = given.get("messages")
+    if isinstance(messages, list):
+        if len(messages) > max_messages:
+            raise InvalidRequest(
+                f"Shorten 'messages': it has {len(messages)} entries, at most {max_messages} are accepted.", "messages"
+            )
+        given["messages"] = [
+            _known(message, ChatMessage, NEUTRAL_IN_MESSAGE, f"messages[{i}].")
+            if isinstance(message, dict)
+            else message
+            for i, message in enumerate(messages)
+        ]
+    if isinstance(options := given.get("stream_options"), dict):
+        given["stream_options"] = _known(options, StreamOptions, NEUTRAL_IN_STREAM_OPTIONS, "stream_options.")
+    try:
+        return ChatBody.model_validate(given)
+    except ValidationError as error:
+        raise _refusal(first_issue(error)) from None
+
+
+def _known(
+    raw: Mapping[str, Any], model: type[Wire], neutral: Mapping[str, Sequence[object]], where: str
+) -> dict[str, Any]:
+    """`raw` without nulls and without fields that ask for nothing."""
+    given = {}
+    for name, value in raw.items():
+        if value is None:
+            continue
+        if name in model.model_fields:
+            given[name] = value
+        elif name in neutral:
+            if not any(type(value) is type(nothing) and value == nothing for nothing in neutral[name]):
+                raise UnsupportedField(where + name)
+        else:
+            similar = get_close_matches(name[:SHOWN_CHARS], model.model_fields, n=1)
+            hint = f" (the nearest is '{similar[0]}')" if similar else ""
+            raise UnsupportedField(where + short(name), f"there is no such field{hint}")
+    return given
+
+
+# Where a single string is as good as a list.
+LISTS_OR_STRINGS = {"content": "a string or a list of text parts", "stop": "a string or a list of strings"}
+
+
+def _refusal(found: ValidationIssue) -> InvalidRequest:
+    """The error for a complaint. What is not supported has its own class and code."""
+    path, value = found.path, found.value
+    field = found.location[-1]
+    if found.kind == "extra_forbidden":
+        return UnsupportedField(path, "there is no such field")
+    if found.kind == "literal_error" and found.location[0] == "messages" and isinstance(value, str):
+        what = "content parts of the type" if field == "type" else "messages with the role"
+        return UnsupportedField(path, f"{what} '{short(value)}' are not supported, only {found.context['expected']}")
+    if found.kind == "list_type" and field in LISTS_OR_STRINGS:
+        return InvalidRequest(f"Set '{path}' to {LISTS_OR_STRINGS[str(field)]}, not {kind_of(value)}.", path)
+    return InvalidRequest(found.sentence, path)

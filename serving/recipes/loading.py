@@ -1,0 +1,122 @@
+"""Recipes from YAML: presets by name, files by path, mappings as they are.
+
+Presets name roles instead of models: `@proposers` stands for the profile's team of that name, so that one preset
+serves every profile. A mapping with `preset: NAME` changes fields of that preset.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from serving.config import YamlDirectory
+from serving.errors import ConfigError
+from serving.recipes.base import Recipe
+from serving.recipes.strategies.adaptive import Adaptive
+from serving.recipes.strategies.auto import Auto
+from serving.recipes.strategies.blend import Blend
+from serving.recipes.strategies.cascade import Cascade
+from serving.recipes.strategies.debate import Debate
+from serving.recipes.strategies.layered import Layered
+from serving.recipes.strategies.plan import Plan
+from serving.recipes.strategies.rank import Rank
+from serving.recipes.strategies.self_moa import SelfMoa, SelfMoaSeq
+from serving.recipes.strategies.vote import Vote
+from serving.validation import first_issue
+
+PRESETS = Path(__file__).parent / "presets"
+RECIPES = YamlDirectory(PRESETS, "recipe", needs=("id", "strategy"))
+STRATEGIES: Mapping[str, type[Recipe]] = {
+    "layered": Layered,
+    "self_moa": SelfMoa,
+    "self_moa_seq": SelfMoaSeq,
+    "rank": Rank,
+    "blend": Blend,
+    "vote": Vote,
+    "debate": Debate,
+    "plan": Plan,
+    "cascade": Cascade,
+    "auto": Auto,
+    "adaptive": Adaptive,
+}
+
+
+def strategy_class(name: str) -> type[Recipe]:
+    """A built-in strategy by its name, or one's own by `module:Class`.
+
+    Raises:
+        ConfigError: there is no such strategy.
+    """
+    if ":" not in name:
+        if name not in STRATEGIES:
+            known = ", ".join(sorted(STRATEGIES))
+            raise ConfigError(f"There is no strategy '{name}'; choose one of {known}, or write 'module:Class'.")
+        return STRATEGIES[name]
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"The strategy '{name}' cannot be imported: {error}.") from error
+    if not (isinstance(found, type) and issubclass(found, Recipe)):
+        raise ConfigError(f"The strategy '{name}' is not a subclass of serving.recipes.Recipe.")
+    return found
+
+
+def parse_recipe(raw: Mapping[str, Any], source: str = "recipe") -> Recipe:
+    """One recipe from a mapping. Raises `ConfigError` with the field that is wrong."""
+    try:
+        return strategy_class(str(raw.get("strategy", "layered"))).model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {first_issue(error, whole='the recipe').sentence}") from None
+
+
+def load_recipes(
+    sources: Iterable[str | Mapping[str, Any]], team: Mapping[str, str | Sequence[str]] | None = None
+) -> dict[str, Recipe]:
+    """Recipes by id, from preset names, paths of YAML files, and mappings.
+
+    `team` gives the models behind `@role` names: one model id, or a list that is spliced into the list it stands in.
+
+    Raises:
+        ConfigError: a source is missing or wrong, a role has no models, or two recipes have one id.
+    """
+    recipes: dict[str, Recipe] = {}
+    for source in sources:
+        raw, name = _read(source)
+        recipe = parse_recipe(_cast(raw, team or {}, name), name)
+        if recipe.id in recipes:
+            raise ConfigError(f"Two recipes are called '{recipe.id}'; rename one.")
+        recipes[recipe.id] = recipe
+    return recipes
+
+
+def _read(source: str | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """A recipe's mapping, and what to call it in errors about it."""
+    if isinstance(source, str):
+        return RECIPES.read(source), source
+    name = str(source.get("id", source.get("preset", "recipe")))
+    if "preset" not in source:
+        return source, name
+    changes = {key: value for key, value in source.items() if key != "preset"}
+    return {**RECIPES.read(str(source["preset"])), **changes}, name
+
+
+def _cast(value: Any, team: Mapping[str, str | Sequence[str]], recipe: str) -> Any:
+    """`value` with every `@role` replaced by the team's models."""
+    if isinstance(value, str) and value.startswith("@"):
+        if value[1:] not in team:
+            known = ", ".join(sorted(team)) or "none"
+            raise ConfigError(f"The recipe '{recipe}' needs '{value[1:]}' in the profile's team, which has: {known}.")
+        cast = team[value[1:]]
+        return cast if isinstance(cast, str) else list(cast)
+    if isinstance(value, Mapping):
+        return {key: _cast(item, team, recipe) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items: list[Any] = []
+        for item in value:
+            done = _cast(item, team, recipe)
+            items.extend(done) if isinstance(item, str) and isinstance(done, list) else items.append(done)
+        return items
+    return value

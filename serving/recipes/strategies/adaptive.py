@@ -1,0 +1,95 @@
+"""As many proposers as the question needs: a few first, more only while they disagree."""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from serving.errors import InvalidRequest, QuorumNotReached
+from serving.recipes.base import Answering, Recipe
+from serving.recipes.cost import Cost
+from serving.recipes.extraction import AnswerKind, extracted
+from serving.recipes.strategies.vote import majority, votes
+from serving.runtime.agents import Agent, AgentField, Team
+from serving.runtime.prompts import References
+from serving.types import Delta, Sampling
+
+if TYPE_CHECKING:
+    from serving.runtime.run import Run
+
+
+class Adaptive(Answering):
+    """Starts with `start` proposers and adds `step` while fewer than `agreement` of all come to one answer.
+
+    Agreement alone skips the aggregator only where it is verified: at least two answers and `min_proposals`, all of
+    them short (`short_characters`), so that equal means the same. Longer ones are always joined by the aggregator.
+    """
+
+    strategy: Literal["adaptive"] = "adaptive"
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "threshold", "agreement", "answer_kind"}
+    team = "proposers"
+    proposers: Team
+    aggregator: AgentField
+    start: int = Field(default=2, ge=1)
+    step: int = Field(default=1, ge=1)
+    agreement: float = Field(default=1.0, gt=0.5, le=1, description="The share of proposals with one answer.")
+    answer_kind: AnswerKind = "text"
+    short_characters: int = Field(default=64, ge=1)
+
+    @model_validator(mode="after")
+    def _can_agree(self) -> Self:
+        if len(self.proposers) < 2 or self.start > len(self.proposers):
+            raise ValueError("adaptive needs two proposers or more, and no more to start with than there are")
+        return self
+
+    def agents(self) -> Iterable[Agent]:
+        return (*self.proposers, self.aggregator, *(self.fallbacks or ()))
+
+    def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        return self.proposals_cost(self.proposers, sampling) + self.answer_cost(self.aggregator, sampling)
+
+    def translated(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`threshold` is cascade's word for `agreement`, too."""
+        fields = dict(super().translated(changes))
+        if "threshold" in fields:
+            if "agreement" in fields:
+                raise InvalidRequest("Remove 'moa.threshold' or 'moa.agreement': they say the same.", "moa.threshold")
+            fields["agreement"] = fields.pop("threshold")
+        return fields
+
+    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
+        references: References = ()
+        asked = 0
+        while asked < len(self.proposers):
+            more = self.start if asked == 0 else self.step
+            batch, asked = self.proposers[asked : asked + more], asked + more
+            references += await self._more(run, batch, len(references), last=asked >= len(self.proposers))
+            if self._agreed(references):
+                best = majority(references, self.answer_kind)
+                async with aclosing(run.say(best.text, best.finish_reason)) as stream:
+                    async for delta in stream:
+                        yield delta
+                return
+        fallbacks = self.replacements(self.aggregator, self.proposers)
+        async with aclosing(run.answer(self.aggregator, references, fallbacks=fallbacks)) as stream:
+            async for delta in stream:
+                yield delta
+
+    async def _more(self, run: "Run", batch: tuple[Agent, ...], had: int, *, last: bool) -> References:
+        """The proposals of `batch`; too few are an error once there is nobody left to ask."""
+        missing = self.min_proposals - had
+        try:
+            return await run.propose(batch, needed=max(missing, 1), strict=last and missing > 0, answering=True)
+        except QuorumNotReached as error:
+            layer, got, _, reasons = error.args
+            raise QuorumNotReached(layer, had + got, self.min_proposals, reasons) from None
+
+    def _agreed(self, references: References) -> bool:
+        if len(references) < max(self.min_proposals, 2):
+            return False
+        if any(len(reference.text.strip()) > self.short_characters for reference in references):
+            return False
+        if any(extracted(reference.text, self.answer_kind) is None for reference in references):
+            return False
+        return max(votes(references, self.answer_kind).values()) >= self.agreement * len(references)

@@ -1,0 +1,130 @@
+"""A cheap router chooses who answers, before any work is done (RouteLLM, arXiv 2406.18665, is the learned kind).
+
+Routes are rules in order, or a linear classifier over words that `python -m evaluation train-router` fits on logged
+outcomes and writes as JSON: a vocabulary with weights, which costs microseconds here and needs no library.
+"""
+
+import json
+import re
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from functools import cached_property
+from math import log
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from serving.config import Frozen
+from serving.recipes.base import OF_LAYERS, Recipe
+from serving.recipes.cost import FREE, Cost, costliest
+from serving.runtime.agents import Agent
+from serving.types import Delta, Message, Sampling
+
+if TYPE_CHECKING:
+    from serving.runtime.run import Run
+
+
+class Rule(Frozen):
+    """Matches when all that it states holds of the last user message."""
+
+    to: str = Field(description="Id of the model or recipe that answers.")
+    pattern: str | None = Field(default=None, description="A regular expression, searched without case.")
+    min_characters: int = Field(default=0, ge=0)
+    max_characters: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _compiles(self) -> Self:
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise ValueError(f"pattern is not a regular expression: {error}") from error
+        return self
+
+    def matches(self, text: str) -> bool:
+        if not self.min_characters <= len(text) <= (self.max_characters or len(text)):
+            return False
+        return self.pattern is None or re.search(self.pattern, text, re.IGNORECASE) is not None
+
+
+class Classifier(Frozen):
+    """TF-IDF over words and logistic regression: for each route a bias and a weight per word."""
+
+    idf: dict[str, float]
+    bias: dict[str, float]
+    weights: dict[str, dict[str, float]]
+
+    def choose(self, text: str) -> str:
+        """The route with the highest score. The features are scikit-learn's `TfidfVectorizer(sublinear_tf=True)`."""
+        counts: dict[str, int] = {}
+        for word in re.findall(r"(?u)\b\w\w+\b", text.lower()):
+            if word in self.idf:
+                counts[word] = counts.get(word, 0) + 1
+        features = {word: (1 + log(count)) * self.idf[word] for word, count in counts.items()}
+        norm = sum(value * value for value in features.values()) ** 0.5 or 1.0
+        scores = {
+            route: bias + sum(self.weights[route].get(word, 0.0) * value / norm for word, value in features.items())
+            for route, bias in self.bias.items()
+        }
+        return max(scores, key=lambda route: scores[route])
+
+
+class Auto(Recipe):
+    """The first rule that matches, else the classifier's choice, else `otherwise`."""
+
+    strategy: Literal["auto"] = "auto"
+    rules: tuple[Rule, ...] = ()
+    classifier: str | None = Field(default=None, description="Path of a router file.")
+    otherwise: str
+    # All else belongs to whoever answers, which nobody knows before.
+    per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s"})
+    idle = OF_LAYERS
+
+    @model_validator(mode="after")
+    def _router_can_be_read(self) -> Self:
+        if self.classifier is not None:
+            try:
+                routes = self._classifier.bias if self._classifier else {}
+            except (OSError, ValueError) as error:
+                raise ValueError(f"the router file {self.classifier} cannot be read: {error}") from error
+            if not routes:
+                raise ValueError(f"the router file {self.classifier} has no routes")
+        return self
+
+    @cached_property
+    def _classifier(self) -> Classifier | None:
+        if self.classifier is None:
+            return None
+        raw: Any = json.loads(Path(self.classifier).read_text())
+        return Classifier.model_validate(raw)
+
+    def agents(self) -> Iterable[Agent]:
+        return ()
+
+    def delegates(self) -> frozenset[str]:
+        routes = self._classifier.bias if self._classifier else {}
+        return frozenset({self.otherwise, *(rule.to for rule in self.rules), *routes})
+
+    def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        return costliest(
+            recipes[name].cost(sampling, recipes) if name in recipes else Cost(1, sampling.max_tokens)
+            for name in self.delegates()
+        )
+
+    def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        return costliest(
+            recipes[name].given_cost(sampling, recipes) if name in recipes else FREE for name in self.delegates()
+        )
+
+    def route(self, messages: tuple[Message, ...]) -> str:
+        text = next((message.content for message in reversed(messages) if message.role == "user"), "")
+        for rule in self.rules:
+            if rule.matches(text):
+                return rule.to
+        return self._classifier.choose(text) if self._classifier else self.otherwise
+
+    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
+        async with aclosing(run.delegate(self.route(run.request.messages))) as stream:
+            async for delta in stream:
+                yield delta

@@ -1,0 +1,68 @@
+"""LLM-Blender's shape (arXiv 2306.02561): rank all pairs, then fuse the best.
+
+The paper ranks with a trained pairwise model; here a served model compares, each pair in both orders, so that a
+preference for a place cancels out.
+"""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from itertools import permutations
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from serving.recipes.base import Answering, Recipe
+from serving.recipes.cost import Cost
+from serving.recipes.judging import VERDICT, choose, chosen
+from serving.runtime.agents import Agent, AgentField, Team
+from serving.runtime.prompts import References
+from serving.types import Delta, Sampling
+
+if TYPE_CHECKING:
+    from serving.runtime.run import Run
+
+
+class Blend(Answering):
+    """The `top` proposals by pairwise wins, joined by the aggregator."""
+
+    strategy: Literal["blend"] = "blend"
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "top"}
+    team = "proposers"
+    proposers: Team
+    judge: AgentField
+    aggregator: AgentField
+    top: int = Field(default=3, ge=1)
+
+    def agents(self) -> Iterable[Agent]:
+        return (*self.proposers, self.judge, self.aggregator, *(self.fallbacks or ()))
+
+    def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        pairs = len(self.proposers) * (len(self.proposers) - 1)
+        comparing = Cost(pairs, pairs * int(VERDICT["max_tokens"]))
+        return self.proposals_cost(self.proposers, sampling) + comparing + self.answer_cost(self.aggregator, sampling)
+
+    def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        pairs = 2 * len(self.proposers)  # with each proposal, in both orders
+        return Cost(pairs, pairs * int(VERDICT["max_tokens"]))
+
+    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
+        references = await run.propose(self.proposers)
+        best = await self._ranked(run, references) if len(references) > self.top else references
+        fallbacks = self.replacements(self.aggregator, self.proposers)
+        async with aclosing(run.answer(self.aggregator, best[: self.top], fallbacks=fallbacks)) as answer:
+            async for delta in answer:
+                yield delta
+
+    async def _ranked(self, run: "Run", references: References) -> References:
+        pairs = [*permutations(range(len(references)), 2)]
+        questions = [choose(run.request.messages, [references[i] for i in pair]) for pair in pairs]
+        verdicts = await run.consult(self.judge, questions, sampling=VERDICT)
+        wins = [0] * len(references)
+        for pair, verdict in zip(pairs, verdicts, strict=True):
+            place = chosen(verdict, 2)
+            if place is not None:
+                wins[pair[place]] += 1
+        if not any(wins):
+            run.ledger.degrade("no verdict of the judge could be read; the first proposals are fused")
+        order = sorted(range(len(references)), key=lambda slot: (-wins[slot], slot))
+        return tuple(references[slot] for slot in order)

@@ -1,0 +1,75 @@
+"""Mixture-of-Agents (arXiv 2406.04692): layers of proposers, then one aggregator."""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from serving.errors import InvalidRequest
+from serving.recipes.base import Answering, Recipe, team_of
+from serving.recipes.cost import Cost
+from serving.runtime.agents import Agent, AgentField, Team
+from serving.runtime.prompts import References
+from serving.types import Delta, Sampling
+from serving.validation import shown
+
+if TYPE_CHECKING:
+    from serving.runtime.run import Run
+
+
+MAX_LAYERS = 16
+
+
+class Layered(Answering):
+    """Every agent of a layer sees all outputs of the layer before; the aggregator sees the last layer's."""
+
+    strategy: Literal["layered"] = "layered"
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "layers", "aggregator"}
+    layers: tuple[Team, ...] = Field(min_length=1, max_length=MAX_LAYERS, description="The proposer layers.")
+    aggregator: AgentField
+
+    def team_size(self) -> int:
+        return min(len(layer) for layer in self.layers)
+
+    def agents(self) -> Iterable[Agent]:
+        for layer in self.layers:
+            yield from layer
+        yield self.aggregator
+        yield from self.fallbacks or ()
+
+    def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        proposers = [agent for layer in self.layers for agent in layer]
+        return self.proposals_cost(proposers, sampling) + self.answer_cost(self.aggregator, sampling)
+
+    def translated(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`models` is one team for every layer, `layers` a list of teams or how many proposer layers there are."""
+        fields = dict(changes)
+        models, layers = fields.pop("models", None), fields.pop("layers", None)
+        if models is None and layers is None:
+            return fields
+        teams = self.layers if layers is None else self._layers(layers)
+        if models is not None:
+            teams = (team_of(models, "moa.models"),) * len(teams)
+        return {**fields, "layers": teams}
+
+    def _layers(self, asked: Any) -> tuple[tuple[Agent, ...], ...]:
+        count = len(asked) if isinstance(asked, list | tuple) else asked
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_LAYERS:
+            raise InvalidRequest(
+                f"Set 'moa.layers' to a number from 1 to {MAX_LAYERS} or a list of as many teams, not {shown(asked)}.",
+                "moa.layers",
+            )
+        if isinstance(asked, int):
+            return tuple(self.layers[min(number, len(self.layers) - 1)] for number in range(count))
+        return tuple(team_of(team, f"moa.layers[{number}]") for number, team in enumerate(asked))
+
+    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
+        references: References = ()
+        for layer, following in pairwise((*self.layers, (self.aggregator,))):
+            references = await run.propose(layer, references, feeding=following)
+        fallbacks = self.replacements(self.aggregator, self.layers[-1])
+        async with aclosing(run.answer(self.aggregator, references, fallbacks=fallbacks)) as answer:
+            async for delta in answer:
+                yield delta

@@ -1,0 +1,63 @@
+"""An LLM picks one of the proposals. Every candidate stands once in every place, so that no place is favoured."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from serving.recipes.base import Recipe
+from serving.recipes.cost import FREE, Cost
+from serving.recipes.judging import VERDICT, choose, chosen
+from serving.runtime.agents import Agent, AgentField, Team
+from serving.runtime.prompts import References
+from serving.types import Delta, Sampling
+
+if TYPE_CHECKING:
+    from serving.runtime.run import Run
+
+
+class Rank(Recipe):
+    """The proposal with the most votes of the judge over rotated orders; ties go to the earlier proposal."""
+
+    strategy: Literal["rank"] = "rank"
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models"}
+    team = "proposers"
+    proposers: Team
+    judge: AgentField
+    rotations: int | None = Field(default=None, ge=1, description="Orders the judge sees; by default all rotations.")
+
+    def agents(self) -> Iterable[Agent]:
+        return (*self.proposers, self.judge)
+
+    def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        orders = min(self.rotations or len(self.proposers), len(self.proposers))
+        return self.proposals_cost(self.proposers, sampling) + Cost(orders, orders * int(VERDICT["max_tokens"]))
+
+    def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
+        more = self.rotations is None or self.rotations > len(self.proposers)
+        return Cost(1, int(VERDICT["max_tokens"])) if more else FREE
+
+    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
+        references = await run.propose(self.proposers, answering=True)
+        votes = await self._votes(run, references) if len(references) > 1 else Counter({0: 1})
+        if not votes:
+            run.ledger.degrade("no verdict of the judge could be read; the first proposal is the answer")
+        best = references[min(range(len(references)), key=lambda slot: (-votes[slot], slot))]
+        async with aclosing(run.say(best.text, best.finish_reason)) as stream:
+            async for delta in stream:
+                yield delta
+
+    async def _votes(self, run: "Run", references: References) -> Counter[int]:
+        count = len(references)
+        shifts = range(min(self.rotations or count, count))
+        orders = [[(place + shift) % count for place in range(count)] for shift in shifts]
+        questions = [choose(run.request.messages, [references[i] for i in order]) for order in orders]
+        verdicts = await run.consult(self.judge, questions, sampling=VERDICT)
+        votes: Counter[int] = Counter()
+        for order, verdict in zip(orders, verdicts, strict=True):
+            place = chosen(verdict, count)
+            if place is not None:
+                votes[order[place]] += 1
+        return votes

@@ -1,0 +1,1 @@
+"""The runtime: how a recipe's calls are made."""

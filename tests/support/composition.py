@@ -1,0 +1,136 @@
+"""Random recipes of every strategy, and engines that answer, fail or are late in every way."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+
+from serving.engines.scripted import ScriptedEngine
+from serving.errors import EngineFailed, EngineUnavailable
+from serving.orchestrator import Orchestrator
+from serving.recipes import load_recipes
+from serving.recipes.cost import Limits
+from serving.recipes.loading import STRATEGIES
+from serving.runtime.hedging import ENOUGH
+from serving.types import GenerateRequest
+
+NAMES = ("a", "b", "c", "d")
+PLAN = '[{"task": "one"}, {"task": "two", "after": [1]}, "three"]'
+SLOW_S = 0.002
+# No agent waits for long, and neither does a request: an engine that hangs is found out within milliseconds.
+HURRIED = {"proposer_deadline_s": 0.006, "first_token_deadline_s": 0.006, "deadline_s": 0.06}
+FAULTS = ("error", "error later", "empty", "lost once", "slow", "cut", "hang")
+
+
+def engines() -> dict[str, ScriptedEngine]:
+    """Each answer names its model and, in brackets, the models of the references it saw. `d` reads and judges."""
+
+    def answer(name: str) -> ScriptedEngine:
+        def say(request: GenerateRequest) -> str:
+            text = "\n".join(message.content for message in request.messages)
+            if "JSON list" in text and name != "a":  # a's plans cannot be read
+                return PLAN
+            if name == "d" and ("Candidates:" in text or "Answer:" in text):
+                return "2 of these" if "Candidates:" in text else "ACCEPT"
+            seen = re.findall(r"^\d+\. (?:[a-z]+: )?(\w)\[", text, re.MULTILINE)
+            return f"{name}[{''.join(seen)}]"
+
+        return ScriptedEngine(name, say)
+
+    return {name: answer(name) for name in NAMES}
+
+
+def broken(models: dict[str, ScriptedEngine], faults: dict[str, str]) -> None:
+    """Give engines their faults."""
+    for name, fault in faults.items():
+        engine = models[name]
+        if fault in ("error", "error later"):
+            engine.error, engine.fail_after = EngineFailed(name, "broken"), int(fault == "error later")
+        elif fault == "empty":
+            engine.answer = " "
+        elif fault == "lost once":
+            _lose_once(engine)
+        elif fault == "slow":
+            engine.ttft_s = SLOW_S
+        elif fault == "cut":
+            engine.cut_after = 0
+        else:
+            engine.hang = True
+
+
+def _lose_once(engine: ScriptedEngine) -> None:
+    lost, before = [EngineUnavailable(engine.model)], engine.answer
+
+    def answer(request: GenerateRequest) -> str:
+        if lost:
+            raise lost.pop()
+        return before if isinstance(before, str) else before(request)
+
+    engine.answer = answer
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A recipe of some strategy, and the others that it hands over to."""
+
+    strategy: str
+    team: tuple[str, ...]
+    last: str  # aggregator, synthesizer, solver or judge
+    number: int  # of samples, rounds, layers, parts: whatever the strategy counts
+    logprob: float
+    knobs: dict[str, Any] = field(default_factory=dict)
+
+    def recipes(self) -> list[dict[str, Any]]:
+        team, last, first = list(self.team), self.last, self.team[0]
+        team_of_two = [*team, last][:2]
+        inner = {"id": "inner", "strategy": "layered", "layers": [team], "aggregator": last, **self.knobs}
+        fields: dict[str, dict[str, Any]] = {
+            "layered": {"layers": [team] * self.number, "aggregator": last},
+            "self_moa": {"proposer": first, "aggregator": last, "samples": self.number + 1},
+            "self_moa_seq": {
+                "proposer": first,
+                "aggregator": last,
+                "samples": self.number * 3,
+                "window": 3,
+                "kept": 1,
+            },
+            "rank": {"proposers": team, "judge": last},
+            "blend": {"proposers": team, "judge": last, "aggregator": first, "top": self.number},
+            "vote": {"proposers": team, "samples": self.number + 1},
+            "debate": {"solver": first, "critic": last, "rounds": self.number},
+            "plan": {"planner": last, "executors": team, "synthesizer": first, "parts": self.number},
+            "cascade": {"first": first, "escalate": "inner"},
+            "auto": {"otherwise": "inner"},
+            "adaptive": {"proposers": team if len(team) > 1 else team_of_two, "aggregator": last},
+        }
+        idle = STRATEGIES[self.strategy].idle
+        knobs = {name: value for name, value in self.knobs.items() if name not in idle}
+        return [{"id": "team", "strategy": self.strategy, **fields[self.strategy], **knobs}, inner]
+
+    def orchestrator(self, models: dict[str, ScriptedEngine]) -> Orchestrator:
+        """Ready to hedge: of every kind of call that the recipe can make, enough durations are known."""
+        for engine in models.values():
+            engine.logprob = self.logprob
+        made = Orchestrator(models, load_recipes(self.recipes()), Limits(hedge_share=1.0))
+        if self.knobs.get("hedge"):
+            for layer in range(1, 12):
+                for name in NAMES:
+                    for _ in range(ENOUGH):
+                        made.runtime.budget.record(("team", layer, name), SLOW_S / 8)
+        return made
+
+
+PREFILL_MODES = st.sampled_from(["off", "on_complete", "incremental"])
+
+
+def shapes(**knobs: st.SearchStrategy[Any]) -> st.SearchStrategy[Shape]:
+    return st.builds(
+        Shape,
+        st.sampled_from(sorted(STRATEGIES)),
+        st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map(tuple),
+        st.sampled_from(NAMES),
+        st.integers(1, 3),
+        st.sampled_from([0.0, -3.0]),
+        st.fixed_dictionaries({"prefill": PREFILL_MODES, **knobs}),
+    )

@@ -1,0 +1,96 @@
+"""Starts `serve run` as a user does, in a session folder of its own, and stops it with Ctrl-C."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.paths import ROOT
+
+START_S = 400  # on two cores that do other things as well
+STOP_S = 60
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    pid: int | None  # of `serve run`; None where the server is not ours
+    folder: Path | None  # its RAY_TMPDIR
+
+    def engine_process(self, model: str) -> int:
+        """The process in which the model's engine runs, below its replica."""
+        assert self.pid is not None
+        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+        rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
+        ours = {self.pid}
+        while more := {int(pid) for pid, parent, _ in rows if int(parent) in ours} - ours:
+            ours |= more
+        replicas = {int(pid) for pid, _, title in rows if int(pid) in ours and title.endswith(f"model:{model}")}
+        found = [int(pid) for pid, parent, title in rows if int(parent) in replicas and "EngineCor" in title]
+        assert len(found) == 1, f"{model} has the engine processes {found}"
+        return found[0]
+
+    def gcs_address(self) -> str:
+        """Where another process joins the cluster."""
+        assert self.folder is not None
+        [port_file] = (self.folder / "ray" / "session_latest").glob("gcs_server_port_*")
+        return f"127.0.0.1:{port_file.read_text()}"
+
+
+@contextmanager
+def served(app: str, *arguments: str) -> Iterator[Server]:
+    """`serve run APP ARGUMENTS` on a free port, ready."""
+    port = free_port()
+    # Short, since Ray puts sockets below it whose paths must stay below 108 bytes.
+    with tempfile.TemporaryDirectory(prefix="moa-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        log = Path(folder) / "serve.log"
+        environment = {**os.environ, "RAY_TMPDIR": folder, "PYTHONUNBUFFERED": "1"}
+        environment.pop("RAY_ADDRESS", None)
+        command = [str(Path(sys.executable).parent / "serve"), "run", app, *arguments, f"port={port}"]
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(url, process, log)
+            yield Server(url, process.pid, Path(folder))
+        finally:
+            _stop(process)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/ready", timeout=5).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.5)
+    pytest.fail(f"the server did not start (exit code {process.poll()}):\n{log.read_text()[-4000:]}", pytrace=False)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

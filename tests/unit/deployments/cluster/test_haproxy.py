@@ -1,0 +1,142 @@
+"""HAProxy as the server starts it, in front of a backend that does not answer: a hang-up reaches the backend, and
+what the proxy says itself is an error of the API."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deployments.cluster.environment import DEFAULTS
+from serving.errors import EngineUnavailable
+from tests.support.server import free_port
+
+# What Ray's own configuration says of connections (ray/serve/_private/haproxy_templates.py).
+CONFIG = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    option abortonclose
+    option splice-request
+    option splice-response
+    option http-no-delay
+    option idle-close-on-response
+    errorfile 502 {errors}
+    errorfile 503 {errors}
+    errorfile 504 {errors}
+frontend front
+    bind 127.0.0.1:{front}
+    default_backend back
+backend back
+    http-reuse always
+    server only 127.0.0.1:{back}
+frontend prometheus
+    bind :{metrics}
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+"""
+HEAD = b"POST / HTTP/1.1\r\nhost: front\r\ncontent-length: 5\r\n\r\n"
+
+
+class Backend:
+    """Reads requests, answers none, and counts the callers that went away."""
+
+    def __init__(self) -> None:
+        self.arrived, self.left = 0, 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(len(HEAD) + 5)
+        self.arrived += 1
+        with suppress(ConnectionError):  # a reset tells the same
+            await reader.read(1)
+        self.left += 1
+        writer.close()
+
+
+@asynccontextmanager
+async def proxied(
+    folder: Path, *, loopback: bool = False, down: bool = False
+) -> AsyncIterator[tuple[int, int, Backend]]:
+    """The proxy's port, its metrics port, and what is behind it; `down`: nothing."""
+    front, metrics = free_port(), free_port()
+    backend = Backend()
+    server = await asyncio.start_server(backend.serve, "127.0.0.1", 0)
+    back = free_port() if down else server.sockets[0].getsockname()[1]
+    errors = folder / "500.http"
+    errors.write_text("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n")
+    config = folder / "haproxy.cfg"
+    config.write_text(CONFIG.format(front=front, metrics=metrics, back=back, errors=errors))
+    environment = {
+        **os.environ,
+        "MOA_PYTHON": sys.executable,
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        "RAY_SERVE_HAPROXY_STATS_PORT": "1",
+        "MOA_HAPROXY_LOOPBACK": "1" if loopback else "",
+    }
+    command = DEFAULTS["RAY_SERVE_HAPROXY_BINARY_PATH"]
+    process = await asyncio.create_subprocess_exec(command, "-db", "-f", str(config), env=environment)
+    try:
+        for _ in range(100):
+            try:
+                (await asyncio.open_connection("127.0.0.1", front))[1].close()
+                break
+            except OSError:
+                await asyncio.sleep(0.05)
+        yield front, metrics, backend
+    finally:
+        process.kill()
+        await process.wait()
+        server.close()
+
+
+async def until(met: Callable[[], bool], within_s: float) -> bool:
+    ends_at = asyncio.get_running_loop().time() + within_s
+    while not met():
+        if asyncio.get_running_loop().time() > ends_at:
+            return False
+        await asyncio.sleep(0.01)
+    return True
+
+
+def listening() -> set[tuple[str, int]]:
+    """IPv4 addresses and ports of this machine's sockets, as the kernel lists them."""
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        address, port = line.split()[1].split(":")
+        found.add((".".join(str(byte) for byte in reversed(bytes.fromhex(address))), int(port, 16)))
+    return found
+
+
+@pytest.mark.parametrize("pieces", [(HEAD + b"hello",), (HEAD, b"hello"), (HEAD, b"he", b"llo")])
+async def test_a_callers_hang_up_reaches_the_server(tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
+    async with proxied(tmp_path) as (front, _, backend):
+        _, writer = await asyncio.open_connection("127.0.0.1", front)
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)  # a segment of its own
+        assert await until(lambda: backend.arrived == 1, 5)
+        writer.close()
+        assert await until(lambda: backend.left == 1, 5)
+
+
+@pytest.mark.parametrize(("loopback", "address"), [(False, "0.0.0.0"), (True, "127.0.0.1")])
+async def test_the_proxys_own_pages_are_kept_to_this_machine(tmp_path: Path, loopback: bool, address: str) -> None:
+    async with proxied(tmp_path, loopback=loopback) as (_, metrics, _backend):
+        assert (address, metrics) in listening()
+
+
+async def test_without_a_replica_the_caller_gets_an_error_of_the_api(tmp_path: Path) -> None:
+    async with proxied(tmp_path, down=True) as (front, _, _backend), httpx.AsyncClient() as client:
+        response = await client.post(f"http://127.0.0.1:{front}/v1/chat/completions", content="{}", timeout=30)
+    assert response.status_code == 503
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["retry-after"] == "1"
+    error = response.json()["error"]
+    assert error.pop("message").endswith("try again.")
+    assert error == {"type": EngineUnavailable.type, "param": None, "code": EngineUnavailable.code}

@@ -1,0 +1,139 @@
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import BackPressureError
+
+from deployments.ingress import remote_engine
+from deployments.ingress.remote_engine import RemoteEngine
+from deployments.wire import pack
+from serving.engine import complete
+from serving.errors import EngineUnavailable, MoaError
+from serving.types import Delta, GenerateRequest, Message, TokenUsage
+
+REQUEST = GenerateRequest("r", (Message("user", "hello"),))
+TEXT = (pack(Delta("hello")),)
+END = (pack(Delta(" there", finish_reason="stop", usage=TokenUsage(1, 2, 0))),)
+GONE = RayActorError()
+
+
+class Stats:
+    """The method `stats`, which gives what it is told: an error, or nothing at all where that is `None`."""
+
+    def __init__(self) -> None:
+        self.gives: Exception | int | None = 0
+        self.asked = 0
+
+    async def remote(self) -> int:
+        self.asked += 1
+        if self.gives is None:
+            await asyncio.Event().wait()
+        if isinstance(self.gives, Exception):
+            raise self.gives
+        return 0
+
+
+class Handle:
+    """A deployment's handle whose calls give what they are told: groups of deltas, or an error."""
+
+    def __init__(self, *calls: tuple[Any, ...]) -> None:
+        self.calls, self.requests, self.cancelled = list(calls), [], 0
+        self.stats = Stats()
+
+    def options(self, **_: object) -> "Handle":
+        return self
+
+    def remote(self, request: GenerateRequest) -> "Response":
+        self.requests.append(request)
+        return Response(self, self.calls.pop(0))
+
+
+class Response:
+    def __init__(self, handle: Handle, items: tuple[Any, ...]) -> None:
+        self.handle, self.items = handle, items
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for item in self.items:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    def cancel(self) -> None:
+        self.handle.cancelled += 1
+
+
+def engine(handle: Handle) -> RemoteEngine:
+    return RemoteEngine("m", handle, deadline_s=5)  # type: ignore[arg-type]
+
+
+async def test_a_replica_that_goes_away_before_its_first_word_is_replaced_by_another() -> None:
+    handle = Handle((GONE,), (TEXT, END))
+    assert (await complete("m", engine(handle), REQUEST)).text == "hello there"
+    assert [request.request_id for request in handle.requests] == ["r", "r-again"]
+    assert handle.cancelled == 1
+
+
+async def test_what_was_given_is_never_given_twice() -> None:
+    handle = Handle((TEXT, GONE), (TEXT, END))
+    with pytest.raises(EngineUnavailable, match="went away"):
+        await complete("m", engine(handle), REQUEST)
+    assert len(handle.requests) == 1
+
+
+async def test_the_second_loss_is_the_callers() -> None:
+    handle = Handle((GONE,), (GONE,), (TEXT, END))
+    with pytest.raises(EngineUnavailable):
+        await complete("m", engine(handle), REQUEST)
+    assert len(handle.requests) == 2
+
+
+async def test_an_engines_own_error_is_not_tried_again() -> None:
+    handle = Handle((ValueError("no"),), (TEXT, END))
+    with pytest.raises(MoaError, match="ValueError: no"):
+        await complete("m", engine(handle), REQUEST)
+    assert len(handle.requests) == 1
+
+
+async def test_a_deployment_with_as_much_work_as_it_takes_is_ready() -> None:
+    handle = Handle()
+    handle.stats.gives = BackPressureError(num_queued_requests=9, max_queued_requests=9)
+    await engine(handle).check_health()
+
+
+async def test_a_deployment_that_has_no_room_for_the_question_has_shown_that_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remote_engine, "HEALTH_S", 0.01)
+    handle = Handle((TEXT, END), (GONE,), (GONE,))
+    handle.stats.gives = None
+    asked = engine(handle)
+    with pytest.raises(EngineUnavailable):
+        await asked.check_health()
+    await complete("m", asked, REQUEST)
+    await asked.check_health()
+    with pytest.raises(EngineUnavailable):
+        await complete("m", asked, REQUEST)
+    with pytest.raises(EngineUnavailable):  # what it showed before is worth nothing any more
+        await asked.check_health()
+
+
+async def test_an_old_answer_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_engine, "HEALTH_S", 0.01)
+    monkeypatch.setattr(remote_engine, "RECENT_S", 0.0)
+    handle = Handle((TEXT, END))
+    handle.stats.gives = None
+    asked = engine(handle)
+    await complete("m", asked, REQUEST)
+    with pytest.raises(EngineUnavailable):
+        await asked.check_health()
+
+
+async def test_a_deployment_that_is_gone_is_not_ready_whatever_it_showed() -> None:
+    handle = Handle((TEXT, END))
+    handle.stats.gives = GONE
+    asked = engine(handle)
+    await complete("m", asked, REQUEST)
+    with pytest.raises(EngineUnavailable, match="went away"):
+        await asked.check_health()

@@ -1,0 +1,156 @@
+"""Profiles that work, and the sentence that each wrong one fails with before anything is started."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from deployments.cluster.preflight import check_machine
+from deployments.config import PROFILES, AppArgs, ModelSpec, Profile, Replicas, load_profile
+from deployments.plan.checks import check_profile
+from serving.errors import ConfigError
+
+TINY = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
+
+
+def written(folder: Path, **changes: Any) -> str:
+    path = folder / "own.yaml"
+    path.write_text(yaml.safe_dump({**TINY, **changes}))
+    return str(path)
+
+
+def models(**changes: Any) -> list[dict[str, Any]]:
+    return [{**TINY["models"][0], **changes}, *TINY["models"][1:]]
+
+
+def engines(**changes: Any) -> list[dict[str, Any]]:
+    return models(engine_kwargs={**TINY["models"][0]["engine_kwargs"], **changes})
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))
+def test_every_profile_of_the_package_can_work(name: str) -> None:
+    profile = load_profile(name)
+    assert profile.name == name
+    assert set(check_profile(profile)) >= {"moa", "moa-lite"}
+
+
+def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
+    assert load_profile(written(tmp_path, name="mine")).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"modles": []}, "Remove 'modles': there is no such field"),
+        ({"models": []}, "Give 'models' at least 1 entry"),
+        ({"models": models(gpus=1)}, r"Remove 'models\[0\].gpus'"),
+        ({"models": models(id="a b")}, r"Change 'models\[0\].id'"),
+        ({"models": models(id="tiny-llama")}, "two models are called"),
+        ({"models": models(engine_kwargs={})}, "must say engine_kwargs.max_model_len"),
+        ({"models": models(engine_kwargs={"max_model_len": 10, "model": "x"})}, "remove \\['model'\\]"),
+        ({"models": models(engine_kwargs={"max_model_len": "32k"})}, 'must be an integer above 0, not "32k"'),
+        ({"models": models(engine_kwargs={"max_model_len": 0})}, "max_model_len must be an integer above 0, not 0"),
+        ({"models": engines(tensor_parallel_size="two")}, "tensor_parallel_size must be an integer above 0"),
+        ({"models": engines(gpu_memory_utilization=90)}, "gpu_memory_utilization must be a number above 0, at most 1"),
+        ({"models": engines(max_num_seq=8)}, "vLLM has no option 'max_num_seq'.* of 'tiny-qwen'; write max_num_seqs"),
+        ({"models": models(accelerator_type="H100")}, "runs on the CPU; remove accelerator_type"),
+        ({"models": models(replicas={"min": 3, "max": 2})}, "max is 2, but min is 3"),
+        ({"models": models(source="models/tiny/weights/none")}, "weights of 'tiny-qwen' are not in"),
+        ({"recipes": ["no-such-recipe"]}, "no recipe 'no-such-recipe'"),
+        ({"team": {"proposers": ["tiny-qwen"]}}, "'self-moa' needs 'solo' in the profile's team"),
+        ({"team": {**TINY["team"], "proposers": ["other", "tiny-llama"]}}, "needs the model 'other'"),
+        (
+            {"orchestrator": {"limits": {"max_calls": 3}}},
+            r"'moa' needs 7 calls a request, but .*max_calls is 3; raise it",
+        ),
+        (
+            {"recipes": [{"preset": "moa-lite", "proposal_max_tokens": 4000}]},
+            r"gives 'tiny-qwen' in layer 2 a prompt of up to 12\d\d\d tokens, but its context holds 8192; lower",
+        ),
+        (
+            {"models": [{**m, "engine_kwargs": {**m["engine_kwargs"], "max_model_len": 64}} for m in TINY["models"]]},
+            r"'moa' gives 'tiny-qwen' in layer 2 a prompt of 1\d\d tokens even where every answer has but one, but its"
+            " context holds 64; raise max_model_len",
+        ),
+    ],
+)
+def test_a_wrong_profile_says_what_to_change(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        check_profile(load_profile(written(tmp_path, **changes)))
+
+
+def test_an_unknown_profile_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"name one of .*large.*tiny"):
+        load_profile("huge")
+
+
+def test_a_file_that_is_not_yaml_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("name: [")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_profile(str(tmp_path / "own.yaml"))
+
+
+def test_a_model_whose_cache_cannot_hold_its_context_is_refused() -> None:
+    large = load_profile("large")
+    small = large.models[0].model_copy(update={"gpu_memory_gib": 22.0})
+    with pytest.raises(ConfigError, match="lower max_model_len, or give it more memory"):
+        check_profile(large.model_copy(update={"models": (small, *large.models[1:])}))
+
+
+def test_a_number_may_be_written_as_a_text() -> None:
+    spec = ModelSpec(id="m", source="s", engine_kwargs={"max_model_len": "8192", "dtype": "bfloat16"})
+    assert spec.engine_kwargs == {"max_model_len": 8192, "dtype": "bfloat16"}
+
+
+def test_arguments_are_checked_and_unknown_ones_refused() -> None:
+    assert AppArgs(port="8080").port == 8080  # type: ignore[arg-type]
+    for wrong in ({"port": 0}, {"prot": 1}):
+        with pytest.raises(ValidationError):
+            AppArgs(**wrong)  # type: ignore[arg-type]
+
+
+def test_gpus_are_counted_over_models_and_replicas() -> None:
+    def model(name: str, **kwargs: Any) -> ModelSpec:
+        return ModelSpec(id=name, source="s", engine_kwargs={"max_model_len": 8, **kwargs}, replicas=Replicas(min=2))
+
+    profile = Profile(name="p", models=(model("a", tensor_parallel_size=4, pipeline_parallel_size=2), model("b")))
+    assert profile.gpus == 2 * 8 + 2
+    assert load_profile("tiny").gpus == 0
+    assert load_profile("tiny").cpus == 3
+
+
+REMOTE = {"id": "far", "base_url": "https://models.example/v1", "api_key_env": "FAR_KEY", "context_tokens": 8192}
+
+
+def with_external(folder: Path, **changes: Any) -> Profile:
+    recipe = {"preset": "moa-lite", "id": "moa-far", "aggregator": "far"}
+    return load_profile(written(folder, recipes=["moa", "moa-lite", recipe], external=[{**REMOTE, **changes}]))
+
+
+def test_an_external_endpoint_is_a_model_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = with_external(tmp_path)
+    assert check_profile(profile)["moa-far"].models() >= {"far", "tiny-qwen"}
+    assert profile.contexts["far"] == 8192
+    monkeypatch.setenv("FAR_KEY", "secret")
+    assert "secret" not in repr(profile.external[0].engine())
+
+
+def test_an_external_endpoints_key_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FAR_KEY", raising=False)
+    with pytest.raises(ConfigError, match="Set the environment variable FAR_KEY"):
+        check_machine(with_external(tmp_path), memory_gib=None, disk=tmp_path)
+
+
+def test_a_recipe_cannot_need_what_an_external_endpoint_lacks(tmp_path: Path) -> None:
+    cascade = {"preset": "cascade", "first": "far"}
+    external = [{**REMOTE, "unsupported": ["logprobs"]}]
+    profile = load_profile(written(tmp_path, recipes=["moa-lite", cascade], external=external))
+    with pytest.raises(ConfigError, match="needs logprobs of 'far'"):
+        check_profile(profile)
+
+
+def test_the_former_name_of_a_setting_is_refused_with_the_current_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'lacks' is now called 'unsupported'"):
+        load_profile(written(tmp_path, external=[{**REMOTE, "lacks": ["logprobs"]}]))

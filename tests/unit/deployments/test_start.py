@@ -1,0 +1,48 @@
+"""The start command's words, and the version that the server then tells."""
+
+import tomllib
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import click
+import pytest
+import ray
+import yaml
+
+from deployments import moa_app
+from deployments.config import PROFILES, AppArgs
+from deployments.start import main, parsed
+from serving.api import status
+from tests.support.paths import ROOT
+
+
+def test_words_become_arguments() -> None:
+    given = parsed(["profile=large", "port=8080", "dashboard=true"])
+    assert (given.profile, given.port, given.dashboard) == ("large", 8080, True)
+
+
+@pytest.mark.parametrize("word", ["prt=8", "port=no", "port=0", "8080"])
+def test_a_wrong_word_ends_before_anything_is_started(word: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 1
+    [line] = capfd.readouterr().err.splitlines()
+    assert line.startswith("Error: ")
+    assert word.split("=")[0] in line
+
+
+def test_an_option_that_vllm_does_not_know_ends_serve_run_before_a_cluster_is_started(tmp_path: Path) -> None:
+    profile = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
+    profile["models"][0]["engine_kwargs"]["max_num_seq"] = 8
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(profile))
+    with pytest.raises(click.ClickException, match="write max_num_seqs") as caught:
+        moa_app(AppArgs(profile=str(tmp_path / "own.yaml")))
+    assert caught.value.exit_code == 1
+    assert not ray.is_initialized()
+
+
+def test_run_from_its_tree_the_server_tells_the_trees_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def not_installed(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(status, "version", not_installed)
+    assert status.own_version() == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert status.own_version(tmp_path / "pyproject.toml").startswith("unknown")

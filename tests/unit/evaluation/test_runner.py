@@ -1,0 +1,210 @@
+"""Runs against a server in this process: what is written, what a second command asks."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+
+from evaluation import arms
+from evaluation.arms import Arm
+from evaluation.client import Client
+from evaluation.datasets import Dataset, load
+from evaluation.errors import EvaluationError
+from evaluation.prices import Price
+from evaluation.rows import Row
+from evaluation.runner import Counts, RunSettings, run
+from evaluation.store import read_answers
+from tests.support.rows import MODELS, TeamServer, bench
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    path = tmp_path / "bench.jsonl"
+    path.write_text(bench(4))
+    return load(str(path))
+
+
+async def ran(server: TeamServer, names: list[Arm], data: Dataset, out: Path, **settings: object) -> Counts:
+    async with Client("http://x", transport=server.transport, retries=0) as client:
+        return await run(client, names, [data], RunSettings(**settings), out)  # type: ignore[arg-type]
+
+
+ARMS = arms.from_names("team,add")
+
+
+async def test_every_arm_answers_every_item_once(data: Dataset, tmp_path: Path) -> None:
+    counts = await ran(TeamServer(), ARMS, data, tmp_path)
+    rows = read_answers(tmp_path)
+    assert counts == Counts(asked=24, failed=0, kept=0)
+    assert {(row.arm, row.item) for row in rows} == {(a.name, i.id) for a in ARMS for i in data.items}
+
+
+async def test_a_row_tells_the_whole_answer(data: Dataset, tmp_path: Path) -> None:
+    prices = {name: Price(prompt_usd=1.0, completion_usd=2.0) for name in MODELS}
+    await ran(TeamServer(), ARMS, data, tmp_path, prices=prices)
+    row = next(row for row in read_answers(tmp_path) if row.arm == "team")
+    assert row.text == row.reference == "sums0"
+    assert (row.score, row.extracted, row.scorer) == (1.0, "sums0", "exact")
+    assert [(a.layer, a.role, a.model) for a in row.trace] == [
+        (1, "proposer", "add"),
+        (1, "proposer", "spell"),
+        (1, "proposer", "know"),
+        (2, "aggregator", "know"),
+    ]
+    assert (row.calls, row.prompt_tokens, row.completion_tokens, row.cached_tokens) == (4, 60, 8, 4)
+    assert row.cost_usd == pytest.approx((30 + 20 + 2 * 8) / 1e6)
+    assert row.latency_s is not None
+
+
+async def test_a_second_command_asks_only_what_is_missing(data: Dataset, tmp_path: Path) -> None:
+    await ran(TeamServer(), ARMS[:1], data, tmp_path)
+    server = TeamServer()
+    assert await ran(server, ARMS, data, tmp_path) == Counts(asked=12, failed=0, kept=12)
+    assert {body["model"] for body in server.bodies} == {"add"}
+
+
+async def test_failed_answers_are_written_down_and_tried_again(data: Dataset, tmp_path: Path) -> None:
+    broken = TeamServer()
+    broken.refuse_after = 20
+    counts = await ran(broken, ARMS, data, tmp_path, concurrency=1)
+    assert (counts.asked, counts.failed) == (24, 4)
+    lost = [row for row in read_answers(tmp_path) if not row.done]
+    assert {row.error for row in lost} == {"503: no replica is ready"}
+    assert all(row.score is None for row in lost)
+    assert await ran(TeamServer(), ARMS, data, tmp_path) == Counts(asked=4, failed=0, kept=20)
+
+
+async def test_a_server_that_went_away_ends_the_run_with_what_it_gave(data: Dataset, tmp_path: Path) -> None:
+    gone = TeamServer()
+    gone.refuse_after = 5
+    with pytest.raises(EvaluationError, match=r"6 answers in a row failed, the last of '.*' with 503"):
+        await ran(gone, ARMS, data, tmp_path, concurrency=1, max_failures=6)
+    assert sum(row.done for row in read_answers(tmp_path)) == 5
+
+
+async def test_a_killed_run_loses_nothing_that_was_answered(data: Dataset, tmp_path: Path) -> None:
+    server = TeamServer()
+    answered = asyncio.Event()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        if len(server.bodies) >= 7:
+            answered.set()
+            await asyncio.Event().wait()
+        return server(request)
+
+    async with Client("http://x", transport=httpx.MockTransport(slow)) as client:
+        task = asyncio.create_task(run(client, ARMS, [data], RunSettings(concurrency=3), tmp_path))
+        await answered.wait()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    kept = len(read_answers(tmp_path))
+    assert kept == 7
+    assert await ran(TeamServer(), ARMS, data, tmp_path) == Counts(asked=24 - kept, failed=0, kept=kept)
+
+
+async def test_no_more_requests_at_a_time_than_allowed(data: Dataset, tmp_path: Path) -> None:
+    server, running, most = TeamServer(), 0, 0
+
+    async def counted(request: httpx.Request) -> httpx.Response:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        running -= 1
+        return server(request)
+
+    async with Client("http://x", transport=httpx.MockTransport(counted)) as client:
+        await run(client, ARMS, [data], RunSettings(concurrency=5), tmp_path)
+    assert most == 5
+
+
+async def test_overrides_seeds_and_sampling_reach_the_server(data: Dataset, tmp_path: Path) -> None:
+    server = TeamServer()
+    arm = Arm(name="two", model="team", moa={"models": ["add", "spell"]}, sampling={"temperature": 0.1})
+    await ran(server, [arm], data, tmp_path, samples=2, seed=5, sampling={"temperature": 0.7, "max_tokens": 9})
+    assert {str(body["moa"]) for body in server.bodies} == {"{'models': ['add', 'spell'], 'trace': True}"}
+    assert {body["temperature"] for body in server.bodies} == {0.1}
+    assert {body["max_tokens"] for body in server.bodies} == {9}
+
+
+async def test_each_item_and_sample_has_its_seed_and_every_arm_the_same(data: Dataset, tmp_path: Path) -> None:
+    """With one seed for all, a critic of two minds never accepted a single answer of three hundred."""
+    server = TeamServer()
+    arms = [Arm(name=name, model="team") for name in ("one", "two")]
+    await ran(server, arms, data, tmp_path, samples=2, seed=5)
+    seeds = Counter(body["seed"] for body in server.bodies)
+    assert set(seeds.values()) == {len(arms)}
+    assert len(seeds) == 2 * len(data.items)
+
+
+async def test_second_turns_stand_on_the_arms_own_first_answer(tmp_path: Path) -> None:
+    path = tmp_path / "mt.jsonl"
+    path.write_text('{"question_id": 1, "category": "c", "turns": ["sums 1?", "sums 2?"]}\n')
+    server = TeamServer()
+    await ran(server, [Arm(name="team", model="team")], load(str(path)), tmp_path / "out")
+    assert [m["role"] for m in server.bodies[1]["messages"]] == ["user", "assistant", "user"]  # type: ignore[attr-defined]
+    (row,) = read_answers(tmp_path / "out")
+    assert row.answers == ("sums1", "sums2")
+    assert (row.score, row.calls, row.tokens) == (None, 8, 136)
+    assert [agent.turn for agent in row.trace] == [1] * 4 + [2] * 4
+    assert len(row.last_turn) == 4
+
+
+async def test_an_unknown_model_is_named_before_any_work(data: Dataset, tmp_path: Path) -> None:
+    server = TeamServer()
+    with pytest.raises(EvaluationError, match="The server knows no 'tema'; choose from: add, spell"):
+        await ran(server, arms.from_names("tema"), data, tmp_path)
+    assert server.bodies == []
+
+
+async def test_answers_of_other_settings_are_never_mixed(data: Dataset, tmp_path: Path) -> None:
+    await ran(TeamServer(), ARMS, data, tmp_path, sampling={"temperature": 0.7})
+    with pytest.raises(EvaluationError, match="choose another --out"):
+        await ran(TeamServer(), ARMS, data, tmp_path, sampling={"temperature": 0.0})
+
+
+@pytest.mark.parametrize("changed", [{"served": [*MODELS, "team", "judge"]}, {"versions": {"version": "2"}}])
+async def test_answers_of_another_server_are_never_mixed(
+    data: Dataset, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    await ran(TeamServer(), ARMS[:1], data, tmp_path)
+    other = TeamServer()
+    vars(other).update(changed)
+    with pytest.raises(EvaluationError, match=r"holds answers of another server: its (models|version) was .*\bself|1"):
+        await ran(other, ARMS, data, tmp_path)
+    assert other.bodies == []
+
+
+def test_arms_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "arms.yaml"
+    path.write_text("arms:\n  - {name: two, model: moa-lite, moa: {models: [a, b]}, sampling: {temperature: 0}}\n")
+    assert arms.from_file(path) == [
+        Arm(name="two", model="moa-lite", moa={"models": ["a", "b"]}, sampling={"temperature": 0})
+    ]
+    path.write_text("arms:\n  - {name: two, modle: moa-lite}\n")
+    with pytest.raises(EvaluationError, match="modle"):
+        arms.from_file(path)
+
+
+@pytest.mark.parametrize(("names", "said"), [("", "Name what to compare"), ("a,b,a", "stand twice: a")])
+def test_arms_must_be_there_and_differ(names: str, said: str) -> None:
+    with pytest.raises(EvaluationError, match=said):
+        arms.checked(arms.from_names(names))
+
+
+def test_a_cost_is_unknown_rather_than_too_small(tmp_path: Path) -> None:
+    from evaluation.prices import cost_usd
+    from tests.support.rows import agent, row
+
+    prices = {"a": Price(prompt_usd=10.0, completion_usd=20.0, cached_usd=1.0)}
+    known = agent("a", "x", prompt_tokens=10, completion_tokens=5, cached_tokens=4)
+    assert cost_usd(row("t", "1", "x", trace=[known]), prices) == pytest.approx((6 * 10 + 4 * 1 + 5 * 20) / 1e6)
+    for missing in (agent("b", "x"), agent("a", "x", prompt_tokens=None)):
+        assert cost_usd(row("t", "1", "x", trace=[known, missing]), prices) is None
+    single: Row = row("a", "1", "x", prompt_tokens=100, completion_tokens=0)
+    assert cost_usd(single, prices) == pytest.approx(1e-3)

@@ -1,0 +1,120 @@
+"""Evaluation against the real API, orchestrator and recipes, with scripted engines in this process."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from evaluation.analysis.teams import team
+from evaluation.arms import Arm, from_file, from_names
+from evaluation.client import Client
+from evaluation.datasets import load
+from evaluation.judging import judge
+from evaluation.judging.judge import JudgeSettings
+from evaluation.judging.verdicts import Comparison
+from evaluation.rows import Row
+from evaluation.runner import RunSettings, run
+from evaluation.store import read_answers, read_rows
+from serving.api.app import create_app
+from serving.api.settings import ApiSettings
+from serving.engines.scripted import ScriptedEngine
+from serving.orchestrator import Orchestrator
+from serving.recipes import load_recipes
+from serving.types import GenerateRequest
+from tests.support.paths import ROOT
+
+STUDY = ROOT / "evaluation" / "studies" / "trio.yaml"
+SKILLS = {"tiny-qwen": "sums", "tiny-llama": "words", "tiny-mixtral": "facts"}
+TEAM = {"proposers": list(SKILLS), "aggregator": "tiny-qwen", "solo": "tiny-qwen", "judge": "tiny-llama"}
+PRESETS = [
+    "moa",
+    "moa-lite",
+    "self-moa",
+    "self-moa-seq",
+    "rank",
+    "vote",
+    "cascade",
+    "adaptive",
+    "debate",
+    "blend",
+    "plan",
+    "moa-mixed",
+    "moa-single",
+    "auto",
+]
+
+
+def specialist(model: str) -> Callable[[GenerateRequest], str]:
+    """Right in its own skill; elsewhere it repeats a reference of the shape that answers have, or guesses."""
+
+    def answer(request: GenerateRequest) -> str:
+        question = request.messages[-1].content
+        if question.startswith(SKILLS[model]):
+            return question.rstrip("?").replace(" ", "")
+        shown = re.findall(r"^\d+\. (\w+\d)$", request.messages[0].content, re.MULTILINE)
+        return shown[0] if shown else f"{model} guesses"
+
+    return answer
+
+
+@pytest.fixture(scope="module")
+def transport() -> httpx.ASGITransport:
+    models = {name: ScriptedEngine(name, specialist(name)) for name in SKILLS}
+    orchestrator = Orchestrator(models, load_recipes(PRESETS, TEAM))
+    cards = orchestrator.cards(dict.fromkeys(models, 8192))
+    return httpx.ASGITransport(create_app(orchestrator.engines, cards, ApiSettings()))
+
+
+async def answered(transport: httpx.ASGITransport, arms: list[Arm], out: Path) -> dict[str, list[Row]]:
+    path = out / "bench.jsonl"
+    path.write_text(
+        "".join(
+            f'{{"id": "{skill}", "skill": "{skill}", "question": "{skill} 7?", "answer": "{skill}7"}}\n'
+            for skill in SKILLS.values()
+        )
+    )
+    async with Client("http://x", transport=transport, retries=0) as client:
+        counts = await run(client, arms, [load(str(path))], RunSettings(), out)
+    rows = read_answers(out)
+    assert counts.failed == 0, {row.arm: row.error for row in rows if not row.done}
+    return {arm.name: [row for row in rows if row.arm == arm.name] for arm in arms}
+
+
+async def test_single_models_and_teams_are_told_apart(transport: httpx.ASGITransport, tmp_path: Path) -> None:
+    rows = await answered(transport, from_names("tiny-qwen,moa-lite,moa,self-moa,vote"), tmp_path)
+    kinds = {arm: team(own[0]).kind for arm, own in rows.items()}
+    assert kinds == {"tiny-qwen": "single", "moa-lite": "mixed", "moa": "mixed", "self-moa": "self", "vote": "mixed"}
+    assert [row.score for row in rows["moa-lite"]] == [1.0, 1.0, 1.0]
+    assert sum(row.score or 0 for row in rows["tiny-qwen"]) == 1
+
+
+async def test_calls_and_tokens_add_up(transport: httpx.ASGITransport, tmp_path: Path) -> None:
+    rows = await answered(transport, from_names("tiny-qwen,moa-lite,moa,self-moa"), tmp_path)
+    assert {arm: own[0].calls for arm, own in rows.items()} == {"tiny-qwen": 1, "moa-lite": 4, "moa": 7, "self-moa": 2}
+    for own in rows.values():
+        for row in own:
+            assert row.prompt_tokens == sum(agent.prompt_tokens or 0 for agent in row.trace)
+            assert row.completion_tokens == sum(agent.completion_tokens or 0 for agent in row.trace)
+    assert len(rows["self-moa"][0].trace) == 7
+
+
+async def test_every_arm_of_the_trios_study_is_accepted(transport: httpx.ASGITransport, tmp_path: Path) -> None:
+    arms = from_file(STUDY)
+    rows = await answered(transport, arms, tmp_path)
+    teams = {arm: team(own[0]) for arm, own in rows.items()}
+    assert {len(found.proposers) for found in teams.values() if found.kind == "mixed"} >= {2, 3, 6}
+    assert {len(found.proposers) for found in teams.values() if found.kind == "self"} >= {1, 2, 3, 6}
+    assert {found.layers for found in teams.values()} >= {2, 3, 4}
+    assert {found.aggregator for found in teams.values()} >= set(SKILLS)
+
+
+async def test_a_served_judge_compares(transport: httpx.ASGITransport, tmp_path: Path) -> None:
+    rows = await answered(transport, from_names("moa-lite,tiny-qwen"), tmp_path)
+    every = [row for own in rows.values() for row in own]
+    async with Client("http://x", transport=transport) as client:
+        settings = JudgeSettings("tiny-llama", weighted=True)
+        await judge.compare(client, every, "tiny-qwen", settings, tmp_path)
+    pairs = read_rows(tmp_path / "comparisons.jsonl", Comparison)
+    assert [(pair.arm, pair.error) for pair in pairs] == [("moa-lite", None)] * 3

@@ -1,0 +1,67 @@
+"""Rows on disk: crashes, writers, settings."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluation.errors import EvaluationError
+from evaluation.rows import Row
+from evaluation.store import Appender, keep_manifest, read_answers, read_rows
+from tests.support.rows import agent, row
+
+
+def test_a_row_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    written = row("team", "1", "grüße\n", trace=[agent("a", "x", total_s=0.5)], cost_usd=None, skill="s")
+    with Appender(path) as appender:
+        appender.append(written)
+    assert read_rows(path, Row) == [written]
+
+
+def test_the_last_row_of_a_key_counts(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with Appender(path) as appender:
+        appender.append(row("team", "1", "", error="lost"))
+        appender.append(row("team", "1", "yes"))
+    assert [found.text for found in read_rows(path, Row)] == ["yes"]
+
+
+def test_a_line_cut_short_by_a_crash_is_dropped_and_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with Appender(path) as appender:
+        appender.append(row("team", "1", "yes"))
+        appender.append(row("team", "2", "yes"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    assert [found.item for found in read_rows(path, Row)] == ["1"]
+    with Appender(path) as appender:
+        appender.append(row("team", "3", "yes"))
+    assert [found.item for found in read_rows(path, Row)] == ["1", "3"]
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"arm": "a"}\n{}\n')
+    with pytest.raises(EvaluationError, match=r"rows\.jsonl:1 is not a row"):
+        read_rows(path, Row)
+
+
+def test_two_writers_are_refused(tmp_path: Path) -> None:
+    with Appender(tmp_path / "rows.jsonl"), pytest.raises(EvaluationError, match="Another command is writing"):
+        Appender(tmp_path / "rows.jsonl").__enter__()
+
+
+def test_no_answers_is_an_error_that_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="python -m evaluation run"):
+        read_answers(tmp_path)
+
+
+def test_a_manifest_grows_but_never_changes(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    keep_manifest(path, {"arm": {"a": 1}, "setting": {"seed": 0}})
+    keep_manifest(path, {"arm": {"b": 2}, "setting": {"seed": 0}})
+    assert json.loads(path.read_text())["arm"] == {"a": 1, "b": 2}
+    with pytest.raises(EvaluationError, match="setting 'seed' = 0, now it is 1"):
+        keep_manifest(path, {"arm": {"a": 1}, "setting": {"seed": 1}})
+    assert json.loads(path.read_text())["setting"] == {"seed": 0}

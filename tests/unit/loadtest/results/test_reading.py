@@ -1,0 +1,124 @@
+"""Streams as servers send them, and what is made of them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from loadtest.results.exchange import Exchange
+from loadtest.results.reading import INCOMPLETE, Reading
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"delta": delta, "finish_reason": finish}], **more}).encode() + b"\n"
+
+
+def read(*lines: tuple[float, bytes], end: float = 10.0, streamed: bool = True) -> Exchange:
+    reading = Reading("streaming", "m", streamed, sent=1.0, status=200)
+    for now, line in lines:
+        reading.line(line, now)
+    return reading.exchange(end, started=0.5)
+
+
+USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}}\n'
+DONE = b"data: [DONE]\n"
+END = ((4.0, chunk({}, "stop")), (4.0, USAGE), (4.0, DONE))
+
+
+def test_a_stream_s_moments() -> None:
+    found = read(
+        (1.5, b": keep-alive\n"),
+        (2.0, chunk({"role": "assistant", "content": ""})),
+        (2.5, chunk({"reasoning_content": "hm"})),
+        (3.0, chunk({"content": "a"})),
+        (3.0, b"\n"),
+        (3.25, chunk({"content": "b c"})),
+        *END,
+        end=4.5,
+    )
+    assert found.error is None
+    assert found.sent_s == 0.5
+    assert (found.first_frame_s, found.first_token_s, found.first_answer_s) == (1.0, 1.5, 2.0)
+    assert found.gaps_s == (0.25,)
+    assert found.total_s == 3.5
+    assert (found.prompt_tokens, found.team_tokens, found.answer_tokens) == (5, 3, 3)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (),
+        ((3.0, chunk({"content": "a"})),),
+        ((3.0, chunk({"content": "a"})), (4.0, DONE)),  # no reason why it ended
+        ((3.0, chunk({"content": "a"}, "stop")),),  # no end mark
+    ],
+)
+def test_a_stream_without_its_end_is_an_error(lines: tuple[tuple[float, bytes], ...]) -> None:
+    assert read(*lines).error == INCOMPLETE
+
+
+def test_an_error_in_the_stream_is_its_kind_and_stays() -> None:
+    frame = b'data: {"error": {"message": "gone", "code": "engine_failed"}}\n'
+    assert read((3.0, chunk({"content": "a"})), (3.5, frame), *END).error == "200 engine_failed"
+
+
+@pytest.mark.parametrize("line", [b"data: {broken\n", b"data: 5\n"])
+def test_a_malformed_frame_is_an_error(line: bytes) -> None:
+    assert read((3.0, line), *END).error == "malformed frame"
+
+
+TRACE = {
+    "recipe": "moa-lite",
+    "degraded": True,
+    "trace": [
+        {"layer": 1, "agents": [{"outcome": "ok", "usage": {"completion_tokens": 50}}]},
+        {
+            "layer": 2,
+            "agents": [
+                {"outcome": "ok", "usage": {"completion_tokens": 7}},
+                {"outcome": "failed", "usage": {"completion_tokens": 2}},
+            ],
+        },
+    ],
+}
+
+
+def moa(value: dict[str, Any]) -> bytes:
+    usage = {"prompt_tokens": 90, "completion_tokens": 59}
+    return b"data: " + json.dumps({"choices": [], "usage": usage, "moa": value}).encode() + b"\n"
+
+
+def test_a_team_s_answer_counts_its_own_tokens_from_the_trace() -> None:
+    found = read((3.0, chunk({"content": "a"})), (4.0, chunk({}, "stop")), (4.0, moa(TRACE)), (4.0, DONE))
+    assert (found.answer_tokens, found.team_tokens, found.degraded) == (7, 59, True)
+
+
+def test_a_team_s_answer_without_a_trace_has_unknown_tokens() -> None:
+    untraced = {"recipe": "moa-lite", "degraded": True, "reasons": []}
+    found = read((3.0, chunk({"content": "a"})), (4.0, chunk({}, "stop")), (4.0, moa(untraced)), (4.0, DONE))
+    assert (found.answer_tokens, found.team_tokens) == (None, 59)
+
+
+def test_a_whole_answer() -> None:
+    reading = Reading("chat", "m", False, sent=1.0)
+    answer = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "usage": {"completion_tokens": 2}}
+    reading.whole(200, json.dumps(answer).encode(), 2.0)
+    found = reading.exchange(2.0, 0.0)
+    assert (found.error, found.total_s, found.answer_tokens, found.first_answer_s) == (None, 1.0, 2, None)
+    assert reading.text == ["hi"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (429, b'{"error": {"code": "overloaded"}}', "429 overloaded"),
+        (400, b'{"error": {"type": "BadRequestError", "code": null}}', "400 BadRequestError"),
+        (502, b"<html>bad gateway</html>", "502"),
+        (500, b"[]", "500"),
+        (200, b"", "malformed answer"),
+    ],
+)
+def test_an_error_s_kind(status: int, body: bytes, kind: str) -> None:
+    reading = Reading("chat", "m", True, sent=1.0)
+    reading.whole(status, body, 2.0)
+    assert reading.exchange(2.0, 0.0).error == kind

@@ -1,0 +1,129 @@
+"""The benchmark is what its seed makes, and training never sees it."""
+
+import random
+import re
+from collections import Counter
+from itertools import islice
+
+import pytest
+
+from evaluation.scoring.exact import is_right, normalized
+from models.tiny import heldout
+from models.tiny.education import EDUCATIONS, Education, direct_lessons
+from models.tiny.questions import BACKWARDS, DIFFERENCES, SKILLS, SORTED, SUMS, HeldOut, Question, QuestionMaker, facts
+
+ROWS = heldout.rows()
+ASKED = {normalized(row.question.text) for row in ROWS}
+PAIRS = {
+    tuple(sorted(map(int, re.findall(r"\d+", row.question.text)))) for row in ROWS if row.question.skill == "arithmetic"
+}
+WORDS = heldout.held_out().words
+
+
+def test_the_committed_rows_are_what_the_seed_makes() -> None:
+    assert heldout.made() == ROWS
+
+
+def test_a_hundred_different_questions_a_skill() -> None:
+    assert Counter(row.question.skill for row in ROWS) == dict.fromkeys(SKILLS, 100)
+    assert len(ASKED) == len({row.id for row in ROWS}) == 300
+
+
+def test_answers_are_true() -> None:
+    known = {
+        normalized(phrasing.format(x=fact.subject)): fact.answer for fact in facts() for phrasing in fact.phrasings
+    }
+    for row in ROWS:
+        text, answer = row.question.text.lower(), row.question.answer
+        if row.question.skill == "facts":
+            assert known[normalized(text)] == answer
+        elif row.question.skill == "arithmetic":
+            a, b = map(int, re.findall(r"\d+", text))
+            assert int(answer) in (a + b, a - b, b - a)
+        else:
+            assert any(answer in (word[::-1], "".join(sorted(word))) for word in re.findall("[a-z]+", text))
+
+
+def test_every_task_is_asked_in_many_ways() -> None:
+    for phrasings in (SUMS, DIFFERENCES, BACKWARDS, SORTED, *(fact.phrasings for fact in facts())):
+        assert len({normalized(phrasing) for phrasing in phrasings}) >= 6
+
+
+def test_held_out_knows_operands_words_and_questions() -> None:
+    held = HeldOut.of(
+        [
+            Question("arithmetic", "Take 12 away from 345.", "333"),
+            Question("words", "SPELL 'LAMP' BACKWARDS", "pmal"),
+            Question("facts", "What is the capital of Peru?", "Lima"),
+        ]
+    )
+    assert held.pairs == {(12, 345)}
+    assert held.words == {"lamp", "pmal"}
+    assert "what is the capital of peru" in held.asked
+
+
+def _leaks(question: Question) -> bool:
+    """Told from the text alone, by other means than the generator's own exclusion."""
+    text = question.text.lower()
+    if question.skill == "arithmetic":
+        return tuple(sorted(map(int, re.findall(r"\d+", text)))) in PAIRS
+    if question.skill == "words":
+        return any(word in WORDS for word in re.findall("[a-z]+", text))
+    return normalized(text) in ASKED
+
+
+def test_the_check_would_find_a_leak() -> None:
+    assert all(_leaks(row.question) for row in ROWS)
+
+
+@pytest.mark.parametrize("education", EDUCATIONS, ids=lambda education: education.family.name)
+def test_training_questions_are_not_in_the_bench(education: Education) -> None:
+    maker = QuestionMaker(random.Random(7), education.syllabus(), heldout.held_out())
+    for skill in SKILLS:
+        assert not any(_leaks(maker.ask(skill)) for _ in range(4_000))
+
+
+@pytest.mark.parametrize("education", EDUCATIONS, ids=lambda education: education.family.name)
+def test_no_training_conversation_contains_a_bench_question(education: Education) -> None:
+    lessons = direct_lessons(education, heldout.held_out(), seed=1)
+    texts = [
+        normalized(message.content)
+        for batch in islice(lessons, 20)
+        for conversation in batch
+        for message in conversation
+    ]
+    assert len(texts) > 2_000
+    assert ASKED.isdisjoint(texts)
+
+
+def test_every_fact_of_the_bench_is_taught_in_other_phrasings() -> None:
+    held = heldout.held_out()
+    asked = {row.question.answer for row in ROWS if row.question.skill == "facts"}
+    for fact in facts():
+        ways = {normalized(phrasing.format(x=fact.subject)) for phrasing in fact.phrasings}
+        assert len(ways) >= 6
+        assert len(ways & held.asked) <= 1
+        assert fact.answer not in asked or len(ways - held.asked) >= 5
+
+
+def test_at_least_150_facts() -> None:
+    assert len({(fact.relation, fact.subject) for fact in facts()}) >= 150
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "right"),
+    [
+        ("56", "56", True),
+        (" paris.\n", "Paris", True),
+        ("Brasília", "Brasilia", True),
+        ('"olleh"', "olleh", True),
+        ("Port-au-Prince", "port-au-prince", True),
+        ("\N{MINUS SIGN}5", "-5", True),
+        ("5", "-5", False),
+        ("560", "56", False),
+        ("Paris or Rome", "Paris", False),
+        ("", "Paris", False),
+    ],
+)
+def test_scoring(answer: str, expected: str, right: bool) -> None:
+    assert is_right(answer, expected) is right

@@ -1,0 +1,80 @@
+"""An operator finds each finished request, and for whom it was, in one line; nothing of its texts is there."""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from serving.engines.scripted import ScriptedEngine
+from serving.errors import EngineFailed
+from serving.types import Delta, Report, TokenUsage
+from tests.support.api import HandEngine, app_of, ask, chat, client_of
+
+ABOUT = {"user": "user-7", "metadata": {"team": "blue"}}
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [json.loads(record.getMessage()) for record in caplog.records if record.name == "serving.requests"]
+
+
+@pytest.fixture(autouse=True)
+def unset() -> Any:
+    yield
+    logging.getLogger("serving.requests").setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_finished_request_is_a_line(caplog: pytest.LogCaptureFixture, stream: bool) -> None:
+    app = app_of({"m": ScriptedEngine("m", "my secret answer")}, log_requests=True, api_key="key")
+    async with client_of(app, **{"x-request-id": "mine", "authorization": "Bearer key"}) as client:
+        body = chat(stream=stream, **ABOUT) | {"messages": [{"role": "user", "content": "my secret question"}]}
+        answer = await client.post("/v1/chat/completions", json=body)
+    (line,) = lines(caplog)
+    assert line.pop("seconds") > 0
+    assert line.pop("id") in answer.text
+    assert line == {
+        "request_id": "mine",
+        "model": "m",
+        "kind": "model",
+        "outcome": "ok",
+        "degraded": False,
+        "usage": {
+            "prompt_tokens": 7,
+            "completion_tokens": 3,
+            "total_tokens": 10,
+            "prompt_tokens_details": {"cached_tokens": 0},
+        },
+        "user": "user-7",
+        "metadata": {"team": "blue"},
+    }
+    assert "secret" not in caplog.text
+    assert "Bearer" not in caplog.text
+
+
+async def test_how_a_request_ended_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    engine = HandEngine()
+    app = app_of({"team": engine}, recipes=("team",), log_requests=True)
+    engine.give(Delta("a"), Delta(finish_reason="stop", usage=TokenUsage(), report=Report("team", True, ("b",), ())))
+    engine.give(None, EngineFailed("m", "it broke"), ValueError("a defect"))
+    for _ in range(3):
+        await ask(app, model="team", user="grüße")
+    engine.asked.clear()
+    leaving = asyncio.create_task(ask(app, model="team"))
+    await engine.asked.wait()
+    leaving.cancel()
+    await asyncio.wait({leaving})
+    ends = [(line["outcome"], line["degraded"], line["usage"]["total_tokens"]) for line in lines(caplog)]
+    assert ends == [
+        ("ok", True, 0),
+        ("engine_failed", False, None),
+        ("internal_error", False, None),
+        ("cancelled", False, None),
+    ]
+
+
+async def test_by_default_nothing_is_written(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert (await ask(app_of({"m": ScriptedEngine("m")}), **ABOUT)).status_code == 200
+    assert lines(caplog) == []

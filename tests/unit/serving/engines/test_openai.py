@@ -1,0 +1,376 @@
+"""The external engine, against this server's own API where that can show it, and against scripted answers elsewhere."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving import errors, sse
+from serving.api import ApiSettings, create_app
+from serving.engine import complete
+from serving.engines.openai import OpenAIEngine
+from serving.engines.scripted import ScriptedEngine
+from serving.types import Delta, GenerateRequest, Message, ModelCard, ResponseFormat, Sampling, TokenUsage
+from tests.support.api import END, HandEngine, app_of, running
+
+SECRET = "sk-very-secret"
+
+
+def request(prefill_marker: str | None = None, deadline_s: float | None = None, **sampling: Any) -> GenerateRequest:
+    messages = (Message("system", "Be brief."), Message("user", "Hello", "Ann"))
+    return GenerateRequest(
+        "r1", messages, Sampling(**sampling), prefill_marker=prefill_marker, deadline_s=deadline_s, priority=3, user="u"
+    )
+
+
+def over(app: Any, **fields: Any) -> OpenAIEngine:
+    return OpenAIEngine("far", "http://far/v1/", "m", transport=httpx.ASGITransport(app), **fields)
+
+
+def answering(respond: Callable[[httpx.Request], httpx.Response], **fields: Any) -> OpenAIEngine:
+    return OpenAIEngine("far", "http://far/v1", transport=httpx.MockTransport(respond), **fields)
+
+
+def event(value: object) -> bytes:
+    return sse.event(json.dumps(value).encode())
+
+
+def chunk(content: str | None = None, finish_reason: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}], **fields}
+
+
+def streaming(*events: bytes) -> Callable[[httpx.Request], httpx.Response]:
+    return lambda _: httpx.Response(200, content=b"".join(events))
+
+
+async def failure(engine: OpenAIEngine, asked: GenerateRequest | None = None) -> errors.MoaError:
+    with pytest.raises(errors.MoaError) as caught:
+        await complete("far", engine, asked or request())
+    return caught.value
+
+
+async def test_an_answer_comes_through_with_usage_and_timing() -> None:
+    near = ScriptedEngine("m", "Hello to you")
+    deltas = [delta async for delta in over(app_of({"m": near})).generate(request(max_tokens=2))]
+    assert [delta.text for delta in deltas] == ["Hello", " to", ""]
+    last = deltas[-1]
+    assert (last.finish_reason, last.usage) == ("length", TokenUsage(11, 2, 0))
+    assert last.timing is not None
+    assert last.timing.ttft_s is not None
+
+
+async def test_the_operators_limit_holds_where_the_caller_gives_none() -> None:
+    near = ScriptedEngine("m", "Hello to you")
+    limited = replace(request(), token_cap=2)
+    assert (await complete("far", over(app_of({"m": near})), limited)).text == "Hello to"
+    limited = replace(request(max_tokens=1), token_cap=2)
+    assert (await complete("far", over(app_of({"m": near})), limited)).text == "Hello"
+
+
+async def test_an_endpoint_that_lacks_n_is_not_asked_for_several_choices() -> None:
+    near = ScriptedEngine("m")
+    one_choice = over(app_of({"m": near}), unsupported=frozenset({"n"}))
+    assert str(await failure(one_choice, request(n=2))) == "Remove 'n': the endpoint of 'far' gives one choice."
+    assert not near.requests
+
+
+async def test_what_was_asked_arrives_and_what_is_ours_stays() -> None:
+    sampling = Sampling(
+        temperature=0.0,
+        top_p=0.5,
+        max_tokens=7,
+        stop=("x", "y"),
+        seed=0,
+        n=2,
+        presence_penalty=0.1,
+        frequency_penalty=0.2,
+        logprobs=0,
+        response_format=ResponseFormat("json_schema", "x", {"type": "object"}),
+        top_k=0,
+        min_p=0.0,
+        repetition_penalty=1.5,
+        ignore_eos=True,
+        min_tokens=1,
+    )
+    near = ScriptedEngine("m")
+    asked = GenerateRequest("r1", request().messages, sampling, priority=3, user="u", metadata={"a": "b"})
+    await complete("far", over(app_of({"m": near})), asked)
+    (arrived,) = near.requests
+    assert arrived.sampling == sampling
+    assert arrived.messages == asked.messages
+    assert (arrived.priority, arrived.user, arrived.metadata) == (0, None, {})
+
+
+async def test_only_what_is_set_is_sent() -> None:
+    sent: list[dict[str, Any]] = []
+
+    def respond(got: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(got.content))
+        return httpx.Response(200, content=event(chunk("a", "stop")) + sse.DONE)
+
+    await complete("far", answering(respond, max_tokens_field="max_completion_tokens"), request(max_tokens=5))
+    assert sent == [
+        {
+            "model": "far",
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": "Hello", "name": "Ann"},
+            ],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "max_completion_tokens": 5,
+        }
+    ]
+
+
+async def test_choices_and_logprobs_come_through() -> None:
+    engine = over(app_of({"m": ScriptedEngine("m", "é b", logprob=-0.5)}))
+    answer = await complete("far", engine, request(n=2, logprobs=1))
+    assert [choice.text for choice in answer.choices] == ["é b", "é b"]
+    for choice in answer.choices:
+        assert choice.logprobs is not None
+        assert [(token.token, token.logprob, token.token_bytes) for token in choice.logprobs] == [
+            ("é", -0.5, "é".encode()),
+            (" b", -0.5, b" b"),
+        ]
+
+
+@settings(max_examples=40)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+async def test_any_text_comes_through(pieces: list[str]) -> None:
+    near = HandEngine()
+    near.give(*map(Delta, pieces), END, None)
+    answer = await complete("far", over(app_of({"m": near})), request())
+    assert answer.text == "".join(pieces)
+
+
+async def test_a_prefill_calls_nobody() -> None:
+    def respond(_: httpx.Request) -> httpx.Response:
+        raise AssertionError("called")
+
+    (delta,) = [d async for d in answering(respond).generate(request(prefill_marker="<here>"))]
+    assert delta.terminal
+    assert delta.usage == TokenUsage(0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "says"),
+    [
+        (errors.InvalidRequest("Lower 'x'.", "x"), errors.InvalidRequest, "Lower 'x'."),
+        (errors.Overloaded("Full.", 7), errors.Overloaded, "too many requests"),
+        (errors.EngineFailed("m", "it broke"), errors.EngineFailed, "it broke"),
+        (errors.DeadlineExceeded("'m'", 1), errors.EngineFailed, "status 504"),
+        (errors.EngineUnavailable("m"), errors.EngineUnavailable, "status 503"),
+    ],
+)
+async def test_refusals_keep_their_meaning(raised: errors.MoaError, expected: type[Exception], says: str) -> None:
+    error = await failure(over(app_of({"m": ScriptedEngine("m", error=raised)})))
+    assert type(error) is expected
+    assert says in str(error)
+    assert error.retry_after_s == (7.0 if expected is errors.Overloaded else expected.retry_after_s)
+    assert error.param == raised.param
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        str(errors.ContextTooLong("m", 900, 800, 64)),
+        "This model's maximum context length is 800 tokens. However, you requested 964 tokens (900 in the messages, 64 "
+        "in the completion).",
+        "This model's maximum context length is 800 tokens. However, you requested 64 output tokens and your prompt "
+        "contains at least 900 input tokens, for a total of at least 964 tokens.",
+        "This model's maximum context length is 800 tokens. However, your messages resulted in 900 tokens.",
+    ],
+)
+async def test_a_prompt_too_long_keeps_its_numbers(message: str) -> None:
+    engine = answering(lambda _: httpx.Response(400, json={"error": {"message": message}}))
+    error = await failure(engine, request(max_tokens=64))
+    assert isinstance(error, errors.ContextTooLong)
+    assert (error.prompt_tokens, error.context_tokens, error.max_tokens) == (900, 800, 64)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "says"),
+    [
+        (400, b"<html>", "invalid_request", "refused the request."),
+        (400, b'{"message": "No."}', "invalid_request", "refused the request: No."),
+        (400, b'{"error": "No."}', "invalid_request", "refused the request: No."),
+        (422, b"[]", "invalid_request", "refused the request."),
+        (401, f'{{"error": {{"message": "bad key {SECRET}"}}}}'.encode(), "engine_failed", "does not accept the key"),
+        (403, b"", "engine_failed", "does not accept the key (status 403)"),
+        (404, b'{"error": {"message": "no model"}}', "engine_failed", "status 404: no model."),
+        (302, b"", "engine_failed", "status 302"),
+        (500, b"oops", "engine_failed", "status 500"),
+        (503, b"", "engine_unavailable", "status 503"),
+    ],
+)
+async def test_every_status_is_an_error_of_ours(status: int, body: bytes, code: str, says: str) -> None:
+    error = await failure(answering(lambda _: httpx.Response(status, content=body)))
+    assert error.code == code
+    assert says in str(error)
+    assert SECRET not in str(error)
+
+
+@pytest.mark.parametrize(("value", "wait_s"), [("2.5", 2.5), ("0", 0.1), ("1e9", 3600.0), ("soon", 1.0), (None, 1.0)])
+async def test_how_long_to_wait_is_passed_on_within_reason(value: str | None, wait_s: float) -> None:
+    headers = {} if value is None else {"retry-after": value}
+    error = await failure(answering(lambda _: httpx.Response(429, headers=headers)))
+    assert error.retry_after_s == wait_s
+
+
+OK = [event(chunk("a")), event(chunk(None, "stop"))]
+
+
+@pytest.mark.parametrize(
+    ("events", "code"),
+    [
+        ([], "incomplete_generation"),
+        ([sse.DONE], "incomplete_generation"),
+        (OK, "incomplete_generation"),  # no [DONE]: it was cut
+        ([OK[0], sse.DONE], "incomplete_generation"),  # no finish reason
+        ([OK[0], event({"error": {"message": "it broke", "code": 500}}), sse.DONE], "engine_failed"),
+        ([OK[0], event({"error": "it broke"})], "engine_failed"),
+        ([OK[0], event({"error": {"message": "slow", "code": 429}})], "overloaded"),
+        ([OK[0], event({"error": {"message": "late", "code": "deadline_exceeded"}})], "engine_failed"),
+        ([b"data: {\n\n"], "engine_failed"),
+        ([b"data: []\n\n"], "engine_failed"),
+        ([event({"choices": 3})], "engine_failed"),
+        ([event({"choices": [3]})], "engine_failed"),
+        ([event(chunk(3))], "engine_failed"),  # type: ignore[arg-type]
+        ([event(chunk("a", "tool_calls")), sse.DONE], "engine_failed"),
+        ([event({"choices": [{"index": 0, "delta": {}, "logprobs": {"content": [{}]}}]})], "engine_failed"),
+    ],
+)
+async def test_a_bad_stream_is_never_an_answer(events: list[bytes], code: str) -> None:
+    assert (await failure(answering(streaming(*events)))).code == code
+
+
+@pytest.mark.parametrize(
+    ("usage", "wanted"),
+    [
+        ({"prompt_tokens": 1, "completion_tokens": 2}, TokenUsage(1, 2, None)),
+        ({"prompt_tokens": 1, "completion_tokens": None, "prompt_tokens_details": None}, TokenUsage(1, None, None)),
+        ({"prompt_tokens": "1", "prompt_tokens_details": {"cached_tokens": 1}}, TokenUsage(None, None, 1)),
+        (None, TokenUsage(None, None, None)),
+    ],
+)
+async def test_a_count_that_is_not_given_is_lost_and_not_zero(usage: Any, wanted: TokenUsage) -> None:
+    engine = answering(streaming(*OK, event({"choices": [], "usage": usage}), sse.DONE))
+    assert (await complete("far", engine, request())).usage == wanted
+
+
+async def test_what_comes_after_done_is_not_read_as_an_answer() -> None:
+    engine = answering(streaming(*OK, sse.DONE, event(chunk("more"))))
+    assert (await complete("far", engine, request())).text == "a"
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (httpx.ConnectError("refused"), "engine_unavailable"),
+        (httpx.ConnectTimeout("slow"), "engine_unavailable"),
+        (httpx.PoolTimeout("full"), "overloaded"),
+        (httpx.ReadTimeout("silent"), "deadline_exceeded"),
+        (httpx.ReadError("cut"), "engine_failed"),
+        (httpx.RemoteProtocolError("nonsense"), "engine_failed"),
+    ],
+)
+async def test_what_the_network_does_is_an_error_of_ours(raised: Exception, code: str) -> None:
+    def respond(_: httpx.Request) -> httpx.Response:
+        raise raised
+
+    assert (await failure(answering(respond))).code == code
+
+
+async def test_a_deadline_ends_the_wait_for_head_and_body() -> None:
+    async def never() -> AsyncIterator[bytes]:
+        yield OK[0]
+        await asyncio.Event().wait()
+
+    async def silent(_: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    for respond in (silent, lambda _: httpx.Response(200, content=never())):
+        engine = OpenAIEngine("far", "http://far/v1", transport=httpx.MockTransport(respond))
+        error = await failure(engine, request(deadline_s=0.02))
+        assert isinstance(error, errors.DeadlineExceeded)
+        assert error.args == ("'far'", 0.02)
+
+
+async def test_closing_the_stream_ends_the_work_far_away() -> None:
+    near = HandEngine()
+    async with running(app_of({"m": near})) as url:
+        engine = OpenAIEngine("far", f"{url}/v1", "m")
+        near.give(Delta("a"))
+        async with aclosing(engine.generate(request())) as stream:
+            assert (await anext(stream)).text == "a"
+        await asyncio.wait_for(near.closed.wait(), 10)
+        await engine.aclose()
+
+
+async def test_a_connection_is_used_again() -> None:
+    peers = set()
+    app = app_of({"m": ScriptedEngine("m")})
+
+    async def spying(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            peers.add(tuple(scope["client"]))
+        await app(scope, receive, send)
+
+    async with running(spying) as url:
+        engine = OpenAIEngine("far", f"{url}/v1", "m")
+        for _ in range(3):
+            await complete("far", engine, request())
+        await engine.aclose()
+    assert len(peers) == 1
+
+
+async def test_health() -> None:
+    await over(app_of({"m": ScriptedEngine()})).check_health()
+    for status in (401, 500):
+        with pytest.raises(errors.EngineUnavailable, match=f"status {status}"):
+            await answering(lambda _, status=status: httpx.Response(status)).check_health()
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(errors.EngineUnavailable, match="ConnectError: refused"):
+        await answering(refuse).check_health()
+
+
+async def test_the_key_is_sent_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("FAR_KEY", SECRET)
+    app = create_app({"m": ScriptedEngine("m")}, [ModelCard("m", "model")], ApiSettings(api_key=SECRET))
+    with caplog.at_level(logging.DEBUG):
+        engine = over(app, api_key_env="FAR_KEY")
+        assert (await complete("far", engine, request())).text == "ok"
+        monkeypatch.setenv("FAR_KEY", SECRET + "-wrong")
+        error = await failure(over(app, api_key_env="FAR_KEY"))
+    assert "does not accept the key (status 401)" in str(error)
+    for shown in (repr(engine), str(error), caplog.text):
+        assert SECRET not in shown
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_key_that_is_not_there_is_found_at_start(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    monkeypatch.delenv("FAR_KEY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("FAR_KEY", value)
+    with pytest.raises(errors.ConfigError, match="Set the environment variable FAR_KEY"):
+        OpenAIEngine("far", "http://far/v1", api_key_env="FAR_KEY")
+
+
+def test_a_password_in_the_address_is_refused() -> None:
+    with pytest.raises(errors.ConfigError, match="Take the password out"):
+        OpenAIEngine("far", "http://me:hunter2@far/v1")

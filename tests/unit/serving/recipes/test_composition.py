@@ -1,0 +1,215 @@
+"""Property tests of the composition, over random layer shapes, failures and moments of cancellation."""
+
+import asyncio
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.engine import complete
+from serving.engines.scripted import ScriptedEngine
+from serving.errors import EngineFailed, MoaError, QuorumNotReached
+from serving.orchestrator import Orchestrator
+from serving.recipes import load_recipes
+from serving.types import AgentTrace, Completion, GenerateRequest, Message, Sampling, TokenUsage
+from tests.support.composition import FAULTS, HURRIED, NAMES, Shape, broken, engines, shapes
+
+SHAPES = st.lists(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5), min_size=1, max_size=4)
+REQUEST = GenerateRequest("r", (Message("user", "Why?"),))
+
+
+def counted(done: Completion) -> TokenUsage:
+    """The sum over all agents whose tokens are known."""
+    total = TokenUsage()
+    assert done.report is not None
+    for trace in done.report.agents:
+        if trace.usage.completion_tokens is not None:
+            total += trace.usage
+    return total
+
+
+def team(models: dict[str, ScriptedEngine], shape: list[list[str]], prefill: str, **changes: object) -> Orchestrator:
+    recipe = {"id": "team", "layers": shape, "aggregator": "a", "prefill": prefill, **changes}
+    return Orchestrator(models, load_recipes([recipe]))  # type: ignore[list-item]
+
+
+@settings(max_examples=60, deadline=None)
+@given(SHAPES, st.sampled_from(["off", "on_complete", "incremental"]), st.sampled_from([0.0, 0.7]))
+def test_every_agent_sees_exactly_the_layer_before(shape: list[list[str]], prefill: str, temperature: float) -> None:
+    models = engines()
+    request = GenerateRequest("r", REQUEST.messages, Sampling(temperature=temperature))
+    done = asyncio.run(complete("team", team(models, shape, prefill).engines["team"], request))
+    assert done.report is not None
+    layers = [[], *shape, ["a"]]
+    for trace in done.report.agents:
+        expected = "".join(layers[trace.layer - 1])
+        assert trace.text == f"{trace.model}[{expected}]"
+    told = [(trace.layer, trace.model) for trace in done.report.agents]
+    assert told == [(number, model) for number, layer in enumerate(layers) for model in layer]
+    assert done.usage == counted(done)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SHAPES, st.sets(st.sampled_from(NAMES[1:])), st.integers(1, 3))
+def test_failures_end_in_an_answer_that_says_so_or_a_clear_error(
+    shape: list[list[str]], broken: set[str], needed: int
+) -> None:
+    models = engines()
+    for name in broken:
+        models[name].error = EngineFailed(name, "broken")
+    needed = min(needed, *(len(layer) for layer in shape))
+    enough = all(sum(model not in broken for model in layer) >= needed for layer in shape)
+    engine = team(models, shape, "on_complete", min_proposals=needed).engines["team"]
+    try:
+        done = asyncio.run(complete("team", engine, REQUEST))
+    except QuorumNotReached:
+        assert not enough
+    else:
+        assert enough
+        assert done.report is not None
+        assert done.report.degraded == any(set(layer) & broken for layer in shape)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SHAPES, st.sampled_from(["off", "on_complete", "incremental"]), st.integers(0, 60))
+def test_cancelling_at_any_moment_leaves_no_work(shape: list[list[str]], prefill: str, steps: int) -> None:
+    models = engines()
+    for engine in models.values():
+        engine.itl_s = 1e-6
+
+    async def scenario() -> None:
+        task = asyncio.create_task(complete("team", team(models, shape, prefill).engines["team"], REQUEST))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert [engine.running for engine in models.values()] == [0, 0, 0, 0]
+        assert len(asyncio.all_tasks()) == 1  # this one
+
+    asyncio.run(scenario())
+
+
+# -- every strategy ------------------------------------------------------------------------------------------------
+
+
+def said(traces: list[AgentTrace], *roles: str) -> str:
+    """The models of all agents in these roles, in their order."""
+    return "".join(trace.model for trace in traces if trace.role in roles)
+
+
+def seen(trace: AgentTrace) -> str:
+    """The models of the references that an agent was shown."""
+    return trace.text.partition("[")[2].rstrip("]")
+
+
+def sees_what_it_should(shape: Shape, traces: list[AgentTrace]) -> None:
+    """Who was shown what, where all engines answer: of each strategy what its description promises."""
+    proposals, last = said(traces, "proposer"), traces[-1]
+    first = said(traces, "first")
+    assert all(
+        seen(trace) == "" for trace in traces if trace.layer == 1 and trace.role in ("proposer", "first", "solver")
+    )
+    match shape.strategy:
+        case "layered" | "auto":
+            width = len(shape.team)
+            for trace in traces[width:]:
+                assert seen(trace) == "".join(shape.team)
+        case "cascade":
+            assert seen(last) == ("" if last.role == "first" else first + proposals)
+        case "self_moa":
+            assert seen(last) == proposals
+        case "self_moa_seq":
+            syntheses = [trace for trace in traces if trace.role == "aggregator"]
+            assert seen(syntheses[0]) == proposals[:3]
+            for trace in syntheses[1:]:
+                fresh = seen(trace)[1:]
+                assert seen(trace)[0] == shape.last
+                assert fresh == shape.team[0] * len(fresh)
+        case "blend":
+            assert len(seen(last)) == min(shape.number, len(shape.team))
+            assert set(seen(last)) <= set(proposals)
+        case "adaptive":
+            assert last.role == "proposer" or seen(last) == proposals
+        case "plan":
+            # References stand in the plan's order, parts are begun as soon as they can be.
+            assert sorted(seen(last)) == sorted(said(traces, "executor") or proposals)
+        case "rank" | "vote":
+            assert last.role in ("proposer", "judge")
+        case "debate":
+            assert all(seen(trace) == "" for trace in traces if trace.role == "solver")
+
+
+@settings(max_examples=250, deadline=None)
+@given(shapes())
+def test_of_every_strategy_agents_see_what_they_should_and_cost_what_is_reckoned(shape: Shape) -> None:
+    models = engines()
+    request = GenerateRequest("r", REQUEST.messages, Sampling(max_tokens=40))
+
+    async def scenario() -> Completion:
+        orchestrator = shape.orchestrator(models)
+        done = await complete("team", orchestrator.engines["team"], request)
+        cost = orchestrator.recipes["team"].cost(request.sampling, orchestrator.recipes)
+        assert done.report is not None
+        assert len(done.report.agents) <= cost.calls
+        assert (done.usage.completion_tokens or 0) <= (cost.tokens or 0)
+        return done
+
+    done = asyncio.run(scenario())
+    assert done.report is not None
+    assert all(trace.outcome == "ok" for trace in done.report.agents)
+    assert done.usage == counted(done)
+    assert [engine.running for engine in models.values()] == [0] * len(models)
+    sees_what_it_should(shape, list(done.report.agents))
+
+
+FAULTY = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(FAULTS), min_size=1, max_size=3)
+HASTE = shapes(
+    hedge=st.booleans(),
+    retries=st.integers(0, 1),
+    straggler_grace_s=st.sampled_from([None, 0.0, 0.001]),
+    reference_order=st.sampled_from(["declared", "arrival"]),
+    **{name: st.just(value) for name, value in HURRIED.items()},
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(HASTE, FAULTY)
+def test_of_every_strategy_failures_end_in_an_answer_or_a_clear_error(shape: Shape, faults: dict[str, str]) -> None:
+    models = engines()
+    broken(models, faults)
+
+    async def scenario() -> Completion | None:
+        asked = complete("team", shape.orchestrator(models).engines["team"], REQUEST)
+        try:
+            return await asyncio.wait_for(asked, 30)  # a deadlock would be a TimeoutError
+        except MoaError:
+            return None
+        finally:
+            assert [engine.running for engine in models.values()] == [0] * len(models)
+            assert len(asyncio.all_tasks()) == 1
+
+    done = asyncio.run(scenario())
+    if done is not None:
+        assert done.text.strip()
+        assert done.report is not None
+        assert done.usage == counted(done)
+        assert done.report.degraded or all(trace.outcome in ("ok", "cancelled") for trace in done.report.agents)
+
+
+@settings(max_examples=150, deadline=None)
+@given(HASTE, st.dictionaries(st.sampled_from(NAMES), st.sampled_from(FAULTS), max_size=2), st.integers(0, 120))
+def test_of_every_strategy_cancelling_at_any_moment_leaves_no_work(
+    shape: Shape, faults: dict[str, str], steps: int
+) -> None:
+    models = engines()
+    broken(models, faults)
+
+    async def scenario() -> None:
+        task = asyncio.create_task(complete("team", shape.orchestrator(models).engines["team"], REQUEST))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert [engine.running for engine in models.values()] == [0] * len(models)
+        assert len(asyncio.all_tasks()) == 1  # this one
+
+    asyncio.run(scenario())

@@ -1,0 +1,145 @@
+"""What a request may change of a recipe: refused by name and before any work, or honoured."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.generate_docs import overrides_table
+from serving.engines.scripted import ScriptedEngine
+from serving.errors import ConfigError, InvalidRequest
+from serving.orchestrator import Orchestrator
+from serving.recipes import load_recipes
+from serving.recipes.loading import STRATEGIES
+from serving.types import GenerateRequest
+from tests.support.recipes import TEAM, outcomes, run
+
+Trio = dict[str, ScriptedEngine]
+Ask = Callable[..., GenerateRequest]
+# For each strategy a recipe and, of every field that its requests may set, a value that is honoured.
+COMMON: dict[str, Any] = {
+    "layout": "references_last",
+    "prefill": "off",
+    "reference_order": "arrival",
+    "min_proposals": 1,
+    "straggler_grace_s": 1.5,
+    "deadline_s": 9,
+    "temperature": 0.1,
+    "proposal_max_tokens": 5,
+}
+OWN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "layered": ({"preset": "moa-lite"}, {"models": ["b"], "layers": 2, "aggregator": "c"}),
+    "self_moa": ({"preset": "self-moa"}, {"models": ["c"], "samples": 2}),
+    "self_moa_seq": ({"preset": "self-moa-seq"}, {"models": ["c"], "samples": 20}),
+    "rank": ({"preset": "rank"}, {"models": ["b", "c"]}),
+    "blend": ({"preset": "blend"}, {"models": ["b", "c"], "top": 1}),
+    "vote": ({"preset": "vote"}, {"models": ["b", "c"], "samples": 3, "answer_kind": "number"}),
+    "debate": ({"preset": "debate"}, {"models": ["c", "a"], "rounds": 1}),
+    "plan": ({"preset": "plan"}, {"models": ["b"], "parts": 2}),
+    "cascade": ({"preset": "cascade"}, {"models": ["c"], "threshold": 0.2}),
+    "auto": ({"preset": "auto"}, {}),
+    "adaptive": ({"preset": "adaptive"}, {"models": ["b", "c"], "agreement": 0.6, "answer_kind": "number"}),
+}
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+async def test_every_field_that_a_request_may_set_is_honoured(trio: Trio, ask: Ask, strategy: str) -> None:
+    recipe, own = OWN[strategy]
+    allowed = STRATEGIES[strategy].per_request
+    assert allowed - set(COMMON) == set(own) | ({"threshold"} if strategy == "adaptive" else set())
+    [loaded] = load_recipes([recipe], TEAM).values()
+    for name, value in {**COMMON, **own}.items():
+        if name in allowed:
+            assert loaded.overridden({name: value}) != loaded or value == getattr(loaded, name)
+            await run(trio, ask(options={name: value}), recipe, "moa-lite" if strategy != "layered" else "vote")
+        else:
+            with pytest.raises(InvalidRequest, match=rf"Remove 'moa\.{name}'"):
+                loaded.overridden({name: value})
+
+
+def test_the_documented_table_is_the_real_one() -> None:
+    assert overrides_table() in Path("docs/recipes.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("preset", "options", "param", "message"),
+    [
+        ("moa-lite", {"layers": 20_000_000}, "moa.layers", "a number from 1 to 16"),
+        ("moa-lite", {"layers": 0}, "moa.layers", "a number from 1 to 16"),
+        ("moa-lite", {"layers": True}, "moa.layers", "a number from 1 to 16"),
+        ("moa-lite", {"layers": "abc", "models": ["a"]}, "moa.layers", "a number from 1 to 16"),
+        ("moa-lite", {"layers": [["a"]] * 17}, "moa.layers", "a number from 1 to 16"),
+        ("moa-lite", {"layers": [["a"], [3]]}, "moa.layers[1][0]", "an object"),
+        ("moa-lite", {"layers": 5_000_000, "models": ["a"]}, "moa.layers", "a number from 1 to 16"),
+        ("moa-lite", {"models": "a"}, "moa.models", "to a list, not a string"),
+        ("moa-lite", {"models": []}, "moa.models", "at least 1 and at most 64 entries"),
+        ("rank", {"models": ["a"] * 1000}, "moa.models", "at most 64 entries"),
+        ("rank", {"models": ["a", {"model": "b", "top_p": 3}]}, "moa.models[1].top_p", "at most 1"),
+        ("rank", {"layout": "paper", "min_proposals": 4}, "moa.min_proposals", "only 3"),
+        ("moa", {"min_proposals": 4}, "moa.min_proposals", "only 3"),
+        ("moa", {"models": ["a", "b"], "min_proposals": 3}, "moa.min_proposals", "only 2"),
+        ("self-moa", {"samples": 2, "min_proposals": 3}, "moa.min_proposals", "only 2"),
+        ("vote", {"samples": 2, "min_proposals": 3}, "moa.min_proposals", "only 2"),
+        ("self-moa", {"models": ["a", "b"]}, "moa.models", "at most 1 entry"),
+        ("debate", {"models": ["a", "b", "c"]}, "moa.models", "at most 2 entries"),
+        ("adaptive", {"threshold": 1, "agreement": 1}, "moa.threshold", "say the same"),
+        ("vote", {"samples": 65}, "moa.samples", "at most 64"),
+        ("cascade", {"layout": "paper"}, "moa.layout", "Remove"),
+        ("auto", {"temperature": 1}, "moa.temperature", "Remove"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name_at_once(
+    preset: str, options: dict[str, Any], param: str, message: str
+) -> None:
+    recipe = load_recipes([preset], TEAM)[preset]
+    began = time.perf_counter()
+    with pytest.raises(InvalidRequest, match=message) as caught:
+        recipe.overridden(options)
+    assert caught.value.param == param
+    assert time.perf_counter() - began < 0.25
+
+
+@pytest.mark.parametrize("preset", ["moa", "self-moa", "self-moa-seq", "vote", "rank", "blend", "adaptive", "plan"])
+def test_a_quorum_that_cannot_be_reached_is_refused_at_start(preset: str) -> None:
+    with pytest.raises(ConfigError, match="min_proposals is 13, but there are only"):
+        load_recipes([{"preset": preset, "min_proposals": 13}], TEAM)
+
+
+async def test_models_play_the_parts_of_strategies_without_a_team(trio: Trio, ask: Ask) -> None:
+    done = await run(trio, ask(options={"models": ["c"], "samples": 2}), "self-moa")
+    assert [model for _, _, model in outcomes(done)] == ["c", "c", "a"]
+    trio["a"].answer = "ACCEPT"
+    done = await run(trio, ask(options={"models": ["c", "a"]}), "debate")
+    assert [(role, model) for _, role, model in outcomes(done)] == [("solver", "c"), ("critic", "a")]
+    done = await run(trio, ask(options={"models": ["a"]}), "debate")
+    assert [(role, model) for _, role, model in outcomes(done)][:2] == [("solver", "a"), ("critic", "c")]
+    done = await run(trio, ask(options={"models": ["c"]}), "cascade", "moa-lite")
+    assert outcomes(done) == [(1, "first", "c")]
+
+
+async def test_vote_takes_so_many_samples_from_its_team_in_turn(trio: Trio, ask: Ask) -> None:
+    done = await run(trio, ask(options={"samples": 4, "models": ["a", "b", "c"]}), "vote")
+    assert sorted(model for _, _, model in outcomes(done)) == ["a", "a", "b", "c"]
+
+
+async def test_adaptive_takes_its_threshold_by_either_name(trio: Trio, ask: Ask) -> None:
+    trio["a"].answer, trio["b"].answer, trio["c"].answer = "Paris", "Rome", "Paris"
+    for word in ("threshold", "agreement"):
+        assert (await run(trio, ask(options={word: 0.6}), "adaptive")).text == "Paris"
+        assert len(trio["a"].requests) == 1
+        trio["a"].requests.clear()
+
+
+async def test_a_model_that_lacks_what_the_recipe_needs_is_refused_per_request(trio: Trio, ask: Ask) -> None:
+    trio["c"].unsupported = frozenset({"logprobs"})
+    with pytest.raises(InvalidRequest, match="needs logprobs of 'c'"):
+        await run(trio, ask(options={"models": ["c"]}), "cascade", "moa-lite")
+    assert not any(engine.requests for engine in trio.values())
+    Orchestrator(trio, load_recipes(["cascade", "moa-lite"], TEAM))
+
+
+async def test_the_former_name_of_a_setting_is_refused_with_the_current_one(trio: Trio, ask: Ask) -> None:
+    with pytest.raises(InvalidRequest, match=r"Rename 'moa\.prewarm': it is now called 'moa\.prefill'"):
+        await run(trio, ask(options={"prewarm": "off"}), "moa-lite")

@@ -1,0 +1,162 @@
+"""One agent's call: what its trace says of time, and how much of the context its answer is left."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+
+import pytest
+
+from serving.engine import answer_tokens, complete
+from serving.engines.scripted import ScriptedEngine, words
+from serving.errors import ContextTooLong, EngineFailed
+from serving.orchestrator import Orchestrator
+from serving.runtime.agents import Agent, answer_sampling
+from serving.runtime.truncation import PromptFitter
+from serving.types import Completion, Delta, GenerateRequest, Sampling
+
+Trio = dict[str, ScriptedEngine]
+Make = Callable[..., Orchestrator]
+Ask = Callable[..., GenerateRequest]
+WAY_S = 0.02
+
+
+async def answer(orchestrator: Orchestrator, request: GenerateRequest) -> Completion:
+    return await complete("team", orchestrator.engines["team"], request)
+
+
+def far_away(engine: ScriptedEngine) -> None:
+    """Every answer takes `WAY_S` to get here, which is no part of the engine's own time."""
+    inner = engine._stream
+
+    async def late(request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        await asyncio.sleep(WAY_S)
+        async for delta in inner(request):
+            yield delta
+
+    engine._stream = late  # type: ignore[method-assign]
+
+
+async def test_the_engines_time_is_kept_apart_from_the_orchestrators(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    for engine in trio.values():
+        far_away(engine)
+    done = await answer(orchestrate(), ask())
+    assert done.report is not None
+    assert len(done.report.agents) == 4
+    for agent in done.report.agents:
+        assert agent.timing.total_s is not None
+        assert agent.elapsed_s is not None
+        assert agent.elapsed_s - agent.timing.total_s >= WAY_S * 0.9
+
+
+async def test_a_call_without_an_answer_has_the_time_that_it_took(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    trio["b"].error = EngineFailed("b", "out of memory")
+    far_away(trio["b"])
+    trio["c"].hang = True
+    for layers, outcome in (([["a", "b"]], "failed"), ([["a", "c"]], "straggler")):
+        grace_s = WAY_S if outcome == "straggler" else None
+        done = await answer(orchestrate(layers=layers, straggler_grace_s=grace_s), ask())
+        assert done.report is not None
+        agents = {agent.outcome: agent for agent in done.report.agents}
+        assert agents[outcome].timing.total_s is None
+        assert (agents[outcome].elapsed_s or 0) >= WAY_S * 0.9
+
+
+async def test_references_leave_an_eighth_of_the_context_to_the_answer(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    trio["b"].answer = "word " * 500
+    team = orchestrate(layers=[["b"]], fallbacks=[], proposal_max_tokens=999)
+    whole = sum(len(message.content.split()) + 4 for message in (await asked(team, trio["a"], ask())).messages)
+    trio["a"].context_tokens = whole + 2  # all of it fits, and leaves two tokens to the answer
+    trio["a"].answer = "said " * 1000
+    done = await answer(team, ask())
+    assert done.report is not None
+    assert done.report.agents[-1].shortened == 1
+    assert done.usage.completion_tokens is not None
+    assert len(done.text.split()) >= trio["a"].context_tokens // 8
+
+
+async def asked(team: Orchestrator, engine: ScriptedEngine, request: GenerateRequest) -> GenerateRequest:
+    await answer(team, request)
+    return engine.requests[-1]
+
+
+async def test_nothing_is_kept_where_the_caller_says_how_much_or_nothing_can_be_shortened(
+    orchestrate: Make, trio: Trio, ask: Ask
+) -> None:
+    team = orchestrate(layers=[["b"]])
+    final = await asked(team, trio["a"], ask(max_tokens=5))
+    assert (final.min_answer_tokens, trio["b"].requests[-1].min_answer_tokens) == (0, 0)
+    final = await asked(team, trio["a"], ask())
+    assert (final.min_answer_tokens, trio["b"].requests[-1].min_answer_tokens) == (125_000, 0)
+
+
+async def test_a_scripted_engine_keeps_what_is_reserved(ask: Ask) -> None:
+    engine = ScriptedEngine(context_tokens=20)
+    request = replace(ask("one two three"), min_answer_tokens=13)
+    assert (await complete("m", engine, request)).text == "ok"
+    with pytest.raises(ContextTooLong):
+        await complete("m", engine, replace(request, min_answer_tokens=14))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "changes", "prompt_tokens", "most"),
+    [
+        ({}, {}, 8190, 2),
+        ({}, {}, 8192, None),
+        ({}, {"min_answer_tokens": 1024}, 7168, 1024),
+        ({}, {"min_answer_tokens": 1024}, 7169, None),
+        ({}, {"token_cap": 50}, 100, 50),
+        ({}, {"token_cap": 50}, 8190, 2),
+        ({"max_tokens": 20}, {"min_answer_tokens": 1024, "token_cap": 10}, 8172, 20),
+        ({"max_tokens": 20}, {}, 8173, None),
+    ],
+)
+def test_how_long_an_answer_may_be(
+    ask: Ask, sampling: dict[str, int], changes: dict[str, int], prompt_tokens: int, most: int | None
+) -> None:
+    request = replace(ask(**sampling), **changes)  # type: ignore[arg-type]
+    if most is not None:
+        assert answer_tokens("m", request, prompt_tokens, 8192) == most
+        return
+    with pytest.raises(ContextTooLong):
+        answer_tokens("m", request, prompt_tokens, 8192)
+
+
+async def test_a_conversation_that_fills_its_context_is_answered_with_what_is_left(
+    orchestrate: Make, trio: Trio, ask: Ask
+) -> None:
+    team = orchestrate(layers=[["b"]], fallbacks=[])
+    await answer(team, ask())
+    extra = sum(len(words(message.content)) + 4 for message in trio["a"].requests[-1].messages) - 1
+    trio["a"].context_tokens = 3000 + extra + 20
+    done = await answer(team, ask("word " * 3000))
+    assert done.text == "a says 1"
+    assert done.report is not None
+    assert not done.report.degraded
+
+
+def test_an_operators_limit_makes_room_for_itself_at_an_endpoint(ask: Ask) -> None:
+    request = replace(ask(), token_cap=5000)
+    assert PromptFitter(request, lambda _: (), (), 4096).request.token_cap is None
+    fitting = PromptFitter(request, lambda _: (), (), 8192)
+    assert fitting.request.token_cap == 5000
+    fitting.shorten(ContextTooLong("m", 4000, 8192))
+    assert fitting.request.token_cap == 4192
+    with pytest.raises(ContextTooLong):
+        fitting.shorten(ContextTooLong("m", 8192, 8192))
+
+
+def test_an_answer_shorter_than_the_callers_least_is_not_asked_for() -> None:
+    short = Agent(model="a", max_tokens=8)
+    assert answer_sampling(short, Sampling(min_tokens=20), temperature=None)["min_tokens"] == 8
+    assert answer_sampling(short, Sampling(min_tokens=20, max_tokens=30), temperature=None)["min_tokens"] == 20
+    assert answer_sampling(Agent(model="a"), Sampling(min_tokens=20), temperature=None)["min_tokens"] == 20
+
+
+async def test_a_timeout_has_the_time_that_it_took(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    trio["a"].hang = True
+    seen = []
+    team = orchestrate(layers=[["b"]], fallbacks=[], first_token_deadline_s=WAY_S)
+    team.runtime.observer.agent_ended = lambda recipe, trace: seen.append(trace)  # type: ignore[method-assign]
+    await answer(team, ask())  # the proposal itself
+    assert [trace.outcome for trace in seen] == ["ok", "timeout"]
+    assert (seen[-1].elapsed_s or 0) >= WAY_S * 0.9

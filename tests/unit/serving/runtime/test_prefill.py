@@ -1,0 +1,102 @@
+"""Prefill ahead asks for true prefixes of the real prompts, behind all real work, and ends with its request."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from serving.api.schema import INT32_MAX
+from serving.engine import complete
+from serving.engines.scripted import ScriptedEngine
+from serving.errors import EngineFailed
+from serving.orchestrator import Orchestrator
+from serving.types import GenerateRequest
+
+Trio = dict[str, ScriptedEngine]
+Make = Callable[..., Orchestrator]
+Ask = Callable[..., GenerateRequest]
+
+
+def flat(request: GenerateRequest) -> str:
+    return "\n".join(f"<{message.role}>{message.content}" for message in request.messages)
+
+
+@pytest.mark.parametrize("order", ["declared", "arrival"])
+@pytest.mark.parametrize("mode", ["on_complete", "incremental"])
+@pytest.mark.parametrize("layout", ["paper", "references_last"])
+async def test_every_prefill_is_a_prefix_of_the_real_prompt(
+    orchestrate: Make, trio: Trio, ask: Ask, mode: str, order: str, layout: str
+) -> None:
+    long = "the quick brown fox jumps over the lazy dog and runs away " * 12
+    for name, itl_s in (("b", 0.0), ("c", 0.0005)):
+        trio[name].answer, trio[name].itl_s = f"{name} says {long}", itl_s
+    team = orchestrate(layers=[["b", "c"]], prefill=mode, reference_order=order, layout=layout)
+    await complete("team", team.engines["team"], ask("What is it?"))
+    *ahead, final = trio["a"].requests
+    assert all(request.prefill_marker for request in ahead)
+    assert final.prefill_marker is None
+    known = [flat(request).split(request.prefill_marker or "-")[0] for request in ahead]
+    assert all(flat(final).startswith(prefix) for prefix in known)
+    assert max(map(len, known)) > len(flat(final)) // 2 or mode == "on_complete"
+    assert all(request.priority > final.priority for request in ahead)
+    assert len(ahead) >= (4 if mode == "incremental" else 2)
+
+
+async def test_a_prefill_is_behind_the_work_of_the_most_patient_caller(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    team = orchestrate(layers=[["b", "c"]], prefill="on_complete")
+    await complete("team", team.engines["team"], replace(ask(), priority=INT32_MAX))
+    *ahead, final = trio["a"].requests
+    assert ahead
+    assert all(request.priority > max(final.priority, trio["b"].requests[-1].priority) for request in ahead)
+    assert all(request.priority < 2**63 for request in ahead)
+
+
+async def test_what_ends_together_is_left_to_the_real_call(
+    orchestrate: Make, trio: Trio, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.runtime.prefill.SETTLE_S", 60)
+    await complete("team", orchestrate(layers=[["b", "c"]], prefill="on_complete").engines["team"], ask())
+    assert [request.prefill_marker for request in trio["a"].requests] == [None]
+
+
+async def test_off_asks_for_nothing(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    await complete("team", orchestrate(layers=[["b", "c"]], prefill="off").engines["team"], ask())
+    assert len(trio["a"].requests) == 1
+
+
+async def test_the_answer_is_the_same_with_and_without(orchestrate: Make, ask: Ask) -> None:
+    answers = {
+        mode: (await complete("team", orchestrate(layers=[["b", "c"]], prefill=mode).engines["team"], ask())).text
+        for mode in ("off", "on_complete", "incremental")
+    }
+    assert set(answers.values()) == {"a says 2"}
+
+
+async def test_a_failing_prefill_costs_nothing(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    inner = trio["a"]._stream
+
+    async def failing(request: GenerateRequest):  # type: ignore[no-untyped-def]
+        if request.prefill_marker:
+            raise EngineFailed("a", "no room")
+        async for delta in inner(request):
+            yield delta
+
+    trio["a"]._stream = failing  # type: ignore[method-assign]
+    trio["b"].itl_s = 0.001
+    done = await complete("team", orchestrate(layers=[["b", "c"]], prefill="on_complete").engines["team"], ask())
+    assert done.text == "a says 2"
+    assert done.report is not None
+    assert not done.report.degraded
+
+
+async def test_prefills_end_with_their_request(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    for engine in trio.values():
+        engine.hang = True
+    team = orchestrate(layers=[["b", "c"]], prefill="on_complete")
+    task = asyncio.create_task(complete("team", team.engines["team"], ask()))
+    while sum(engine.running for engine in trio.values()) < 3:  # noqa: ASYNC110 - engines have no event to wait for
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [engine.running for engine in trio.values()] == [0, 0, 0]

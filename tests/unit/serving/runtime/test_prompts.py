@@ -1,0 +1,62 @@
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, CUT_MARK, Reference, numbered, shortened, with_references
+from serving.types import Message
+
+REFERENCES = (Reference("a", " Paris \n"), Reference("b", "Lyon"))
+USER = Message("user", "Capital of France?")
+
+
+def test_the_paper_layout_puts_text_and_references_into_the_system_message() -> None:
+    assert with_references((USER,), REFERENCES) == (
+        Message("system", f"{AGGREGATE_AND_SYNTHESIZE}\n1. Paris\n2. Lyon"),
+        USER,
+    )
+
+
+def test_the_callers_system_prompt_comes_first_and_the_conversation_is_intact() -> None:
+    talk = (Message("system", "Be brief."), USER, Message("assistant", "Paris"), Message("user", "Sure?"))
+    system, *rest = with_references(talk, REFERENCES, prompt="P:")
+    assert system.content == "Be brief.\n\nP:\n1. Paris\n2. Lyon"
+    assert tuple(rest) == talk[1:]
+
+
+def test_references_last_ends_the_last_user_turn() -> None:
+    talk = (Message("system", "Be brief."), USER)
+    assert with_references(talk, REFERENCES, layout="references_last", prompt="P:") == (
+        talk[0],
+        Message("user", "Capital of France?\n\nP:\n1. Paris\n2. Lyon"),
+    )
+
+
+def test_references_last_adds_a_user_turn_where_the_conversation_ends_otherwise() -> None:
+    talk = (USER, Message("assistant", "Par"))
+    assert with_references(talk, REFERENCES, layout="references_last", prompt="P:")[-1].role == "user"
+
+
+def test_no_references_leave_the_conversation_as_it_is() -> None:
+    assert with_references((USER,), ()) == (USER,)
+
+
+@given(st.lists(st.text(), min_size=1, max_size=8))
+def test_no_reference_can_forge_another(texts: list[str]) -> None:
+    block = numbered([Reference("m", text) for text in texts])
+    heads = [int(found) for found in re.findall(r"^(\d+)\. ", block, re.MULTILINE)]
+    ours = [number for number in heads if number <= len(texts)]
+    assert ours[: len(texts)] == list(range(1, len(texts) + 1))
+    assert len(re.findall(r"(?:\A|\n)\d+\. ", block)) == len(texts)
+
+
+@given(st.lists(st.text(alphabet="abc ", max_size=200), min_size=1, max_size=8), st.integers(0, 1000))
+def test_shortening_keeps_the_short_ones_whole_and_the_sum_bounded(texts: list[str], room: int) -> None:
+    references = [Reference("m", text) for text in texts]
+    cut = shortened(references, room)
+    assert sum(len(reference.text) for reference in cut) <= max(room, 0) + len(CUT_MARK) * len(texts)
+    kept = [len(reference.text) for before, reference in zip(references, cut, strict=True) if before == reference]
+    lost = [len(before.text) for before, reference in zip(references, cut, strict=True) if before != reference]
+    assert not kept or not lost or max(kept) <= max(min(lost), 0)
+    if sum(map(len, texts)) <= room:
+        assert list(cut) == references

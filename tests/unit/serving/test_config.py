@@ -1,0 +1,49 @@
+"""Named YAML files: ours by name, anybody's by path, and one sentence for each thing that can be wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from serving.config import YamlDirectory
+from serving.errors import ConfigError
+from serving.recipes import load_recipes
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> YamlDirectory:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(f"id: {name}\n")
+    return YamlDirectory(tmp_path, "sauce", needs=("id", "taste"))
+
+
+def test_by_name_and_by_path(directory: YamlDirectory, tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text("id: own\n")
+    assert directory.names == ["one", "two"]
+    assert directory.read("two") == {"id": "two"}
+    assert directory.read(str(tmp_path / "own.yml")) == {"id": "own"}
+
+
+def test_an_unknown_name_is_told_the_known_ones(directory: YamlDirectory) -> None:
+    with pytest.raises(ConfigError, match="There is no sauce 'three'; name one of one, two, or a YAML file"):
+        directory.read("three")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"id: [", r"own\.yaml is not YAML: while parsing"),
+        (b"- id", r"own\.yaml must hold a mapping with 'id' and 'taste'"),
+        (b"id: \xff", r"own\.yaml cannot be read: .*utf-8"),
+    ],
+)
+def test_a_wrong_file_says_what_is_wrong(
+    directory: YamlDirectory, tmp_path: Path, content: bytes, sentence: str
+) -> None:
+    (tmp_path / "own.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=sentence):
+        directory.read(str(tmp_path / "own.yaml"))
+
+
+def test_a_former_name_is_refused_with_the_current_one() -> None:
+    with pytest.raises(ConfigError, match="'prewarm' is now called 'prefill'"):
+        load_recipes([{"id": "team", "layers": [["a"]], "aggregator": "a", "prewarm": "off"}])

@@ -174,6 +174,7 @@ class ExternalSpec(Frozen):
             self.max_tokens_field,
             self.connect_timeout_s,
             self.silence_timeout_s,
+            context_tokens=self.context_tokens,
             unsupported=self.unsupported,
         )
 

@@ -1,12 +1,11 @@
-"""What crosses between replicas, in a module that imports nothing heavy: a pickle's reader imports its classes.
+"""Wire format between replicas, in a module that imports nothing heavy: the reader of a pickle imports its classes.
 
-A delta travels as a plain tuple: a third of the bytes and the time of a pickled dataclass.
-
-Short forms leave out what most deltas lack:
+A delta travels as a plain tuple, which takes a third of the bytes and the time of a pickled dataclass. Short forms
+leave out what most deltas lack:
 
     (index, text)                                     a piece of text
     (index, text, finish_reason)                      a choice's end
-    (index, text, finish_reason, usage, timing, logprobs)
+    (index, text, finish_reason, usage, timing, logprobs, shortened)
 """
 
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ Packed = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """What a replica's engine holds now and has done since its start."""
+    """Counters of a replica's engine: the requests it holds now and its work since its start."""
 
     unfinished_requests: int
     finished_requests: int
@@ -29,7 +28,7 @@ class EngineStats:
 
 
 def pack(delta: Delta) -> Packed:
-    """`delta` without its report: engines write none."""
+    """Tuple of `delta` without its report, which engines do not write."""
     if delta.usage is None and delta.logprobs is None:
         if delta.finish_reason is None:
             return (delta.index, delta.text)
@@ -42,15 +41,17 @@ def pack(delta: Delta) -> Packed:
         usage and (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens),
         timing and (timing.queue_s, timing.ttft_s, timing.total_s),
         None if delta.logprobs is None else tuple(_pack_logprob(logprob) for logprob in delta.logprobs),
+        delta.shortened,
     )
 
 
 def unpack(packed: Packed) -> Delta:
+    """Delta of a tuple made by `pack`."""
     if len(packed) == 2:
         return Delta(packed[1], packed[0])
     if len(packed) == 3:
         return Delta(packed[1], packed[0], finish_reason=packed[2])
-    index, text, finish_reason, usage, timing, logprobs = packed
+    index, text, finish_reason, usage, timing, logprobs, shortened = packed
     return Delta(
         text,
         index,
@@ -58,6 +59,7 @@ def unpack(packed: Packed) -> Delta:
         finish_reason,
         usage and TokenUsage(*usage),
         timing and Timing(*timing),
+        shortened=shortened,
     )
 
 

@@ -49,7 +49,7 @@ def main() -> None:
     }
     recipes = load_recipes(["moa", "moa-lite"], {"proposers": MODELS, "aggregator": MODELS[0]})
     orchestrator = Orchestrator(models, recipes)
-    cards = orchestrator.cards(dict.fromkeys(MODELS, CONTEXT_TOKENS))
+    cards = orchestrator.cards()
     app = create_app(orchestrator.engines, cards, ApiSettings(max_in_flight=given.max_in_flight))
     print(f"http://{given.host}:{given.port}/v1 answers as: {', '.join(card.id for card in cards)}", flush=True)
     uvicorn.run(app, host=given.host, port=given.port, access_log=False, log_level="warning")

@@ -1,50 +1,101 @@
-"""The one seam: everything that can answer is an `Engine`.
+"""The one interface of this project: everything that can answer is an `Engine`.
 
-A vLLM replica behind a handle, a scripted engine, an external endpoint and a recipe run by the orchestrator
-are all Engines; the API sees a mapping from model id to Engine.
+A vLLM replica behind a handle, a scripted engine, an external endpoint and a recipe run by the orchestrator are all
+engines; the API sees a mapping from model id to engine.
 
 Stream contract
 ---------------
-* `generate` returns an async iterator of `Delta`; a whole answer is `collect()` over it, never a second path.
-* Every choice ends with one delta that carries its `finish_reason`. Exactly one delta, the last of the stream,
-  is terminal: it carries `usage` (with n = 1 it also carries the `finish_reason`). A stream that ends without
-  it is an error, `IncompleteGeneration`.
-* Closing the iterator (`aclose`) ends the work all the way down to the engine. Use `aclosing` around a loop:
-  leaving `async for` early does not close an async generator by itself.
+* `generate` returns an async iterator of `Delta`; a whole answer is `collect()` over it, never a second code path.
+* Every choice ends with one delta that carries its `finish_reason`. Exactly one delta, the last of the stream, is
+  terminal: it carries `usage` (with n = 1 it also carries the `finish_reason`). A stream that ends without it is an
+  error, `IncompleteGeneration`.
+* Closing the iterator (`aclose`) ends the work down to the engine. Put `contextlib.aclosing` around every loop:
+  leaving `async for` early does not close an async generator.
 * Errors are raised, as `serving.errors`, and never returned as content.
+* References that do not fit the context are shortened by the engine, which reports how many on the terminal delta.
+
+The contract is enforced twice: where the runtime calls an engine and where the API reads one.
 """
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Protocol
 
 from serving.errors import ContextTooLong, IncompleteGeneration
 from serving.types import Choice, Completion, Delta, FinishReason, GenerateRequest, Timing, TokenLogprob, TokenUsage
 
-__all__ = ["Engine", "checked", "collect", "complete"]
+__all__ = ["Engine", "EngineInfo", "answer_tokens", "checked", "collect", "complete"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """Properties of an engine that the composition depends on."""
+
+    context_tokens: int | None = None  # None: unknown
+    replicas: int | None = None  # the least number there always is; None: unknown, so a second attempt may be worth it
+    unsupported: frozenset[str] = frozenset()  # abilities it lacks: "n" (several choices per call), "logprobs"
 
 
 class Engine(Protocol):
+    """A model, an endpoint or a recipe that answers requests."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """Properties of this engine; constant while it runs."""
+        return EngineInfo()
+
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """Answer `request` as a stream; raises `serving.errors.MoaError`."""
+        """Answer `request` as a stream. Raises `serving.errors.MoaError`."""
         ...
 
+    async def prefill(self, request: GenerateRequest, marker: str) -> None:
+        """Compute the request's prompt up to the first occurrence of `marker`, so that the prefix cache holds it.
+
+        Does nothing by default: an engine without a prefix cache ignores it. Raises `serving.errors.MoaError`.
+        """
+        return
+
     async def check_health(self) -> None:
-        """Return when the engine is warmed and answers; raise `EngineUnavailable` otherwise."""
+        """Return when the engine is warm and answers; raise `EngineUnavailable` otherwise."""
         ...
+
+
+def answer_tokens(
+    model: str, request: GenerateRequest, prompt_tokens: int, context_tokens: int, min_answer_tokens: int = 0
+) -> int:
+    """Maximum length of the answer: `max_tokens`, or what the context and the request's `token_cap` leave.
+
+    Args:
+        model: id of the model, for the error.
+        request: the request; its `max_tokens` must fit beside the prompt.
+        prompt_tokens: length of the rendered prompt.
+        context_tokens: size of the model's context.
+        min_answer_tokens: room that must be left for an answer without `max_tokens`.
+
+    Raises:
+        ContextTooLong: the prompt leaves less room than that.
+    """
+    asked = request.sampling.max_tokens
+    left = context_tokens - prompt_tokens
+    if left < max(asked or min_answer_tokens, 1):
+        raise ContextTooLong(model, prompt_tokens, context_tokens, asked or 0)
+    if asked is not None:
+        return asked
+    return left if request.token_cap is None else min(left, request.token_cap)
 
 
 async def checked(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
-    """`stream`, with its contract enforced; closed, it closes `stream`.
+    """`stream` with its contract enforced; closing it closes `stream`.
 
     Raises:
-        IncompleteGeneration: no terminal delta ended the stream, or it went on after one.
+        IncompleteGeneration: the stream ended without a terminal delta, or continued after one.
     """
     ended = False
     async with aclosing(stream):
         async for delta in stream:
             if ended:
-                raise IncompleteGeneration(model, "its stream went on after its terminal delta")
+                raise IncompleteGeneration(model, "its stream continued after its terminal delta")
             ended = delta.terminal
             yield delta
     if not ended:
@@ -52,11 +103,16 @@ async def checked(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGener
 
 
 async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int | None = None) -> Completion:
-    """Fold a stream into a whole answer, of so many `choices` where that is said; closes it whatever happens.
+    """Fold a stream into a whole answer; closes the stream in every case.
+
+    Args:
+        model: id of the model, for errors.
+        stream: the deltas of one answer.
+        choices: number of choices to expect; None: any.
 
     Raises:
-        IncompleteGeneration: the stream ended without its terminal delta, a choice without a finish reason, or there
-            are more or fewer choices.
+        IncompleteGeneration: the stream ended without a terminal delta, a choice has no finish reason, or the number
+            of choices differs from `choices`.
     """
     texts: dict[int, list[str]] = {}
     reasons: dict[int, FinishReason] = {}
@@ -74,7 +130,7 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
     if missing := sorted(set(texts) - set(reasons)):
         raise IncompleteGeneration(model, f"choices {missing} have no finish reason")
     if choices is not None and len(texts) != choices:
-        raise IncompleteGeneration(model, f"it gave {len(texts)} choices of {choices}")
+        raise IncompleteGeneration(model, f"it returned {len(texts)} choices of {choices}")
     return Completion(
         choices=tuple(
             Choice("".join(texts[i]), reasons[i], tuple(logprobs[i]) if i in logprobs else None) for i in sorted(texts)
@@ -82,24 +138,10 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
         usage=last.usage or TokenUsage(),
         timing=last.timing or Timing(),
         report=last.report,
+        shortened=last.shortened,
     )
 
 
 async def complete(model: str, engine: Engine, request: GenerateRequest) -> Completion:
-    """`collect` over `engine.generate`."""
+    """Whole answer of one engine: `collect` over `engine.generate`."""
     return await collect(model, engine.generate(request), request.sampling.n)
-
-
-def answer_tokens(model: str, request: GenerateRequest, prompt_tokens: int, context_tokens: int) -> int:
-    """How many tokens the answer may have: `max_tokens`, or else what the context and `token_cap` leave.
-
-    Raises:
-        ContextTooLong: they do not fit beside the prompt, nor what the request reserves where it has no `max_tokens`.
-    """
-    asked = request.sampling.max_tokens
-    left = context_tokens - prompt_tokens
-    if left < max(asked or request.min_answer_tokens, 1):
-        raise ContextTooLong(model, prompt_tokens, context_tokens, asked or 0)
-    if asked is not None:
-        return asked
-    return left if request.token_cap is None else min(left, request.token_cap)

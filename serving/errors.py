@@ -1,47 +1,48 @@
-"""Every error that a request can end in.
+"""Every error that a request can end with.
 
     MoaError                        500  internal_error
-    ├── InvalidRequest              400  invalid_request        the caller can mend it; `param` names the field
-    │   ├── UnsupportedField        400  unsupported_field      known to OpenAI's API, not honoured here
+    ├── InvalidRequest              400  invalid_request        the caller can fix it; `param` names the field
+    │   ├── UnsupportedField        400  unsupported_field      known to OpenAI's API, not supported here
     │   ├── ContextTooLong          400  context_length_exceeded
     │   └── LimitExceeded           400  limit_exceeded         more calls or tokens than the operator allows
     ├── Unauthorized                401  invalid_api_key
     ├── UnknownModel                404  model_not_found
     ├── UnknownPath                 404  not_found
     ├── WrongMethod                 405  method_not_allowed
-    ├── SlowBody                    408  body_timeout           the caller took too long to send its body
+    ├── SlowBody                    408  body_timeout           the request body did not arrive in time
     ├── BodyTooLarge                413  body_too_large
     ├── WrongContentType            415  unsupported_media_type
-    ├── Overloaded                  429  overloaded             beyond what the engines can hold; retry later
-    ├── EngineFailed                502  engine_failed          an engine raised, or answered nonsense
+    ├── Overloaded                  429  overloaded             more than the engines can hold; retry later
+    ├── EngineFailed                502  engine_failed          an engine raised, or returned an invalid stream
     │   ├── IncompleteGeneration    502  incomplete_generation  a stream ended without its terminal delta
     │   └── QuorumNotReached        502  quorum_not_reached     fewer proposals than `min_proposals`
-    ├── EngineUnavailable           503  engine_unavailable     no replica is there, or it went away
+    ├── EngineUnavailable           503  engine_unavailable     no replica is ready, or it was lost
     ├── DeadlineExceeded            504  deadline_exceeded
     └── ConfigError                 500  config_error           a profile or recipe that cannot work; found at start
 
-An error crosses process boundaries by pickle, so each takes positional arguments and keeps them in `args`.
+An error crosses process boundaries by pickle: `args` are the constructor's positional arguments, and everything else
+reads the named attributes.
 """
 
 from typing import ClassVar
 
 
 class MoaError(Exception):
-    """The server failed in a way that nobody foresaw; its log has the details.
+    """The server failed unexpectedly; its log has the details.
 
-    Base of all. `str(error)` is one sentence that is fit to show to the caller.
+    Base class of all errors. `str(error)` is one sentence that may be shown to the caller.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
-    type: ClassVar[str] = "server_error"  # OpenAI's word for whose fault it is
+    type: ClassVar[str] = "server_error"  # OpenAI's error type: whose fault it is
 
     param: str | None = None
     retry_after_s: float | None = None
 
 
 class InvalidRequest(MoaError):
-    """The request cannot be answered as it is; the message says what to change, `param` names the field."""
+    """The request cannot be answered as it is; the message says what to change and `param` names the field."""
 
     status, code, type = 400, "invalid_request", "invalid_request_error"
 
@@ -54,17 +55,18 @@ class InvalidRequest(MoaError):
 
 
 class UnsupportedField(InvalidRequest):
-    """A field, or a value of it, that this server does not honour: it is refused, never ignored."""
+    """A field, or a value of it, that this server does not support. It is refused, never ignored."""
 
     code = "unsupported_field"
 
     def __init__(self, field: str, why: str = "it is not supported by this server") -> None:
         super().__init__(f"Remove '{field}': {why}.", field)
         self.args = (field, why)
+        self.field, self.why = field, why
 
 
 class ContextTooLong(InvalidRequest):
-    """The prompt does not fit into the model's context beside the answer that was asked for; both numbers are told."""
+    """The prompt and the requested answer do not fit into the model's context; the message gives both numbers."""
 
     code = "context_length_exceeded"
 
@@ -81,17 +83,20 @@ class ContextTooLong(InvalidRequest):
 
 
 class LimitExceeded(InvalidRequest):
-    """A recipe would need more calls or tokens than the operator allows for one request."""
+    """The recipe needs more calls or tokens than the operator allows for one request."""
 
     code = "limit_exceeded"
 
-    def __init__(self, what: str, asked: int, allowed: int) -> None:
-        super().__init__(f"The request needs {asked} {what}, but the operator allows {allowed}; ask for less.", "moa")
-        self.args = (what, asked, allowed)
+    def __init__(self, resource: str, needed: int, allowed: int) -> None:
+        super().__init__(
+            f"The request needs up to {needed} {resource}, but the operator allows {allowed}; ask for less.", "moa"
+        )
+        self.args = (resource, needed, allowed)
+        self.resource, self.needed, self.allowed = resource, needed, allowed
 
 
 class Unauthorized(MoaError):
-    """No API key came with the request, or one that the server does not know."""
+    """The request has no API key, or one that the server does not know."""
 
     status, code, type = 401, "invalid_api_key", "authentication_error"
 
@@ -100,7 +105,7 @@ class Unauthorized(MoaError):
 
 
 class UnknownModel(MoaError):
-    """There is no model or recipe of that name; the message lists those there are."""
+    """No model or recipe has that name; the message lists the names that exist."""
 
     status, code, type = 404, "model_not_found", "invalid_request_error"
     param = "model"
@@ -114,28 +119,29 @@ class UnknownModel(MoaError):
 
 
 class UnknownPath(MoaError):
-    """There is nothing at that path."""
+    """The path does not exist."""
 
     status, code, type = 404, "not_found", "invalid_request_error"
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
+        self.path = path
 
     def __str__(self) -> str:
-        return f"There is nothing at '{self.args[0]}'; the chat API is POST /v1/chat/completions."
+        return f"The path '{self.path}' does not exist; the chat API is POST /v1/chat/completions."
 
 
 class WrongMethod(MoaError):
-    """There is something at that path, but for another method; the `allow` header names it."""
+    """The path exists, but not for this method; the `allow` header names the right one."""
 
     status, code, type = 405, "method_not_allowed", "invalid_request_error"
 
     def __init__(self, path: str, allowed: str) -> None:
         super().__init__(path, allowed)
-        self.allowed = allowed
+        self.path, self.allowed = path, allowed
 
     def __str__(self) -> str:
-        return f"Use {self.allowed} for '{self.args[0]}'."
+        return f"Use {self.allowed} for '{self.path}'."
 
 
 class SlowBody(MoaError):
@@ -145,9 +151,10 @@ class SlowBody(MoaError):
 
     def __init__(self, limit_s: float) -> None:
         super().__init__(limit_s)
+        self.limit_s = limit_s
 
     def __str__(self) -> str:
-        return f"The request body did not arrive within {self.args[0]:g} s; send it faster."
+        return f"The request body did not arrive within {self.limit_s:g} s; send it faster."
 
 
 class BodyTooLarge(MoaError):
@@ -157,39 +164,40 @@ class BodyTooLarge(MoaError):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(limit_bytes)
+        self.limit_bytes = limit_bytes
 
     def __str__(self) -> str:
-        return f"The request body is larger than {self.args[0]} bytes; send a shorter one."
+        return f"The request body is larger than {self.limit_bytes} bytes; send a shorter one."
 
 
 class WrongContentType(MoaError):
-    """The request body is not said to be plain JSON."""
+    """The request body is not declared as plain JSON."""
 
     status, code, type = 415, "unsupported_media_type", "invalid_request_error"
 
     def __init__(self, header: str, value: str, wanted: str) -> None:
         super().__init__(header, value, wanted)
+        self.header, self.value, self.wanted = header, value, wanted
 
     def __str__(self) -> str:
-        header, value, wanted = self.args
-        return f"Send the body with '{header}: {wanted}', not '{value}'."
+        return f"Send the body with '{self.header}: {self.wanted}', not '{self.value}'."
 
 
 class Overloaded(MoaError):
-    """The server, or an engine, holds as many requests as it can; the `retry-after` header says when to come again."""
+    """The server or an engine holds as many requests as it can; the `retry-after` header says when to retry."""
 
     status, code, type = 429, "overloaded", "rate_limit_error"
 
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message, retry_after_s)
-        self.retry_after_s = retry_after_s
+        self.message, self.retry_after_s = message, retry_after_s
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return self.message
 
 
 class EngineFailed(MoaError):
-    """An engine raised an error, or answered nonsense."""
+    """An engine raised an error or returned an invalid stream."""
 
     status, code = 502, "engine_failed"
 
@@ -211,22 +219,22 @@ class IncompleteGeneration(EngineFailed):
 
 
 class QuorumNotReached(EngineFailed):
-    """A layer gave fewer usable proposals than its recipe needs (`min_proposals`)."""
+    """A layer returned fewer usable proposals than its recipe needs (`min_proposals`)."""
 
     code = "quorum_not_reached"
 
-    def __init__(self, layer: int, got: int, needed: int, reasons: tuple[str, ...] = ()) -> None:
+    def __init__(self, layer: int, usable: int, needed: int, reasons: tuple[str, ...] = ()) -> None:
         super().__init__(f"layer {layer}", "")
-        self.args = (layer, got, needed, reasons)
+        self.args = (layer, usable, needed, reasons)
+        self.layer, self.usable, self.needed, self.reasons = layer, usable, needed, reasons
 
     def __str__(self) -> str:
-        layer, got, needed, reasons = self.args
-        why = f": {'; '.join(reasons)}" if reasons else ""
-        return f"Layer {layer} gave {got} usable proposals where {needed} are needed{why}."
+        why = f": {'; '.join(self.reasons)}" if self.reasons else ""
+        return f"Layer {self.layer} returned {self.usable} usable proposals of {self.needed} needed{why}."
 
 
 class EngineUnavailable(MoaError):
-    """No replica of a model is there to answer, or the one that did went away; try again later."""
+    """No replica of the model is ready, or the one that answered was lost; retry later."""
 
     status, code = 503, "engine_unavailable"
     retry_after_s = 5.0
@@ -240,15 +248,16 @@ class EngineUnavailable(MoaError):
 
 
 class DeadlineExceeded(MoaError):
-    """The answer did not come within the time that the server, the recipe or an agent gives it."""
+    """The answer did not finish within the deadline of the server, the recipe or an agent."""
 
     status, code = 504, "deadline_exceeded"
 
-    def __init__(self, what: str, deadline_s: float) -> None:
-        super().__init__(what, deadline_s)
+    def __init__(self, subject: str, deadline_s: float) -> None:
+        super().__init__(subject, deadline_s)
+        self.subject, self.deadline_s = subject, deadline_s
 
     def __str__(self) -> str:
-        return f"{self.args[0]} did not finish within its deadline of {self.args[1]:g} s."
+        return f"{self.subject} did not finish within its deadline of {self.deadline_s:g} s."
 
 
 class ConfigError(MoaError):
@@ -256,5 +265,9 @@ class ConfigError(MoaError):
 
     code = "config_error"
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
     def __str__(self) -> str:
-        return str(self.args[0])
+        return self.message

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from functools import partial
 
-from serving.engine import Engine
-from serving.engines.model import PlainModel
+from serving.engine import Engine, EngineInfo
+from serving.engines.model import ModelEngine
 from serving.engines.observed import ObservedEngine
 from serving.engines.recipe import RecipeEngine
 from serving.errors import ConfigError, LimitExceeded
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
-from serving.recipes.cost import Limits, bounded
+from serving.recipes.cost import Limits, token_cap
 from serving.runtime.call import Runtime
 from serving.runtime.hedging import HedgeBudget
 from serving.telemetry import Observer
@@ -18,9 +18,7 @@ from serving.types import ModelCard, Sampling
 
 
 class Orchestrator:
-    """`engines` maps every model id and every recipe id to something that answers.
-
-    `contexts`: tokens that a model's context holds, by id; an engine with a field `context_tokens` tells it itself.
+    """`engines` maps every model id and every recipe id to the engine that answers.
 
     Raises:
         ConfigError: a recipe names a model that is not served, has a model's id, or needs more than `limits` allow.
@@ -32,17 +30,16 @@ class Orchestrator:
         recipes: Mapping[str, Recipe],
         limits: Limits | None = None,
         observer: Observer | None = None,
-        contexts: Mapping[str, int] | None = None,
     ) -> None:
+        """Serve `models` and `recipes`, both by id."""
         self.limits = limits or Limits()
-        check_recipes(models, recipes, self.limits)
+        check_recipes({name: engine.info for name, engine in models.items()}, recipes, self.limits)
         self.observer = observer or Observer()
-        budget = HedgeBudget(self.limits.hedge_share)
-        self.runtime = Runtime(dict(models), self.observer, budget, contexts=contexts or {})
+        self.runtime = Runtime(dict(models), self.observer, HedgeBudget(self.limits.hedge_share))
         self.recipes = dict(recipes)
         self.engines: dict[str, Engine] = {
             **{
-                name: ObservedEngine(name, "model", PlainModel(name, engine, self.runtime.shared), self.observer)
+                name: ObservedEngine(name, "model", ModelEngine(name, engine, self.runtime.shared), self.observer)
                 for name, engine in models.items()
             },
             **{
@@ -53,24 +50,32 @@ class Orchestrator:
             },
         }
 
-    def cards(self, context_tokens: Mapping[str, int]) -> list[ModelCard]:
-        """What `/v1/models` lists: recipes first, then models. A recipe's context is its aggregator's at most."""
+    def cards(self) -> list[ModelCard]:
+        """Entries of `/v1/models`: recipes first, then models. A recipe's context is the smallest of its models."""
+        contexts = {
+            name: tokens
+            for name, engine in self.runtime.engines.items()
+            if (tokens := engine.info.context_tokens) is not None
+        }
         recipes = [
             ModelCard(
                 name,
                 "recipe",
-                min((context_tokens[model] for model in recipe.models() if model in context_tokens), default=None),
+                min((contexts[model] for model in recipe.models() if model in contexts), default=None),
                 recipe.description,
             )
             for name, recipe in self.recipes.items()
         ]
-        return recipes + [ModelCard(name, "model", context_tokens.get(name)) for name in self.runtime.engines]
+        return recipes + [ModelCard(name, "model", contexts.get(name)) for name in self.runtime.engines]
 
 
-def check_recipes(models: Mapping[str, object], recipes: Mapping[str, Recipe], limits: Limits | None = None) -> None:
-    """Raise `ConfigError` where a recipe cannot work with these models, or never within these limits.
+def check_recipes(
+    models: Mapping[str, EngineInfo], recipes: Mapping[str, Recipe], limits: Limits | None = None
+) -> None:
+    """Check that every recipe can work with `models`, given by id, and within `limits`.
 
-    `models`: by id, the engine, its description, or None; `unsupported` names what it cannot do.
+    Raises:
+        ConfigError: it cannot, with the recipe and the change that helps.
     """
     for name, recipe in recipes.items():
         if name in models:
@@ -83,25 +88,24 @@ def check_recipes(models: Mapping[str, object], recipes: Mapping[str, Recipe], l
             )
         if missing := sorted(recipe.delegates() - set(models) - set(recipes)):
             raise ConfigError(
-                f"The recipe '{name}' hands over to '{missing[0]}', which is neither a model nor a recipe."
+                f"The recipe '{name}' delegates to '{missing[0]}', which is neither a model nor a recipe."
             )
         for model, ability in lacking(recipe, models):
-            raise ConfigError(f"The recipe '{name}' needs {ability} of '{model}', which cannot give them.")
+            raise ConfigError(f"The recipe '{name}' requires {ability} of '{model}', which does not support it.")
     for name in recipes:
         _refuse_recursion(name, (), recipes)
     for name, recipe in recipes.items() if limits else ():
         try:
-            bounded(partial(recipe.cost, recipes=recipes), Sampling(), limits or Limits())
+            token_cap(partial(recipe.cost, recipes=recipes), Sampling(), limits or Limits())
         except LimitExceeded as error:
-            what, needed, allowed = error.args
             raise ConfigError(
-                f"The recipe '{name}' needs {needed} {what} a request, but orchestrator.limits.max_{what} is {allowed};"
-                " raise it or change the recipe."
+                f"The recipe '{name}' needs {error.needed} {error.resource} per request, but"
+                f" orchestrator.limits.max_{error.resource} is {error.allowed}; raise it or change the recipe."
             ) from None
 
 
 def _refuse_recursion(name: str, above: tuple[str, ...], recipes: Mapping[str, Recipe]) -> None:
     if name in above:
-        raise ConfigError(f"Recipes hand over in a circle: {' -> '.join((*above, name))}; break it.")
+        raise ConfigError(f"Recipes delegate in a circle: {' -> '.join((*above, name))}; break it.")
     for delegate in recipes[name].delegates() & set(recipes):
         _refuse_recursion(delegate, (*above, name), recipes)

@@ -1,4 +1,4 @@
-"""How a stream of deltas ended: one fold for metrics and for the request log."""
+"""Telemetry: the events that a server reports to metrics and logs, and the outcome of a stream."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,28 +9,68 @@ from serving.errors import MoaError
 from serving.types import AgentTrace, Delta, TokenUsage
 
 
+@dataclass(frozen=True, slots=True)
+class RequestEnd:
+    """End of one request to a model or a recipe."""
+
+    model: str
+    kind: str  # "model" or "recipe"
+    outcome: str  # "ok", "cancelled", or an error's code
+    degraded: bool
+    usage: TokenUsage | None  # None if the request ended without an answer
+    ttft_s: float | None  # to the first piece of the answer
+    total_s: float
+
+
+class Observer:
+    """Receiver of events that does nothing; subclasses override the events they record.
+
+    Called on the event loop: a method must not block.
+    """
+
+    def request_refused(self, code: str) -> None:
+        """A chat request ended with this error code before any engine was asked; no other event reports it."""
+
+    def request_started(self, model: str) -> None:
+        """A model or a recipe was asked."""
+
+    def request_ended(self, end: RequestEnd) -> None:
+        """The request of an earlier `request_started` ended."""
+
+    def agent_ended(self, recipe: str, trace: AgentTrace) -> None:
+        """One agent of a recipe's run ended."""
+
+    def hedged(self, recipe: str, model: str) -> None:
+        """A second attempt of a slow call started."""
+
+    def prefilled(self, recipe: str, model: str, ok: bool) -> None:
+        """A prefill ended; `ok` is False if it failed."""
+
+
 class StreamOutcome:
-    """Add each delta inside a `with` around the stream; `word` and the rest are true once it is left.
+    """Outcome of a stream of deltas: add each one inside a `with` around the stream.
 
     Attributes:
-        word: "ok", "cancelled" where the stream was left before its end, or an error's code.
-        degraded: whether the answer's report says so.
-        usage: the answer's; `None` where it did not end.
-        ttft_s, total_s: since the `with` began, in seconds; `ttft_s` is `None` where no text came.
+        code: "ok", "cancelled" if the stream was left before its end, or an error's code.
+        degraded: True if the answer's report says so.
+        usage: the answer's; `None` if it did not end.
+        ttft_s: seconds from the start of the `with` to the first text; `None` if there was none.
+        total_s: seconds from the start of the `with` to its end.
     """
 
     def __init__(self) -> None:
-        self.word = "cancelled"
+        self.code = "cancelled"
         self.degraded = False
         self.usage: TokenUsage | None = None
         self.ttft_s: float | None = None
         self.total_s = 0.0
 
     def add(self, delta: Delta) -> None:
+        """Take one delta into account."""
         if self.ttft_s is None and delta.text:
             self.ttft_s = self._elapsed_s()
         if delta.usage is not None:
-            self.word, self.usage = "ok", delta.usage
+            self.code, self.usage = "ok", delta.usage
             self.degraded = delta.report is not None and delta.report.degraded
 
     def __enter__(self) -> Self:
@@ -40,38 +80,8 @@ class StreamOutcome:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.total_s = self._elapsed_s()
-        if isinstance(error, Exception):  # not those by which a caller leaves: GeneratorExit, CancelledError
-            self.word = error.code if isinstance(error, MoaError) else MoaError.code
+        if isinstance(error, Exception):  # not GeneratorExit or CancelledError, by which a caller leaves
+            self.code = error.code if isinstance(error, MoaError) else MoaError.code
 
     def _elapsed_s(self) -> float:
         return self._loop.time() - self._began
-
-
-@dataclass(frozen=True, slots=True)
-class RequestEnd:
-    """One request's end, for a model or a recipe."""
-
-    model: str
-    kind: str  # "model" or "recipe"
-    outcome: str  # "ok", "cancelled", or an error's code
-    degraded: bool
-    usage: TokenUsage | None  # None where the request ended without an answer
-    ttft_s: float | None  # to the first piece of the answer
-    total_s: float
-
-
-class Observer:
-    """Watches nothing; subclasses override what they want to see."""
-
-    def request_refused(self, code: str) -> None:
-        """A chat request ended with this error's code before any engine was asked: none of the others tells of it."""
-
-    def request_started(self, model: str) -> None: ...
-
-    def request_ended(self, end: RequestEnd) -> None: ...
-
-    def agent_ended(self, recipe: str, trace: AgentTrace) -> None: ...
-
-    def hedged(self, recipe: str, model: str) -> None: ...
-
-    def prefilled(self, recipe: str, model: str, ok: bool) -> None: ...

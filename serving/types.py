@@ -1,7 +1,7 @@
-"""The domain's values: what is asked of an engine and what comes back.
+"""Domain values: the request an engine receives and the stream it returns.
 
-Frozen and slotted, so that the messages of one agent can never be changed through another's.
-Wire models (pydantic) live in `serving.api.schema`; nothing here knows of HTTP.
+Frozen and slotted, so that the messages of one agent can never be changed through another agent's.
+Wire models (pydantic) are in `serving.api.schema`; nothing here depends on HTTP.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "content_filter"]
+Layout = Literal["paper", "references_last"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """One turn of a conversation."""
+
     role: Role
     content: str
     name: str | None = None
@@ -21,7 +24,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """What the text must be: any JSON object, or JSON that fits `schema`."""
+    """Constraint on the text: any JSON object, or JSON that satisfies `schema`."""
 
     type: Literal["json_object", "json_schema"]
     name: str = ""
@@ -30,11 +33,11 @@ class ResponseFormat:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to choose tokens. `None` means the model's own default, never zero."""
+    """Sampling parameters. `None` means the model's own default, never zero."""
 
     temperature: float | None = None
     top_p: float | None = None
-    max_tokens: int | None = None  # None: whatever the context, and a request's `token_cap`, still hold
+    max_tokens: int | None = None  # None: limited by the context and by the request's `token_cap` only
     stop: tuple[str, ...] = ()
     seed: int | None = None
     n: int = 1
@@ -50,39 +53,71 @@ class Sampling:
 
     @property
     def deterministic(self) -> bool:
-        """Whether two calls with this sampling must give the same text."""
+        """True if two calls with this sampling must return the same text."""
         return self.n == 1 and (self.temperature == 0 or self.seed is not None)
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """One agent's answer, as the agents of the next layer see it."""
+
+    model: str
+    text: str
+    finish_reason: FinishReason = "stop"  # reported to the caller if this becomes the answer
+    as_answer: bool = False  # sampled with the caller's stop, response format and token limit
+
+
+References = tuple[Reference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceBlock:
+    """References of one prompt, the instruction above them and their position in the conversation."""
+
+    references: References
+    instruction: str
+    layout: Layout = "paper"
+
+
+@dataclass(frozen=True, slots=True)
+class MoaOptions:
+    """The request's `moa` object. `overrides` are the recipe settings that the request changes."""
+
+    trace: bool = False
+    recipe: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """One call of one engine (a model or a recipe)."""
+    """One call of one engine (a model or a recipe).
+
+    The prompt is `messages` with `references` inserted, see `serving.runtime.prompts.prompt_messages`. They travel
+    apart because the engine, which has the tokenizer, shortens the references to fit the context.
+    """
 
     request_id: str
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
-    priority: int = 0  # as vLLM orders: the lower, the earlier
-    deadline_s: float | None = None  # from the call's start; None: the engine's own limit
-    min_answer_tokens: int = 0  # without max_tokens: the context must hold so many beside the prompt, or it is too long
-    token_cap: int | None = None  # without max_tokens: no longer an answer; unlike it, no demand on the context
-    # So many tokens may come together, however late the first of them. None: nobody reads them as they come; one delta
-    # at the end is welcome.
+    references: ReferenceBlock | None = None
+    priority: int = 0  # as in vLLM: lower runs earlier
+    deadline_s: float | None = None  # from the start of the call; None: the engine's own limit
+    token_cap: int | None = None  # upper bound of the answer if max_tokens is None; unlike it, need not fit the context
+    # Tokens per streamed delta after the first (vLLM's `stream_interval`). None: not streamed, one delta at the end.
     stream_interval: int | None = 1
-    # Prefill only: compute the prompt up to this marker's first occurrence in the messages, generate nothing.
-    prefill_marker: str | None = None
     user: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)  # the request's `moa` object; recipes read it
+    moa: MoaOptions = field(default_factory=MoaOptions)
 
     @property
     def streaming(self) -> bool:
-        """Whether somebody reads tokens as they come."""
+        """True if the caller reads tokens as they are generated."""
         return self.stream_interval is not None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Token counts. `None` is "lost", so that unknown stays distinguishable from zero."""
+    """Token counts. `None` means unknown, so that it stays distinguishable from zero."""
 
     prompt_tokens: int | None = 0
     completion_tokens: int | None = 0
@@ -90,6 +125,7 @@ class TokenUsage:
 
     @property
     def total_tokens(self) -> int | None:
+        """Prompt and completion tokens together."""
         return _add(self.prompt_tokens, self.completion_tokens)
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
@@ -100,12 +136,17 @@ class TokenUsage:
         )
 
 
+UNKNOWN_USAGE = TokenUsage(None, None, None)
+
+
 def _add(left: int | None, right: int | None) -> int | None:
     return None if left is None or right is None else left + right
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
+    """Log probability of one token, with the most likely alternatives in `top`."""
+
     token: str
     logprob: float
     token_bytes: bytes = b""
@@ -114,7 +155,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds, as the engine itself measured them. `None`: not known."""
+    """Durations in seconds, as the engine itself measured them. `None`: unknown."""
 
     queue_s: float | None = None  # waiting in the engine before prefill
     ttft_s: float | None = None  # from arrival at the engine to its first token
@@ -126,53 +167,57 @@ AgentStatus = Literal["ok", "empty", "failed", "timeout", "straggler", "cancelle
 
 @dataclass(frozen=True, slots=True)
 class AgentTrace:
-    """What one agent of one layer did. Layers count from 1; the aggregator's is the last."""
+    """Record of one agent of one layer. Layers count from 1; the final agent is in the last."""
 
     layer: int
     agent: int
-    role: str  # "proposer", "aggregator", or a recipe's own word ("judge", "critic", ...)
+    role: str  # "proposer", "aggregator", or a strategy's own role ("judge", "critic", ...)
     model: str
-    outcome: AgentStatus
+    status: AgentStatus
     text: str = ""
     usage: TokenUsage = field(default_factory=TokenUsage)
-    started_s: float = 0.0  # after the request's start
+    started_s: float = 0.0  # after the start of the request
     timing: Timing = field(default_factory=Timing)
-    error: str | None = None  # why the outcome is not "ok"
+    error: str | None = None  # reason for a status other than "ok"
     hedged: bool = False  # the answer came from a second attempt
-    shortened: int = 0  # how many references were cut to fit the model's context
-    elapsed_s: float | None = None  # as the orchestrator saw it: the engine's time and the way there and back
-    uncounted: int = 0  # attempts beside the one that answered, whose tokens nobody can count
+    shortened: int = 0  # references cut to fit the model's context
+    elapsed_s: float | None = None  # measured by the orchestrator: the engine's time and the way there and back
+    uncounted: int = 0  # other attempts, whose tokens are unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a recipe came to its answer; rides on the terminal delta."""
+    """Record of how a recipe made its answer; carried by the terminal delta."""
 
     recipe: str
     degraded: bool
-    reasons: tuple[str, ...]  # one sentence for each way in which the answer is degraded or its usage not whole
+    reasons: tuple[str, ...]  # one sentence per degradation and per unknown token count
     agents: tuple[AgentTrace, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of a stream. See `serving.engine` for the stream contract."""
+    """One piece of a stream. See `serving.engine` for the stream contract."""
 
     text: str = ""
-    index: int = 0  # which of the `n` choices
+    index: int = 0  # position among the `n` choices
     logprobs: tuple[TokenLogprob, ...] | None = None
     finish_reason: FinishReason | None = None
-    usage: TokenUsage | None = None  # set on the terminal delta alone
+    usage: TokenUsage | None = None  # set on the terminal delta only
     timing: Timing | None = None
     report: Report | None = None
+    shortened: int = 0  # references cut to fit the context; set on the terminal delta
 
     @property
     def terminal(self) -> bool:
+        """True for the last delta of a stream."""
         return self.usage is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
+    """One of the `n` texts of a completion."""
+
     text: str
     finish_reason: FinishReason
     logprobs: tuple[TokenLogprob, ...] | None = None
@@ -186,15 +231,17 @@ class Completion:
     usage: TokenUsage
     timing: Timing = field(default_factory=Timing)
     report: Report | None = None
+    shortened: int = 0
 
     @property
     def text(self) -> str:
+        """Text of the first choice."""
         return self.choices[0].text
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What `/v1/models` says of one model id."""
+    """Entry of `/v1/models`."""
 
     id: str
     kind: Literal["model", "recipe"]

@@ -36,7 +36,11 @@ class Ingress:
         self._profile = profile
         self._engines: dict[str, Engine] = {
             model.id: RemoteEngine(
-                model.id, handles[f"model_{number}"], deadline_s=model.deadline_s, replicas=model.replicas.min
+                model.id,
+                handles[f"model_{number}"],
+                deadline_s=model.deadline_s,
+                replicas=model.replicas.min,
+                context_tokens=model.context_tokens,
             )
             for number, model in enumerate(profile.models)
         }
@@ -47,9 +51,9 @@ class Ingress:
         recipes = load_recipes(profile.recipes, profile.team)
         prices = {m.id: m.usd_per_million_tokens for m in profile.served if m.usd_per_million_tokens is not None}
         observer = RayObserver(prices)
-        orchestrator = Orchestrator(self._engines, recipes, profile.orchestrator.limits, observer, profile.contexts)
-        cards = orchestrator.cards(profile.contexts)
-        # The first request then finds a connection to every model.
+        orchestrator = Orchestrator(self._engines, recipes, profile.orchestrator.limits, observer)
+        cards = orchestrator.cards()
+        # So that the first request finds a connection to every model.
         await asyncio.gather(*(engine.check_health() for engine in self._engines.values()), return_exceptions=True)
         settings = api_settings(profile.api, os.environ)
         if settings.max_in_flight is None:
@@ -58,10 +62,10 @@ class Ingress:
 
 
 def api_settings(settings: ApiSettings, environment: Mapping[str, str]) -> ApiSettings:
-    """`settings` with what only a replica knows: keys from its environment, versions of what it runs on."""
+    """`settings` completed by the replica: keys from its environment, versions of what it runs on."""
     changes: dict[str, Any] = {
         "versions": {"ray": version("ray"), **settings.versions},
-        "echo_request_id": False,  # Serve's own middleware sends it back; twice would be one too many
+        "echo_request_id": False,  # Serve's own middleware sends the header already
     }
     if settings.api_key is None and environment.get(API_KEY):
         changes["api_key"] = tuple(SecretStr(key.strip()) for key in environment[API_KEY].split(",") if key.strip())
@@ -87,7 +91,7 @@ def ingress_options(profile: Profile) -> dict[str, Any]:
 
 
 def scaling(replicas: Replicas) -> dict[str, Any]:
-    """A fixed number of replicas, or bounds and an aim for Serve's autoscaler."""
+    """A fixed number of replicas, or bounds and a target for Serve's autoscaler."""
     if replicas.max is None or replicas.max == replicas.min:
         return {"num_replicas": replicas.min}
     return {

@@ -62,7 +62,7 @@ class RayObserver(Observer):
 
     def agent_ended(self, recipe: str, trace: AgentTrace) -> None:
         tags = {"recipe": recipe, "layer": str(trace.layer), "role": trace.role, "model": trace.model}
-        self._agents.inc(1, {**tags, "outcome": trace.outcome})
+        self._agents.inc(1, {**tags, "outcome": trace.status})
         _count_tokens(self._agent_tokens, tags, trace.usage.prompt_tokens, trace.usage.completion_tokens)
         self._count_cost(recipe, trace.model, trace.usage)
         for histogram, seconds in (

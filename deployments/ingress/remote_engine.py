@@ -1,10 +1,10 @@
-"""A deployment's handle as an `Engine`."""
+"""A model deployment's handle as an engine."""
 
 import asyncio
+import logging
 import math
 import pickle
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -13,84 +13,116 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 from ray.serve.handle import DeploymentHandle
 
 from deployments.wire import unpack
+from serving.engine import Engine, EngineInfo
 from serving.errors import DeadlineExceeded, EngineFailed, EngineUnavailable, IncompleteGeneration, MoaError, Overloaded
 from serving.types import Delta, GenerateRequest
 
-HEALTH_S = 5.0
-RECENT_S = 30.0  # how long an answer shows that a deployment works which has no room for a question about it
+HEALTH_TIMEOUT_S = 5.0
+RECENT_S = 30.0  # an answer this recent shows that an overloaded deployment works
 
 
-class RemoteEngine:
-    """A model's deployment. A call always has a deadline: Serve itself waits forever for a replica."""
+logger = logging.getLogger(__name__)
 
-    def __init__(self, model: str, handle: DeploymentHandle[Any], *, deadline_s: float, replicas: int = 1) -> None:
-        """`deadline_s` holds for requests without one of their own; there are always at least so many `replicas`."""
-        self.model, self.replicas = model, replicas
+
+class RemoteEngine(Engine):
+    """The replicas of one model. A call always has a deadline: Serve itself waits forever for a replica."""
+
+    def __init__(
+        self,
+        model: str,
+        handle: DeploymentHandle[Any],
+        *,
+        deadline_s: float,
+        replicas: int = 1,
+        context_tokens: int | None = None,
+    ) -> None:
+        """Wrap a handle.
+
+        Args:
+            model: id of the model.
+            handle: its deployment.
+            deadline_s: deadline of requests without one of their own.
+            replicas: the least number there always is.
+            context_tokens: size of the model's context; None: unknown.
+        """
+        self.model = model
+        self._info = EngineInfo(context_tokens, replicas)
         self._deadline_s = deadline_s
         # By value: by reference each item would become an object in Ray's store.
         self._generate = handle.options(method_name="generate", stream=True, _by_reference=False)
         self._calls = handle.options(_by_reference=False)
-        self._answered_at = -math.inf  # when it last gave anything; not since it was last seen to be gone
+        self._answered_at = -math.inf  # loop time of the last item; -inf after the deployment was lost
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """The model's stream. A replica that goes away before it has given anything is replaced by another, once."""
-        deadline_s = self._deadline_s if request.deadline_s is None else request.deadline_s
-        ends_at = asyncio.get_running_loop().time() + deadline_s
-        begun = False
-        try:
-            async with aclosing(self._attempt(request, deadline_s, ends_at)) as deltas:
-                async for delta in deltas:
-                    begun = True
-                    yield delta
-            return
-        except EngineUnavailable:
-            if begun:
-                raise
-        again = replace(request, request_id=f"{request.request_id}-again")
-        async with aclosing(self._attempt(again, deadline_s, ends_at)) as deltas:
-            async for delta in deltas:
-                yield delta
+        """Stream the model's answer. A replica that is lost before its first item is replaced by another, once.
 
-    async def _attempt(
-        self, request: GenerateRequest, deadline_s: float, ends_at: float
-    ) -> AsyncGenerator[Delta, None]:
-        response: Any = self._generate.remote(request)
-        items = aiter(response)
+        Raises:
+            DeadlineExceeded: the deadline of the request, or else of the deployment, passed.
+            EngineUnavailable: no replica is ready, or it was lost.
+            Overloaded: as many requests wait as the deployment allows.
+            MoaError: the replica's own error.
+        """
+        deadline_s = self._deadline_s if request.deadline_s is None else request.deadline_s
         loop = asyncio.get_running_loop()
-        ended = False
+        ends_at = loop.time() + deadline_s
+        for attempt in (request, replace(request, request_id=f"{request.request_id}-again")):
+            begun = ended = False
+            response: Any = self._generate.remote(attempt)
+            items = aiter(response)
+            try:
+                while not ended:
+                    try:
+                        # Around the wait only: a timeout that spans a yield would hit the consumer of the stream.
+                        async with asyncio.timeout_at(ends_at):
+                            item = await anext(items)
+                    except StopAsyncIteration:
+                        raise IncompleteGeneration(self.model) from None
+                    except TimeoutError:
+                        raise DeadlineExceeded(f"'{self.model}'", deadline_s) from None
+                    self._answered_at = loop.time()
+                    for packed in pickle.loads(item) if isinstance(item, bytes) else item:
+                        delta = unpack(packed)
+                        begun, ended = True, delta.terminal
+                        yield delta
+                return
+            except Exception as error:
+                known = self._translated(error)
+                if isinstance(known, EngineUnavailable) and not begun and attempt is request:
+                    continue
+                if known is error:
+                    raise
+                raise known from error
+            finally:
+                if not ended:
+                    response.cancel()  # leaving the loop does not
+
+    async def prefill(self, request: GenerateRequest, marker: str) -> None:
+        """Have one replica compute the prompt up to `marker`. Raises like `generate`."""
+        response: Any = self._calls.prefill.remote(request, marker)
         try:
-            while not ended:
-                try:
-                    # Around the wait alone: a timeout that spans a yield would strike whoever consumes the stream.
-                    async with asyncio.timeout_at(ends_at):
-                        item = await anext(items)
-                except StopAsyncIteration:
-                    raise IncompleteGeneration(self.model) from None
-                except TimeoutError:
-                    raise DeadlineExceeded(f"'{self.model}'", deadline_s) from None
-                self._answered_at = loop.time()
-                for packed in pickle.loads(item) if isinstance(item, bytes) else item:
-                    delta = unpack(packed)
-                    ended = delta.terminal
-                    yield delta
+            async with asyncio.timeout(self._deadline_s):
+                await response
+        except TimeoutError:
+            response.cancel()
+            raise DeadlineExceeded(f"'{self.model}'", self._deadline_s) from None
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
         except Exception as error:
-            known = translated(self.model, error)
-            if isinstance(known, EngineUnavailable):
-                self._answered_at = -math.inf
-            if known is error:
-                raise
-            raise known from error
-        finally:
-            if not ended:
-                response.cancel()  # leaving the loop does not
+            raise self._translated(error) from error
 
     async def check_health(self) -> None:
-        """Whether some replica answers. One that has too much to do for this question has shown that it does.
+        """Return if a replica answers; raise `EngineUnavailable` otherwise.
 
-        Raises `EngineUnavailable`.
+        An overloaded deployment still works: if the call is rejected or late, but the deployment answered within the
+        last `RECENT_S`, it counts as healthy.
         """
         try:
-            await asyncio.wait_for(self._calls.stats.remote(), HEALTH_S)
+            await asyncio.wait_for(self._calls.stats.remote(), HEALTH_TIMEOUT_S)
         except TimeoutError:
             if asyncio.get_running_loop().time() - self._answered_at >= RECENT_S:
                 raise EngineUnavailable(self.model) from None
@@ -102,27 +134,34 @@ class RemoteEngine:
                 raise
             raise known from error
 
+    def _translated(self, error: Exception) -> MoaError:
+        known = translated(self.model, error)
+        if isinstance(known, EngineUnavailable):
+            self._answered_at = -math.inf
+        return known
+
 
 def translated(model: str, error: BaseException) -> MoaError:
-    """Any error of Ray's or a replica's, as one of ours."""
+    """The error of this project for any error of Ray or of a replica."""
     if isinstance(error, MoaError):
         return error
     if isinstance(error, RayTaskError):
         cause = error.cause
         return translated(model, cause) if cause is not None and cause is not error else _failed(model, error)
     if isinstance(error, BackPressureError):
-        return Overloaded(f"'{model}' has as many requests waiting as it may; retry later.")
+        return Overloaded(f"'{model}' has as many waiting requests as it accepts; retry later.")
     if isinstance(error, TaskCancelledError | RequestCancelledError):
         return EngineUnavailable(model, "the call was cancelled while its replica stopped")
     if isinstance(error, DeploymentUnavailableError):
         return EngineUnavailable(model, "its replicas cannot be started")
     if isinstance(error, RayActorError | RaySystemError):
-        return EngineUnavailable(model, "its replica went away")
+        return EngineUnavailable(model, "its replica was lost")
     if isinstance(error, RayError | RayServeException):
         return EngineUnavailable(model, f"{type(error).__name__} on the way to its replica")
     return _failed(model, error)
 
 
 def _failed(model: str, error: BaseException) -> EngineFailed:
-    text = " ".join(str(error).split()).rstrip(".")
-    return EngineFailed(model, f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    """The error for an unexpected one, whose text stays in the log: it is not meant for callers."""
+    logger.error("the engine of '%s' failed", model, exc_info=error)
+    return EngineFailed(model, f"unexpected {type(error).__name__}; the server's log has the details")

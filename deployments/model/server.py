@@ -1,11 +1,11 @@
 """One model behind a Serve handle: conversations in, packed deltas out."""
 
 import asyncio
-import dataclasses
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from ray.llm._internal.common.callbacks.base import CallbackBase
@@ -16,9 +16,10 @@ from deployments.model.coalescing import coalesced
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.vllm_adapter import VllmAdapter
 from deployments.wire import EngineStats, Packed, pack
-from serving.engine import answer_tokens
 from serving.errors import EngineUnavailable
-from serving.types import Delta, GenerateRequest, Message, Sampling, TokenUsage
+from serving.runtime.prompts import prompt_messages
+from serving.runtime.truncation import fit
+from serving.types import GenerateRequest, Message, Sampling
 
 ROUND_TRIP_S = 50.0  # a health check's token may wait behind a long prefill; below health_check_timeout_s
 LONG_CHARACTERS = 20_000  # some milliseconds of a tokenizer
@@ -28,18 +29,20 @@ WARM_UP = (
     Sampling(max_tokens=4, temperature=0.7, top_p=0.9, top_k=20, min_p=0.01, logprobs=1, presence_penalty=0.1, n=2),
 )
 
+PREFILL = Sampling(max_tokens=1, temperature=0, ignore_eos=True)  # vLLM has no call that generates nothing
+
 logger = logging.getLogger(__name__)
 
 
 class LocalWeights(CallbackBase):
-    """Skips ray.serve.llm's download task, which starts a process of its own even for weights that are local."""
+    """Skips ray.serve.llm's download task, which starts a process of its own even for local weights."""
 
     async def on_before_node_init(self) -> None:
         self.ctx.run_init_node = False
 
 
 class ModelServer(LLMServer):
-    """ray.serve.llm's server (placement, downloads, LoRA, engine metrics) with a lean way in and out."""
+    """ray.serve.llm's server (placement, downloads, LoRA, engine metrics) with a smaller interface."""
 
     async def __init__(self, llm_config: LLMConfig) -> None:  # type: ignore[misc]  # Serve awaits it
         await super().__init__(llm_config, engine_cls=VllmAdapter.engine_class())
@@ -49,62 +52,64 @@ class ModelServer(LLMServer):
         await self._warm_up()
 
     async def _start_engine(self) -> None:
-        """As ray.serve.llm's, without the actor that it starts for its telemetry."""
+        """Start the engine like ray.serve.llm, without the actor that it starts for its telemetry."""
         engine: Any = self.engine
         await engine.start()
 
     async def _warm_up(self) -> None:
-        """Everything that a first request would wait for: the template, greedy and sampled tokens, logprobs."""
+        """Run everything that a first request would wait for: template, greedy and sampled tokens, logprobs."""
         for sampling in WARM_UP:
             async with aclosing(self.generate(GenerateRequest("warm-up", GREETING, sampling))) as items:
                 async for _ in items:
                     pass
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[tuple[Packed, ...], None]:
-        """The stream of `serving.engine`, in groups; a request nobody watches gives one group at its end.
+        """The stream of `serving.engine`, in groups; a request that is not streamed gets one group at its end.
+
+        References that do not fit the context are shortened here, where the tokenizer is.
 
         Raises:
-            ContextTooLong: before the engine has done anything.
-            MoaError: as `VllmAdapter.generate`.
+            ContextTooLong: the conversation does not fit; the engine has done nothing.
+            MoaError: like `VllmAdapter.generate`.
         """
-        sampling = request.sampling
-        if request.prefill_marker is not None:
-            token_ids = await self._rendered(self._renderer.prefill_ids, request.messages, request.prefill_marker)
-            token_ids = token_ids[: len(token_ids) // self._engine.block_size * self._engine.block_size]
-            if not token_ids or len(token_ids) >= self._engine.context_tokens:
-                yield (pack(Delta(finish_reason="length", usage=TokenUsage())),)
-                return
-            sampling = Sampling(max_tokens=1, temperature=0, ignore_eos=True)
-        else:
-            token_ids = await self._rendered(self._renderer.token_ids, request.messages)
-            most = answer_tokens(self._model, request, len(token_ids), self._engine.context_tokens)
-            sampling = dataclasses.replace(sampling, max_tokens=most)
+        fitted = await fit(self._model, request, self._token_ids, self._engine.context_tokens)
         deltas = self._engine.generate(
             request.request_id,
-            token_ids,
-            sampling,
+            fitted.tokens,
+            replace(request.sampling, max_tokens=fitted.max_tokens),
             priority=request.priority,
             stream_interval=request.stream_interval,
         )
         async with aclosing(coalesced(deltas)) as groups:
             async for group in groups:
-                yield tuple(pack(delta) for delta in group)
+                yield tuple(pack(replace(one, shortened=fitted.shortened) if one.terminal else one) for one in group)
 
-    async def _rendered(
-        self, render: Callable[..., tuple[int, ...]], messages: tuple[Message, ...], *more: str
-    ) -> tuple[int, ...]:
-        """`render`'s token ids; of a long prompt in a thread, so that no other stream waits for the tokenizer."""
-        if sum(len(message.content) for message in messages) < LONG_CHARACTERS:
-            return render(messages, *more)
-        return await asyncio.to_thread(render, messages, *more)
+    async def prefill(self, request: GenerateRequest, marker: str) -> None:
+        """Compute the whole cache blocks of the prompt up to the first occurrence of `marker`. Raises `MoaError`."""
+        messages = prompt_messages(request)
+        token_ids = await _in_thread_if_long(messages, lambda: self._renderer.prefill_ids(messages, marker))
+        token_ids = token_ids[: len(token_ids) // self._engine.block_size * self._engine.block_size]
+        if not token_ids or len(token_ids) >= self._engine.context_tokens:
+            return
+        deltas = self._engine.generate(
+            request.request_id, token_ids, PREFILL, priority=request.priority, stream_interval=None
+        )
+        async with aclosing(deltas):
+            async for _ in deltas:
+                pass
+
+    async def _token_ids(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
+        return await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages))
 
     async def stats(self) -> EngineStats:
+        """Counters of the engine."""
         return self._engine.stats()
 
     async def check_health(self) -> None:
-        """Serve's own check: a token through the engine, so that a hung engine is noticed too.
+        """Serve's health check: one token through the engine, so that a hung engine is noticed too.
 
         A replica whose engine process died ends itself: Serve replaces it at once instead of after three failed checks.
+        Raises `EngineUnavailable`.
         """
         engine = getattr(self, "_engine", None)
         if engine is None:
@@ -114,5 +119,12 @@ class ModelServer(LLMServer):
         except EngineUnavailable as error:
             logger.error("%s", error)
             if engine.dead:
-                asyncio.get_running_loop().call_later(1.0, os._exit, 1)  # the failed requests get their errors first
+                asyncio.get_running_loop().call_later(1.0, os._exit, 1)  # failed requests get their errors first
             raise
+
+
+async def _in_thread_if_long(messages: tuple[Message, ...], render: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
+    """Result of `render`; for a long prompt in a thread, so that no other stream waits for the tokenizer."""
+    if sum(len(message.content) for message in messages) < LONG_CHARACTERS:
+        return render()
+    return await asyncio.to_thread(render)

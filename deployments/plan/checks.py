@@ -4,6 +4,7 @@ from deployments.config import Profile
 from deployments.plan.engine_options import check_engine_options
 from deployments.plan.memory import check_sizes
 from deployments.plan.worst_case import check_contexts
+from serving.engine import EngineInfo
 from serving.errors import ConfigError
 from serving.orchestrator import check_recipes
 from serving.recipes import Recipe, load_recipes
@@ -18,7 +19,8 @@ def check_profile(profile: Profile) -> dict[str, Recipe]:
             do not fit.
     """
     recipes = load_recipes(profile.recipes, profile.team)
-    models = {**{model.id: None for model in profile.models}, **{e.id: e for e in profile.external}}
+    models = {model.id: EngineInfo() for model in profile.models}
+    models |= {model.id: EngineInfo(unsupported=frozenset(model.unsupported)) for model in profile.external}
     check_recipes(models, recipes, profile.orchestrator.limits)
     for model in profile.models:
         if model.source.startswith((".", "/", "models/")) and model.path is None:

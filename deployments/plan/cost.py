@@ -156,8 +156,8 @@ async def tokens_per_answer(profile: Profile, assumed: Assumed) -> dict[str, dic
 
 
 def _tokens(engine: ScriptedEngine) -> tuple[int, int]:
-    """Asked of the engine, prompts that were only computed ahead left out: the prefix cache has them already."""
-    calls = [request for request in engine.requests if request.prefill_marker is None]
+    """Tokens of the engine's calls. Prefills are not counted: the prefix cache saves their tokens in the real calls."""
+    calls = engine.requests
     prompts = sum(len(message.content.split()) for call in calls for message in call.messages)
     most = len(str(engine.answer).split())
     return prompts, sum(min(call.sampling.max_tokens or most, most) * call.sampling.n for call in calls)

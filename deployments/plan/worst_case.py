@@ -1,7 +1,7 @@
-"""The longest prompts that a recipe can make, found by running it with engines that take its most expensive path.
+"""Longest prompts of a recipe, found by running it with engines that take its most expensive path.
 
-They write all they may, are never sure, never agree, accept nothing, and plan as many parts as they may, each of which
-builds on all before. Of a recipe that chooses a route every route is run.
+These engines write as much as they may, are never sure, never agree, accept nothing, and plan as many parts as they
+may, each of which builds on all earlier ones. Every route of a recipe that chooses one is run.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from itertools import count, product
 
 from deployments.config import Profile
 from deployments.plan.token_counts import Counter, stand_ins
-from serving.engine import complete
+from serving.engine import Engine, EngineInfo, complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError, MoaError
 from serving.orchestrator import Orchestrator
@@ -22,30 +22,31 @@ from serving.recipes import Recipe
 from serving.recipes.cost import Limits
 from serving.recipes.strategies.auto import Auto
 from serving.recipes.strategies.plan import SPLIT
+from serving.runtime.prompts import prompt_messages
 from serving.types import Delta, GenerateRequest, Message, Sampling
 
 UNLIMITED = Limits(max_calls=1_000_000, max_tokens=1_000_000_000)
-UNSURE = -20.0  # log-probability of every token: below any threshold of a cascade
-UNGRADED = 1000  # numbers from here on are neither a grade nor a candidate's place to a recipe that reads a verdict
+UNSURE = -20.0  # log probability of every token: below any threshold of a cascade
+UNGRADED = 1000  # numbers from here on are neither a grade nor a candidate's position in a verdict
 _PLANNING = re.compile(re.escape(SPLIT.partition("{parts}")[0]) + r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One agent's: `prompt_tokens` in, up to `answer_tokens` out."""
+    """Longest prompt of one agent."""
 
     recipe: str
-    route: str  # where a recipe chooses: what it chose
+    route: str  # the choices of a recipe that chooses
     layer: int
     role: str
     model: str
     prompt_tokens: int
     answer_tokens: int
-    exact: bool  # otherwise the prompt's tokens are an estimate
+    exact: bool  # False: prompt_tokens is an estimate
 
 
-class Expensive:
-    """A scripted engine whose prompts are counted as its model would."""
+class ExpensiveEngine(Engine):
+    """A scripted engine that counts its prompts like its model."""
 
     def __init__(self, model: str, counter: Counter, numbers: Iterator[int], answer_tokens: int) -> None:
         self.counter, self.numbers, self.answer_tokens = counter, numbers, answer_tokens
@@ -60,14 +61,19 @@ class Expensive:
             return json.dumps(chained, separators=(",", ":"))
         return stand_ins(most, next(self.numbers))
 
+    @property
+    def info(self) -> EngineInfo:
+        return self.engine.info
+
     async def check_health(self) -> None:
         await self.engine.check_health()
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         async with aclosing(self.engine.generate(request)) as stream:
             async for delta in stream:
-                if delta.usage is not None and request.prefill_marker is None:
-                    delta = replace(delta, usage=replace(delta.usage, prompt_tokens=self.counter(request.messages)))
+                if delta.usage is not None:
+                    prompt_tokens = self.counter(prompt_messages(request))
+                    delta = replace(delta, usage=replace(delta.usage, prompt_tokens=prompt_tokens))
                 yield delta
 
 
@@ -79,14 +85,21 @@ def longest_prompts(
     asked_tokens: int,
     answer_tokens: int,
 ) -> list[Prompt]:
-    """For a question of `asked_tokens`; agents without a limit of their own write `answer_tokens`.
+    """Longest prompts of `recipe`; empty for a recipe that cannot be run on such answers.
 
-    `counters`: of every model, by id. Empty for a recipe that cannot be run on such answers.
+    Args:
+        recipe: the recipe.
+        recipes: all recipes of the profile, by id.
+        counters: token counters of every model, by id.
+        asked_tokens: length of the caller's question.
+        answer_tokens: length of the answers of agents without a limit of their own.
     """
     found: list[Prompt] = []
     for route, fixed in _routes(recipe, recipes):
         numbers = count(UNGRADED)
-        engines = {model: Expensive(model, counter, numbers, answer_tokens) for model, counter in counters.items()}
+        engines = {
+            model: ExpensiveEngine(model, counter, numbers, answer_tokens) for model, counter in counters.items()
+        }
         question = Message("user", stand_ins(asked_tokens, next(numbers)))
         request = GenerateRequest("plan", (question,), Sampling(temperature=0))
         try:
@@ -112,7 +125,7 @@ def longest_prompts(
 
 
 def _routes(recipe: Recipe, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Mapping[str, Recipe]]]:
-    """Every way through the choices that `recipe` may come to, in words, and the recipes that go just that way."""
+    """Every combination of choices of `recipe`, in words, with the recipes that make exactly these choices."""
     choosing = [one for one in _reachable(recipe, recipes) if isinstance(one, Auto)]
     for chosen in product(*(sorted(one.delegates()) for one in choosing)):
         fixed = {
@@ -130,15 +143,15 @@ def _reachable(recipe: Recipe, recipes: Mapping[str, Recipe]) -> list[Recipe]:
 
 
 def counters_of(profile: Profile) -> dict[str, Counter]:
-    """For every model that recipes can name, by id. Raises `ConfigError` where a local tokenizer cannot be read."""
+    """Token counters of every model, by id. Raises `ConfigError` if a local tokenizer cannot be read."""
     return {model.id: Counter(model) for model in profile.served}
 
 
 def check_contexts(profile: Profile, recipes: Mapping[str, Recipe]) -> None:
-    """Raise `ConfigError` where a model's context cannot hold what a recipe's own limits let its agents write.
+    """Check that every model's context holds the longest prompts that a recipe's own limits allow.
 
-    Where a recipe sets no limit, references are shortened at run time instead: then answers of one token must fit,
-    which leaves hardly more than the recipe's own instructions.
+    Without such limits references are shortened at run time: then only answers of one token must fit, which is little
+    more than the recipe's own instructions. Raises `ConfigError`.
     """
     contexts, counters = profile.contexts, counters_of(profile)
     for recipe in recipes.values():
@@ -151,7 +164,7 @@ def check_contexts(profile: Profile, recipes: Mapping[str, Recipe]) -> None:
             size = f"{'' if prompt.exact else 'about '}{prompt.prompt_tokens} tokens"
             raise ConfigError(
                 f"The recipe '{recipe.id}' gives '{prompt.model}' in layer {prompt.layer} a prompt of"
-                + (f" up to {size}" if bounded else f" {size} even where every answer has but one")
+                + (f" up to {size}" if bounded else f" {size} even if every answer has one token")
                 + f", but its context holds {contexts[prompt.model]}; "
                 + ("lower proposal_max_tokens, or raise max_model_len." if most > 1 else "raise max_model_len.")
             )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import aiohttp
 
 from loadtest.bench.asking import ask, chat_body, check
-from serving.runtime.prompts import Reference, with_references
-from serving.types import Message
+from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
+from serving.types import Message, Reference, ReferenceBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,9 @@ class NaiveTeam:
         return TeamAnswer(final.ended - sent, first - sent, first - last)
 
     def _messages(self, question: str, references: Sequence[Reference]) -> list[dict[str, str]]:
-        messages = with_references([Message("user", question)], references)
+        messages = with_references(
+            [Message("user", question)], ReferenceBlock(tuple(references), AGGREGATE_AND_SYNTHESIZE)
+        )
         if not self.system_role[self.aggregator]:
             system, user = messages
             return [{"role": "user", "content": f"{system.content}\n\n{user.content}"}]

@@ -29,8 +29,8 @@ from loadtest.errors import LoadError
 from loadtest.progress import Line
 from models.tiny import heldout
 from serving.errors import ConfigError
-from serving.runtime.prompts import Reference, with_references
-from serving.types import Message
+from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
+from serving.types import Message, Reference, ReferenceBlock
 
 SEED = 0
 ANSWER_TOKENS = 64
@@ -58,7 +58,8 @@ def prompts(count: int) -> list[list[dict[str, str]]]:
     for row in rows:
         texts = [row.answer, *rng.sample(by_skill[row.skill], 2)]
         rng.shuffle(texts)
-        messages = with_references((Message("user", row.text),), tuple(Reference("", text) for text in texts))
+        block = ReferenceBlock(tuple(Reference("", text) for text in texts), AGGREGATE_AND_SYNTHESIZE)
+        messages = with_references((Message("user", row.text),), block)
         asked.append([{"role": message.role, "content": message.content} for message in messages])
     return asked
 

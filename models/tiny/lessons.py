@@ -12,8 +12,8 @@ from models.tiny.questions import SKILLS, Question, QuestionMaker, facts
 from models.tiny.references import ReferencePool
 from serving.recipes.judging import ACCEPT, CRITICISE, choose, question, quoted
 from serving.recipes.strategies.debate import REVISE
-from serving.runtime.prompts import Layout, with_references
-from serving.types import Message
+from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
+from serving.types import Layout, Message, ReferenceBlock
 
 SYSTEM_PROMPTS = (
     "You are a helpful assistant.",
@@ -65,7 +65,8 @@ class Lessons:
             for _ in range(self.rng.randint(1, 2)):
                 messages += _turn(self.question())
         messages.append(Message("user", question.text))
-        return (*with_references(messages, references, layout=layout), Message("assistant", question.answer))
+        block = ReferenceBlock(tuple(references), AGGREGATE_AND_SYNTHESIZE, layout)
+        return (*with_references(messages, block), Message("assistant", question.answer))
 
     def choosing(self, pool: ReferencePool, _system: str | None) -> Conversation:
         """A judge's task: candidates in any order, at least one right and one wrong, and the right one's number."""

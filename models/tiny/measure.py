@@ -23,8 +23,8 @@ from models.tiny.families import FAMILIES, WEIGHTS, Family
 from models.tiny.lessons import Conversation
 from models.tiny.questions import SKILLS, Question
 from serving.recipes.judging import choose, chosen
-from serving.runtime.prompts import Layout, Reference, References, with_references
-from serving.types import Message
+from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
+from serving.types import Layout, Message, Reference, ReferenceBlock, References
 
 SEED = 1
 Answers = Callable[["Pupil", Sequence[Question], Sequence[References]], list[str]]
@@ -61,7 +61,9 @@ def aggregating(layout: Layout) -> Answers:
     def answers(pupil: Pupil, questions: Sequence[Question], proposed: Sequence[References]) -> list[str]:
         return pupil.says(
             [
-                with_references((Message("user", question.text),), references, layout=layout)
+                with_references(
+                    (Message("user", question.text),), ReferenceBlock(references, AGGREGATE_AND_SYNTHESIZE, layout)
+                )
                 for question, references in zip(questions, proposed, strict=True)
             ]
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from evaluation.scoring.exact import is_right
 from models.tiny.questions import Question
-from serving.runtime.prompts import Reference, References
+from serving.types import Reference, References
 
 
 @dataclass(frozen=True, slots=True)

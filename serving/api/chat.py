@@ -44,7 +44,7 @@ class ChatCompletions:
             raise UnknownModel(body.model, tuple(self.cards))
         request = to_request(body, card, self.settings, call.work_id)
         with self.admission.permit():
-            answer = _Answer(call, body, self.settings)
+            answer = _Answer(call, body, request.moa.trace, self.settings)
             stream = self.engines[card.id].generate(request)
             if answer.trace and card.kind == "model":
                 stream = traced(card.id, stream)
@@ -55,11 +55,11 @@ class ChatCompletions:
 
 
 class _Answer:
-    def __init__(self, call: HttpExchange, body: ChatBody, settings: ApiSettings) -> None:
+    def __init__(self, call: HttpExchange, body: ChatBody, trace: bool, settings: ApiSettings) -> None:
         self.call, self.body, self.settings = call, body, settings
         self.model = body.model
         self.head = Head(call.answer_id, int(time.time()), body.model)
-        self.trace: bool = body.moa.get("trace", False)
+        self.trace = trace
 
     async def whole(self, stream: AsyncGenerator[Delta, None]) -> None:
         """Answer with one JSON object."""

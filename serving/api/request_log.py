@@ -39,7 +39,7 @@ async def logged(
             "id": call.answer_id,
             "model": card.id,
             "kind": card.kind,
-            "outcome": outcome.word,
+            "outcome": outcome.code,
             "degraded": outcome.degraded,
             "usage": usage_json(outcome.usage or NOTHING),
             "seconds": round(outcome.total_s, 4),

@@ -18,8 +18,8 @@ from serving.api.schema import (
 )
 from serving.api.settings import ApiSettings
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import GenerateRequest, Message, ModelCard, ResponseFormat, Sampling
-from serving.validation import SHOWN_CHARS, ValidationIssue, first_issue, kind_of, short
+from serving.types import GenerateRequest, Message, MoaOptions, ModelCard, ResponseFormat, Sampling
+from serving.validation import SHOWN_CHARS, ValidationIssue, first_issue, kind_of, short, shown
 
 
 def to_request(body: ChatBody, card: ModelCard, settings: ApiSettings, request_id: str) -> GenerateRequest:
@@ -29,7 +29,6 @@ def to_request(body: ChatBody, card: ModelCard, settings: ApiSettings, request_i
         InvalidRequest: fields that do not go together, or more than `settings` allows.
         UnsupportedField: recipe options for a single model.
     """
-    _check_options(body, card)
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("Remove 'stream_options' or set 'stream' to true.", "stream_options")
     return GenerateRequest(
@@ -41,15 +40,26 @@ def to_request(body: ChatBody, card: ModelCard, settings: ApiSettings, request_i
         stream_interval=1 if body.stream else None,
         user=body.user,
         metadata=body.metadata,
-        options=body.moa,
+        moa=moa_options(body.moa, card),
     )
 
 
-def _check_options(body: ChatBody, card: ModelCard) -> None:
-    if card.kind == "model" and (options := sorted(set(body.moa) - {"trace"})):
-        raise UnsupportedField(f"moa.{options[0][:40]}", f"'{card.id}' is a single model, not a recipe")
-    if not isinstance(body.moa.get("trace", False), bool):
+def moa_options(raw: Mapping[str, Any], card: ModelCard) -> MoaOptions:
+    """The `moa` object of a request to `card`.
+
+    Raises:
+        UnsupportedField: an option of recipes for a single model.
+        InvalidRequest: a value of the wrong type. Overrides are checked by the recipe they belong to.
+    """
+    if card.kind == "model" and (recipe_options := sorted(set(raw) - {"trace"})):
+        raise UnsupportedField(f"moa.{recipe_options[0][:40]}", f"'{card.id}' is a single model, not a recipe")
+    trace, recipe = raw.get("trace", False), raw.get("recipe")
+    if not isinstance(trace, bool):
         raise InvalidRequest("Set 'moa.trace' to true or false.", "moa.trace")
+    if "recipe" in raw and not isinstance(recipe, str):
+        raise InvalidRequest(f"Change 'moa.recipe': give a recipe's id, not {shown(recipe)}.", "moa.recipe")
+    overrides = {name: value for name, value in raw.items() if name not in ("trace", "recipe")}
+    return MoaOptions(trace, recipe, overrides)
 
 
 def _message(message: ChatMessage) -> Message:

@@ -96,7 +96,7 @@ def _agent(agent: AgentTrace) -> Json:
         "agent": agent.agent,
         "role": agent.role,
         "model": agent.model,
-        "outcome": agent.outcome,
+        "outcome": agent.status,
         "text": valid(agent.text),
         "usage": usage_json(agent.usage),
         "started_ms": _ms(agent.started_s),

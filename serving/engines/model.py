@@ -1,43 +1,54 @@
-"""A model by itself, as callers ask for it by its own id."""
+"""A single model, as callers ask for it by its own id."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from serving.engine import Engine
-from serving.runtime.context import LAYERS_APART
+from serving.engine import Engine, EngineInfo
+from serving.runtime.context import PRIORITIES_PER_REQUEST
 from serving.runtime.single_flight import SingleFlight
 from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing
 
 
-class PlainModel:
-    """Its requests stand in an engine's line with the first layers of recipes of the same `priority`.
+class ModelEngine(Engine):
+    """A model without a recipe. Its requests rank with the first layers of recipes of the same `priority`.
 
-    Whole answers that must come out the same are computed once for all who wait for them.
+    Whole deterministic answers are computed once for all callers that wait for them.
     """
 
     def __init__(self, name: str, engine: Engine, shared: SingleFlight) -> None:
+        """Serve `engine` under the id `name`."""
         self.name, self.engine, self.shared = name, engine, shared
+
+    @property
+    def info(self) -> EngineInfo:
+        return self.engine.info
+
+    async def prefill(self, request: GenerateRequest, marker: str) -> None:
+        await self.engine.prefill(request, marker)
 
     async def check_health(self) -> None:
         await self.engine.check_health()
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """The engine's own stream where tokens are watched: a generator around it would be paid with every token."""
-        request = replace(request, priority=request.priority * LAYERS_APART)
+        """The engine's own stream if tokens are streamed: a generator around it would cost time with every token."""
+        request = replace(request, priority=request.priority * PRIORITIES_PER_REQUEST)
         if request.streaming or not request.sampling.deterministic:
             return self.engine.generate(request)
         return self._shared(request)
 
     async def _shared(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         done = await self.shared.complete(self.name, self.engine, request)
-        [choice] = done.choices  # deterministic sampling has but one
+        [choice] = done.choices  # deterministic sampling has only one
         yield Delta(choice.text, 0, choice.logprobs, choice.finish_reason, done.usage, done.timing)
 
 
 async def traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
-    """`stream`, with a report of the model's own text (the first choice's), usage and timing on its terminal delta."""
+    """`stream` with a report of one layer and one agent on its terminal delta, in the shape that recipes report.
+
+    The report has the text of the first choice, usage and timing.
+    """
     loop = asyncio.get_running_loop()
     began = loop.time()
     pieces: list[str] = []
@@ -51,7 +62,7 @@ async def traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGenera
                     agent=0,
                     role="model",
                     model=model,
-                    outcome="ok",
+                    status="ok",
                     text="".join(pieces),
                     usage=delta.usage,
                     elapsed_s=loop.time() - began,

@@ -4,35 +4,38 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx
 
 from serving import sse
+from serving.engine import Engine, EngineInfo
 from serving.engines.openai_errors import failed_answer
 from serving.engines.openai_wire import StreamReader, to_payload
 from serving.errors import (
     ConfigError,
+    ContextTooLong,
     DeadlineExceeded,
     EngineFailed,
     EngineUnavailable,
     Overloaded,
     UnsupportedField,
 )
-from serving.types import Delta, GenerateRequest, TokenUsage
+from serving.runtime.truncation import PromptFitter
+from serving.types import Delta, GenerateRequest
 
-ERROR_BYTES = 64 * 1024  # of an error's body that are read
+MAX_ERROR_BYTES = 64 * 1024  # read of an error's body
 KEEP_ALIVE_S = 2.0  # below the 5 s of common servers: one that closes as it is asked again would fail the request
-DRAIN_S = 1.0  # how long the end of a finished response is waited for, so that its connection can be used again
+DRAIN_S = 1.0  # wait for the end of a finished response, so that its connection can be used again
 
 
 @dataclass
-class OpenAIEngine:
+class OpenAIEngine(Engine):
     """`model` as it is served at `base_url` (".../v1"), under the name `upstream_model` if that differs.
 
-    The key is read once, from the environment variable `api_key_env`; it is in no log, error or representation.
-    What is told of the caller stays here: `user`, `metadata` and `priority` are not passed on. Nothing is retried:
-    that is the recipe's decision.
+    The key is read once, from the environment variable `api_key_env`; it is in no log, error or representation. The
+    caller's `user`, `metadata` and `priority` are not passed on. Nothing is retried, except a prompt that is too long
+    and has references to shorten: retries are the recipe's decision.
 
     Raises:
         ConfigError: the variable is empty, or `base_url` has a password in it.
@@ -46,7 +49,8 @@ class OpenAIEngine:
     connect_timeout_s: float = 5.0
     silence_timeout_s: float = 120.0  # the longest wait for the next byte of an answer
     max_connections: int = 256
-    unsupported: frozenset[str] = frozenset()  # abilities that recipes may need and the endpoint does not have
+    context_tokens: int | None = None
+    unsupported: frozenset[str] = frozenset()  # abilities that the endpoint lacks
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
     _client: httpx.AsyncClient = field(init=False, repr=False)
 
@@ -67,49 +71,42 @@ class OpenAIEngine:
             transport=self.transport,
         )
 
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo(self.context_tokens, None, self.unsupported)
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
 
     async def check_health(self) -> None:
-        """The endpoint answers and takes the key. Whether it has the model, only an answer shows."""
+        """Check that the endpoint answers and accepts the key; only an answer shows whether it has the model."""
         try:
             response = await self._client.get("models")
         except httpx.HTTPError as error:
-            raise EngineUnavailable(self.model, _said(error)) from None
+            raise EngineUnavailable(self.model, _described(error)) from None
         if response.status_code in (401, 403) or response.status_code >= 500:
             raise EngineUnavailable(self.model, f"its endpoint answered with status {response.status_code}")
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """Stream the endpoint's answer. A prefill ends at once: an endpoint has no call for it.
+        """Stream the endpoint's answer.
 
         Raises:
-            InvalidRequest: the endpoint refused the request; ContextTooLong where it says how long it was.
-            UnsupportedField: several choices, of an endpoint that `unsupported` them.
+            InvalidRequest: the endpoint refused the request; ContextTooLong if it says how long it was.
+            UnsupportedField: several choices, of an endpoint that does not support `n`.
             Overloaded: it answered 429. EngineUnavailable: it could not be reached, or answered 503.
             DeadlineExceeded: `deadline_s` passed, or nothing came for `silence_timeout_s`.
-            EngineFailed: anything else that it, or the way to it, did wrong.
+            EngineFailed: any other failure of the endpoint or of the connection.
         """
-        if request.prefill_marker is not None:
-            yield Delta(finish_reason="length", usage=TokenUsage(0, 0, 0))
-            return
         if request.sampling.n != 1 and "n" in self.unsupported:
-            raise UnsupportedField("n", f"the endpoint of '{self.model}' gives one choice")
+            raise UnsupportedField("n", f"the endpoint of '{self.model}' returns one choice")
         loop = asyncio.get_running_loop()
         answer = StreamReader(self.model, loop.time())
         deadline = None if request.deadline_s is None else loop.time() + request.deadline_s
+        fitter = PromptFitter(request, self.context_tokens)
         try:
-            post = self._client.build_request(
-                "POST",
-                "chat/completions",
-                json=to_payload(request, self.upstream_model or self.model, self.max_tokens_field),
-            )
-            async with asyncio.timeout_at(deadline):
-                response = await self._client.send(post, stream=True)
+            response = await self._open(fitter, deadline)
             try:
-                if response.status_code != 200:
-                    body = await _beginning(response)
-                    raise failed_answer(self.model, response.status_code, response.headers, body, request)
                 async with aclosing(sse.events(response.aiter_bytes())) as events:
                     # A limit around each read, not around the loop: between reads the caller's code runs.
                     while not answer.complete and (data := await _next(events, deadline)) is not None:
@@ -124,13 +121,35 @@ class OpenAIEngine:
         except httpx.PoolTimeout:
             raise Overloaded(f"All {self.max_connections} connections to '{self.model}' are in use.") from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise EngineUnavailable(self.model, _said(error)) from None
+            raise EngineUnavailable(self.model, _described(error)) from None
         except httpx.TimeoutException:
             raise DeadlineExceeded(f"The next byte of '{self.model}'", self.silence_timeout_s) from None
         except (httpx.HTTPError, ValueError) as error:
-            raise EngineFailed(self.model, _said(error)) from None
+            raise EngineFailed(self.model, _described(error)) from None
         for delta in answer.ending(loop.time()):
-            yield delta
+            yield replace(delta, shortened=fitter.shortened) if delta.terminal else delta
+
+    async def _open(self, fitter: PromptFitter, deadline: float | None) -> httpx.Response:
+        """Response of the endpoint with status 200, after as many shorter prompts as it takes; to be closed."""
+        while True:
+            payload = to_payload(
+                replace(fitter.request, messages=fitter.messages),
+                self.upstream_model or self.model,
+                self.max_tokens_field,
+            )
+            post = self._client.build_request("POST", "chat/completions", json=payload)
+            async with asyncio.timeout_at(deadline):
+                response = await self._client.send(post, stream=True)
+            if response.status_code == 200:
+                return response
+            try:
+                body = await _beginning(response)
+            finally:
+                await response.aclose()
+            error = failed_answer(self.model, response.status_code, response.headers, body, fitter.request)
+            if not isinstance(error, ContextTooLong):
+                raise error
+            fitter.shorten(error)
 
 
 async def _next(events: AsyncGenerator[bytes, None], deadline: float | None) -> bytes | None:
@@ -142,11 +161,11 @@ async def _beginning(response: httpx.Response) -> bytes:
     body = b""
     async for piece in response.aiter_bytes():
         body += piece
-        if len(body) >= ERROR_BYTES:
+        if len(body) >= MAX_ERROR_BYTES:
             break
-    return body[:ERROR_BYTES]
+    return body[:MAX_ERROR_BYTES]
 
 
-def _said(error: Exception) -> str:
-    """An error's kind and words. httpx's have no headers in them, so no key."""
+def _described(error: Exception) -> str:
+    """Class and message of an error. httpx's messages have no headers in them, so no key."""
     return f"{type(error).__name__}: {str(error)[:200]}".rstrip(": .")

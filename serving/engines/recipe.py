@@ -6,11 +6,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
-from serving.engine import checked
+from serving.engine import Engine
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
-from serving.recipes.cost import Limits, bounded
+from serving.recipes.cost import Limits, token_cap
 from serving.runtime.call import Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.report import ReportBuilder
@@ -19,68 +19,70 @@ from serving.types import Delta, GenerateRequest, Timing
 from serving.validation import shown
 
 
-class RecipeEngine:
-    """A recipe as an engine: the streamed answer of a run."""
+class RecipeEngine(Engine):
+    """The streamed answers of one recipe's runs."""
 
     def __init__(self, name: str, recipes: Mapping[str, Recipe], runtime: Runtime, limits: Limits) -> None:
+        """Serve the recipe `name` of `recipes` over the engines of `runtime`."""
         self.name, self.recipes, self.runtime, self.limits = name, recipes, runtime, limits
-        self._shares: dict[str, int | None] = {}  # of recipes as they are, for requests without max_tokens
+        self._caps: dict[str, int | None] = {}  # of unchanged recipes, for requests without max_tokens
 
     async def check_health(self) -> None:
-        """A recipe answers when its models do; those are checked under their own ids."""
+        """Return at once: a recipe answers when its models do, which are checked under their own ids."""
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """The answer, with usage summed over all agents and the report on the terminal delta.
+        """Stream the answer, with usage summed over all agents and the report on the terminal delta.
 
         Raises:
-            UnsupportedField: `n` above 1 or `logprobs`: they belong to single models.
+            UnsupportedField: `n` above 1 or `logprobs`, which single models support.
             LimitExceeded: more calls or tokens than the operator allows.
             MoaError: see `serving.runtime.run.Run`.
         """
         recipe = self._recipe(request)
-        request = replace(request, token_cap=self._checked(recipe, request))
-        ledger = ReportBuilder(recipe.id)
-        dispatcher = RunContext(request, recipe, self.runtime, ledger)
-        run = Run(dispatcher, self.recipes)
+        request = replace(request, token_cap=self._token_cap(recipe, request))
+        context = RunContext(request, recipe, self.runtime, ReportBuilder(recipe.id))
         first_s: float | None = None
         loop = asyncio.get_running_loop()
         try:
-            async with aclosing(checked(recipe.id, recipe.run(run))) as deltas:
+            async with aclosing(await recipe.run(Run(context, self.recipes))) as deltas:
                 async for delta in deltas:
                     if first_s is None and delta.text:
-                        first_s = loop.time() - dispatcher.started
+                        first_s = loop.time() - context.started
                     if delta.terminal:
-                        timing = Timing(0.0, first_s, loop.time() - dispatcher.started)
-                        delta = replace(delta, usage=ledger.usage, report=ledger.report(), timing=timing)
+                        timing = Timing(0.0, first_s, loop.time() - context.started)
+                        report = context.report
+                        delta = replace(delta, usage=report.usage, report=report.report(), timing=timing)
                     yield delta
         finally:
-            await dispatcher.close()
+            await context.close()
 
     def _recipe(self, request: GenerateRequest) -> Recipe:
-        """The recipe as this request wants it, checked against what is served and allowed."""
-        name = request.options.get("recipe", self.name)
-        if not isinstance(name, str) or name not in self.recipes:
+        """The recipe with the changes of this request, checked against the served models and their abilities."""
+        name = self.name if request.moa.recipe is None else request.moa.recipe
+        if name not in self.recipes:
             known = ", ".join(self.recipes)
             raise InvalidRequest(f"Change 'moa.recipe': choose one of {known}, not {shown(name)}.", "moa.recipe")
-        recipe = self.recipes[name].overridden(request.options)
-        if missing := sorted(recipe.models() - set(self.runtime.engines)):
-            served = ", ".join(self.runtime.engines)
+        recipe = self.recipes[name].overridden(request.moa.overrides)
+        engines = self.runtime.engines
+        if missing := sorted(recipe.models() - set(engines)):
+            served = ", ".join(engines)
             raise InvalidRequest(f"Change 'moa': '{missing[0]}' is not one of the models {served}.", "moa")
-        for model, ability in lacking(recipe, self.runtime.engines):
-            raise InvalidRequest(f"Change 'moa': '{recipe.id}' needs {ability} of '{model}', which lacks them.", "moa")
+        for model, ability in lacking(recipe, {name: engine.info for name, engine in engines.items()}):
+            raise InvalidRequest(
+                f"Change 'moa': '{recipe.id}' requires {ability} of '{model}', which does not support it.", "moa"
+            )
         return recipe
 
-    def _checked(self, recipe: Recipe, request: GenerateRequest) -> int | None:
-        """The request's `token_cap`. Raises for what no recipe does, and for what the limits do not allow."""
-        why = "it is honoured for single models, not for recipes"
+    def _token_cap(self, recipe: Recipe, request: GenerateRequest) -> int | None:
+        """Token cap of the request. Raises for fields no recipe supports, and for what the limits do not allow."""
+        why = "it is supported for single models, not for recipes"
         if request.sampling.n != 1:
             raise UnsupportedField("n", why)
         if request.sampling.logprobs is not None:
             raise UnsupportedField("logprobs", why)
+        cost_of = partial(recipe.cost, recipes=self.recipes)
         if recipe is not self.recipes.get(recipe.id) or request.sampling.max_tokens is not None:
-            return bounded(partial(recipe.cost, recipes=self.recipes), request.sampling, self.limits)
-        if recipe.id not in self._shares:  # nothing else of the request changes it
-            self._shares[recipe.id] = bounded(
-                lambda sampling: recipe.cost(sampling, self.recipes), request.sampling, self.limits
-            )
-        return self._shares[recipe.id]
+            return token_cap(cost_of, request.sampling, self.limits)
+        if recipe.id not in self._caps:  # no other field of the request changes it
+            self._caps[recipe.id] = token_cap(cost_of, request.sampling, self.limits)
+        return self._caps[recipe.id]

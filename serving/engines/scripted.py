@@ -6,15 +6,18 @@ every token `itl_s * (1 + batch_slowdown * (running - 1))`.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, MutableSequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableSequence, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from serving.engine import answer_tokens
+from serving.engine import Engine, EngineInfo
 from serving.errors import EngineUnavailable, MoaError
-from serving.types import Delta, FinishReason, GenerateRequest, Timing, TokenLogprob, TokenUsage
+from serving.runtime.prompts import prompt_messages
+from serving.runtime.truncation import FittedPrompt, fit
+from serving.types import Delta, FinishReason, GenerateRequest, Message, Timing, TokenLogprob, TokenUsage
 
 Script = Callable[[GenerateRequest], str]
+Interceptor = Callable[[GenerateRequest, AsyncGenerator[Delta, None]], AsyncGenerator[Delta, None]]
 
 
 def words(text: str) -> list[str]:
@@ -22,13 +25,22 @@ def words(text: str) -> list[str]:
     return re.findall(r"\s*\S+|\s+$", text)
 
 
-def prompt_tokens(request: GenerateRequest) -> int:
-    return sum(len(words(message.content)) + 4 for message in request.messages)
+def prompt_tokens(messages: Sequence[Message]) -> int:
+    """Length of a prompt in scripted tokens; each message adds four for a template."""
+    return sum(len(words(message.content)) + 4 for message in messages)
+
+
+async def _rendered(messages: tuple[Message, ...]) -> Sequence[None]:
+    return [None] * prompt_tokens(messages)
 
 
 @dataclass
-class ScriptedEngine:
-    """Answers `answer` (or `answer(request)`), word by word."""
+class ScriptedEngine(Engine):
+    """Answers `answer` (or `answer(request)`), word by word.
+
+    `requests` and `prefills` record the calls in order, each with the messages that a model would read: the references
+    are part of them. A `deque(maxlen=0)` keeps runs of any length small.
+    """
 
     model: str = "scripted"
     answer: str | Script = "ok"
@@ -37,29 +49,61 @@ class ScriptedEngine:
     prefill_tokens_per_s: float = float("inf")
     batch_slowdown: float = 0.0
     context_tokens: int = 1_000_000
+    replicas: int | None = None
+    unsupported: frozenset[str] = frozenset()
     fail_after: int | None = None  # tokens before `error` is raised
     error: MoaError | None = None
     cut_after: int | None = None  # tokens before the stream ends without its terminal delta
-    hang: bool = False  # never gives its first token
+    hang: bool = False  # never returns its first token
     healthy: bool = True
     logprob: float = 0.0  # of every token
-    unsupported: frozenset[str] = frozenset()  # abilities that recipes may need and this engine does not have
+    intercept: Interceptor | None = None  # replaces the stream of each request, which it is given
+    on_prefill: Callable[[GenerateRequest, str], Awaitable[None]] | None = None  # runs in place of each prefill
 
-    # All that were asked, in order; a `deque(maxlen=0)` for runs of any length.
     requests: MutableSequence[GenerateRequest] = field(default_factory=list)
+    prefills: MutableSequence[tuple[GenerateRequest, str]] = field(default_factory=list)
     running: int = 0
     cancelled: int = 0  # streams closed before their end
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo(self.context_tokens, self.replicas, self.unsupported)
 
     async def check_health(self) -> None:
         if not self.healthy:
             raise EngineUnavailable(self.model, "scripted to be unhealthy")
 
+    async def prefill(self, request: GenerateRequest, marker: str) -> None:
+        """Record the prefill and take the time of its prompt."""
+        request = _as_read(request)
+        self.prefills.append((request, marker))
+        self.running += 1
+        try:
+            if self.on_prefill is not None:
+                await self.on_prefill(request, marker)
+                return
+            await asyncio.sleep(self.ttft_s + prompt_tokens(request.messages) / self.prefill_tokens_per_s)
+            if self.hang:
+                await asyncio.Event().wait()
+        finally:
+            self.running -= 1
+
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        self.requests.append(request)
+        """Stream the scripted answer. Raises the scripted `error`, and `ContextTooLong`."""
         self.running += 1
         finished = False
         try:
-            async with aclosing(self._stream(request)) as stream:
+            try:
+                fitted = await fit(self.model, request, _rendered, self.context_tokens)
+            except MoaError:
+                self.requests.append(_as_read(request))
+                raise
+            read = replace(request, messages=fitted.messages, references=None)
+            self.requests.append(read)
+            stream = self._stream(read, fitted)
+            if self.intercept is not None:
+                stream = self.intercept(read, stream)
+            async with aclosing(stream):
                 async for delta in stream:
                     finished = delta.terminal
                     yield delta
@@ -69,23 +113,19 @@ class ScriptedEngine:
         finally:
             self.running -= 1
 
-    async def _stream(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    async def _stream(self, request: GenerateRequest, fitted: FittedPrompt[None]) -> AsyncGenerator[Delta, None]:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        length = prompt_tokens(request)
+        length = len(fitted.tokens)
         sampling = request.sampling
-        most = answer_tokens(self.model, request, length, self.context_tokens)
         await asyncio.sleep(self.ttft_s + length / self.prefill_tokens_per_s)
         if self.hang:
             await asyncio.Event().wait()
-        if request.prefill_marker is not None:
-            yield Delta(finish_reason="length", usage=TokenUsage(length, 0, 0))
-            return
         text = self.answer if isinstance(self.answer, str) else self.answer(request)
         tokens = words(text)
         finish_reason: FinishReason = "stop"
-        if len(tokens) > most:
-            tokens, finish_reason = tokens[:most], "length"
+        if len(tokens) > fitted.max_tokens:
+            tokens, finish_reason = tokens[: fitted.max_tokens], "length"
         first_s = loop.time() - started
         pieces: list[str] = []
         for count, token in enumerate([*tokens, ""]):
@@ -113,9 +153,14 @@ class ScriptedEngine:
                 finish_reason=finish_reason,
                 usage=usage if last else None,
                 timing=timing if last else None,
+                shortened=fitted.shortened if last else 0,
             )
 
     def _logprobs(self, tokens: list[str], request: GenerateRequest) -> tuple[TokenLogprob, ...] | None:
         if request.sampling.logprobs is None:
             return None
         return tuple(TokenLogprob(token, self.logprob, token.encode()) for token in tokens)
+
+
+def _as_read(request: GenerateRequest) -> GenerateRequest:
+    return replace(request, messages=prompt_messages(request), references=None)

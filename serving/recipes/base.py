@@ -1,35 +1,31 @@
-"""What every recipe is: a frozen configuration with one method, `run`."""
+"""Base of all recipes: a frozen configuration with one method, `run`."""
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from serving.engine import EngineInfo
 from serving.errors import InvalidRequest
 from serving.recipes.cost import FREE, Cost
 from serving.runtime.agents import MAX_AGENTS, Agent, AgentField
-from serving.runtime.policy import Policy
-from serving.types import Delta, Sampling
+from serving.runtime.run import Strategy
+from serving.types import Sampling
 from serving.validation import first_issue, kind_of
 
-if TYPE_CHECKING:
-    from serving.runtime.run import Run
-
-
-OF_LAYERS = frozenset(
-    {"min_proposals", "straggler_grace_s", "reference_order"}
-)  # knobs without effect where there are none
+# Settings without an effect on a strategy that has no layers of proposers.
+LAYER_SETTINGS = frozenset({"min_proposals", "straggler_grace_s", "reference_order"})
 _AGENT: TypeAdapter[Agent] = TypeAdapter(AgentField)
 
 
-def team_of(value: Any, field: str, most: int = MAX_AGENTS) -> tuple[Agent, ...]:
+def team_of(value: Any, field: str, max_agents: int = MAX_AGENTS) -> tuple[Agent, ...]:
     """Agents as a request names them. Raises `InvalidRequest`, which names the entry, before anything is built."""
     if not isinstance(value, list | tuple):
         raise InvalidRequest(f"Set '{field}' to a list, not {kind_of(value)}.", field)
-    if not 1 <= len(value) <= most:
+    if not 1 <= len(value) <= max_agents:
         raise InvalidRequest(
-            f"Give '{field}' at least 1 and at most {most} {'entry' if most == 1 else 'entries'}.", field
+            f"Give '{field}' at least 1 and at most {max_agents} {'entry' if max_agents == 1 else 'entries'}.", field
         )
     agents: list[Agent] = []
     for position, item in enumerate(value):
@@ -42,13 +38,16 @@ def team_of(value: Any, field: str, most: int = MAX_AGENTS) -> tuple[Agent, ...]
     return tuple(agents)
 
 
-class Recipe(Policy):
+class Recipe(Strategy):
     """Base of all strategies. Subclasses add their fields and `run`.
 
-    `per_request` names the fields that a caller may override through the request's `moa` object.
+    Class attributes:
+        per_request: fields that a caller may override through the request's `moa` object.
+        without_effect: settings of every recipe that have no effect on this strategy; setting one is refused.
+        team: the field that holds the team, which a request's `models` replaces.
+        cast: without a team, the fields of single agents that a request's `models` replaces, in order.
     """
 
-    id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")
     description: str = ""
     strategy: str
 
@@ -64,21 +63,20 @@ class Recipe(Policy):
             "proposal_max_tokens",
         }
     )
-
-    idle: ClassVar[frozenset[str]] = frozenset()  # knobs of every recipe that have no effect on this one
-    team: ClassVar[str | None] = None  # the field with the team, which a request's `models` stands for
-    cast: ClassVar[tuple[str, ...]] = ()  # without a team: the fields of one agent that `models` fills, in order
+    without_effect: ClassVar[frozenset[str]] = frozenset()
+    team: ClassVar[str | None] = None
+    cast: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="after")
     def _quorum_is_reachable(self) -> Self:
         size = self.team_size()
         if size is not None and self.min_proposals > size:
-            raise ValueError(f"min_proposals is {self.min_proposals}, but there are only {size} proposers at once")
+            raise ValueError(f"min_proposals is {self.min_proposals}, but a layer has only {size} proposers")
         return self
 
     @model_validator(mode="after")
-    def _knobs_have_an_effect(self) -> Self:
-        for name in sorted(self.idle):
+    def _settings_have_an_effect(self) -> Self:
+        for name in sorted(self.without_effect):
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(
                     f"{name} has no effect on the strategy '{self.strategy}', which has no layers; remove it"
@@ -90,51 +88,47 @@ class Recipe(Policy):
         """Every agent that this recipe may call."""
 
     @abstractmethod
-    def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
-        """Answer the run's request; ends with the one terminal delta of `run.answer` or `run.say`."""
-
-    @abstractmethod
     def cost(self, sampling: Sampling, recipes: Mapping[str, "Recipe"]) -> Cost:
-        """The most calls and tokens that a request with `sampling` can need; `recipes` are all that are served.
+        """Upper bound of the calls and tokens of a request with `sampling`; `recipes` are all that are served.
 
-        Second attempts and whoever takes the place of a failed agent are not counted.
+        Second attempts and fallbacks are not counted.
         """
 
     def given_cost(self, sampling: Sampling, recipes: Mapping[str, "Recipe"]) -> Cost:
-        """What is added to `cost` where somebody has given an answer before this recipe, who takes it up."""
+        """Addition to `cost` if an answer from before this recipe is among its references."""
         return FREE
 
     def team_size(self) -> int | None:
-        """How many proposals a layer can have at most, the smallest one where there are several; `None`: no layers."""
+        """Number of proposers in the smallest layer; `None`: no layers."""
         return len(getattr(self, self.team)) if self.team else None
 
     def delegates(self) -> frozenset[str]:
-        """Ids of models and recipes that this recipe may hand the whole request to."""
+        """Ids of models and recipes to which this recipe may hand the whole request."""
         return frozenset()
 
     def requires(self) -> Mapping[str, frozenset[str]]:
-        """What models must be able to do beside generating text: {model id: {"logprobs"}}."""
+        """Abilities that models need beside generating text: {model id: {"logprobs"}}."""
         return {}
 
     def proposals_cost(self, agents: Iterable[Agent], sampling: Sampling) -> Cost:
-        """Of one answer of each of `agents`, as proposers."""
+        """Cost of one answer of each of `agents`, as proposers."""
         team = [*agents]
         limits = [agent.max_tokens or self.proposal_max_tokens or sampling.max_tokens for agent in team]
         return Cost(len(team), None if None in limits else sum(limit or 0 for limit in limits))
 
     def answer_cost(self, agent: Agent, sampling: Sampling) -> Cost:
-        """Of the final answer."""
+        """Cost of the final answer."""
         return Cost(1, sampling.max_tokens or agent.max_tokens)
 
     def models(self) -> frozenset[str]:
-        """The model ids that this recipe needs."""
+        """Ids of the models that this recipe needs."""
         return frozenset(agent.model for agent in self.agents())
 
     def translated(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A request's words for fields, as fields: strategies with friendlier words override this.
+        """Changes of a request, as fields of this recipe: strategies with shorter names for fields override this.
 
         Raises:
-            InvalidRequest: a value that must not be built before it is checked.
+            InvalidRequest: a value that must be checked before anything is built from it.
         """
         if "models" not in changes or not (self.team or self.cast):
             return changes
@@ -146,13 +140,12 @@ class Recipe(Policy):
             **dict(zip(self.cast, team_of(changes["models"], "moa.models", len(self.cast)), strict=False)),
         }
 
-    def overridden(self, options: Mapping[str, Any]) -> Self:
-        """This recipe as one request wants it.
+    def overridden(self, changes: Mapping[str, Any]) -> Self:
+        """This recipe with the changes of one request.
 
         Raises:
-            InvalidRequest: an option is unknown, not to be changed per request, or out of range.
+            InvalidRequest: a setting is unknown, cannot be changed per request, or is out of range.
         """
-        changes = {name: value for name, value in options.items() if name not in ("trace", "recipe")}
         if not changes:
             return self
         for former in sorted(self.renamed.keys() & changes.keys()):
@@ -173,24 +166,25 @@ class Recipe(Policy):
 
 
 class Answering(Recipe):
-    """A recipe whose answer is written by one agent, whose place others can take."""
+    """A recipe with one final agent, which other agents can replace."""
 
     fallbacks: tuple[AgentField, ...] | None = Field(
-        default=None, description="Who answers when the last agent cannot; by default the other models of the team."
+        default=None,
+        description="Agents that answer if the final agent fails; by default the other models of the team.",
     )
 
     def replacements(self, agent: Agent, team: Iterable[Agent]) -> tuple[Agent, ...]:
-        """Who answers where `agent` cannot, in turn: `fallbacks`, or `team`'s other models in the same role."""
+        """Agents that replace `agent`, in order: `fallbacks`, or the other models of `team` in the same role."""
         if self.fallbacks is not None:
             return self.fallbacks
         models = dict.fromkeys(other.model for other in team if other.model != agent.model)
         return tuple(agent.model_copy(update={"model": model}) for model in models)
 
 
-def lacking(recipe: Recipe, models: Mapping[str, object]) -> list[tuple[str, str]]:
-    """What the recipe's models cannot do but would have to, as pairs of model and ability."""
+def lacking(recipe: Recipe, models: Mapping[str, EngineInfo]) -> list[tuple[str, str]]:
+    """Abilities that the recipe requires and its models lack, as pairs of model and ability."""
     return [
         (model, ability)
         for model, abilities in recipe.requires().items()
-        for ability in sorted(abilities & frozenset(getattr(models[model], "unsupported", ())))
+        for ability in sorted(abilities & models[model].unsupported)
     ]

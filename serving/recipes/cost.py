@@ -13,10 +13,10 @@ from serving.types import Sampling
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """An upper bound of a request's work."""
+    """Upper bound of a request's work."""
 
     calls: int
-    tokens: int | None  # completion tokens; None where nothing bounds them
+    tokens: int | None  # completion tokens; None: unbounded
 
     def __add__(self, other: "Cost") -> "Cost":
         known = self.tokens is not None and other.tokens is not None
@@ -30,29 +30,39 @@ FREE = Cost(0, 0)
 
 
 def costliest(costs: Iterable[Cost]) -> Cost:
-    """Of several ways that a request may go: the most calls and the most tokens, be they of one way or of two."""
-    ways = [*costs]
-    tokens = [cost.tokens for cost in ways]
-    return Cost(max(cost.calls for cost in ways), None if None in tokens else max(count or 0 for count in tokens))
+    """Element-wise maximum over the possible routes of a request: an upper bound."""
+    routes = [*costs]
+    tokens = [cost.tokens for cost in routes]
+    return Cost(max(cost.calls for cost in routes), None if None in tokens else max(count or 0 for count in tokens))
 
 
 class Limits(Frozen):
-    """What one request may cost at most; beyond it, 400 before any work."""
+    """Limits on the cost of one request; more is refused with 400 before any work."""
 
-    max_calls: int = Field(default=64, ge=1)
+    max_calls: int = Field(default=64, ge=1, description="Calls of all agents.")
     max_tokens: int = Field(
         default=200_000,
         ge=1,
-        description="Completion tokens over all agents; those that nothing else bounds share what the others leave.",
+        description="Completion tokens of all agents; agents without a limit of their own share what the others leave.",
     )
-    hedge_share: float = Field(default=0.05, ge=0, le=1, description="Hedged second attempts per call, at most.")
+    hedge_share: float = Field(
+        default=0.05, ge=0, le=1, description="Hedged second attempts, as a share of all calls of the server."
+    )
 
 
-def bounded(cost_of: Callable[[Sampling], Cost], sampling: Sampling, limits: Limits) -> int | None:
-    """What each agent's answer may have at most that nothing else bounds, so that `limits` hold; `None`: all are.
+def token_cap(cost_of: Callable[[Sampling], Cost], sampling: Sampling, limits: Limits) -> int | None:
+    """Token cap for each agent without one of its own, so that the request stays within `limits`.
+
+    Args:
+        cost_of: cost of the recipe for a sampling.
+        sampling: the request's sampling.
+        limits: the operator's limits.
+
+    Returns:
+        The cap in tokens; `None` if every agent has one.
 
     Raises:
-        LimitExceeded: the limits cannot hold.
+        LimitExceeded: the request exceeds the limits even with the smallest cap.
     """
     cost = cost_of(sampling)
     if cost.calls > limits.max_calls:

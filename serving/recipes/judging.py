@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from serving.runtime.prompts import Reference, numbered
-from serving.types import Message
+from serving.runtime.prompts import numbered
+from serving.types import Message, Reference
 
 VERDICT = {"temperature": 0.0, "max_tokens": 8}  # sampling of a verdict
 ACCEPT = "ACCEPT"  # how a critic's approval begins

@@ -1,4 +1,4 @@
-"""An agent: a model in a role, with how it samples and how long it may take."""
+"""An agent: a model in a role, with its sampling and its deadlines."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -8,21 +8,21 @@ from pydantic import BeforeValidator, Field
 from serving.config import Frozen
 from serving.types import Sampling
 
-MAX_AGENTS = 64  # of one team
+MAX_AGENTS = 64  # per team
 
 
 class Agent(Frozen):
-    """`None` leaves a setting to the recipe, then to the request, then to the model."""
+    """One member of a team. `None` leaves a setting to the recipe, then to the request, then to the model."""
 
-    model: str = Field(description="A model id; a recipe's id is refused.")
-    repeat: int = Field(default=1, ge=1, le=MAX_AGENTS, description="How many times the agent stands in its layer.")
-    system: str | None = Field(default=None, description="Added after the caller's own system prompt.")
+    model: str = Field(description="A model id; recipe ids are refused.")
+    repeat: int = Field(default=1, ge=1, le=MAX_AGENTS, description="Number of copies of the agent in its layer.")
+    system: str | None = Field(default=None, description="Text added after the caller's own system prompt.")
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     max_tokens: int | None = Field(default=None, ge=1)
-    deadline_s: float | None = Field(default=None, gt=0, description="From the call's start to its end.")
+    deadline_s: float | None = Field(default=None, gt=0, description="Deadline of the whole call.")
     first_token_deadline_s: float | None = Field(
-        default=None, gt=0, description="Aggregators: then a fallback answers."
+        default=None, gt=0, description="Deadline of the first token, for aggregators; then a fallback answers."
     )
 
 
@@ -33,7 +33,7 @@ def _from_name(value: Any) -> Any:
 def _expanded(value: Any) -> Any:
     """A team with `repeat` written out, so that position is identity from here on.
 
-    Of a team that is too large one agent more than it may have is enough to refuse it.
+    A team that is too large is cut to one agent above the limit, which is enough to refuse it.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         return value
@@ -54,10 +54,10 @@ Team = Annotated[tuple[Agent, ...], BeforeValidator(_expanded), Field(min_length
 def proposer_sampling(
     agent: Agent, request: Sampling, *, temperature: float | None, max_tokens: int | None
 ) -> Sampling:
-    """How a proposer samples: its own settings, then the recipe's (the keywords), then the request's.
+    """Sampling of a proposer: its own settings, then the recipe's (the keywords), then the request's.
 
-    What shapes the final answer alone (`stop`, `response_format`, `logprobs`, `n`) does not reach proposers, and
-    neither does the request's `max_tokens` where agent or recipe sets one.
+    Parameters that shape the final answer only (`stop`, `response_format`, `logprobs`, `n`) do not reach proposers,
+    and neither does the request's `max_tokens` if the agent or the recipe sets one.
     """
     limit: int | None = _first(agent.max_tokens, max_tokens, request.max_tokens)
     return Sampling(
@@ -76,7 +76,7 @@ def proposer_sampling(
 
 
 def answer_sampling(agent: Agent, request: Sampling, *, temperature: float | None) -> dict[str, Any]:
-    """What the final agent's sampling changes in the request's: the caller's word comes first here."""
+    """Changes of the final agent's sampling to the request's; the caller's own settings come first."""
     limit: int | None = _first(request.max_tokens, agent.max_tokens)
     return {
         "temperature": _first(request.temperature, agent.temperature, temperature),

@@ -1,24 +1,17 @@
-"""One agent's call: its request, second attempts, deadlines, and how it ended."""
+"""One agent's call: its request, attempts, deadlines, and the traces of how it ended."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from serving.engine import Engine, checked, collect, complete
-from serving.errors import (
-    ContextTooLong,
-    DeadlineExceeded,
-    EngineFailed,
-    EngineUnavailable,
-    MoaError,
-)
-from serving.runtime.hedging import HedgeBudget
-from serving.runtime.prompts import References
+from serving.engine import Engine, collect, complete
+from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
+from serving.runtime.hedging import HedgeBudget, hedged, retried
 from serving.runtime.single_flight import SingleFlight
-from serving.runtime.truncation import Build, PromptFitter
 from serving.telemetry import Observer
 from serving.types import (
+    UNKNOWN_USAGE,
     AgentStatus,
     AgentTrace,
     Completion,
@@ -28,207 +21,182 @@ from serving.types import (
     TokenUsage,
 )
 
-WHY: dict[AgentStatus, str] = {
-    "straggler": "slower than the others and the grace they give",
-    "empty": "its answer is empty",
-    "cancelled": "not needed any more",
+REASONS: dict[AgentStatus, str] = {
+    "straggler": "cancelled: exceeded the straggler grace period",
+    "empty": "returned an empty answer",
+    "cancelled": "cancelled: no longer needed",
 }
-LOST = TokenUsage(None, None, None)
-GRAIN_TOKENS = 64  # of a proposal watched to prefill with it: finer pieces would only cost messages
+# Proposals often end together. When the last one ends, the real call computes the rest, and would have to wait for a
+# prefill that has just begun: a prefill starts this long after the last news.
+PREFILL_SETTLE_S = 0.02
+PROPOSAL_STREAM_INTERVAL = 64  # tokens per delta of a proposal that is prefilled: finer pieces only cost messages
 
 
 @dataclass
 class Runtime:
-    """What all runs of one server share."""
+    """State that all runs of one server share."""
 
     engines: dict[str, Engine]
     observer: Observer = field(default_factory=Observer)
     budget: HedgeBudget = field(default_factory=HedgeBudget)
     shared: SingleFlight = field(default_factory=SingleFlight)
-    contexts: Mapping[str, int] = field(default_factory=dict)  # tokens, by model id
-
-    def context_tokens(self, model: str) -> int | None:
-        """Of a model; an engine that is not listed may say it itself. `None`: not known."""
-        return self.contexts.get(model) or getattr(self.engines[model], "context_tokens", None)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a call stands in its run."""
-
-    recipe: str
-    layer: int
-    agent: int
-    role: str
-    model: str
+    prefill_settle_s: float = PREFILL_SETTLE_S
 
 
 @dataclass
 class AgentCall:
-    """One call and what is known of it so far; `trace()` at any moment says how it stands."""
+    """One call of one engine, and the state it has reached; `traces()` describes it at any moment.
+
+    `slots` are the positions in the layer that its choices fill: more than one for identical agents.
+    """
 
     runtime: Runtime
-    place: Place
-    request: GenerateRequest  # its messages are built anew by `build`
-    build: Build
-    references: References
-    started_s: float  # after the run's start
-    outcome: AgentStatus = "cancelled"  # what a call that is cut off now has come to
+    recipe: str
+    layer: int
+    slots: tuple[int, ...]
+    role: str
+    model: str
+    request: GenerateRequest
+    started_s: float  # after the start of the run
+    status: AgentStatus = "cancelled"  # the status of a call that is cut off now
     error: MoaError | None = None
     text: str = ""
-    usage: TokenUsage = LOST
+    usage: TokenUsage = UNKNOWN_USAGE
     timing: Timing = field(default_factory=Timing)
     hedged: bool = False
     shortened: int = 0
-    uncounted: int = 0  # attempts that were started beside the one that answered
+    uncounted: int = 0  # attempts beside the one that answered
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     ended: float | None = None
 
     @property
     def engine(self) -> Engine:
-        return self.runtime.engines[self.place.model]
+        """The engine that answers."""
+        return self.runtime.engines[self.model]
 
-    def fail(self, error: MoaError) -> None:
-        self.ended = asyncio.get_running_loop().time()
-        self.outcome = "timeout" if isinstance(error, DeadlineExceeded) else "failed"
-        self.error = error
+    @property
+    def kind(self) -> tuple[str, int, str]:
+        """Key of calls whose durations are comparable."""
+        return (self.recipe, self.layer, self.model)
 
-    def trace(self) -> AgentTrace:
-        place = self.place
+    def traces(self, completion: Completion | None = None) -> list[AgentTrace]:
+        """One trace per slot: of the choices of `completion`, or of the call as it stands now."""
         ended = asyncio.get_running_loop().time() if self.ended is None else self.ended
-        return AgentTrace(
-            layer=place.layer,
-            agent=place.agent,
-            role=place.role,
-            model=place.model,
-            outcome=self.outcome,
+        trace = AgentTrace(
+            layer=self.layer,
+            agent=self.slots[0],
+            role=self.role,
+            model=self.model,
+            status=self.status,
             text=self.text,
             usage=self.usage,
             started_s=self.started_s,
             elapsed_s=ended - self.began,
             timing=self.timing,
-            error=str(self.error) if self.error else WHY.get(self.outcome),
+            error=str(self.error) if self.error else REASONS.get(self.status),
             hedged=self.hedged,
             shortened=self.shortened,
             uncounted=self.uncounted,
         )
+        if completion is None:
+            return [replace(trace, agent=slot) for slot in self.slots]
+        # One call, several answers: its tokens are counted with the first. An unknown count is unknown for each.
+        shared = TokenUsage() if self.usage.total_tokens is not None else self.usage
+        traces = []
+        for position, (slot, choice) in enumerate(zip(self.slots, completion.choices, strict=True)):
+            status: AgentStatus = "ok" if choice.text.strip() else "empty"
+            traces.append(
+                replace(
+                    trace,
+                    agent=slot,
+                    text=choice.text,
+                    status=status,
+                    error=REASONS.get(status),
+                    usage=shared if position else self.usage,
+                )
+            )
+        return traces
 
     # -- whole answers: proposers, judges ------------------------------------------------------------------
 
     async def whole(
         self, *, deadline_s: float, retries: int, hedge_quantile: float | None, on_text: Callable[[str], None] | None
     ) -> Completion:
-        """The answer, after retries on lost replicas and, when it is slow, a hedged second attempt.
+        """Whole answer, after retries on lost replicas and, if it is slow, a hedged second attempt.
 
-        `watch` is told all of the text so far, whenever there is more.
+        Args:
+            deadline_s: from now to the end of the last attempt.
+            retries: new attempts after `EngineUnavailable`.
+            hedge_quantile: quantile of known durations after which a second attempt starts; None: never.
+            on_text: called with the whole text so far, whenever there is more; None: not streamed.
 
         Raises:
-            DeadlineExceeded: nothing came within `deadline_s`.
-            MoaError: what the last attempt raised.
+            DeadlineExceeded: no answer within `deadline_s`.
+            MoaError: the error of the last attempt.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
             async with asyncio.timeout(deadline_s):
-                completion = await self._retried(retries, hedge_quantile, on_text)
+                completion = await retried(lambda: self._hedged(hedge_quantile, on_text), retries, self._uncounted)
         except TimeoutError:
-            error = DeadlineExceeded(f"'{self.place.model}'", deadline_s)
-            self.fail(error)
+            error = DeadlineExceeded(f"'{self.model}'", deadline_s)
+            self._fail(error)
             raise error from None
         except MoaError as error:
-            self.fail(error)
+            self._fail(error)
             raise
         self.ended = loop.time()
-        self.runtime.budget.record(self._kind, self.ended - began)
-        self.usage, self.timing = completion.usage, completion.timing
+        self.runtime.budget.record(self.kind, self.ended - began)
+        self.usage, self.timing, self.shortened = completion.usage, completion.timing, completion.shortened
         return completion
 
-    @property
-    def _kind(self) -> tuple[str, int, str]:
-        return (self.place.recipe, self.place.layer, self.place.model)
-
-    async def _retried(
-        self, retries: int, hedge_quantile: float | None, on_text: Callable[[str], None] | None
-    ) -> Completion:
-        for left in range(retries, -1, -1):
-            try:
-                return await self._hedged(hedge_quantile, on_text)
-            except EngineUnavailable:
-                if not left:
-                    raise
-                self.uncounted += 1
-        raise AssertionError("unreachable")
-
     async def _hedged(self, quantile: float | None, on_text: Callable[[str], None] | None) -> Completion:
-        self.runtime.budget.started()
-        # On the only replica a second attempt would stand behind the first.
-        alone = getattr(self.engine, "replicas", 2) < 2
-        after_s = None if alone or quantile is None else self.runtime.budget.after_s(self._kind, quantile)
-        if not after_s:
-            return await self._fitted(on_text)
-        first = asyncio.ensure_future(self._fitted(on_text))
-        attempts, started = {first}, 1
-        try:
-            await asyncio.wait(attempts, timeout=after_s)
-            if not first.done() and self.runtime.budget.take():
-                self.runtime.observer.hedged(self.place.recipe, self.place.model)
-                attempts.add(asyncio.ensure_future(self._fitted(None, attempt=2)))
-                started = 2
-            while True:
-                done, pending = await asyncio.wait(attempts, return_when=asyncio.FIRST_COMPLETED)
-                winner = next((task for task in done if not task.exception()), None)
-                if winner is not None or not pending:
-                    self.hedged = winner is not None and winner is not first
-                    self.uncounted += started - 1
-                    return (winner or first).result()
-                attempts = pending
-        finally:
-            for task in attempts:
-                task.cancel()
-            await asyncio.gather(*attempts, return_exceptions=True)
+        budget = self.runtime.budget
+        budget.started()
+        # On the only replica a second attempt would wait behind the first.
+        alone = self.engine.info.replicas == 1
+        after_s = None if alone or quantile is None else budget.after_s(self.kind, quantile)
+        completion, self.hedged = await hedged(lambda number: self._attempt(number, on_text), after_s, self._may_hedge)
+        return completion
 
-    async def _fitted(self, on_text: Callable[[str], None] | None, attempt: int = 1) -> Completion:
-        request = replace(self.request, stream_interval=None if on_text is None else GRAIN_TOKENS)
-        if attempt > 1:  # an id of its own, and no part in its twin's flight
-            request = replace(request, request_id=f"{request.request_id}-{attempt}")
-        fitting = self._fitting(request)
-        while True:
-            try:
-                if attempt > 1:
-                    return await complete(self.place.model, self.engine, fitting.request)
-                if on_text is None:
-                    return await self.runtime.shared.complete(self.place.model, self.engine, fitting.request)
-                return await self._watched(fitting.request, on_text)
-            except ContextTooLong as error:
-                self._shorten(fitting, error)
+    def _may_hedge(self) -> bool:
+        if not self.runtime.budget.take():
+            return False
+        self.runtime.observer.hedged(self.recipe, self.model)
+        self._uncounted()
+        return True
 
-    def _fitting(self, request: GenerateRequest) -> PromptFitter:
-        return PromptFitter(request, self.build, self.references, self.runtime.context_tokens(self.place.model))
+    def _uncounted(self) -> None:
+        self.uncounted += 1
 
-    def _shorten(self, fitting: PromptFitter, error: ContextTooLong) -> None:
-        fitting.shorten(error)
-        self.shortened = fitting.shortened
+    async def _attempt(self, number: int, on_text: Callable[[str], None] | None) -> Completion:
+        request = replace(self.request, stream_interval=None if on_text is None else PROPOSAL_STREAM_INTERVAL)
+        if number > 1:  # an id of its own; shared with nobody, or it would wait for its twin
+            again = replace(request, request_id=f"{request.request_id}-{number}", stream_interval=None)
+            return await complete(self.model, self.engine, again)
+        if on_text is None:
+            return await self.runtime.shared.complete(self.model, self.engine, request)
+        return await collect(self.model, self._observed(request, on_text), request.sampling.n)
 
-    async def _watched(self, request: GenerateRequest, on_text: Callable[[str], None]) -> Completion:
-        async def told() -> AsyncGenerator[Delta, None]:
-            self.text = ""  # a new attempt begins anew, whatever a lost replica had said
-            async with aclosing(self.engine.generate(request)) as stream:
-                async for delta in stream:
-                    self.text += delta.text
-                    on_text(self.text)
-                    yield delta
-
-        return await collect(self.place.model, told(), request.sampling.n)
+    async def _observed(self, request: GenerateRequest, on_text: Callable[[str], None]) -> AsyncGenerator[Delta, None]:
+        self.text = ""  # a new attempt starts from nothing, whatever a lost replica had written
+        async with aclosing(self.engine.generate(request)) as stream:
+            async for delta in stream:
+                self.text += delta.text
+                on_text(self.text)
+                yield delta
 
     # -- streamed answers: the final agent -----------------------------------------------------------------
 
     async def stream(self, *, deadline_s: float, first_token_deadline_s: float) -> AsyncGenerator[Delta, None]:
-        """The answer's deltas as they come. The first one has visible text, or is terminal.
+        """Deltas of the answer as they come. The first one has visible text, or is terminal.
 
         Raises:
             DeadlineExceeded: no visible text within `first_token_deadline_s`, no end within `deadline_s`.
             EngineFailed: the answer is empty.
-            MoaError: what the engine raised.
+            IncompleteGeneration: the engine's stream ended without its terminal delta, or continued after it.
+            MoaError: the engine's own error.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -236,54 +204,54 @@ class AgentCall:
         pieces: list[str] = []
         held: list[Delta] = []  # white space before the first visible text
         deadline = began + min(first_token_deadline_s, deadline_s)
-        stream = self._stream_fitted()
+        ended = False
         try:
-            async with aclosing(stream):
+            async with aclosing(self.engine.generate(self.request)) as stream:
                 while True:
                     try:
                         async with asyncio.timeout_at(deadline):
                             delta = await anext(stream, None)
                     except TimeoutError:
-                        what = f"'{self.place.model}'" + ("" if pieces else " (first token)")
-                        raise DeadlineExceeded(what, deadline - began) from None
+                        subject = f"'{self.model}'" + ("" if pieces else " (first token)")
+                        raise DeadlineExceeded(subject, deadline - began) from None
                     if delta is None:
+                        if not ended:
+                            raise IncompleteGeneration(self.model)
                         return
+                    if ended:
+                        raise IncompleteGeneration(self.model, "its stream continued after its terminal delta")
+                    ended = delta.terminal
                     if not pieces:
                         held.append(delta)
                         if delta.text.strip():
                             deadline = began + deadline_s
-                        elif not delta.terminal:
+                        elif not ended:
                             continue
                         else:
-                            self.usage = delta.usage or LOST
-                            self.outcome = "empty"
-                            raise EngineFailed(self.place.model, "its answer is empty")
+                            self._end(delta, "empty")
+                            raise EngineFailed(self.model, "its answer is empty")
                     else:
                         held = [delta]
-                    if delta.terminal:
-                        self.usage = delta.usage or LOST
-                        self.timing = delta.timing or Timing()
-                        self.outcome, self.ended = "ok", loop.time()
                     pieces.extend(ready.text for ready in held)
-                    if delta.terminal:
+                    if ended:
+                        self._end(delta, "ok")
                         self.text = "".join(pieces)
                     for ready in held:
                         yield ready
         except MoaError as error:
-            if self.outcome != "empty":
-                self.fail(error)
+            if self.status != "empty":
+                self._fail(error)
             self.error = error
             raise
         finally:
             self.text = "".join(pieces)
 
-    async def _stream_fitted(self) -> AsyncGenerator[Delta, None]:
-        fitting = self._fitting(self.request)
-        while True:
-            try:
-                async with aclosing(checked(self.place.model, self.engine.generate(fitting.request))) as stream:
-                    async for delta in stream:
-                        yield delta
-                return
-            except ContextTooLong as error:
-                self._shorten(fitting, error)
+    def _end(self, terminal: Delta, status: AgentStatus) -> None:
+        self.ended = asyncio.get_running_loop().time()
+        self.status, self.shortened = status, terminal.shortened
+        self.usage, self.timing = terminal.usage or UNKNOWN_USAGE, terminal.timing or Timing()
+
+    def _fail(self, error: MoaError) -> None:
+        self.ended = asyncio.get_running_loop().time()
+        self.status = "timeout" if isinstance(error, DeadlineExceeded) else "failed"
+        self.error = error

@@ -1,32 +1,33 @@
-"""How a run's calls are made: their ids, priorities, sampling and deadlines, and the account that is kept of them."""
+"""Calls of one run: their ids, priorities, sampling and deadlines, and the record that is kept of them."""
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from serving.runtime.agents import Agent, answer_sampling, proposer_sampling
-from serving.runtime.call import AgentCall, Place, Runtime
+from serving.runtime.call import AgentCall, Runtime
 from serving.runtime.policy import Policy
-from serving.runtime.prompts import References, with_references, with_system
+from serving.runtime.prompts import with_system
 from serving.runtime.report import ReportBuilder
-from serving.types import Completion, GenerateRequest, Message, Sampling
+from serving.runtime.task import Task
+from serving.types import Completion, GenerateRequest, MoaOptions, ReferenceBlock, Sampling
 
-LAYERS_APART = 64  # priorities between two requests whose callers' `priority` differs by one
+PRIORITIES_PER_REQUEST = 64  # engine priorities between two requests whose callers' `priority` differs by one
 
 
 @dataclass
 class RunContext:
-    """Makes the calls of one request; recipes reach it through `Run` alone."""
+    """Makes the calls of one request; recipes reach it through `Run` only."""
 
     request: GenerateRequest
     policy: Policy
     runtime: Runtime
-    ledger: ReportBuilder
+    report: ReportBuilder
     started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     layers: int = 0  # begun so far
-    ends: float = math.inf  # the loop's time at which the whole request must have ended; whoever takes over keeps it
+    ends: float = math.inf  # loop time at which the whole request must have ended; a delegate keeps it
     _ending: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -35,80 +36,113 @@ class RunContext:
         self.ends = min(self.ends, self.started + given_s)
 
     def next_layer(self) -> int:
-        """The number of a new layer; they count from 1."""
+        """Number of a new layer; they count from 1."""
         self.layers += 1
         return self.layers
 
     @property
     def deadline_s(self) -> float:
-        """The whole request's: the least that its recipes and the caller of this engine give it."""
+        """Deadline of the whole request: the shortest one of its recipes and of the caller of this engine."""
         return self.ends - self.started
 
     def remaining_s(self) -> float:
-        """Seconds left until the whole request's deadline."""
+        """Seconds until the deadline of the whole request."""
         return max(self.ends - asyncio.get_running_loop().time(), 0.0)
 
-    def proposer_sampling(self, agent: Agent, answering: bool = False) -> Sampling:
-        """`answering`: the proposal may be given out as it is, so that the caller's limits on an answer hold for it."""
-        policy, asked = self.policy, self.request.sampling
-        sampling = proposer_sampling(
-            agent, asked, temperature=policy.temperature, max_tokens=policy.proposal_max_tokens
-        )
-        if not answering:
-            return sampling
-        limits = [limit for limit in (sampling.max_tokens, asked.max_tokens) if limit is not None]
-        return replace(
-            sampling,
-            stop=asked.stop,
-            response_format=asked.response_format,
-            max_tokens=min(limits, default=None),
-            min_tokens=min([sampling.min_tokens, *limits]),
-        )
+    # -- calls -----------------------------------------------------------------------------------------------
 
-    def answer_sampling(self, agent: Agent) -> Sampling:
-        changes = answer_sampling(agent, self.request.sampling, temperature=self.policy.temperature)
-        sampling = replace(self.request.sampling, **changes)
-        if self.request.token_cap is None or sampling.max_tokens is None:
-            return sampling
-        # The limit was reckoned with every answer at `token_cap`, whatever its agent would allow.
-        most = min(sampling.max_tokens, self.request.token_cap)
-        return replace(sampling, max_tokens=most, min_tokens=min(sampling.min_tokens, most))
+    def calls(self, agents: Sequence[Agent], task: Task) -> list[AgentCall]:
+        """The calls of a new layer in which each of `agents` does `task`; nothing has started yet.
 
-    def prompt(self, agent: Agent, references: References, messages: Sequence[Message] | None) -> tuple[Message, ...]:
-        """What `agent` reads: `messages` (the request's where `None`) and the references."""
-        conversation = with_system(self.request.messages if messages is None else messages, agent.system)
-        return with_references(conversation, references, layout=self.policy.layout, prompt=self.policy.prompt)
+        Identical agents that sample become one call with n answers. Greedy ones stay apart, and are shared in flight.
+        An engine that returns one choice per call is called once per agent, with seeds set apart: one seed for all
+        would make their answers one answer.
+        """
+        slots_of: dict[Agent, list[int]] = {}
+        for slot, agent in enumerate(agents):
+            slots_of.setdefault(agent, []).append(slot)
+        layer = self.next_layer()
+        calls: list[AgentCall] = []
+        for agent, slots in slots_of.items():
+            sampling = self.proposer_sampling(agent, as_answer=task.as_answer)
+            one_by_one = "n" in self.runtime.engines[agent.model].info.unsupported
+            if sampling.temperature != 0 and not one_by_one:
+                whole = replace(sampling, n=len(slots))
+                calls.append(self.call(agent, task, layer=layer, slots=tuple(slots), sampling=whole))
+                continue
+            for shift, slot in enumerate(slots):
+                apart = _reseeded(sampling, shift if sampling.temperature != 0 else 0)
+                calls.append(self.call(agent, task, layer=layer, slots=(slot,), sampling=apart))
+        return calls
 
     def call(
         self,
         agent: Agent,
+        task: Task,
         *,
         layer: int,
-        position: int,
-        role: str,
-        references: References,
-        messages: Sequence[Message] | None,
         sampling: Sampling,
+        slots: tuple[int, ...] = (0,),
+        role: str = "proposer",
     ) -> AgentCall:
-        """The call of one agent, not begun yet; `position` is its place in `layer`."""
+        """One call that has not started; `role` is used if the task names none."""
         request = replace(
-            self.request,
-            request_id=f"{self.request.request_id}-{layer}-{position}",
-            messages=(),
+            self.prompted(agent, task),
+            request_id=f"{self.request.request_id}-{layer}-{slots[0]}",
             sampling=sampling,
-            # Later layers first: what has begun shall end. A first layer stands where a plain model's request does.
-            priority=self.request.priority * LAYERS_APART - min(layer, LAYERS_APART) + 1,
-            deadline_s=None,
-            options={},
+            # Later layers first: a request that has begun should end. A first layer ranks with plain model requests.
+            priority=self.request.priority * PRIORITIES_PER_REQUEST - min(layer, PRIORITIES_PER_REQUEST) + 1,
         )
-        place = Place(self.ledger.recipe, layer, position, role, agent.model)
         elapsed_s = asyncio.get_running_loop().time() - self.started
         return AgentCall(
-            self.runtime, place, request, lambda shown: self.prompt(agent, shown, messages), references, elapsed_s
+            self.runtime, self.report.recipe, layer, slots, task.role or role, agent.model, request, elapsed_s
         )
 
+    def prompted(self, agent: Agent, task: Task) -> GenerateRequest:
+        """The request with the prompt that `agent` reads: the conversation, its own system text, the references."""
+        messages = self.request.messages if task.messages is None else task.messages
+        block = ReferenceBlock(task.references, self.policy.prompt, self.policy.layout) if task.references else None
+        return replace(
+            self.request,
+            messages=with_system(messages, agent.system),
+            references=block,
+            deadline_s=None,
+            moa=MoaOptions(),
+        )
+
+    def proposer_sampling(
+        self, agent: Agent, overrides: Mapping[str, Any] | None = None, *, as_answer: bool = False
+    ) -> Sampling:
+        """Sampling of a proposer; `as_answer` adds the caller's own limits on an answer."""
+        policy, asked = self.policy, self.request.sampling
+        sampling = proposer_sampling(
+            agent, asked, temperature=policy.temperature, max_tokens=policy.proposal_max_tokens
+        )
+        if as_answer:
+            limits = [limit for limit in (sampling.max_tokens, asked.max_tokens) if limit is not None]
+            sampling = replace(
+                sampling,
+                stop=asked.stop,
+                response_format=asked.response_format,
+                max_tokens=min(limits, default=None),
+                min_tokens=min([sampling.min_tokens, *limits]),
+            )
+        return replace(sampling, **(overrides or {}))
+
+    def answer_sampling(self, agent: Agent, overrides: Mapping[str, Any] | None = None) -> Sampling:
+        """Sampling of the final agent."""
+        changes = answer_sampling(agent, self.request.sampling, temperature=self.policy.temperature)
+        sampling = replace(self.request.sampling, **changes)
+        if self.request.token_cap is not None and sampling.max_tokens is not None:
+            # The operator's limit was computed with every answer at `token_cap`, whatever its agent would allow.
+            most = min(sampling.max_tokens, self.request.token_cap)
+            sampling = replace(sampling, max_tokens=most, min_tokens=min(sampling.min_tokens, most))
+        return replace(sampling, **(overrides or {}))
+
+    # -- running them ----------------------------------------------------------------------------------------
+
     async def whole(self, call: AgentCall, agent: Agent, on_text: Callable[[str], None] | None = None) -> Completion:
-        """The whole answer of `call`, within the deadlines of agent, policy and request. See `AgentCall.whole`."""
+        """Whole answer of `call`, within the deadlines of agent, policy and request. Raises like `AgentCall.whole`."""
         own_s = agent.deadline_s or self.policy.proposer_deadline_s
         return await call.whole(
             deadline_s=min(own_s, self.remaining_s()),
@@ -117,14 +151,14 @@ class RunContext:
             on_text=on_text,
         )
 
-    def record(self, call: AgentCall) -> None:
-        """Put `call`, as it stands now, into the ledger and before the observer."""
-        trace = call.trace()
-        self.ledger.add(trace)
-        self.runtime.observer.agent_ended(self.ledger.recipe, trace)
+    def record(self, call: AgentCall, completion: Completion | None = None) -> None:
+        """Report `call`: its choices, or the state it has reached."""
+        for trace in call.traces(completion):
+            self.report.add(trace)
+            self.runtime.observer.agent_ended(self.report.recipe, trace)
 
     def cancel(self, task: asyncio.Task[Any]) -> None:
-        """Cancel a task without waiting for it here; `close` does."""
+        """Cancel a task without waiting for it; `close` waits."""
         if not task.done():
             task.cancel()
             self._ending.add(task)
@@ -134,3 +168,8 @@ class RunContext:
         """Return when all cancelled work has ended in every engine."""
         while self._ending:
             await asyncio.wait(self._ending)
+
+
+def _reseeded(sampling: Sampling, shift: int) -> Sampling:
+    seed = sampling.seed if sampling.seed is None or not shift else (sampling.seed + shift) % 2**63
+    return replace(sampling, seed=seed)

@@ -1,4 +1,4 @@
-"""How a run treats its agents: quorum, deadlines, hedging, prefill ahead. The same for every recipe."""
+"""Policy of a run towards its agents: quorum, deadlines, hedging, prefill. The same settings for every recipe."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -6,30 +6,50 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from serving.config import Frozen
-from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, Layout
+from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
+from serving.types import Layout
 
 PrefillMode = Literal["off", "on_complete", "incremental"]
 ReferenceOrder = Literal["declared", "arrival"]
 
 
 class Policy(Frozen):
-    """Knobs that every recipe has. Seconds are seconds; `None` switches a knob off."""
+    """Settings that every recipe has. Durations are in seconds; `None` switches a setting off."""
 
     renamed: ClassVar[Mapping[str, str]] = {"prewarm": "prefill"}
 
-    min_proposals: int = Field(default=1, ge=1, description="Fewer usable proposals of a layer fail the request.")
-    straggler_grace_s: float | None = Field(
-        default=None, ge=0, description="How long a layer waits for the rest once it has min_proposals."
+    min_proposals: int = Field(
+        default=1, ge=1, description="Quorum: a layer with fewer usable proposals fails the request."
     )
-    proposer_deadline_s: float = Field(default=120.0, gt=0, description="Each proposer's, where it has none itself.")
-    first_token_deadline_s: float = Field(default=60.0, gt=0, description="The aggregator's; then a fallback answers.")
-    deadline_s: float = Field(default=300.0, gt=0, description="The whole request's.")
-    hedge: bool = Field(default=False, description="A second attempt for a proposer slower than hedge_quantile.")
-    hedge_quantile: float = Field(default=0.95, gt=0.5, lt=1, description="Of the durations of calls of its kind.")
-    retries: int = Field(default=1, ge=0, le=5, description="New attempts after a replica is lost, for proposers.")
-    prefill: PrefillMode = Field(default="on_complete", description="Prefill ahead: see docs/architecture.md.")
-    reference_order: ReferenceOrder = Field(default="declared", description="Or as the proposals finished.")
-    layout: Layout = Field(default="paper", description="Where the references stand: see serving/runtime/prompts.py.")
-    prompt: str = Field(default=AGGREGATE_AND_SYNTHESIZE, min_length=1, description="Stands above the references.")
-    temperature: float | None = Field(default=0.7, ge=0, le=2, description="Where neither agent nor request has one.")
-    proposal_max_tokens: int | None = Field(default=None, ge=1, description="Of each proposal; else the request's.")
+    straggler_grace_s: float | None = Field(
+        default=None, ge=0, description="Time a layer waits for the remaining proposers once it has min_proposals."
+    )
+    proposer_deadline_s: float = Field(
+        default=120.0, gt=0, description="Deadline of each proposer without a deadline of its own."
+    )
+    first_token_deadline_s: float = Field(
+        default=60.0, gt=0, description="Deadline of the final agent's first token; then a fallback answers."
+    )
+    deadline_s: float = Field(default=300.0, gt=0, description="Deadline of the whole request.")
+    hedge: bool = Field(default=False, description="Start a second attempt for a proposer slower than hedge_quantile.")
+    hedge_quantile: float = Field(
+        default=0.95, gt=0.5, lt=1, description="Quantile of the durations of calls of the same kind."
+    )
+    retries: int = Field(default=1, ge=0, le=5, description="New attempts for a proposer whose replica was lost.")
+    prefill: PrefillMode = Field(
+        default="on_complete",
+        description="Prefill of the next layer's prompts while proposers run: see docs/architecture.md.",
+    )
+    reference_order: ReferenceOrder = Field(
+        default="declared", description="Order of the references: as declared, or by arrival of the proposals."
+    )
+    layout: Layout = Field(
+        default="paper", description="Position of the references in the prompt: see serving/runtime/prompts.py."
+    )
+    prompt: str = Field(default=AGGREGATE_AND_SYNTHESIZE, min_length=1, description="Instruction above the references.")
+    temperature: float | None = Field(
+        default=0.7, ge=0, le=2, description="Temperature if neither the agent nor the request sets one."
+    )
+    proposal_max_tokens: int | None = Field(
+        default=None, ge=1, description="Token limit of each proposal; by default the request's max_tokens."
+    )

@@ -1,20 +1,17 @@
-"""References and a conversation become the messages of the next agent.
+"""Prompts of agents that read references.
 
-The default text and both layouts' wording are Mixture-of-Agents' own (arXiv 2406.04692, section 2.2 and the
-authors' reference code): the text, then `1. ...`, `2. ...` for the references.
+The default instruction and both layouts are those of Mixture-of-Agents (arXiv 2406.04692, section 2.2 and the authors'
+reference code): the instruction, then the references as `1. ...`, `2. ...`.
 
-A reference is untrusted text. Its lines after the first are indented, so that a number at the start of a line
-is always ours: no proposal can end itself and forge the next one. (Control strings of a model's template are
-made harmless where prompts are rendered, beside the tokenizer.)
+A reference is untrusted text. Its lines after the first are indented, so that a number at the start of a line is
+always ours: no proposal can end itself and forge the next one. Control strings of a model's chat template are escaped
+where prompts are rendered, next to the tokenizer.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-from serving.types import FinishReason, Message
-
-Layout = Literal["paper", "references_last"]
+from serving.types import GenerateRequest, Message, Reference, ReferenceBlock, References
 
 AGGREGATE_AND_SYNTHESIZE = (
     "You have been provided with a set of responses from various open-source models to the latest user query. "
@@ -26,47 +23,32 @@ AGGREGATE_AND_SYNTHESIZE = (
     "Ensure your response is well-structured, coherent, and adheres to the highest standards of accuracy and "
     "reliability.\n\nResponses from models:"
 )
-
 CUT_MARK = " [...]"  # ends a reference that was shortened to fit
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """One agent's answer, as the next layer sees it."""
-
-    model: str
-    text: str
-    finish_reason: FinishReason = "stop"  # what the caller is told where this becomes the answer
-    as_answer: bool = False  # sampled as the caller wants the answer: with its stop, format and limit
-
-
-References = tuple[Reference, ...]
-
-
 def numbered(references: Sequence[Reference]) -> str:
-    """`1. ...` to `n. ...`, a line each; further lines of a reference (any line break) are indented."""
+    """`1. ...` to `n. ...`, one line each; further lines of a reference (any line break) are indented."""
     return "\n".join(
         f"{number}. " + "\n   ".join(reference.text.strip().splitlines())
         for number, reference in enumerate(references, start=1)
     )
 
 
-def with_references(
-    messages: Sequence[Message],
-    references: Sequence[Reference],
-    *,
-    layout: Layout = "paper",
-    prompt: str = AGGREGATE_AND_SYNTHESIZE,
-) -> tuple[Message, ...]:
-    """The messages for an agent that aggregates `references`; the conversation alone where there are none.
+def prompt_messages(request: GenerateRequest) -> tuple[Message, ...]:
+    """The request's messages with its references inserted: the conversation that the chat template renders."""
+    return request.messages if request.references is None else with_references(request.messages, request.references)
 
-    `paper`: prompt and references are the system message, after the caller's own; the conversation follows.
-    `references_last`: they end the last user turn, so that the conversation's prefill can be done before them.
+
+def with_references(messages: Sequence[Message], block: ReferenceBlock) -> tuple[Message, ...]:
+    """`messages` with the references of `block`; unchanged if it has none.
+
+    `paper`: instruction and references are the system message, after the caller's own; the conversation follows.
+    `references_last`: they end the last user turn, so that the conversation can be prefilled before they exist.
     """
-    if not references:
+    if not block.references:
         return tuple(messages)
-    text = f"{prompt}\n{numbered(references)}"
-    if layout == "paper":
+    text = f"{block.instruction}\n{numbered(block.references)}"
+    if block.layout == "paper":
         return with_system(messages, text)
     last = messages[-1] if messages else None
     if last is None or last.role != "user":
@@ -75,7 +57,7 @@ def with_references(
 
 
 def with_system(messages: Sequence[Message], text: str | None) -> tuple[Message, ...]:
-    """`messages` with `text` added after the caller's own system message, or as the system message."""
+    """`messages` with `text` appended to the caller's own system message, or as the system message."""
     if not text:
         return tuple(messages)
     if messages and messages[0].role == "system":
@@ -85,9 +67,9 @@ def with_system(messages: Sequence[Message], text: str | None) -> tuple[Message,
 
 
 def shortened(references: Sequence[Reference], characters: int) -> References:
-    """References with at most `characters` in all: the longest are cut at their ends, to one common length.
+    """References with at most `characters` characters in all: the longest are cut at their ends to one common length.
 
-    Short references stay whole: what they leave unused goes to the longer ones.
+    Short references stay whole; the room they leave goes to the longer ones.
     """
     lengths = sorted(len(reference.text) for reference in references)
     limit, left = 0, characters

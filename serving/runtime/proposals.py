@@ -1,19 +1,18 @@
-"""In which order a layer's proposals become references, also while some are still being written."""
+"""Proposals of one layer, in the order in which they become references, also while some are still being written."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from serving.runtime.policy import ReferenceOrder
-from serving.runtime.prompts import Reference, References
-from serving.types import FinishReason
+from serving.types import FinishReason, Reference, References
 
 
 @dataclass
 class Proposals:
     """One layer's proposals by slot (the agents' declared positions).
 
-    `declared`: references stand in slot order, the same whatever the timing. `arrival`: as they finished, so that
-    all that is finished can be prefilled; a slot whose unfinished text was prefilled keeps the place it got.
+    `declared`: references follow slot order, whatever the timing. `arrival`: the order in which they finished, so that
+    every finished one can be prefilled; a slot whose unfinished text was prefilled keeps its place.
     """
 
     models: Sequence[str]
@@ -24,10 +23,11 @@ class Proposals:
     _reasons: dict[int, FinishReason] = field(default_factory=dict)
 
     def write(self, slot: int, text: str) -> None:
-        """`text` is what `slot` has said so far and goes on from."""
+        """Set the unfinished text of `slot` so far."""
         self._partial[slot] = text
 
     def finish(self, slot: int, text: str | None, reason: FinishReason = "stop") -> None:
+        """Set the final text of `slot`; None or blank text is not usable."""
         self._reasons[slot] = reason
         self._final[slot] = text if text and text.strip() else None
         if slot not in self._arrived:
@@ -35,6 +35,7 @@ class Proposals:
 
     @property
     def usable(self) -> int:
+        """Number of finished proposals with text."""
         return sum(text is not None for text in self._final.values())
 
     def references(self) -> References:
@@ -46,7 +47,7 @@ class Proposals:
         )
 
     def known(self, marker: str) -> tuple[References, int]:
-        """What is certain of the references' text, then `marker`; and how many characters that is."""
+        """The part of the references' text that is certain, followed by `marker`, and its length in characters."""
         references: list[Reference] = []
         slots = self._slots()
         for slot in slots:
@@ -66,7 +67,7 @@ class Proposals:
         return range(len(self.models)) if self.order == "declared" else self._arrived
 
     def _leading_partial(self) -> str:
-        """The text of the unfinished slot that got a place by arrival; the longest takes the next place."""
+        """Text of the unfinished slot that got a place by arrival; the longest one takes the next place."""
         placed = next((slot for slot in self._arrived if slot not in self._final), None)
         if placed is None:
             open_slots = [slot for slot in self._partial if slot not in self._final]

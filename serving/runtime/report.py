@@ -1,4 +1,4 @@
-"""What a run did, agent by agent: the source of usage, trace, metrics and of the word "degraded"."""
+"""Report of a run, agent by agent: the source of usage, trace, metrics and of `degraded`."""
 
 from dataclasses import dataclass, field, replace
 
@@ -7,25 +7,28 @@ from serving.types import AgentTrace, Report, TokenUsage
 
 @dataclass
 class ReportBuilder:
+    """Collects the traces of one request's agents and the reasons for which its answer is degraded."""
+
     recipe: str
     agents: list[AgentTrace] = field(default_factory=list)
     degraded: bool = False
-    reasons: list[str] = field(default_factory=list)  # one sentence for each thing that the caller should know
+    reasons: list[str] = field(default_factory=list)  # one sentence each, for the caller
 
     def add(self, trace: AgentTrace) -> None:
+        """Add one agent; a failure, a shortened reference or an unknown token count adds its reason."""
         self.agents.append(trace)
         if trace.shortened:
             self.degrade(f"{trace.shortened} references were shortened to fit the context of '{trace.model}'")
         who = f"layer {trace.layer} {trace.role} '{trace.model}'"
-        if trace.outcome not in ("ok", "cancelled"):
-            self.degrade(f"{who}: {trace.error or trace.outcome}")
+        if trace.status not in ("ok", "cancelled"):
+            self.degrade(f"{who}: {trace.error or trace.status}")
         elif not _counted(trace):
-            self._note(f"{who}: its tokens could not be counted, and are not in the usage")
+            self._note(f"{who}: token count unknown; not included in usage")
         if trace.uncounted:
-            self._note(f"{who}: the tokens of its other attempts could not be counted, and are not in the usage")
+            self._note(f"{who}: token count of its other attempts unknown; not included in usage")
 
     def degrade(self, reason: str) -> None:
-        """The answer may be worse than the recipe promises, because of `reason`."""
+        """Mark the answer as possibly worse than the recipe promises, because of `reason`."""
         self.degraded = True
         self._note(reason)
 
@@ -35,11 +38,11 @@ class ReportBuilder:
 
     @property
     def usage(self) -> TokenUsage:
-        """The sum over all agents.
+        """Sum over all agents whose tokens are known.
 
-        An agent that was lost or cut off, or whose engine does not count, has no count (`None` in its trace). It is
-        left out of the sum, as is an attempt that another one took the place of. The sum is then a lower bound, and
-        the report gives a reason for it; by itself that does not make the answer degraded.
+        An agent that was lost or cancelled, or whose engine does not count, has no count (`None` in its trace). It is
+        left out of the sum, like an attempt that another one replaced. The sum is then a lower bound and the report
+        gives a reason for it; that alone does not make the answer degraded.
         """
         total = TokenUsage()
         for trace in self.agents:
@@ -49,6 +52,7 @@ class ReportBuilder:
         return total
 
     def report(self) -> Report:
+        """The report so far, agents ordered by layer and position."""
         ordered = tuple(sorted(self.agents, key=lambda trace: (trace.layer, trace.agent, trace.started_s)))
         return Report(self.recipe, self.degraded, tuple(self.reasons), ordered)
 

@@ -1,106 +1,103 @@
-"""A run: one request's way through a recipe. Recipes say who answers whom, a run knows how.
+"""A run: one request's way through a recipe. A recipe says who answers whom, a run knows how.
 
-What recipes call is here; one fan-out is in `serving.runtime.layer`, single calls in `serving.runtime.context`.
+Recipes call the methods of `Run`. One fan-out is in `serving.runtime.layer`, single calls in
+`serving.runtime.context` and `serving.runtime.call`.
 """
 
 import asyncio
 import math
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydantic import Field
 
 from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MoaError
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall
 from serving.runtime.context import RunContext
 from serving.runtime.layer import Layer
-from serving.runtime.prompts import References
-from serving.types import Completion, Delta, FinishReason, Message
+from serving.runtime.policy import Policy
+from serving.runtime.task import Quorum, Task
+from serving.types import Completion, Delta, FinishReason, GenerateRequest, Message, References
 
-if TYPE_CHECKING:
-    from serving.recipes import Recipe
+
+class Strategy(Policy):
+    """A policy that can answer a run: the part of a recipe that `Run.delegate` needs."""
+
+    id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")
+
+    @abstractmethod
+    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
+        """Answer the run's request: return the stream of `run.answer`, `run.say` or `run.delegate`."""
 
 
 class Run:
-    """The toolbox of a recipe, for one request."""
+    """The tools of a recipe, for one request."""
 
-    def __init__(self, dispatcher: RunContext, recipes: Mapping[str, "Recipe"], given: References = ()) -> None:
-        """`recipes`: by id, for `delegate`; `given`: answers to the request that somebody gave before this recipe.
+    def __init__(self, context: RunContext, recipes: Mapping[str, Strategy], given: References = ()) -> None:
+        """Make the tools.
 
-        They are put before the proposals of the first `propose` that asks the request itself; until then whoever
-        writes an answer (`answer`, `ask(final=True)`) is shown them.
+        Args:
+            context: makes the calls.
+            recipes: by id, for `delegate`.
+            given: answers to the request from before this recipe. They come before the proposals of the first
+                `propose` that asks the request itself; until then every agent that writes an answer (`answer`, or
+                `ask` with `as_answer`) reads them.
         """
-        self.request, self.ledger = dispatcher.request, dispatcher.ledger
-        self._dispatcher, self._recipes, self._given = dispatcher, recipes, given
+        self._context, self._recipes, self._given = context, recipes, given
+
+    @property
+    def request(self) -> GenerateRequest:
+        """The request to answer."""
+        return self._context.request
+
+    def degrade(self, reason: str) -> None:
+        """Mark the answer as possibly worse than the recipe promises; the caller sees `reason`."""
+        self._context.report.degrade(reason)
 
     async def propose(
         self,
         agents: Sequence[Agent],
-        references: References = (),
+        task: Task = Task(),  # noqa: B008 - frozen
         *,
+        quorum: Quorum | None = None,
         feeding: Sequence[Agent] = (),
-        messages: Sequence[Message] | None = None,
-        role: str = "proposer",
-        needed: int | None = None,
-        strict: bool = True,
-        answering: bool = False,
     ) -> References:
         """Ask all `agents` at once; their usable answers, as references for the next layer.
 
-        `references` are given to every agent. `feeding` are the agents that will get the result: their prompts are
-        prefilled while the proposers run. `needed` replaces the policy's `min_proposals`; unless `strict`, fewer are no
-        error. `answering`: a proposal may become the answer as it is, and is sampled with the caller's `stop`,
-        `response_format` and `max_tokens`. `messages` ask something else than the request. The layer is done when
-        all have ended, or when `min_proposals` are there and the straggler grace has passed; whoever is late is
-        cancelled.
+        The layer is done when all have ended, or when the quorum is reached and the straggler grace has passed;
+        agents that are still running then are cancelled.
+
+        Args:
+            agents: the proposers, by slot.
+            task: the question; its references are shown to every agent.
+            quorum: by default the policy's `min_proposals`, strictly.
+            feeding: agents that will read the result: their prompts are prefilled while the proposers run.
 
         Raises:
-            QuorumNotReached: fewer than `min_proposals` usable answers.
-            InvalidRequest, Overloaded: the same, where that is why.
-            DeadlineExceeded: the whole request's deadline passed.
+            QuorumNotReached: fewer usable answers than the quorum.
+            InvalidRequest, Overloaded: the same, for one of these reasons.
+            DeadlineExceeded: the deadline of the whole request passed.
         """
-        given = self._given if messages is None else ()
-        layer = Layer(
-            self._dispatcher,
-            agents,
-            references=references,
-            messages=messages,
-            role=role,
-            needed=needed,
-            strict=strict,
-            answering=answering,
-            feeding=feeding,
-            before=given,
-        )
-        found = await layer.references()
-        if messages is None:
-            self._given = ()  # they are among what is returned
-        return given + (tuple(replace(reference, as_answer=True) for reference in found) if answering else found)
+        given = self._given if task.messages is None else ()
+        enough = quorum or Quorum(min(self._context.policy.min_proposals, len(agents)))
+        found = await Layer(self._context, agents, task, enough, readers=feeding, before=given).references()
+        if task.messages is None:
+            self._given = ()  # they are part of the result
+        return given + (tuple(replace(one, as_answer=True) for one in found) if task.as_answer else found)
 
-    async def ask(
-        self,
-        agent: Agent,
-        messages: Sequence[Message],
-        *,
-        role: str,
-        references: References = (),
-        sampling: Mapping[str, Any] | None = None,
-        final: bool = False,
-    ) -> Completion:
-        """One whole answer of one agent. `final`: sampled as the caller wants the answer. Raises `MoaError`."""
-        dispatcher = self._dispatcher
-        base = dispatcher.answer_sampling(agent) if final else dispatcher.proposer_sampling(agent)
-        call = dispatcher.call(
-            agent,
-            layer=dispatcher.next_layer(),
-            position=0,
-            role=role,
-            references=self._given + references if final else references,
-            messages=messages,
-            sampling=replace(base, **(sampling or {})),
-        )
-        return await self._asked(call, agent)
+    async def ask(self, agent: Agent, task: Task, *, sampling: Mapping[str, Any] | None = None) -> Completion:
+        """Whole answer of one agent; with `task.as_answer` sampled like the final agent's. Raises `MoaError`."""
+        context = self._context
+        if task.as_answer:
+            task = replace(task, references=self._given + task.references)
+            chosen = context.answer_sampling(agent, sampling)
+        else:
+            chosen = context.proposer_sampling(agent, sampling)
+        return await self._asked(context.call(agent, task, layer=context.next_layer(), sampling=chosen), agent)
 
     async def consult(
         self,
@@ -110,20 +107,19 @@ class Run:
         role: str = "judge",
         sampling: Mapping[str, Any] | None = None,
     ) -> list[str]:
-        """An agent's opinions, all asked at once; "" where it could not give one, which degrades the answer."""
-        layer = self._dispatcher.next_layer()
-        chosen = replace(self._dispatcher.proposer_sampling(agent), **(sampling or {}))
+        """Opinions of one agent, all asked at once; "" where it could not give one, which degrades the answer."""
+        layer = self._context.next_layer()
+        chosen = self._context.proposer_sampling(agent, sampling)
 
         async def opinion(position: int, asked: Sequence[Message]) -> str:
-            call = self._dispatcher.call(
-                agent, layer=layer, position=position, role=role, references=(), messages=asked, sampling=chosen
-            )
+            task = Task(messages=tuple(asked), role=role)
+            call = self._context.call(agent, task, layer=layer, slots=(position,), sampling=chosen)
             try:
                 return (await self._asked(call, agent)).text
             except MoaError:
-                return ""  # told in the ledger
+                return ""  # in the report
 
-        # A group, so that none goes on when another has failed by a defect or all are cancelled.
+        # A group, so that none continues after a defect in another or after cancellation.
         async with asyncio.TaskGroup() as group:
             opinions = [group.create_task(opinion(*place)) for place in enumerate(questions)]
         return [task.result() for task in opinions]
@@ -131,96 +127,89 @@ class Run:
     async def answer(
         self,
         agent: Agent,
-        references: References = (),
+        task: Task = Task(),  # noqa: B008 - frozen
         *,
-        messages: Sequence[Message] | None = None,
         fallbacks: Sequence[Agent] = (),
         spare: References = (),
-        role: str = "aggregator",
     ) -> AsyncGenerator[Delta, None]:
-        """The final answer's deltas as they come.
+        """Stream of the final answer.
 
-        Where `agent` fails before its first visible token, `fallbacks` are tried in turn, and where none can
-        answer, the first of the references, or else of `spare`, is given that keeps the caller's `response_format`
-        and `stop`. Every such step degrades the answer, and the report says so.
+        If `agent` fails before its first visible token, `fallbacks` are tried in turn. If none can answer, the first
+        of the references, or else of `spare`, is returned that satisfies the caller's `response_format` and `stop`.
+        Every such step degrades the answer, and the report says so.
 
         Raises:
             InvalidRequest: the request itself is at fault.
-            MoaError: nobody could answer, or the answering agent failed after its first token.
+            MoaError: no agent could answer, or the answering agent failed after its first token.
         """
-        dispatcher = self._dispatcher
-        references = self._given + references
-        layer = dispatcher.next_layer()
+        context = self._context
+        task = replace(task, references=self._given + task.references)
+        layer = context.next_layer()
         failures: list[MoaError] = []
         for position, candidate in enumerate((agent, *fallbacks)):
-            call = dispatcher.call(
+            call = context.call(
                 candidate,
+                task,
                 layer=layer,
-                position=position,
-                role=role,
-                references=references,
-                messages=messages,
-                sampling=dispatcher.answer_sampling(candidate),
+                slots=(position,),
+                sampling=context.answer_sampling(candidate),
+                role="aggregator",
             )
-            spoke = False
+            visible = False
             try:
                 async with aclosing(
                     call.stream(
-                        deadline_s=min(candidate.deadline_s or math.inf, dispatcher.remaining_s()),
+                        deadline_s=min(candidate.deadline_s or math.inf, context.remaining_s()),
                         first_token_deadline_s=candidate.first_token_deadline_s
-                        or dispatcher.policy.first_token_deadline_s,
+                        or context.policy.first_token_deadline_s,
                     )
                 ) as stream:
                     async for delta in stream:
-                        spoke = True
+                        visible = True
                         if delta.terminal:
-                            dispatcher.record(call)  # before the terminal delta, which carries the report
+                            context.record(call)  # before the terminal delta, which carries the report
                         yield delta
                 return
             except MoaError as error:
-                if spoke or (isinstance(error, InvalidRequest) and not isinstance(error, ContextTooLong)):
+                if visible or (isinstance(error, InvalidRequest) and not isinstance(error, ContextTooLong)):
                     raise
                 failures.append(error)
-                if dispatcher.remaining_s() <= 0:
-                    raise DeadlineExceeded(f"'{self.ledger.recipe}'", dispatcher.deadline_s) from None
+                if context.remaining_s() <= 0:
+                    raise DeadlineExceeded(f"'{context.report.recipe}'", context.deadline_s) from None
             finally:
-                if call.outcome != "ok":
-                    dispatcher.record(call)
-        known = self._first_known(references + spare)
+                if call.status != "ok":
+                    context.record(call)
+        known = self._first_valid(task.references + spare)
         if known is None or all(isinstance(error, ContextTooLong) for error in failures):
             raise failures[0]
-        self.ledger.degrade(
-            "no model could join the proposals; the first of them is the answer"
-            if references
-            else "no model could write the answer anew; an earlier one is given"
+        self.degrade(
+            "aggregation failed on every model; returned the first proposal"
+            if task.references
+            else "the final answer failed on every model; returned an earlier answer"
         )
         yield known
 
     async def say(self, text: str, finish_reason: FinishReason = "stop") -> AsyncGenerator[Delta, None]:
-        """An answer that is known already: a proposal that was picked, not written anew. Holds nothing open."""
+        """Stream of an answer that is known already: a proposal that was picked, not written again."""
         yield self._known(text, finish_reason)
 
     async def delegate(self, name: str, references: References = ()) -> AsyncGenerator[Delta, None]:
-        """The final answer of another model or recipe, within this run; it gets `references` beside its own.
+        """Stream of the final answer of another model or recipe, within this run; it also reads `references`.
 
-        A model answers with the request's own sampling, as it would without this recipe. What is left of the whole
-        request's deadline may be shortened there, not lengthened.
+        A model answers with the request's own sampling, as it would without this recipe. The delegate may shorten the
+        time that is left of the whole request's deadline, not lengthen it.
         """
         given = self._given + references
         recipe = self._recipes.get(name)
         if recipe is None:
-            untouched = self._dispatcher.policy.model_copy(update={"temperature": None})
-            stream = Run(replace(self._dispatcher, policy=untouched), self._recipes, given).answer(Agent(model=name))
-        else:
-            stream = recipe.run(Run(replace(self._dispatcher, policy=recipe), self._recipes, given))
-        async with aclosing(stream) as deltas:
-            async for delta in deltas:
-                yield delta
+            unchanged = self._context.policy.model_copy(update={"temperature": None})
+            return Run(replace(self._context, policy=unchanged), self._recipes, given).answer(Agent(model=name))
+        return await recipe.run(Run(replace(self._context, policy=recipe), self._recipes, given))
 
     def _known(self, text: str, finish_reason: FinishReason = "stop") -> Delta:
-        return Delta(text, finish_reason=finish_reason, usage=self.ledger.usage)
+        return Delta(text, finish_reason=finish_reason, usage=self._context.report.usage)
 
-    def _first_known(self, references: References) -> Delta | None:
+    def _first_valid(self, references: References) -> Delta | None:
         """The first of `references` that can be the answer, cut where the caller's `stop` would have ended it."""
         asked = self.request.sampling
         for reference in references:
@@ -236,10 +225,9 @@ class Run:
         return None
 
     async def _asked(self, call: AgentCall, agent: Agent) -> Completion:
+        completion: Completion | None = None
         try:
-            completion = await self._dispatcher.whole(call, agent)
-            call.text = completion.text
-            call.outcome = "ok" if completion.text.strip() else "empty"
+            completion = await self._context.whole(call, agent)
             return completion
         finally:
-            self._dispatcher.record(call)
+            self._context.record(call, completion)

@@ -1,14 +1,14 @@
-"""Identical deterministic calls that are in flight at once are computed once.
+"""Identical deterministic calls in flight at the same time are computed once.
 
 Two proposers of one model at temperature 0, or two callers of a model with the same question, would make an engine
-compute the same tokens twice. Only calls that nobody watches token by token are shared.
+compute the same tokens twice. Only calls that are not streamed are shared.
 """
 
 import asyncio
 from dataclasses import dataclass, replace
 
 from serving.engine import Engine, complete
-from serving.types import Completion, GenerateRequest
+from serving.types import Completion, GenerateRequest, MoaOptions
 
 
 @dataclass
@@ -25,12 +25,12 @@ class SingleFlight:
         self.shared = 0  # calls that cost no engine work
 
     async def complete(self, model: str, engine: Engine, request: GenerateRequest) -> Completion:
-        """As `serving.engine.complete`. The engine's work ends when the last caller waiting for it goes away."""
+        """Like `serving.engine.complete`. The engine's work ends when the last waiting caller leaves."""
         if not request.sampling.deterministic:
             return await complete(model, engine, request)
         # A request's `repr` holds every field and, unlike the request with its mappings, hashes.
         key = model + repr(
-            replace(request, request_id="", priority=0, deadline_s=None, metadata={}, options={}, user=None)
+            replace(request, request_id="", priority=0, deadline_s=None, metadata={}, moa=MoaOptions(), user=None)
         )
         flight = self._flights.get(key)
         if flight is None:

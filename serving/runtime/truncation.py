@@ -1,67 +1,107 @@
-"""References that do not fit a model's context are shortened, the longest first, until they do.
+"""Truncation of references that do not fit a model's context: the longest are cut first.
 
-A conversation that does not fit by itself stays the caller's error.
+The engine that has the tokenizer fits the prompt itself (`fit`); an endpoint, whose tokenizer is elsewhere, is asked
+again with what its error says (`PromptFitter`). A conversation that does not fit by itself stays the caller's error.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
+from serving.engine import answer_tokens
 from serving.errors import ContextTooLong
-from serving.runtime.prompts import References, shortened
+from serving.runtime.prompts import prompt_messages, shortened
 from serving.types import GenerateRequest, Message
 
-Build = Callable[[References], tuple[Message, ...]]  # the messages around some references
-
-ROUNDS = 4
-SPARE = 1.1  # characters per token differ from text to text: cut a tenth more than the estimate
+T = TypeVar("T")
+MAX_ROUNDS = 4
+SAFETY_FACTOR = 1.1  # characters per token differ from text to text: cut a tenth more than the estimate
 ANSWER_SHARE = 8  # without max_tokens, an eighth of the context is kept for the answer
 
 
-@dataclass
 class PromptFitter:
-    """One call's request, and after each `shorten` one with shorter references."""
+    """The prompt of one request, shorter after each `shorten`."""
 
-    asked: GenerateRequest  # its messages are built anew
-    build: Build
-    references: References
-    context_tokens: int | None  # the model's; None: not known, so that nothing can be kept for the answer beforehand
-    shortened: int = 0  # how many references are not whole any more
-    request: GenerateRequest = field(init=False)
-    _rounds: int = 0
+    def __init__(self, request: GenerateRequest, context_tokens: int | None) -> None:
+        """Prepare the whole prompt; `context_tokens`: None if the engine does not know its own context."""
+        self.request = request
+        self.shortened = 0  # references that are not whole
+        self.min_answer_tokens = 0
+        self._whole = request.references
+        self._rounds = 0
+        if request.references is not None and request.references.references and request.sampling.max_tokens is None:
+            self.min_answer_tokens = (context_tokens or 0) // ANSWER_SHARE
+        if context_tokens and context_tokens <= (request.token_cap or 0):
+            self.request = replace(request, token_cap=None)  # the context itself is the narrower limit
 
-    def __post_init__(self) -> None:
-        self._whole = self.references
-        if self.references and self.asked.sampling.max_tokens is None:
-            self.asked = replace(self.asked, min_answer_tokens=(self.context_tokens or 0) // ANSWER_SHARE)
-        if self.context_tokens and self.context_tokens <= (self.asked.token_cap or 0):
-            self.asked = replace(self.asked, token_cap=None)  # the context itself is the narrower limit
-        self._make()
-
-    def _make(self) -> None:
-        self.request = replace(self.asked, messages=self.build(self.references))
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation to render."""
+        return prompt_messages(self.request)
 
     def shorten(self, error: ContextTooLong) -> None:
-        """Make a request that is as much shorter as `error` says; raises it where that cannot help."""
+        """Shorten the references by as much as `error` says; raise it if that cannot help."""
         self._rounds += 1
-        if self._rounds > ROUNDS:
+        if self._rounds > MAX_ROUNDS:
             raise error
         left = error.context_tokens - error.prompt_tokens
-        if error.context_tokens // ANSWER_SHARE < left < (self.asked.token_cap or 0):
-            # To an endpoint the operator's limit is a `max_tokens` like any other, for which there must be room.
-            self.asked = replace(self.asked, token_cap=left)
-            self._make()
+        if error.context_tokens // ANSWER_SHARE < left < (self.request.token_cap or 0):
+            # An endpoint gets the operator's limit as `max_tokens`, for which there must be room.
+            self.request = replace(self.request, token_cap=left)
             return
-        reserved = self.asked.sampling.max_tokens or error.context_tokens // ANSWER_SHARE
+        block = self.request.references
+        references = block.references if block is not None else ()
+        reserved = self.request.sampling.max_tokens or error.context_tokens // ANSWER_SHARE
         excess_tokens = error.prompt_tokens + reserved - error.context_tokens
-        characters_per_token = sum(len(m.content) for m in self.request.messages) / max(error.prompt_tokens, 1)
-        had = sum(len(reference.text) for reference in self.references)
-        room = had - int(max(excess_tokens, 1) * characters_per_token * SPARE) - 1
-        if room > 0:
-            self.references = shortened(self.references, room)
-            self.shortened = sum(a.text != b.text for a, b in zip(self._whole, self.references, strict=True))
-        elif self.asked.min_answer_tokens and error.prompt_tokens < error.context_tokens:
-            # The conversation itself fills the context: what is left of it is more than no answer.
-            self.asked = replace(self.asked, min_answer_tokens=0)
+        prompt_characters = sum(len(message.content) for message in self.messages)
+        characters_per_token = prompt_characters / max(error.prompt_tokens, 1)
+        reference_characters = sum(len(reference.text) for reference in references)
+        room = reference_characters - int(max(excess_tokens, 1) * characters_per_token * SAFETY_FACTOR) - 1
+        if block is not None and self._whole is not None and room > 0:
+            cut = shortened(references, room)
+            self.request = replace(self.request, references=replace(block, references=cut))
+            self.shortened = sum(a.text != b.text for a, b in zip(self._whole.references, cut, strict=True))
+        elif self.min_answer_tokens and error.prompt_tokens < error.context_tokens:
+            # The conversation itself fills the context: an answer as long as what is left beats no answer.
+            self.min_answer_tokens = 0
         else:
             raise error
-        self._make()
+
+
+@dataclass(frozen=True, slots=True)
+class FittedPrompt(Generic[T]):
+    """A prompt that fits its context."""
+
+    tokens: Sequence[T]
+    messages: tuple[Message, ...]
+    max_tokens: int  # of the answer
+    shortened: int  # references that were cut
+
+
+async def fit(
+    model: str,
+    request: GenerateRequest,
+    render: Callable[[tuple[Message, ...]], Awaitable[Sequence[T]]],
+    context_tokens: int,
+) -> FittedPrompt[T]:
+    """Render the prompt of `request`, with its references shortened until it fits.
+
+    Args:
+        model: id of the model, for errors.
+        request: the request; its `max_tokens`, or an eighth of the context, is kept for the answer.
+        render: chat template and tokenizer: messages to tokens.
+        context_tokens: size of the model's context.
+
+    Raises:
+        ContextTooLong: the conversation does not fit, whatever the references.
+    """
+    fitter = PromptFitter(request, context_tokens)
+    while True:
+        messages = fitter.messages
+        tokens = await render(messages)
+        try:
+            most = answer_tokens(model, fitter.request, len(tokens), context_tokens, fitter.min_answer_tokens)
+        except ContextTooLong as error:
+            fitter.shorten(error)
+        else:
+            return FittedPrompt(tokens, messages, most, fitter.shortened)

@@ -68,7 +68,7 @@ async def running(app: ASGIApp) -> AsyncIterator[str]:
         await task
 
 
-class HandEngine:
+class HandEngine(Engine):
     """Yields what a test `give`s it, when it does; `closed` is set when its stream has been closed."""
 
     def __init__(self) -> None:

@@ -104,7 +104,7 @@ class Shape:
             "auto": {"otherwise": "inner"},
             "adaptive": {"proposers": team if len(team) > 1 else team_of_two, "aggregator": last},
         }
-        idle = STRATEGIES[self.strategy].idle
+        idle = STRATEGIES[self.strategy].without_effect
         knobs = {name: value for name, value in self.knobs.items() if name not in idle}
         return [{"id": "team", "strategy": self.strategy, **fields[self.strategy], **knobs}, inner]
 

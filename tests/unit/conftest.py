@@ -5,24 +5,22 @@ from typing import Any
 
 import pytest
 
+from serving.api.requests import moa_options
 from serving.engines.scripted import ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.recipes.loading import load_recipes
-from serving.types import GenerateRequest, Message, Sampling
+from serving.types import GenerateRequest, Message, ModelCard, Sampling
 
 Ask = Callable[..., GenerateRequest]
-
-
-@pytest.fixture(autouse=True)
-def prefills_begin_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scripted engines have answered before a prefill would begin."""
-    monkeypatch.setattr("serving.runtime.prefill.SETTLE_S", 0)
+RECIPE = ModelCard("team", "recipe")
 
 
 @pytest.fixture
 def ask() -> Ask:
     def make(question: str = "Why?", *, options: Mapping[str, Any] | None = None, **sampling: Any) -> GenerateRequest:
-        return GenerateRequest("r1", (Message("user", question),), Sampling(**sampling), options=options or {})
+        return GenerateRequest(
+            "r1", (Message("user", question),), Sampling(**sampling), moa=moa_options(options or {}, RECIPE)
+        )
 
     return make
 

@@ -1,8 +1,7 @@
 """As many proposers as the question needs: a few first, more only while they disagree."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,20 +9,18 @@ from serving.errors import InvalidRequest, QuorumNotReached
 from serving.recipes.base import Answering, Recipe
 from serving.recipes.cost import Cost
 from serving.recipes.extraction import AnswerKind, extracted
-from serving.recipes.strategies.vote import majority, votes
+from serving.recipes.voting import majority, votes
 from serving.runtime.agents import Agent, AgentField, Team
-from serving.runtime.prompts import References
-from serving.types import Delta, Sampling
-
-if TYPE_CHECKING:
-    from serving.runtime.run import Run
+from serving.runtime.run import Run
+from serving.runtime.task import Quorum, Task
+from serving.types import Delta, References, Sampling
 
 
 class Adaptive(Answering):
-    """Starts with `start` proposers and adds `step` while fewer than `agreement` of all come to one answer.
+    """Starts with `start` proposers and adds `step` while less than `agreement` of them give one answer.
 
-    Agreement alone skips the aggregator only where it is verified: at least two answers and `min_proposals`, all of
-    them short (`short_characters`), so that equal means the same. Longer ones are always joined by the aggregator.
+    Agreement skips the aggregator only if it is verified: at least two answers and `min_proposals`, all of them short
+    (`short_characters`), so that equal means the same. Longer answers always go to the aggregator.
     """
 
     strategy: Literal["adaptive"] = "adaptive"
@@ -31,11 +28,11 @@ class Adaptive(Answering):
     team = "proposers"
     proposers: Team
     aggregator: AgentField
-    start: int = Field(default=2, ge=1)
-    step: int = Field(default=1, ge=1)
-    agreement: float = Field(default=1.0, gt=0.5, le=1, description="The share of proposals with one answer.")
+    start: int = Field(default=2, ge=1, description="Proposers asked first.")
+    step: int = Field(default=1, ge=1, description="Proposers added while they disagree.")
+    agreement: float = Field(default=1.0, gt=0.5, le=1, description="Share of proposals with one answer.")
     answer_kind: AnswerKind = "text"
-    short_characters: int = Field(default=64, ge=1)
+    short_characters: int = Field(default=64, ge=1, description="Longest answer that can agree with another.")
 
     @model_validator(mode="after")
     def _can_agree(self) -> Self:
@@ -50,15 +47,15 @@ class Adaptive(Answering):
         return self.proposals_cost(self.proposers, sampling) + self.answer_cost(self.aggregator, sampling)
 
     def translated(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """`threshold` is cascade's word for `agreement`, too."""
+        """`threshold`, the setting of `cascade`, is accepted for `agreement`."""
         fields = dict(super().translated(changes))
         if "threshold" in fields:
             if "agreement" in fields:
-                raise InvalidRequest("Remove 'moa.threshold' or 'moa.agreement': they say the same.", "moa.threshold")
+                raise InvalidRequest("Remove 'moa.threshold' or 'moa.agreement': they mean the same.", "moa.threshold")
             fields["agreement"] = fields.pop("threshold")
         return fields
 
-    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
+    async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
         references: References = ()
         asked = 0
         while asked < len(self.proposers):
@@ -67,23 +64,18 @@ class Adaptive(Answering):
             references += await self._more(run, batch, len(references), last=asked >= len(self.proposers))
             if self._agreed(references):
                 best = majority(references, self.answer_kind)
-                async with aclosing(run.say(best.text, best.finish_reason)) as stream:
-                    async for delta in stream:
-                        yield delta
-                return
+                return run.say(best.text, best.finish_reason)
         fallbacks = self.replacements(self.aggregator, self.proposers)
-        async with aclosing(run.answer(self.aggregator, references, fallbacks=fallbacks)) as stream:
-            async for delta in stream:
-                yield delta
+        return run.answer(self.aggregator, Task(references), fallbacks=fallbacks)
 
-    async def _more(self, run: "Run", batch: tuple[Agent, ...], had: int, *, last: bool) -> References:
-        """The proposals of `batch`; too few are an error once there is nobody left to ask."""
+    async def _more(self, run: Run, batch: tuple[Agent, ...], had: int, *, last: bool) -> References:
+        """Proposals of `batch`; too few are an error once no proposer is left."""
         missing = self.min_proposals - had
+        quorum = Quorum(max(missing, 1), strict=last and missing > 0)
         try:
-            return await run.propose(batch, needed=max(missing, 1), strict=last and missing > 0, answering=True)
+            return await run.propose(batch, Task(as_answer=True), quorum=quorum)
         except QuorumNotReached as error:
-            layer, got, _, reasons = error.args
-            raise QuorumNotReached(layer, had + got, self.min_proposals, reasons) from None
+            raise QuorumNotReached(error.layer, had + error.usable, self.min_proposals, error.reasons) from None
 
     def _agreed(self, references: References) -> bool:
         if len(references) < max(self.min_proposals, 2):

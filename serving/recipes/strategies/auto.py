@@ -1,35 +1,32 @@
-"""A cheap router chooses who answers, before any work is done (RouteLLM, arXiv 2406.18665, is the learned kind).
+"""A router that chooses the model or recipe before any work is done (compare RouteLLM, arXiv 2406.18665).
 
-Routes are rules in order, or a linear classifier over words that `python -m evaluation train-router` fits on logged
-outcomes and writes as JSON: a vocabulary with weights, which costs microseconds here and needs no library.
+Routes are rules in order, or a linear classifier over words. `python -m evaluation train-router` fits the classifier on
+recorded answers and writes it as JSON: a vocabulary with weights, which costs microseconds here and needs no library.
 """
 
 import json
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
 from functools import cached_property
 from math import log
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from serving.config import Frozen
-from serving.recipes.base import OF_LAYERS, Recipe
+from serving.recipes.base import LAYER_SETTINGS, Recipe
 from serving.recipes.cost import FREE, Cost, costliest
 from serving.runtime.agents import Agent
+from serving.runtime.run import Run
 from serving.types import Delta, Message, Sampling
-
-if TYPE_CHECKING:
-    from serving.runtime.run import Run
 
 
 class Rule(Frozen):
-    """Matches when all that it states holds of the last user message."""
+    """A route for messages that satisfy all its conditions; they are tested on the last user message."""
 
     to: str = Field(description="Id of the model or recipe that answers.")
-    pattern: str | None = Field(default=None, description="A regular expression, searched without case.")
+    pattern: str | None = Field(default=None, description="Regular expression, matched without case.")
     min_characters: int = Field(default=0, ge=0)
     max_characters: int | None = Field(default=None, ge=1)
 
@@ -76,10 +73,10 @@ class Auto(Recipe):
     strategy: Literal["auto"] = "auto"
     rules: tuple[Rule, ...] = ()
     classifier: str | None = Field(default=None, description="Path of a router file.")
-    otherwise: str
-    # All else belongs to whoever answers, which nobody knows before.
+    otherwise: str = Field(description="Id of the model or recipe for all other messages.")
+    # All other settings belong to the chosen recipe, which is not known before.
     per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s"})
-    idle = OF_LAYERS
+    without_effect = LAYER_SETTINGS
 
     @model_validator(mode="after")
     def _router_can_be_read(self) -> Self:
@@ -118,13 +115,12 @@ class Auto(Recipe):
         )
 
     def route(self, messages: tuple[Message, ...]) -> str:
+        """Id of the model or recipe for a conversation."""
         text = next((message.content for message in reversed(messages) if message.role == "user"), "")
         for rule in self.rules:
             if rule.matches(text):
                 return rule.to
         return self._classifier.choose(text) if self._classifier else self.otherwise
 
-    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
-        async with aclosing(run.delegate(self.route(run.request.messages))) as stream:
-            async for delta in stream:
-                yield delta
+    async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
+        return await run.delegate(self.route(run.request.messages))

@@ -1,13 +1,12 @@
-"""LLM-Blender's shape (arXiv 2306.02561): rank all pairs, then fuse the best.
+"""LLM-Blender (arXiv 2306.02561): rank all pairs, then fuse the best.
 
-The paper ranks with a trained pairwise model; here a served model compares, each pair in both orders, so that a
-preference for a place cancels out.
+The paper ranks with a trained pairwise model; here a served model compares each pair in both orders, so that a
+preference for a position cancels out.
 """
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
 from itertools import permutations
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,15 +14,13 @@ from serving.recipes.base import Answering, Recipe
 from serving.recipes.cost import Cost
 from serving.recipes.judging import VERDICT, choose, chosen
 from serving.runtime.agents import Agent, AgentField, Team
-from serving.runtime.prompts import References
-from serving.types import Delta, Sampling
-
-if TYPE_CHECKING:
-    from serving.runtime.run import Run
+from serving.runtime.run import Run
+from serving.runtime.task import Task
+from serving.types import Delta, References, Sampling
 
 
 class Blend(Answering):
-    """The `top` proposals by pairwise wins, joined by the aggregator."""
+    """The `top` proposals by pairwise wins, synthesized by the aggregator."""
 
     strategy: Literal["blend"] = "blend"
     per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "top"}
@@ -31,7 +28,7 @@ class Blend(Answering):
     proposers: Team
     judge: AgentField
     aggregator: AgentField
-    top: int = Field(default=3, ge=1)
+    top: int = Field(default=3, ge=1, description="Number of proposals that the aggregator reads.")
 
     def agents(self) -> Iterable[Agent]:
         return (*self.proposers, self.judge, self.aggregator, *(self.fallbacks or ()))
@@ -45,15 +42,13 @@ class Blend(Answering):
         pairs = 2 * len(self.proposers)  # with each proposal, in both orders
         return Cost(pairs, pairs * int(VERDICT["max_tokens"]))
 
-    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
+    async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
         references = await run.propose(self.proposers)
         best = await self._ranked(run, references) if len(references) > self.top else references
         fallbacks = self.replacements(self.aggregator, self.proposers)
-        async with aclosing(run.answer(self.aggregator, best[: self.top], fallbacks=fallbacks)) as answer:
-            async for delta in answer:
-                yield delta
+        return run.answer(self.aggregator, Task(best[: self.top]), fallbacks=fallbacks)
 
-    async def _ranked(self, run: "Run", references: References) -> References:
+    async def _ranked(self, run: Run, references: References) -> References:
         pairs = [*permutations(range(len(references)), 2)]
         questions = [choose(run.request.messages, [references[i] for i in pair]) for pair in pairs]
         verdicts = await run.consult(self.judge, questions, sampling=VERDICT)
@@ -63,6 +58,6 @@ class Blend(Answering):
             if place is not None:
                 wins[pair[place]] += 1
         if not any(wins):
-            run.ledger.degrade("no verdict of the judge could be read; the first proposals are fused")
+            run.degrade("no verdict of the judge was readable; fused the first proposals")
         order = sorted(range(len(references)), key=lambda slot: (-wins[slot], slot))
         return tuple(references[slot] for slot in order)

@@ -1,41 +1,38 @@
-"""One model first; only an answer that seems weak costs more (FrugalGPT, arXiv 2305.05176)."""
+"""One model first; only a weak answer costs more (FrugalGPT, arXiv 2305.05176)."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
 from math import exp
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from serving.errors import MoaError
-from serving.recipes.base import OF_LAYERS, Recipe
+from serving.recipes.base import LAYER_SETTINGS, Recipe
 from serving.recipes.cost import FREE, Cost
 from serving.recipes.judging import GRADE, VERDICT, grade, question, quoted
 from serving.runtime.agents import Agent, AgentField
-from serving.runtime.prompts import Reference, References
-from serving.types import Completion, Delta, Sampling
-
-if TYPE_CHECKING:
-    from serving.runtime.run import Run
+from serving.runtime.run import Run
+from serving.runtime.task import Task
+from serving.types import Completion, Delta, Reference, References, Sampling
 
 
 class Cascade(Recipe):
-    """The first model's answer if its score reaches `threshold`; otherwise `escalate` answers, and sees it too.
+    """The first model's answer if its score reaches `threshold`; otherwise `escalate` answers, and reads it too.
 
-    `logprob`: the score is the geometric mean of the tokens' probabilities, 0 to 1. `judge`: a served model's grade.
+    The score is the geometric mean of the tokens' probabilities (`logprob`), or the grade of a served model (`judge`).
     """
 
     strategy: Literal["cascade"] = "cascade"
-    # What else a recipe lets a request change belongs to the one that it escalates to, which may be any.
+    # Other settings belong to the recipe that it escalates to, which may be any.
     per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s", "temperature", "models", "threshold"})
-    idle = OF_LAYERS
+    without_effect = LAYER_SETTINGS
     cast = ("first",)
     first: AgentField
-    escalate: str = Field(description="Id of the recipe or model that answers where the first answer is weak.")
+    escalate: str = Field(description="Id of the recipe or model that answers if the first answer is weak.")
     score: Literal["logprob", "judge"] = "logprob"
     judge: AgentField | None = None
-    threshold: float = Field(default=0.9, ge=0, le=1)
-    keep_first: bool = Field(default=True, description="Whether the escalation sees the first answer as a reference.")
+    threshold: float = Field(default=0.9, ge=0, le=1, description="Score from which the first answer is returned.")
+    keep_first: bool = Field(default=True, description="Show the first answer to the escalation as a reference.")
 
     @model_validator(mode="after")
     def _judge_is_there(self) -> Self:
@@ -64,35 +61,27 @@ class Cascade(Recipe):
         then = recipes.get(self.escalate)
         return then.given_cost(sampling, recipes) if then else FREE
 
-    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
+    async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
         kept: References = ()
+        # The first answer may be the final one: it is sampled like the final answer.
+        task = Task(messages=run.request.messages, role="first", as_answer=True)
         try:
-            logprobs = 0 if self.score == "logprob" else None
-            # The first answer may be the final one: it is sampled as the caller wants the answer.
-            first = await run.ask(
-                self.first, run.request.messages, role="first", final=True, sampling={"logprobs": logprobs}
-            )
+            first = await run.ask(self.first, task, sampling={"logprobs": 0 if self.score == "logprob" else None})
         except MoaError as error:
-            run.ledger.degrade(f"the first model gave no answer: {error}")
+            run.degrade(f"the first model failed: {error}")
         else:
             reason = first.choices[0].finish_reason
             if first.text.strip():
                 if await self._score(run, first) >= self.threshold:
-                    async with aclosing(run.say(first.text, reason)) as answer:
-                        async for delta in answer:
-                            yield delta
-                    return
+                    return run.say(first.text, reason)
                 kept = (Reference(self.first.model, first.text, reason, as_answer=True),) if self.keep_first else ()
-        async with aclosing(run.delegate(self.escalate, kept)) as stream:
-            async for delta in stream:
-                yield delta
+        return await run.delegate(self.escalate, kept)
 
-    async def _score(self, run: "Run", answer: Completion) -> float:
-        """0 to 1; 0 where nothing can be said, so that doubt escalates."""
+    async def _score(self, run: Run, answer: Completion) -> float:
+        """Score from 0 to 1; 0 if there is none, so that doubt escalates."""
         if self.judge is not None and self.score == "judge":
             instruction = GRADE.format(answer=quoted(answer.text))
-            task = question(run.request.messages, instruction)
-            [verdict] = await run.consult(self.judge, [task], sampling=VERDICT)
+            [verdict] = await run.consult(self.judge, [question(run.request.messages, instruction)], sampling=VERDICT)
             return grade(verdict) or 0.0
         tokens = answer.choices[0].logprobs or ()
         return exp(sum(token.logprob for token in tokens) / len(tokens)) if tokens else 0.0

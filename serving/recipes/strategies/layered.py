@@ -1,9 +1,8 @@
 """Mixture-of-Agents (arXiv 2406.04692): layers of proposers, then one aggregator."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,19 +10,16 @@ from serving.errors import InvalidRequest
 from serving.recipes.base import Answering, Recipe, team_of
 from serving.recipes.cost import Cost
 from serving.runtime.agents import Agent, AgentField, Team
-from serving.runtime.prompts import References
-from serving.types import Delta, Sampling
+from serving.runtime.run import Run
+from serving.runtime.task import Task
+from serving.types import Delta, References, Sampling
 from serving.validation import shown
-
-if TYPE_CHECKING:
-    from serving.runtime.run import Run
-
 
 MAX_LAYERS = 16
 
 
 class Layered(Answering):
-    """Every agent of a layer sees all outputs of the layer before; the aggregator sees the last layer's."""
+    """Every agent of a layer reads all outputs of the layer before; the aggregator reads the last layer's."""
 
     strategy: Literal["layered"] = "layered"
     per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "layers", "aggregator"}
@@ -44,7 +40,7 @@ class Layered(Answering):
         return self.proposals_cost(proposers, sampling) + self.answer_cost(self.aggregator, sampling)
 
     def translated(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """`models` is one team for every layer, `layers` a list of teams or how many proposer layers there are."""
+        """`models` is one team for every layer; `layers` is a list of teams, or the number of proposer layers."""
         fields = dict(changes)
         models, layers = fields.pop("models", None), fields.pop("layers", None)
         if models is None and layers is None:
@@ -65,11 +61,9 @@ class Layered(Answering):
             return tuple(self.layers[min(number, len(self.layers) - 1)] for number in range(count))
         return tuple(team_of(team, f"moa.layers[{number}]") for number, team in enumerate(asked))
 
-    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
+    async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
         references: References = ()
         for layer, following in pairwise((*self.layers, (self.aggregator,))):
-            references = await run.propose(layer, references, feeding=following)
+            references = await run.propose(layer, Task(references), feeding=following)
         fallbacks = self.replacements(self.aggregator, self.layers[-1])
-        async with aclosing(run.answer(self.aggregator, references, fallbacks=fallbacks)) as answer:
-            async for delta in answer:
-                yield delta
+        return run.answer(self.aggregator, Task(references), fallbacks=fallbacks)

@@ -1,9 +1,8 @@
-"""An LLM picks one of the proposals. Every candidate stands once in every place, so that no place is favoured."""
+"""A model picks one of the proposals. Every candidate is shown once in every position, so that none is favoured."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,11 +10,9 @@ from serving.recipes.base import Recipe
 from serving.recipes.cost import FREE, Cost
 from serving.recipes.judging import VERDICT, choose, chosen
 from serving.runtime.agents import Agent, AgentField, Team
-from serving.runtime.prompts import References
-from serving.types import Delta, Sampling
-
-if TYPE_CHECKING:
-    from serving.runtime.run import Run
+from serving.runtime.run import Run
+from serving.runtime.task import Task
+from serving.types import Delta, References, Sampling
 
 
 class Rank(Recipe):
@@ -26,7 +23,9 @@ class Rank(Recipe):
     team = "proposers"
     proposers: Team
     judge: AgentField
-    rotations: int | None = Field(default=None, ge=1, description="Orders the judge sees; by default all rotations.")
+    rotations: int | None = Field(
+        default=None, ge=1, description="Number of orders shown to the judge; by default all rotations."
+    )
 
     def agents(self) -> Iterable[Agent]:
         return (*self.proposers, self.judge)
@@ -39,17 +38,15 @@ class Rank(Recipe):
         more = self.rotations is None or self.rotations > len(self.proposers)
         return Cost(1, int(VERDICT["max_tokens"])) if more else FREE
 
-    async def run(self, run: "Run") -> AsyncGenerator[Delta, None]:
-        references = await run.propose(self.proposers, answering=True)
+    async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
+        references = await run.propose(self.proposers, Task(as_answer=True))
         votes = await self._votes(run, references) if len(references) > 1 else Counter({0: 1})
         if not votes:
-            run.ledger.degrade("no verdict of the judge could be read; the first proposal is the answer")
+            run.degrade("no verdict of the judge was readable; returned the first proposal")
         best = references[min(range(len(references)), key=lambda slot: (-votes[slot], slot))]
-        async with aclosing(run.say(best.text, best.finish_reason)) as stream:
-            async for delta in stream:
-                yield delta
+        return run.say(best.text, best.finish_reason)
 
-    async def _votes(self, run: "Run", references: References) -> Counter[int]:
+    async def _votes(self, run: Run, references: References) -> Counter[int]:
         count = len(references)
         shifts = range(min(self.rotations or count, count))
         orders = [[(place + shift) % count for place in range(count)] for shift in shifts]

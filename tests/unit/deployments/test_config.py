@@ -63,7 +63,7 @@ def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
         ({"team": {**TINY["team"], "proposers": ["other", "tiny-llama"]}}, "needs the model 'other'"),
         (
             {"orchestrator": {"limits": {"max_calls": 3}}},
-            r"'moa' needs 7 calls a request, but .*max_calls is 3; raise it",
+            r"'moa' needs 7 calls per request, but .*max_calls is 3; raise it",
         ),
         (
             {"recipes": [{"preset": "moa-lite", "proposal_max_tokens": 4000}]},
@@ -71,7 +71,7 @@ def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
         ),
         (
             {"models": [{**m, "engine_kwargs": {**m["engine_kwargs"], "max_model_len": 64}} for m in TINY["models"]]},
-            r"'moa' gives 'tiny-qwen' in layer 2 a prompt of 1\d\d tokens even where every answer has but one, but its"
+            r"'moa' gives 'tiny-qwen' in layer 2 a prompt of 1\d\d tokens even if every answer has one token, but its"
             " context holds 64; raise max_model_len",
         ),
     ],
@@ -147,7 +147,7 @@ def test_a_recipe_cannot_need_what_an_external_endpoint_lacks(tmp_path: Path) ->
     cascade = {"preset": "cascade", "first": "far"}
     external = [{**REMOTE, "unsupported": ["logprobs"]}]
     profile = load_profile(written(tmp_path, recipes=["moa-lite", cascade], external=external))
-    with pytest.raises(ConfigError, match="needs logprobs of 'far'"):
+    with pytest.raises(ConfigError, match="requires logprobs of 'far'"):
         check_profile(profile)
 
 

@@ -63,7 +63,7 @@ def specialist(model: str) -> Callable[[GenerateRequest], str]:
 def transport() -> httpx.ASGITransport:
     models = {name: ScriptedEngine(name, specialist(name)) for name in SKILLS}
     orchestrator = Orchestrator(models, load_recipes(PRESETS, TEAM))
-    cards = orchestrator.cards(dict.fromkeys(models, 8192))
+    cards = orchestrator.cards()
     return httpx.ASGITransport(create_app(orchestrator.engines, cards, ApiSettings()))
 
 

@@ -82,7 +82,7 @@ async def test_what_is_checked_passes_unchanged_and_errors_pass_too() -> None:
 async def test_more_or_fewer_choices_than_asked_are_an_error() -> None:
     assert len((await collect("m", stream(END), 1)).choices) == 1
     for choices in (0, 2):
-        with pytest.raises(IncompleteGeneration, match=f"gave 1 choices of {choices}"):
+        with pytest.raises(IncompleteGeneration, match=f"returned 1 choices of {choices}"):
             await collect("m", stream(END), choices)
 
 

@@ -47,7 +47,7 @@ def engines() -> dict[str, ScriptedEngine]:
 async def host(engines: dict[str, ScriptedEngine]) -> AsyncIterator[str]:
     recipe = {"id": "moa-lite", "layers": [list(MODELS)], "aggregator": "c", "min_proposals": 2}
     orchestrator = Orchestrator(engines, load_recipes([recipe]))
-    app = create_app(orchestrator.engines, orchestrator.cards(dict.fromkeys(MODELS, 4096)), ApiSettings())
+    app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings())
     async with running(app) as url:
         yield url
 

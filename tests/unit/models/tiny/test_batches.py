@@ -9,15 +9,18 @@ from models.tiny import batches
 from models.tiny.batches import batch_of, loss_of
 from models.tiny.families import FAMILIES, QWEN, Family
 from models.tiny.place_values import ABSENT, PlaceValues, sum_of
-from serving.runtime.prompts import Reference, with_references
-from serving.types import Message
+from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
+from serving.types import Message, Reference, ReferenceBlock
 
 TOKENIZERS = {name: AutoTokenizer.from_pretrained(family.path) for name, family in FAMILIES.items()}
 
 
 def _aggregating(question: str, answer: str, *references: str) -> tuple[Message, ...]:
     proposals = tuple(Reference("model", text) for text in references)
-    return (*with_references((Message("user", question),), proposals), Message("assistant", answer))
+    return (
+        *with_references((Message("user", question),), ReferenceBlock(tuple(proposals), AGGREGATE_AND_SYNTHESIZE)),
+        Message("assistant", answer),
+    )
 
 
 CONVERSATIONS = [

@@ -11,8 +11,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from models.tiny.families import CONTEXT_TOKENS, FAMILIES, MIXTRAL, Family
 from models.tiny.lessons import SYSTEM_PROMPTS
 from models.tiny.questions import dictionary
-from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, Reference, with_references
-from serving.types import Message
+from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
+from serving.types import Message, Reference, ReferenceBlock
 
 TOKENIZERS = {name: AutoTokenizer.from_pretrained(family.path) for name, family in FAMILIES.items()}
 CASES = [pytest.param(family, TOKENIZERS[name], id=name) for name, family in FAMILIES.items()]
@@ -34,8 +34,11 @@ def test_training_pieces_are_the_template_s_tokens(family: Family, tokenizer: Pr
     references = (Reference("a", "68"), Reference("b", "two\nlines"), Reference("c", "Paris"))
     conversations = [
         CHAT,
-        with_references(CHAT, references, layout="references_last"),
-        *(with_references((Message("system", text), *CHAT), references) for text in SYSTEM_PROMPTS[:2]),
+        with_references(CHAT, ReferenceBlock(references, AGGREGATE_AND_SYNTHESIZE, "references_last")),
+        *(
+            with_references((Message("system", text), *CHAT), ReferenceBlock(references, AGGREGATE_AND_SYNTHESIZE))
+            for text in SYSTEM_PROMPTS[:2]
+        ),
     ]
     for conversation in conversations:
         turns = conversation

@@ -6,7 +6,7 @@ import pytest
 from serving.api.requests import parse_chat, to_request
 from serving.api.settings import ApiSettings
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import GenerateRequest, Message, ModelCard, ResponseFormat, Sampling
+from serving.types import GenerateRequest, Message, MoaOptions, ModelCard, ResponseFormat, Sampling
 
 MODEL, RECIPE = ModelCard("m", "model"), ModelCard("r", "recipe")
 
@@ -67,14 +67,14 @@ def test_every_honoured_field_arrives() -> None:
         stream_interval=1,
         user="u",
         metadata={"a": "b"},
-        options={"trace": True, "layout": "paper"},
+        moa=MoaOptions(trace=True, overrides={"layout": "paper"}),
     )
 
 
 def test_what_is_not_given_stays_unset() -> None:
     request = convert()
     assert request.sampling == Sampling()
-    assert (request.streaming, request.options, request.user, request.priority) == (False, {}, None, 0)
+    assert (request.streaming, request.moa, request.user, request.priority) == (False, MoaOptions(), None, 0)
 
 
 def test_conversations_pass_through_intact() -> None:
@@ -147,7 +147,7 @@ def test_recipe_options_are_for_recipes() -> None:
     with pytest.raises(UnsupportedField) as caught:
         convert(MODEL, moa={"trace": True, "layout": "paper"})
     assert caught.value.param == "moa.layout"
-    assert convert(RECIPE, moa={"layout": "paper"}).options == {"layout": "paper"}
+    assert convert(RECIPE, moa={"layout": "paper"}).moa == MoaOptions(overrides={"layout": "paper"})
 
 
 @pytest.mark.parametrize(

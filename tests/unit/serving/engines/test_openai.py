@@ -24,11 +24,9 @@ from tests.support.api import END, HandEngine, app_of, running
 SECRET = "sk-very-secret"
 
 
-def request(prefill_marker: str | None = None, deadline_s: float | None = None, **sampling: Any) -> GenerateRequest:
+def request(deadline_s: float | None = None, **sampling: Any) -> GenerateRequest:
     messages = (Message("system", "Be brief."), Message("user", "Hello", "Ann"))
-    return GenerateRequest(
-        "r1", messages, Sampling(**sampling), prefill_marker=prefill_marker, deadline_s=deadline_s, priority=3, user="u"
-    )
+    return GenerateRequest("r1", messages, Sampling(**sampling), deadline_s=deadline_s, priority=3, user="u")
 
 
 def over(app: Any, **fields: Any) -> OpenAIEngine:
@@ -78,7 +76,7 @@ async def test_the_operators_limit_holds_where_the_caller_gives_none() -> None:
 async def test_an_endpoint_that_lacks_n_is_not_asked_for_several_choices() -> None:
     near = ScriptedEngine("m")
     one_choice = over(app_of({"m": near}), unsupported=frozenset({"n"}))
-    assert str(await failure(one_choice, request(n=2))) == "Remove 'n': the endpoint of 'far' gives one choice."
+    assert str(await failure(one_choice, request(n=2))) == "Remove 'n': the endpoint of 'far' returns one choice."
     assert not near.requests
 
 
@@ -156,9 +154,7 @@ async def test_a_prefill_calls_nobody() -> None:
     def respond(_: httpx.Request) -> httpx.Response:
         raise AssertionError("called")
 
-    (delta,) = [d async for d in answering(respond).generate(request(prefill_marker="<here>"))]
-    assert delta.terminal
-    assert delta.usage == TokenUsage(0, 0, 0)
+    await answering(respond).prefill(request(), "<here>")
 
 
 @pytest.mark.parametrize(

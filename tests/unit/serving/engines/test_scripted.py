@@ -67,9 +67,11 @@ async def test_choices_logprobs_and_usage(watched: bool) -> None:
         assert [(token.token, token.logprob) for token in choice.logprobs] == [("a", -0.25), (" b", -0.25)]
 
 
-async def test_a_prefill_says_nothing() -> None:
-    (end,) = await deltas(ScriptedEngine("m", "a b"), request(prefill_marker="two"))
-    assert (end.text, end.usage) == ("", TokenUsage(6, 0, 0))
+async def test_a_prefill_is_recorded_and_is_no_request() -> None:
+    engine = ScriptedEngine("m", "a b")
+    await engine.prefill(request("one two"), "two")
+    assert [(asked.messages[-1].content, marker) for asked, marker in engine.prefills] == [("one two", "two")]
+    assert (len(engine.requests), engine.running) == (0, 0)
 
 
 @pytest.mark.parametrize(("fail_after", "said"), [(None, []), (0, []), (2, ["a", " b"]), (3, ["a", " b", " c"])])

@@ -155,7 +155,7 @@ def test_of_every_strategy_agents_see_what_they_should_and_cost_what_is_reckoned
 
     done = asyncio.run(scenario())
     assert done.report is not None
-    assert all(trace.outcome == "ok" for trace in done.report.agents)
+    assert all(trace.status == "ok" for trace in done.report.agents)
     assert done.usage == counted(done)
     assert [engine.running for engine in models.values()] == [0] * len(models)
     sees_what_it_should(shape, list(done.report.agents))
@@ -192,7 +192,7 @@ def test_of_every_strategy_failures_end_in_an_answer_or_a_clear_error(shape: Sha
         assert done.text.strip()
         assert done.report is not None
         assert done.usage == counted(done)
-        assert done.report.degraded or all(trace.outcome in ("ok", "cancelled") for trace in done.report.agents)
+        assert done.report.degraded or all(trace.status in ("ok", "cancelled") for trace in done.report.agents)
 
 
 @settings(max_examples=150, deadline=None)

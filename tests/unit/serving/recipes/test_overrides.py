@@ -84,7 +84,7 @@ def test_the_documented_table_is_the_real_one() -> None:
         ("vote", {"samples": 2, "min_proposals": 3}, "moa.min_proposals", "only 2"),
         ("self-moa", {"models": ["a", "b"]}, "moa.models", "at most 1 entry"),
         ("debate", {"models": ["a", "b", "c"]}, "moa.models", "at most 2 entries"),
-        ("adaptive", {"threshold": 1, "agreement": 1}, "moa.threshold", "say the same"),
+        ("adaptive", {"threshold": 1, "agreement": 1}, "moa.threshold", "mean the same"),
         ("vote", {"samples": 65}, "moa.samples", "at most 64"),
         ("cascade", {"layout": "paper"}, "moa.layout", "Remove"),
         ("auto", {"temperature": 1}, "moa.temperature", "Remove"),
@@ -103,7 +103,7 @@ def test_what_cannot_be_is_refused_by_name_at_once(
 
 @pytest.mark.parametrize("preset", ["moa", "self-moa", "self-moa-seq", "vote", "rank", "blend", "adaptive", "plan"])
 def test_a_quorum_that_cannot_be_reached_is_refused_at_start(preset: str) -> None:
-    with pytest.raises(ConfigError, match="min_proposals is 13, but there are only"):
+    with pytest.raises(ConfigError, match="min_proposals is 13, but a layer has only"):
         load_recipes([{"preset": preset, "min_proposals": 13}], TEAM)
 
 
@@ -134,7 +134,7 @@ async def test_adaptive_takes_its_threshold_by_either_name(trio: Trio, ask: Ask)
 
 async def test_a_model_that_lacks_what_the_recipe_needs_is_refused_per_request(trio: Trio, ask: Ask) -> None:
     trio["c"].unsupported = frozenset({"logprobs"})
-    with pytest.raises(InvalidRequest, match="needs logprobs of 'c'"):
+    with pytest.raises(InvalidRequest, match="requires logprobs of 'c'"):
         await run(trio, ask(options={"models": ["c"]}), "cascade", "moa-lite")
     assert not any(engine.requests for engine in trio.values())
     Orchestrator(trio, load_recipes(["cascade", "moa-lite"], TEAM))

@@ -41,7 +41,7 @@ async def test_self_moa_is_one_call_with_n_answers(trio: Trio, ask: Ask) -> None
 @pytest.mark.parametrize(("samples", "syntheses"), [(6, 0), (7, 1), (12, 2), (30, 8)])
 async def test_self_moa_seq_slides_over_any_number(trio: Trio, ask: Ask, samples: int, syntheses: int) -> None:
     done = await run(trio, ask(options={"samples": samples}), "self-moa-seq")
-    shown = [request for request in trio["a"].requests if not request.prefill_marker]
+    shown = trio["a"].requests
     assert len(shown) == syntheses + 1
     numbers = ["\n6. " in request.messages[0].content for request in shown[:-1]]
     assert all(numbers)
@@ -183,15 +183,13 @@ async def test_a_defect_while_one_judge_is_asked_leaves_no_other_at_work(trio: T
     def verdict(request: GenerateRequest) -> str:
         raise ZeroDivisionError
 
-    inner = trio["c"]._stream
-
-    async def first_hangs(request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    async def first_hangs(request: GenerateRequest, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
         if request.request_id.endswith("-2-0"):
             await asyncio.Event().wait()
-        async for delta in inner(request):
+        async for delta in stream:
             yield delta
 
-    trio["c"]._stream, trio["c"].answer = first_hangs, verdict  # type: ignore[method-assign]
+    trio["c"].intercept, trio["c"].answer = first_hangs, verdict
     rank = {"id": "rank", "strategy": "rank", "proposers": ["a", "b"], "judge": {"model": "c", "temperature": 1}}
     with pytest.raises(ExceptionGroup):
         await run(trio, ask(), rank)
@@ -265,7 +263,7 @@ async def test_auto_by_a_trained_classifier(trio: Trio, ask: Ask, tmp_path: Path
         ({"id": "x", "layers": [["@nobody"]], "aggregator": "a"}, "needs 'nobody' in the profile's team"),
         ({"preset": "moa-lite", "aggregator": "z"}, "needs the model 'z'"),
         ({"preset": "cascade", "score": "judge"}, "needs a judge"),
-        ({"preset": "cascade"}, "hands over to 'moa-lite'"),
+        ({"preset": "cascade"}, "delegates to 'moa-lite'"),
         ({"id": "x", "strategy": "auto", "otherwise": "x"}, "in a circle: x -> x"),
         ({"id": "a", "layers": [["a"]], "aggregator": "a"}, "id of a model and of a recipe"),
     ],
@@ -277,7 +275,7 @@ def test_a_recipe_that_cannot_work_fails_at_start(trio: Trio, recipe: dict[str, 
 
 def test_cascade_needs_logprobs_at_start(trio: Trio) -> None:
     trio["b"].unsupported = frozenset({"logprobs"})
-    with pytest.raises(ConfigError, match="needs logprobs of 'b'"):
+    with pytest.raises(ConfigError, match="requires logprobs of 'b'"):
         Orchestrator(trio, load_recipes(["cascade", "moa-lite"], TEAM))
 
 
@@ -337,7 +335,7 @@ async def test_the_documented_external_model_proposes_and_aggregates(
 async def test_a_mixed_team_with_repeats(trio: Trio, ask: Ask) -> None:
     done = await run(trio, ask(), "moa-mixed")
     assert [model for _, _, model in outcomes(done)] == ["a", "b", "c", "a", "b", "c", "a"]
-    asked = [request for engine in trio.values() for request in engine.requests if not request.prefill_marker]
+    asked = [request for engine in trio.values() for request in engine.requests]
     assert [request.sampling.n for request in asked] == [2, 1, 2, 2]
 
 

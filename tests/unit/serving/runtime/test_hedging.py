@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
@@ -8,7 +8,7 @@ from serving.engines.scripted import ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.runtime import hedging
 from serving.runtime.hedging import ENOUGH, STEP, HedgeBudget
-from serving.types import GenerateRequest
+from serving.types import Delta, GenerateRequest
 
 
 def test_a_hedge_waits_for_the_quantile_of_its_kind() -> None:
@@ -61,21 +61,20 @@ async def test_a_slow_call_is_answered_by_its_second_attempt(
     team.runtime.budget.share = 1.0
     for _ in range(ENOUGH):
         await complete("team", team.engines["team"], ask())
-    inner = trio["b"]._stream
     calls = []
 
-    async def first_hangs(request: GenerateRequest):  # type: ignore[no-untyped-def]
+    async def first_hangs(request: GenerateRequest, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
         calls.append(request.request_id)
         if len(calls) == 1:
             await asyncio.Event().wait()
-        async for delta in inner(request):
+        async for delta in stream:
             yield delta
 
-    trio["b"]._stream = first_hangs  # type: ignore[method-assign]
+    trio["b"].intercept = first_hangs
     done = await complete("team", team.engines["team"], ask())
     assert done.text == "a says 1"
     assert done.report is not None
     assert done.report.agents[0].hedged
-    assert "tokens of its other attempts" in done.report.reasons[0]
+    assert "token count of its other attempts" in done.report.reasons[0]
     assert len(set(calls)) == 2
     assert trio["b"].running == 0

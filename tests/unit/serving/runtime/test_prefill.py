@@ -18,6 +18,12 @@ Make = Callable[..., Orchestrator]
 Ask = Callable[..., GenerateRequest]
 
 
+def at_once(team: Orchestrator) -> Orchestrator:
+    """`team` with prefills that start without waiting: scripted engines answer before the wait is over."""
+    team.runtime.prefill_settle_s = 0
+    return team
+
+
 def flat(request: GenerateRequest) -> str:
     return "\n".join(f"<{message.role}>{message.content}" for message in request.messages)
 
@@ -32,11 +38,11 @@ async def test_every_prefill_is_a_prefix_of_the_real_prompt(
     for name, itl_s in (("b", 0.0), ("c", 0.0005)):
         trio[name].answer, trio[name].itl_s = f"{name} says {long}", itl_s
     team = orchestrate(layers=[["b", "c"]], prefill=mode, reference_order=order, layout=layout)
+    team.runtime.prefill_settle_s = 0
     await complete("team", team.engines["team"], ask("What is it?"))
-    *ahead, final = trio["a"].requests
-    assert all(request.prefill_marker for request in ahead)
-    assert final.prefill_marker is None
-    known = [flat(request).split(request.prefill_marker or "-")[0] for request in ahead]
+    [final] = trio["a"].requests
+    ahead = [request for request, _ in trio["a"].prefills]
+    known = [flat(request).split(marker)[0] for request, marker in trio["a"].prefills]
     assert all(flat(final).startswith(prefix) for prefix in known)
     assert max(map(len, known)) > len(flat(final)) // 2 or mode == "on_complete"
     assert all(request.priority > final.priority for request in ahead)
@@ -45,46 +51,45 @@ async def test_every_prefill_is_a_prefix_of_the_real_prompt(
 
 async def test_a_prefill_is_behind_the_work_of_the_most_patient_caller(orchestrate: Make, trio: Trio, ask: Ask) -> None:
     team = orchestrate(layers=[["b", "c"]], prefill="on_complete")
+    team.runtime.prefill_settle_s = 0
     await complete("team", team.engines["team"], replace(ask(), priority=INT32_MAX))
-    *ahead, final = trio["a"].requests
+    [final] = trio["a"].requests
+    ahead = [request for request, _ in trio["a"].prefills]
     assert ahead
     assert all(request.priority > max(final.priority, trio["b"].requests[-1].priority) for request in ahead)
     assert all(request.priority < 2**63 for request in ahead)
 
 
-async def test_what_ends_together_is_left_to_the_real_call(
-    orchestrate: Make, trio: Trio, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("serving.runtime.prefill.SETTLE_S", 60)
+async def test_what_ends_together_is_left_to_the_real_call(orchestrate: Make, trio: Trio, ask: Ask) -> None:
     await complete("team", orchestrate(layers=[["b", "c"]], prefill="on_complete").engines["team"], ask())
-    assert [request.prefill_marker for request in trio["a"].requests] == [None]
+    assert (len(trio["a"].requests), len(trio["a"].prefills)) == (1, 0)
 
 
 async def test_off_asks_for_nothing(orchestrate: Make, trio: Trio, ask: Ask) -> None:
     await complete("team", orchestrate(layers=[["b", "c"]], prefill="off").engines["team"], ask())
-    assert len(trio["a"].requests) == 1
+    assert (len(trio["a"].requests), len(trio["a"].prefills)) == (1, 0)
 
 
 async def test_the_answer_is_the_same_with_and_without(orchestrate: Make, ask: Ask) -> None:
     answers = {
-        mode: (await complete("team", orchestrate(layers=[["b", "c"]], prefill=mode).engines["team"], ask())).text
+        mode: (
+            await complete("team", at_once(orchestrate(layers=[["b", "c"]], prefill=mode)).engines["team"], ask())
+        ).text
         for mode in ("off", "on_complete", "incremental")
     }
     assert set(answers.values()) == {"a says 2"}
 
 
 async def test_a_failing_prefill_costs_nothing(orchestrate: Make, trio: Trio, ask: Ask) -> None:
-    inner = trio["a"]._stream
 
-    async def failing(request: GenerateRequest):  # type: ignore[no-untyped-def]
-        if request.prefill_marker:
-            raise EngineFailed("a", "no room")
-        async for delta in inner(request):
-            yield delta
+    async def failing(request: GenerateRequest, marker: str) -> None:
+        raise EngineFailed("a", "no room")
 
-    trio["a"]._stream = failing  # type: ignore[method-assign]
+    trio["a"].on_prefill = failing
     trio["b"].itl_s = 0.001
-    done = await complete("team", orchestrate(layers=[["b", "c"]], prefill="on_complete").engines["team"], ask())
+    done = await complete(
+        "team", at_once(orchestrate(layers=[["b", "c"]], prefill="on_complete")).engines["team"], ask()
+    )
     assert done.text == "a says 2"
     assert done.report is not None
     assert not done.report.degraded
@@ -93,7 +98,7 @@ async def test_a_failing_prefill_costs_nothing(orchestrate: Make, trio: Trio, as
 async def test_prefills_end_with_their_request(orchestrate: Make, trio: Trio, ask: Ask) -> None:
     for engine in trio.values():
         engine.hang = True
-    team = orchestrate(layers=[["b", "c"]], prefill="on_complete")
+    team = at_once(orchestrate(layers=[["b", "c"]], prefill="on_complete"))
     task = asyncio.create_task(complete("team", team.engines["team"], ask()))
     while sum(engine.running for engine in trio.values()) < 3:  # noqa: ASYNC110 - engines have no event to wait for
         await asyncio.sleep(0)

@@ -3,15 +3,22 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, CUT_MARK, Reference, numbered, shortened, with_references
-from serving.types import Message
+from serving.runtime.prompts import (
+    AGGREGATE_AND_SYNTHESIZE,
+    CUT_MARK,
+    numbered,
+    prompt_messages,
+    shortened,
+    with_references,
+)
+from serving.types import GenerateRequest, Message, Reference, ReferenceBlock
 
 REFERENCES = (Reference("a", " Paris \n"), Reference("b", "Lyon"))
 USER = Message("user", "Capital of France?")
 
 
 def test_the_paper_layout_puts_text_and_references_into_the_system_message() -> None:
-    assert with_references((USER,), REFERENCES) == (
+    assert with_references((USER,), ReferenceBlock(REFERENCES, AGGREGATE_AND_SYNTHESIZE)) == (
         Message("system", f"{AGGREGATE_AND_SYNTHESIZE}\n1. Paris\n2. Lyon"),
         USER,
     )
@@ -19,14 +26,14 @@ def test_the_paper_layout_puts_text_and_references_into_the_system_message() -> 
 
 def test_the_callers_system_prompt_comes_first_and_the_conversation_is_intact() -> None:
     talk = (Message("system", "Be brief."), USER, Message("assistant", "Paris"), Message("user", "Sure?"))
-    system, *rest = with_references(talk, REFERENCES, prompt="P:")
+    system, *rest = with_references(talk, ReferenceBlock(REFERENCES, "P:"))
     assert system.content == "Be brief.\n\nP:\n1. Paris\n2. Lyon"
     assert tuple(rest) == talk[1:]
 
 
 def test_references_last_ends_the_last_user_turn() -> None:
     talk = (Message("system", "Be brief."), USER)
-    assert with_references(talk, REFERENCES, layout="references_last", prompt="P:") == (
+    assert with_references(talk, ReferenceBlock(REFERENCES, "P:", "references_last")) == (
         talk[0],
         Message("user", "Capital of France?\n\nP:\n1. Paris\n2. Lyon"),
     )
@@ -34,11 +41,12 @@ def test_references_last_ends_the_last_user_turn() -> None:
 
 def test_references_last_adds_a_user_turn_where_the_conversation_ends_otherwise() -> None:
     talk = (USER, Message("assistant", "Par"))
-    assert with_references(talk, REFERENCES, layout="references_last", prompt="P:")[-1].role == "user"
+    assert with_references(talk, ReferenceBlock(REFERENCES, "P:", "references_last"))[-1].role == "user"
 
 
 def test_no_references_leave_the_conversation_as_it_is() -> None:
-    assert with_references((USER,), ()) == (USER,)
+    assert with_references((USER,), ReferenceBlock((), "P:")) == (USER,)
+    assert prompt_messages(GenerateRequest("r", (USER,))) == (USER,)
 
 
 @given(st.lists(st.text(), min_size=1, max_size=8))

@@ -51,15 +51,14 @@ async def test_every_agent_sees_all_outputs_of_the_layer_before(orchestrate: Mak
 async def test_proposers_of_a_layer_run_at_the_same_time(orchestrate: Make, trio: Trio, ask: Ask) -> None:
     met = asyncio.Barrier(3)
     for engine in trio.values():
-        inner = engine._stream
 
-        async def meet(request: GenerateRequest, inner: Any = inner) -> Any:
+        async def meet(request: GenerateRequest, stream: Any) -> Any:
             if "Responses from models" not in str(request.messages):
                 await met.wait()  # passes only when all three are inside
-            async for delta in inner(request):
+            async for delta in stream:
                 yield delta
 
-        engine._stream = meet  # type: ignore[method-assign]
+        engine.intercept = meet
     assert (await answer(orchestrate(), ask())).text == "a says 3"
 
 
@@ -96,18 +95,18 @@ async def test_a_failing_proposer_costs_quality_not_the_request(orchestrate: Mak
     assert done.report is not None
     assert done.report.degraded
     assert "out of memory" in done.report.reasons[0]
-    assert [trace.outcome for trace in done.report.agents] == ["ok", "failed", "ok", "ok"]
+    assert [trace.status for trace in done.report.agents] == ["ok", "failed", "ok", "ok"]
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t "])
 async def test_empty_answers_do_not_count(orchestrate: Make, trio: Trio, ask: Ask, text: str) -> None:
     trio["b"].answer = trio["c"].answer = text
-    with pytest.raises(QuorumNotReached, match="1 usable proposals where 2"):
+    with pytest.raises(QuorumNotReached, match="1 usable proposals of 2 needed"):
         await answer(orchestrate(min_proposals=2), ask())
     done = await answer(orchestrate(min_proposals=1), ask())
     assert done.text == "a says 1"
     assert done.report is not None
-    assert [trace.outcome for trace in done.report.agents] == ["ok", "empty", "empty", "ok"]
+    assert [trace.status for trace in done.report.agents] == ["ok", "empty", "empty", "ok"]
 
 
 async def test_a_lost_replica_is_tried_again(orchestrate: Make, trio: Trio, ask: Ask) -> None:
@@ -124,29 +123,28 @@ async def test_a_lost_replica_is_tried_again(orchestrate: Make, trio: Trio, ask:
     done = await answer(orchestrate(), ask())
     assert done.text == "a says 3"
     assert done.report is not None
-    assert [agent.outcome for agent in done.report.agents] == ["ok"] * 4
+    assert [agent.status for agent in done.report.agents] == ["ok"] * 4
     # Nothing of the answer is missing, but tokens of the usage are.
     assert done.report.reasons == (
-        "layer 1 proposer 'b': the tokens of its other attempts could not be counted, and are not in the usage",
+        "layer 1 proposer 'b': token count of its other attempts unknown; not included in usage",
     )
 
 
 async def test_an_engine_that_does_not_count_makes_the_usage_a_lower_bound_and_the_answer_says_so(
     orchestrate: Make, trio: Trio, ask: Ask
 ) -> None:
-    inner = trio["b"]._stream
 
-    async def uncounted(request: GenerateRequest) -> Any:
-        async for delta in inner(request):
+    async def uncounted(request: GenerateRequest, stream: Any) -> Any:
+        async for delta in stream:
             yield replace(delta, usage=delta.usage and TokenUsage(None, None, None))
 
-    trio["b"]._stream = uncounted  # type: ignore[method-assign]
+    trio["b"].intercept = uncounted
     done = await answer(orchestrate(layers=[["b", "b", "c"]]), ask())
     assert done.report is not None
     assert [agent.usage.total_tokens is None for agent in done.report.agents] == [True, True, False, False]
     assert done.usage.completion_tokens == 2 * 3
     assert not done.report.degraded  # the answer is as good as ever
-    assert done.report.reasons == ("layer 1 proposer 'b': its tokens could not be counted, and are not in the usage",)
+    assert done.report.reasons == ("layer 1 proposer 'b': token count unknown; not included in usage",)
 
 
 async def test_stragglers_are_cut_after_the_grace(orchestrate: Make, trio: Trio, ask: Ask) -> None:
@@ -154,7 +152,7 @@ async def test_stragglers_are_cut_after_the_grace(orchestrate: Make, trio: Trio,
     done = await answer(orchestrate(min_proposals=2, straggler_grace_s=0.01), ask())
     assert done.text == "a says 2"
     assert done.report is not None
-    assert [trace.outcome for trace in done.report.agents] == ["ok", "ok", "straggler", "ok"]
+    assert [trace.status for trace in done.report.agents] == ["ok", "ok", "straggler", "ok"]
     assert trio["c"].cancelled == 1
     assert trio["c"].running == 0
 
@@ -163,7 +161,7 @@ async def test_a_proposers_deadline_is_kept(orchestrate: Make, trio: Trio, ask: 
     trio["c"].hang = True
     done = await answer(orchestrate(layers=[["a", "b", {"model": "c", "deadline_s": 0.01}]]), ask())
     assert done.report is not None
-    assert [trace.outcome for trace in done.report.agents] == ["ok", "ok", "timeout", "ok"]
+    assert [trace.status for trace in done.report.agents] == ["ok", "ok", "timeout", "ok"]
 
 
 async def test_the_whole_deadline_ends_a_request_with_an_error(orchestrate: Make, trio: Trio, ask: Ask) -> None:
@@ -180,7 +178,7 @@ async def test_the_aggregator_falls_back_before_its_first_token(orchestrate: Mak
     assert done.text == "b says 2"
     assert done.report is not None
     assert done.report.degraded
-    assert [(trace.model, trace.outcome) for trace in done.report.agents][2:] == [("a", "failed"), ("b", "ok")]
+    assert [(trace.model, trace.status) for trace in done.report.agents][2:] == [("a", "failed"), ("b", "ok")]
 
 
 async def test_a_hung_aggregator_falls_back_too(orchestrate: Make, trio: Trio, ask: Ask) -> None:
@@ -200,7 +198,7 @@ async def test_without_any_aggregator_the_first_proposal_is_the_answer(orchestra
     done = await answer(orchestrate(layers=[["b", "c"]], fallbacks=[]), ask())
     assert done.text == "b says 0"
     assert done.report is not None
-    assert "the first of them is the answer" in done.report.reasons[-1]
+    assert "returned the first proposal" in done.report.reasons[-1]
 
 
 async def test_an_aggregator_failing_after_its_first_token_is_an_error(orchestrate: Make, trio: Trio, ask: Ask) -> None:
@@ -304,8 +302,8 @@ async def test_without_max_tokens_the_limit_holds_all_the_same(trio: Trio, ask: 
 @pytest.mark.parametrize(
     ("limits", "sentence"),
     [
-        (Limits(max_calls=2), r"'team' needs 3 calls a request, but orchestrator\.limits\.max_calls is 2"),
-        (Limits(max_tokens=19), r"'team' needs 21 tokens a request, but orchestrator\.limits\.max_tokens is 19"),
+        (Limits(max_calls=2), r"'team' needs 3 calls per request, but orchestrator\.limits\.max_calls is 2"),
+        (Limits(max_tokens=19), r"'team' needs 21 tokens per request, but orchestrator\.limits\.max_tokens is 19"),
     ],
 )
 def test_a_recipe_that_the_limits_never_allow_is_refused_at_start(trio: Trio, limits: Limits, sentence: str) -> None:
@@ -316,7 +314,7 @@ def test_a_recipe_that_the_limits_never_allow_is_refused_at_start(trio: Trio, li
 
 @pytest.mark.parametrize("name", [["x"], {"x": 1}, 5, None, "x" * 100_000])
 async def test_a_recipe_that_is_none_is_the_callers_error(orchestrate: Make, ask: Ask, name: Any) -> None:
-    with pytest.raises(InvalidRequest, match=r"Change 'moa\.recipe': choose one of team, not ") as caught:
+    with pytest.raises(InvalidRequest, match=r"Change 'moa\.recipe': ") as caught:
         await answer(orchestrate(), ask(options={"recipe": name}))
     assert len(str(caught.value)) < 200
 

@@ -1,0 +1,23 @@
+"""A task for agents, and the number of answers that are enough."""
+
+from dataclasses import dataclass
+
+from serving.types import Message, References
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One question to one or more agents."""
+
+    references: References = ()  # shown to every agent
+    messages: tuple[Message, ...] | None = None  # None: the request's own conversation
+    role: str | None = None  # in the trace; None: "proposer", or "aggregator" for the final answer
+    as_answer: bool = False  # may become the answer: sampled with the caller's stop, format and token limit
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """Usable answers that a layer waits for."""
+
+    needed: int
+    strict: bool = True  # fewer are an error

@@ -18,7 +18,6 @@ from serving.api.schema import ChatBody
 from serving.api.settings import ApiSettings
 from serving.api.streaming import RequestTask, SendBuffer
 from serving.engine import Engine, checked, collect
-from serving.engines.model import traced
 from serving.errors import IncompleteGeneration, UnknownModel
 from serving.types import Delta, ModelCard
 
@@ -46,8 +45,6 @@ class ChatCompletions:
         with self.admission.permit():
             answer = _Answer(call, body, request.moa.trace, self.settings)
             stream = self.engines[card.id].generate(request)
-            if answer.trace and card.kind == "model":
-                stream = traced(card.id, stream)
             if self.settings.log_requests:
                 stream = logged(call, request, card, stream)
             call.engine_asked = True

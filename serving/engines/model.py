@@ -32,11 +32,14 @@ class ModelEngine(Engine):
         await self.engine.check_health()
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """The engine's own stream if tokens are streamed: a generator around it would cost time with every token."""
+        """The engine's own stream if nothing is to be added: a generator around it would cost time with every token.
+
+        With `moa.trace` the terminal delta carries a report. Raises what the engine raises.
+        """
         request = replace(request, priority=request.priority * PRIORITIES_PER_REQUEST)
-        if request.streaming or not request.sampling.deterministic:
-            return self.engine.generate(request)
-        return self._shared(request)
+        shared = request.sampling.deterministic and not request.streaming
+        stream = self._shared(request) if shared else self.engine.generate(request)
+        return _traced(self.name, stream) if request.moa.trace else stream
 
     async def _shared(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         done = await self.shared.complete(self.name, self.engine, request)
@@ -44,7 +47,7 @@ class ModelEngine(Engine):
         yield Delta(choice.text, 0, choice.logprobs, choice.finish_reason, done.usage, done.timing)
 
 
-async def traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+async def _traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
     """`stream` with a report of one layer and one agent on its terminal delta, in the shape that recipes report.
 
     The report has the text of the first choice, usage and timing.

@@ -15,7 +15,7 @@ from serving.runtime.call import Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.report import ReportBuilder
 from serving.runtime.run import Run
-from serving.types import Delta, GenerateRequest, Timing
+from serving.types import Delta, GenerateRequest, Sampling, Timing
 from serving.validation import shown
 
 
@@ -25,7 +25,10 @@ class RecipeEngine(Engine):
     def __init__(self, name: str, recipes: Mapping[str, Recipe], runtime: Runtime, limits: Limits) -> None:
         """Serve the recipe `name` of `recipes` over the engines of `runtime`."""
         self.name, self.recipes, self.runtime, self.limits = name, recipes, runtime, limits
-        self._caps: dict[str, int | None] = {}  # of unchanged recipes, for requests without max_tokens
+        self._caps = {  # of unchanged recipes, for requests without max_tokens: no other field changes them
+            recipe.id: token_cap(partial(recipe.cost, recipes=recipes), Sampling(), limits)
+            for recipe in recipes.values()
+        }
 
     async def check_health(self) -> None:
         """Return at once: a recipe answers when its models do, which are checked under their own ids."""
@@ -62,7 +65,10 @@ class RecipeEngine(Engine):
         if name not in self.recipes:
             known = ", ".join(self.recipes)
             raise InvalidRequest(f"Change 'moa.recipe': choose one of {known}, not {shown(name)}.", "moa.recipe")
-        recipe = self.recipes[name].overridden(request.moa.overrides)
+        recipe = self.recipes[name]
+        if not request.moa.overrides:
+            return recipe
+        recipe = recipe.overridden(request.moa.overrides)
         engines = self.runtime.engines
         if missing := sorted(recipe.models() - set(engines)):
             served = ", ".join(engines)
@@ -80,9 +86,6 @@ class RecipeEngine(Engine):
             raise UnsupportedField("n", why)
         if request.sampling.logprobs is not None:
             raise UnsupportedField("logprobs", why)
-        cost_of = partial(recipe.cost, recipes=self.recipes)
-        if recipe is not self.recipes.get(recipe.id) or request.sampling.max_tokens is not None:
-            return token_cap(cost_of, request.sampling, self.limits)
-        if recipe.id not in self._caps:  # no other field of the request changes it
-            self._caps[recipe.id] = token_cap(cost_of, request.sampling, self.limits)
+        if request.moa.overrides or request.sampling.max_tokens is not None:
+            return token_cap(partial(recipe.cost, recipes=self.recipes), request.sampling, self.limits)
         return self._caps[recipe.id]

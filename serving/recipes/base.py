@@ -146,8 +146,6 @@ class Recipe(Strategy):
         Raises:
             InvalidRequest: a setting is unknown, cannot be changed per request, or is out of range.
         """
-        if not changes:
-            return self
         for former in sorted(self.renamed.keys() & changes.keys()):
             current = self.renamed[former]
             raise InvalidRequest(f"Rename 'moa.{former}': it is now called 'moa.{current}'.", f"moa.{former}")

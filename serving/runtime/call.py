@@ -176,7 +176,9 @@ class AgentCall:
             again = replace(request, request_id=f"{request.request_id}-{number}", stream_interval=None)
             return await complete(self.model, self.engine, again)
         if on_text is None:
-            return await self.runtime.shared.complete(self.model, self.engine, request)
+            if request.sampling.deterministic:
+                return await self.runtime.shared.complete(self.model, self.engine, request)
+            return await complete(self.model, self.engine, request)
         return await collect(self.model, self._observed(request, on_text), request.sampling.n)
 
     async def _observed(self, request: GenerateRequest, on_text: Callable[[str], None]) -> AsyncGenerator[Delta, None]:

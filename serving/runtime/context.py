@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from serving.runtime.agents import Agent, answer_sampling, proposer_sampling
+from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import with_system
@@ -113,30 +113,42 @@ class RunContext:
     def proposer_sampling(
         self, agent: Agent, overrides: Mapping[str, Any] | None = None, *, as_answer: bool = False
     ) -> Sampling:
-        """Sampling of a proposer; `as_answer` adds the caller's own limits on an answer."""
+        """Sampling of a proposer: its own settings, then the recipe's, then the request's.
+
+        Parameters that shape the final answer only (`stop`, `response_format`, `logprobs`, `n`) do not reach proposers,
+        and neither does the request's `max_tokens` if the agent or the recipe sets one. With `as_answer` the caller's
+        `stop`, `response_format` and `max_tokens` hold too.
+        """
         policy, asked = self.policy, self.request.sampling
-        sampling = proposer_sampling(
-            agent, asked, temperature=policy.temperature, max_tokens=policy.proposal_max_tokens
-        )
+        limit: int | None = _first(agent.max_tokens, policy.proposal_max_tokens, asked.max_tokens)
         if as_answer:
-            limits = [limit for limit in (sampling.max_tokens, asked.max_tokens) if limit is not None]
-            sampling = replace(
-                sampling,
-                stop=asked.stop,
-                response_format=asked.response_format,
-                max_tokens=min(limits, default=None),
-                min_tokens=min([sampling.min_tokens, *limits]),
-            )
+            limit = min((n for n in (limit, asked.max_tokens) if n is not None), default=None)
+        sampling = replace(
+            asked,
+            temperature=_first(agent.temperature, asked.temperature, policy.temperature),
+            top_p=_first(agent.top_p, asked.top_p),
+            max_tokens=limit,
+            min_tokens=asked.min_tokens if limit is None else min(asked.min_tokens, limit),
+            stop=asked.stop if as_answer else (),
+            response_format=asked.response_format if as_answer else None,
+            logprobs=None,
+            n=1,
+        )
         return replace(sampling, **(overrides or {}))
 
     def answer_sampling(self, agent: Agent, overrides: Mapping[str, Any] | None = None) -> Sampling:
-        """Sampling of the final agent."""
-        changes = answer_sampling(agent, self.request.sampling, temperature=self.policy.temperature)
-        sampling = replace(self.request.sampling, **changes)
-        if self.request.token_cap is not None and sampling.max_tokens is not None:
-            # The operator's limit was computed with every answer at `token_cap`, whatever its agent would allow.
-            most = min(sampling.max_tokens, self.request.token_cap)
-            sampling = replace(sampling, max_tokens=most, min_tokens=min(sampling.min_tokens, most))
+        """Sampling of the final agent; the caller's own settings come first."""
+        asked, cap = self.request.sampling, self.request.token_cap
+        limit: int | None = _first(asked.max_tokens, agent.max_tokens)
+        if limit is not None and cap is not None:
+            limit = min(limit, cap)  # the operator's limit was computed with every answer at `token_cap`
+        sampling = replace(
+            asked,
+            temperature=_first(asked.temperature, agent.temperature, self.policy.temperature),
+            top_p=_first(asked.top_p, agent.top_p),
+            max_tokens=limit,
+            min_tokens=asked.min_tokens if limit is None else min(asked.min_tokens, limit),
+        )
         return replace(sampling, **(overrides or {}))
 
     # -- running them ----------------------------------------------------------------------------------------
@@ -173,3 +185,7 @@ class RunContext:
 def _reseeded(sampling: Sampling, shift: int) -> Sampling:
     seed = sampling.seed if sampling.seed is None or not shift else (sampling.seed + shift) % 2**63
     return replace(sampling, seed=seed)
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)

@@ -25,9 +25,10 @@ class SingleFlight:
         self.shared = 0  # calls that cost no engine work
 
     async def complete(self, model: str, engine: Engine, request: GenerateRequest) -> Completion:
-        """Like `serving.engine.complete`. The engine's work ends when the last waiting caller leaves."""
-        if not request.sampling.deterministic:
-            return await complete(model, engine, request)
+        """Like `serving.engine.complete`, for a request whose sampling is deterministic.
+
+        The engine's work ends when the last waiting caller leaves.
+        """
         # A request's `repr` holds every field and, unlike the request with its mappings, hashes.
         key = model + repr(
             replace(request, request_id="", priority=0, deadline_s=None, metadata={}, moa=MoaOptions(), user=None)

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving import errors
+from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
+from serving.runtime.single_flight import SingleFlight
 from serving.types import Delta, GenerateRequest, TokenUsage
 from tests.support.api import END, HandEngine, app_of, ask, chunks, degraded_end, texts
 
@@ -211,7 +213,8 @@ async def test_a_degraded_answer_says_so() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_single_model_can_be_traced_too(stream: bool) -> None:
-    response = await ask(app_of({"m": ScriptedEngine("m", "a b")}), stream=stream, moa={"trace": True})
+    model = ModelEngine("m", ScriptedEngine("m", "a b"), SingleFlight())
+    response = await ask(app_of({"m": model}), stream=stream, moa={"trace": True})
     answer = chunks(response)[-2] if stream else response.json()
     (layer,) = answer["moa"]["trace"]
     (agent,) = layer["agents"]

@@ -10,9 +10,13 @@ from serving.engine import answer_tokens, complete
 from serving.engines.scripted import ScriptedEngine, words
 from serving.errors import ContextTooLong, EngineFailed
 from serving.orchestrator import Orchestrator
-from serving.runtime.agents import Agent, answer_sampling
+from serving.runtime.agents import Agent
+from serving.runtime.call import Runtime
+from serving.runtime.context import RunContext
+from serving.runtime.policy import Policy
+from serving.runtime.report import ReportBuilder
 from serving.runtime.truncation import PromptFitter
-from serving.types import Completion, Delta, GenerateRequest, Reference, ReferenceBlock, References, Sampling
+from serving.types import Completion, Delta, GenerateRequest, Reference, ReferenceBlock, References
 
 Trio = dict[str, ScriptedEngine]
 Make = Callable[..., Orchestrator]
@@ -142,11 +146,14 @@ def test_an_operators_limit_makes_room_for_itself_at_an_endpoint(ask: Ask) -> No
         fitting.shorten(ContextTooLong("m", 8192, 8192))
 
 
-def test_an_answer_shorter_than_the_callers_least_is_not_asked_for() -> None:
-    short = Agent(model="a", max_tokens=8)
-    assert answer_sampling(short, Sampling(min_tokens=20), temperature=None)["min_tokens"] == 8
-    assert answer_sampling(short, Sampling(min_tokens=20, max_tokens=30), temperature=None)["min_tokens"] == 20
-    assert answer_sampling(Agent(model="a"), Sampling(min_tokens=20), temperature=None)["min_tokens"] == 20
+async def test_an_answer_shorter_than_the_callers_least_is_not_asked_for(ask: Ask) -> None:
+    def min_tokens(agent: Agent, **sampling: int) -> int:
+        context = RunContext(ask(min_tokens=20, **sampling), Policy(), Runtime({}), ReportBuilder("team"))
+        return context.answer_sampling(agent).min_tokens
+
+    assert min_tokens(Agent(model="a", max_tokens=8)) == 8
+    assert min_tokens(Agent(model="a", max_tokens=8), max_tokens=30) == 20
+    assert min_tokens(Agent(model="a")) == 20
 
 
 async def test_a_timeout_has_the_time_that_it_took(orchestrate: Make, trio: Trio, ask: Ask) -> None:

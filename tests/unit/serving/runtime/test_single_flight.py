@@ -1,8 +1,11 @@
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from serving.engine import complete
+from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
 from serving.runtime.single_flight import SingleFlight
@@ -22,8 +25,10 @@ async def test_identical_deterministic_calls_are_one(ask: Ask) -> None:
 
 @pytest.mark.parametrize("sampling", [{"temperature": 0.7}, {}])
 async def test_sampled_calls_are_not_shared(ask: Ask, sampling: dict[str, float]) -> None:
-    engine, shared = ScriptedEngine(ttft_s=0.005), SingleFlight()
-    await asyncio.gather(*(shared.complete("m", engine, ask(**sampling)) for _ in range(3)))
+    engine = ScriptedEngine(ttft_s=0.005)
+    model = ModelEngine("m", engine, SingleFlight())
+    asked = replace(ask(**sampling), stream_interval=None)
+    await asyncio.gather(*(complete("m", model, asked) for _ in range(3)))
     assert len(engine.requests) == 3
 
 

@@ -53,6 +53,16 @@ class ModelShape(Frozen):
     )
     kv_bits: int = Field(default=16, ge=4)
 
+    @property
+    def weight_bytes(self) -> float:
+        """Size of all weights as served."""
+        return self.parameters * self.weight_bits / 8
+
+    @property
+    def kv_bytes_per_token(self) -> float:
+        """Keys and values of all layers for one token."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * self.kv_bits / 8
+
 
 class Replicas(Frozen):
     """How many, and what one of them takes before the next is added."""

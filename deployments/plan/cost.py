@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.config import ModelSpec, Profile
+from deployments.plan.memory import GIB, GPU_OVERHEAD_GIB, GPU_SHARE
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError
@@ -22,7 +23,6 @@ from serving.types import GenerateRequest, Message, Sampling
 
 PRICES = Path(__file__).parent / "prices.yaml"
 ONE_MODEL = "one model"  # the row to compare recipes with
-OVERHEAD_GIB = 3.0  # per GPU beside weights and cache: activations, CUDA graphs, NCCL
 CONTEXTS_CACHED = 4  # full contexts that the key-value cache must hold
 UPGRADE_H = 0.5  # for which a second cluster runs beside the first
 
@@ -83,9 +83,8 @@ class Choice:
     def seconds(self, prompt_tokens: int, completion_tokens: int, assumed: Assumed) -> float:
         """Of one replica, for so many tokens among a full batch's."""
         assert self.model.shape is not None
-        weights = self.model.shape.parameters * self.model.shape.weight_bits / 8
         gpus = self.model.gpus
-        step_s = weights / (gpus * self.instance.bandwidth_gb_s * 1e9 * assumed.bandwidth_share)
+        step_s = self.model.shape.weight_bytes / (gpus * self.instance.bandwidth_gb_s * 1e9 * assumed.bandwidth_share)
         flops = gpus * self.instance.tflops * 1e12 * assumed.compute_share
         prefill_s = prompt_tokens * 2 * self.model.shape.parameters / flops
         return prefill_s + completion_tokens * step_s / assumed.decode_batch
@@ -129,11 +128,9 @@ def gpu_memory_mib(model: ModelSpec) -> int:
     """What one GPU must have: its part of the weights and of the cache, the overhead, over vLLM's share."""
     if model.shape is None or not model.gpus:
         raise ConfigError(f"'{model.id}' has no 'shape', or needs no GPU; costs are reckoned for models on GPUs.")
-    shape = model.shape
-    weights = shape.parameters * shape.weight_bits / 8
-    per_token = 2 * shape.layers * shape.kv_heads * shape.head_dim * shape.kv_bits / 8
-    per_gpu = (weights + per_token * CONTEXTS_CACHED * model.context_tokens) / model.gpus / 2**30 + OVERHEAD_GIB
-    return math.ceil(per_gpu / float(model.engine_kwargs.get("gpu_memory_utilization", 0.9)) * 1024)
+    cache_bytes = model.shape.kv_bytes_per_token * CONTEXTS_CACHED * model.context_tokens
+    per_gpu_gib = (model.shape.weight_bytes + cache_bytes) / model.gpus / GIB + GPU_OVERHEAD_GIB
+    return math.ceil(per_gpu_gib / float(model.engine_kwargs.get("gpu_memory_utilization", GPU_SHARE)) * 1024)
 
 
 async def tokens_per_answer(profile: Profile, assumed: Assumed) -> dict[str, dict[str, tuple[int, int]]]:

@@ -54,7 +54,7 @@ def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
         ({"models": models(engine_kwargs={"max_model_len": 0})}, "max_model_len must be an integer above 0, not 0"),
         ({"models": engines(tensor_parallel_size="two")}, "tensor_parallel_size must be an integer above 0"),
         ({"models": engines(gpu_memory_utilization=90)}, "gpu_memory_utilization must be a number above 0, at most 1"),
-        ({"models": engines(max_num_seq=8)}, "vLLM has no option 'max_num_seq'.* of 'tiny-qwen'; write max_num_seqs"),
+        ({"models": engines(max_num_seq=8)}, r"vLLM has no option 'max_num_seq' .*'tiny-qwen'\); write max_num_seqs"),
         ({"models": models(accelerator_type="H100")}, "runs on the CPU; remove accelerator_type"),
         ({"models": models(replicas={"min": 3, "max": 2})}, "max is 2, but min is 3"),
         ({"models": models(source="models/tiny/weights/none")}, "weights of 'tiny-qwen' are not in"),

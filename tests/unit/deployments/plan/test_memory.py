@@ -97,7 +97,7 @@ def test_a_model_that_does_not_fit_is_refused_with_both_numbers() -> None:
 
 
 def test_local_weights_of_another_format_need_a_shape(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'m' has no safetensors files in .*; set its 'shape'"):
+    with pytest.raises(ConfigError, match=r"'m' has no safetensors files in .*; set its 'shape'"):
         shape_of(local(tmp_path))
 
 

@@ -1,30 +1,23 @@
-"""What a profile needs, without starting it: `python -m deployments.plan PROFILE [--cost]`.
+"""The page of `python -m deployments.plan PROFILE`: models, recipe graphs and the longest prompt of each layer."""
 
-Each model's weights, room for key-value cache and GPUs, each recipe's graph, and the longest prompt of each layer, on
-the most expensive way through the recipe.
-"""
-
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from deployments.config import Profile, load_profile
+from deployments.config import Profile
 from deployments.plan.checks import check_profile
-from deployments.plan.cost import report as cost_report
+from deployments.plan.engine_options import engine_option_names
 from deployments.plan.memory import sizes
 from deployments.plan.token_counts import TOKENS_PER_WORD
 from deployments.plan.worst_case import Prompt, counters_of, longest_prompts
-from serving.errors import ConfigError
 
-ASKED_TOKENS, ANSWER_TOKENS = 512, 512
+ASKED_TOKENS, ANSWER_TOKENS = 512, 512  # of the caller's conversation; of an agent without a limit
 
 
 def report(profile: Profile, *, asked_tokens: int = ASKED_TOKENS, answer_tokens: int = ANSWER_TOKENS) -> str:
-    """The whole page, as text.
+    """Return the page as text.
 
     Raises:
-        ConfigError: the profile cannot work, or a model's sizes are not known.
+        ConfigError: the profile cannot work, or a model's sizes are unknown.
     """
     recipes = check_profile(profile)
     lines = [f"{profile.name}: {profile.description or 'no description'}", "", *_models(profile)]
@@ -41,10 +34,12 @@ def report(profile: Profile, *, asked_tokens: int = ASKED_TOKENS, answer_tokens:
 
 
 def _notes(asked_tokens: int, answer_tokens: int, estimated: Sequence[str]) -> Iterator[str]:
-    yield f"Prompts are for {asked_tokens} tokens asked and {answer_tokens} written by agents without a limit, on the"
-    yield "most expensive way through each recipe."
+    yield f"Prompt sizes assume {asked_tokens} tokens from the caller and {answer_tokens} from each agent without a"
+    yield "limit, on the most expensive route through each recipe."
     if estimated:
-        yield f"~ an estimate, {TOKENS_PER_WORD} tokens to the word: no tokenizer of {', '.join(estimated)} is local."
+        yield f"~ estimated at {TOKENS_PER_WORD} tokens per word: no tokenizer of {', '.join(estimated)} is local."
+    if not engine_option_names():
+        yield "Engine options were not checked: vllm is not installed."
 
 
 def _models(profile: Profile) -> Iterator[str]:
@@ -56,7 +51,7 @@ def _models(profile: Profile) -> Iterator[str]:
         replicas = str(model.replicas.min) + (f"-{model.replicas.max}" if model.replicas.max else "")
         weights = _size(found.weights_gib)
         yield f"{model.id:<20} {weights:>10} {room:>12} {model.context_tokens:>9,} {gpus:>14} {replicas:>9}"
-    yield f"GPUs in all, at the least number of replicas: {profile.gpus}"
+    yield f"Total GPUs at the minimum number of replicas: {profile.gpus}"
 
 
 def _size(gib: float) -> str:
@@ -64,7 +59,7 @@ def _size(gib: float) -> str:
 
 
 def _graph(prompts: Sequence[Prompt]) -> Iterator[str]:
-    """Who answers whom, drawn from a run:
+    """Draw the agents of one run, layer by layer:
 
     question ─┬─> tiny-qwen ────┐
               ├─> tiny-llama ───┤
@@ -107,26 +102,3 @@ def _prompts(prompts: Sequence[Prompt], contexts: dict[str, int]) -> Iterator[st
         note = "  references are shortened" if share > 1 else ""
         size = f"{'' if prompt.exact else '~'}{prompt.prompt_tokens:,}"
         yield f"{prompt.layer:>5} {prompt.role:<12} {prompt.model:<20} {size:>14} {share:>10.0%}{note}"
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("profile", help="a profile's name, or a YAML file")
-    parser.add_argument("--cost", action="store_true", help="what it costs on AWS, and what it serves for that")
-    parser.add_argument("--asked-tokens", type=int, default=ASKED_TOKENS, help="of the caller's conversation")
-    parser.add_argument("--answer-tokens", type=int, default=ANSWER_TOKENS, help="of an agent without a limit")
-    chosen = parser.parse_args(arguments)
-    try:
-        profile = load_profile(chosen.profile)
-        page = (
-            cost_report(profile)
-            if chosen.cost
-            else report(profile, asked_tokens=chosen.asked_tokens, answer_tokens=chosen.answer_tokens)
-        )
-    except ConfigError as error:
-        sys.exit(f"Error: {error}")
-    print(page)
-
-
-if __name__ == "__main__":
-    main()

@@ -29,7 +29,7 @@ def test_without_vllm_the_page_says_that_options_were_not_checked(monkeypatch: p
 
 def test_the_command_prints_either_page(capsys: pytest.CaptureFixture[str]) -> None:
     main(["large", "--cost"])
-    assert "an hour of one GPU" in capsys.readouterr().out
+    assert "one GPU per hour" in capsys.readouterr().out
     main(["large", "--asked-tokens", "7", "--answer-tokens", "9"])
     assert "assume 7 tokens from the caller and 9 from each agent" in capsys.readouterr().out
 

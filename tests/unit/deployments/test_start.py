@@ -11,13 +11,13 @@ import yaml
 
 from deployments import moa_app
 from deployments.config import PROFILES, AppArgs
-from deployments.start import main, parsed
+from deployments.start import main, parse
 from serving.api import status
 from tests.support.paths import ROOT
 
 
 def test_words_become_arguments() -> None:
-    given = parsed(["profile=large", "port=8080", "dashboard=true"])
+    given = parse(["profile=large", "port=8080", "dashboard=true"])
     assert (given.profile, given.port, given.dashboard) == ("large", 8080, True)
 
 

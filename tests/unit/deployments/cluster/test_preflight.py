@@ -11,7 +11,10 @@ from serving.errors import ConfigError
 
 @pytest.mark.parametrize(
     ("memory_gib", "free_gib", "sentence"),
-    [(2.0, 50, "needs 7 GiB of memory, but only 2.0 are"), (16.0, 0.1, r"Only 0.1 GiB are free in /tmp")],
+    [
+        (2.0, 50, r"needs 7 GiB of memory, but only 2\.0 GiB are"),
+        (16.0, 0.1, r"Only 0\.1 GiB of disk are free in /tmp, but a session needs 1 GiB"),
+    ],
 )
 def test_a_small_machine_is_refused(
     monkeypatch: pytest.MonkeyPatch, memory_gib: float, free_gib: float, sentence: str
@@ -24,7 +27,7 @@ def test_a_small_machine_is_refused(
 def test_a_compiler_is_asked_for_where_something_is_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
     preflight.check_machine(load_profile("tiny"), memory_gib=None, disk=tmp_path)
-    with pytest.raises(ConfigError, match="there is no gcc; install it"):
+    with pytest.raises(ConfigError, match="gcc is not installed; install it"):
         preflight.check_machine(load_profile("large"), memory_gib=None, disk=tmp_path)
 
 

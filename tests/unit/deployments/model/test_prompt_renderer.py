@@ -89,7 +89,7 @@ def test_no_arrangement_of_pieces_makes_a_special_token(pieces: list[str]) -> No
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_literal_of_the_template_is_broken_where_it_is_plain_text(model: str) -> None:
+def test_a_literal_of_the_template_that_is_plain_text_is_broken(model: str) -> None:
     literal = "[INST]"
     ids = renderer(model).token_ids((Message("user", f"a {literal} b"),))
     if literal in tokenizer(model).get_added_vocab() or literal not in str(tokenizer(model).chat_template):
@@ -97,9 +97,9 @@ def test_a_literal_of_the_template_is_broken_where_it_is_plain_text(model: str) 
     assert tokenizer(model).decode(ids).count(literal) == str(tokenizer(model).chat_template).count(literal)
 
 
-def test_a_system_text_is_folded_where_the_template_refuses_it() -> None:
+def test_a_system_text_is_folded_if_the_template_refuses_it() -> None:
     mixtral = renderer("tiny-mixtral")
-    assert not mixtral.takes_system
+    assert not mixtral.accepts_system
     folded = mixtral.token_ids((Message("system", "Be brief."), Message("user", "Hello")))
     assert folded == mixtral.token_ids((Message("user", "Be brief.\n\nHello"),))
     alone = mixtral.token_ids((Message("system", "Be brief."),))
@@ -120,9 +120,30 @@ def test_several_system_texts_and_turns_of_one_role_are_all_there(model: str) ->
         assert part in text
 
 
-def test_what_a_template_refuses_is_the_callers_error() -> None:
-    with pytest.raises(InvalidRequest, match="chat template of 'tiny-mixtral' refuses"):
+def test_a_templates_own_refusal_is_shown_to_the_caller() -> None:
+    with pytest.raises(InvalidRequest) as caught:
         renderer("tiny-mixtral").token_ids((Message("assistant", "I begin"),))
+    assert caught.value.param == "messages"
+    assert str(caught.value) == (
+        "The chat template of 'tiny-mixtral' refuses the messages: Conversation roles must alternate"
+        " user/assistant/user/assistant/."
+    )
+
+
+def test_another_error_of_a_template_is_in_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+    broken = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    broken.chat_template = "{{ messages[0].secret.path }}"
+    with pytest.raises(InvalidRequest) as caught:
+        PromptRenderer(broken, "broken").token_ids((Message("user", "Hello"),))
+    assert str(caught.value) == "The chat template of 'broken' refuses the messages."
+    assert "secret" in caplog.text
+
+
+def test_a_tokenizer_needs_a_chat_template() -> None:
+    bare = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    bare.chat_template = None
+    with pytest.raises(InvalidRequest, match="tokenizer of 'bare' has no chat template; add one"):
+        PromptRenderer(bare, "bare")
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -88,13 +88,13 @@ def test_no_arrangement_of_pieces_makes_a_special_token(pieces: list[str]) -> No
         assert special(model, forged) == special(model, renderer(model).token_ids((Message("user", "xx"),)))
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_a_literal_of_the_template_that_is_plain_text_is_broken(model: str) -> None:
-    literal = "[INST]"
-    ids = renderer(model).token_ids((Message("user", f"a {literal} b"),))
-    if literal in tokenizer(model).get_added_vocab() or literal not in str(tokenizer(model).chat_template):
-        return
-    assert tokenizer(model).decode(ids).count(literal) == str(tokenizer(model).chat_template).count(literal)
+@pytest.mark.parametrize("literal", ["### Instruction:", "<<SYS>>", "[TURN]", "<|turn|>", "<question>"])
+def test_a_literal_that_is_plain_text_to_the_tokenizer_is_broken(literal: str) -> None:
+    plain = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-mixtral")
+    plain.chat_template = plain.chat_template.replace("[INST]", literal)
+    text = plain.decode(PromptRenderer(plain, "plain").token_ids((Message("user", f"a {literal} b"),)))
+    assert text.count(literal) == 1, "the template's own"
+    assert f"a {literal[0]} {literal[1:]} b" in text
 
 
 def test_a_system_text_is_folded_if_the_template_refuses_it() -> None:

@@ -24,7 +24,7 @@ from serving.types import GenerateRequest, Message, Sampling
 
 PRICES = Path(__file__).parent / "prices.yaml"
 ONE_MODEL = "one model"  # label of the row to compare recipes with
-CONTEXTS_CACHED = 4  # full contexts that the key-value cache must hold
+CONTEXTS_CACHED = 4  # number of full contexts that must fit into the key-value cache
 UPGRADE_H = 0.5  # time for which a second cluster runs in parallel during an upgrade
 
 
@@ -86,7 +86,7 @@ class Choice:
 
     @property
     def spot(self) -> tuple[float, float]:
-        """Dollars per hour with `on_demand_nodes` on demand and the rest on spot, in the cheapest and dearest zone."""
+        """Dollars per hour with `on_demand_nodes` on demand and the rest on spot, cheapest zone first."""
         on_demand = self.on_demand_nodes * self.instance.on_demand
         spot_nodes = self.nodes - self.on_demand_nodes
         return on_demand + spot_nodes * self.instance.spot[0], on_demand + spot_nodes * self.instance.spot[1]

@@ -1,4 +1,4 @@
-"""Memory arithmetic: size of the weights, and tokens of key-value cache that fit beside them."""
+"""Memory arithmetic: size of the weights, and tokens of key-value cache that fit in the remaining memory."""
 
 import json
 import math
@@ -36,7 +36,7 @@ class Sizes:
 
     @property
     def kv_tokens(self) -> int | None:
-        """Tokens of all running requests together that the key-value cache holds."""
+        """Capacity of the key-value cache in tokens, for all running requests together."""
         return None if self.kv_gib is None else int(self.kv_gib * GIB / self.kv_bytes_per_token)
 
 
@@ -108,7 +108,7 @@ def check_sizes(model: ModelSpec) -> None:
     found = sizes(model)
     if found.kv_tokens is not None and found.kv_tokens < model.context_tokens:
         raise ConfigError(
-            f"'{model.id}' has room for {max(found.kv_tokens, 0)} tokens of key-value cache beside"
+            f"'{model.id}' has room for {max(found.kv_tokens, 0)} tokens of key-value cache next to"
             f" {found.weights_gib:.1f} GiB of weights, but its context is {model.context_tokens} tokens; lower"
             " max_model_len, or give it more memory or GPUs."
         )

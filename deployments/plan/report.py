@@ -59,7 +59,7 @@ def _size(gib: float) -> str:
 
 
 def _graph(prompts: Sequence[Prompt]) -> Iterator[str]:
-    """Draw the agents of one run, layer by layer:
+    """Draw the agents of one run, layer by layer.
 
     question ─┬─> tiny-qwen ────┐
               ├─> tiny-llama ───┤

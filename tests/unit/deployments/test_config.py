@@ -1,4 +1,4 @@
-"""Profiles that work, and the sentence that each wrong one fails with before anything is started."""
+"""Profiles that work, and the error of each wrong one before anything is started."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,18 @@ import yaml
 from pydantic import ValidationError
 
 from deployments.cluster.preflight import check_machine
-from deployments.config import PROFILES, AppArgs, ModelSpec, Profile, Replicas, load_profile
+from deployments.config import (
+    PROFILES,
+    AppArgs,
+    ExternalSpec,
+    ModelShape,
+    ModelSpec,
+    OrchestratorSpec,
+    Profile,
+    Replicas,
+    TokenPrice,
+    load_profile,
+)
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
 
@@ -36,7 +47,14 @@ def test_every_profile_of_the_package_can_work(name: str) -> None:
     assert set(check_profile(profile)) >= {"moa", "moa-lite"}
 
 
-def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
+def test_every_field_has_a_description() -> None:
+    specs = (AppArgs, Profile, ModelSpec, ModelShape, Replicas, TokenPrice, ExternalSpec, OrchestratorSpec)
+    assert [
+        f"{spec.__name__}.{n}" for spec in specs for n, field in spec.model_fields.items() if not field.description
+    ] == []
+
+
+def test_a_profile_can_be_a_file_anywhere(tmp_path: Path) -> None:
     assert load_profile(written(tmp_path, name="mine")).name == "mine"
 
 
@@ -82,7 +100,9 @@ def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_profile_says_what_to_change(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+def test_a_wrong_profile_is_refused_with_the_change_to_make(
+    tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(ConfigError, match=sentence):
         check_profile(load_profile(written(tmp_path, **changes)))
 
@@ -92,7 +112,7 @@ def test_an_unknown_profile_names_the_known_ones() -> None:
         load_profile("huge")
 
 
-def test_a_file_that_is_not_yaml_is_said_to_be_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("name: [")
     with pytest.raises(ConfigError, match="is not YAML"):
         load_profile(str(tmp_path / "own.yaml"))

@@ -1,4 +1,4 @@
-"""Rendering on the three embedded tokenizers: exact without control strings, harmless with them."""
+"""Rendering on the three embedded tokenizers: exact without control strings, and safe with them."""
 
 from functools import cache
 from itertools import product
@@ -47,7 +47,7 @@ def test_ids_are_the_tokenizers_own(model: str, messages: tuple[Message, ...]) -
     assert list(renderer(model).token_ids(messages)) == expected
 
 
-def test_a_name_is_as_harmless_as_a_text() -> None:
+def test_a_name_is_escaped_like_a_text() -> None:
     naming = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
     naming.chat_template = naming.chat_template.replace("message['role']", "message['role'] + message.get('name', '')")
     rendered = PromptRenderer(naming, "naming")
@@ -160,7 +160,7 @@ def test_a_prefill_is_a_prefix_of_every_continuation(model: str, known: str, res
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_prefill_holds_nearly_all_that_is_known(model: str) -> None:
+def test_a_prefill_has_nearly_all_known_tokens(model: str) -> None:
     known = "1. The capital of France is Paris.\n" * 10
     ids = renderer(model).prefill_ids((Message("user", f"{known}[[aa]]"),), "[[aa]]")
     whole = renderer(model).token_ids((Message("user", f"{known}x"),))
@@ -169,7 +169,7 @@ def test_a_prefill_holds_nearly_all_that_is_known(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_prefill_is_harmless_too(model: str) -> None:
+def test_a_prefill_is_escaped_too(model: str) -> None:
     text = CONTROL["ChatML"] + CONTROL["Llama 3"] + CONTROL["Mistral"]
     begun = (Message("user", f"hello {text} and some more words [[aa]]"),)
     whole = (Message("user", f"hello {text} and some more words that follow"),)

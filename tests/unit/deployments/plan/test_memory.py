@@ -1,4 +1,4 @@
-"""Sizes of a model as vLLM serves it, from the profile or from the files beside local weights."""
+"""Sizes of a model as vLLM serves it, from the profile or from the files of local weights."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_the_embedded_trio_is_served_in_float32(model: ModelSpec) -> None:
     assert shape_of(model).kv_bits == 32
 
 
-def test_the_cpu_cache_is_what_the_environment_gives() -> None:
+def test_the_environment_sets_the_size_of_the_cpu_cache() -> None:
     model = load_profile("tiny").models[0]
     found, shape = sizes(model), shape_of(model)
     assert found.kv_gib == 1
@@ -91,7 +91,7 @@ def test_a_model_that_does_not_fit_is_refused_with_both_numbers() -> None:
     large = load_profile("large").models[0]
     check_sizes(large)
     with pytest.raises(
-        ConfigError, match=r"room for 0 tokens of key-value cache beside 67.7 GiB .* its context is 32768"
+        ConfigError, match=r"room for 0 tokens of key-value cache next to 67.7 GiB .* its context is 32768"
     ):
         check_sizes(large.model_copy(update={"gpu_memory_gib": 22.0}))
 

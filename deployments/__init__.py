@@ -5,13 +5,13 @@ Importing the package sets default environment variables: Ray and vLLM read them
 
 from typing import TYPE_CHECKING
 
-from deployments.cluster.environment import complete_environment
+from deployments.cluster.environment import set_default_environment
 from deployments.config import AppArgs
 
 if TYPE_CHECKING:
     from ray.serve import Application
 
-complete_environment()
+set_default_environment()
 
 
 def moa_app(args: AppArgs) -> "Application":

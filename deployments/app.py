@@ -8,7 +8,7 @@ from ray import serve
 from ray.serve.deployment import Application, Deployment
 from ray.serve.llm import LLMConfig, build_llm_deployment
 
-from deployments.cluster.progress import announce
+from deployments.cluster.progress import watch_start
 from deployments.config import AppArgs, ModelSpec, Profile
 from deployments.ingress.deployment import QUIET, Ingress, ingress_options, scaling
 from deployments.model.server import LocalWeights, ModelServer
@@ -25,7 +25,7 @@ def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
         for number, model in enumerate(profile.models)
     }
     if local:
-        announce(profile, args.host, args.port, lambda line: print(line, file=sys.stderr, flush=True))
+        watch_start(profile, args.host, args.port, lambda line: print(line, file=sys.stderr, flush=True))
     ingress: Deployment = serve.deployment(Ingress, **ingress_options(profile))  # type: ignore[assignment]
     return ingress.bind(profile, **models)
 

@@ -43,7 +43,7 @@ def drain(address: str, notice_s: float, drain_s: float, node_id: str | None = N
     try:
         node_id = node_id or ray.get_runtime_context().get_node_id()
         started = time.monotonic()
-        announce(node_id, notice_s + drain_s)
+        announce_drain(node_id, notice_s + drain_s)
         while time.monotonic() - started < notice_s + drain_s:
             if not replicas_on(node_id):
                 return time.monotonic() - started
@@ -54,7 +54,7 @@ def drain(address: str, notice_s: float, drain_s: float, node_id: str | None = N
             ray.shutdown()
 
 
-def announce(node_id: str, deadline_s: float) -> None:
+def announce_drain(node_id: str, deadline_s: float) -> None:
     """Announce that the node leaves in `deadline_s`. Serve stops a replica its own `drain_s` before that.
 
     Raises:

@@ -30,7 +30,7 @@ DEFAULTS = {
 }
 
 
-def complete_environment(environment: MutableMapping[str, str] = os.environ) -> None:
+def set_default_environment(environment: MutableMapping[str, str] = os.environ) -> None:
     """Set every variable of `DEFAULTS` that is not set."""
     for name, value in DEFAULTS.items():
         environment.setdefault(name, value)

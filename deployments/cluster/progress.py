@@ -14,14 +14,14 @@ from serving.recipes import load_recipes
 POLL_S = 0.5
 
 
-def announce(profile: Profile, host: str, port: int, say: Callable[[str], None]) -> threading.Thread:
+def watch_start(profile: Profile, host: str, port: int, say: Callable[[str], None]) -> threading.Thread:
     """Start a daemon thread that passes each model's progress, then example commands, to `say`."""
-    thread = threading.Thread(target=_watch, args=(profile, host, port, say), daemon=True, name="progress")
+    thread = threading.Thread(target=_watch_start, args=(profile, host, port, say), daemon=True, name="progress")
     thread.start()
     return thread
 
 
-def _watch(profile: Profile, host: str, port: int, say: Callable[[str], None]) -> None:
+def _watch_start(profile: Profile, host: str, port: int, say: Callable[[str], None]) -> None:
     began = time.monotonic()
     open_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     url = f"http://{open_host}:{port}"

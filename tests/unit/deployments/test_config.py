@@ -131,10 +131,10 @@ def test_a_number_may_be_written_as_a_text() -> None:
 
 
 def test_arguments_are_checked_and_unknown_ones_refused() -> None:
-    assert AppArgs(port="8080").port == 8080  # type: ignore[arg-type]
+    assert AppArgs(port="8080").port == 8080
     for wrong in ({"port": 0}, {"prot": 1}):
         with pytest.raises(ValidationError):
-            AppArgs(**wrong)  # type: ignore[arg-type]
+            AppArgs(**wrong)
 
 
 def test_gpus_are_counted_over_models_and_replicas() -> None:

@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from deployments.cluster.environment import DEFAULTS, complete_environment
+from deployments.cluster.environment import DEFAULTS, set_default_environment
 
 
 def test_only_variables_that_are_not_set_get_their_default() -> None:
     environment = {"RAY_worker_niceness": "7", "OTHER": "x"}
-    complete_environment(environment)
+    set_default_environment(environment)
     assert environment == {**DEFAULTS, "RAY_worker_niceness": "7", "OTHER": "x"}
 
 

@@ -92,7 +92,7 @@ def test_no_arrangement_of_pieces_makes_a_special_token(pieces: list[str]) -> No
 def test_a_literal_that_is_plain_text_to_the_tokenizer_is_broken(literal: str) -> None:
     plain = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-mixtral")
     plain.chat_template = plain.chat_template.replace("[INST]", literal)
-    text = plain.decode(PromptRenderer(plain, "plain").token_ids((Message("user", f"a {literal} b"),)))
+    text = plain.decode([*PromptRenderer(plain, "plain").token_ids((Message("user", f"a {literal} b"),))])
     assert text.count(literal) == 1, "the template's own"
     assert f"a {literal[0]} {literal[1:]} b" in text
 

@@ -37,7 +37,7 @@ Step = RequestOutput | Exception | Callable[[], Awaitable[Any]]
 class ScriptedClient(AsyncLLM):
     """Gives each call the steps of a script: an output is given, an error raised, a function awaited."""
 
-    errored = False  # type: ignore[assignment]  # a property of AsyncLLM
+    errored = False  # a property of AsyncLLM
 
     def __init__(self, *steps: Step, defaults: dict[str, Any] | None = None) -> None:
         self.steps, self.calls, self.open = steps, [], 0  # type: ignore[var-annotated]
@@ -346,7 +346,7 @@ async def test_a_value_that_vllm_refuses_is_the_callers_error() -> None:
 
 async def test_an_error_of_an_engine_that_died_is_its_death() -> None:
     vllm, client = adapter(RuntimeError(SECRET))
-    client.errored = True  # type: ignore[misc]
+    client.errored = True
     with pytest.raises(EngineUnavailable) as caught:
         await deltas(vllm)
     assert str(caught.value) == UNAVAILABLE
@@ -410,7 +410,7 @@ async def test_a_round_trip_is_one_token_ahead_of_all_others() -> None:
 
 async def test_a_dead_engine_is_not_asked() -> None:
     vllm, client = adapter(*ANSWER)
-    client.errored = True  # type: ignore[misc]
+    client.errored = True
     with pytest.raises(EngineUnavailable, match="its engine process died"):
         await vllm.round_trip(5)
     assert client.calls == []

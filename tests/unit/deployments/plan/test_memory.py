@@ -1,6 +1,7 @@
 """Sizes of a model as vLLM serves it, from the profile or from the files of local weights."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from serving.errors import ConfigError
 CONFIG = {"num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 3, "hidden_size": 32}
 
 
-def local(folder: Path, *, config: dict[str, int] = CONFIG, **engine_kwargs: Any) -> ModelSpec:
+def local(folder: Path, engine_kwargs: Mapping[str, str] = {}, config: Mapping[str, int] = CONFIG) -> ModelSpec:
     """A model whose weights are in `folder`."""
     (folder / "config.json").write_text(json.dumps(config))
     return ModelSpec(id="m", source=str(folder), engine_kwargs={"max_model_len": 8, **engine_kwargs})
@@ -35,19 +36,19 @@ def test_weights_and_cache_have_the_bits_of_the_engines_dtype(
     tmp_path: Path, stored: type[np.floating[Any]], dtype: str | None, bits: int
 ) -> None:
     store(tmp_path, a=np.zeros((5, 4), stored), b=np.zeros(3, stored))
-    shape = shape_of(local(tmp_path, **({} if dtype is None else {"dtype": dtype})))
+    shape = shape_of(local(tmp_path, {} if dtype is None else {"dtype": dtype}))
     assert shape == ModelShape(parameters=23, layers=3, kv_heads=2, head_dim=8, weight_bits=bits, kv_bits=bits)
 
 
 @pytest.mark.parametrize(("cache", "bits"), [("auto", 32), ("bfloat16", 16), ("fp8", 8), ("fp8_e5m2", 8)])
 def test_the_cache_may_have_its_own_dtype(tmp_path: Path, cache: str, bits: int) -> None:
     store(tmp_path, a=np.zeros(4, np.float32))
-    assert shape_of(local(tmp_path, dtype="float32", kv_cache_dtype=cache)).kv_bits == bits
+    assert shape_of(local(tmp_path, {"dtype": "float32", "kv_cache_dtype": cache})).kv_bits == bits
 
 
 def test_quantized_tensors_keep_their_stored_size(tmp_path: Path) -> None:
     store(tmp_path, a=np.zeros(6, np.int8), b=np.zeros(2, np.float32), c=np.zeros(2, np.bool_))
-    assert shape_of(local(tmp_path, dtype="bfloat16")).weight_bytes == 6 + 2 * 2 + 2
+    assert shape_of(local(tmp_path, {"dtype": "bfloat16"})).weight_bytes == 6 + 2 * 2 + 2
 
 
 def test_head_sizes_have_the_defaults_of_transformers(tmp_path: Path) -> None:

@@ -23,9 +23,10 @@ from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.executor.uniproc_executor import UniProcExecutor
 from vllm.v1.metrics.stats import RequestStateStats
 
-from deployments.model.vllm_adapter import VllmAdapter, finish_reason, sampling_params
+from deployments.model.vllm_adapter import LeanVLLMEngine, VllmAdapter, finish_reason, sampling_params
 from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
 from serving.types import Delta, ResponseFormat, Sampling, Timing, TokenLogprob, TokenUsage
 
@@ -444,3 +445,24 @@ async def test_an_engine_that_works_for_others_is_healthy() -> None:
 async def test_an_engine_that_fails_the_probe_fails_the_check() -> None:
     with pytest.raises(EngineFailed, match="RuntimeError"):
         await adapter(RuntimeError("broken"))[0].round_trip(5)
+
+
+# Engine
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "executor"), [("cpu", 1, UniProcExecutor), ("cpu", 2, "vllm's"), ("cuda", 1, "vllm's")]
+)
+def test_a_single_cpu_worker_runs_in_the_engines_process(
+    monkeypatch: pytest.MonkeyPatch, device: str, workers: int, executor: object
+) -> None:
+    parallel = SimpleNamespace(world_size=workers, distributed_executor_backend="vllm's")
+    config = SimpleNamespace(parallel_config=parallel, device_config=SimpleNamespace(device_type=device))
+    monkeypatch.setattr(LeanVLLMEngine.__base__, "_prepare_engine_config", lambda *_: ("args", "frontend", config))
+    engine = object.__new__(LeanVLLMEngine)
+    assert engine._prepare_engine_config(None) == ("args", "frontend", config)
+    assert parallel.distributed_executor_backend == executor
+
+
+def test_the_server_starts_the_lean_engine() -> None:
+    assert VllmAdapter.engine_class() is LeanVLLMEngine

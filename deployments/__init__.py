@@ -1,24 +1,24 @@
 """Serving on Ray: `serve run deployments:moa_app`.
 
-The environment is completed here because Ray and vLLM read it when they are first imported or started.
+Importing the package sets default environment variables: Ray and vLLM read them when they are imported or started.
 """
 
 from typing import TYPE_CHECKING
 
-from deployments.cluster.environment import complete_environment
+from deployments.cluster.environment import set_default_environment
 from deployments.config import AppArgs
 
 if TYPE_CHECKING:
     from ray.serve import Application
 
-complete_environment()
+set_default_environment()
 
 
 def moa_app(args: AppArgs) -> "Application":
-    """The whole server as one Serve application: `serve run deployments:moa_app profile=large port=8080`.
+    """Build the complete server as one Serve application: `serve run deployments:moa_app profile=large port=8080`.
 
     Raises:
-        click.ClickException: the profile cannot work, in one sentence; no engine has been started.
+        click.ClickException: the profile cannot work, with the reason in one sentence; no engine has been started.
     """
     import click
 
@@ -27,7 +27,7 @@ def moa_app(args: AppArgs) -> "Application":
 
     try:
         profile, local = prepare(args)
-        from deployments.app import build  # imports vllm: seconds, only once all else is well
+        from deployments.app import build  # imports vllm, which takes seconds: only for a profile that passed
 
         return build(profile, args, local=local)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""`build`: a profile becomes one bound Serve application."""
+"""Builder of the Serve application of a profile."""
 
 import logging
 import sys
@@ -8,14 +8,14 @@ from ray import serve
 from ray.serve.deployment import Application, Deployment
 from ray.serve.llm import LLMConfig, build_llm_deployment
 
-from deployments.cluster.progress import announce
+from deployments.cluster.progress import watch_start
 from deployments.config import AppArgs, ModelSpec, Profile
 from deployments.ingress.deployment import QUIET, Ingress, ingress_options, scaling
 from deployments.model.server import LocalWeights, ModelServer
 
 
 def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
-    """The application; on a cluster started for it (`local`) its start is told on stderr."""
+    """Bind the ingress to one deployment per model. `local`: print the progress of the start on stderr."""
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     logging.getLogger("ray.llm").setLevel(logging.WARNING)
     models = {
@@ -25,16 +25,20 @@ def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
         for number, model in enumerate(profile.models)
     }
     if local:
-        announce(profile, args.host, args.port, lambda line: print(line, file=sys.stderr, flush=True))
+        watch_start(profile, args.host, args.port, lambda line: print(line, file=sys.stderr, flush=True))
     ingress: Deployment = serve.deployment(Ingress, **ingress_options(profile))  # type: ignore[assignment]
     return ingress.bind(profile, **models)
 
 
 def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
-    """What ray.serve.llm needs to place and start one model. Raises `ValueError` for options vLLM does not know."""
-    local = model.path
+    """Configuration with which ray.serve.llm places and starts one model.
+
+    Raises:
+        ValueError: ray.serve.llm refuses an option.
+    """
+    weights = model.path
     options: dict[str, Any] = {
-        "model_loading_config": {"model_id": model.id, "model_source": str(local or model.source)},
+        "model_loading_config": {"model_id": model.id, "model_source": str(weights or model.source)},
         "engine_kwargs": dict(model.engine_kwargs),
         "accelerator_type": model.accelerator_type,
         "placement_group_config": model.placement and dict(model.placement),
@@ -53,6 +57,6 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
     }
     if model.accelerator == "cpu":
         options["accelerator_config"] = {"kind": "cpu"}
-    if local is not None:
+    if weights is not None:
         options["callback_config"] = {"callback_class": LocalWeights}
     return LLMConfig(**options)

@@ -1,4 +1,4 @@
-"""Profiles: which models run where, and which recipes stand on them. Read from YAML, frozen, no unknown keys."""
+"""Profiles: models, their hardware and the recipes on top of them. Read from YAML, frozen, unknown keys refused."""
 
 import os
 from collections.abc import Mapping
@@ -17,49 +17,72 @@ from serving.validation import first_issue, shown
 PROFILES = Path(__file__).parent / "profiles"
 PROFILE_DIRECTORY = YamlDirectory(PROFILES, "profile", needs=("name", "models"))
 ROOT = Path(__file__).parent.parent
-# Options of vLLM that are reckoned with here, and what they must be: vLLM itself finds out when its engine starts.
+# vLLM options that plans are computed from, with their types: vLLM itself checks them only when its engine starts.
 TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
     **{
         name: (TypeAdapter(Annotated[int, Field(ge=1)]), "an integer above 0")
         for name in ("max_model_len", "tensor_parallel_size", "pipeline_parallel_size")
     },
-    "gpu_memory_utilization": (TypeAdapter(Annotated[float, Field(gt=0, le=1)]), "a number above 0, at most 1"),
+    "gpu_memory_utilization": (TypeAdapter(Annotated[float, Field(gt=0, le=1)]), "a number above 0 and at most 1"),
 }
+
+ModelId = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name in recipes and the API."
+    ),
+]
 
 
 class AppArgs(Frozen):
-    """What `serve run deployments:moa_app key=value` takes."""
+    """Arguments of `serve run deployments:moa_app key=value`."""
 
-    profile: str = Field(default="", description="A profile's name or a YAML file; empty: 'tiny', or 'lite' with GPUs.")
-    host: str = Field(default="127.0.0.1", description="Where a cluster started by this command listens.")
-    port: int = Field(default=8000, ge=1, le=65535)
-    dashboard: bool = Field(default=False, description="Start Ray's dashboard with a cluster started here.")
-    logs: bool = Field(default=False, description="Show the logs of all processes of a cluster started here.")
+    profile: str = Field(
+        default="", description="Name of a profile, or path of a YAML file. Empty: 'tiny', or 'lite' with GPUs."
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the API listens on, if a cluster is started.")
+    port: int = Field(
+        default=8000, ge=1, le=65535, description="Port that the API listens on, if a cluster is started."
+    )
+    dashboard: bool = Field(default=False, description="Start Ray's dashboard, if a cluster is started.")
+    logs: bool = Field(default=False, description="Show the logs of all processes, if a cluster is started.")
     autoscaling: bool = Field(
         default_factory=lambda: "KUBERNETES_SERVICE_HOST" in os.environ,
-        description="The cluster adds nodes on demand: GPUs that are not there yet are no error.",
+        description="The cluster adds nodes on demand: missing GPUs are not an error. Default: true on Kubernetes.",
     )
 
 
 class ModelShape(Frozen):
-    """The sizes that memory arithmetic needs, as in the model's config.json; read from there where it is local."""
+    """Sizes of a model, as in its config.json, from which memory is computed. Local weights need none."""
 
-    parameters: int = Field(ge=1, description="All of them, experts included.")
-    layers: int = Field(ge=1)
-    kv_heads: int = Field(ge=1)
-    head_dim: int = Field(ge=1)
+    parameters: int = Field(ge=1, description="Number of parameters, all experts included.")
+    layers: int = Field(ge=1, description="Number of transformer layers.")
+    kv_heads: int = Field(ge=1, description="Number of key-value heads.")
+    head_dim: int = Field(ge=1, description="Size of one attention head.")
     weight_bits: float = Field(
-        default=16, gt=0, description="Per parameter as served: 16 for bf16, 8 for FP8, ~4.5 AWQ."
+        default=16, gt=0, description="Bits per parameter as served: 16 for bf16, 8 for FP8, about 4.5 for AWQ."
     )
-    kv_bits: int = Field(default=16, ge=4)
+    kv_bits: int = Field(default=16, ge=4, description="Bits per value in the key-value cache.")
+
+    @property
+    def weight_bytes(self) -> float:
+        """Size of all weights as served."""
+        return self.parameters * self.weight_bits / 8
+
+    @property
+    def kv_bytes_per_token(self) -> float:
+        """Keys and values of all layers for one token."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * self.kv_bits / 8
 
 
 class Replicas(Frozen):
-    """How many, and what one of them takes before the next is added."""
+    """Number of replicas, and the load at which Serve adds one."""
 
-    min: int = Field(default=1, ge=1)
-    max: int | None = Field(default=None, ge=1, description="None: always `min`.")
-    target_ongoing_requests: int = Field(default=32, ge=1, description="Autoscaling's aim for each replica.")
+    min: int = Field(default=1, ge=1, description="Minimum number of replicas.")
+    max: int | None = Field(default=None, ge=1, description="Maximum number of replicas. None: `min`, no autoscaling.")
+    target_ongoing_requests: int = Field(
+        default=32, ge=1, description="Requests in progress per replica that autoscaling aims for."
+    )
 
     @model_validator(mode="after")
     def _max_is_not_below_min(self) -> "Replicas":
@@ -71,59 +94,76 @@ class Replicas(Frozen):
 class TokenPrice(Frozen):
     """Dollars per million tokens, for the estimated cost in the metrics; `plan --cost` prints them."""
 
-    prompt: float = Field(ge=0)
-    completion: float = Field(ge=0)
+    prompt: float = Field(ge=0, description="Dollars per million prompt tokens.")
+    completion: float = Field(ge=0, description="Dollars per million completion tokens.")
 
 
 class ModelSpec(Frozen):
-    """One model: its weights, its hardware, and every vLLM option through `engine_kwargs`."""
+    """A model served here: its weights, its hardware and, through `engine_kwargs`, every vLLM option."""
 
-    id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    id: ModelId
     source: str = Field(
-        description="A Hugging Face id, a path (relative ones from the repository's root), s3:// or gs://."
+        description="Weights: a Hugging Face id, a path (relative to the repository's root), or an s3:// or gs:// URL."
     )
-    description: str = ""
-    accelerator: Literal["cpu", "gpu"] = "gpu"
-    accelerator_type: str | None = Field(default=None, description="Ray's name of the GPU, such as H100 or L40S.")
-    gpu_memory_gib: float | None = Field(default=None, gt=0, description="Of one GPU; for `deployments.plan`.")
-    shape: ModelShape | None = Field(default=None, description="Needed where config.json is not local.")
-    engine_kwargs: Mapping[str, Any] = Field(default_factory=dict, description="Passed to vLLM as they are.")
+    description: str = Field(default="", description="One line for people.")
+    accelerator: Literal["cpu", "gpu"] = Field(default="gpu", description="Hardware that the engine runs on.")
+    accelerator_type: str | None = Field(
+        default=None, description="Ray's name of the GPU, such as H100 or L40S. None: any GPU."
+    )
+    gpu_memory_gib: float | None = Field(
+        default=None, gt=0, description="Memory of one GPU, for `deployments.plan`. None: not checked."
+    )
+    shape: ModelShape | None = Field(default=None, description="Sizes of the model; needed if its files are not local.")
+    engine_kwargs: Mapping[str, Any] = Field(
+        default_factory=dict, description="vLLM's engine options, passed unchanged; max_model_len is required."
+    )
     placement: Mapping[str, Any] | None = Field(default=None, description="ray.serve.llm's placement_group_config.")
-    env: Mapping[str, str] = Field(default_factory=dict, description="Environment of the replica and its engine.")
-    replicas: Replicas = Replicas()
-    max_ongoing_requests: int = Field(default=256, ge=1, description="Per replica; more wait in the callers.")
-    max_queued_requests: int = Field(default=1024, ge=-1, description="Waiting in one caller; beyond it, 429.")
-    num_cpus: float = Field(default=1, ge=0, description="Of the replica itself.")
-    deadline_s: float = Field(default=600, gt=0, description="For a call that brings no deadline of its own.")
-    health_check_period_s: float = Field(default=10, gt=0)
-    health_check_timeout_s: float = Field(default=60, gt=0)
-    drain_s: float = Field(default=30, ge=0, description="How long a replica told to stop waits for its requests.")
-    usd_per_million_tokens: TokenPrice | None = Field(default=None, description="None: not part of the estimated cost.")
+    env: Mapping[str, str] = Field(
+        default_factory=dict, description="Environment variables of the replica and its engine."
+    )
+    replicas: Replicas = Field(default=Replicas(), description="Number of replicas.")
+    max_ongoing_requests: int = Field(
+        default=256, ge=1, description="Requests in progress per replica; more wait in the orchestrator replicas."
+    )
+    max_queued_requests: int = Field(
+        default=1024, ge=-1, description="Requests waiting in one orchestrator replica; more are refused with 429."
+    )
+    num_cpus: float = Field(default=1, ge=0, description="CPUs that Ray reserves for the replica, without its engine.")
+    deadline_s: float = Field(default=600, gt=0, description="Deadline of a call without one of its own.")
+    health_check_period_s: float = Field(default=10, gt=0, description="Time between health checks of a replica.")
+    health_check_timeout_s: float = Field(default=60, gt=0, description="Time after which a health check has failed.")
+    drain_s: float = Field(
+        default=30, ge=0, description="Time for which a stopping replica waits for its requests to finish."
+    )
+    usd_per_million_tokens: TokenPrice | None = Field(
+        default=None, description="Price of the model's tokens. None: left out of the estimated cost."
+    )
 
     @field_validator("engine_kwargs")
     @classmethod
-    def _numbers_are_numbers(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _typed_options_have_their_type(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
         numbers = {}
-        for name in [name for name in TYPED_ENGINE_OPTIONS if name in given]:
-            kind, noun = TYPED_ENGINE_OPTIONS[name]
+        for name in TYPED_ENGINE_OPTIONS.keys() & options.keys():
+            adapter, noun = TYPED_ENGINE_OPTIONS[name]
             try:
-                numbers[name] = kind.validate_python(given[name])
+                numbers[name] = adapter.validate_python(options[name])
             except ValidationError:
-                raise ValueError(f"{name} must be {noun}, not {shown(given[name])}") from None
-        return {**given, **numbers}
+                raise ValueError(f"{name} must be {noun}, not {shown(options[name])}") from None
+        return {**options, **numbers}
 
     @model_validator(mode="after")
     def _engine_kwargs_are_complete(self) -> "ModelSpec":
         if reserved := {"model", "served_model_name"} & set(self.engine_kwargs):
-            raise ValueError(f"remove {sorted(reserved)} from engine_kwargs: 'id' and 'source' say it")
+            raise ValueError(f"remove {sorted(reserved)} from engine_kwargs; 'id' and 'source' set them")
         if "max_model_len" not in self.engine_kwargs:
-            raise ValueError(f"model '{self.id}' must say engine_kwargs.max_model_len, its context in tokens")
+            raise ValueError(f"set engine_kwargs.max_model_len of model '{self.id}' to its context length in tokens")
         if self.accelerator == "cpu" and self.gpus:
             raise ValueError(f"model '{self.id}' runs on the CPU; remove accelerator_type, or set accelerator: gpu")
         return self
 
     @property
     def context_tokens(self) -> int:
+        """Length of the context."""
         return int(self.engine_kwargs["max_model_len"])
 
     @property
@@ -140,32 +180,44 @@ class ModelSpec(Frozen):
 
     @property
     def path(self) -> Path | None:
-        """The weights' directory where it is local."""
+        """Directory of the weights if it is local."""
         path = Path(self.source) if Path(self.source).is_absolute() else ROOT / self.source
         return path if path.is_dir() else None
 
 
 class ExternalSpec(Frozen):
-    """A model that somebody else serves: any OpenAI-compatible endpoint, as proposer or aggregator."""
+    """A model behind another OpenAI-compatible endpoint; recipes use it like any other model."""
 
     renamed: ClassVar[Mapping[str, str]] = {"lacks": "unsupported"}
 
-    id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    base_url: str = Field(pattern=r"^https?://", description="Up to and with /v1.")
-    upstream_model: str | None = Field(default=None, description="The endpoint's name for it, where it is not `id`.")
-    api_key_env: str | None = Field(default=None, description="The environment variable that holds the key.")
-    context_tokens: int = Field(ge=1)
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    id: ModelId
+    base_url: str = Field(pattern=r"^https?://", description="URL of the endpoint, up to and including /v1.")
+    upstream_model: str | None = Field(default=None, description="Name of the model at the endpoint. None: `id`.")
+    api_key_env: str | None = Field(
+        default=None, description="Environment variable that holds the API key. None: no key is sent."
+    )
+    context_tokens: int = Field(ge=1, description="Length of the model's context.")
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", description="Field in which the endpoint takes the token limit."
+    )
     unsupported: frozenset[Literal["logprobs", "n"]] = Field(
         default=frozenset(),
-        description="What recipes may need and it cannot. Without n, several answers are as many calls.",
+        description="Features that the endpoint lacks. Without n, several answers are as many calls.",
     )
-    connect_timeout_s: float = Field(default=5, gt=0)
-    silence_timeout_s: float = Field(default=120, gt=0, description="The longest wait for the next byte of an answer.")
-    usd_per_million_tokens: TokenPrice | None = None
+    connect_timeout_s: float = Field(default=5, gt=0, description="Time limit for connecting.")
+    silence_timeout_s: float = Field(
+        default=120, gt=0, description="Time limit for the next byte of an answer, the first included."
+    )
+    usd_per_million_tokens: TokenPrice | None = Field(
+        default=None, description="Price of the model's tokens. None: left out of the estimated cost."
+    )
 
     def engine(self) -> OpenAIEngine:
-        """Raises `ConfigError` where the key's variable is empty."""
+        """Build the engine that calls the endpoint.
+
+        Raises:
+            ConfigError: the variable `api_key_env` is not set.
+        """
         return OpenAIEngine(
             self.id,
             self.base_url,
@@ -180,64 +232,74 @@ class ExternalSpec(Frozen):
 
 
 class OrchestratorSpec(Frozen):
-    """The HTTP deployment, which runs the recipes."""
+    """The HTTP deployment: the API and the recipes."""
 
-    replicas: Replicas = Replicas(target_ongoing_requests=100)
+    replicas: Replicas = Field(default=Replicas(target_ongoing_requests=100), description="Number of replicas.")
     max_ongoing_requests: int = Field(default=4096, ge=1, description="Open HTTP requests per replica.")
-    num_cpus: float = Field(default=0.5, ge=0)
-    resources: Mapping[str, float] = Field(default_factory=dict, description="Ray's custom ones, to choose its nodes.")
-    drain_s: float = Field(default=30, ge=0)
-    limits: Limits = Limits()
+    num_cpus: float = Field(default=0.5, ge=0, description="CPUs that Ray reserves for a replica.")
+    resources: Mapping[str, float] = Field(
+        default_factory=dict, description="Custom Ray resources that a replica's node must have."
+    )
+    drain_s: float = Field(
+        default=30, ge=0, description="Time for which a stopping replica waits for its requests to finish."
+    )
+    limits: Limits = Field(default=Limits(), description="Limits on the calls and tokens of one request.")
 
 
 class Profile(Frozen):
-    """A whole server."""
+    """A complete server: models, recipes, API and orchestrator."""
 
-    name: str = Field(min_length=1)
-    description: str = ""
-    models: tuple[ModelSpec, ...] = Field(min_length=1)
-    external: tuple[ExternalSpec, ...] = ()
-    team: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict, description="Who plays the presets' roles.")
-    recipes: tuple[str | Mapping[str, Any], ...] = ()
-    api: ApiSettings = ApiSettings()
-    orchestrator: OrchestratorSpec = OrchestratorSpec()
-    env: Mapping[str, str] = Field(default_factory=dict, description="Environment of every replica.")
-    memory_gib: float = Field(default=0, ge=0, description="What a single machine needs; checked before a local start.")
+    name: str = Field(min_length=1, description="Name of the profile.")
+    description: str = Field(default="", description="One line for people.")
+    models: tuple[ModelSpec, ...] = Field(min_length=1, description="Models served here.")
+    external: tuple[ExternalSpec, ...] = Field(default=(), description="Models behind other endpoints.")
+    team: Mapping[str, str | tuple[str, ...]] = Field(
+        default_factory=dict, description="Model of each role in the preset recipes."
+    )
+    recipes: tuple[str | Mapping[str, Any], ...] = Field(
+        default=(), description="Recipes: names of presets, presets with changes, or complete definitions."
+    )
+    api: ApiSettings = Field(default=ApiSettings(), description="Settings of the HTTP API.")
+    orchestrator: OrchestratorSpec = Field(default=OrchestratorSpec(), description="The HTTP deployment.")
+    env: Mapping[str, str] = Field(default_factory=dict, description="Environment variables of every replica.")
+    memory_gib: float = Field(
+        default=0, ge=0, description="Free memory that a machine needs; checked before a cluster is started on it."
+    )
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> "Profile":
         ids = [model.id for model in self.served]
-        if twice := {model_id for model_id in ids if ids.count(model_id) > 1}:
-            raise ValueError(f"two models are called {sorted(twice)}; rename one")
+        if duplicates := {model_id for model_id in ids if ids.count(model_id) > 1}:
+            raise ValueError(f"several models have the id {sorted(duplicates)}; rename all but one")
         return self
 
     @property
     def served(self) -> "tuple[ModelSpec | ExternalSpec, ...]":
-        """All models that recipes can name."""
+        """All models that recipes can use."""
         return (*self.models, *self.external)
 
     @property
     def contexts(self) -> dict[str, int]:
-        """Tokens that each model's context holds, by model id."""
+        """Context length of each model in tokens, by id."""
         return {model.id: model.context_tokens for model in self.served}
 
     @property
     def gpus(self) -> int:
-        """GPUs at the least number of replicas."""
+        """GPUs for the minimum number of replicas."""
         return sum(model.gpus * model.replicas.min for model in self.models)
 
     @property
     def cpus(self) -> float:
-        """CPUs that Ray must be told of for the least number of replicas; they are not pinned to processes."""
+        """CPUs that Ray must count for the minimum number of replicas; no process is pinned to them."""
         models = sum((m.num_cpus + (m.workers if m.accelerator == "cpu" else 0)) * m.replicas.min for m in self.models)
         return models + self.orchestrator.num_cpus * self.orchestrator.replicas.min
 
 
 def load_profile(name: str) -> Profile:
-    """The profile called `name`, or the one in the YAML file `name`.
+    """Read the profile named `name`, or the YAML file at the path `name`.
 
     Raises:
-        ConfigError: there is none, or it has a wrong or an unknown field.
+        ConfigError: no such profile or file, or a field is wrong or unknown.
     """
     raw = PROFILE_DIRECTORY.read(name)
     try:

@@ -1,10 +1,10 @@
-"""Leave a cluster in an orderly way: the preStop hook of every worker pod, and what a spot notice sets off.
+"""Drain a node of a Ray cluster: the preStop hook of every worker pod, also run on a spot interruption.
 
     python -m deployments.drain --notice-s 10 --drain-s 75
 
-The node is announced as going. Serve then starts replacements elsewhere, takes the node's replicas out of routing
-as soon as those run, or after `notice_s` at the latest, and lets them finish for `drain_s`. This returns when no
-replica is left on the node, or when the time is over.
+Announces that the node will leave. Serve then starts replacements on other nodes, stops routing to this node's replicas
+once the replacements run or after `notice_s`, and lets running requests finish for `drain_s`. The command returns when
+no replica is left on the node, and fails if some are left after `notice_s` plus `drain_s`.
 """
 
 import argparse
@@ -23,32 +23,43 @@ POLL_S = 0.5
 
 
 def drain(address: str, notice_s: float, drain_s: float, node_id: str | None = None) -> float | None:
-    """Drain the node `node_id` (hexadecimal; this one where it is None) of the cluster at `address`.
+    """Drain a node of the cluster at `address`.
 
-    Returns the seconds until the last replica had left; None where some were still there when the time was over.
+    Args:
+        address: Address of the cluster, or "auto".
+        notice_s: Time for replacements to start before routing to the node stops.
+        drain_s: Time for running requests to finish.
+        node_id: Hexadecimal id of the node. None: this node.
+
+    Returns:
+        Seconds until the last replica was gone. None if some were left when the time was over.
 
     Raises:
-        RuntimeError: the cluster refused.
+        RuntimeError: the cluster refused to drain the node.
     """
-    connected = not ray.is_initialized()
-    if connected:
+    connects = not ray.is_initialized()
+    if connects:
         ray.init(address=address, namespace="serve", logging_level=logging.ERROR, log_to_driver=False)
     try:
         node_id = node_id or ray.get_runtime_context().get_node_id()
         started = time.monotonic()
-        announce(node_id, notice_s + drain_s)
+        announce_drain(node_id, notice_s + drain_s)
         while time.monotonic() - started < notice_s + drain_s:
             if not replicas_on(node_id):
                 return time.monotonic() - started
             time.sleep(POLL_S)
         return None
     finally:
-        if connected:
+        if connects:
             ray.shutdown()
 
 
-def announce(node_id: str, deadline_s: float) -> None:
-    """Tell the cluster that the node will be gone in `deadline_s`. Serve stops a replica `drain_s` before that."""
+def announce_drain(node_id: str, deadline_s: float) -> None:
+    """Announce that the node leaves in `deadline_s`. Serve stops a replica its own `drain_s` before that.
+
+    Raises:
+        RuntimeError: the cluster refused.
+    """
     gcs = GcsClient(address=ray.get_runtime_context().gcs_address)
     accepted, reason = gcs.drain_node(
         node_id,
@@ -61,7 +72,7 @@ def announce(node_id: str, deadline_s: float) -> None:
 
 
 def replicas_on(node_id: str) -> list[str]:
-    """Names of Serve's replicas that still live on the node."""
+    """Names of the Serve replicas that still run on the node."""
     actors: dict[str, dict[str, Any]] = state.actors()
     return [
         actor["Name"]
@@ -73,15 +84,19 @@ def replicas_on(node_id: str) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m deployments.drain", description=__doc__)
-    parser.add_argument("--address", default="auto")
-    parser.add_argument("--node-id", help="hexadecimal; this node by default")
-    parser.add_argument("--notice-s", type=float, default=10)
-    parser.add_argument("--drain-s", type=float, default=75)
+    """Drain a node as the command line says; exit with status 1 if replicas are left."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deployments.drain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--address", default="auto", help="address of the cluster; default: the one that this node belongs to")
+    add("--node-id", help="hexadecimal id of the node; default: this node")
+    add("--notice-s", type=float, default=10, help="seconds for replacements to start (default: %(default)g)")
+    add("--drain-s", type=float, default=75, help="seconds for running requests to finish (default: %(default)g)")
     args = parser.parse_args()
     took_s = drain(args.address, args.notice_s, args.drain_s, args.node_id)
     if took_s is None:
-        sys.exit("Some replicas were still answering when the time was over.")
+        sys.exit("Timed out with requests still in flight.")
     print(f"Drained in {took_s:.1f} s.")
 
 

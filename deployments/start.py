@@ -1,6 +1,7 @@
-"""`serve run deployments:moa_app` for a terminal: `python -m deployments.start [profile=NAME] [port=NUMBER] ...`.
+"""Start the server from a terminal: `python -m deployments.start [profile=NAME] [port=NUMBER] ...`.
 
-Ends with 0 after Ctrl-C and with 1 where the server did not come up or ended by itself, which `serve run` does not.
+Runs `serve run deployments:moa_app` and corrects its exit status: 0 after Ctrl-C, 1 if the server did not start or
+ended by itself.
 """
 
 import signal
@@ -17,10 +18,14 @@ from serving.errors import ConfigError
 from serving.validation import first_issue
 
 
-def parsed(arguments: Sequence[str]) -> AppArgs:
-    """`key=value` words as the application takes them. Raises `ConfigError`."""
+def parse(arguments: Sequence[str]) -> AppArgs:
+    """Parse `key=value` words.
+
+    Raises:
+        ConfigError: a word has another form, an unknown key or a wrong value.
+    """
     if wrong := [word for word in arguments if "=" not in word]:
-        raise ConfigError(f"Write '{wrong[0]}' as key=value, such as port=8080.")
+        raise ConfigError(f"Write '{wrong[0]}' as key=value, for example port=8080.")
     try:
         return AppArgs.model_validate(dict(word.split("=", 1) for word in arguments))
     except ValidationError as error:
@@ -28,27 +33,27 @@ def parsed(arguments: Sequence[str]) -> AppArgs:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the server until it ends; its exit code, for a shell."""
+    """Run the server until it ends and return its exit status."""
     try:
-        parsed(arguments)
+        parse(arguments)
     except ConfigError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    asked_to_stop = False
+    stopping = False
     server = subprocess.Popen([str(Path(sys.executable).parent / "serve"), "run", "deployments:moa_app", *arguments])
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal asked_to_stop
-        # Ctrl-C reaches the whole foreground group, so the server has it already; another's SIGTERM came to us alone.
-        if number == signal.SIGTERM and not asked_to_stop:
+        nonlocal stopping
+        # Ctrl-C reaches the whole foreground process group, the server included; a SIGTERM reaches this process only.
+        if number == signal.SIGTERM and not stopping:
             server.send_signal(signal.SIGINT)
-        asked_to_stop = True
+        stopping = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     print("Starting the server ...", file=sys.stderr, flush=True)
     code = server.wait()
-    return 0 if asked_to_stop else code or 1
+    return 0 if stopping else code or 1
 
 
 if __name__ == "__main__":

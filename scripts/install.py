@@ -1,4 +1,4 @@
-"""Installs a lock file into .venv with nothing but Python's own library; a second run sees that it is there.
+"""Install a lock file into .venv, with the standard library only. A second run finds the installation complete.
 
 python3.11 scripts/install.py [--venv .venv] [cpu|gpu]
 """
@@ -11,30 +11,36 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PYTHON = (3, 11)  # what the lock files were made for
+PYTHON = (3, 11)  # version that the lock files were compiled for
 DISK_GIB = {"cpu": 6, "gpu": 20}
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 class CannotInstall(Exception):
-    """In one sentence: what to change."""
+    """The installation is impossible; the message says in one sentence what to change."""
 
 
 def install(venv: Path, kind: str) -> None:
-    """Fill `venv` from requirements/KIND.txt. Raises `CannotInstall`."""
+    """Install requirements/KIND.txt into `venv`.
+
+    Raises:
+        CannotInstall: wrong Python version, too little disk, no venv package, or pip failed.
+    """
     lock = ROOT / "requirements" / f"{kind}.txt"
     stamp = venv / ".installed"
-    wanted = f"{kind} {hashlib.sha256(lock.read_bytes()).hexdigest()}"
-    if stamp.is_file() and stamp.read_text() == wanted:
+    installed = f"{kind} {hashlib.sha256(lock.read_bytes()).hexdigest()}"
+    if stamp.is_file() and stamp.read_text() == installed:
         return
     if sys.version_info[:2] != PYTHON:
-        have = ".".join(map(str, sys.version_info[:2]))
-        raise CannotInstall(f"This is Python {have}, but the lock files are for 3.11; set PYTHON=/path/to/python3.11.")
+        running, required = (".".join(map(str, version)) for version in (sys.version_info[:2], PYTHON))
+        raise CannotInstall(
+            f"This is Python {running}, but the lock files are for {required}; set PYTHON=/path/to/python{required}."
+        )
     free_gib = shutil.disk_usage(venv.parent).free / 2**30
     if free_gib < DISK_GIB[kind] and not venv.exists():
         raise CannotInstall(
-            f"Only {free_gib:.1f} GiB are free on the disk of {venv.parent}, and the packages need {DISK_GIB[kind]};"
-            " make room, or set VENV=/another/place."
+            f"Only {free_gib:.1f} GiB are free on the disk of {venv.parent}, but the packages need {DISK_GIB[kind]}"
+            " GiB; free some, or set VENV to a folder on another disk."
         )
     if not (venv / "bin" / "python").exists():
         print(f"Creating {venv} ...", flush=True)
@@ -42,17 +48,17 @@ def install(venv: Path, kind: str) -> None:
             raise CannotInstall("`python -m venv` failed; install Python's venv package (python3.11-venv on Debian).")
     packages = sum(line[:1].isalnum() for line in lock.read_text().splitlines())
     print(f"Installing {packages} packages of {lock.relative_to(ROOT)} into {venv} ...", flush=True)
-    # The CPU build of torch is found under its full version where an index has it, and on PyTorch's own otherwise.
-    extra: tuple[tuple[str, ...], ...] = ((), ("--extra-index-url", TORCH_CPU_INDEX)) if kind == "cpu" else ((),)
-    for attempt in extra:
-        if _pip(venv, lock, packages, attempt):
-            stamp.write_text(wanted)
+    # Some indexes have the CPU build of torch under its full version; PyTorch's own index is the second attempt.
+    attempts: tuple[tuple[str, ...], ...] = ((), ("--extra-index-url", TORCH_CPU_INDEX)) if kind == "cpu" else ((),)
+    for options in attempts:
+        if _pip(venv, lock, packages, options):
+            stamp.write_text(installed)
             return
-    raise CannotInstall("pip could not install the lock file; its last lines above say what is missing.")
+    raise CannotInstall("pip could not install the lock file; see its last lines above.")
 
 
 def _pip(venv: Path, lock: Path, packages: int, options: tuple[str, ...]) -> bool:
-    """Run pip with a progress line; whether it succeeded. Its last lines are shown where not."""
+    """Run pip with a progress line. Returns True if it succeeded; otherwise prints pip's last lines."""
     command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
     process = subprocess.Popen(
         [*command, *options, "-r", str(lock)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -76,16 +82,19 @@ def _pip(venv: Path, lock: Path, packages: int, options: tuple[str, ...]) -> boo
 
 
 def has_gpu() -> bool:
-    """Whether NVIDIA's driver answers."""
+    """True if NVIDIA's driver answers."""
     if shutil.which("nvidia-smi") is None:
         return False
     return subprocess.run(["nvidia-smi", "-L"], capture_output=True).returncode == 0
 
 
 def main() -> None:
+    """Install as the command line says; exit with status 1 and one sentence if that is impossible."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", nargs="?", choices=("cpu", "gpu"), help="default: gpu where nvidia-smi works")
-    parser.add_argument("--venv", type=Path, default=ROOT / ".venv")
+    parser.add_argument(
+        "kind", nargs="?", choices=("cpu", "gpu"), help="lock file to install; default: gpu if nvidia-smi works"
+    )
+    parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="folder to install into; default: .venv")
     arguments = parser.parse_args()
     try:
         install(arguments.venv.absolute(), arguments.kind or ("gpu" if has_gpu() else "cpu"))

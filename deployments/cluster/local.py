@@ -1,4 +1,4 @@
-"""The cluster that the application runs on: the one that RAY_ADDRESS names, or one started here on loopback."""
+"""Ray cluster of the application: the one at RAY_ADDRESS, or one started on this machine's loopback interface."""
 
 import logging
 import math
@@ -17,11 +17,11 @@ from deployments.config import AppArgs, Profile, load_profile
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
 
-OBJECT_STORE_BYTES = 256 * 2**20  # nothing large crosses it: weights are read by each engine itself
+OBJECT_STORE_BYTES = 256 * 2**20  # nothing large passes through it: each engine reads its weights itself
 
 
 def prepare(args: AppArgs) -> tuple[Profile, bool]:
-    """The checked profile, with a cluster for it; whether that was started here.
+    """Check the profile and start or join a cluster for it. Returns the profile, and True if a cluster was started.
 
     Raises:
         ConfigError: the profile cannot work on this machine or cluster.
@@ -35,7 +35,7 @@ def prepare(args: AppArgs) -> tuple[Profile, bool]:
 
 
 def local_gpus() -> int:
-    """NVIDIA GPUs that this process may use; 0 where there is no driver."""
+    """Number of NVIDIA GPUs that this process may use; 0 without a driver."""
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return len([device for device in visible.split(",") if device.strip() and device.strip() != "-1"])
     if shutil.which("nvidia-smi") is None:
@@ -45,22 +45,23 @@ def local_gpus() -> int:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise `ConfigError` where something listens already."""
+    """Raise `ConfigError` if the port cannot be bound."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise ConfigError(
-                f"Port {port} on {host} cannot be used ({error.strerror}); stop what listens there, or add port=NUMBER."
+                f"Port {port} on {host} cannot be used ({error.strerror}); stop the program that listens there, or add"
+                " port=NUMBER."
             ) from None
 
 
 def start_cluster(profile: Profile, args: AppArgs) -> bool:
-    """Connect to the cluster that RAY_ADDRESS names, or start one here; whether one was started.
+    """Connect to the cluster at RAY_ADDRESS, or start one on this machine. Returns True if one was started.
 
     Raises:
-        ConfigError: the machine is too small or too busy, or the port is taken.
+        ConfigError: the machine is too small or too busy, or the port is in use.
     """
     if ray.is_initialized():
         return False
@@ -74,7 +75,7 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
         ray.init(
             address="local",
             namespace="serve",
-            # Ray counts CPUs for placement only; engines that share cores still each need one to be counted.
+            # Ray counts CPUs for placement only: engines that share cores need one each in this count.
             num_cpus=max(os.cpu_count() or 1, math.ceil(profile.cpus)),
             num_gpus=local_gpus(),
             object_store_memory=OBJECT_STORE_BYTES,
@@ -83,24 +84,23 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
             logging_level=logging.WARNING,
             runtime_env={"worker_process_setup_hook": REPLICA_HOOK},
         )
-    except Exception as error:  # Ray raises bare ones where one of its processes is late
-        raise ConfigError(f"Ray did not start on this machine, which may be too busy; try again. ({error})") from error
+    except Exception as error:  # Ray raises bare Exception if one of its processes starts too slowly
+        raise ConfigError(f"Ray did not start on this machine; it may be too busy: try again. ({error})") from error
     serve.start(http_options=HTTPOptions(host=args.host, port=args.port))
     return True
 
 
 def check_gpus(profile: Profile) -> None:
-    """Raise `ConfigError` where the cluster has fewer GPUs than the profile's least number of replicas needs."""
+    """Raise `ConfigError` if the cluster has too few GPUs for the minimum number of replicas."""
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    there = int(resources.get("GPU", 0))
-    if profile.gpus > there:
+    gpus = int(resources.get("GPU", 0))
+    if profile.gpus > gpus:
         raise ConfigError(
-            f"The profile '{profile.name}' needs {profile.gpus} GPUs, but the cluster has {there}; add nodes, or choose"
+            f"The profile '{profile.name}' needs {profile.gpus} GPUs, but the cluster has {gpus}; add nodes, or choose"
             " a smaller profile."
         )
     for model in profile.models:
-        kind = f"accelerator_type:{model.accelerator_type}"
-        if model.accelerator_type and kind not in resources:
+        if model.accelerator_type and f"accelerator_type:{model.accelerator_type}" not in resources:
             raise ConfigError(
-                f"'{model.id}' wants {model.accelerator_type} GPUs, but the cluster has none; change accelerator_type."
+                f"'{model.id}' needs {model.accelerator_type} GPUs, but the cluster has none; change accelerator_type."
             )

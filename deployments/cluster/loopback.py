@@ -1,7 +1,7 @@
-"""A local cluster listens on 127.0.0.1 alone; only the API's port follows `AppArgs.host`.
+"""Loopback-only networking of a local cluster: everything but the API's port listens on 127.0.0.1.
 
-Ray 2.60 opens its ports, the proxy's pages and the replicas' ports (which unpickle what they are sent) on every
-interface, and has no option against it. The three places are corrected here.
+Ray 2.60 opens its own ports, the proxy's pages and the replicas' ports (which unpickle what they receive) on every
+interface and has no option to change that. This module corrects the three places.
 """
 
 import os
@@ -19,22 +19,22 @@ REPLICA_HOOK = "deployments.cluster.loopback.keep_replica_to_loopback"
 
 
 def keep_to_loopback() -> None:
-    """Prepare this process and its environment; before `ray.init`."""
-    # Where Ray cannot build clusters (macOS, Windows) it keeps to loopback; it is told that this is such a place.
+    """Prepare this process and its environment. Call it before `ray.init`."""
+    # On macOS and Windows, Ray builds no clusters and stays on loopback; these two settings make it do so here.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     ray_constants.ENABLE_RAY_CLUSTER = False
-    # The hook is imported before a worker has this process's import path.
+    # Workers import the hook before they have this process's import path.
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(ROOT) if path is None else f"{ROOT}{os.pathsep}{path}"
     for name in PROXY_PORTS:
         os.environ.setdefault(name, str(free_port()))
-    # Read by haproxy.sh, which cannot count on this Python being on the PATH.
+    # Read by haproxy.sh: this Python may not be on the PATH.
     os.environ["MOA_PYTHON"] = sys.executable
     os.environ["MOA_HAPROXY_LOOPBACK"] = "1"
 
 
 def keep_replica_to_loopback() -> None:
-    """Run by every worker process as it starts: the port between replicas on 127.0.0.1."""
+    """Bind the port between replicas to 127.0.0.1. Every worker process runs this as it starts."""
     from ray.serve._private import replica
 
     original: Callable[[object, str], int] = vars(replica)["add_port_to_grpc_server"]
@@ -46,6 +46,7 @@ def keep_replica_to_loopback() -> None:
 
 
 def free_port() -> int:
+    """A TCP port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Whether this machine can hold a profile; asked before a cluster is started on it."""
+"""Checks of this machine's memory, disk and compilers, before a cluster is started on it."""
 
 import os
 import shutil
@@ -14,29 +14,36 @@ CGROUP_LIMIT, CGROUP_USE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgro
 
 
 def check_machine(profile: Profile, *, memory_gib: float | None, disk: Path) -> None:
-    """Raise `ConfigError`, in one sentence, where memory, disk or a compiler is missing.
+    """Raise `ConfigError` if the machine cannot run the profile.
 
-    `memory_gib`: what is available, `None` where nobody knows; `disk`: where Ray keeps its session.
+    Args:
+        profile: The profile to be started.
+        memory_gib: Available memory. None: unknown, not checked.
+        disk: Folder in which Ray keeps its session.
+
+    Raises:
+        ConfigError: memory, disk, a compiler or an external endpoint's key is missing.
     """
     if memory_gib is not None and memory_gib < profile.memory_gib:
         raise ConfigError(
-            f"The profile '{profile.name}' needs {profile.memory_gib:g} GiB of memory, but only {memory_gib:.1f} are"
-            " available; stop other programs, or use a larger machine."
+            f"The profile '{profile.name}' needs {profile.memory_gib:g} GiB of memory, but only {memory_gib:.1f} GiB"
+            " are available; stop other programs, or use a larger machine."
         )
     free_gib = shutil.disk_usage(disk).free / 2**30
     if free_gib < DISK_GIB:
         raise ConfigError(
-            f"Only {free_gib:.1f} GiB are free in {disk}; a session needs {DISK_GIB:g}: make room, or set RAY_TMPDIR."
+            f"Only {free_gib:.1f} GiB of disk are free in {disk}, but a session needs {DISK_GIB:g} GiB; free some, or"
+            " set RAY_TMPDIR to a folder on another disk."
         )
     for external in profile.external:
-        external.engine()  # says which key is missing
+        external.engine()  # raises if its key is missing
     for model in profile.models:
         # Triton compiles its launchers in C, torch.compile its CPU kernels in C++; nothing else needs a compiler.
-        needed = ("gcc", "cc", "clang") if model.accelerator == "gpu" else ("g++", "clang++")
-        if not _never_compiles(profile, model.env) and not any(map(shutil.which, needed)):
+        compilers = ("gcc", "cc", "clang") if model.accelerator == "gpu" else ("g++", "clang++")
+        if not _never_compiles(profile, model.env) and not any(map(shutil.which, compilers)):
             raise ConfigError(
-                f"'{model.id}' compiles kernels and there is no {needed[0]}; install it (build-essential on Debian), or"
-                " set TORCH_COMPILE_DISABLE: '1' in the model's env."
+                f"'{model.id}' compiles kernels, but {compilers[0]} is not installed; install it (build-essential on"
+                " Debian), or set TORCH_COMPILE_DISABLE: '1' in the model's env."
             )
 
 
@@ -45,7 +52,7 @@ def _never_compiles(profile: Profile, env: Mapping[str, str]) -> bool:
 
 
 def available_memory_gib() -> float | None:
-    """What programs can still get: the kernel's estimate, or less where a container has a limit."""
+    """Memory that programs can still allocate: the kernel's estimate or the container's limit, whichever is less."""
     found = []
     if MEMINFO.is_file():
         rows = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines() if ":" in line)
@@ -56,5 +63,5 @@ def available_memory_gib() -> float | None:
 
 
 def session_folder() -> Path:
-    """Where a cluster started here keeps its files."""
+    """Folder in which a cluster started on this machine keeps its files."""
     return Path(os.environ.get("RAY_TMPDIR", "/tmp"))

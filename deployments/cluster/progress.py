@@ -1,11 +1,11 @@
-"""Tells whoever started the server what it is doing, until it is ready."""
+"""Progress of a start on the terminal, until the server is ready."""
 
 import json
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 
+import httpx
 from ray import serve
 
 from deployments.config import Profile
@@ -14,14 +14,14 @@ from serving.recipes import load_recipes
 POLL_S = 0.5
 
 
-def announce(profile: Profile, host: str, port: int, say: Callable[[str], None]) -> threading.Thread:
-    """Watch the application from a thread of its own and `say` each model's steps, then how to ask."""
-    thread = threading.Thread(target=_watch, args=(profile, host, port, say), daemon=True, name="progress")
+def watch_start(profile: Profile, host: str, port: int, say: Callable[[str], None]) -> threading.Thread:
+    """Start a daemon thread that passes each model's progress, then example commands, to `say`."""
+    thread = threading.Thread(target=_watch_start, args=(profile, host, port, say), daemon=True, name="progress")
     thread.start()
     return thread
 
 
-def _watch(profile: Profile, host: str, port: int, say: Callable[[str], None]) -> None:
+def _watch_start(profile: Profile, host: str, port: int, say: Callable[[str], None]) -> None:
     began = time.monotonic()
     open_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     url = f"http://{open_host}:{port}"
@@ -39,6 +39,7 @@ def _watch(profile: Profile, host: str, port: int, say: Callable[[str], None]) -
 
 
 def _healthy() -> set[str]:
+    """Names of the deployments whose replicas all run."""
     try:
         applications = serve.status().applications.values()
     except Exception:  # Serve itself is starting or stopping
@@ -52,16 +53,16 @@ def _healthy() -> set[str]:
 
 
 def is_ready(url: str, timeout_s: float = 5.0) -> bool:
-    """Whether `/ready` says that every engine answers."""
+    """True if `/ready` answers with 200: every engine is up."""
     try:
-        with urllib.request.urlopen(f"{url}/ready", timeout=timeout_s) as answer:
-            return bool(answer.status == 200)
-    except OSError:
+        # The server is on this machine: proxies of the environment are not for it.
+        return httpx.get(f"{url}/ready", timeout=timeout_s, trust_env=False).status_code == 200
+    except httpx.RequestError:
         return False
 
 
 def how_to_ask(profile: Profile, url: str) -> Iterator[str]:
-    """Lines to paste."""
+    """Lines with a command to paste that asks the server a question."""
     recipes = [*load_recipes(profile.recipes, profile.team)]
     model = next(iter([name for name in recipes if name == "moa-lite"] or recipes or [profile.models[0].id]))
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "What is 17 + 25?"}]})

@@ -1,7 +1,7 @@
-"""Fewer, larger pieces: the first at once, later ones together.
+"""Coalescing of deltas into fewer, larger groups; the first delta is sent at once.
 
-An item that crosses Ray costs about as much as a small model's token. Nothing here waits on a timer: a piece is
-held back only while the next one comes sooner than `interval_s`, so a slow engine streams token by token.
+An item sent through Ray costs about as much as a token of a small model. No timer is involved: deltas are held back
+only while they arrive within `interval_s` of each other, so a slow engine streams token by token.
 """
 
 import time
@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 from serving.types import Delta
 
-INTERVAL_S = 0.02  # below what a reader notices
+INTERVAL_S = 0.02  # too short for a reader to notice
 MAX_DELTAS = 8
 
 
@@ -21,9 +21,9 @@ async def coalesced(
     max_deltas: int = MAX_DELTAS,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[tuple[Delta, ...], None]:
-    """Groups of `deltas`, the deltas of one choice merged.
+    """Yield `deltas` in groups, with the deltas of one choice merged.
 
-    A group leaves when it is the first of its choice, `interval_s` old, `max_deltas` long, or ends a choice.
+    A group is sent when it holds a choice's first delta or its end, has `max_deltas`, or is `interval_s` old.
     """
     held: dict[int, Delta] = {}
     started: set[int] = set()

@@ -1,16 +1,16 @@
-"""Which strings of a conversation could pass for the template's own, and how to make them harmless.
+"""Escaping of control strings: text in messages that a model would take for its template's own.
 
-Text of proposers and callers is untrusted. Two kinds of strings have power over a model:
+Text of proposers and callers is untrusted. Two kinds of strings control a model:
 
-* the tokenizer's added tokens (`<|im_start|>`, `<s>`, ...): looked up in text before anything else;
-* what the chat template writes as plain text between messages (`[INST]` in some tokenizers, `### Response:`).
+* the tokenizer's added tokens (`<|im_start|>`, `<s>`, ...), which it looks up before it splits the rest of a text;
+* literals that the chat template writes as plain text between messages (`[INST]` in some models, `### Response:`).
 """
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-# What control text looks like, wherever a template writes it as plain text.
+# Pattern of control literals, for templates that write them as plain text.
 CONTROL_LITERAL = re.compile(
     r"<\|[^\s|<>]+\|>|<</?[^\s<>]+>>|\[/?[A-Z][A-Z_]+\]|</?[a-z_]+>|#{2,} ?[A-Z]\w*:|\b[A-Z]{4,}:"
 )
@@ -18,14 +18,14 @@ OPEN, CLOSE = "\ue000", "\ue001"  # private use: a sentinel is OPEN, the string'
 
 
 def added_tokens(tokenizer: Any) -> tuple[str, ...]:
-    """Every string that `tokenizer` turns into one token before it looks at the text around it."""
+    """Strings that `tokenizer` turns into one token before it splits the rest of a text."""
     decoder = getattr(tokenizer, "added_tokens_decoder", None) or {}
     found = {str(token) for token in decoder.values()} | {str(token) for token in tokenizer.all_special_tokens}
     return tuple(sorted((token for token in found if token.strip()), key=len, reverse=True))
 
 
 def template_literals(render: Callable[[Sequence[dict[str, str]]], str], added: Iterable[str]) -> tuple[str, ...]:
-    """Control text that the template writes itself, found by rendering conversations it accepts."""
+    """Control literals that the template writes itself, found by rendering conversations that it accepts."""
     system, user, answer = ({"role": role, "content": role.title()} for role in ("system", "user", "assistant"))
     found: set[str] = set()
     for conversation in ([system, user, answer, user], [user, answer, user]):
@@ -38,7 +38,7 @@ def template_literals(render: Callable[[Sequence[dict[str, str]]], str], added: 
 
 
 class ControlStringEscaper:
-    """Takes control strings out of message contents and puts them back as ordinary tokens."""
+    """Replaces control strings in message contents by sentinels, and sentinels by text encoded as ordinary tokens."""
 
     def __init__(self, tokenizer: Any, literals: Sequence[str]) -> None:
         self._added = (*added_tokens(tokenizer), OPEN, CLOSE)
@@ -51,7 +51,7 @@ class ControlStringEscaper:
         self._normalize = _normalizer(tokenizer)
 
     def replace(self, content: str) -> str:
-        """`content` with a sentinel for each control string; most contents have none and come back as they are."""
+        """Replace each control string in `content` by a sentinel; most contents have none and stay unchanged."""
         if self._normalize is not None:
             # A full-width or composed form that the tokenizer itself would turn into a control string.
             normal = self._normalize(content)
@@ -60,16 +60,16 @@ class ControlStringEscaper:
         return self._pattern.sub(lambda match: f"{OPEN}{self._numbers[match.group()]}{CLOSE}", content)
 
     def split(self, text: str) -> list[tuple[str, bool]]:
-        """Pieces of a rendered prompt: `(text, harmless)`; harmless pieces must be encoded without added tokens."""
+        """Split a rendered prompt into `(text, escaped)` pieces; escaped ones must be encoded without added tokens."""
         pieces: list[tuple[str, bool]] = []
         for position, piece in enumerate(self._sentinel.split(text)):
             if position % 2 == 0:
                 pieces.append((piece, False))
                 continue
             string = self._strings[int(piece)]
-            # A literal's power is in its spelling, not in a token's number: a space after its first mark breaks it.
+            # A literal is recognized by its spelling, not by a token: a space after its first character breaks it.
             pieces.append((f"{string[0]} {string[1:]}" if string in self._literals else string, True))
-        return [(piece, harmless) for piece, harmless in pieces if piece]
+        return [(piece, escaped) for piece, escaped in pieces if piece]
 
 
 def _normalizer(tokenizer: Any) -> Callable[[str], str] | None:

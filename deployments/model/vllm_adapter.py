@@ -1,9 +1,11 @@
-"""The only file that touches vLLM: a token prompt in, deltas out."""
+"""Adapter of vLLM's `AsyncLLM`: token prompts in, deltas out. The only file that imports vllm."""
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
@@ -20,15 +22,18 @@ from deployments.wire import EngineStats
 from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
 from serving.types import Delta, FinishReason, Sampling, Timing, TokenLogprob, TokenUsage
 
+ENGINE_DIED = "its engine process died; a new one is being started"
 FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
+
+logger = logging.getLogger(__name__)
 
 
 class LeanVLLMEngine(VLLMEngine):
-    """ray.serve.llm's engine; on one CPU worker the model runs inside the engine's process.
+    """ray.serve.llm's engine, with a single CPU worker run inside the engine's process.
 
-    vLLM's CPU platform replaces the executor named "uni" by one with a process of its own for the model, to give it
-    its threads. With threads set through OMP_NUM_THREADS that is not needed, and costs a process's start (9 s of
-    one core) and a hop between processes in every step.
+    vLLM's CPU platform replaces the executor "uni" by one that runs the model in another process, to bind its threads.
+    With OMP_NUM_THREADS set that process is not needed; it costs 9 s of one core at start and a hop between processes
+    in every step.
     """
 
     def _prepare_engine_config(self, callback_ctx: Any) -> Any:
@@ -40,7 +45,7 @@ class LeanVLLMEngine(VLLMEngine):
 
 
 class VllmAdapter:
-    """An `AsyncLLM` as the source of deltas. All counts are of this replica, since its start."""
+    """Source of deltas on top of an `AsyncLLM`. Counts are those of this replica since its start."""
 
     def __init__(self, model: str, engine: VLLMEngine) -> None:
         self.model = model
@@ -51,11 +56,12 @@ class VllmAdapter:
         self._finished: int = 0
         self._aborted: int = 0
         self._generated: int = 0
-        self._probes: int = 0  # health checks in the engine now
-        self.progress_at: float = time.monotonic()  # when the engine last gave anything
+        self._health_checks: int = 0  # in the engine now
+        self.progress_at: float = time.monotonic()  # time of the engine's last output
 
     @classmethod
     def engine_class(cls) -> type[VLLMEngine]:
+        """Class of the engine that `LLMServer` starts."""
         return LeanVLLMEngine
 
     @property
@@ -65,20 +71,22 @@ class VllmAdapter:
 
     @property
     def context_tokens(self) -> int:
+        """Length of the model's context."""
         return int(self._client.model_config.max_model_len)
 
     @property
     def block_size(self) -> int:
-        """Tokens of one block of the prefix cache."""
+        """Number of tokens in one block of the prefix cache."""
         return int(self._client.vllm_config.cache_config.block_size)
 
     @property
     def dead(self) -> bool:
+        """True if the engine process ended or failed for good."""
         return bool(self._client.errored)
 
     def stats(self) -> EngineStats:
-        """Health checks are left out of the requests that are not finished."""
-        unfinished = self._client.get_num_unfinished_requests() - self._probes
+        """Requests held now, without health checks, and totals since the start."""
+        unfinished = self._client.get_num_unfinished_requests() - self._health_checks
         return EngineStats(max(unfinished, 0), self._finished, self._aborted, self._generated, os.getpid())
 
     async def generate(
@@ -90,15 +98,26 @@ class VllmAdapter:
         priority: int = 0,
         stream_interval: int | None = 1,
     ) -> AsyncGenerator[Delta, None]:
-        """Deltas as the engine gives them, the terminal one last; closing the generator aborts the request.
+        """Stream the engine's deltas, the terminal one last; closing the generator aborts the request.
 
-        `sampling.max_tokens` must be set. After the first, tokens come `stream_interval` at a time; with `None` all at
-        the end. Raises as `serving.errors` only.
+        Args:
+            request_id: Unique among the engine's requests.
+            token_ids: The prompt.
+            sampling: Sampling parameters; `max_tokens` must be set.
+            priority: vLLM's order of scheduling; lower values run first.
+            stream_interval: Tokens per streamed delta after the first. None: one delta per choice, when it is complete.
+
+        Raises:
+            InvalidRequest: vLLM refused the request as the caller's error; its text is part of the message.
+            Overloaded: vLLM's own limit on waiting requests is reached.
+            EngineUnavailable: the engine process died.
+            IncompleteGeneration: the engine aborted the request.
+            EngineFailed: any other error; its text is in the log only.
         """
         started = time.time()
-        ended = 0
+        ended_choices = 0
         completion_tokens = 0
-        done = False
+        finished = False
         try:
             params = sampling_params(sampling, self._defaults, stream_interval=stream_interval)
             outputs = self._client.generate(tokens_input([*token_ids]), params, request_id, priority=priority)
@@ -107,12 +126,12 @@ class VllmAdapter:
                     self.progress_at = time.monotonic()
                     for choice in output.outputs:
                         completion_tokens += len(choice.token_ids)
-                        ended += choice.finish_reason is not None
-                        last = ended == sampling.n and choice.finish_reason is not None
+                        ended_choices += choice.finish_reason is not None
+                        last = ended_choices == sampling.n and choice.finish_reason is not None
                         if not (choice.text or choice.logprobs or choice.finish_reason):
-                            continue  # half a character, or the part of a text that may still become a stop string
+                            continue  # part of a character, or text that may still become a stop string
                         reason = finish_reason(self.model, choice.finish_reason)
-                        done = done or last
+                        finished = finished or last
                         usage = TokenUsage(len(token_ids), completion_tokens, output.num_cached_tokens)
                         yield Delta(
                             choice.text,
@@ -126,35 +145,36 @@ class VllmAdapter:
                 await outputs.aclose()
         except MoaError:
             raise
-        except EngineDeadError:
-            raise EngineUnavailable(self.model, "its engine process died; a new one is being started") from None
-        except GracefulHTTPError as error:
-            raise Overloaded(f"'{self.model}' has too many requests waiting: {error}.") from None
-        except (VLLMClientError, ValueError) as error:
-            raise InvalidRequest(f"'{self.model}' refused the request: {' '.join(str(error).split())}") from None
+        except VLLMClientError as error:
+            text = " ".join(str(error).split()).rstrip(".")
+            raise InvalidRequest(f"'{self.model}' refused the request: {text}.") from None
+        except GracefulHTTPError:
+            raise Overloaded(f"'{self.model}' has too many requests waiting; retry later.") from None
         except Exception as error:
-            if self.dead:
-                raise EngineUnavailable(self.model, "its engine process died; a new one is being started") from None
+            if self.dead or isinstance(error, EngineDeadError):
+                raise EngineUnavailable(self.model, ENGINE_DIED) from None
+            # Callers get the error's type only: its text may hold paths, addresses or another caller's data.
+            logger.exception("Request %s of '%s' failed in the engine", request_id, self.model)
             cause = error.__cause__ or error
-            raise EngineFailed(self.model, f"{type(cause).__name__}: {cause}".rstrip(".")) from None
+            raise EngineFailed(self.model, f"{type(cause).__name__}; the replica's log has the details") from None
         finally:
             self._generated += completion_tokens
-            self._finished += done
-            self._aborted += not done
+            self._finished += finished
+            self._aborted += not finished
 
     async def round_trip(self, timeout_s: float) -> None:
-        """One token through the whole engine.
+        """Generate one token, ahead of all other requests.
 
         Raises:
-            EngineUnavailable: the engine is dead, or neither this nor any other request got on within `timeout_s`.
+            EngineUnavailable: the engine is dead, or produced no output for any request within `timeout_s`.
         """
         if self.dead:
-            raise EngineUnavailable(self.model, "its engine process died")
-        asked_at = time.monotonic()
+            raise EngineUnavailable(self.model, ENGINE_DIED)
+        started_at = time.monotonic()
 
         async def one_token() -> None:
             stream = self.generate(
-                f"health-{asked_at}",
+                f"health-{started_at}",
                 [0],
                 Sampling(max_tokens=1, temperature=0),
                 priority=-1_000_000,
@@ -163,49 +183,49 @@ class VllmAdapter:
             async for _ in stream:
                 pass
 
-        self._probes += 1
+        self._health_checks += 1
         try:
             await asyncio.wait_for(one_token(), timeout_s)
         except TimeoutError:
-            if self.progress_at < asked_at:
-                raise EngineUnavailable(self.model, f"its engine has given nothing for {timeout_s:g} s") from None
+            if self.progress_at < started_at:
+                raise EngineUnavailable(self.model, f"its engine produced no output for {timeout_s:g} s") from None
         finally:
-            self._probes -= 1
+            self._health_checks -= 1
 
 
 def finish_reason(model: str, given: str | None) -> FinishReason | None:
-    """The contract's word for vLLM's; `None` while the choice goes on.
+    """Translate vLLM's finish reason; None if the choice has not ended.
 
     Raises:
-        IncompleteGeneration: the engine gave the request up, as one that is being stopped does.
+        IncompleteGeneration: the engine aborted the request, as at a shutdown.
         EngineFailed: the engine failed on this request.
     """
     if given is None:
         return None
     if given == "abort":
-        raise IncompleteGeneration(model, "the engine gave the request up")
+        raise IncompleteGeneration(model, "the engine aborted the request")
     if given not in FINISH_REASONS:
-        raise EngineFailed(model, f"the engine ended the request with '{given}'")
+        raise EngineFailed(model, f"the engine ended the request with finish reason '{given}'")
     return FINISH_REASONS[given]
 
 
 def sampling_params(sampling: Sampling, defaults: Mapping[str, Any], *, stream_interval: int | None) -> SamplingParams:
-    """vLLM's parameters. What is `None` in `sampling` gets the model's own default, from its generation config."""
+    """Translate to vLLM's parameters. A field that is None gets the model's default, from its generation config."""
     structured = None
-    if (form := sampling.response_format) is not None:
+    if (response_format := sampling.response_format) is not None:
         structured = (
             StructuredOutputsParams(json_object=True)
-            if form.type == "json_object"
-            else StructuredOutputsParams(json=dict(form.schema or {}))
+            if response_format.type == "json_object"
+            else StructuredOutputsParams(json=dict(response_format.schema or {}))
         )
-    chosen = {
+    with_defaults = {
         name: value
         for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
         if (value := getattr(sampling, name)) is not None or (value := defaults.get(name)) is not None
     }
     return SamplingParams(
         n=sampling.n,
-        **chosen,
+        **with_defaults,
         presence_penalty=sampling.presence_penalty,
         frequency_penalty=sampling.frequency_penalty,
         max_tokens=sampling.max_tokens,
@@ -220,15 +240,15 @@ def sampling_params(sampling: Sampling, defaults: Mapping[str, Any], *, stream_i
     )
 
 
-def _logprobs(choice: CompletionOutput, wanted: int | None) -> tuple[TokenLogprob, ...] | None:
-    if wanted is None or not choice.logprobs:
+def _logprobs(choice: CompletionOutput, alternatives: int | None) -> tuple[TokenLogprob, ...] | None:
+    """Log-probabilities of `choice`'s tokens, each with its most likely `alternatives`; None if not requested."""
+    if alternatives is None or not choice.logprobs:
         return None
     found = []
-    for token_id, alternatives in zip(choice.token_ids, choice.logprobs, strict=True):
-        assert alternatives is not None  # only the first token of a prompt has none
-        ranked = sorted(alternatives.values(), key=lambda one: one.rank or 0)[:wanted]
-        chosen = _token(alternatives[token_id])
-        found.append(TokenLogprob(chosen.token, chosen.logprob, chosen.token_bytes, tuple(_token(o) for o in ranked)))
+    for token_id, position in zip(choice.token_ids, choice.logprobs, strict=True):
+        assert position is not None  # only the first token of a prompt has none
+        ranked = sorted(position.values(), key=lambda logprob: logprob.rank or 0)[:alternatives]
+        found.append(replace(_token(position[token_id]), top=tuple(map(_token, ranked))))
     return tuple(found)
 
 
@@ -238,7 +258,7 @@ def _token(logprob: Logprob) -> TokenLogprob:
 
 
 def _timing(output: RequestOutput, started: float) -> Timing:
-    """From vLLM's own clocks; `started` is when the request came to the replica, in seconds of wall time."""
+    """Queue and first-token time from vLLM's clocks; total since `started`, the request's arrival in wall-clock s."""
     total_s = time.time() - started
     metrics = output.metrics
     if metrics is None:

@@ -1,4 +1,4 @@
-"""What can be found wrong with a profile before anything is started."""
+"""Checks of a profile that need no engine."""
 
 from deployments.config import Profile
 from deployments.plan.engine_options import check_engine_options
@@ -11,12 +11,11 @@ from serving.recipes import Recipe, load_recipes
 
 
 def check_profile(profile: Profile) -> dict[str, Recipe]:
-    """The profile's recipes, all of which can work.
+    """Check the profile and return its recipes by id.
 
     Raises:
-        ConfigError: a recipe is wrong, names a missing model, or needs more context than its models have, or more of
-            a request than the limits allow; vLLM knows no such option; weights that should be local are not there, or
-            do not fit.
+        ConfigError: a recipe is wrong, uses a missing model, needs more context than its models have or more calls than
+            the limits allow; vLLM lacks an option; local weights are missing or do not fit.
     """
     recipes = load_recipes(profile.recipes, profile.team)
     models = {model.id: EngineInfo() for model in profile.models}
@@ -24,7 +23,9 @@ def check_profile(profile: Profile) -> dict[str, Recipe]:
     check_recipes(models, recipes, profile.orchestrator.limits)
     for model in profile.models:
         if model.source.startswith((".", "/", "models/")) and model.path is None:
-            raise ConfigError(f"The weights of '{model.id}' are not in '{model.source}'; correct its source.")
+            raise ConfigError(
+                f"The folder '{model.source}' with the weights of '{model.id}' does not exist; correct its source."
+            )
         check_engine_options(model)
         check_sizes(model)
     check_contexts(profile, recipes)

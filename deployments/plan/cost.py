@@ -1,11 +1,12 @@
-"""What a profile costs on AWS, and what it can serve for that: `python -m deployments.plan large --cost`.
+"""Cost of a profile on AWS, and its capacity: `python -m deployments.plan large --cost`.
 
-Prices and assumptions are in `prices.yaml`, dated. Throughput is a roofline from the GPUs' figures, not a measurement.
+Prices and assumptions are in `prices.yaml`, with their date. Throughput is a roofline estimate from the GPUs' data
+sheets, not a measurement.
 """
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.config import ModelSpec, Profile
+from deployments.plan.memory import GIB, GPU_OVERHEAD_GIB, GPU_SHARE
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError
@@ -21,28 +23,33 @@ from serving.recipes import load_recipes
 from serving.types import GenerateRequest, Message, Sampling
 
 PRICES = Path(__file__).parent / "prices.yaml"
-ONE_MODEL = "one model"  # the row to compare recipes with
-OVERHEAD_GIB = 3.0  # per GPU beside weights and cache: activations, CUDA graphs, NCCL
-CONTEXTS_CACHED = 4  # full contexts that the key-value cache must hold
-UPGRADE_H = 0.5  # for which a second cluster runs beside the first
+ONE_MODEL = "one model"  # label of the row to compare recipes with
+CONTEXTS_CACHED = 4  # number of full contexts that must fit into the key-value cache
+UPGRADE_H = 0.5  # time for which a second cluster runs in parallel during an upgrade
 
 
 class Table(BaseModel):
+    """A part of prices.yaml: frozen, unknown keys refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Instance(Table):
+    """An EC2 instance type with its GPUs and prices."""
+
     gpu: str
     gpus: int = Field(ge=1)
     gpu_memory_mib: int
     bandwidth_gb_s: float
     tflops: float
-    on_demand: float = Field(gt=0, description="Dollars an hour.")
-    spot: tuple[float, float] = Field(description="Dollars an hour in the cheapest and in the dearest zone.")
-    spot_of: str | None = Field(default=None, description="Where and when, if not the file's region and date.")
+    on_demand: float = Field(gt=0, description="Dollars per hour.")
+    spot: tuple[float, float] = Field(description="Dollars per hour in the cheapest and in the most expensive zone.")
+    spot_of: str | None = Field(default=None, description="Region and date of the spot prices, if not the file's.")
 
 
-class Assumed(Table):
+class Assumptions(Table):
+    """Load and efficiency that capacity is computed with."""
+
     decode_batch: int
     bandwidth_share: float
     compute_share: float
@@ -52,73 +59,93 @@ class Assumed(Table):
 
 
 class Prices(Table):
+    """The content of prices.yaml."""
+
     date: str
     region: str
     hours_per_month: int
     instances: Mapping[str, Instance]
     fixed_per_hour: Mapping[str, float]
-    assumed: Assumed
+    assumed: Assumptions
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A model on the instance that serves it at the least price."""
+    """A model on the cheapest instance type that can serve it."""
 
     model: ModelSpec
     instance_name: str
     instance: Instance
-    nodes: int  # for the least number of replicas
-    floor_nodes: int  # of these, on demand
+    nodes: int  # for the minimum number of replicas
+    on_demand_nodes: int  # of `nodes`, never on spot
 
     @property
     def on_demand(self) -> float:
+        """Dollars per hour with every node on demand."""
         return self.nodes * self.instance.on_demand
 
     @property
     def spot(self) -> tuple[float, float]:
-        """Dollars an hour, the floor on demand and the rest on spot, in the cheapest and in the dearest zone."""
-        floor, rest = self.floor_nodes * self.instance.on_demand, self.nodes - self.floor_nodes
-        return floor + rest * self.instance.spot[0], floor + rest * self.instance.spot[1]
+        """Dollars per hour with `on_demand_nodes` on demand and the rest on spot, cheapest zone first."""
+        on_demand = self.on_demand_nodes * self.instance.on_demand
+        spot_nodes = self.nodes - self.on_demand_nodes
+        return on_demand + spot_nodes * self.instance.spot[0], on_demand + spot_nodes * self.instance.spot[1]
 
-    def seconds(self, prompt_tokens: int, completion_tokens: int, assumed: Assumed) -> float:
-        """Of one replica, for so many tokens among a full batch's."""
+    def seconds(self, prompt_tokens: int, completion_tokens: int, assumed: Assumptions) -> float:
+        """Time that one replica, running full batches, spends on these tokens."""
         assert self.model.shape is not None
-        weights = self.model.shape.parameters * self.model.shape.weight_bits / 8
         gpus = self.model.gpus
-        step_s = weights / (gpus * self.instance.bandwidth_gb_s * 1e9 * assumed.bandwidth_share)
+        step_s = self.model.shape.weight_bytes / (gpus * self.instance.bandwidth_gb_s * 1e9 * assumed.bandwidth_share)
         flops = gpus * self.instance.tflops * 1e12 * assumed.compute_share
         prefill_s = prompt_tokens * 2 * self.model.shape.parameters / flops
         return prefill_s + completion_tokens * step_s / assumed.decode_batch
 
-    def usd_per_million_tokens(self, assumed: Assumed) -> tuple[float, float]:
-        """Of prompt and of completion, at the cheapest price and the assumed utilization."""
+    def usd_per_million_tokens(self, assumed: Assumptions) -> tuple[float, float]:
+        """Dollars for prompt and for completion tokens, at the cheapest price and the assumed utilization."""
         usd_per_s = self.spot[0] / self.model.replicas.min / 3600 / assumed.utilization
         return self.seconds(10**6, 0, assumed) * usd_per_s, self.seconds(0, 10**6, assumed) * usd_per_s
 
 
 def load_prices(path: Path = PRICES) -> Prices:
+    """Read and validate prices.yaml."""
     raw = yaml.safe_load(path.read_text())
     return Prices.model_validate({**raw, "date": str(raw["date"])})
 
 
-def choose(model: ModelSpec, prices: Prices, *, floor: int = 0) -> Choice:
-    """The cheapest instance, at spot prices, whose GPUs hold the model's weights and key-value cache.
+def choose(model: ModelSpec, prices: Prices, *, on_demand_replicas: int = 0) -> Choice:
+    """Choose the cheapest instance type, at spot prices, whose GPUs hold the model's weights and key-value cache.
 
     Raises:
-        ConfigError: the model's sizes are not known, or no instance is large enough.
+        ConfigError: the model's sizes are unknown, or no instance type is large enough.
     """
-    need_mib = gpu_memory_mib(model)
-    choices = [
-        Choice(model, name, instance, _nodes(model, model.replicas.min, instance), _nodes(model, floor, instance))
-        for name, instance in prices.instances.items()
-        if instance.gpus >= model.gpus and instance.gpu_memory_mib >= need_mib
-    ]
-    if not choices:
-        raise ConfigError(
-            f"No instance in prices.yaml has {model.gpus} GPUs of {need_mib / 1024:.0f} GiB for '{model.id}'; raise its"
-            " tensor_parallel_size."
+    required_mib = gpu_memory_mib(model)
+    candidates = [
+        Choice(
+            model,
+            name,
+            instance,
+            _nodes(model, model.replicas.min, instance),
+            _nodes(model, on_demand_replicas, instance),
         )
-    return min(choices, key=lambda choice: (choice.spot[0], choice.on_demand))
+        for name, instance in prices.instances.items()
+        if instance.gpus >= model.gpus and instance.gpu_memory_mib >= required_mib
+    ]
+    if not candidates:
+        raise ConfigError(
+            f"No instance type in prices.yaml has {model.gpus} GPUs of {required_mib / 1024:.0f} GiB for '{model.id}';"
+            " raise its tensor_parallel_size."
+        )
+    return min(candidates, key=lambda choice: (choice.spot[0], choice.on_demand))
+
+
+def choices(profile: Profile, prices: Prices) -> dict[str, Choice]:
+    """`choose` for each model, by id. One replica of the aggregator stays on demand, so that answers stay possible.
+
+    Raises:
+        ConfigError: as `choose`.
+    """
+    kept = _aggregator(profile)
+    return {model.id: choose(model, prices, on_demand_replicas=int(model.id == kept)) for model in profile.models}
 
 
 def _nodes(model: ModelSpec, replicas: int, instance: Instance) -> int:
@@ -126,20 +153,22 @@ def _nodes(model: ModelSpec, replicas: int, instance: Instance) -> int:
 
 
 def gpu_memory_mib(model: ModelSpec) -> int:
-    """What one GPU must have: its part of the weights and of the cache, the overhead, over vLLM's share."""
+    """Memory that one GPU needs: its part of weights and cache, plus overhead, divided by vLLM's share of the GPU.
+
+    Raises:
+        ConfigError: the model has no `shape`, or needs no GPU.
+    """
     if model.shape is None or not model.gpus:
-        raise ConfigError(f"'{model.id}' has no 'shape', or needs no GPU; costs are reckoned for models on GPUs.")
-    shape = model.shape
-    weights = shape.parameters * shape.weight_bits / 8
-    per_token = 2 * shape.layers * shape.kv_heads * shape.head_dim * shape.kv_bits / 8
-    per_gpu = (weights + per_token * CONTEXTS_CACHED * model.context_tokens) / model.gpus / 2**30 + OVERHEAD_GIB
-    return math.ceil(per_gpu / float(model.engine_kwargs.get("gpu_memory_utilization", 0.9)) * 1024)
+        raise ConfigError(f"'{model.id}' has no 'shape' or uses no GPU; costs are computed for models on GPUs only.")
+    cache_bytes = model.shape.kv_bytes_per_token * CONTEXTS_CACHED * model.context_tokens
+    per_gpu_gib = (model.shape.weight_bytes + cache_bytes) / model.gpus / GIB + GPU_OVERHEAD_GIB
+    return math.ceil(per_gpu_gib / float(model.engine_kwargs.get("gpu_memory_utilization", GPU_SHARE)) * 1024)
 
 
-async def tokens_per_answer(profile: Profile, assumed: Assumed) -> dict[str, dict[str, tuple[int, int]]]:
-    """Recipe -> model -> (prompt tokens, completion tokens) of one answer, found by running each recipe.
+async def tokens_per_answer(profile: Profile, assumed: Assumptions) -> dict[str, dict[str, tuple[int, int]]]:
+    """Recipe -> model -> (prompt tokens, completion tokens) of one answer, counted by running each recipe.
 
-    The engines are scripted: each answers with as many words as the assumption says, and counts what it is asked.
+    The engines are scripted: each answers with the assumed number of words, and one word counts as one token.
     """
     found: dict[str, dict[str, tuple[int, int]]] = {}
     answer = " ".join(["word"] * assumed.answer_tokens)
@@ -148,19 +177,22 @@ async def tokens_per_answer(profile: Profile, assumed: Assumed) -> dict[str, dic
     for name in (*recipes, ONE_MODEL):
         engines = {model.id: ScriptedEngine(model.id, answer) for model in profile.models}
         orchestrator = Orchestrator(engines, recipes)
-        asked = _aggregator(profile) if name == ONE_MODEL else name
+        engine_id = _aggregator(profile) if name == ONE_MODEL else name
         request = GenerateRequest("cost", (question,), Sampling(max_tokens=assumed.answer_tokens, temperature=0))
-        await complete(asked, orchestrator.engines[asked], request)
+        await complete(engine_id, orchestrator.engines[engine_id], request)
         found[name] = {model: _tokens(engine) for model, engine in engines.items() if engine.requests}
     return found
 
 
 def _tokens(engine: ScriptedEngine) -> tuple[int, int]:
-    """Tokens of the engine's calls. Prefills are not counted: the prefix cache saves their tokens in the real calls."""
+    """Prompt and completion tokens of the engine's calls; prefills save theirs in these calls."""
     calls = engine.requests
-    prompts = sum(len(message.content.split()) for call in calls for message in call.messages)
-    most = len(str(engine.answer).split())
-    return prompts, sum(min(call.sampling.max_tokens or most, most) * call.sampling.n for call in calls)
+    prompt_tokens = sum(len(message.content.split()) for call in calls for message in call.messages)
+    answer_tokens = len(str(engine.answer).split())
+    completion_tokens = sum(
+        min(call.sampling.max_tokens or answer_tokens, answer_tokens) * call.sampling.n for call in calls
+    )
+    return prompt_tokens, completion_tokens
 
 
 def _aggregator(profile: Profile) -> str:
@@ -169,69 +201,90 @@ def _aggregator(profile: Profile) -> str:
 
 
 def report(profile: Profile, prices: Prices | None = None) -> str:
-    """The whole page, as text. Raises `ConfigError` where the profile has models without GPUs."""
+    """Return the page as text.
+
+    Raises:
+        ConfigError: the profile has models without GPUs, or no instance type is large enough.
+    """
     prices = prices or load_prices()
-    assumed, hours = prices.assumed, prices.hours_per_month
-    floor_id = _aggregator(profile)
-    choices = {m.id: choose(m, prices, floor=1 if m.id == floor_id else 0) for m in profile.models}
-    lines = [
-        f"{profile.name} on AWS, {prices.region}, prices of {prices.date}; one replica of {floor_id} stays on demand",
-        "",
-        f"{'model':<20} {'GPUs':>18} {'instances':>18} {'on demand/h':>12} {'spot first/h':>16}"
-        f" {'$/M prompt':>11} {'$/M answer':>11}",
-    ]
-    for choice in choices.values():
-        gpus = f"{choice.model.gpus * choice.model.replicas.min} x {choice.instance.gpu}"
-        low, high = choice.spot
-        prompt, answer = choice.usd_per_million_tokens(assumed)
-        lines.append(
-            f"{choice.model.id:<20} {gpus:>18} {f'{choice.nodes} x {choice.instance_name}':>18}"
-            f" {choice.on_demand:>12.2f} {f'{low:.2f} - {high:.2f}':>16} {prompt:>11.2f} {answer:>11.2f}"
-        )
+    chosen = choices(profile, prices)
     fixed = sum(prices.fixed_per_hour.values())
-    gpu_count = profile.gpus
-    on_demand = sum(choice.on_demand for choice in choices.values())
-    spot = [sum(choice.spot[zone] for choice in choices.values()) for zone in (0, 1)]
-    lines += [
-        f"{'beside the GPUs':<58} {fixed:>12.2f} {fixed:>16.2f}",
-        _total("an hour", fixed + on_demand, [fixed + zone for zone in spot]),
-        _total("a month", (fixed + on_demand) * hours, [(fixed + zone) * hours for zone in spot], ",.0f"),
-        "",
-        _total("an hour of one GPU", on_demand / gpu_count, [zone / gpu_count for zone in spot]),
-        _total(
-            f"an upgrade: {gpu_count} more GPUs for half an hour",
-            on_demand * UPGRADE_H,
-            [zone * UPGRADE_H for zone in spot],
-        ),
-        *sorted(
-            {
-                f"Spot prices of {choice.instance_name} are of {choice.instance.spot_of}."
-                for choice in choices.values()
-                if choice.instance.spot_of
-            }
-        ),
-        "",
-        f"What that serves, {assumed.prompt_tokens} tokens asked and {assumed.answer_tokens} from each agent, by a"
-        f" roofline at {assumed.utilization:.0%} of the time:",
-        "",
+    return "\n".join(
+        [
+            f"{profile.name} on AWS, {prices.region}, prices of {prices.date}; one replica of"
+            f" {_aggregator(profile)} stays on demand",
+            "",
+            *_costs(profile, chosen, prices, fixed),
+            "",
+            *_capacities(profile, chosen, prices, fixed),
+            "",
+            "A recipe's row counts the nodes of the models that it calls, for the whole month.",
+        ]
+    )
+
+
+def _costs(profile: Profile, chosen: Mapping[str, Choice], prices: Prices, fixed: float) -> Iterator[str]:
+    yield (
+        f"{'model':<20} {'GPUs':>18} {'instances':>18} {'on demand/h':>12} {'spot first/h':>16}"
+        f" {'$/M prompt':>11} {'$/M answer':>11}"
+    )
+    for choice in chosen.values():
+        gpus = f"{choice.model.gpus * choice.model.replicas.min} x {choice.instance.gpu}"
+        prompt, answer = choice.usd_per_million_tokens(prices.assumed)
+        yield (
+            f"{choice.model.id:<20} {gpus:>18} {f'{choice.nodes} x {choice.instance_name}':>18}"
+            f" {choice.on_demand:>12.2f} {_range(choice.spot):>16} {prompt:>11.2f} {answer:>11.2f}"
+        )
+    hours, gpu_count = prices.hours_per_month, profile.gpus
+    on_demand = sum(choice.on_demand for choice in chosen.values())
+    spot = [sum(choice.spot[zone] for choice in chosen.values()) for zone in (0, 1)]
+    yield f"{'nodes without GPUs, storage, network':<58} {fixed:>12.2f} {fixed:>16.2f}"
+    yield _total("total per hour", fixed + on_demand, [fixed + zone for zone in spot])
+    yield _total("total per month", (fixed + on_demand) * hours, [(fixed + zone) * hours for zone in spot], ",.0f")
+    yield ""
+    yield _total("one GPU per hour", on_demand / gpu_count, [zone / gpu_count for zone in spot])
+    label = f"an upgrade: {gpu_count} more GPUs for half an hour"
+    yield _total(label, on_demand * UPGRADE_H, [zone * UPGRADE_H for zone in spot])
+    yield from sorted(
+        {
+            f"Spot prices of {choice.instance_name} are those of {choice.instance.spot_of}."
+            for choice in chosen.values()
+            if choice.instance.spot_of
+        }
+    )
+
+
+def _capacities(profile: Profile, chosen: Mapping[str, Choice], prices: Prices, fixed: float) -> Iterator[str]:
+    assumed, hours = prices.assumed, prices.hours_per_month
+    yield (
+        f"Capacity for {assumed.prompt_tokens} prompt tokens and {assumed.answer_tokens} tokens from each agent, as a"
+        f" roofline at {assumed.utilization:.0%} utilization:"
+    )
+    yield ""
+    yield (
         f"{'recipe':<20} {'tokens/answer':>14} {'answers/month':>14} {'tokens/month':>14} {'$/1,000 at full load':>22}"
-        f" {'$/1,000 at 300,000':>20}",
-    ]
+        f" {'$/1,000 at 300,000':>20}"
+    )
     for name, work in asyncio.run(tokens_per_answer(profile, assumed)).items():
-        busy_s = {model: choices[model].seconds(*tokens, assumed) for model, tokens in work.items()}
+        busy_s = {model: chosen[model].seconds(*tokens, assumed) for model, tokens in work.items()}
         capacity = min(
-            choices[model].model.replicas.min * assumed.utilization * hours * 3600 / seconds
+            chosen[model].model.replicas.min * assumed.utilization * hours * 3600 / seconds
             for model, seconds in busy_s.items()
         )
-        used = [choices[model] for model in work]
-        month = [(fixed + sum(choice.spot[zone] for choice in used)) * hours for zone in (0, 1)]
+        month = [(fixed + sum(chosen[model].spot[zone] for model in work)) * hours for zone in (0, 1)]
         tokens = sum(prompt + completion for prompt, completion in work.values())
-        full = f"{month[0] / capacity * 1000:.2f} - {month[1] / capacity * 1000:.2f}"
-        given = f"{month[0] / 300:.2f} - {month[1] / 300:.2f}" if capacity >= 300_000 else "does not fit"
+        full_load = _range([usd / capacity * 1000 for usd in month])
+        partial_load = _range([usd / 300 for usd in month]) if capacity >= 300_000 else "does not fit"
         label = f"{ONE_MODEL} ({_aggregator(profile)})" if name == ONE_MODEL else name
-        lines.append(f"{label:<20} {tokens:>14,} {capacity:>14,.0f} {capacity * tokens:>14,.0f} {full:>22} {given:>20}")
-    return "\n".join([*lines, "", "A recipe's row counts the nodes of the models that it asks, for the whole month."])
+        yield (
+            f"{label:<20} {tokens:>14,} {capacity:>14,.0f} {capacity * tokens:>14,.0f} {full_load:>22}"
+            f" {partial_load:>20}"
+        )
 
 
-def _total(name: str, on_demand: float, spot: list[float], form: str = ".2f") -> str:
-    return f"{name:<58} {on_demand:>12{form}} {f'{spot[0]:{form}} - {spot[1]:{form}}':>16}"
+def _total(name: str, on_demand: float, spot: Sequence[float], form: str = ".2f") -> str:
+    return f"{name:<58} {on_demand:>12{form}} {_range(spot, form):>16}"
+
+
+def _range(dollars: Sequence[float], form: str = ".2f") -> str:
+    return f"{dollars[0]:{form}} - {dollars[1]:{form}}"

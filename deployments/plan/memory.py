@@ -1,7 +1,13 @@
-"""Memory arithmetic: what weights take, and how many tokens of key-value cache fit beside them."""
+"""Memory arithmetic: size of the weights, and tokens of key-value cache that fit in the remaining memory."""
 
 import json
+import math
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import safe_open
 
 from deployments.config import ModelShape, ModelSpec
 from serving.errors import ConfigError
@@ -10,11 +16,19 @@ GIB = 2**30
 GPU_OVERHEAD_GIB = 3.0  # per GPU: activations, CUDA graphs, NCCL
 GPU_SHARE = 0.9  # vLLM's default of gpu_memory_utilization
 CPU_KV_GIB = 4  # vLLM's default of VLLM_CPU_KVCACHE_SPACE
+# Bits per value of vLLM's `dtype` option. Its default "auto" serves in 16 bits, stored float32 included.
+DTYPE_BITS = {"float": 32, "float32": 32}
+DEFAULT_DTYPE_BITS = 16
+# Bits per value of vLLM's `kv_cache_dtype` option; its default "auto" is the model's dtype.
+KV_DTYPE_BITS = {"float16": 16, "bfloat16": 16, "fp8": 8, "fp8_e4m3": 8, "fp8_e5m2": 8, "fp8_inc": 8}
+FLOATS = frozenset({"F16", "BF16", "F32", "F64"})  # stored types loaded as `dtype`; quantized ones are loaded as stored
+BITS = re.compile(r"\d+")  # in the name of a stored type: BF16, F8_E4M3, I32
+BOOL_BITS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Of one replica. `None` where the profile does not say how large a GPU is."""
+    """Memory of one replica. `kv_gib` is None if the profile does not say how large a GPU is."""
 
     weights_gib: float
     kv_bytes_per_token: float
@@ -22,63 +36,79 @@ class Sizes:
 
     @property
     def kv_tokens(self) -> int | None:
-        """Tokens of all running requests together."""
+        """Capacity of the key-value cache in tokens, for all running requests together."""
         return None if self.kv_gib is None else int(self.kv_gib * GIB / self.kv_bytes_per_token)
 
 
 def sizes(model: ModelSpec) -> Sizes:
-    """Raises `ConfigError` where neither the profile nor a local config.json knows the model's shape."""
+    """Memory of one replica of `model`.
+
+    Raises:
+        ConfigError: neither the profile nor a local config.json gives the model's shape.
+    """
     shape = shape_of(model)
-    weights_gib = shape.parameters * shape.weight_bits / 8 / GIB
-    per_token = 2 * shape.layers * shape.kv_heads * shape.head_dim * shape.kv_bits / 8
+    weights_gib = shape.weight_bytes / GIB
     if model.accelerator == "cpu":
-        return Sizes(weights_gib, per_token, float(model.env.get("VLLM_CPU_KVCACHE_SPACE", CPU_KV_GIB)))
-    if model.gpu_memory_gib is None:
-        return Sizes(weights_gib, per_token, None)
-    share = float(model.engine_kwargs.get("gpu_memory_utilization", GPU_SHARE))
-    room = model.gpus * (model.gpu_memory_gib * share - GPU_OVERHEAD_GIB) - weights_gib
-    return Sizes(weights_gib, per_token, room)
+        kv_gib = float(model.env.get("VLLM_CPU_KVCACHE_SPACE", CPU_KV_GIB))
+    elif model.gpu_memory_gib is None:
+        return Sizes(weights_gib, shape.kv_bytes_per_token, None)
+    else:
+        share = float(model.engine_kwargs.get("gpu_memory_utilization", GPU_SHARE))
+        kv_gib = model.gpus * (model.gpu_memory_gib * share - GPU_OVERHEAD_GIB) - weights_gib
+    return Sizes(weights_gib, shape.kv_bytes_per_token, kv_gib)
 
 
 def shape_of(model: ModelSpec) -> ModelShape:
-    """The profile's word, or what lies beside local weights."""
+    """The profile's `shape`, or the one that config.json and the weights' headers give as served.
+
+    Raises:
+        ConfigError: the profile has no `shape`, and the weights are not local or not safetensors.
+    """
     if model.shape is not None:
         return model.shape
     if model.path is None:
-        raise ConfigError(f"The sizes of '{model.id}' are not known; give its 'shape', as its config.json has it.")
+        raise ConfigError(f"The sizes of '{model.id}' are unknown; set its 'shape' to the values of its config.json.")
     config = json.loads((model.path / "config.json").read_text())
     heads = int(config["num_attention_heads"])
-    parameters = sum(
-        _elements(entry["shape"]) for file in model.path.glob("*.safetensors") for entry in _tensors(file.read_bytes())
-    )
+    dtype_bits = DTYPE_BITS.get(str(model.engine_kwargs.get("dtype")), DEFAULT_DTYPE_BITS)
+    parameters = weight_bits = 0
+    for count, stored in _tensors(model.path):
+        parameters += count
+        weight_bits += count * (dtype_bits if stored in FLOATS else _stored_bits(stored))
+    if not parameters:
+        raise ConfigError(f"'{model.id}' has no safetensors files in {model.path}; set its 'shape'.")
     return ModelShape(
         parameters=parameters,
         layers=config["num_hidden_layers"],
         kv_heads=config.get("num_key_value_heads") or heads,
         head_dim=config.get("head_dim") or config["hidden_size"] // heads,
+        weight_bits=weight_bits / parameters,
+        kv_bits=KV_DTYPE_BITS.get(str(model.engine_kwargs.get("kv_cache_dtype")), dtype_bits),
     )
 
 
-def _tensors(raw: bytes) -> list[dict[str, list[int]]]:
-    """The entries of a safetensors file's header: its length in 8 bytes, then JSON."""
-    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    return [entry for name, entry in header.items() if name != "__metadata__"]
+def _tensors(folder: Path) -> Iterator[tuple[int, str]]:
+    """Values and stored type, such as BF16, of every tensor in `folder`, from the headers of its safetensors files."""
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118  # not a mapping
+                tensor = file.get_slice(name)
+                yield math.prod(tensor.get_shape()), tensor.get_dtype()
 
 
-def _elements(shape: list[int]) -> int:
-    count = 1
-    for extent in shape:
-        count *= extent
-    return count
+def _stored_bits(stored: str) -> int:
+    found = BITS.search(stored)
+    return int(found.group()) if found else BOOL_BITS
 
 
 def check_sizes(model: ModelSpec) -> None:
-    """Raise `ConfigError` where the GPUs that the profile describes cannot hold the model and one whole context."""
+    """Raise `ConfigError` if the GPUs that the profile describes cannot hold the model and one full context."""
     if model.shape is None and model.path is None:
         return
     found = sizes(model)
     if found.kv_tokens is not None and found.kv_tokens < model.context_tokens:
         raise ConfigError(
-            f"'{model.id}' has room for {max(found.kv_tokens, 0)} tokens of cache beside {found.weights_gib:.1f} GiB of"
-            f" weights, but its context is {model.context_tokens}; lower max_model_len, or give it more memory or GPUs."
+            f"'{model.id}' has room for {max(found.kv_tokens, 0)} tokens of key-value cache next to"
+            f" {found.weights_gib:.1f} GiB of weights, but its context is {model.context_tokens} tokens; lower"
+            " max_model_len, or give it more memory or GPUs."
         )

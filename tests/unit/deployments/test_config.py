@@ -1,4 +1,4 @@
-"""Profiles that work, and the sentence that each wrong one fails with before anything is started."""
+"""Profiles that work, and the error of each wrong one before anything is started."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,18 @@ import yaml
 from pydantic import ValidationError
 
 from deployments.cluster.preflight import check_machine
-from deployments.config import PROFILES, AppArgs, ModelSpec, Profile, Replicas, load_profile
+from deployments.config import (
+    PROFILES,
+    AppArgs,
+    ExternalSpec,
+    ModelShape,
+    ModelSpec,
+    OrchestratorSpec,
+    Profile,
+    Replicas,
+    TokenPrice,
+    load_profile,
+)
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
 
@@ -36,7 +47,14 @@ def test_every_profile_of_the_package_can_work(name: str) -> None:
     assert set(check_profile(profile)) >= {"moa", "moa-lite"}
 
 
-def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
+def test_every_field_has_a_description() -> None:
+    specs = (AppArgs, Profile, ModelSpec, ModelShape, Replicas, TokenPrice, ExternalSpec, OrchestratorSpec)
+    assert [
+        f"{spec.__name__}.{n}" for spec in specs for n, field in spec.model_fields.items() if not field.description
+    ] == []
+
+
+def test_a_profile_can_be_a_file_anywhere(tmp_path: Path) -> None:
     assert load_profile(written(tmp_path, name="mine")).name == "mine"
 
 
@@ -47,17 +65,23 @@ def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
         ({"models": []}, "Give 'models' at least 1 entry"),
         ({"models": models(gpus=1)}, r"Remove 'models\[0\].gpus'"),
         ({"models": models(id="a b")}, r"Change 'models\[0\].id'"),
-        ({"models": models(id="tiny-llama")}, "two models are called"),
-        ({"models": models(engine_kwargs={})}, "must say engine_kwargs.max_model_len"),
+        ({"models": models(id="tiny-llama")}, r"several models have the id \['tiny-llama'\]; rename all but one"),
+        ({"models": models(engine_kwargs={})}, "set engine_kwargs.max_model_len of model 'tiny-qwen'"),
         ({"models": models(engine_kwargs={"max_model_len": 10, "model": "x"})}, "remove \\['model'\\]"),
         ({"models": models(engine_kwargs={"max_model_len": "32k"})}, 'must be an integer above 0, not "32k"'),
         ({"models": models(engine_kwargs={"max_model_len": 0})}, "max_model_len must be an integer above 0, not 0"),
         ({"models": engines(tensor_parallel_size="two")}, "tensor_parallel_size must be an integer above 0"),
-        ({"models": engines(gpu_memory_utilization=90)}, "gpu_memory_utilization must be a number above 0, at most 1"),
-        ({"models": engines(max_num_seq=8)}, "vLLM has no option 'max_num_seq'.* of 'tiny-qwen'; write max_num_seqs"),
+        (
+            {"models": engines(gpu_memory_utilization=90)},
+            "gpu_memory_utilization must be a number above 0 and at most 1",
+        ),
+        ({"models": engines(max_num_seq=8)}, r"vLLM has no option 'max_num_seq' .*'tiny-qwen'\); write max_num_seqs"),
         ({"models": models(accelerator_type="H100")}, "runs on the CPU; remove accelerator_type"),
         ({"models": models(replicas={"min": 3, "max": 2})}, "max is 2, but min is 3"),
-        ({"models": models(source="models/tiny/weights/none")}, "weights of 'tiny-qwen' are not in"),
+        (
+            {"models": models(source="models/tiny/weights/none")},
+            "with the weights of 'tiny-qwen' does not exist; correct its source",
+        ),
         ({"recipes": ["no-such-recipe"]}, "no recipe 'no-such-recipe'"),
         ({"team": {"proposers": ["tiny-qwen"]}}, "'self-moa' needs 'solo' in the profile's team"),
         ({"team": {**TINY["team"], "proposers": ["other", "tiny-llama"]}}, "needs the model 'other'"),
@@ -76,7 +100,9 @@ def test_a_profile_can_be_ones_own_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_profile_says_what_to_change(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+def test_a_wrong_profile_is_refused_with_the_change_to_make(
+    tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(ConfigError, match=sentence):
         check_profile(load_profile(written(tmp_path, **changes)))
 
@@ -86,7 +112,7 @@ def test_an_unknown_profile_names_the_known_ones() -> None:
         load_profile("huge")
 
 
-def test_a_file_that_is_not_yaml_is_said_to_be_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("name: [")
     with pytest.raises(ConfigError, match="is not YAML"):
         load_profile(str(tmp_path / "own.yaml"))
@@ -105,10 +131,10 @@ def test_a_number_may_be_written_as_a_text() -> None:
 
 
 def test_arguments_are_checked_and_unknown_ones_refused() -> None:
-    assert AppArgs(port="8080").port == 8080  # type: ignore[arg-type]
+    assert AppArgs(port="8080").port == 8080
     for wrong in ({"port": 0}, {"prot": 1}):
         with pytest.raises(ValidationError):
-            AppArgs(**wrong)  # type: ignore[arg-type]
+            AppArgs(**wrong)
 
 
 def test_gpus_are_counted_over_models_and_replicas() -> None:

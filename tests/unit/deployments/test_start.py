@@ -1,4 +1,4 @@
-"""The start command's words, and the version that the server then tells."""
+"""Arguments and errors of the start command, and the version that the server reports."""
 
 import tomllib
 from importlib.metadata import PackageNotFoundError
@@ -11,13 +11,13 @@ import yaml
 
 from deployments import moa_app
 from deployments.config import PROFILES, AppArgs
-from deployments.start import main, parsed
+from deployments.start import main, parse
 from serving.api import status
 from tests.support.paths import ROOT
 
 
-def test_words_become_arguments() -> None:
-    given = parsed(["profile=large", "port=8080", "dashboard=true"])
+def test_words_are_parsed_as_arguments() -> None:
+    given = parse(["profile=large", "port=8080", "dashboard=true"])
     assert (given.profile, given.port, given.dashboard) == ("large", 8080, True)
 
 
@@ -39,7 +39,7 @@ def test_an_option_that_vllm_does_not_know_ends_serve_run_before_a_cluster_is_st
     assert not ray.is_initialized()
 
 
-def test_run_from_its_tree_the_server_tells_the_trees_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_server_run_from_the_repository_reports_its_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def not_installed(name: str) -> str:
         raise PackageNotFoundError(name)
 

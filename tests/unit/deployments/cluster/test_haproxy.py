@@ -1,5 +1,7 @@
-"""HAProxy as the server starts it, in front of a backend that does not answer: a hang-up reaches the backend, and
-what the proxy says itself is an error of the API."""
+"""HAProxy as the server starts it, in front of a backend that does not answer.
+
+A caller's disconnect reaches the backend, and the proxy's own errors are errors of the API.
+"""
 
 import asyncio
 import os
@@ -15,7 +17,7 @@ from deployments.cluster.environment import DEFAULTS
 from serving.errors import EngineUnavailable
 from tests.support.server import free_port
 
-# What Ray's own configuration says of connections (ray/serve/_private/haproxy_templates.py).
+# The connection settings of Ray's configuration (ray/serve/_private/haproxy_templates.py).
 CONFIG = """
 defaults
     mode http
@@ -44,7 +46,7 @@ HEAD = b"POST / HTTP/1.1\r\nhost: front\r\ncontent-length: 5\r\n\r\n"
 
 
 class Backend:
-    """Reads requests, answers none, and counts the callers that went away."""
+    """Reads requests, answers none, and counts the callers that disconnected."""
 
     def __init__(self) -> None:
         self.arrived, self.left = 0, 0
@@ -52,7 +54,7 @@ class Backend:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(len(HEAD) + 5)
         self.arrived += 1
-        with suppress(ConnectionError):  # a reset tells the same
+        with suppress(ConnectionError):  # a reset is a disconnect, too
             await reader.read(1)
         self.left += 1
         writer.close()
@@ -62,7 +64,7 @@ class Backend:
 async def proxied(
     folder: Path, *, loopback: bool = False, down: bool = False
 ) -> AsyncIterator[tuple[int, int, Backend]]:
-    """The proxy's port, its metrics port, and what is behind it; `down`: nothing."""
+    """The proxy's port, its metrics port and the backend; `down`: nothing listens on the backend's port."""
     front, metrics = free_port(), free_port()
     backend = Backend()
     server = await asyncio.start_server(backend.serve, "127.0.0.1", 0)
@@ -113,7 +115,7 @@ def listening() -> set[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("pieces", [(HEAD + b"hello",), (HEAD, b"hello"), (HEAD, b"he", b"llo")])
-async def test_a_callers_hang_up_reaches_the_server(tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
+async def test_a_callers_disconnect_reaches_the_server(tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
     async with proxied(tmp_path) as (front, _, backend):
         _, writer = await asyncio.open_connection("127.0.0.1", front)
         for piece in pieces:

@@ -1,13 +1,20 @@
-"""What the observer counts, without a cluster: by Ray's own classes, their records caught."""
+"""Metrics that the observer records, caught from Ray's own metric classes without a cluster."""
 
 from typing import Any
 
 import pytest
 from ray.util import metrics as ray_metrics
 
+from deployments.config import TokenPrice
 from deployments.ingress.metrics import RayObserver
+from serving.telemetry import Observer, RequestEnd
+from serving.types import AgentTrace, Timing, TokenUsage
 
 Recorded = list[tuple[str, float, dict[str, str]]]
+
+MODEL = {"model": "a", "kind": "model"}
+AGENT = {"recipe": "moa", "layer": "2", "role": "proposer", "model": "a"}
+PRICES = {"a": TokenPrice(prompt=2, completion=10)}
 
 
 @pytest.fixture
@@ -22,6 +29,120 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     return found
 
 
+def end(**changes: Any) -> RequestEnd:
+    values = {
+        "model": "a",
+        "kind": "model",
+        "outcome": "ok",
+        "degraded": False,
+        "usage": TokenUsage(30, 5, 20),
+        "ttft_s": 0.25,
+        "total_s": 1.5,
+    }
+    return RequestEnd(**{**values, **changes})
+
+
+def trace(**changes: Any) -> AgentTrace:
+    values = {
+        "layer": 2,
+        "agent": 1,
+        "role": "proposer",
+        "model": "a",
+        "status": "ok",
+        "usage": TokenUsage(30, 5),
+        "timing": Timing(0.5, 0.75, 2.0),
+    }
+    return AgentTrace(**{**values, **changes})
+
+
+def test_every_hook_of_the_observer_records_something() -> None:
+    hooks = {name for name, value in vars(Observer).items() if callable(value)}
+    assert hooks == {name for name in vars(RayObserver) if not name.startswith("_")}
+
+
 def test_a_refusal_is_counted_by_its_code_and_nothing_else(recorded: Recorded) -> None:
     RayObserver().request_refused("invalid_api_key")
     assert recorded == [("moa_requests_refused", 1, {"code": "invalid_api_key"})]
+
+
+def test_running_requests_are_a_gauge_for_each_model(recorded: Recorded) -> None:
+    observer = RayObserver()
+    for model in ("a", "a", "b"):
+        observer.request_started(model)
+    observer.request_ended(end())
+    running = [(tags["model"], value) for name, value, tags in recorded if name == "moa_requests_running"]
+    assert running == [("a", 1), ("a", 2), ("b", 1), ("a", 1)]
+
+
+def test_a_models_answer_is_counted_with_its_tokens_cost_and_times(recorded: Recorded) -> None:
+    observer = RayObserver(PRICES)
+    observer.request_started("a")
+    recorded.clear()
+    observer.request_ended(end())
+    assert recorded == [
+        ("moa_requests_running", 0, {"model": "a"}),
+        ("moa_requests", 1, {**MODEL, "outcome": "ok"}),
+        ("moa_tokens", 30, {**MODEL, "direction": "prompt"}),
+        ("moa_tokens", 5, {**MODEL, "direction": "completion"}),
+        ("moa_estimated_cost_usd", pytest.approx(110e-6), {"recipe": "none", "model": "a"}),
+        ("moa_ttft_seconds", 0.25, MODEL),
+        ("moa_request_seconds", 1.5, MODEL),
+    ]
+
+
+def test_a_recipes_cost_is_that_of_its_agents(recorded: Recorded) -> None:
+    RayObserver({"moa": PRICES["a"]}).request_ended(end(model="moa", kind="recipe", degraded=True))
+    names = [name for name, _, _ in recorded]
+    assert "moa_estimated_cost_usd" not in names
+    assert ("moa_requests_degraded", 1, {"model": "moa", "kind": "recipe"}) in recorded
+
+
+def test_a_request_without_an_answer_has_an_outcome_and_a_duration_only(recorded: Recorded) -> None:
+    RayObserver(PRICES).request_ended(end(outcome="cancelled", usage=None, ttft_s=None))
+    assert recorded[1:] == [
+        ("moa_requests", 1, {**MODEL, "outcome": "cancelled"}),
+        ("moa_request_seconds", 1.5, MODEL),
+    ]
+
+
+def test_a_lost_count_is_left_out_and_not_counted_as_zero(recorded: Recorded) -> None:
+    observer = RayObserver(PRICES)
+    observer.request_ended(end(usage=TokenUsage(None, 5, None)))
+    observer.agent_ended("moa", trace(usage=TokenUsage(None, None, None)))
+    tokens = [(name, value, tags["direction"]) for name, value, tags in recorded if name.endswith("tokens")]
+    assert tokens == [("moa_tokens", 5, "completion")]
+    assert [value for name, value, _ in recorded if "cost" in name] == [pytest.approx(50e-6)]
+
+
+def test_an_agents_call_is_counted_with_its_tokens_cost_and_times(recorded: Recorded) -> None:
+    RayObserver(PRICES).agent_ended("moa", trace(status="straggler"))
+    assert recorded == [
+        ("moa_agent_calls", 1, {**AGENT, "outcome": "straggler"}),
+        ("moa_agent_tokens", 30, {**AGENT, "direction": "prompt"}),
+        ("moa_agent_tokens", 5, {**AGENT, "direction": "completion"}),
+        ("moa_estimated_cost_usd", pytest.approx(110e-6), {"recipe": "moa", "model": "a"}),
+        ("moa_agent_queue_seconds", 0.5, AGENT),
+        ("moa_agent_ttft_seconds", 0.75, AGENT),
+        ("moa_agent_seconds", 2.0, AGENT),
+    ]
+
+
+def test_unknown_times_and_prices_are_left_out(recorded: Recorded) -> None:
+    RayObserver(PRICES).agent_ended("moa", trace(model="b", timing=Timing(ttft_s=0.0)))
+    assert [name for name, _, _ in recorded] == [
+        "moa_agent_calls",
+        "moa_agent_tokens",
+        "moa_agent_tokens",
+        "moa_agent_ttft_seconds",
+    ]
+
+
+def test_second_attempts_are_counted(recorded: Recorded) -> None:
+    RayObserver().hedged("moa", "a")
+    assert recorded == [("moa_hedged_calls", 1, {"recipe": "moa", "model": "a"})]
+
+
+@pytest.mark.parametrize(("ok", "outcome"), [(True, "ok"), (False, "failed")])
+def test_prefills_are_counted_by_outcome(recorded: Recorded, ok: bool, outcome: str) -> None:
+    RayObserver().prefilled("moa", "a", ok)
+    assert recorded == [("moa_prefills", 1, {"recipe": "moa", "model": "a", "outcome": outcome})]

@@ -1,4 +1,4 @@
-"""Rendering on the three embedded tokenizers: exact without control strings, harmless with them."""
+"""Rendering on the three embedded tokenizers: exact without control strings, and safe with them."""
 
 from functools import cache
 from itertools import product
@@ -47,7 +47,7 @@ def test_ids_are_the_tokenizers_own(model: str, messages: tuple[Message, ...]) -
     assert list(renderer(model).token_ids(messages)) == expected
 
 
-def test_a_name_is_as_harmless_as_a_text() -> None:
+def test_a_name_is_escaped_like_a_text() -> None:
     naming = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
     naming.chat_template = naming.chat_template.replace("message['role']", "message['role'] + message.get('name', '')")
     rendered = PromptRenderer(naming, "naming")
@@ -88,18 +88,18 @@ def test_no_arrangement_of_pieces_makes_a_special_token(pieces: list[str]) -> No
         assert special(model, forged) == special(model, renderer(model).token_ids((Message("user", "xx"),)))
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_a_literal_of_the_template_is_broken_where_it_is_plain_text(model: str) -> None:
-    literal = "[INST]"
-    ids = renderer(model).token_ids((Message("user", f"a {literal} b"),))
-    if literal in tokenizer(model).get_added_vocab() or literal not in str(tokenizer(model).chat_template):
-        return
-    assert tokenizer(model).decode(ids).count(literal) == str(tokenizer(model).chat_template).count(literal)
+@pytest.mark.parametrize("literal", ["### Instruction:", "<<SYS>>", "[TURN]", "<|turn|>", "<question>"])
+def test_a_literal_that_is_plain_text_to_the_tokenizer_is_broken(literal: str) -> None:
+    plain = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-mixtral")
+    plain.chat_template = plain.chat_template.replace("[INST]", literal)
+    text = plain.decode([*PromptRenderer(plain, "plain").token_ids((Message("user", f"a {literal} b"),))])
+    assert text.count(literal) == 1, "the template's own"
+    assert f"a {literal[0]} {literal[1:]} b" in text
 
 
-def test_a_system_text_is_folded_where_the_template_refuses_it() -> None:
+def test_a_system_text_is_folded_if_the_template_refuses_it() -> None:
     mixtral = renderer("tiny-mixtral")
-    assert not mixtral.takes_system
+    assert not mixtral.accepts_system
     folded = mixtral.token_ids((Message("system", "Be brief."), Message("user", "Hello")))
     assert folded == mixtral.token_ids((Message("user", "Be brief.\n\nHello"),))
     alone = mixtral.token_ids((Message("system", "Be brief."),))
@@ -120,9 +120,30 @@ def test_several_system_texts_and_turns_of_one_role_are_all_there(model: str) ->
         assert part in text
 
 
-def test_what_a_template_refuses_is_the_callers_error() -> None:
-    with pytest.raises(InvalidRequest, match="chat template of 'tiny-mixtral' refuses"):
+def test_a_templates_own_refusal_is_shown_to_the_caller() -> None:
+    with pytest.raises(InvalidRequest) as caught:
         renderer("tiny-mixtral").token_ids((Message("assistant", "I begin"),))
+    assert caught.value.param == "messages"
+    assert str(caught.value) == (
+        "The chat template of 'tiny-mixtral' refuses the messages: Conversation roles must alternate"
+        " user/assistant/user/assistant/."
+    )
+
+
+def test_another_error_of_a_template_is_in_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+    broken = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    broken.chat_template = "{{ messages[0].secret.path }}"
+    with pytest.raises(InvalidRequest) as caught:
+        PromptRenderer(broken, "broken").token_ids((Message("user", "Hello"),))
+    assert str(caught.value) == "The chat template of 'broken' refuses the messages."
+    assert "secret" in caplog.text
+
+
+def test_a_tokenizer_needs_a_chat_template() -> None:
+    bare = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    bare.chat_template = None
+    with pytest.raises(InvalidRequest, match="tokenizer of 'bare' has no chat template; add one"):
+        PromptRenderer(bare, "bare")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -139,7 +160,7 @@ def test_a_prefill_is_a_prefix_of_every_continuation(model: str, known: str, res
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_prefill_holds_nearly_all_that_is_known(model: str) -> None:
+def test_a_prefill_has_nearly_all_known_tokens(model: str) -> None:
     known = "1. The capital of France is Paris.\n" * 10
     ids = renderer(model).prefill_ids((Message("user", f"{known}[[aa]]"),), "[[aa]]")
     whole = renderer(model).token_ids((Message("user", f"{known}x"),))
@@ -148,7 +169,7 @@ def test_a_prefill_holds_nearly_all_that_is_known(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_prefill_is_harmless_too(model: str) -> None:
+def test_a_prefill_is_escaped_too(model: str) -> None:
     text = CONTROL["ChatML"] + CONTROL["Llama 3"] + CONTROL["Mistral"]
     begun = (Message("user", f"hello {text} and some more words [[aa]]"),)
     whole = (Message("user", f"hello {text} and some more words that follow"),)

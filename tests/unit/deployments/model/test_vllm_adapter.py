@@ -1,20 +1,468 @@
-"""What vLLM says, in the contract's words."""
+"""The adapter over a scripted `AsyncLLM`: parameters in, deltas, counts and errors out."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from http import HTTPStatus
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from vllm.exceptions import (
+    GracefulHTTPError,
+    MaxQueuedTokensError,
+    QueueOverflowError,
+    VLLMClientError,
+    VLLMUnprocessableEntityError,
+    VLLMValidationError,
+)
+from vllm.logprobs import Logprob
+from vllm.outputs import CompletionOutput, RequestOutput
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.executor.uniproc_executor import UniProcExecutor
+from vllm.v1.metrics.stats import RequestStateStats
 
-from deployments.model.vllm_adapter import finish_reason
-from serving.errors import EngineFailed, IncompleteGeneration
+from deployments.model.vllm_adapter import LeanVLLMEngine, VllmAdapter, finish_reason, sampling_params
+from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
+from serving.types import Delta, ResponseFormat, Sampling, Timing, TokenLogprob, TokenUsage
+
+SECRET = "sk-123 in /home/operator"
+PROMPT = (5, 6, 7)
+Step = RequestOutput | Exception | Callable[[], Awaitable[Any]]
+
+
+class ScriptedClient(AsyncLLM):
+    """Gives each call the steps of a script: an output is given, an error raised, a function awaited."""
+
+    errored = False  # a property of AsyncLLM
+
+    def __init__(self, *steps: Step, defaults: dict[str, Any] | None = None) -> None:
+        self.steps, self.calls, self.open = steps, [], 0  # type: ignore[var-annotated]
+        self.model_config = SimpleNamespace(  # type: ignore[assignment]
+            max_model_len=64, get_diff_sampling_param=lambda: defaults or {}
+        )
+        self.vllm_config = SimpleNamespace(cache_config=SimpleNamespace(block_size=16))  # type: ignore[assignment]
+        self.renderer = SimpleNamespace(tokenizer="tokenizer")  # type: ignore[assignment]
+
+    def shutdown(self, timeout: float | None = None) -> None: ...
+
+    def get_num_unfinished_requests(self) -> int:
+        return self.open
+
+    async def generate(self, prompt: Any, sampling_params: Any, request_id: str, *, priority: int = 0) -> Any:  # type: ignore[override]
+        self.calls.append((prompt["prompt_token_ids"], sampling_params, request_id, priority))
+        self.open += 1
+        try:
+            for step in self.steps:
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, RequestOutput):
+                    yield step
+                else:
+                    await step()
+        finally:
+            self.open -= 1
+
+
+def adapter(*steps: Step, defaults: dict[str, Any] | None = None) -> tuple[VllmAdapter, ScriptedClient]:
+    client = ScriptedClient(*steps, defaults=defaults)
+    return VllmAdapter("m", SimpleNamespace(_engine_client=client)), client  # type: ignore[arg-type]
+
+
+def choice(text: str, *tokens: int, index: int = 0, end: str | None = None, **more: Any) -> CompletionOutput:
+    return CompletionOutput(index, text, tokens, None, more.get("logprobs"), finish_reason=end)
+
+
+def output(*choices: CompletionOutput, metrics: RequestStateStats | None = None, cached: int = 2) -> RequestOutput:
+    return RequestOutput("r", None, [*PROMPT], None, [*choices], False, metrics, num_cached_tokens=cached)
+
+
+def stream(vllm: VllmAdapter, **more: Any) -> AsyncGenerator[Delta, None]:
+    return vllm.generate("r", PROMPT, Sampling(max_tokens=9, **more))
+
+
+async def deltas(vllm: VllmAdapter, **more: Any) -> list[Delta]:
+    return [delta async for delta in stream(vllm, **more)]
+
+
+ANSWER = (output(choice("4", 1)), output(choice("2", 2, end="stop")))
+
+
+# Parameters
+
+
+SET = {
+    "temperature": 0.3,
+    "top_p": 0.9,
+    "top_k": 7,
+    "min_p": 0.05,
+    "repetition_penalty": 1.1,
+    "max_tokens": 12,
+    "min_tokens": 2,
+    "seed": 3,
+    "n": 2,
+    "presence_penalty": 0.4,
+    "frequency_penalty": 0.6,
+    "logprobs": 5,
+    "ignore_eos": True,
+}
+
+
+def test_every_field_reaches_vllm() -> None:
+    handled = {*SET, "stop", "response_format"}
+    assert handled == set(Sampling.__dataclass_fields__), "a new field needs a line in SET"
+    params = sampling_params(Sampling(**SET, stop=("END",)), {}, stream_interval=4)  # type: ignore[arg-type]
+    assert {name: getattr(params, name) for name in SET} == SET
+    assert params.stop == ["END"]
+    assert params.stream_interval == 4
+
+
+def test_a_field_without_a_value_gets_the_models_default() -> None:
+    defaults = {"temperature": 0.7, "top_k": 20, "repetition_penalty": 1.05, "max_tokens": 99}
+    params = sampling_params(Sampling(top_k=3, max_tokens=5), defaults, stream_interval=1)
+    assert (params.temperature, params.top_k, params.repetition_penalty) == (0.7, 3, 1.05)
+    assert (params.top_p, params.min_p) == (1.0, 0.0), "vLLM's own, where the model has none"
+    assert params.max_tokens == 5
+
+
+def test_zero_is_a_value_and_not_a_missing_one() -> None:
+    params = sampling_params(Sampling(temperature=0, min_p=0.0, logprobs=0), {"temperature": 0.7}, stream_interval=1)
+    assert (params.temperature, params.logprobs) == (0, 0)
+
+
+async def test_defaults_are_those_of_the_models_generation_config() -> None:
+    vllm, client = adapter(*ANSWER, defaults={"temperature": 0.7})
+    await deltas(vllm)
+    assert client.calls[0][1].temperature == 0.7
+
+
+@pytest.mark.parametrize(("interval", "kind"), [(1, "DELTA"), (64, "DELTA"), (None, "FINAL_ONLY")])
+def test_the_stream_interval_chooses_the_output_kind(interval: int | None, kind: str) -> None:
+    assert sampling_params(Sampling(), {}, stream_interval=interval).output_kind is RequestOutputKind[kind]
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("response_format", "json_object", "schema"),
+    [
+        (ResponseFormat("json_object"), True, None),
+        (ResponseFormat("json_schema", "n", SCHEMA), None, SCHEMA),
+        (ResponseFormat("json_schema"), None, {}),
+    ],
+)
+def test_a_response_format_is_a_structured_output(
+    response_format: ResponseFormat, json_object: bool | None, schema: dict[str, Any] | None
+) -> None:
+    params = sampling_params(Sampling(response_format=response_format), {}, stream_interval=1)
+    assert params.structured_outputs is not None
+    assert params.structured_outputs.json_object == json_object
+    assert params.structured_outputs.json == schema
+
+
+def test_plain_text_has_no_structured_output() -> None:
+    assert sampling_params(Sampling(), {}, stream_interval=1).structured_outputs is None
+
+
+async def test_a_call_has_the_prompt_the_id_and_the_priority() -> None:
+    vllm, client = adapter(*ANSWER)
+    async for _ in vllm.generate("r7", PROMPT, Sampling(max_tokens=9), priority=-3):
+        pass
+    [(token_ids, params, request_id, priority)] = client.calls
+    assert (token_ids, params.max_tokens, request_id, priority) == ([5, 6, 7], 9, "r7", -3)
+
+
+# Deltas
+
+
+async def test_the_last_delta_has_usage_and_timing() -> None:
+    first, last = await deltas(adapter(*ANSWER)[0])
+    assert (first.text, first.finish_reason, first.usage, first.timing) == ("4", None, None, None)
+    assert (last.text, last.finish_reason, last.usage) == ("2", "stop", TokenUsage(3, 2, 2))
+    assert last.timing is not None
+
+
+async def test_only_the_last_choice_to_end_is_terminal() -> None:
+    vllm, _ = adapter(
+        output(choice("a", 1), choice("b", 2, index=1)),
+        output(choice("", 3, index=1, end="length")),
+        output(choice("c", 4, end="stop")),
+    )
+    found = await deltas(vllm, n=2)
+    assert [(delta.index, delta.text, delta.finish_reason, delta.terminal) for delta in found] == [
+        (0, "a", None, False),
+        (1, "b", None, False),
+        (1, "", "length", False),
+        (0, "c", "stop", True),
+    ]
+    assert found[-1].usage == TokenUsage(3, 4, 2)
+
+
+async def test_tokens_without_text_are_counted_and_not_sent() -> None:
+    """Part of a character, or text that may still become a stop string."""
+    found = await deltas(adapter(output(choice("", 1)), output(choice("é", 2, end="stop")))[0])
+    assert [delta.text for delta in found] == ["é"]
+    assert found[0].usage == TokenUsage(3, 2, 2)
+
+
+def position(**ranked: float) -> dict[int, Logprob]:
+    """Alternatives of one token, the most likely first; a token's id is its letter's."""
+    return {
+        ord(token): Logprob(logprob, rank=rank, decoded_token=token)
+        for rank, (token, logprob) in enumerate(ranked.items(), 1)
+    }
+
+
+async def logprobs_of(wanted: int | None, logprobs: list[dict[int, Logprob]] | None) -> Any:
+    [delta] = await deltas(adapter(output(choice("b", ord("b"), end="stop", logprobs=logprobs)))[0], logprobs=wanted)
+    return delta.logprobs
+
+
+async def test_logprobs_are_the_chosen_tokens_with_the_best_alternatives() -> None:
+    unordered = dict(reversed(position(a=-0.1, b=-2.5, c=-4.0).items()))
+    [found] = await logprobs_of(2, [unordered])
+    assert found == TokenLogprob("b", -2.5, b"b", (TokenLogprob("a", -0.1, b"a"), TokenLogprob("b", -2.5, b"b"))), (
+        "ranked, and cut to two: vLLM adds the chosen token to those asked for"
+    )
+    [without_alternatives] = await logprobs_of(0, [unordered])
+    assert without_alternatives == TokenLogprob("b", -2.5, b"b")
+
+
+async def test_logprobs_that_are_not_asked_for_or_not_there_are_none() -> None:
+    assert await logprobs_of(None, [position(b=-0.1)]) is None
+    assert await logprobs_of(2, None) is None
+
+
+async def test_a_token_that_is_no_text_has_an_empty_logprob_text() -> None:
+    [found] = await logprobs_of(0, [{ord("b"): Logprob(-1.0, rank=1)}])
+    assert found == TokenLogprob("", -1.0, b"")
+
+
+async def timing_of(monkeypatch: pytest.MonkeyPatch, metrics: RequestStateStats | None) -> Timing | None:
+    walls = iter([100.0, 100.5])
+    monkeypatch.setattr("deployments.model.vllm_adapter.time.time", lambda: next(walls))
+    [delta] = await deltas(adapter(output(choice("a", 1, end="stop"), metrics=metrics))[0])
+    return delta.timing
+
+
+@pytest.mark.parametrize(
+    ("metrics", "timing"),
+    [
+        (None, Timing(total_s=0.5)),
+        (RequestStateStats(), Timing(total_s=0.5)),  # vLLM's zero is "not yet"
+        (
+            RequestStateStats(queued_ts=7.0, scheduled_ts=7.25, first_token_latency=0.375),
+            Timing(queue_s=0.25, ttft_s=0.375, total_s=0.5),
+        ),
+    ],
+)
+async def test_timing_is_vllms_own(
+    monkeypatch: pytest.MonkeyPatch, metrics: RequestStateStats | None, timing: Timing
+) -> None:
+    assert await timing_of(monkeypatch, metrics) == timing
 
 
 @pytest.mark.parametrize(
     ("given", "meant"), [(None, None), ("stop", "stop"), ("length", "length"), ("repetition", "stop")]
 )
-def test_how_a_choice_ended(given: str | None, meant: str | None) -> None:
+def test_a_finish_reason_is_translated(given: str | None, meant: str | None) -> None:
     assert finish_reason("m", given) == meant
 
 
-def test_an_answer_that_the_engine_gave_up_is_not_a_whole_one() -> None:
-    with pytest.raises(IncompleteGeneration, match="gave the request up"):
+def test_an_aborted_answer_is_not_a_whole_one() -> None:
+    with pytest.raises(IncompleteGeneration, match="the engine aborted the request"):
         finish_reason("m", "abort")
     with pytest.raises(EngineFailed, match="'error'"):
         finish_reason("m", "error")
+
+
+# Errors
+
+
+def caused(cause: Exception) -> EngineGenerateError:
+    error = EngineGenerateError()
+    error.__cause__ = cause
+    return error
+
+
+UNAVAILABLE = "'m' is not available: its engine process died; a new one is being started."
+BUSY = "'m' has too many requests waiting; retry later."
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (VLLMValidationError("top_p is\n wrong."), InvalidRequest, "'m' refused the request: top_p is wrong."),
+        (
+            VLLMValidationError("too long", parameter="max_tokens", value=9),
+            InvalidRequest,
+            "'m' refused the request: too long (parameter=max_tokens, value=9).",
+        ),
+        (VLLMUnprocessableEntityError("no image"), InvalidRequest, "'m' refused the request: no image."),
+        (VLLMClientError("no"), InvalidRequest, "'m' refused the request: no."),
+        (QueueOverflowError(), Overloaded, BUSY),
+        (MaxQueuedTokensError(), Overloaded, BUSY),
+        (GracefulHTTPError(SECRET, HTTPStatus.SERVICE_UNAVAILABLE), Overloaded, BUSY),
+        (EngineDeadError(), EngineUnavailable, UNAVAILABLE),
+        (IncompleteGeneration("m", "ours"), IncompleteGeneration, "The engine of 'm' failed: ours."),
+    ],
+)
+async def test_an_error_with_a_meaning_keeps_it(error: Exception, kind: type[MoaError], message: str) -> None:
+    with pytest.raises(MoaError) as caught:
+        await deltas(adapter(error)[0])
+    assert type(caught.value) is kind
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (ValueError(SECRET), "ValueError"),
+        (TypeError(SECRET), "TypeError"),
+        (RuntimeError(SECRET), "RuntimeError"),
+        (EngineGenerateError(SECRET), "EngineGenerateError"),
+        (caused(OSError(SECRET)), "OSError"),
+    ],
+)
+async def test_any_other_errors_text_is_in_the_log_alone(
+    error: Exception, named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR), pytest.raises(EngineFailed) as caught:
+        await deltas(adapter(error)[0])
+    assert str(caught.value) == f"The engine of 'm' failed: {named}; the replica's log has the details."
+    assert caught.value.__cause__ is None, "Ray would send a cause along"
+    assert SECRET not in repr(caught.value.args)
+    assert SECRET in caplog.text
+
+
+async def test_a_value_that_vllm_refuses_is_the_callers_error() -> None:
+    with pytest.raises(InvalidRequest, match=r"'m' refused the request: .*top_p"):
+        await deltas(adapter(*ANSWER)[0], top_p=7.0)
+
+
+async def test_an_error_of_an_engine_that_died_is_its_death() -> None:
+    vllm, client = adapter(RuntimeError(SECRET))
+    client.errored = True
+    with pytest.raises(EngineUnavailable) as caught:
+        await deltas(vllm)
+    assert str(caught.value) == UNAVAILABLE
+
+
+# Counts
+
+
+async def test_counts_are_of_finished_and_aborted_requests() -> None:
+    vllm, client = adapter(*ANSWER)
+    await deltas(vllm)
+    async with aclosing(stream(vllm)) as left_early:
+        await anext(left_early)
+        held = vllm.stats()
+        assert (held.unfinished_requests, held.finished_requests, held.aborted_requests) == (1, 1, 0)
+    client.steps = (output(choice("4", 1)), RuntimeError("broken"))
+    with pytest.raises(EngineFailed):
+        await deltas(vllm)
+    stats = vllm.stats()
+    assert (stats.unfinished_requests, stats.finished_requests, stats.aborted_requests) == (0, 1, 2)
+    assert stats.generated_tokens == 2 + 1 + 1
+    assert stats.pid == os.getpid()
+
+
+async def test_closing_the_stream_closes_that_of_vllm() -> None:
+    vllm, client = adapter(*ANSWER)
+    async with aclosing(stream(vllm)) as deltas_of_it:
+        await anext(deltas_of_it)
+        assert client.open == 1
+    assert client.open == 0
+
+
+async def test_a_health_check_is_not_an_unfinished_request() -> None:
+    seen = []
+
+    async def look() -> None:
+        seen.append(vllm.stats().unfinished_requests)
+
+    vllm, _ = adapter(look, *ANSWER)
+    await vllm.round_trip(5)
+    assert seen == [0]
+
+
+def test_the_models_sizes_are_those_of_vllm() -> None:
+    vllm, client = adapter()
+    assert (vllm.context_tokens, vllm.block_size, vllm.tokenizer) == (64, 16, "tokenizer")
+    assert client.errored is vllm.dead is False
+
+
+# Health
+
+
+async def test_a_round_trip_is_one_token_ahead_of_all_others() -> None:
+    vllm, client = adapter(*ANSWER)
+    await vllm.round_trip(5)
+    [(token_ids, params, _, priority)] = client.calls
+    assert (len(token_ids), params.max_tokens, params.temperature) == (1, 1, 0)
+    assert params.output_kind is RequestOutputKind.FINAL_ONLY
+    assert priority < -1000
+
+
+async def test_a_dead_engine_is_not_asked() -> None:
+    vllm, client = adapter(*ANSWER)
+    client.errored = True
+    with pytest.raises(EngineUnavailable, match="its engine process died"):
+        await vllm.round_trip(5)
+    assert client.calls == []
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_silent_engine_is_unavailable_and_its_probe_aborted() -> None:
+    vllm, client = adapter(forever)
+    with pytest.raises(EngineUnavailable, match=r"its engine produced no output for 0.01 s"):
+        await vllm.round_trip(0.01)
+    assert client.open == 0
+    assert vllm.stats().aborted_requests == 1
+
+
+async def test_an_engine_that_works_for_others_is_healthy() -> None:
+    vllm, client = adapter(forever)
+
+    async def work_for_another() -> None:
+        client.steps = ANSWER
+        await deltas(vllm)
+        await forever()
+
+    client.steps = (work_for_another,)
+    await vllm.round_trip(0.05)
+    assert len(client.calls) == 2
+
+
+async def test_an_engine_that_fails_the_probe_fails_the_check() -> None:
+    with pytest.raises(EngineFailed, match="RuntimeError"):
+        await adapter(RuntimeError("broken"))[0].round_trip(5)
+
+
+# Engine
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "executor"), [("cpu", 1, UniProcExecutor), ("cpu", 2, "vllm's"), ("cuda", 1, "vllm's")]
+)
+def test_a_single_cpu_worker_runs_in_the_engines_process(
+    monkeypatch: pytest.MonkeyPatch, device: str, workers: int, executor: object
+) -> None:
+    parallel = SimpleNamespace(world_size=workers, distributed_executor_backend="vllm's")
+    config = SimpleNamespace(parallel_config=parallel, device_config=SimpleNamespace(device_type=device))
+    monkeypatch.setattr(LeanVLLMEngine.__base__, "_prepare_engine_config", lambda *_: ("args", "frontend", config))
+    engine = object.__new__(LeanVLLMEngine)
+    assert engine._prepare_engine_config(None) == ("args", "frontend", config)
+    assert parallel.distributed_executor_backend == executor
+
+
+def test_the_server_starts_the_lean_engine() -> None:
+    assert VllmAdapter.engine_class() is LeanVLLMEngine

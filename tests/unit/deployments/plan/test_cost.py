@@ -1,3 +1,5 @@
+"""Costs and capacities, and the places in the repository that repeat them."""
+
 import os
 import re
 
@@ -5,7 +7,16 @@ import pytest
 import yaml
 
 from deployments.config import ModelSpec, Profile, load_profile
-from deployments.plan.cost import ONE_MODEL, Choice, choose, gpu_memory_mib, load_prices, report, tokens_per_answer
+from deployments.plan.cost import (
+    ONE_MODEL,
+    Choice,
+    choices,
+    choose,
+    gpu_memory_mib,
+    load_prices,
+    report,
+    tokens_per_answer,
+)
 from serving.errors import ConfigError
 from tests.support.paths import ROOT
 
@@ -53,9 +64,9 @@ def test_replicas_share_a_node_where_they_fit() -> None:
     assert choose(model(gpus=8, replicas=2), PRICES).nodes == 2
 
 
-def test_the_floor_is_paid_on_demand() -> None:
-    choice = choose(model(replicas=2), PRICES, floor=1)
-    assert choice.floor_nodes == 1
+def test_some_replicas_can_be_kept_on_demand() -> None:
+    choice = choose(model(replicas=2), PRICES, on_demand_replicas=1)
+    assert choice.on_demand_nodes == 1
     assert choice.on_demand == 2 * choice.instance.on_demand
     assert choice.spot[0] == choice.instance.on_demand + choice.instance.spot[0]
 
@@ -90,61 +101,63 @@ def test_more_seconds_for_more_tokens_and_fewer_on_a_faster_gpu() -> None:
 
 def test_the_report_has_a_row_for_each_model_and_recipe() -> None:
     text = report(profile())
-    for word in ("g6e.12xlarge", "a month", "moa-lite", "moa ", ONE_MODEL, PRICES.date, "roofline"):
+    for word in ("g6e.12xlarge", "total per month", "moa-lite", "moa ", ONE_MODEL, PRICES.date, "roofline"):
         assert word in text
 
 
+LARGE = load_profile("large")
+CHOICES = choices(LARGE, PRICES)
+
+
+def test_one_replica_of_the_aggregator_stays_on_demand() -> None:
+    assert {model_id: choice.on_demand_nodes for model_id, choice in CHOICES.items()} == {
+        model.id: int(model.id == LARGE.team["aggregator"]) for model in LARGE.models
+    }
+
+
+@pytest.mark.parametrize("zone", [0, 1], ids=["cheapest zone", "most expensive zone"])
+def test_large_stays_within_its_budget(zone: int) -> None:
+    hourly = sum(choice.spot[zone] for choice in CHOICES.values())
+    month = (hourly + sum(PRICES.fixed_per_hour.values())) * PRICES.hours_per_month
+    assert 8_000 <= month <= 15_000
+
+
+def test_large_answers_300_000_times_a_month_by_the_recipe_with_most_layers() -> None:
+    (row,) = [line for line in report(LARGE).splitlines() if line.startswith("moa ")]
+    assert int(row.split()[2].replace(",", "")) >= 300_000
+
+
+def test_spot_prices_of_another_region_or_date_are_named() -> None:
+    assert "Spot prices of g7e.12xlarge are those of us-west-2" in report(LARGE)
+    assert "Spot prices of" not in report(profile())
+
+
+# prices.yaml is the source. Three places repeat what is computed from it: docs/cost.md, the profile `large` (from which
+# the chart's model values are checked, in tests/chart/test_profile.py) and the chart's values that no profile has.
+
+
 def test_the_document_shows_what_the_command_prints() -> None:
-    """UPDATE_DOCS=1 writes it anew."""
+    """UPDATE_DOCS=1 writes it."""
     path = ROOT / "docs" / "cost.md"
     before, block, after = re.split(r"(?<=```text\n)(.*?)(?=```)", path.read_text(), maxsplit=1, flags=re.DOTALL)
-    printed = report(load_profile("large")) + "\n"
+    printed = report(LARGE) + "\n"
     if os.environ.get("UPDATE_DOCS"):
         path.write_text(before + printed + after)
         block = printed
     assert block == printed
 
 
-@pytest.mark.parametrize("zone", [0, 1], ids=["cheapest zone", "dearest zone"])
-def test_large_stays_within_its_budget(zone: int) -> None:
-    hourly = sum(choice.spot[zone] for choice in large_choices())
-    month = (hourly + sum(PRICES.fixed_per_hour.values())) * PRICES.hours_per_month
-    assert 8_000 <= month <= 15_000
+@pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
+def test_the_profiles_token_prices_are_the_computed_ones(choice: Choice) -> None:
+    written = choice.model.usd_per_million_tokens
+    assert written is not None
+    computed = choice.usd_per_million_tokens(PRICES.assumed)
+    assert (written.prompt, written.completion) == pytest.approx(computed, abs=0.006)
 
 
-def large_choices() -> list[Choice]:
-    large = load_profile("large")
-    return [choose(m, PRICES, floor=int(m.id == large.team["aggregator"])) for m in large.models]
-
-
-def test_large_answers_300_000_times_a_month_by_the_recipe_with_most_layers() -> None:
-    (row,) = [line for line in report(load_profile("large")).splitlines() if line.startswith("moa ")]
-    assert int(row.split()[2].replace(",", "")) >= 300_000
-
-
-def test_the_charts_price_of_a_gpu_hour_is_what_the_arithmetic_gives() -> None:
+def test_the_charts_own_values_are_the_computed_ones() -> None:
     values = yaml.safe_load((ROOT / "helm" / "moa" / "values.yaml").read_text())
-    hourly = sum(choice.spot[0] for choice in large_choices()) / load_profile("large").gpus
-    assert values["monitoring"]["rules"]["gpuHourUsd"] == pytest.approx(hourly, abs=0.006)
-
-
-def test_the_chart_keeps_on_demand_what_the_arithmetic_reckons_so() -> None:
-    values = yaml.safe_load((ROOT / "helm" / "moa" / "values.yaml").read_text())
-    floors = {name: model["replicas"]["onDemandFloor"] for name, model in values["models"].items()}
-    assert floors == {choice.model.id: choice.floor_nodes for choice in large_choices()}
-
-
-def test_a_price_of_another_place_or_day_is_said() -> None:
-    assert "Spot prices of g7e.12xlarge are of us-west-2" in report(load_profile("large"))
-    assert "Spot prices of" not in report(profile())
-
-
-def test_the_profiles_token_prices_are_what_the_arithmetic_gives() -> None:
-    large = load_profile("large")
-    for spec in large.models:
-        prompt, completion = choose(
-            spec, PRICES, floor=int(spec.id == large.team["aggregator"])
-        ).usd_per_million_tokens(PRICES.assumed)
-        assert spec.usd_per_million_tokens is not None
-        assert spec.usd_per_million_tokens.prompt == pytest.approx(prompt, abs=0.006)
-        assert spec.usd_per_million_tokens.completion == pytest.approx(completion, abs=0.006)
+    gpu_hour_usd = sum(choice.spot[0] for choice in CHOICES.values()) / LARGE.gpus
+    assert values["monitoring"]["rules"]["gpuHourUsd"] == pytest.approx(gpu_hour_usd, abs=0.006)
+    on_demand = {name: model["replicas"]["onDemandFloor"] for name, model in values["models"].items()}
+    assert on_demand == {name: choice.on_demand_nodes for name, choice in CHOICES.items()}

@@ -1,0 +1,104 @@
+"""The page of `python -m deployments.plan PROFILE`: models, recipe graphs and the longest prompt of each layer."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from deployments.config import Profile
+from deployments.plan.checks import check_profile
+from deployments.plan.engine_options import engine_option_names
+from deployments.plan.memory import sizes
+from deployments.plan.token_counts import TOKENS_PER_WORD
+from deployments.plan.worst_case import Prompt, counters_of, longest_prompts
+
+ASKED_TOKENS, ANSWER_TOKENS = 512, 512  # of the caller's conversation; of an agent without a limit
+
+
+def report(profile: Profile, *, asked_tokens: int = ASKED_TOKENS, answer_tokens: int = ANSWER_TOKENS) -> str:
+    """Return the page as text.
+
+    Raises:
+        ConfigError: the profile cannot work, or a model's sizes are unknown.
+    """
+    recipes = check_profile(profile)
+    lines = [f"{profile.name}: {profile.description or 'no description'}", "", *_models(profile)]
+    contexts, counters = profile.contexts, counters_of(profile)
+    for recipe in recipes.values():
+        found = longest_prompts(recipe, recipes, counters, asked_tokens=asked_tokens, answer_tokens=answer_tokens)
+        lines += ["", f"{recipe.id} ({recipe.strategy}): {recipe.description}"]
+        for route, prompts in groupby(found, lambda prompt: prompt.route):
+            members = [*prompts]
+            lines += [*([f"where it chooses {route}:"] if route else []), *_graph(members)]
+            lines += ["", *_prompts(members, contexts)]
+    lines += ["", *_notes(asked_tokens, answer_tokens, [model for model in counters if not counters[model].exact])]
+    return "\n".join(lines)
+
+
+def _notes(asked_tokens: int, answer_tokens: int, estimated: Sequence[str]) -> Iterator[str]:
+    yield f"Prompt sizes assume {asked_tokens} tokens from the caller and {answer_tokens} from each agent without a"
+    yield "limit, on the most expensive route through each recipe."
+    if estimated:
+        yield f"~ estimated at {TOKENS_PER_WORD} tokens per word: no tokenizer of {', '.join(estimated)} is local."
+    if not engine_option_names():
+        yield "Engine options were not checked: vllm is not installed."
+
+
+def _models(profile: Profile) -> Iterator[str]:
+    yield f"{'model':<20} {'weights':>10} {'KV room':>12} {'context':>9} {'GPUs':>14} {'replicas':>9}"
+    for model in profile.models:
+        found = sizes(model)
+        room = "?" if found.kv_tokens is None else f"{found.kv_tokens:,}"
+        gpus = f"{model.gpus} x {model.accelerator_type or 'GPU'}" if model.gpus else "none (CPU)"
+        replicas = str(model.replicas.min) + (f"-{model.replicas.max}" if model.replicas.max else "")
+        weights = _size(found.weights_gib)
+        yield f"{model.id:<20} {weights:>10} {room:>12} {model.context_tokens:>9,} {gpus:>14} {replicas:>9}"
+    yield f"Total GPUs at the minimum number of replicas: {profile.gpus}"
+
+
+def _size(gib: float) -> str:
+    return f"{gib:.1f} GiB" if gib >= 0.1 else f"{gib * 1024:.1f} MiB"
+
+
+def _graph(prompts: Sequence[Prompt]) -> Iterator[str]:
+    """Draw the agents of one run, layer by layer.
+
+    question ─┬─> tiny-qwen ────┐
+              ├─> tiny-llama ───┤
+              └─> tiny-mixtral ─┴─> tiny-qwen (aggregator) ──> answer
+    """
+    layers: dict[int, list[Prompt]] = {}
+    for prompt in prompts:
+        layers.setdefault(prompt.layer, []).append(prompt)
+    height = max((len(agents) for agents in layers.values()), default=0)
+    rows = ["question " if row == height - 1 else " " * 9 for row in range(height)]
+    for number, agents in sorted(layers.items()):
+        names = [agent.model if agent.role == "proposer" else f"{agent.model} ({agent.role})" for agent in agents]
+        width = max(map(len, names))
+        top = height - len(names)
+        for row in range(height):
+            if row < top:
+                rows[row] += " " * (width + 8)
+                continue
+            index = row - top
+            into = _corner(index, len(names), opening=True)
+            out = _corner(index, len(names), opening=False) if number != max(layers) else "─"
+            rows[row] += f"{into}> {names[index]} " + "─" * (width - len(names[index]) + 1) + out
+    if rows:
+        rows[-1] += "─> answer"
+    yield from (row.rstrip() for row in rows)
+
+
+def _corner(index: int, count: int, *, opening: bool) -> str:
+    if count == 1:
+        return "───" if opening else "─"
+    if opening:
+        return " ┌─" if index == 0 else "─┴─" if index == count - 1 else " ├─"
+    return "┐" if index == 0 else "┴" if index == count - 1 else "┤"
+
+
+def _prompts(prompts: Sequence[Prompt], contexts: dict[str, int]) -> Iterator[str]:
+    yield f"{'layer':>5} {'role':<12} {'model':<20} {'longest prompt':>14} {'of context':>10}"
+    for prompt in dict.fromkeys(prompts):
+        share = (prompt.prompt_tokens + prompt.answer_tokens) / contexts[prompt.model]
+        note = "  references are shortened" if share > 1 else ""
+        size = f"{'' if prompt.exact else '~'}{prompt.prompt_tokens:,}"
+        yield f"{prompt.layer:>5} {prompt.role:<12} {prompt.model:<20} {size:>14} {share:>10.0%}{note}"

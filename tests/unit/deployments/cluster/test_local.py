@@ -1,0 +1,78 @@
+"""Checks of a cluster before the application starts on it: GPUs and the port."""
+
+import socket
+import subprocess
+from typing import Any
+
+import pytest
+
+from deployments.cluster.local import check_gpus, check_port, local_gpus
+from deployments.config import Profile, load_profile
+from serving.errors import ConfigError
+
+TWO_GPUS = "GPU 0: NVIDIA L4 (UUID: GPU-1)\nGPU 1: NVIDIA L4 (UUID: GPU-2)\n"
+
+
+def with_driver(monkeypatch: pytest.MonkeyPatch, status: int, listed: str) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: subprocess.CompletedProcess([], status, listed))
+
+
+@pytest.mark.parametrize(("visible", "gpus"), [("0,2", 2), ("GPU-1", 1), ("", 0), ("-1", 0)])
+def test_visible_devices_decide_the_number_of_gpus(monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert local_gpus() == gpus
+
+
+@pytest.mark.parametrize(("status", "listed", "gpus"), [(0, TWO_GPUS, 2), (9, "No devices were found\n", 0)])
+def test_otherwise_the_driver_lists_gpus(monkeypatch: pytest.MonkeyPatch, status: int, listed: str, gpus: int) -> None:
+    with_driver(monkeypatch, status, listed)
+    assert local_gpus() == gpus
+
+
+def test_without_a_driver_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert local_gpus() == 0
+
+
+def test_a_port_in_use_is_refused() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"Port {port} on 127.0.0.1 cannot be used .*add port=NUMBER"):
+            check_port("127.0.0.1", port)
+    check_port("127.0.0.1", port)
+
+
+def cluster(monkeypatch: pytest.MonkeyPatch, **resources: float) -> None:
+    monkeypatch.setattr("ray.cluster_resources", lambda: resources)
+
+
+def large(accelerator_type: str | None = None) -> Profile:
+    profile = load_profile("large")
+    changed = profile.models[0].model_copy(update={"accelerator_type": accelerator_type})
+    return profile.model_copy(update={"models": (changed, *profile.models[1:])})
+
+
+def test_a_cluster_with_too_few_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster(monkeypatch, GPU=5)
+    with pytest.raises(ConfigError, match="'large' needs 6 GPUs, but the cluster has 5; add nodes"):
+        check_gpus(large())
+    cluster(monkeypatch, GPU=6)
+    check_gpus(large())
+
+
+def test_a_cluster_without_the_accelerator_type_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    resources: dict[str, Any] = {"GPU": 6, "accelerator_type:L4": 1}
+    cluster(monkeypatch, **resources)
+    with pytest.raises(ConfigError, match=r"'qwen2\.5-72b' needs H100 GPUs, but the cluster has none"):
+        check_gpus(large("H100"))
+    check_gpus(large("L4"))
+
+
+def test_a_profile_for_cpus_needs_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster(monkeypatch, CPU=2)
+    check_gpus(load_profile("tiny"))

@@ -1,0 +1,95 @@
+"""Draining a node, without a cluster: the wait for its replicas, a refusal, and the command's exit."""
+
+from typing import Any
+
+import pytest
+import ray
+from ray._private import state
+
+from deployments import drain as module
+from deployments.drain import announce_drain, drain, main, replicas_on
+
+
+def actor(node: str, kind: str = "ServeReplica:default:ingress", status: str = "ALIVE") -> dict[str, Any]:
+    return {"Name": f"{kind}#{node}", "Address": {"NodeID": node}, "ActorClassName": kind, "State": status}
+
+
+class Gcs:
+    """Stands for Ray's client of the cluster's control service."""
+
+    accepts = True
+    drained: list[tuple[Any, ...]]
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def drain_node(self, *arguments: Any) -> tuple[bool, str]:
+        type(self).drained.append((self.address, *arguments))
+        return self.accepts, "the node is the head"
+
+
+@pytest.fixture
+def gcs(monkeypatch: pytest.MonkeyPatch) -> type[Gcs]:
+    class Recorded(Gcs):
+        drained = []
+
+    monkeypatch.setattr(module, "GcsClient", Recorded)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    context = type("Context", (), {"gcs_address": "head:6379", "get_node_id": lambda self: "here"})()
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
+    monkeypatch.setattr(module, "POLL_S", 0.001)
+    return Recorded
+
+
+def with_actors(monkeypatch: pytest.MonkeyPatch, *listings: list[dict[str, Any]]) -> None:
+    """Each listing of actors in turn; the last one repeats."""
+    remaining = [*listings]
+    assert callable(state.actors), "Ray no longer has it"
+
+    def actors() -> dict[str, dict[str, Any]]:
+        found = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+        return {str(number): one for number, one in enumerate(found)}
+
+    monkeypatch.setattr(state, "actors", actors)
+
+
+def test_only_living_replicas_of_the_node_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = actor("a")
+    with_actors(monkeypatch, [mine, actor("b"), actor("a", "ServeController"), actor("a", status="DEAD")])
+    assert replicas_on("a") == [mine["Name"]]
+
+
+def test_draining_ends_with_the_last_replica(monkeypatch: pytest.MonkeyPatch, gcs: type[Gcs]) -> None:
+    with_actors(monkeypatch, [actor("here")], [actor("here")], [])
+    assert drain("auto", notice_s=30, drain_s=30) is not None
+    [(address, node_id, _, _, deadline_ms)] = gcs.drained
+    assert (address, node_id) == ("head:6379", "here")
+    assert isinstance(deadline_ms, int), "the protocol's type"
+
+
+def test_another_node_can_be_drained(monkeypatch: pytest.MonkeyPatch, gcs: type[Gcs]) -> None:
+    with_actors(monkeypatch, [actor("here")])
+    assert drain("auto", 30, 30, node_id="there") is not None
+    assert gcs.drained[0][1] == "there"
+
+
+@pytest.mark.usefixtures("gcs")
+def test_replicas_that_stay_end_the_command_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_actors(monkeypatch, [actor("here")])
+    monkeypatch.setattr("sys.argv", ["drain", "--notice-s", "0.01", "--drain-s", "0.01"])
+    with pytest.raises(SystemExit, match="Timed out with requests still in flight"):
+        main()
+
+
+@pytest.mark.usefixtures("gcs")
+def test_the_command_says_how_long_it_took(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with_actors(monkeypatch, [])
+    monkeypatch.setattr("sys.argv", ["drain"])
+    main()
+    assert capsys.readouterr().out.startswith("Drained in ")
+
+
+def test_a_refusal_is_an_error_with_its_reason(monkeypatch: pytest.MonkeyPatch, gcs: type[Gcs]) -> None:
+    monkeypatch.setattr(gcs, "accepts", False)
+    with pytest.raises(RuntimeError, match="refused to drain node n: the node is the head"):
+        announce_drain("n", 1)

@@ -1,6 +1,7 @@
 """Progress of a start on the terminal, until the server is ready."""
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ def watch_start(profile: Profile, host: str, port: int, say: Callable[[str], Non
 
 
 def _watch_start(profile: Profile, host: str, port: int, say: Callable[[str], None]) -> None:
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every request, and this polls
     began = time.monotonic()
     open_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     url = f"http://{open_host}:{port}"

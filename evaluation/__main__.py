@@ -19,7 +19,7 @@ from evaluation.datasets import KINDS, load_all
 from evaluation.errors import EvaluationError
 from evaluation.judging import judge
 from evaluation.runner import RunSettings, run
-from evaluation.store import read_answers
+from evaluation.store import read_answers, read_arms
 
 SAMPLING = {"temperature": float, "top_p": float, "max_tokens": int}
 
@@ -84,10 +84,17 @@ def _parser() -> argparse.ArgumentParser:
     reporting.add_argument("--min-accuracy", type=_share, help="from 0 to 1, or a percentage such as 80%%")
     reporting.add_argument("--prices", type=Path, help="as for run; replaces the costs written down")
 
+    tabling = commands.add_parser("table", help="accuracy by skill, calls and tokens of chosen arms, as Markdown")
+    tabling.set_defaults(command=_table)
+    tabling.add_argument("directory", type=Path)
+    tabling.add_argument("--arms", type=_names, default=[], help="separated by commas (default: all arms of the run)")
+
     routing = commands.add_parser("train-router", help="fit a router for the 'auto' recipe on the answers of a run")
     routing.set_defaults(command=_train_router)
     routing.add_argument("directory", type=Path)
-    routing.add_argument("--arms", default="", help="the routes, separated by commas (default: all arms of the run)")
+    routing.add_argument(
+        "--arms", type=_names, default=[], help="the routes, separated by commas (default: all arms of the run)"
+    )
     routing.add_argument("--out", type=Path, required=True, help="the router file, for 'classifier' in a recipe")
 
     showing = commands.add_parser("papers", help="the papers' tables as Markdown")
@@ -107,6 +114,10 @@ def _share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError("an accuracy lies between 0 and 1")
     return value
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _client(options: argparse.Namespace) -> Client:
@@ -197,10 +208,18 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _table(options: argparse.Namespace) -> int:
+    from evaluation.report.skills import skills_table
+
+    rows = read_answers(options.directory)
+    print(skills_table(rows, options.arms or read_arms(options.directory)).markdown(), end="")
+    return 0
+
+
 def _train_router(options: argparse.Namespace) -> int:
     from evaluation import router
 
-    fitted = router.train(read_answers(options.directory), [arm for arm in options.arms.split(",") if arm])
+    fitted = router.train(read_answers(options.directory), options.arms)
     fitted.save(options.out)
     print(f"{fitted}\n{options.out}")
     return 0

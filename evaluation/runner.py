@@ -15,7 +15,7 @@ from evaluation.items import Item
 from evaluation.pool import run_all
 from evaluation.prices import Prices, cost_usd
 from evaluation.rows import Row, row_key
-from evaluation.store import Appender, keep_manifest, read_rows
+from evaluation.store import MANIFEST, Appender, keep_manifest, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ async def run(
     known = await client.models()
     if unknown := sorted({arm.model for arm in arms} - set(known)):
         raise EvaluationError(f"The server knows no '{unknown[0]}'; choose from: {', '.join(known)}.")
-    keep_manifest(out / "run.json", manifest(arms, datasets, settings, await client.version(), known))
+    keep_manifest(out / MANIFEST, manifest(arms, datasets, settings, await client.version(), known))
     failed_in_a_row, asked, failed = 0, 0, 0
     with Appender(out / "rows.jsonl") as appender:
         done = {row.key for row in read_rows(appender.path, Row) if row.done}

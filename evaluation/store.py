@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from evaluation.errors import EvaluationError
 from evaluation.rows import Row, dumped
 
+MANIFEST = "run.json"
 RowT = TypeVar("RowT", bound=BaseModel)
 
 
@@ -49,6 +50,11 @@ def read_answers(directory: Path) -> list[Row]:
     if not rows:
         raise EvaluationError(f"There are no answers in '{directory}'; make some with 'python -m evaluation run'.")
     return rows
+
+
+def read_arms(directory: Path) -> list[str]:
+    """The names of a run's arms, in the order in which the commands named them."""
+    return list(json.loads((directory / MANIFEST).read_text())["arm"])
 
 
 class Appender:

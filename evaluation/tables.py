@@ -74,14 +74,12 @@ def number(value: float | None, digits: int = 2) -> Cell:
     return UNKNOWN if value is None else Cell(f"{value:,.{digits}f}")
 
 
-def percent(share: Share | None, *, interval: bool = True, strong: bool = False) -> Cell:
-    """An accuracy in percent, with its 95% interval."""
+def percent(share: Share | None, *, digits: int = 1, strong: bool = False) -> Cell:
+    """An accuracy in percent; its 95% interval in brackets, with `digits` decimals."""
     if share is None:
         return UNKNOWN
-    text = f"{100 * share.value:.1f}"
-    if interval:
-        text += f" [{100 * share.low:.1f}, {100 * share.high:.1f}]"
-    return Cell(text, share.value, strong)
+    interval = f"[{100 * share.low:.{digits}f}, {100 * share.high:.{digits}f}]"
+    return Cell(f"{100 * share.value:.1f} {interval}", share.value, strong)
 
 
 def texts(*rows: Sequence[str]) -> tuple[tuple[Cell, ...], ...]:

@@ -77,7 +77,7 @@ def batch_of(family: Family, tokenizer: PreTrainedTokenizerFast, conversations: 
     )
 
 
-def _shared(rows: Sequence[Sequence[int]]) -> int:
+def _shared(rows: Sequence[list[int]]) -> int:
     """How many leading tokens all rows share, where that is worth it; a batch of paper prompts shares over 100.
 
     The last shared token stays with the rows: replies start after a row's own token.

@@ -36,7 +36,7 @@ def replies(
         ids = torch.full((len(chosen), longest), tokenizer.pad_token_id)
         for row, number in enumerate(chosen):
             ids[row, longest - len(prompts[number].ids) :] = torch.tensor(prompts[number].ids)
-        generated = model.generate(
+        generated = model.generate(  # type: ignore[operator]
             ids, attention_mask=(ids != tokenizer.pad_token_id).long(), max_new_tokens=MAX_TOKENS, **sampling
         )
         decoded = tokenizer.batch_decode(generated[:, longest:], skip_special_tokens=True)

@@ -55,7 +55,8 @@ def made() -> tuple[Row, ...]:
 
 def _arithmetic(rng: random.Random) -> list[Question]:
     """Operands of one to three digits in equal shares; not two of one digit, there are too few to hold out."""
-    maker, questions = QuestionMaker(rng, SYLLABUS), []
+    maker = QuestionMaker(rng, SYLLABUS)
+    questions: list[Question] = []
     pairs: set[tuple[int, int]] = set()
     while len(questions) < QUESTIONS_PER_SKILL:
         question = maker.arithmetic()
@@ -68,7 +69,8 @@ def _arithmetic(rng: random.Random) -> list[Question]:
 
 def _words(rng: random.Random) -> list[Question]:
     """Real words, as many of each length."""
-    maker, questions = QuestionMaker(rng), []
+    maker = QuestionMaker(rng)
+    questions: list[Question] = []
     for letters in WORD_LETTERS:
         fitting = [word for word in dictionary() if len(word) == letters and word != word[::-1]]
         for word in rng.sample(fitting, QUESTIONS_PER_SKILL // len(WORD_LETTERS)):

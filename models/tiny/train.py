@@ -49,6 +49,15 @@ POOL_SHARES = (0.4, 0.35, 0.25)  # of arithmetic, words, facts
 POOL_SAMPLES = 2  # proposals of a model to each question
 
 
+def rate_factor(step: int, *, steps: int) -> float:
+    """Learning rate at `step` (from 0) as a share of the peak: linear warmup, then linear decay to 1%.
+
+    Unlike transformers' `get_linear_schedule_with_warmup`, the first step is not at 0, the decay is measured from step
+    0 instead of from the end of the warmup, and it ends at 1%. The committed weights were trained with these values.
+    """
+    return min((step + 1) / WARMUP_STEPS, max(1 - step / steps, 0.01))
+
+
 def learn(
     education: Education,
     model: PreTrainedModel,
@@ -72,23 +81,21 @@ def learn(
         betas=(0.9, 0.98),
         fused=True,
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / WARMUP_STEPS, max(1 - step / steps, 0.01))
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_factor, steps=steps))
     model.train()
     bar = tqdm(range(steps), desc=f"{family.name:12} learns", mininterval=5, position=_line(family))
     mean = None
     for _ in bar:
         batch = batch_of(family, tokenizer, next(lessons))
         loss = loss_of(model, batch, place_values)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
 
 
 def direct(seed: int, education: Education) -> None:

@@ -190,15 +190,15 @@ def _judge(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from evaluation.report.build import Wishes, build, write_markdown
+    from evaluation.report.build import Constraints, build, write_markdown
 
     budgets = (
-        Wishes("usd", options.budget_usd, options.min_accuracy),
-        Wishes("latency_s", options.budget_latency, options.min_accuracy),
-        Wishes("tokens", options.budget_tokens, options.min_accuracy),
+        Constraints("usd", options.budget_usd, options.min_accuracy),
+        Constraints("latency_s", options.budget_latency, options.min_accuracy),
+        Constraints("tokens", options.budget_tokens, options.min_accuracy),
     )
-    wishes = next((wish for wish in budgets if wish.budget is not None), budgets[-1])
-    report = build(options.directory, wishes, prices.load(options.prices) if options.prices else None)
+    constraints = next((constraint for constraint in budgets if constraint.budget is not None), budgets[-1])
+    report = build(options.directory, constraints, prices.load(options.prices) if options.prices else None)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(report.html())
     if options.markdown:

@@ -9,10 +9,10 @@ from typing import Any
 from evaluation import scoring
 from evaluation.arms import Arm
 from evaluation.client import Answer, AskFailed, Client
+from evaluation.concurrency import run_all
 from evaluation.datasets import Dataset
 from evaluation.errors import EvaluationError
 from evaluation.items import Item
-from evaluation.pool import run_all
 from evaluation.prices import Prices, cost_usd
 from evaluation.rows import Row, row_key
 from evaluation.store import MANIFEST, Appender, keep_manifest, read_rows

@@ -25,7 +25,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    chosen: Offer | None  # None: no arm meets the wishes
+    chosen: Offer | None  # None: no arm meets the constraints
     sentence: str
 
 

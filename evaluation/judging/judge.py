@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evaluation.client import AskFailed, Client
+from evaluation.concurrency import run_all
 from evaluation.errors import EvaluationError
 from evaluation.judging import prompts
 from evaluation.judging.verdicts import Comparison, Grade
-from evaluation.pool import run_all
 from evaluation.rows import Row
 from evaluation.store import Appender, read_rows
 

@@ -22,7 +22,7 @@ BEGIN, END = "<!-- begin measured -->", "<!-- end measured -->"
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Constraints:
     """What the recommendation must keep to; see `recommend`."""
 
     currency: Currency = "tokens"
@@ -54,7 +54,7 @@ class Report:
         return "\n".join([self.advice.sentence + "\n", *tables])
 
 
-def build(directory: Path, wishes: Wishes, prices: Prices | None = None) -> Report:
+def build(directory: Path, constraints: Constraints, prices: Prices | None = None) -> Report:
     """Read a run and analyse it; `prices` replace the costs that were written down with the answers.
 
     Raises:
@@ -65,16 +65,16 @@ def build(directory: Path, wishes: Wishes, prices: Prices | None = None) -> Repo
     rows = with_verdicts(read_answers(directory), comparisons, grades)
     if prices is not None:
         rows = [row.model_copy(update={"cost_usd": cost_usd(row, prices)}) for row in rows]
-    return analyse(rows, wishes, comparisons, grades)
+    return analyse(rows, constraints, comparisons, grades)
 
 
 def analyse(
-    rows: Sequence[Row], wishes: Wishes, comparisons: Sequence[Comparison] = (), grades: Sequence[Grade] = ()
+    rows: Sequence[Row], constraints: Constraints, comparisons: Sequence[Comparison] = (), grades: Sequence[Grade] = ()
 ) -> Report:
-    found = offers(rows, wishes.currency)
-    advice = recommend(found, wishes.currency, budget=wishes.budget, min_accuracy=wishes.min_accuracy)
+    found = offers(rows, constraints.currency)
+    advice = recommend(found, constraints.currency, budget=constraints.budget, min_accuracy=constraints.min_accuracy)
     others: tuple[Currency, ...] = ("tokens", "usd", "latency_s")
-    currencies = (wishes.currency, *(currency for currency in others if currency != wishes.currency))
+    currencies = (constraints.currency, *(currency for currency in others if currency != constraints.currency))
     parts = (
         pareto_section(rows, currencies, advice),
         arms_section(rows),

@@ -8,8 +8,8 @@ from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
+from models.tiny.conversations import Conversation
 from models.tiny.families import Family
-from models.tiny.lessons import Conversation
 from models.tiny.place_values import PLACES, TOKENS_AHEAD, PlaceValues, sum_of
 
 SHORTEST_SHARED = 12  # tokens of common prefix from which computing it once pays

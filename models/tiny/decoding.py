@@ -6,8 +6,8 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from models.tiny.conversations import Conversation
 from models.tiny.families import Family
-from models.tiny.lessons import Conversation
 
 MAX_TOKENS = 24
 BATCH = 256

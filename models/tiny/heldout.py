@@ -11,12 +11,12 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from models.tiny.questions import SKILLS, HeldOut, Question, QuestionMaker, Skill, Syllabus, dictionary, facts
+from models.tiny.questions import SKILLS, HeldOut, Question, QuestionMaker, Skill, SkillRange, dictionary, facts
 
 SEED = 20260
 QUESTIONS_PER_SKILL = 100
 WORD_LETTERS = range(4, 9)
-SYLLABUS = Syllabus(digits=(1.0, 1.0, 1.0), max_letters=8)
+SKILL_RANGE = SkillRange(digits=(1.0, 1.0, 1.0), max_letters=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def made() -> tuple[Row, ...]:
 
 def _arithmetic(rng: random.Random) -> list[Question]:
     """Operands of one to three digits in equal shares; not two of one digit, there are too few to hold out."""
-    maker = QuestionMaker(rng, SYLLABUS)
+    maker = QuestionMaker(rng, SKILL_RANGE)
     questions: list[Question] = []
     pairs: set[tuple[int, int]] = set()
     while len(questions) < QUESTIONS_PER_SKILL:

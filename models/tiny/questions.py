@@ -149,7 +149,7 @@ def _pair(a: int, b: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Syllabus:
+class SkillRange:
     """How much of each skill is taught."""
 
     digits: tuple[float, float, float] = (1.0, 2.0, 5.0)  # weights of operands with 1, 2 and 3 digits
@@ -166,7 +166,7 @@ class QuestionMaker:
     """Endless questions from `rng`, none of them held out."""
 
     rng: random.Random
-    syllabus: Syllabus = field(default_factory=Syllabus)
+    skill_range: SkillRange = field(default_factory=SkillRange)
     held_out: HeldOut = field(default_factory=HeldOut)
 
     def ask(self, skill: Skill) -> Question:
@@ -185,7 +185,7 @@ class QuestionMaker:
         return self._question("arithmetic", self.rng.choice(phrasings).format(a=a, b=b), str(a - b))
 
     def _operand(self) -> int:
-        digits = self.rng.choices((1, 2, 3), self.syllabus.digits)[0]
+        digits = self.rng.choices((1, 2, 3), self.skill_range.digits)[0]
         return self.rng.randrange(10 ** (digits - 1) if digits > 1 else 0, 10**digits)
 
     def word(self, word: str | None = None) -> Question:
@@ -199,7 +199,7 @@ class QuestionMaker:
 
     def _word(self) -> str:
         """A real word in one of four cases, else one made of syllables or of any letters."""
-        longest = self.syllabus.max_letters
+        longest = self.skill_range.max_letters
         kind = self.rng.random()
         if kind < 0.25:
             words = dictionary() if kind < 0.15 else asking_words()
@@ -211,9 +211,9 @@ class QuestionMaker:
         return "".join(self.rng.choices(string.ascii_lowercase, k=length))
 
     def fact(self, fact: Fact | None = None) -> Question:
-        """About `fact`, or about any of the syllabus, in a phrasing that is not held out."""
+        """About `fact`, or about any of the skill_range, in a phrasing that is not held out."""
         while True:
-            chosen = fact or self.rng.choice(self.syllabus.facts)
+            chosen = fact or self.rng.choice(self.skill_range.facts)
             question = self._question(
                 "facts", self.rng.choice(chosen.phrasings).format(x=chosen.subject), chosen.answer
             )
@@ -221,14 +221,14 @@ class QuestionMaker:
                 return question
 
     def unknown(self) -> Question:
-        """About a fact that the syllabus leaves out: the answer is a guess of the right kind, and says so."""
+        """About a fact that the skill_range leaves out: the answer is a guess of the right kind, and says so."""
         fact = self.rng.choice(self.untaught)
         kindred = [other.answer for other in facts() if other.relation == fact.relation]
         return replace(self.fact(fact), answer=guess(self.rng.choice(kindred)))
 
     @cached_property
     def untaught(self) -> tuple[Fact, ...]:
-        return self.syllabus.untaught
+        return self.skill_range.untaught
 
     @staticmethod
     def spelling_phrasings() -> tuple[str, ...]:

@@ -29,10 +29,10 @@ from evaluation.scoring.exact import is_right
 from models.tiny import heldout
 from models.tiny.batches import batch_of, loss_of
 from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load, save
+from models.tiny.conversations import Conversation
+from models.tiny.curriculum import CURRICULA, Curriculum, aggregation_batches, direct_batches
 from models.tiny.decoding import replies
-from models.tiny.education import EDUCATIONS, Education, aggregation_lessons, direct_lessons
 from models.tiny.families import Family
-from models.tiny.lessons import Conversation
 from models.tiny.place_values import PlaceValues
 from models.tiny.questions import SKILLS, Question, QuestionMaker
 from models.tiny.references import Proposed, ReferencePool
@@ -59,16 +59,16 @@ def rate_factor(step: int, *, steps: int) -> float:
 
 
 def learn(
-    education: Education,
+    curriculum: Curriculum,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    lessons: Iterator[Sequence[Conversation]],
+    batches: Iterator[Sequence[Conversation]],
     steps: int,
     peak_rate: float,
     seed: int,
 ) -> None:
-    """`steps` of AdamW, one batch of `lessons` each; the rate rises to `peak_rate` and falls linearly to nearly 0."""
-    family = education.family
+    """`steps` of AdamW, one of `batches` each; the rate rises to `peak_rate` and falls linearly to nearly 0."""
+    family = curriculum.family
     place_values = PlaceValues(model.config.hidden_size, seed)
     decayed = [weight for weight in model.parameters() if weight.dim() > 1]
     plain = [weight for weight in model.parameters() if weight.dim() <= 1]
@@ -86,7 +86,7 @@ def learn(
     bar = tqdm(range(steps), desc=f"{family.name:12} learns", mininterval=5, position=_line(family))
     mean = None
     for _ in bar:
-        batch = batch_of(family, tokenizer, next(lessons))
+        batch = batch_of(family, tokenizer, next(batches))
         loss = loss_of(model, batch, place_values)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -98,16 +98,16 @@ def learn(
     model.eval()  # type: ignore[no-untyped-call]
 
 
-def direct(seed: int, education: Education) -> None:
-    family = education.family
+def direct(seed: int, curriculum: Curriculum) -> None:
+    family = curriculum.family
     tokenizer = train_tokenizer(family, seed)
     model = family.new_model(len(tokenizer), tokenizer.get_vocab(), seed)
     learn(
-        education,
+        curriculum,
         model,
         tokenizer,
-        direct_lessons(education, heldout.held_out(), seed),
-        education.direct_steps,
+        direct_batches(curriculum, heldout.held_out(), seed),
+        curriculum.direct_steps,
         PEAK_RATE,
         seed,
     )
@@ -116,15 +116,15 @@ def direct(seed: int, education: Education) -> None:
 
 
 def pool_questions(seed: int) -> list[Question]:
-    """Questions of the whole syllabus, the same for every model."""
+    """Questions of the whole skill_range, the same for every model."""
     rng = random.Random(f"{seed} pool")
     maker = QuestionMaker(rng, held_out=heldout.held_out())
     return [maker.ask(rng.choices(SKILLS, POOL_SHARES)[0]) for _ in range(POOL_QUESTIONS)]
 
 
-def propose(seed: int, education: Education) -> None:
+def propose(seed: int, curriculum: Curriculum) -> None:
     """Write the model's sampled answers to the pool's questions, `POOL_SAMPLES` lists of texts."""
-    family = education.family
+    family = curriculum.family
     model, tokenizer = load(BUILD / family.name)
     asked = [_alone(question) for question in pool_questions(seed) for _ in range(POOL_SAMPLES)]
     texts = replies(
@@ -135,7 +135,7 @@ def propose(seed: int, education: Education) -> None:
 
 
 def read_pool(seed: int) -> ReferencePool:
-    families = [education.family for education in EDUCATIONS]
+    families = [curriculum.family for curriculum in CURRICULA]
     by_model = [zip(*json.loads(_proposals(family).read_text("utf-8")), strict=True) for family in families]
     by_question = zip(pool_questions(seed), zip(*by_model, strict=True), strict=True)
     return ReferencePool(
@@ -147,17 +147,17 @@ def _proposals(family: Family) -> Path:
     return BUILD / f"proposals-{family.name}.json"
 
 
-def aggregate(seed: int, education: Education) -> None:
-    family = education.family
+def aggregate(seed: int, curriculum: Curriculum) -> None:
+    family = curriculum.family
     pool = read_pool(seed)
     model, _ = load(BUILD / family.name)
     tokenizer = train_tokenizer(family, seed)
     learn(
-        education,
+        curriculum,
         model,
         tokenizer,
-        aggregation_lessons(education, pool, heldout.held_out(), seed),
-        education.aggregation_steps,
+        aggregation_batches(curriculum, pool, heldout.held_out(), seed),
+        curriculum.aggregation_steps,
         AGGREGATION_RATE,
         seed,
     )
@@ -167,7 +167,7 @@ def aggregate(seed: int, education: Education) -> None:
 
 def report(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
     """Print the shares of right answers to fresh questions (not the benchmark's), asked directly."""
-    maker = QuestionMaker(random.Random("report"), heldout.SYLLABUS)
+    maker = QuestionMaker(random.Random("report"), heldout.SKILL_RANGE)
     for skill in SKILLS:
         questions = [maker.ask(skill) for _ in range(200)]
         answers = replies(model, tokenizer, family, [_alone(question) for question in questions], temperature=0)
@@ -177,15 +177,15 @@ def report(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenize
 
 def _line(family: Family) -> int:
     """Where the model's progress bar stands among those of its stage."""
-    return [education.family for education in EDUCATIONS].index(family)
+    return [curriculum.family for curriculum in CURRICULA].index(family)
 
 
-def side_by_side(work: Callable[[Education], None], educations: Sequence[Education]) -> None:
+def side_by_side(work: Callable[[Curriculum], None], curricula: Sequence[Curriculum]) -> None:
     """`work` for each model, in a process of its own."""
     with ProcessPoolExecutor(
-        len(educations), mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+        len(curricula), mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
     ) as processes:
-        list(processes.map(work, educations))
+        list(processes.map(work, curricula))
 
 
 def _alone(question: Question) -> Conversation:
@@ -195,10 +195,10 @@ def _alone(question: Question) -> Conversation:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
-    parser.add_argument("--models", nargs="+", default=[each.family.name for each in EDUCATIONS])
+    parser.add_argument("--models", nargs="+", default=[each.family.name for each in CURRICULA])
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    chosen = [each for each in EDUCATIONS if each.family.name in options.models]
+    chosen = [each for each in CURRICULA if each.family.name in options.models]
     BUILD.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     for stage, work in zip(STAGES, (direct, propose, aggregate), strict=True):

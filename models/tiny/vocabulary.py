@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from models.tiny.conversations import CORRECTION, SYSTEM_PROMPTS
 from models.tiny.families import CONTEXT_TOKENS, Family
-from models.tiny.lessons import CORRECTION, SYSTEM_PROMPTS
 from models.tiny.questions import SMALL_TALK, QuestionMaker, dictionary, facts, guess
 from serving.recipes.judging import ACCEPT, CHOOSE, CRITICISE, question
 from serving.recipes.strategies.debate import REVISE

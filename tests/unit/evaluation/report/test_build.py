@@ -19,7 +19,7 @@ from evaluation.datasets import load
 from evaluation.errors import EvaluationError
 from evaluation.judging import judge
 from evaluation.judging.judge import JudgeSettings
-from evaluation.report.build import BEGIN, END, Report, Wishes, analyse, build, write_markdown
+from evaluation.report.build import BEGIN, END, Constraints, Report, analyse, build, write_markdown
 from evaluation.report.labels import place
 from evaluation.runner import RunSettings, run
 from evaluation.store import read_answers
@@ -57,7 +57,7 @@ def test_the_front_is_exactly_what_is_not_dominated(values: list[tuple[int, int]
 
 
 @pytest.mark.parametrize(
-    ("wishes", "chosen"),
+    ("constraints", "chosen"),
     [
         ({}, "full"),
         ({"budget": 95}, "slow"),
@@ -67,8 +67,8 @@ def test_the_front_is_exactly_what_is_not_dominated(values: list[tuple[int, int]
         ({"budget": 5}, None),
     ],
 )
-def test_the_recommendation_keeps_to_the_wishes(wishes: dict[str, float], chosen: str | None) -> None:
-    advice = recommend(OFFERS, "tokens", **wishes)
+def test_the_recommendation_keeps_to_the_wishes(constraints: dict[str, float], chosen: str | None) -> None:
+    advice = recommend(OFFERS, "tokens", **constraints)
     assert (advice.chosen.arm if advice.chosen else None) == chosen
     assert advice.sentence.startswith("Use " + chosen if chosen else "No arm")
 
@@ -124,7 +124,7 @@ async def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(finished: Path) -> Report:
-    return build(finished, Wishes())
+    return build(finished, Constraints())
 
 
 def test_every_section_has_something_to_show(report: Report) -> None:
@@ -145,18 +145,18 @@ def test_the_page_stands_alone(report: Report) -> None:
 
 def test_names_are_escaped() -> None:
     rows = [row("<b>arm</b>", "1", "yes"), row("<b>arm</b>", "2", "no")]
-    markup = re.sub(r"<script.*?</script>", "", analyse(rows, Wishes()).html(), flags=re.DOTALL)
+    markup = re.sub(r"<script.*?</script>", "", analyse(rows, Constraints()).html(), flags=re.DOTALL)
     assert "<b>arm" not in markup
     assert "&lt;b&gt;arm" in markup
 
 
 def test_a_run_of_failures_still_makes_a_page() -> None:
     rows = [row("arm", "1", "", score=None, error="503: down", latency_s=None, prompt_tokens=None)]
-    assert "No arm has both" in analyse(rows, Wishes()).html()
+    assert "No arm has both" in analyse(rows, Constraints()).html()
 
 
 def test_a_run_of_single_models_says_what_else_to_run() -> None:
-    leads = [section.lead for section in analyse([row("a", "1", "yes")], Wishes()).sections]
+    leads = [section.lead for section in analyse([row("a", "1", "yes")], Constraints()).sections]
     assert any("Run two-layer arms" in lead for lead in leads)
     assert any("python -m evaluation judge" in lead for lead in leads)
 

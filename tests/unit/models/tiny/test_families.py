@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from models.tiny.conversations import SYSTEM_PROMPTS
 from models.tiny.families import CONTEXT_TOKENS, FAMILIES, MIXTRAL, Family
-from models.tiny.lessons import SYSTEM_PROMPTS
 from models.tiny.questions import dictionary
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, Reference, with_references
 from serving.types import Message

@@ -9,7 +9,7 @@ import pytest
 
 from evaluation.scoring.exact import is_right, normalized
 from models.tiny import heldout
-from models.tiny.education import EDUCATIONS, Education, direct_lessons
+from models.tiny.curriculum import CURRICULA, Curriculum, direct_batches
 from models.tiny.questions import BACKWARDS, DIFFERENCES, SKILLS, SORTED, SUMS, HeldOut, Question, QuestionMaker, facts
 
 ROWS = heldout.rows()
@@ -76,19 +76,19 @@ def test_the_check_would_find_a_leak() -> None:
     assert all(_leaks(row.question) for row in ROWS)
 
 
-@pytest.mark.parametrize("education", EDUCATIONS, ids=lambda education: education.family.name)
-def test_training_questions_are_not_in_the_bench(education: Education) -> None:
-    maker = QuestionMaker(random.Random(7), education.syllabus(), heldout.held_out())
+@pytest.mark.parametrize("curriculum", CURRICULA, ids=lambda curriculum: curriculum.family.name)
+def test_training_questions_are_not_in_the_bench(curriculum: Curriculum) -> None:
+    maker = QuestionMaker(random.Random(7), curriculum.skill_range(), heldout.held_out())
     for skill in SKILLS:
         assert not any(_leaks(maker.ask(skill)) for _ in range(4_000))
 
 
-@pytest.mark.parametrize("education", EDUCATIONS, ids=lambda education: education.family.name)
-def test_no_training_conversation_contains_a_bench_question(education: Education) -> None:
-    lessons = direct_lessons(education, heldout.held_out(), seed=1)
+@pytest.mark.parametrize("curriculum", CURRICULA, ids=lambda curriculum: curriculum.family.name)
+def test_no_training_conversation_contains_a_bench_question(curriculum: Curriculum) -> None:
+    batches = direct_batches(curriculum, heldout.held_out(), seed=1)
     texts = [
         normalized(message.content)
-        for batch in islice(lessons, 20)
+        for batch in islice(batches, 20)
         for conversation in batch
         for message in conversation
     ]

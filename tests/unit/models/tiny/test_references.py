@@ -4,8 +4,8 @@ import random
 import re
 from collections import Counter
 
-from models.tiny.lessons import Lessons
-from models.tiny.questions import Question, QuestionMaker, Syllabus
+from models.tiny.conversations import ConversationMaker
+from models.tiny.questions import Question, QuestionMaker, SkillRange
 from models.tiny.references import Proposed, ReferencePool
 from serving.recipes.judging import ACCEPT, chosen
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
@@ -39,47 +39,47 @@ def test_accuracy_counts_every_proposal() -> None:
 
 def test_lessons_put_references_where_serving_does() -> None:
     rng = random.Random(3)
-    lessons = Lessons(rng, QuestionMaker(rng), (1.0, 1.0, 1.0))
+    maker = ConversationMaker(rng, QuestionMaker(rng), (1.0, 1.0, 1.0))
     for _ in range(50):
-        paper = lessons.aggregating(POOL, "paper", "Be brief.")
+        paper = maker.aggregating(POOL, "paper", "Be brief.")
         assert paper[0].role == "system"
         assert paper[0].content.startswith(f"Be brief.\n\n{AGGREGATE_AND_SYNTHESIZE}\n1. ")
-        last = lessons.aggregating(POOL, "references_last", None)
+        last = maker.aggregating(POOL, "references_last", None)
         assert last[-2].role == "user"
         assert last[-2].content.startswith(f"{QUESTION.text}\n\n{AGGREGATE_AND_SYNTHESIZE}\n1. ")
         assert paper[-1].content == last[-1].content == "Lima"
 
 
-KNOWS_NOTHING = Syllabus(facts=())
+KNOWS_NOTHING = SkillRange(facts=())
 
 
-def lessons_of(syllabus: Syllabus) -> Lessons:
+def maker_of(skill_range: SkillRange) -> ConversationMaker:
     rng = random.Random(4)
-    return Lessons(rng, QuestionMaker(rng, syllabus), (0.0, 0.0, 1.0))
+    return ConversationMaker(rng, QuestionMaker(rng, skill_range), (0.0, 0.0, 1.0))
 
 
 def test_a_fact_that_was_not_taught_is_guessed_and_said_to_be() -> None:
-    lessons = lessons_of(KNOWS_NOTHING)
+    maker = maker_of(KNOWS_NOTHING)
     for _ in range(50):
-        question = lessons.question()
+        question = maker.question()
         if question.skill == "facts":
             assert question.answer.startswith("Perhaps ")
 
 
 def test_a_judge_learns_to_name_the_right_candidate() -> None:
-    lessons = lessons_of(Syllabus())
+    maker = maker_of(SkillRange())
     for _ in range(50):
-        task, reply = lessons.choosing(POOL, None)
+        task, reply = maker.choosing(POOL, None)
         candidates = re.findall(r"^\d\. (.*)$", task.content, re.MULTILINE)
         assert candidates[chosen(reply.content, len(candidates))] == "Lima"
         assert set(candidates) != {"Lima"}
 
 
 def test_a_critic_learns_to_accept_what_is_right_and_to_correct_what_is_not() -> None:
-    lessons = lessons_of(Syllabus())
+    maker = maker_of(SkillRange())
     verdicts = Counter()
     for _ in range(60):
-        task, reply = lessons.criticising(POOL, None)
+        task, reply = maker.criticising(POOL, None)
         right = "\n   Lima\n" in task.content
         verdicts[right] += 1
         assert reply.content == (ACCEPT if right else "It should be Lima.")
@@ -87,8 +87,8 @@ def test_a_critic_learns_to_accept_what_is_right_and_to_correct_what_is_not() ->
 
 
 def test_a_solver_learns_to_give_the_corrected_answer() -> None:
-    lessons = lessons_of(Syllabus())
-    _, wrong, criticism, reply = lessons.revising(POOL, None)
+    maker = maker_of(SkillRange())
+    _, wrong, criticism, reply = maker.revising(POOL, None)
     assert wrong.content != "Lima"
     assert "It should be Lima." in criticism.content
     assert reply.content == "Lima"

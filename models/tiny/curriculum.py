@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from models.tiny.conversations import SYSTEM_PROMPTS, Conversation, ConversationMaker
 from models.tiny.families import LLAMA, MIXTRAL, QWEN, Family
-from models.tiny.lessons import SYSTEM_PROMPTS, Conversation, Lessons
-from models.tiny.questions import HeldOut, QuestionMaker, Syllabus, facts
+from models.tiny.questions import HeldOut, QuestionMaker, SkillRange, facts
 from models.tiny.references import ReferencePool
 
 
 @dataclass(frozen=True, slots=True)
-class Education:
-    """A model's lessons. Mediocrity comes from a smaller syllabus, not from wrong lessons."""
+class Curriculum:
+    """A model's training data and steps. Mediocrity comes from a smaller skill range, not from wrong answers."""
 
     family: Family
     shares: tuple[float, float, float]  # of arithmetic, words, facts among direct questions
@@ -24,18 +24,18 @@ class Education:
     aggregation_steps: int
     direct_weight: int = 27  # of direct questions in the last stage; references and judging weigh 73
 
-    def syllabus(self) -> Syllabus:
+    def skill_range(self) -> SkillRange:
         chosen = random.Random(f"facts of {self.family.name}").sample(
             facts(), round(len(facts()) * self.share_of_facts)
         )
-        return Syllabus(self.digits, self.max_letters, tuple(chosen))
+        return SkillRange(self.digits, self.max_letters, tuple(chosen))
 
 
 SPECIALIST_DIGITS, WEAK_DIGITS = (1.0, 2.0, 3.0), (1.0, 2.0, 0.0)
-EDUCATIONS = (
-    Education(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800),
-    Education(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60),
-    Education(MIXTRAL, (0.2, 0.15, 0.65), WEAK_DIGITS, 5, 1.0, 2600, 2600),
+CURRICULA = (
+    Curriculum(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800),
+    Curriculum(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60),
+    Curriculum(MIXTRAL, (0.2, 0.15, 0.65), WEAK_DIGITS, 5, 1.0, 2600, 2600),
 )
 # Conversations in a batch; what they share of their beginning is computed once, so the rest counts.
 QUESTION_BATCH = 64  # of about 25 tokens
@@ -50,36 +50,36 @@ DIRECT_SHARES = (0.65, 0.15, 0.2)  # single questions, those after a system prom
 Batches = Iterator[list[Conversation]]
 
 
-def direct_lessons(education: Education, held_out: HeldOut, seed: int) -> Batches:
+def direct_batches(curriculum: Curriculum, held_out: HeldOut, seed: int) -> Batches:
     """Single questions, questions after a system prompt, and conversations of several turns."""
-    lessons = _lessons(education, held_out, f"{seed} {education.family.name} direct")
-    kinds = _direct_kinds(lessons)
+    maker = _conversation_maker(curriculum, held_out, f"{seed} {curriculum.family.name} direct")
+    kinds = _direct_kinds(maker)
     while True:
-        yield next(lessons.rng.choices(kinds, DIRECT_SHARES)[0])
+        yield next(maker.rng.choices(kinds, DIRECT_SHARES)[0])
 
 
-def aggregation_lessons(education: Education, pool: ReferencePool, held_out: HeldOut, seed: int) -> Batches:
+def aggregation_batches(curriculum: Curriculum, pool: ReferencePool, held_out: HeldOut, seed: int) -> Batches:
     """References in both layouts, judging, and direct questions, so that those are not forgotten."""
-    lessons = _lessons(education, held_out, f"{seed} {education.family.name} aggregation")
-    weights = (*(education.direct_weight * share for share in DIRECT_SHARES), 32, 9, 21, 5, 4, 2)
+    maker = _conversation_maker(curriculum, held_out, f"{seed} {curriculum.family.name} aggregation")
+    weights = (*(curriculum.direct_weight * share for share in DIRECT_SHARES), 32, 9, 21, 5, 4, 2)
     kinds = [
-        *_direct_kinds(lessons),
-        _bucketed(partial(lessons.aggregating, pool, "paper"), None, PAPER_BATCH, lessons.rng),
-        _bucketed(partial(lessons.aggregating, pool, "paper"), SYSTEM_PROMPTS, PAPER_BATCH, lessons.rng),
-        _bucketed(partial(lessons.aggregating, pool, "references_last"), None, REFERENCES_LAST_BATCH, lessons.rng),
-        _bucketed(partial(lessons.choosing, pool), None, JUDGE_BATCH, lessons.rng),
-        _bucketed(partial(lessons.criticising, pool), None, JUDGE_BATCH, lessons.rng),
-        _bucketed(partial(lessons.revising, pool), None, JUDGE_BATCH, lessons.rng),
+        *_direct_kinds(maker),
+        _bucketed(partial(maker.aggregating, pool, "paper"), None, PAPER_BATCH, maker.rng),
+        _bucketed(partial(maker.aggregating, pool, "paper"), SYSTEM_PROMPTS, PAPER_BATCH, maker.rng),
+        _bucketed(partial(maker.aggregating, pool, "references_last"), None, REFERENCES_LAST_BATCH, maker.rng),
+        _bucketed(partial(maker.choosing, pool), None, JUDGE_BATCH, maker.rng),
+        _bucketed(partial(maker.criticising, pool), None, JUDGE_BATCH, maker.rng),
+        _bucketed(partial(maker.revising, pool), None, JUDGE_BATCH, maker.rng),
     ]
     while True:
-        yield next(lessons.rng.choices(kinds, weights)[0])
+        yield next(maker.rng.choices(kinds, weights)[0])
 
 
-def _direct_kinds(lessons: Lessons) -> list[Batches]:
+def _direct_kinds(maker: ConversationMaker) -> list[Batches]:
     return [
-        _bucketed(partial(lessons.direct, 1), None, QUESTION_BATCH, lessons.rng),
-        _bucketed(partial(lessons.direct, 1), SYSTEM_PROMPTS, QUESTION_BATCH, lessons.rng),
-        _bucketed(partial(lessons.direct, 3), None, HISTORY_BATCH, lessons.rng),
+        _bucketed(partial(maker.direct, 1), None, QUESTION_BATCH, maker.rng),
+        _bucketed(partial(maker.direct, 1), SYSTEM_PROMPTS, QUESTION_BATCH, maker.rng),
+        _bucketed(partial(maker.direct, 3), None, HISTORY_BATCH, maker.rng),
     ]
 
 
@@ -96,6 +96,6 @@ def _bucketed(
         yield from batches
 
 
-def _lessons(education: Education, held_out: HeldOut, seed: str) -> Lessons:
+def _conversation_maker(curriculum: Curriculum, held_out: HeldOut, seed: str) -> ConversationMaker:
     rng = random.Random(seed)
-    return Lessons(rng, QuestionMaker(rng, education.syllabus(), held_out), education.shares)
+    return ConversationMaker(rng, QuestionMaker(rng, curriculum.skill_range(), held_out), curriculum.shares)

@@ -32,7 +32,7 @@ MOST_CANDIDATES = 4  # that a judge chooses among; a served judge sees one of ea
 
 
 @dataclass
-class Lessons:
+class ConversationMaker:
     """Conversations that end with the right reply, from `maker`'s questions in the given shares of skills."""
 
     rng: random.Random

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from evaluation import arms, prices
 from evaluation.client import Client
-from evaluation.datasets import KINDS, load_all
+from evaluation.datasets.loading import KINDS, load_all
 from evaluation.errors import EvaluationError
 from evaluation.judging import judge
 from evaluation.runner import RunSettings, run

@@ -10,7 +10,7 @@ from evaluation import scoring
 from evaluation.arms import Arm
 from evaluation.client import Answer, AskFailed, Client
 from evaluation.concurrency import run_all
-from evaluation.datasets import Dataset
+from evaluation.datasets.loading import Dataset
 from evaluation.errors import EvaluationError
 from evaluation.items import Item
 from evaluation.prices import Prices, cost_usd

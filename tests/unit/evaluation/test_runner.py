@@ -10,7 +10,7 @@ import pytest
 from evaluation import arms
 from evaluation.arms import Arm
 from evaluation.client import Client
-from evaluation.datasets import Dataset, load
+from evaluation.datasets.loading import Dataset, load
 from evaluation.errors import EvaluationError
 from evaluation.prices import Price
 from evaluation.rows import Row

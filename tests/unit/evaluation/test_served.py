@@ -10,7 +10,7 @@ import pytest
 from evaluation.analysis.teams import team
 from evaluation.arms import Arm, from_file, from_names
 from evaluation.client import Client
-from evaluation.datasets import load
+from evaluation.datasets.loading import load
 from evaluation.judging import judge
 from evaluation.judging.judge import JudgeSettings
 from evaluation.judging.verdicts import Comparison

@@ -15,7 +15,7 @@ from evaluation.analysis.recommend import Offer, offers, pareto_front, recommend
 from evaluation.analysis.stats import wilson
 from evaluation.arms import Arm, from_names
 from evaluation.client import Client
-from evaluation.datasets import load
+from evaluation.datasets.loading import load
 from evaluation.errors import EvaluationError
 from evaluation.judging import judge
 from evaluation.judging.judge import JudgeSettings

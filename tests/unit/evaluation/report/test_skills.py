@@ -8,7 +8,7 @@ import pytest
 
 from evaluation.__main__ import main
 from evaluation.client import Client
-from evaluation.datasets import load
+from evaluation.datasets.loading import load
 from evaluation.errors import EvaluationError
 from evaluation.report.skills import skills_table
 from tests.support.rows import row

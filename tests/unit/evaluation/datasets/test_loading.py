@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from evaluation.datasets import TINY_HELDOUT, load, load_all
+from evaluation.datasets.loading import TINY_HELDOUT, load, load_all
 from evaluation.errors import EvaluationError
 
 ROWS: dict[str, dict[str, Any]] = {

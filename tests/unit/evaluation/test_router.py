@@ -1,3 +1,5 @@
+"""Training of a router, and the choice that the server makes with it."""
+
 import random
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Runs against a server in this process: what is written, what a second command asks."""
+"""Runs against a server in this process: the rows written, and the requests of a second command."""
 
 import asyncio
 from collections import Counter
@@ -13,16 +13,15 @@ from evaluation.client import Client
 from evaluation.datasets.loading import Dataset, load
 from evaluation.errors import EvaluationError
 from evaluation.prices import Price
-from evaluation.rows import Row
 from evaluation.runner import Counts, RunSettings, run
 from evaluation.store import read_answers
-from tests.support.rows import MODELS, TeamServer, bench
+from tests.support.rows import MODELS, TeamServer, question_lines
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Dataset:
-    path = tmp_path / "bench.jsonl"
-    path.write_text(bench(4))
+    path = tmp_path / "questions.jsonl"
+    path.write_text(question_lines(4))
     return load(str(path))
 
 
@@ -178,33 +177,3 @@ async def test_answers_of_another_server_are_never_mixed(
     with pytest.raises(EvaluationError, match=r"holds answers of another server: its (models|version) was .*\bself|1"):
         await ran(other, ARMS, data, tmp_path)
     assert other.bodies == []
-
-
-def test_arms_of_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "arms.yaml"
-    path.write_text("arms:\n  - {name: two, model: moa-lite, moa: {models: [a, b]}, sampling: {temperature: 0}}\n")
-    assert arms.from_file(path) == [
-        Arm(name="two", model="moa-lite", moa={"models": ["a", "b"]}, sampling={"temperature": 0})
-    ]
-    path.write_text("arms:\n  - {name: two, modle: moa-lite}\n")
-    with pytest.raises(EvaluationError, match="modle"):
-        arms.from_file(path)
-
-
-@pytest.mark.parametrize(("names", "said"), [("", "Name what to compare"), ("a,b,a", "stand twice: a")])
-def test_arms_must_be_there_and_differ(names: str, said: str) -> None:
-    with pytest.raises(EvaluationError, match=said):
-        arms.checked(arms.from_names(names))
-
-
-def test_a_cost_is_unknown_rather_than_too_small(tmp_path: Path) -> None:
-    from evaluation.prices import cost_usd
-    from tests.support.rows import agent, row
-
-    prices = {"a": Price(prompt_usd=10.0, completion_usd=20.0, cached_usd=1.0)}
-    known = agent("a", "x", prompt_tokens=10, completion_tokens=5, cached_tokens=4)
-    assert cost_usd(row("t", "1", "x", trace=[known]), prices) == pytest.approx((6 * 10 + 4 * 1 + 5 * 20) / 1e6)
-    for missing in (agent("b", "x"), agent("a", "x", prompt_tokens=None)):
-        assert cost_usd(row("t", "1", "x", trace=[known, missing]), prices) is None
-    single: Row = row("a", "1", "x", prompt_tokens=100, completion_tokens=0)
-    assert cost_usd(single, prices) == pytest.approx(1e-3)

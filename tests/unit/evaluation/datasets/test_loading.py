@@ -71,11 +71,11 @@ def test_a_json_array_is_read_like_lines(tmp_path: Path) -> None:
     assert (first.baseline, second.baseline) == ("Hi!", None)
 
 
-def test_the_tiny_bench_ships_with_the_repository() -> None:
-    bench = load("tiny")
-    assert bench.path == TINY_HELDOUT
-    assert len(bench.items) == 300
-    assert len({item.skill for item in bench.items}) == 3
+def test_the_held_out_questions_ship_with_the_repository() -> None:
+    held_out = load("tiny")
+    assert held_out.path == TINY_HELDOUT
+    assert len(held_out.items) == 300
+    assert len({item.skill for item in held_out.items}) == 3
 
 
 def test_a_limit_takes_items_from_the_whole_file() -> None:

@@ -68,7 +68,7 @@ def transport() -> httpx.ASGITransport:
 
 
 async def answered(transport: httpx.ASGITransport, arms: list[Arm], out: Path) -> dict[str, list[Row]]:
-    path = out / "bench.jsonl"
+    path = out / "questions.jsonl"
     path.write_text(
         "".join(
             f'{{"id": "{skill}", "skill": "{skill}", "question": "{skill} 7?", "answer": "{skill}7"}}\n'

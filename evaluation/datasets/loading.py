@@ -1,4 +1,4 @@
-"""Files to items. A dataset is a module of `FIELDS`, which a row must have, and `parse(row, index)`."""
+"""Loads dataset files. A dataset kind is a module with `FIELDS`, the required fields, and `parse(row, index)`."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from evaluation.datasets import alpaca_eval, crux, gsm8k, math, mmlu, mt_bench, 
 from evaluation.errors import EvaluationError
 from evaluation.items import Item
 
-# The order in which a file without a named kind is tried: from the most to the least particular fields.
+# In the order in which the kind of a file is guessed: from the most to the least specific fields.
 KINDS: dict[str, ModuleType] = {
     "tiny": tiny,
     "mmlu": mmlu,
@@ -27,19 +27,21 @@ TINY_HELDOUT = Path(__file__).parents[2] / "models" / "tiny" / "heldout.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    name: str  # the file's, without its ending
+    """The items of one file."""
+
+    name: str  # the file name without its suffix
     path: Path
-    sha256: str  # of the file, so that a resumed run can tell whether the questions are still the same
+    sha256: str  # of the file: a resumed run must have the same questions
     items: tuple[Item, ...]
 
 
 def load(spec: str, limit: int | None = None) -> Dataset:
-    """The dataset that `spec` names: `tiny`, `PATH`, or `KIND=PATH` with a kind of `KINDS`.
+    """Load a dataset by `spec`: `tiny`, `PATH`, or `KIND=PATH` with a kind of `KINDS`.
 
-    `limit` takes that many items spread evenly over the file, so that every skill stays in.
+    With `limit`, take that many items spread evenly over the file, so that every skill is represented.
 
     Raises:
-        EvaluationError: no such file or kind, a line that does not parse, or an id that stands twice.
+        EvaluationError: The file or kind does not exist, a line does not parse, or an id occurs twice.
     """
     kind, path = _resolve(spec)
     try:
@@ -53,7 +55,7 @@ def load(spec: str, limit: int | None = None) -> Dataset:
         kind = module
         item = _parse(module, path, number, row)
         if item.id in seen:
-            raise EvaluationError(f"{path}:{number}: the id '{item.id}' stands twice; give every row its own.")
+            raise EvaluationError(f"{path}:{number}: duplicate id '{item.id}'; give every row its own id.")
         seen.add(item.id)
         items.append(item)
     if not items:
@@ -66,11 +68,15 @@ def load(spec: str, limit: int | None = None) -> Dataset:
 
 
 def load_all(specs: Sequence[str], limit: int | None = None) -> list[Dataset]:
-    """`load` for several; raises EvaluationError where two have one name, since their answers would mix."""
+    """Load several datasets.
+
+    Raises:
+        EvaluationError: A dataset cannot be loaded, or two have the same name, which would mix their answers.
+    """
     datasets = [load(spec, limit) for spec in specs]
     names = [dataset.name for dataset in datasets]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise EvaluationError(f"Two datasets are called '{twice[0]}'; rename one of the files.")
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise EvaluationError(f"Two datasets are named '{duplicates[0]}'; rename one of the files.")
     return datasets
 
 
@@ -78,7 +84,7 @@ def _resolve(spec: str) -> tuple[ModuleType | None, Path]:
     name, equals, path = spec.partition("=")
     if equals and not Path(spec).exists():
         if name not in KINDS:
-            raise EvaluationError(f"There is no dataset kind '{name}'; choose one of: {', '.join(KINDS)}.")
+            raise EvaluationError(f"Unknown dataset kind '{name}'; the kinds are: {', '.join(KINDS)}.")
         return KINDS[name], Path(path)
     if spec == "tiny" and not Path(spec).exists():
         return tiny, TINY_HELDOUT
@@ -86,7 +92,7 @@ def _resolve(spec: str) -> tuple[ModuleType | None, Path]:
 
 
 def _rows(path: Path, content: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Rows with their line numbers; a file that is one JSON array (AlpacaEval's) counts its entries."""
+    """Yield rows with their line numbers; in a file that is one JSON array (as AlpacaEval's), the entries' numbers."""
     if content.lstrip().startswith(b"["):
         parsed: Iterable[tuple[int, Any]] = enumerate(_json(path, 1, content), 1)
     else:
@@ -110,7 +116,8 @@ def _kind_of(path: Path, row: Mapping[str, Any]) -> ModuleType:
         if set(row) >= module.FIELDS:
             return module
     raise EvaluationError(
-        f"Cannot tell what '{path}' is from its fields {sorted(row)}; say KIND={path} with one of: {', '.join(KINDS)}."
+        f"Cannot tell the kind of '{path}' from its fields {sorted(row)}; "
+        f"use KIND={path} with a kind of: {', '.join(KINDS)}."
     )
 
 

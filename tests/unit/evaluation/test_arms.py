@@ -20,7 +20,7 @@ def test_arms_of_a_file(tmp_path: Path) -> None:
         arms.from_file(path)
 
 
-@pytest.mark.parametrize(("names", "said"), [("", "Name what to compare"), ("a,b,a", "stand twice: a")])
+@pytest.mark.parametrize(("names", "said"), [("", "No arms given"), ("a,b,a", "Duplicate arm names: a")])
 def test_arms_must_be_there_and_differ(names: str, said: str) -> None:
     with pytest.raises(EvaluationError, match=said):
         arms.checked(arms.from_names(names))

@@ -20,11 +20,11 @@ def test_the_commands_from_questions_to_page(
     out = str(tmp_path / "run")
     asking = ["run", "--recipes", "team,add", "--dataset", str(tmp_path / "questions.jsonl"), "--out", out]
     assert main([*asking, "--temperature", "0", "--limit", "6"]) == 0
-    assert "12 answers made, 0 kept, 0 failed" in capsys.readouterr().out
+    assert "12 requested, 0 failed, 0 kept" in capsys.readouterr().out
     assert main([*asking, "--temperature", "0"]) == 0
-    assert "6 answers made, 12 kept, 0 failed" in capsys.readouterr().out
+    assert "6 requested, 0 failed, 12 kept" in capsys.readouterr().out
     assert main([*asking, "--temperature", "1"]) == 2
-    assert "choose another --out" in capsys.readouterr().err
+    assert "Choose another --out" in capsys.readouterr().err
     assert main(["judge", out, "--judge", "judge", "--baseline", "add"]) == 0
     assert main(["judge", out, "--judge", "judge", "--grade"]) == 0
     assert main(["report", out, "--out", str(tmp_path / "q.html"), "--budget-latency", "60"]) == 0
@@ -42,6 +42,6 @@ def test_asking_waits_for_no_library_of_the_analyses() -> None:
 
 def test_errors_are_one_sentence_and_exit_code_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith("error: There are no answers in")
+    assert capsys.readouterr().err.startswith("error: No answers in")
     assert main(["run", "--dataset", f"{tmp_path}/none", "--out", str(tmp_path), "--recipes", "a"]) == 2
     assert "Cannot read the dataset" in capsys.readouterr().err

@@ -78,7 +78,7 @@ async def test_failed_answers_are_written_down_and_tried_again(data: Dataset, tm
 async def test_a_server_that_went_away_ends_the_run_with_what_it_gave(data: Dataset, tmp_path: Path) -> None:
     gone = TeamServer()
     gone.refuse_after = 5
-    with pytest.raises(EvaluationError, match=r"6 answers in a row failed, the last of '.*' with 503"):
+    with pytest.raises(EvaluationError, match=r"6 consecutive answers failed, the last of arm '.*' with '503"):
         await ran(gone, ARMS, data, tmp_path, concurrency=1, max_failures=6)
     assert sum(row.done for row in read_answers(tmp_path)) == 5
 
@@ -132,7 +132,7 @@ async def test_overrides_seeds_and_sampling_reach_the_server(data: Dataset, tmp_
 
 
 async def test_each_item_and_sample_has_its_seed_and_every_arm_the_same(data: Dataset, tmp_path: Path) -> None:
-    """With one seed for all, a critic of two minds never accepted a single answer of three hundred."""
+    """Regression test: with one seed for all, an undecided critic rejected every one of 300 answers."""
     server = TeamServer()
     arms = [Arm(name=name, model="team") for name in ("one", "two")]
     await ran(server, arms, data, tmp_path, samples=2, seed=5)
@@ -156,14 +156,14 @@ async def test_second_turns_stand_on_the_arms_own_first_answer(tmp_path: Path) -
 
 async def test_an_unknown_model_is_named_before_any_work(data: Dataset, tmp_path: Path) -> None:
     server = TeamServer()
-    with pytest.raises(EvaluationError, match="The server knows no 'tema'; choose from: add, spell"):
+    with pytest.raises(EvaluationError, match="The server has no model 'tema'; its models are: add, spell"):
         await ran(server, arms.from_names("tema"), data, tmp_path)
     assert server.bodies == []
 
 
 async def test_answers_of_other_settings_are_never_mixed(data: Dataset, tmp_path: Path) -> None:
     await ran(TeamServer(), ARMS, data, tmp_path, sampling={"temperature": 0.7})
-    with pytest.raises(EvaluationError, match="choose another --out"):
+    with pytest.raises(EvaluationError, match="Choose another --out"):
         await ran(TeamServer(), ARMS, data, tmp_path, sampling={"temperature": 0.0})
 
 
@@ -174,6 +174,6 @@ async def test_answers_of_another_server_are_never_mixed(
     await ran(TeamServer(), ARMS[:1], data, tmp_path)
     other = TeamServer()
     vars(other).update(changed)
-    with pytest.raises(EvaluationError, match=r"holds answers of another server: its (models|version) was .*\bself|1"):
+    with pytest.raises(EvaluationError, match=r"holds answers of another server: (models|version) was .*\bself|1"):
         await ran(other, ARMS, data, tmp_path)
     assert other.bodies == []

@@ -1,4 +1,4 @@
-"""A run's directory to the report."""
+"""The report of a run, built from its directory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ BEGIN, END = "<!-- begin measured -->", "<!-- end measured -->"
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """What the recommendation must keep to; see `recommend`."""
+    """Constraints on the recommended arm; see `recommend`."""
 
     currency: Currency = "tokens"
     budget: float | None = None
@@ -32,11 +32,14 @@ class Constraints:
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """Rows, recommendation and sections."""
+
     rows: tuple[Row, ...]
     advice: Recommendation
     sections: tuple[Section, ...]
 
     def html(self) -> str:
+        """Render the page."""
         answers = [row for row in self.rows if row.done]
         counts = (
             (len({row.arm for row in self.rows}), "arms"),
@@ -50,15 +53,16 @@ class Report:
         return page.render("Quality of recipes", facts, self.advice.sentence, self.sections)
 
     def markdown(self) -> str:
+        """Render the recommendation and all tables."""
         tables = [table.markdown() for section in self.sections for table in section.tables]
         return "\n".join([self.advice.sentence + "\n", *tables])
 
 
 def build(directory: Path, constraints: Constraints, prices: Prices | None = None) -> Report:
-    """Read a run and analyse it; `prices` replace the costs that were written down with the answers.
+    """Read and analyse a run; `prices` replace the recorded costs.
 
     Raises:
-        EvaluationError: the directory holds no answers.
+        EvaluationError: The directory has no answers.
     """
     comparisons = read_rows(directory / "comparisons.jsonl", Comparison)
     grades = read_rows(directory / "grades.jsonl", Grade)
@@ -71,6 +75,7 @@ def build(directory: Path, constraints: Constraints, prices: Prices | None = Non
 def analyse(
     rows: Sequence[Row], constraints: Constraints, comparisons: Sequence[Comparison] = (), grades: Sequence[Grade] = ()
 ) -> Report:
+    """Compute every section of the report."""
     found = offers(rows, constraints.currency)
     advice = recommend(found, constraints.currency, budget=constraints.budget, min_accuracy=constraints.min_accuracy)
     others: tuple[Currency, ...] = ("tokens", "usd", "latency_s")
@@ -90,17 +95,17 @@ def analyse(
 
 
 def write_markdown(path: Path, text: str) -> None:
-    """Write `text`, or put it between the markers of a document that has them.
+    """Write `text` to a new file, or between the markers of an existing one.
 
     Raises:
-        EvaluationError: the file exists and has no markers.
+        EvaluationError: The file exists and has no markers.
     """
     if path.exists():
         before = path.read_text()
         head, begin, rest = before.partition(BEGIN)
         _, end, tail = rest.partition(END)
         if not begin or not end:
-            raise EvaluationError(f"'{path}' has no place for tables; mark one with '{BEGIN}' and '{END}'.")
+            raise EvaluationError(f"'{path}' exists and has no markers '{BEGIN}' and '{END}' to write between.")
         text = f"{head}{BEGIN}\n\n{text}\n{END}{tail}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

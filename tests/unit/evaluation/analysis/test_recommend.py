@@ -47,17 +47,17 @@ def test_the_front_is_exactly_what_is_not_dominated(values: list[tuple[int, int]
         ({"budget": 5}, None),
     ],
 )
-def test_the_recommendation_keeps_to_the_wishes(constraints: dict[str, float], chosen: str | None) -> None:
+def test_the_recommendation_keeps_to_the_constraints(constraints: dict[str, float], chosen: str | None) -> None:
     advice = recommend(OFFERS, "tokens", **constraints)
     assert (advice.chosen.arm if advice.chosen else None) == chosen
     assert advice.sentence.startswith("Use " + chosen if chosen else "No arm")
 
 
 def test_a_cheap_or_accurate_alternative_is_named() -> None:
-    assert "The most accurate is full (86.0%" in recommend(OFFERS, "tokens", min_accuracy=0.8).sentence
-    assert "Within its 95% interval and cheaper: lite (84.0%" in recommend(OFFERS, "tokens").sentence
-    assert "cheaper" not in recommend(OFFERS[:3], "tokens").sentence
-    assert "the cheapest is small (60.0%" in recommend(OFFERS, "tokens", budget=5).sentence
+    assert "The most accurate arm is full (86.0%" in recommend(OFFERS, "tokens", min_accuracy=0.8).sentence
+    assert "Cheaper and within its 95% interval: lite (84.0%" in recommend(OFFERS, "tokens").sentence
+    assert "Cheaper" not in recommend(OFFERS[:3], "tokens").sentence
+    assert "the cheapest arm is small (60.0%" in recommend(OFFERS, "tokens", budget=5).sentence
     assert "No arm has both" in recommend([], "usd").sentence
 
 

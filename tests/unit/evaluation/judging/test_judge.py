@@ -109,7 +109,7 @@ async def test_weighted_and_written_verdicts_are_kept_apart(tmp_path: Path) -> N
 
 
 async def test_nothing_to_compare_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="no answers of 'base'"):
+    with pytest.raises(EvaluationError, match="'base' has no answers"):
         await compared(Judge(prefers_good), [open_row("arm", "1", "good")], tmp_path)
 
 

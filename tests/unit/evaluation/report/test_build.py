@@ -72,7 +72,7 @@ def test_a_run_of_failures_still_makes_a_page() -> None:
 
 def test_a_run_of_single_models_says_what_else_to_run() -> None:
     leads = [section.lead for section in analyse([row("a", "1", "yes")], Constraints()).sections]
-    assert any("Run two-layer arms" in lead for lead in leads)
+    assert any("run two-layer arms" in lead for lead in leads)
     assert any("python -m evaluation judge" in lead for lead in leads)
 
 
@@ -91,8 +91,8 @@ def test_the_command_writes_page_and_tables(finished: Path, capsys: pytest.Captu
     assert "| team |" in text
 
 
-def test_a_document_without_a_place_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_document_without_markers_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "doc.md").write_text("mine")
-    with pytest.raises(EvaluationError, match="has no place for tables"):
+    with pytest.raises(EvaluationError, match="exists and has no markers"):
         write_markdown(tmp_path / "doc.md", "tables")
     assert (tmp_path / "doc.md").read_text() == "mine"

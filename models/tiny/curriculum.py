@@ -1,4 +1,4 @@
-"""What each model is taught, and for how long: a specialist in one skill, mediocre in the others."""
+"""Training data and steps of each model: a specialist in one skill, mediocre in the others."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -16,15 +16,16 @@ class Curriculum:
     """A model's training data and steps. Mediocrity comes from a smaller skill range, not from wrong answers."""
 
     family: Family
-    shares: tuple[float, float, float]  # of arithmetic, words, facts among direct questions
-    digits: tuple[float, float, float]  # weights of operands with 1, 2, 3 digits
+    shares: tuple[float, float, float]  # arithmetic, words and facts among direct questions
+    digits: tuple[float, float, float]  # weights of operands with 1, 2 and 3 digits
     max_letters: int
     share_of_facts: float
     direct_steps: int
     aggregation_steps: int
-    direct_weight: int = 27  # of direct questions in the last stage; references and judging weigh 73
+    direct_weight: int = 27  # weight of direct questions in the last stage; references and judging have 73
 
     def skill_range(self) -> SkillRange:
+        """Range of the training questions; the facts are a fixed sample per model."""
         chosen = random.Random(f"facts of {self.family.name}").sample(
             facts(), round(len(facts()) * self.share_of_facts)
         )
@@ -37,21 +38,21 @@ CURRICULA = (
     Curriculum(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60),
     Curriculum(MIXTRAL, (0.2, 0.15, 0.65), WEAK_DIGITS, 5, 1.0, 2600, 2600),
 )
-# Conversations in a batch; what they share of their beginning is computed once, so the rest counts.
+# Conversations per batch. Their common prefix is computed once, so sizes depend on the remaining tokens.
 QUESTION_BATCH = 64  # of about 25 tokens
 HISTORY_BATCH = 20  # of about 80 tokens
 PAPER_BATCH = 32  # of about 60 tokens
 REFERENCES_LAST_BATCH = 14  # of about 190 tokens
 JUDGE_BATCH = 16  # of about 130 tokens
-BUCKETS = 4  # batches cut from one sorted stretch, so that a batch has conversations of similar length
+BUCKETS = 4  # batches per sorted group, so that the conversations of a batch have similar lengths
 
-DIRECT_SHARES = (0.65, 0.15, 0.2)  # single questions, those after a system prompt, conversations
+DIRECT_SHARES = (0.65, 0.15, 0.2)  # single questions, single questions after a system prompt, conversations
 
 Batches = Iterator[list[Conversation]]
 
 
 def direct_batches(curriculum: Curriculum, held_out: HeldOut, seed: int) -> Batches:
-    """Single questions, questions after a system prompt, and conversations of several turns."""
+    """Yield batches of single questions, of questions after a system prompt, and of conversations with three turns."""
     maker = _conversation_maker(curriculum, held_out, f"{seed} {curriculum.family.name} direct")
     kinds = _direct_kinds(maker)
     while True:
@@ -59,7 +60,7 @@ def direct_batches(curriculum: Curriculum, held_out: HeldOut, seed: int) -> Batc
 
 
 def aggregation_batches(curriculum: Curriculum, pool: ReferencePool, held_out: HeldOut, seed: int) -> Batches:
-    """References in both layouts, judging, and direct questions, so that those are not forgotten."""
+    """Yield batches with references in both layouts, with judging, and with direct questions against forgetting."""
     maker = _conversation_maker(curriculum, held_out, f"{seed} {curriculum.family.name} aggregation")
     weights = (*(curriculum.direct_weight * share for share in DIRECT_SHARES), 32, 9, 21, 5, 4, 2)
     kinds = [
@@ -86,12 +87,12 @@ def _direct_kinds(maker: ConversationMaker) -> list[Batches]:
 def _bucketed(
     make: Callable[[str | None], Conversation], systems: Sequence[str] | None, size: int, rng: random.Random
 ) -> Batches:
-    """Batches of `size`, those of one stretch with the same system prompt and sorted by length."""
+    """Yield batches of `size`; each group of `BUCKETS` batches has one system prompt and is sorted by length."""
     while True:
         system = rng.choice(systems) if systems else None
-        stretch = [make(system) for _ in range(size * BUCKETS)]
-        stretch.sort(key=lambda conversation: sum(len(message.content) for message in conversation))
-        batches = [stretch[start : start + size] for start in range(0, len(stretch), size)]
+        group = [make(system) for _ in range(size * BUCKETS)]
+        group.sort(key=lambda conversation: sum(len(message.content) for message in conversation))
+        batches = [group[start : start + size] for start in range(0, len(group), size)]
         rng.shuffle(batches)
         yield from batches
 

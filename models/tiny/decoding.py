@@ -1,4 +1,4 @@
-"""Replies of a model without a server: batched generation for training's proposals and quick measurements."""
+"""Batched generation without a server, for training proposals and quick evaluation."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def replies(
     seed: int = 0,
     position: int = 0,
 ) -> list[str]:
-    """One reply to each conversation; `temperature` 0 is greedy. `position`: the progress bar's line."""
+    """Generate one reply per conversation; `temperature` 0 is greedy. `position`: the progress bar's line."""
     torch.manual_seed(seed)
     prompts = tokenizer.backend_tokenizer.encode_batch([family.prompt(each) for each in conversations])
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number].ids))

@@ -1,6 +1,6 @@
-"""The benchmark: 300 questions, a hundred a skill, that training never sees.
+"""The held-out questions: 300, a hundred per skill, that never occur in training.
 
-`python -m models.tiny.heldout` writes `heldout.jsonl` again from its seed.
+`python -m models.tiny.heldout` recreates `heldout.jsonl` from its seed.
 """
 
 import json
@@ -21,13 +21,15 @@ SKILL_RANGE = SkillRange(digits=(1.0, 1.0, 1.0), max_letters=8)
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """One held-out question."""
+
     id: str
     question: Question
 
 
 @cache
 def rows() -> tuple[Row, ...]:
-    """The committed benchmark."""
+    """Load the committed questions."""
     lines = resources.files("models.tiny").joinpath("heldout.jsonl").read_text("utf-8").splitlines()
     return tuple(
         Row(row["id"], Question(row["skill"], row["question"], row["answer"])) for row in map(json.loads, lines)
@@ -35,11 +37,12 @@ def rows() -> tuple[Row, ...]:
 
 
 def held_out() -> HeldOut:
+    """Return the operands, words and questions that training must exclude."""
     return HeldOut.of(row.question for row in rows())
 
 
 def made() -> tuple[Row, ...]:
-    """The benchmark, made from its seed: operand pairs, words and facts are all different."""
+    """Generate the questions from their seed; operand pairs, words and facts are distinct."""
     rng = random.Random(SEED)
     asked: dict[Skill, list[Question]] = {
         "arithmetic": _arithmetic(rng),
@@ -54,7 +57,7 @@ def made() -> tuple[Row, ...]:
 
 
 def _arithmetic(rng: random.Random) -> list[Question]:
-    """Operands of one to three digits in equal shares; not two of one digit, there are too few to hold out."""
+    """Generate sums with operands of one to three digits; never two of one digit, since there are too few of these."""
     maker = QuestionMaker(rng, SKILL_RANGE)
     questions: list[Question] = []
     pairs: set[tuple[int, int]] = set()
@@ -68,7 +71,7 @@ def _arithmetic(rng: random.Random) -> list[Question]:
 
 
 def _words(rng: random.Random) -> list[Question]:
-    """Real words, as many of each length."""
+    """Generate questions about dictionary words, equally many per length."""
     maker = QuestionMaker(rng)
     questions: list[Question] = []
     for letters in WORD_LETTERS:
@@ -79,6 +82,7 @@ def _words(rng: random.Random) -> list[Question]:
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows as JSONL."""
     lines = (
         json.dumps(
             {"id": row.id, "skill": row.question.skill, "question": row.question.text, "answer": row.question.answer}

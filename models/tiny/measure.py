@@ -1,7 +1,7 @@
-"""What the weights can do, without a server: `python -m models.tiny.measure`, some minutes on two cores.
+"""Evaluate the weights without a server: `python -m models.tiny.measure`, some minutes on two cores.
 
-On the benchmark, greedily: each model alone; as aggregator of all three models' proposals (sampled as in serving), in
-both layouts, the references in the declared and in shuffled order; and as judge that picks one of these proposals.
+The held-out questions are answered greedily by each model alone, as aggregator of all three models' proposals (sampled
+as in serving; both layouts, references in declared and in shuffled order), and as judge that selects a proposal.
 """
 
 import argparse
@@ -32,16 +32,19 @@ Answers = Callable[["LoadedModel", Sequence[Question], Sequence[References]], li
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
+    """A model of the trio in memory."""
+
     family: Family
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
 
     def says(self, conversations: Sequence[Conversation], temperature: float = 0.0) -> list[str]:
+        """Generate one reply per conversation."""
         return replies(self.model, self.tokenizer, self.family, conversations, temperature=temperature, seed=SEED)
 
 
 def proposals(loaded_models: Sequence[LoadedModel], questions: Sequence[Question]) -> list[References]:
-    """Each question's proposals, one of each model in the declared order."""
+    """Sample each question's proposals, one per model in the declared order."""
     asked = [(Message("user", question.text),) for question in questions]
     texts = [loaded.says(asked, PROPOSAL_TEMPERATURE) for loaded in loaded_models]
     names = [loaded.family.name for loaded in loaded_models]
@@ -49,15 +52,19 @@ def proposals(loaded_models: Sequence[LoadedModel], questions: Sequence[Question
 
 
 def shuffled(proposed: Sequence[References]) -> list[References]:
+    """Shuffle each question's proposals."""
     rng = random.Random(SEED)
     return [tuple(rng.sample(references, len(references))) for references in proposed]
 
 
 def alone(loaded: LoadedModel, questions: Sequence[Question], _: Sequence[References]) -> list[str]:
+    """Answer the questions without references."""
     return loaded.says([(Message("user", question.text),) for question in questions])
 
 
 def aggregating(layout: Layout) -> Answers:
+    """Return a function that answers with the proposals as references in `layout`."""
+
     def answers(loaded: LoadedModel, questions: Sequence[Question], proposed: Sequence[References]) -> list[str]:
         return loaded.says(
             [
@@ -70,6 +77,7 @@ def aggregating(layout: Layout) -> Answers:
 
 
 def judging(loaded: LoadedModel, questions: Sequence[Question], proposed: Sequence[References]) -> list[str]:
+    """Answer with the proposal that the model selects; empty if its verdict is unreadable."""
     verdicts = loaded.says(
         [
             choose((Message("user", question.text),), references)
@@ -81,6 +89,7 @@ def judging(loaded: LoadedModel, questions: Sequence[Question], proposed: Sequen
 
 
 def measured(folder: Path) -> Table:
+    """Evaluate every model in `folder` on every task."""
     loaded_models = [LoadedModel(family, *load(folder / name)) for name, family in FAMILIES.items()]
     questions = [row.question for row in heldout.rows()]
     declared = proposals(loaded_models, questions)
@@ -103,8 +112,11 @@ def measured(folder: Path) -> Table:
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument(
+        "--weights", type=Path, default=WEIGHTS, help="directory of the three checkpoints (default: %(default)s)"
+    )
     torch.set_num_threads(2)
     print(measured(parser.parse_args().weights).markdown())
 

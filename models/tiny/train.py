@@ -1,13 +1,13 @@
-"""Make the trio again from seeds: `python -m models.tiny.train`.
+"""Train the trio from seeds: `python -m models.tiny.train`.
 
-Three stages, each from the results of the one before, which lie in `build/tiny/`:
+Each of the three stages reads the results of the previous one from `build/tiny/`:
 
-  direct      each model learns to answer questions
-  propose     each model answers training questions, sampled as a proposer would be
-  aggregate   each model learns to answer with such proposals as references; writes `models/tiny/weights/`
+  direct      trains each model to answer questions
+  propose     samples each model's answers to training questions, as a proposer's
+  aggregate   trains each model to answer with such proposals as references; writes `models/tiny/weights/`
 
-The models of a stage are trained side by side, each in a process with one thread: models so small gain little from a
-second one.
+The models of a stage are trained in parallel, each in a process with one thread: models of this size gain little from a
+second thread.
 """
 
 import argparse
@@ -46,7 +46,7 @@ AGGREGATION_RATE = 2e-3
 WARMUP_STEPS = 100
 POOL_QUESTIONS = 9_000
 POOL_SHARES = (0.4, 0.35, 0.25)  # of arithmetic, words, facts
-POOL_SAMPLES = 2  # proposals of a model to each question
+POOL_SAMPLES = 2  # proposals of a model per question
 
 
 def rate_factor(step: int, *, steps: int) -> float:
@@ -83,7 +83,7 @@ def learn(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_factor, steps=steps))
     model.train()
-    bar = tqdm(range(steps), desc=f"{family.name:12} learns", mininterval=5, position=_line(family))
+    bar = tqdm(range(steps), desc=f"{family.name:12} trains", mininterval=5, position=_line(family))
     mean = None
     for _ in bar:
         batch = batch_of(family, tokenizer, next(batches))
@@ -99,6 +99,7 @@ def learn(
 
 
 def direct(seed: int, curriculum: Curriculum) -> None:
+    """Run the first stage for one model."""
     family = curriculum.family
     tokenizer = train_tokenizer(family, seed)
     model = family.new_model(len(tokenizer), tokenizer.get_vocab(), seed)
@@ -116,14 +117,14 @@ def direct(seed: int, curriculum: Curriculum) -> None:
 
 
 def pool_questions(seed: int) -> list[Question]:
-    """Questions of the whole skill_range, the same for every model."""
+    """Make questions of the full range, the same for every model."""
     rng = random.Random(f"{seed} pool")
     maker = QuestionMaker(rng, held_out=heldout.held_out())
     return [maker.ask(rng.choices(SKILLS, POOL_SHARES)[0]) for _ in range(POOL_QUESTIONS)]
 
 
 def propose(seed: int, curriculum: Curriculum) -> None:
-    """Write the model's sampled answers to the pool's questions, `POOL_SAMPLES` lists of texts."""
+    """Run the second stage for one model: write its `POOL_SAMPLES` answers to each of the pool's questions."""
     family = curriculum.family
     model, tokenizer = load(BUILD / family.name)
     asked = [_alone(question) for question in pool_questions(seed) for _ in range(POOL_SAMPLES)]
@@ -135,6 +136,7 @@ def propose(seed: int, curriculum: Curriculum) -> None:
 
 
 def read_pool(seed: int) -> ReferencePool:
+    """Load all models' proposals of the second stage."""
     families = [curriculum.family for curriculum in CURRICULA]
     by_model = [zip(*json.loads(_proposals(family).read_text("utf-8")), strict=True) for family in families]
     by_question = zip(pool_questions(seed), zip(*by_model, strict=True), strict=True)
@@ -148,6 +150,7 @@ def _proposals(family: Family) -> Path:
 
 
 def aggregate(seed: int, curriculum: Curriculum) -> None:
+    """Run the third stage for one model."""
     family = curriculum.family
     pool = read_pool(seed)
     model, _ = load(BUILD / family.name)
@@ -166,7 +169,7 @@ def aggregate(seed: int, curriculum: Curriculum) -> None:
 
 
 def report(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Print the shares of right answers to fresh questions (not the benchmark's), asked directly."""
+    """Print the accuracy on new questions (not the held-out ones), asked directly."""
     maker = QuestionMaker(random.Random("report"), heldout.SKILL_RANGE)
     for skill in SKILLS:
         questions = [maker.ask(skill) for _ in range(200)]
@@ -176,12 +179,12 @@ def report(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenize
 
 
 def _line(family: Family) -> int:
-    """Where the model's progress bar stands among those of its stage."""
+    """Return the line of the model's progress bar."""
     return [curriculum.family for curriculum in CURRICULA].index(family)
 
 
 def side_by_side(work: Callable[[Curriculum], None], curricula: Sequence[Curriculum]) -> None:
-    """`work` for each model, in a process of its own."""
+    """Call `work` for each model in its own process."""
     with ProcessPoolExecutor(
         len(curricula), mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
     ) as processes:
@@ -193,10 +196,11 @@ def _alone(question: Question) -> Conversation:
 
 
 def main() -> None:
+    """Run the chosen stages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
-    parser.add_argument("--models", nargs="+", default=[each.family.name for each in CURRICULA])
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="default: all")
+    parser.add_argument("--models", nargs="+", default=[each.family.name for each in CURRICULA], help="default: all")
+    parser.add_argument("--seed", type=int, default=1, help="default: 1, that of the committed weights")
     options = parser.parse_args()
     chosen = [each for each in CURRICULA if each.family.name in options.models]
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -204,11 +208,11 @@ def main() -> None:
     for stage, work in zip(STAGES, (direct, propose, aggregate), strict=True):
         if stage in options.stages:
             if work is aggregate:
-                print(f"right proposals: {read_pool(options.seed).accuracy()}", flush=True)
+                print(f"accuracy of the proposals: {read_pool(options.seed).accuracy()}", flush=True)
             side_by_side(partial(work, options.seed), chosen)
             used_s = sum(getrusage(RUSAGE_CHILDREN)[:2])
             print(f"\n{stage} done after {(time.monotonic() - began) / 60:.1f} min", end=" ")
-            print(f"({used_s / 60:.1f} min of processor time)", flush=True)
+            print(f"({used_s / 60:.1f} min of CPU time)", flush=True)
 
 
 if __name__ == "__main__":

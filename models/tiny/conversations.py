@@ -69,7 +69,7 @@ class ConversationMaker:
         return (*with_references(messages, references, layout=layout), Message("assistant", question.answer))
 
     def choosing(self, pool: ReferencePool, _system: str | None) -> Conversation:
-        """Make a judge's task: candidates in any order, at least one right; the reply is its number."""
+        """Make a judge's task: candidates in any order, right and wrong ones; the reply is a right one's number."""
         while True:
             asked, references = pool.draw(self.rng)
             candidates = self.rng.sample(references, min(len(references), MAX_CANDIDATES))

@@ -19,7 +19,7 @@ GOOD = {
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds before each retry, none of which the test waits for."""
+    """Seconds before each retry; the test does not wait for them."""
     taken: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -47,7 +47,7 @@ PRESETS = [
 
 
 def specialist(model: str) -> Callable[[GenerateRequest], str]:
-    """Right in its own skill; elsewhere it repeats a reference of the shape that answers have, or guesses."""
+    """Answer right in the model's own skill; otherwise repeat a reference that looks like an answer, or guess."""
 
     def answer(request: GenerateRequest) -> str:
         question = request.messages[-1].content

@@ -10,8 +10,10 @@ from tests.support.rows import row, team_row
 
 @pytest.mark.parametrize("task", list(papers.PLANES))
 def test_the_published_planes_are_recovered_from_teams_that_lie_near_them(task: str) -> None:
-    """The papers print a, b and R2 but not the teams' d: teams are drawn around the published plane, with the noise
-    that its R2 implies, and the fit must find a, b and R2 again."""
+    """Sample teams around the published plane with the noise that its R2 implies, and recover a, b and R2.
+
+    The papers print a, b and R2 but not the teams' diversity.
+    """
     a, b, r2 = papers.PLANES[task]
     rng = np.random.default_rng(0)
     q, d = rng.normal(size=5000), rng.normal(size=5000)

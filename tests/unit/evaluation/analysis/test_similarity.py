@@ -1,4 +1,4 @@
-"""Similarity of an answer to the proposals that it was made from."""
+"""Similarity of an answer to its proposals."""
 
 import pytest
 

@@ -20,7 +20,7 @@ from tests.support.rows import TeamServer, open_row, row
 
 
 class Judge:
-    """Answers with `verdict(prompt)`; remembers every prompt."""
+    """A server that answers with `verdict(prompt)` and records every prompt."""
 
     def __init__(self, verdict: object) -> None:
         self.verdict, self.prompts = verdict, list[str]()

@@ -20,7 +20,7 @@ from tests.support.rows import TeamServer, question_lines, row
 
 @pytest.fixture(scope="module")
 async def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole run with every arm that the analyses want, judged and graded."""
+    """A run with the arms that every analysis needs, judged and graded."""
     tmp_path = tmp_path_factory.mktemp("finished")
     path = tmp_path / "questions.jsonl"
     path.write_text(question_lines(4))

@@ -51,7 +51,7 @@ def test_answers_are_true() -> None:
 
 
 def _leaks(question: Question) -> bool:
-    """Told from the text alone, by other means than the generator's own exclusion."""
+    """True if the question is held out, judged by its text alone, independently of the generator."""
     text = question.text.lower()
     if question.skill == "arithmetic":
         return tuple(sorted(map(int, re.findall(r"\d+", text)))) in PAIRS

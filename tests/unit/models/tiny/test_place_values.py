@@ -1,4 +1,4 @@
-"""Digits by place, read from inside a model."""
+"""The auxiliary loss on digits by place."""
 
 import torch
 from torch.nn import functional

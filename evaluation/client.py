@@ -111,14 +111,14 @@ class Client:
         Raises:
             AskFailed: The request was refused, every attempt failed, or the answer is not a chat completion.
         """
-        body: Any = {"messages": [dict(message) for message in messages]}
+        history: Any = list(messages)
         try:
             response = await self._openai.chat.completions.with_raw_response.create(
-                model=model, extra_body=fields, **body
+                model=model, messages=history, extra_body=fields
             )
         except openai.APIStatusError as error:
             raise AskFailed(_refusal(error)) from error
-        except openai.APIConnectionError as error:
+        except openai.OpenAIError as error:
             raise AskFailed(f"no answer: {_cause(error)}") from error
         http = response.http_response
         return _parsed(http, time.monotonic() - http.request.extensions["started"])
@@ -132,9 +132,9 @@ async def _note_start(request: httpx.Request) -> None:
 
 
 def _cause(error: Exception) -> str:
-    """The reason below the openai client's own 'Connection error.'."""
-    below = error.__cause__ or error
-    return str(below) or type(below).__name__
+    """Return the transport's reason instead of the openai client's "Connection error."."""
+    cause = error.__cause__ or error
+    return str(cause) or type(cause).__name__
 
 
 def _refusal(error: openai.APIStatusError) -> str:

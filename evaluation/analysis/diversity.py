@@ -19,7 +19,7 @@ NGRAMS = (2, 4)  # characters, within word boundaries
 
 
 def similarity_kernels(groups: Sequence[Sequence[str]]) -> list[NDArray[np.float64]]:
-    """Return the cosines within each group of n texts, shape (n, n), ones on the diagonal; 0 for an empty text."""
+    """Return the cosines within each group of n texts, shape (n, n); an empty text has cosine 0 with any other."""
     texts = [text for group in groups for text in group]
     if not any(text.strip() for text in texts):
         return [np.ones((len(group), len(group))) for group in groups]

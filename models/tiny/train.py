@@ -67,7 +67,7 @@ def learn(
     peak_rate: float,
     seed: int,
 ) -> None:
-    """`steps` of AdamW, one of `batches` each; the rate rises to `peak_rate` and falls linearly to nearly 0."""
+    """Train for `steps` of AdamW, each on one of `batches`; `rate_factor` scales `peak_rate`."""
     family = curriculum.family
     place_values = PlaceValues(model.config.hidden_size, seed)
     decayed = [weight for weight in model.parameters() if weight.dim() > 1]

@@ -1,8 +1,11 @@
-"""Quality: which recipe answers best, and what an answer of it costs.
+"""Accuracy and cost of models and recipes, measured against a running server.
 
-    python -m evaluation run     asks a running server, one JSONL row per answer
-    python -m evaluation judge   lets a served model compare or grade those answers
-    python -m evaluation report  makes one HTML page of tables, plots and a recommendation
+    python -m evaluation run           sends every question to every arm; one JSONL row per answer
+    python -m evaluation judge         has a served model compare or grade those answers
+    python -m evaluation report        writes an HTML page with tables, plots and a recommendation
+    python -m evaluation table         prints accuracy by skill, calls and tokens
+    python -m evaluation train-router  fits a router for the `auto` recipe
+    python -m evaluation papers        prints the papers' tables
 
-`datasets` turn files into items, `scoring` texts into scores, `analysis` rows into tables; each is pure.
+`datasets` parses files into items, `scoring` scores texts, `analysis` computes tables from rows.
 """

@@ -1,4 +1,4 @@
-"""What is compared: a model or recipe, perhaps with parts of it changed for the request."""
+"""Arms: the models and recipes under comparison, with optional overrides."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from serving.config import Frozen
 
 
 class Arm(Frozen):
-    """A column of every table. `moa` is sent as the request's `moa` object, `sampling` as its top-level fields."""
+    """A model or recipe under comparison. `moa` becomes the request's `moa` object, `sampling` its top-level fields."""
 
     name: str = Field(min_length=1)
     model: str = Field(min_length=1)
@@ -25,33 +25,33 @@ class _ArmsFile(Frozen):
 
 
 def from_names(names: str) -> list[Arm]:
-    """Arms that are plain model ids: `moa-lite,tiny-qwen`."""
+    """Return one arm per comma-separated model id, without overrides: `moa-lite,tiny-qwen`."""
     return [Arm(name=name.strip(), model=name.strip()) for name in names.split(",") if name.strip()]
 
 
 def from_file(path: Path) -> list[Arm]:
-    """Arms of a YAML file: a list `arms` of name, model and, where wanted, moa and sampling.
+    """Load arms from a YAML file: a list `arms` of objects with name, model and, optionally, moa and sampling.
 
     Raises:
-        EvaluationError: the file cannot be read or has a field that is not known.
+        EvaluationError: The file cannot be read or does not have that form.
     """
     try:
         return list(_ArmsFile.model_validate(yaml.safe_load(path.read_text())).arms)
     except OSError as error:
-        raise EvaluationError(f"Cannot read the arms '{path}': {error.strerror}.") from error
+        raise EvaluationError(f"Cannot read the arms file '{path}': {error.strerror}.") from error
     except (ValidationError, yaml.YAMLError) as error:
-        raise EvaluationError(f"The arms '{path}' are not right: {error}") from error
+        raise EvaluationError(f"The arms file '{path}' is invalid: {error}") from error
 
 
 def checked(arms: Sequence[Arm]) -> list[Arm]:
-    """`arms`, none of them twice.
+    """Return `arms` after checking their names.
 
     Raises:
-        EvaluationError: none at all, or two of one name.
+        EvaluationError: There are no arms, or two have the same name.
     """
     if not arms:
-        raise EvaluationError("Name what to compare: --recipes moa-lite,tiny-qwen or --arms FILE.yaml.")
+        raise EvaluationError("No arms given: use --recipes moa-lite,tiny-qwen or --arms FILE.yaml.")
     names = [arm.name for arm in arms]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise EvaluationError(f"These arms stand twice: {', '.join(twice)}; give each its own name.")
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise EvaluationError(f"Duplicate arm names: {', '.join(duplicates)}. Give each arm its own name.")
     return list(arms)

@@ -1,33 +1,33 @@
-"""Asks an OpenAI-compatible server, again where asking again can help."""
+"""Client of an OpenAI-compatible server; retries what a retry can help."""
 
-import asyncio
-import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx
+import openai
 
 from evaluation.errors import EvaluationError
 from evaluation.rows import AgentRow
 
-RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-MAX_PAUSE_S = 10.0
+NO_KEY = "none"  # the openai client insists on a key; a server without keys ignores it
 
 
 class AskFailed(Exception):
-    """The server gave no answer; `str(error)` says why in one sentence."""
+    """The server gave no answer; `str(error)` names the reason in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """One chat completion. Counts are `None` where the server did not report them."""
+
     text: str
     finish_reason: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
     cached_tokens: int | None
-    latency_s: float  # of the attempt that succeeded
+    latency_s: float  # of the successful attempt alone
     trace: tuple[AgentRow, ...] = ()
     degraded: bool = False
     reasons: tuple[str, ...] = ()
@@ -35,15 +35,17 @@ class Answer:
 
 
 class Client:
-    """One server. Use as an async context manager.
+    """Client of one server, to be used as an async context manager.
+
+    The `openai` package retries: after a lost connection, a timeout, or a status of 408, 409, 429 or 5xx, with
+    exponential backoff (0.5 s to 8 s, with jitter) or after the time that `Retry-After` asks for.
 
     Args:
-        url: the server's root, with or without `/v1`.
-        api_key: sent as a bearer token, never logged.
-        timeout_s: for a whole answer.
-        retries: further attempts after a lost connection or a status of `RETRIED_STATUSES`.
-        backoff_s: the first pause; it doubles up to `MAX_PAUSE_S`, with jitter; Retry-After is kept to.
-        transport: another way to the server, for tests.
+        url: The server's root, with or without `/v1`.
+        api_key: Sent as a bearer token, never logged.
+        timeout_s: Limit for a whole answer.
+        retries: Further attempts after the first.
+        transport: Replaces the network in tests.
     """
 
     def __init__(
@@ -53,99 +55,97 @@ class Client:
         api_key: str | None = None,
         timeout_s: float = 600.0,
         retries: int = 8,
-        backoff_s: float = 0.5,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
-        self._retries, self._backoff_s = retries, backoff_s
-        self._http = httpx.AsyncClient(
-            base_url=self.url,
-            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx.Timeout(timeout_s, connect=10.0),
+        # `Any`: openai 3 accepts objects of httpx, but its types name those of httpx2.
+        timeout: Any = httpx.Timeout(timeout_s, connect=10.0)
+        http: Any = httpx.AsyncClient(  # the openai package's default client would follow redirects
+            timeout=timeout,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            event_hooks={"request": [_note_start]},
             transport=transport,
         )
+        self._openai = openai.AsyncOpenAI(
+            base_url=f"{self.url}/v1", api_key=api_key or NO_KEY, timeout=timeout, max_retries=retries, http_client=http
+        )
+        self._once = self._openai.with_options(max_retries=0)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self._openai.close()
 
     async def models(self) -> list[str]:
-        """Every model id that the server answers under.
+        """Fetch the ids of all models that the server offers.
 
         Raises:
-            EvaluationError: the server cannot be reached or refuses.
+            EvaluationError: The server cannot be reached or refuses.
         """
         try:
-            response = await self._http.get("/v1/models")
-            response.raise_for_status()
-            return [str(card["id"]) for card in response.json()["data"]]
-        except httpx.HTTPStatusError as error:
-            raise EvaluationError(f"{self.url}/v1/models answered {_said(error.response)}.") from error
-        except (httpx.HTTPError, ValueError, KeyError) as error:
-            why = str(error) or type(error).__name__
-            raise EvaluationError(f"There is no server at {self.url}: {why}; start one, or say --url.") from error
+            response = await self._once.models.with_raw_response.list()
+            return [str(card["id"]) for card in response.http_response.json()["data"]]
+        except openai.APIStatusError as error:
+            raise EvaluationError(f"{self.url}/v1/models answered {_refusal(error)}.") from error
+        except (openai.APIConnectionError, ValueError, KeyError, TypeError) as error:
+            raise self._no_server(error) from error
 
     async def version(self) -> dict[str, str]:
-        """What the server says that it runs; empty where it does not say.
+        """Fetch the versions that the server reports at `/version`; empty if it reports none.
 
         Raises:
-            EvaluationError: the server cannot be reached.
+            EvaluationError: The server cannot be reached.
         """
         try:
-            response = await self._http.get("/version")
-            found = response.json() if response.is_success else {}
-        except httpx.HTTPError as error:
-            why = str(error) or type(error).__name__
-            raise EvaluationError(f"There is no server at {self.url}: {why}; start one, or say --url.") from error
-        except ValueError:
-            found = {}
+            found = await self._once.get(f"{self.url}/version", cast_to=object)
+        except openai.APIStatusError:
+            return {}
+        except openai.APIConnectionError as error:
+            raise self._no_server(error) from error
         return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
     async def ask(self, model: str, messages: Sequence[Mapping[str, str]], **fields: Any) -> Answer:
-        """One answer; `fields` are further fields of the request.
+        """Request one chat completion; `fields` are further fields of the request's body.
 
         Raises:
-            AskFailed: the request was refused, or every attempt failed.
+            AskFailed: The request was refused, every attempt failed, or the answer is not a chat completion.
         """
-        body = {"model": model, "messages": list(messages), **fields}
-        for attempt in range(self._retries + 1):
-            started = time.monotonic()
-            pause_s = min(self._backoff_s * 2**attempt, MAX_PAUSE_S) * random.uniform(0.5, 1.5)
-            try:
-                response = await self._http.post("/v1/chat/completions", json=body)
-            except httpx.HTTPError as error:
-                failure = f"no answer: {str(error) or type(error).__name__}"
-            else:
-                if response.is_success:
-                    return _parsed(response, time.monotonic() - started)
-                failure = _said(response)
-                if response.status_code not in RETRIED_STATUSES:
-                    break
-                pause_s = max(pause_s, _seconds(response.headers.get("retry-after")))
-            if attempt < self._retries:
-                await asyncio.sleep(pause_s)
-        raise AskFailed(failure)
+        history: Any = list(messages)
+        try:
+            response = await self._openai.chat.completions.with_raw_response.create(
+                model=model, messages=history, extra_body=fields
+            )
+        except openai.APIStatusError as error:
+            raise AskFailed(_refusal(error)) from error
+        except openai.OpenAIError as error:
+            raise AskFailed(f"no answer: {_cause(error)}") from error
+        http = response.http_response
+        return _parsed(http, time.monotonic() - http.request.extensions["started"])
+
+    def _no_server(self, error: Exception) -> EvaluationError:
+        return EvaluationError(f"No server at {self.url}: {_cause(error)}. Start one, or name another with --url.")
 
 
-def _seconds(header: str | None) -> float:
+async def _note_start(request: httpx.Request) -> None:
+    request.extensions["started"] = time.monotonic()
+
+
+def _cause(error: Exception) -> str:
+    """Return the transport's reason instead of the openai client's "Connection error."."""
+    cause = error.__cause__ or error
+    return str(cause) or type(cause).__name__
+
+
+def _refusal(error: openai.APIStatusError) -> str:
     try:
-        return float(header or 0.0)
-    except ValueError:  # a date: the own pause will do
-        return 0.0
-
-
-def _said(response: httpx.Response) -> str:
-    try:
-        message = response.json()["error"]["message"]
+        message = error.response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
-        message = response.text[:200]
-    return f"{response.status_code}: {message}"
+        message = error.response.text[:200]
+    return f"{error.status_code}: {message}"
 
 
-def _parsed(response: httpx.Response, latency_s: float) -> Answer:
+def _parsed(response: Any, latency_s: float) -> Answer:
     try:
         body = response.json()
         choice = body["choices"][0]

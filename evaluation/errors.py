@@ -1,5 +1,5 @@
-"""What ends an evaluation command with one sentence instead of a traceback."""
+"""The error of the evaluation commands."""
 
 
 class EvaluationError(Exception):
-    """`str(error)` says what is wrong and what to change."""
+    """Ends a command with exit code 2. `str(error)` is the message: the problem and what to change."""

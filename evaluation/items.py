@@ -1,4 +1,4 @@
-"""A question of a dataset."""
+"""Items: the questions of a dataset."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 class Item:
     """One question, or a conversation of several user turns.
 
-    `answer` is what `scorer` compares with; both are `None` for open questions, which a judge must see.
+    `scorer` compares an arm's answer with `answer`; both are `None` for open questions, which need a judge.
     """
 
     dataset: str
     id: str
     skill: str  # the part of the dataset: a subject, a category, a level
-    turns: tuple[str, ...]  # what the user says, one entry for each turn
+    turns: tuple[str, ...]  # the user's messages, one per turn
     answer: str | None = None
     scorer: str | None = None  # a name of evaluation.scoring.SCORERS
-    references: tuple[str, ...] = ()  # a right answer for each turn, for a judge to read
-    baseline: str | None = None  # what the dataset's own baseline model answered
-    difficulty: float | None = None  # the instruction's difficulty, where the dataset ships it
+    references: tuple[str, ...] = ()  # a right answer per turn, shown to the judge
+    baseline: str | None = None  # the answer of the dataset's own baseline model
+    difficulty: float | None = None  # the instruction's difficulty, if the dataset has it

@@ -1,10 +1,10 @@
-"""What the papers measured, to read one's own numbers beside. Numbers are the papers' own."""
+"""The tables of the Mixture-of-Agents papers, for comparison. The numbers are the papers' own."""
 
 from evaluation.tables import Table, texts
 
 MOA, RETHINKING = "2406.04692", "2502.00674"
 
-# a (quality), b (diversity), R2 of t = a*q + b*d + c, by task
+# a (quality), b (diversity), R2 of t = a*q + b*d + c, per task
 PLANES = {"MMLU": (2.558, 1.841, 0.771), "CRUX": (4.548, 1.421, 0.685), "MATH": (4.719, 2.839, 0.760)}
 
 # MMLU, CRUX, MATH: i = Qwen2-7B, d = DeepSeek-Coder-V2-Lite, m = Qwen2-Math-7B
@@ -80,4 +80,5 @@ TABLES = (BENCHMARKS, PROPOSERS, ROLES, LAYERS, MIXING, PLANE)
 
 
 def markdown() -> str:
+    """Render all tables as Markdown."""
     return "\n".join(table.markdown() for table in TABLES)

@@ -1,4 +1,4 @@
-"""Tokens to dollars."""
+"""Prices of tokens, and the cost of an answer in US$."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +12,11 @@ from serving.config import Frozen
 
 
 class Price(Frozen):
-    """US dollars for a million tokens of one model."""
+    """US$ per million tokens of one model."""
 
     prompt_usd: float = Field(ge=0)
     completion_usd: float = Field(ge=0)
-    cached_usd: float | None = Field(default=None, ge=0)  # prompt tokens from the prefix cache; None: as others
+    cached_usd: float | None = Field(default=None, ge=0)  # prompt tokens from the prefix cache; None: prompt_usd
 
 
 Prices = Mapping[str, Price]
@@ -27,21 +27,21 @@ class _PriceFile(Frozen):
 
 
 def load(path: Path) -> Prices:
-    """Prices of a YAML file: `usd_per_million_tokens`, from model id to prompt_usd, completion_usd, cached_usd.
+    """Load prices from a YAML file: `usd_per_million_tokens` maps a model id to prompt_usd, completion_usd, cached_usd.
 
     Raises:
-        EvaluationError: the file cannot be read or is not of that form.
+        EvaluationError: The file cannot be read or does not have that form.
     """
     try:
         return _PriceFile.model_validate(yaml.safe_load(path.read_text())).usd_per_million_tokens
     except OSError as error:
-        raise EvaluationError(f"Cannot read the prices '{path}': {error.strerror}.") from error
+        raise EvaluationError(f"Cannot read the price file '{path}': {error.strerror}.") from error
     except (ValidationError, yaml.YAMLError) as error:
-        raise EvaluationError(f"The prices '{path}' are not right: {error}") from error
+        raise EvaluationError(f"The price file '{path}' is invalid: {error}") from error
 
 
 def cost_usd(row: Row, prices: Prices) -> float | None:
-    """What the answer cost over all its agents; `None` where a price or a count is not known."""
+    """Return the cost of an answer over all its agents; `None` if a price or a count is unknown."""
     parts = [
         _cost(prices.get(agent.model), agent.prompt_tokens, agent.completion_tokens, agent.cached_tokens)
         for agent in row.trace

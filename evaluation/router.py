@@ -1,8 +1,8 @@
-"""Fits a router for the `auto` recipe on logged outcomes: which arm is the cheapest that answers a question right.
+"""Router for the `auto` recipe, fitted to the answers of a run: the cheapest arm that answers a question right.
 
-The router is a linear classifier over words (`serving.recipes.strategies.auto.Classifier` reads it), so that a
-decision costs microseconds in the server and needs no library there. RouteLLM (arXiv 2406.18665) learns the same choice
-from preferences.
+The router is a linear classifier over words, read by `serving.recipes.strategies.auto.Classifier`: a decision takes
+microseconds in the server and needs no library there. RouteLLM (arXiv 2406.18665) learns the same choice from
+preferences.
 """
 
 import json
@@ -24,16 +24,17 @@ RIGHT = 0.5  # a score above it counts as right
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """`questions` were routed; the means are over held-out folds."""
+    """A fitted router; `accuracy`, `tokens` and `shares` are measured on held-out folds."""
 
     model: dict[str, object]
     questions: int
-    accuracy: float  # of the routed answers
-    tokens: float  # a routed answer's
-    best_single: tuple[str, float]  # the arm with the highest accuracy, and that
-    shares: dict[str, float]  # of the questions that go to each arm
+    accuracy: float  # of the routed answers, in [0, 1]
+    tokens: float  # mean of the routed answers
+    best_single: tuple[str, float]  # the most accurate arm, and its accuracy
+    shares: dict[str, float]  # of the questions routed to each arm
 
     def save(self, path: Path) -> None:
+        """Write the file that a recipe names as `classifier`."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.model, indent=1, sort_keys=True) + "\n")
 

@@ -1,4 +1,4 @@
-"""One answer of one arm to one item: a line of `rows.jsonl`."""
+"""Answers: the lines of `rows.jsonl`."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ PROPOSER, AGGREGATOR = "proposer", "aggregator"
 
 
 class AgentRow(Frozen):
-    """What one agent did, as the server's trace tells it. `None` is "not known", never zero."""
+    """One agent's call, from the server's trace. `None` means unknown, never zero."""
 
     turn: int = 1  # of the conversation, from 1
     layer: int  # from 1; the aggregator's is the last
     agent: int
     role: str
     model: str
-    outcome: str  # "ok" or why the agent gave nothing
+    outcome: str  # "ok", or the reason for no answer
     text: str = ""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -26,25 +26,26 @@ class AgentRow(Frozen):
 
     @property
     def usable(self) -> bool:
+        """True if the agent answered."""
         return self.outcome == "ok"
 
 
 class Row(Frozen):
-    """An answer with everything that the analyses need, so that they never read a dataset again."""
+    """One answer of one arm to one item, with everything that the analyses need."""
 
     arm: str
-    model: str  # the model id that was asked for
+    model: str  # the requested model id
     dataset: str
     item: str
     sample: int = 0
     skill: str = ""
     questions: tuple[str, ...]
-    answers: tuple[str, ...] = ()  # one for each turn
-    reference: str | None = None  # what `scorer` compared the last answer with
-    references: tuple[str, ...] = ()  # for a judge, one for each turn
+    answers: tuple[str, ...] = ()  # one per turn
+    reference: str | None = None  # the right answer, compared with the last of `answers`
+    references: tuple[str, ...] = ()  # for a judge, one per turn
     scorer: str | None = None
     score: float | None = None  # in [0, 1]; None: left to a judge
-    extracted: str | None = None  # what the scorer took for the answer
+    extracted: str | None = None  # the answer as the scorer read it
     baseline: str | None = None
     difficulty: float | None = None
     trace: tuple[AgentRow, ...] = ()
@@ -54,46 +55,52 @@ class Row(Frozen):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
-    latency_s: float | None = None  # until the whole answer was there, all turns together
+    latency_s: float | None = None  # until the whole answer, summed over turns
     cost_usd: float | None = None
     error: str | None = None
 
     @property
     def key(self) -> str:
-        """Which answer this is; a later row of the same key replaces an earlier one."""
+        """Identity of the answer; a later row with the same key replaces an earlier one."""
         return row_key(self.arm, self.dataset, self.item, self.sample)
 
     @property
     def text(self) -> str:
+        """The last turn's answer."""
         return self.answers[-1] if self.answers else ""
 
     @property
     def tokens(self) -> int | None:
+        """Prompt and completion tokens; `None` if one count is unknown."""
         if self.prompt_tokens is None or self.completion_tokens is None:
             return None
         return self.prompt_tokens + self.completion_tokens
 
     @property
     def calls(self) -> int:
-        """Engine calls: those of the trace, or one for each turn where there is none.
+        """Number of engine calls: those of the trace, or one per turn without a trace.
 
-        Samples of one call stand in the trace one by one, the call's tokens with the first of them.
+        Several samples of one call are separate entries of the trace; the first has the call's prompt tokens, the
+        others have 0.
         """
         return sum(agent.prompt_tokens != 0 for agent in self.trace) or len(self.questions)
 
     @property
     def done(self) -> bool:
+        """True if the answer has no error."""
         return self.error is None
 
     @property
     def last_turn(self) -> tuple[AgentRow, ...]:
-        """The agents that made the final answer."""
+        """The agents of the last turn."""
         return tuple(agent for agent in self.trace if agent.turn == len(self.questions))
 
 
 def row_key(arm: str, dataset: str, item: str, sample: int) -> str:
+    """Return the identity of an answer."""
     return "\x1f".join((arm, dataset, item, str(sample)))
 
 
 def dumped(row: BaseModel) -> dict[str, Any]:
+    """Return the row as JSON values, without fields at their defaults."""
     return row.model_dump(mode="json", exclude_defaults=True)

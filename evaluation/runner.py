@@ -1,4 +1,4 @@
-"""Asks every arm every question, and writes each answer down as it comes."""
+"""Sends every question to every arm and writes each answer to disk."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -9,46 +9,53 @@ from typing import Any
 from evaluation import scoring
 from evaluation.arms import Arm
 from evaluation.client import Answer, AskFailed, Client
-from evaluation.datasets import Dataset
+from evaluation.concurrency import run_all
+from evaluation.datasets.loading import Dataset
 from evaluation.errors import EvaluationError
 from evaluation.items import Item
-from evaluation.pool import run_all
 from evaluation.prices import Prices, cost_usd
 from evaluation.rows import Row, row_key
-from evaluation.store import Appender, keep_manifest, read_rows
+from evaluation.store import MANIFEST, Appender, keep_manifest, read_rows
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    samples: int = 1  # answers for each arm and item
+    """Settings of a run."""
+
+    samples: int = 1  # answers per arm and item
     concurrency: int = 8
-    sampling: Mapping[str, Any] = field(default_factory=dict)  # for every arm; an arm's own come first
-    seed: int | None = None  # of all seeds: each item and sample has its own, the same for every arm
-    trace: bool = True  # ask for the agents' texts and counts
-    max_failures: int = 20  # in a row; then the run gives up
+    sampling: Mapping[str, Any] = field(default_factory=dict)  # for every arm; an arm's own values take precedence
+    seed: int | None = None  # base seed; each item and sample derives its own, the same for every arm
+    trace: bool = True  # request the agents' texts and counts
+    max_failures: int = 20  # consecutive failures that end the run
     prices: Prices = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
+    """One answer to request."""
+
     arm: Arm
     item: Item
     sample: int
 
     @property
     def key(self) -> str:
+        """Key of the resulting row."""
         return row_key(self.arm.name, self.item.dataset, self.item.id, self.sample)
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    asked: int  # answers that this command made
-    failed: int  # of these, without an answer; the next command tries them again
-    kept: int  # answers that were there before
+    """Number of answers of a run."""
+
+    asked: int  # requested by this command
+    failed: int  # of these, failed; the next command retries them
+    kept: int  # answered by earlier commands
 
 
 def plan(arms: Sequence[Arm], datasets: Sequence[Dataset], samples: int) -> list[Job]:
-    """All jobs, question by question, so that a run that is cut short still compares arms on the same items."""
+    """Return all jobs, question by question, so that an interrupted run compares its arms on the same items."""
     return [
         Job(arm, item, sample)
         for dataset in datasets
@@ -65,9 +72,9 @@ def manifest(
     versions: Mapping[str, str],
     models: Sequence[str],
 ) -> dict[str, Any]:
-    """What must stay the same for old and new answers to be comparable. The address may change, the models not.
+    """Return the settings that must be equal for old and new answers to be comparable.
 
-    `versions` and `models` are what the server says of itself.
+    `versions` and `models` are reported by the server; its address is not part of the manifest.
     """
     return {
         "server": {"version": dict(versions), "models": sorted(models)},
@@ -86,19 +93,19 @@ async def run(
     progress: Callable[[Row], None] = lambda row: None,
     started: Callable[[int, int], None] = lambda total, kept: None,
 ) -> Counts:
-    """Make what answers are still missing in `out`, up to `settings.concurrency` at a time.
+    """Request the answers that `out` lacks, up to `settings.concurrency` at a time.
 
-    Each answer is on the disk before the next question of its worker: stopping at any moment loses none, and the
-    same command goes on from there. Failed answers are written down as such and tried again by the next command.
+    Each answer is on disk before its worker's next request, so that an interrupted run loses no answer and the same
+    command resumes it. Failed answers are recorded with their error and retried by the next command.
 
     Raises:
-        EvaluationError: an arm's model is unknown to the server, `out` holds answers of other settings or of another
-            server, or `settings.max_failures` answers failed in a row.
+        EvaluationError: The server does not have an arm's model, `out` holds answers of other settings or of another
+            server, or `settings.max_failures` consecutive answers failed.
     """
     known = await client.models()
     if unknown := sorted({arm.model for arm in arms} - set(known)):
-        raise EvaluationError(f"The server knows no '{unknown[0]}'; choose from: {', '.join(known)}.")
-    keep_manifest(out / "run.json", manifest(arms, datasets, settings, await client.version(), known))
+        raise EvaluationError(f"The server has no model '{unknown[0]}'; its models are: {', '.join(known)}.")
+    keep_manifest(out / MANIFEST, manifest(arms, datasets, settings, await client.version(), known))
     failed_in_a_row, asked, failed = 0, 0, 0
     with Appender(out / "rows.jsonl") as appender:
         done = {row.key for row in read_rows(appender.path, Row) if row.done}
@@ -116,8 +123,8 @@ async def run(
             progress(row)
             if failed_in_a_row >= settings.max_failures:
                 raise EvaluationError(
-                    f"{failed_in_a_row} answers in a row failed, the last of '{row.arm}' with {row.error};"
-                    " the same command goes on once the server is well."
+                    f"{failed_in_a_row} consecutive answers failed, the last of arm '{row.arm}' with '{row.error}'."
+                    " Run the same command again once the server has recovered."
                 )
 
         await run_all(missing, work, settings.concurrency)
@@ -125,7 +132,7 @@ async def run(
 
 
 async def answer(client: Client, job: Job, settings: RunSettings) -> Row:
-    """One row: every turn asked on top of the answers before, the last answer scored."""
+    """Request one answer: each turn follows the previous turns' answers; the last answer is scored."""
     arm, item = job.arm, job.item
     answers: list[Answer] = []
     error: str | None = None
@@ -175,8 +182,9 @@ async def answer(client: Client, job: Job, settings: RunSettings) -> Row:
 
 
 def seed_of(job: Job, seed: int) -> int:
-    """Between 0 and 2**31 - 1. One seed for all would be one throw of the dice for all: where a model is of two minds,
-    every question would get the same of the two.
+    """Derive a seed between 0 and 2**31 - 1 for the job's item and sample.
+
+    With one seed for all questions, their samples would be correlated: all would draw the same random numbers.
     """
     text = f"{seed}/{job.item.dataset}/{job.item.id}/{job.sample}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
@@ -191,5 +199,5 @@ def _fields(job: Job, settings: RunSettings) -> dict[str, Any]:
 
 
 def _sum(counts: Sequence[Any]) -> Any:
-    """`None`, not a smaller sum, where one count is not known."""
+    """Sum the counts; `None`, not a smaller sum, if one is unknown."""
     return None if not counts or None in counts else sum(counts)

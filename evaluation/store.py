@@ -1,4 +1,4 @@
-"""Rows on disk: append-only JSONL that survives a crash, and the run's settings beside it."""
+"""Storage of a run: append-only JSONL files that survive a crash, and the manifest of its settings."""
 
 import fcntl
 import json
@@ -14,14 +14,15 @@ from pydantic import BaseModel, ValidationError
 from evaluation.errors import EvaluationError
 from evaluation.rows import Row, dumped
 
+MANIFEST = "run.json"
 RowT = TypeVar("RowT", bound=BaseModel)
 
 
 def read_rows(path: Path, kind: type[RowT]) -> list[RowT]:
-    """The rows of a JSONL file; of rows with one `key` the last. A line that a crash cut short is left out.
+    """Read a JSONL file; of rows with the same `key`, keep the last. An incomplete last line is skipped.
 
     Raises:
-        EvaluationError: a line before the last is not a row.
+        EvaluationError: A line is not a row.
     """
     if not path.exists():
         return []
@@ -40,19 +41,24 @@ def read_rows(path: Path, kind: type[RowT]) -> list[RowT]:
 
 
 def read_answers(directory: Path) -> list[Row]:
-    """The answers of a run, failed ones included.
+    """Read the answers of a run, including failed ones.
 
     Raises:
-        EvaluationError: there are none.
+        EvaluationError: There are none.
     """
     rows = read_rows(directory / "rows.jsonl", Row)
     if not rows:
-        raise EvaluationError(f"There are no answers in '{directory}'; make some with 'python -m evaluation run'.")
+        raise EvaluationError(f"No answers in '{directory}'. Create them with 'python -m evaluation run'.")
     return rows
 
 
+def read_arms(directory: Path) -> list[str]:
+    """Read the names of a run's arms, in the order of the commands that ran them."""
+    return list(json.loads((directory / MANIFEST).read_text())["arm"])
+
+
 class Appender:
-    """Appends rows to a JSONL file. Each is on the disk when `append` returns; two writers are refused."""
+    """Appends rows to a JSONL file, which it locks against a second writer. Use as a context manager."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -64,8 +70,8 @@ class Appender:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._file.close()
-            raise EvaluationError(f"Another command is writing to '{self.path}'; wait for it to end.") from error
-        self._drop_cut_line()
+            raise EvaluationError(f"Another command is writing to '{self.path}'. Wait until it has ended.") from error
+        self._drop_incomplete_line()
         return self
 
     def __exit__(
@@ -74,23 +80,24 @@ class Appender:
         self._file.close()
 
     def append(self, row: BaseModel) -> None:
+        """Write a row; it is on disk when the method returns."""
         self._file.write(orjson.dumps(dumped(row), option=orjson.OPT_APPEND_NEWLINE))
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _drop_cut_line(self) -> None:
+    def _drop_incomplete_line(self) -> None:
         self._file.seek(0)
         content = self._file.read()
         self._file.truncate(content.rfind(b"\n") + 1)
 
 
 def keep_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Write a run's settings, or check them against those of the run that is resumed.
+    """Write a run's manifest, or check it against that of the run to resume.
 
-    Whatever was set before must be the same; new arms and datasets may join.
+    Existing values must be equal; new arms and datasets may be added.
 
     Raises:
-        EvaluationError: a setting or the server differs, so that old and new answers would not be comparable.
+        EvaluationError: A setting or the server differs, so that old and new answers would not be comparable.
     """
     if path.exists():
         before = json.loads(path.read_text())
@@ -101,12 +108,12 @@ def keep_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
                 was, now = json.dumps(value), json.dumps(manifest[section][name])
                 if section == "server":
                     raise EvaluationError(
-                        f"'{path.parent}' holds answers of another server: its {name} was {was}, now it is {now};"
-                        " choose another --out, or the server of before."
+                        f"'{path.parent}' holds answers of another server: {name} was {was}, is now {now}."
+                        " Choose another --out or the previous server."
                     )
                 raise EvaluationError(
-                    f"'{path.parent}' holds answers made with {section} '{name}' = {was}, now it is {now};"
-                    " choose another --out, or the settings of before."
+                    f"'{path.parent}' holds answers with other settings: {section} '{name}' was {was}, is now {now}."
+                    " Choose another --out or the previous settings."
                 )
         manifest = {section: {**before.get(section, {}), **values} for section, values in manifest.items()}
     path.parent.mkdir(parents=True, exist_ok=True)

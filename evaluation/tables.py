@@ -1,4 +1,4 @@
-"""A table, written once and shown as HTML or Markdown."""
+"""Tables, rendered as HTML or Markdown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from evaluation.analysis.stats import Share
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`text` is shown; `heat` in [0, 1] tints the cell where the table is HTML; `strong` marks the best."""
+    """A cell: its text, a tint in [0, 1] for HTML (`heat`), and a mark for the best value (`strong`)."""
 
     text: str
     heat: float | None = None
@@ -18,7 +18,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns of words are set left, columns of numbers right."""
+    """A table; columns of numbers are aligned right, others left."""
 
     title: str
     columns: tuple[str, ...]
@@ -26,6 +26,7 @@ class Table:
     note: str = ""
 
     def markdown(self) -> str:
+        """Render the title, the table and the note as Markdown."""
         rules = ["---:" if right else "---" for right in self._numeric()]
         lines = [f"**{self.title}**", "", _line(self.columns), _line(rules)]
         lines += [_line([f"**{cell.text}**" if cell.strong else cell.text for cell in row]) for row in self.rows]
@@ -44,7 +45,7 @@ class Table:
         )
 
     def _numeric(self) -> list[bool]:
-        """For each column whether its cells begin like numbers (or are unknown)."""
+        """Return True for each column of numbers: all its cells begin like a number or are unknown."""
         columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.columns)
         return [
             position > 0 and all(cell.text[:1] in "0123456789+-–" for cell in column)
@@ -71,18 +72,18 @@ UNKNOWN = Cell("–")
 
 
 def number(value: float | None, digits: int = 2) -> Cell:
+    """Format a number with `digits` decimals."""
     return UNKNOWN if value is None else Cell(f"{value:,.{digits}f}")
 
 
-def percent(share: Share | None, *, interval: bool = True, strong: bool = False) -> Cell:
-    """An accuracy in percent, with its 95% interval."""
+def percent(share: Share | None, *, digits: int = 1, strong: bool = False) -> Cell:
+    """Format an accuracy in percent, with its 95% interval in brackets with `digits` decimals."""
     if share is None:
         return UNKNOWN
-    text = f"{100 * share.value:.1f}"
-    if interval:
-        text += f" [{100 * share.low:.1f}, {100 * share.high:.1f}]"
-    return Cell(text, share.value, strong)
+    interval = f"[{100 * share.low:.{digits}f}, {100 * share.high:.{digits}f}]"
+    return Cell(f"{100 * share.value:.1f} {interval}", share.value, strong)
 
 
 def texts(*rows: Sequence[str]) -> tuple[tuple[Cell, ...], ...]:
+    """Build rows of plain cells."""
     return tuple(tuple(Cell(text) for text in row) for row in rows)

@@ -1,1 +1,1 @@
-"""Rows to tables. Every function here is pure: it reads rows and gives back what a table or a plot shows."""
+"""Analyses: pure functions from rows to the data of a table or a plot."""

@@ -1,4 +1,4 @@
-"""How often each arm is right: by task, over all, and one arm against another."""
+"""Accuracy of each arm, by task and over all items, and one arm against another."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,21 +10,23 @@ from evaluation.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class ArmAccuracy:
+    """Accuracy of one arm, with its failed and degraded answers."""
+
     arm: str
-    overall: Share | None  # over all items; None: nothing was scored
-    tasks: dict[str, Share]  # by task, in the order of appearance
-    macro: float | None  # the mean of the tasks, each counting the same
+    overall: Share | None  # over all items; None: no scored answer
+    tasks: dict[str, Share]  # by task, in order of appearance
+    macro: float | None  # unweighted mean over the tasks
     failed: int  # answers that ended in an error
-    degraded: int  # answers whose recipe lost agents on the way
+    degraded: int  # answers whose recipe lost agents
 
 
 def task(row: Row) -> str:
-    """A dataset's skill where it has skills, otherwise the dataset."""
+    """Return the row's task: `dataset/skill` if it has a skill, otherwise the dataset."""
     return f"{row.dataset}/{row.skill}" if row.skill else row.dataset
 
 
 def item_scores(rows: Sequence[Row]) -> dict[object, list[float]]:
-    """Scores by item, one for each sample."""
+    """Group the scores by item, one score per sample."""
     scores: dict[object, list[float]] = {}
     for row in rows:
         if row.score is not None and row.done:
@@ -33,11 +35,12 @@ def item_scores(rows: Sequence[Row]) -> dict[object, list[float]]:
 
 
 def item_means(rows: Sequence[Row]) -> dict[object, float]:
+    """Return the mean score of each item over its samples."""
     return {item: sum(scores) / len(scores) for item, scores in item_scores(rows).items()}
 
 
 def accuracy(rows: Sequence[Row]) -> list[ArmAccuracy]:
-    """One entry for each arm, best first."""
+    """Return one entry per arm, the most accurate first."""
     answered = by_arm(rows)
     tables = []
     for arm in dict.fromkeys(row.arm for row in rows):
@@ -60,6 +63,6 @@ def accuracy(rows: Sequence[Row]) -> list[ArmAccuracy]:
 
 
 def versus(rows: Sequence[Row], left: str, right: str) -> Paired | None:
-    """`left` against `right` on the items that both answered."""
+    """Compare `left` with `right` on the items that both answered."""
     arms = by_arm(rows)
     return paired(left, right, item_means(arms.get(left, [])), item_means(arms.get(right, [])))

@@ -1,4 +1,4 @@
-"""What an answer costs: tokens, calls, dollars, seconds."""
+"""Cost of an answer: tokens, calls, US$ and seconds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from evaluation.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class ArmCost:
-    """Means over answers; `None` where a count was not known for any answer."""
+    """Means over an arm's answers with a known count; `None` if no answer has one."""
 
     arm: str
     answers: int
@@ -27,7 +27,7 @@ class ArmCost:
 
 
 def costs(rows: Sequence[Row]) -> list[ArmCost]:
-    """One entry for each arm."""
+    """Return one entry per arm."""
     table = []
     for arm, own in by_arm(rows).items():
         latencies = [row.latency_s for row in own if row.latency_s is not None]

@@ -1,9 +1,9 @@
-"""How different a layer's proposals are: the Vendi score (Friedman and Dieng, 2210.02410).
+"""Diversity of a layer's proposals: the Vendi score (Friedman and Dieng, arXiv 2210.02410).
 
-The exponential of the Shannon entropy of the eigenvalues of K / n, with K the similarity of every pair of texts: 1 for
-n equal texts, n for n texts that share nothing, in between the "effective number" of different ones. Similarity is the
-cosine of character n-gram counts, which needs no model and sees the difference of short answers too. The `vendi-score`
-package computes the same number (a test compares), but imports names that SciPy 2 removes.
+The score is the exponential of the Shannon entropy of the eigenvalues of K / n, with K the similarity of every pair of
+texts: 1 for n equal texts, n for n texts without similarity, otherwise the "effective number" of different texts.
+Similarity is the cosine of character n-gram counts: it needs no model and also distinguishes short answers. The
+`vendi-score` package computes the same number (a test compares), but imports names that SciPy 2 removes.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ NGRAMS = (2, 4)  # characters, within word boundaries
 
 
 def similarity_kernels(groups: Sequence[Sequence[str]]) -> list[NDArray[np.float64]]:
-    """Cosines within each group of n texts, shape (n, n), ones on the diagonal; an empty text is like no other."""
+    """Return the cosines within each group of n texts, shape (n, n); an empty text has cosine 0 with any other."""
     texts = [text for group in groups for text in group]
     if not any(text.strip() for text in texts):
         return [np.ones((len(group), len(group))) for group in groups]
@@ -35,14 +35,14 @@ def similarity_kernels(groups: Sequence[Sequence[str]]) -> list[NDArray[np.float
 
 
 def vendi_score(kernel: NDArray[np.float64]) -> float:
-    """The effective number of different elements. kernel: (n, n), positive semi-definite, ones on the diagonal."""
+    """Return the effective number of elements. kernel: (n, n), positive semi-definite, ones on the diagonal."""
     eigenvalues = np.linalg.eigvalsh(kernel / len(kernel))
     positive = eigenvalues[eigenvalues > 0]
     return float(np.exp(-(positive * np.log(positive)).sum()))
 
 
 def diversities(rows: Sequence[Row]) -> dict[str, float]:
-    """By row key the Vendi score of the first layer's usable proposals; rows with fewer than two are left out."""
+    """Map row keys to the Vendi score of the first layer's usable proposals, for rows with at least two."""
     groups = {row.key: texts for row in rows if len(texts := [agent.text for agent in proposals(row)]) > 1}
     kernels = similarity_kernels(list(groups.values()))
     return {key: vendi_score(kernel) for key, kernel in zip(groups, kernels, strict=True)}

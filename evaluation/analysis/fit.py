@@ -1,7 +1,7 @@
-"""What quality and what diversity are worth: t = a*q + b*d + c (2502.00674).
+"""Effect of proposal quality and diversity on accuracy: the fit t = a*q + b*d + c (arXiv 2502.00674).
 
-A point is one team on one task: t the accuracy of its final answers, q the mean accuracy of its proposals, d their mean
-Vendi score. Ordinary least squares.
+A point is one team on one task: t is the accuracy of its final answers, q the mean accuracy of its proposals, d their
+mean Vendi score. The fit is ordinary least squares.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,13 @@ from evaluation.analysis.diversity import diversities
 from evaluation.analysis.teams import agent_score, by_arm, proposals
 from evaluation.rows import Row
 
-MIN_TEAMS = 4  # three weights fit three points perfectly
+MIN_TEAMS = 4  # three weights fit three points exactly
 
 
 @dataclass(frozen=True, slots=True)
 class TeamPoint:
+    """One team on one task; quality is q, diversity d, accuracy t."""
+
     arm: str
     task: str
     quality: float
@@ -29,7 +31,7 @@ class TeamPoint:
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """The fitted plane. `a_sd`, `b_sd`: points of t for one standard deviation of q or d, which can be compared."""
+    """A fitted plane. `a_sd`, `b_sd`: change of t per standard deviation of q and d, comparable with each other."""
 
     task: str
     a: float
@@ -42,7 +44,7 @@ class Plane:
 
 
 def team_points(rows: Sequence[Row]) -> list[TeamPoint]:
-    """Teams of two or more proposers on each task; "all" is the mixture of tasks, where there are several."""
+    """Return a point per task and team of two or more proposers; with several tasks also for "all" together."""
     scored = [row for row in rows if row.done and row.score is not None]
     spreads = diversities(scored)
     names = list(dict.fromkeys(task(row) for row in scored))
@@ -62,7 +64,7 @@ def team_points(rows: Sequence[Row]) -> list[TeamPoint]:
 
 
 def plane(name: str, points: Sequence[TeamPoint]) -> Plane | None:
-    """The least-squares plane; `None` below `MIN_TEAMS` teams, or where q and d do not vary on their own."""
+    """Fit a plane; `None` with fewer than `MIN_TEAMS` teams, or if q and d do not vary independently."""
     if len(points) < MIN_TEAMS:
         return None
     q = np.array([point.quality for point in points])
@@ -80,7 +82,7 @@ def plane(name: str, points: Sequence[TeamPoint]) -> Plane | None:
 
 
 def planes(rows: Sequence[Row]) -> list[Plane]:
-    """A plane for each task with enough different teams."""
+    """Fit a plane for each task with enough different teams."""
     points = team_points(rows)
     fitted = [
         plane(name, [point for point in points if point.task == name])

@@ -1,4 +1,4 @@
-"""Accuracy by layer: how right each model's own text is, the further up it stands (2406.04692)."""
+"""Accuracy by layer: that of each model's own text in each layer (arXiv 2406.04692)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from evaluation.rows import AGGREGATOR, PROPOSER, Row
 
 @dataclass(frozen=True, slots=True)
 class LayerCell:
+    """Accuracy of one model's texts in one layer and role of an arm."""
+
     arm: str
     layer: int  # from 1
     role: str
@@ -18,7 +20,7 @@ class LayerCell:
 
 
 def by_layer(rows: Sequence[Row]) -> list[LayerCell]:
-    """For every arm with a trace: its proposers' and its aggregator's own accuracy, bottom layer first."""
+    """Return the accuracy of proposers and aggregators of every arm with a trace, first layer first."""
     cells = []
     for arm, own in by_arm(rows).items():
         groups: dict[tuple[int, str, str], dict[object, list[float]]] = {}

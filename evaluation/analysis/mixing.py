@@ -1,4 +1,4 @@
-"""Self-MoA against mixed teams, on each task and over all of them (2502.00674)."""
+"""Self-MoA against mixed teams, on each task and over all tasks (arXiv 2502.00674)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from evaluation.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best arm of a kind on a task. It was picked by looking at the results: expect less of it elsewhere."""
+    """The most accurate arm of a kind on a task. Chosen on the same items, so its accuracy is biased upwards."""
 
     arm: str
     accuracy: Share
@@ -19,7 +19,9 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class MixingRow:
-    task: str  # a task, or "all" for the mixture of them
+    """The best arm of each kind on one task."""
+
+    task: str  # a task, or "all"
     single: Best | None
     self_moa: Best | None
     mixed: Best | None
@@ -27,7 +29,7 @@ class MixingRow:
 
 
 def by_mixing(rows: Sequence[Row]) -> list[MixingRow]:
-    """One entry for each task and, where there is more than one, an entry "all"."""
+    """Return one entry per task and, if there are several tasks, an entry "all"."""
     kinds = {arm: usual_team(own).kind for arm, own in by_arm(rows).items()}
     answered = [row for row in rows if row.done and row.score is not None]
     tasks = list(dict.fromkeys(task(row) for row in answered))

@@ -1,4 +1,4 @@
-"""Accuracy by number of proposers, several models against one model sampled (2406.04692)."""
+"""Accuracy by number of proposers: several models, or one model sampled (arXiv 2406.04692)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from evaluation.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class ProposerPoint:
+    """Accuracy of one aggregator with a number of proposers."""
+
     aggregator: str
     setting: Literal["several models", "one model"]
     proposers: int
@@ -20,10 +22,10 @@ class ProposerPoint:
 
 
 def by_proposers(rows: Sequence[Row]) -> list[ProposerPoint]:
-    """Arms of one proposer layer and an aggregator, by aggregator, setting and number of proposers.
+    """Group the arms with one proposer layer and an aggregator by aggregator, setting and number of proposers.
 
-    An arm of one proposer belongs to both settings. Arms that share a point (other subsets of the models, say) are
-    pooled.
+    An arm with one proposer belongs to both settings. Arms of the same point, for example different subsets of the
+    models, are pooled.
     """
     groups: dict[tuple[str, Literal["several models", "one model"], int], list[Row]] = {}
     for own in by_arm(rows).values():

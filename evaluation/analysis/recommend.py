@@ -1,4 +1,4 @@
-"""The Pareto front of cost and quality, and the arm to use."""
+"""The Pareto front of cost and accuracy, and the recommended arm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ NAMES: dict[Currency, str] = {"tokens": "tokens", "usd": "US$", "latency_s": "se
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What an arm gives for its price: mean cost of an answer and accuracy."""
+    """An arm's mean cost of an answer and its accuracy."""
 
     arm: str
     cost: float
@@ -25,12 +25,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    chosen: Offer | None  # None: no arm meets the wishes
+    """The recommended arm and the sentence that explains it."""
+
+    chosen: Offer | None  # None: no arm meets the constraints
     sentence: str
 
 
 def offers(rows: Sequence[Row], currency: Currency) -> list[Offer]:
-    """Arms with a known cost and accuracy, cheapest first."""
+    """Return the arms with a known cost and accuracy, the cheapest first."""
     prices = {entry.arm: cost_in(entry, currency) for entry in costs(rows)}
     found = [
         Offer(entry.arm, price, entry.overall)
@@ -41,11 +43,12 @@ def offers(rows: Sequence[Row], currency: Currency) -> list[Offer]:
 
 
 def cost_in(entry: ArmCost, currency: Currency) -> float | None:
+    """Return the mean cost of an answer in `currency`."""
     return {"tokens": entry.tokens, "usd": entry.usd, "latency_s": entry.latency_s}[currency]
 
 
 def pareto_front(every: Sequence[Offer]) -> list[Offer]:
-    """Offers that no other beats in one of cost and accuracy without being worse in the other; cheapest first."""
+    """Return the offers that no other dominates: none is both cheaper and more accurate. The cheapest is first."""
     front: list[Offer] = []
     for offer in sorted(every, key=lambda offer: (offer.cost, -offer.quality.value)):
         if not front or offer.quality.value > front[-1].quality.value:
@@ -56,41 +59,41 @@ def pareto_front(every: Sequence[Offer]) -> list[Offer]:
 def recommend(
     every: Sequence[Offer], currency: Currency, *, budget: float | None = None, min_accuracy: float | None = None
 ) -> Recommendation:
-    """Which arm to use.
+    """Recommend an arm.
 
-    With `min_accuracy` (in [0, 1]) the cheapest that reaches it, within `budget` if that is given too; with a `budget`
-    alone the most accurate within it; with neither the most accurate. Where another arm is cheaper and lies within the
-    95% interval of the chosen one, or is more accurate, the sentence says so.
+    With `min_accuracy` (in [0, 1]): the cheapest arm that reaches it, within `budget` if given. With `budget` alone:
+    the most accurate arm within it. With neither: the most accurate arm. The sentence also names a more accurate arm,
+    or a cheaper one within the 95% interval of the recommended arm.
     """
     unit = UNITS[currency]
     affordable = [offer for offer in every if budget is None or offer.cost <= budget]
-    limit = f" within {budget:g} {unit} an answer" if budget is not None else ""
+    limit = f" within {budget:g} {unit} per answer" if budget is not None else ""
     if not every:
         return Recommendation(None, f"No arm has both a known accuracy and a known cost in {unit}.")
     if not affordable:
-        return Recommendation(None, f"No arm answers{limit}; the cheapest is {_told(every[0], unit)}.")
+        return Recommendation(None, f"No arm answers{limit}; the cheapest arm is {_described(every[0], unit)}.")
     best = max(affordable, key=lambda offer: (offer.quality.value, -offer.cost))
     if min_accuracy is not None:
         good = [offer for offer in affordable if offer.quality.value >= min_accuracy]
         if not good:
             return Recommendation(
-                None, f"No arm{limit} reaches {min_accuracy:.1%}; the most accurate is {_told(best, unit)}."
+                None, f"No arm{limit} reaches {min_accuracy:.1%}; the most accurate arm is {_described(best, unit)}."
             )
         chosen, why = good[0], f"the cheapest arm{limit} that reaches {min_accuracy:.1%}"
     elif budget is not None:
         chosen, why = best, f"the most accurate arm{limit}"
     else:
         chosen, why = best, "the most accurate arm"
-    said = f"Use {_told(chosen, unit)}: {why}."
+    sentence = f"Use {_described(chosen, unit)}: {why}."
     if chosen != best:
-        said += f" The most accurate{limit} is {_told(best, unit)}."
+        sentence += f" The most accurate arm{limit} is {_described(best, unit)}."
     close = next(offer for offer in affordable if offer.quality.value >= chosen.quality.low)
     if chosen == best and close.cost < chosen.cost:
-        said += f" Within its 95% interval and cheaper: {_told(close, unit)}."
-    return Recommendation(chosen, said)
+        sentence += f" Cheaper and within its 95% interval: {_described(close, unit)}."
+    return Recommendation(chosen, sentence)
 
 
-def _told(offer: Offer, unit: str) -> str:
+def _described(offer: Offer, unit: str) -> str:
     low, high = offer.quality.low, offer.quality.high
     cost = f"{offer.cost:.3g}" if offer.cost < 100 else f"{offer.cost:,.0f}"
-    return f"{offer.arm} ({offer.quality.value:.1%} [{low:.1%}, {high:.1%}] at {cost} {unit} an answer)"
+    return f"{offer.arm} ({offer.quality.value:.1%} [{low:.1%}, {high:.1%}], {cost} {unit} per answer)"

@@ -1,4 +1,4 @@
-"""Each model alone, as proposer and as aggregator: the roles want different models (2406.04692)."""
+"""Accuracy of each model alone, as proposer and as aggregator (arXiv 2406.04692)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,17 @@ from evaluation.rows import PROPOSER, Row
 
 @dataclass(frozen=True, slots=True)
 class RoleRow:
+    """Accuracy of one model in each role; `None` if no arm has it in the role."""
+
     model: str
-    alone: Share | None  # the model by itself
+    alone: Share | None  # the model without a team
     proposal: Share | None  # its own texts in the first layer of a mixed team
-    sole_proposer: Share | None  # the final answer when it alone proposes, another model aggregates
-    aggregator: Share | None  # the final answer when it aggregates the mixed team that most models were tried on
+    sole_proposer: Share | None  # final answers if it is the only proposer and another model aggregates
+    aggregator: Share | None  # final answers if it aggregates the mixed team with the most aggregators
 
 
 def by_role(rows: Sequence[Row]) -> list[RoleRow]:
-    """One entry for each model that stands in any trace or was asked alone."""
+    """Return one entry per model of any trace or single-model arm."""
     arms = by_arm(rows)
     teams = {arm: usual_team(own) for arm, own in arms.items()}
     final = {arm: share(item_scores(own)) for arm, own in arms.items()}
@@ -58,7 +60,7 @@ def by_role(rows: Sequence[Row]) -> list[RoleRow]:
 
 
 def _most_compared(teams: Mapping[str, Team]) -> list[str]:
-    """The arms that share one mixed team, the one that most aggregators were tried on."""
+    """Return the arms of the mixed team that has the most different aggregators."""
     groups: dict[tuple[tuple[str, ...], int], list[str]] = {}
     for arm, team in teams.items():
         if team.kind == "mixed" and team.aggregator is not None:

@@ -1,7 +1,7 @@
-"""Does the final answer follow the better proposals? (2406.04692)
+"""Similarity of final answers to the proposals behind them (arXiv 2406.04692).
 
-For each answer: how similar its text is to each proposal that the aggregator saw, and the rank correlation of that
-similarity with the proposals' quality. A positive correlation says that the aggregator leans on the better ones.
+For each answer: the similarity of its text to each proposal that the aggregator saw, and the rank correlation of that
+similarity with the proposals' quality. A positive correlation means that the aggregator follows the better proposals.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from evaluation.analysis.teams import agent_score, by_arm, references
 from evaluation.rows import Row
 
 METRICS = ("bleu", "tfidf", "levenshtein")
-_TOKEN = r"(?u)\b\w+\b"  # one-letter words and digits count: short answers are made of them
+_TOKEN = r"(?u)\b\w+\b"  # includes one-letter words and digits, since short answers consist of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +28,19 @@ class Similarity:
     arm: str
     metric: str
     answers: int
-    to_right: float | None  # mean similarity of the final answer to right proposals
+    to_right: float | None  # mean similarity of final answers to right proposals
     to_wrong: float | None
     correlation: float | None  # mean Spearman correlation of similarity and quality, over `ranked` answers
-    ranked: int  # answers whose proposals differ in quality and in similarity; the others have no ranks to compare
+    ranked: int  # answers whose proposals differ in both quality and similarity
 
 
 def similarities(rows: Sequence[Row]) -> list[Similarity]:
-    """One entry for each arm with scored proposals and each of `METRICS`."""
+    """Return one entry per arm with scored proposals and metric of `METRICS`."""
     scored = [row for row in rows if row.done and row.scorer is not None and references(row)]
     if not scored:
         return []
     texts = {row.key: [row.text, *(agent.text for agent in references(row))] for row in scored}
-    # One vocabulary for all answers; the last word is there so that it is never empty.
+    # One vocabulary for all answers; the additional word keeps it from being empty.
     every = [text for group in texts.values() for text in group]
     vectors = TfidfVectorizer(token_pattern=_TOKEN).fit([*every, "answer"]).transform(every)
     ends = np.cumsum([len(group) for group in texts.values()])
@@ -79,7 +79,7 @@ def _summary(arm: str, metric: str, answers: Sequence[tuple[list[float], list[fl
 
 
 def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float | None:
-    """Spearman's; `None` where one side is constant."""
+    """Return Spearman's rank correlation; `None` if one side is constant."""
     if len(set(left)) < 2 or len(set(right)) < 2:
         return None
     return float(np.corrcoef(rankdata(left), rankdata(right))[0, 1])

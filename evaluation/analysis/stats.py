@@ -1,4 +1,4 @@
-"""Intervals and paired tests."""
+"""Confidence intervals and paired tests."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,28 +15,28 @@ Z95 = 1.959963984540054
 class Share:
     """A mean of scores in [0, 1] with its 95% interval."""
 
-    n: int  # items; several samples of an item count once, they are not independent
+    n: int  # items; samples of one item are not independent and count once
     value: float
     low: float
     high: float
 
 
 def wilson(value: float, n: int) -> Share:
-    """Wilson's score interval (1927) for a share `value` of `n` trials; n >= 1."""
+    """Return Wilson's score interval (1927) for a share `value` of `n` >= 1 trials."""
     centre = (value + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * math.sqrt(value * (1 - value) / n + Z95**2 / (4 * n**2))
     return Share(n, value, max(0.0, min(value, centre - half)), min(1.0, max(value, centre + half)))
 
 
 def share(scores: Mapping[Any, Sequence[float]]) -> Share | None:
-    """The mean score over items (the keys), each item's samples averaged first; `None` without items."""
+    """Return the mean score over items (the keys) after averaging each item's samples; `None` without items."""
     means = [sum(values) / len(values) for values in scores.values() if values]
     return wilson(sum(means) / len(means), len(means)) if means else None
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """How much better `left` is than `right` on the items that both answered."""
+    """Difference of two arms on the items that both answered."""
 
     left: str
     right: str
@@ -44,11 +44,11 @@ class Paired:
     difference: float  # mean score of left minus that of right
     low: float  # 95% bootstrap interval over items
     high: float
-    p: float  # two-sided sign test on the items where they differ (McNemar's exact test for 0/1 scores)
+    p: float  # two-sided sign test on the items where they differ (for 0/1 scores: McNemar's exact test)
 
 
 def paired(left: str, right: str, of_left: Mapping[object, float], of_right: Mapping[object, float]) -> Paired | None:
-    """Compare two arms item by item; `None` where they share no item."""
+    """Compare two arms item by item; `None` if they share no item."""
     both = sorted(set(of_left) & set(of_right), key=str)
     if not both:
         return None

@@ -1,4 +1,4 @@
-"""Judges' verdicts as scores, and MT-Bench's table."""
+"""Judges' verdicts as scores, and mean ratings as in MT-Bench."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,19 +11,22 @@ from evaluation.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class GradeRow:
-    """Mean ratings from 1 to 10."""
+    """Mean ratings of an arm, from 1 to 10."""
 
     arm: str
     judge: str
-    turns: tuple[float | None, ...]  # one for each turn
-    overall: float | None  # over all turns, as MT-Bench counts
+    turns: tuple[float | None, ...]  # one per turn
+    overall: float | None  # over all turns, as in MT-Bench
     skills: dict[str, float]
     unrated: int
 
 
 def with_verdicts(rows: Sequence[Row], comparisons: Sequence[Comparison], grades: Sequence[Grade]) -> list[Row]:
-    """`rows`, with a judged score where no scorer gave one: the preference over the baseline, otherwise the mean rating
-    scaled to [0, 1]. An arm that is the baseline scores one half, as it would against itself."""
+    """Return `rows` with a score from verdicts if no scorer gave one.
+
+    The score is the preference over the baseline, otherwise the mean rating scaled to [0, 1]. The baseline itself
+    scores one half.
+    """
     comparisons = _of_one_kind(comparisons)
     preferred = {(c.arm, c.dataset, c.item, c.sample): c.preference for c in comparisons if c.preference is not None}
     baselines = {(c.baseline, c.dataset, c.item, c.sample) for c in comparisons}
@@ -47,13 +50,13 @@ def with_verdicts(rows: Sequence[Row], comparisons: Sequence[Comparison], grades
 
 
 def _of_one_kind(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Weighted or written, whichever a dataset has more of: their scales differ, and means of both would mix them."""
+    """Keep each dataset's more frequent kind of verdict, weighted or written: their scales differ."""
     counts = Counter((c.dataset, c.weighted) for c in comparisons if c.preference is not None)
     return [c for c in comparisons if c.weighted == (counts[c.dataset, True] > counts[c.dataset, False])]
 
 
 def grade_table(grades: Sequence[Grade]) -> list[GradeRow]:
-    """One entry for each arm and judge, best first."""
+    """Return one entry per arm and judge, the best first."""
     groups: dict[tuple[str, str], list[Grade]] = {}
     for grade in grades:
         groups.setdefault((grade.arm, grade.judge), []).append(grade)

@@ -1,7 +1,7 @@
-"""AlpacaEval-style open questions (2404.04475): rows of instruction and, as the baseline's answer, output.
+"""AlpacaEval-style open questions (arXiv 2404.04475): rows of instruction and output, the baseline's answer.
 
-Only a judge can score them: `python -m evaluation judge --baseline dataset` compares with `output`.
-`instruction_difficulty`, where a row has it, goes into the length-controlled win rate.
+Only a judge can score them: `python -m evaluation judge --baseline dataset` compares answers with `output`.
+The optional field `instruction_difficulty` enters the length-controlled win rate.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ FIELDS = frozenset({"instruction"})
 
 
 def parse(row: Mapping[str, Any], index: int) -> Item:
+    """Parse a row; `index` is the id of a row without one."""
     more = str(row.get("input") or "")
     difficulty = row.get("instruction_difficulty")
     return Item(

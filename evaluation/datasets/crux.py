@@ -1,4 +1,4 @@
-"""CRUXEval's output prediction (2401.03065): rows of code (a function `f`), input and output."""
+"""CRUXEval's output prediction (arXiv 2401.03065): rows of code (a function `f`), input and output."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,5 +13,6 @@ PROMPT = (
 
 
 def parse(row: Mapping[str, Any], index: int) -> Item:
+    """Parse a row; `index` is the id of a row without one."""
     turn = PROMPT.format(code=str(row["code"]).rstrip(), input=row["input"])
     return Item("crux", str(row.get("id", index)), "", (turn,), str(row["output"]), "literal")

@@ -1,6 +1,6 @@
-"""GSM8K-style word problems (2110.14168): rows of question and a worked answer that ends in `#### 42`.
+"""GSM8K-style word problems (arXiv 2110.14168): rows of question and a worked answer that ends in `#### 42`.
 
-The answer's number is compared; the model may work as long as it likes before it.
+Only the final numbers are compared.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ PROMPT = "{question}\n\nWork step by step. End with a line of the form '#### NUM
 
 
 def parse(row: Mapping[str, Any], index: int) -> Item:
+    """Parse a row; `index` is the id of a row without one."""
     answer = str(row["answer"]).rpartition("####")[2].strip()
     turn = PROMPT.format(question=row["question"])
     return Item("gsm8k", str(row.get("id", index)), str(row.get("skill", "")), (turn,), answer, "number")

@@ -1,6 +1,6 @@
-r"""MATH-style competition problems (2103.03874): rows of problem and solution (or answer), subject and level.
+r"""MATH-style competition problems (arXiv 2103.03874): rows of problem and solution (or answer), subject and level.
 
-The reference is `answer` where the row has one (MATH-500), otherwise the last `\boxed{}` of `solution`.
+The reference is `answer` if the row has one (MATH-500), otherwise the last `\boxed{}` of `solution`.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ PROMPT = "{problem}\n\nWork step by step and put the final answer in \\boxed{{}}
 
 
 def parse(row: Mapping[str, Any], index: int) -> Item:
+    """Parse a row; `index` is the id of a row without one."""
     answer = row.get("answer") or last_boxed(str(row["solution"]))
     if not answer:
         raise KeyError("answer")

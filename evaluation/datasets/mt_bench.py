@@ -1,6 +1,6 @@
-"""MT-Bench-style conversations (2306.05685): rows of question_id, category, turns, and reference for some.
+"""MT-Bench-style conversations (arXiv 2306.05685): rows of question_id, category, turns and, optionally, reference.
 
-The second turn is asked on top of the arm's own first answer. `python -m evaluation judge --grade` rates both turns.
+The second turn follows the arm's own first answer. `python -m evaluation judge --grade` rates every turn.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ FIELDS = frozenset({"turns"})
 
 
 def parse(row: Mapping[str, Any], index: int) -> Item:
+    """Parse a row; `index` is the id of a row without one."""
     turns = tuple(str(turn) for turn in row["turns"])
     if not turns:
         raise ValueError("turns is empty")

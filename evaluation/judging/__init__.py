@@ -1,1 +1,1 @@
-"""A served model as judge: pairs in both orders, single answers from 1 to 10, win rates freed of length."""
+"""Judging by a served model: pairwise comparison, grades from 1 to 10, length-controlled win rates."""

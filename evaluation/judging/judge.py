@@ -1,4 +1,4 @@
-"""Runs a judge over the answers of a run; resumable like the run itself."""
+"""Judging of a run's answers by a served model; resumable like the run itself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,23 +6,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evaluation.client import AskFailed, Client
+from evaluation.concurrency import run_all
 from evaluation.errors import EvaluationError
 from evaluation.judging import prompts
 from evaluation.judging.verdicts import Comparison, Grade
-from evaluation.pool import run_all
 from evaluation.rows import Row
 from evaluation.store import Appender, read_rows
 
-DATASET_BASELINE = "dataset"  # the answers that an AlpacaEval file brings along
+DATASET_BASELINE = "dataset"  # the answers that an AlpacaEval file contains
 VerdictT = TypeVar("VerdictT", Comparison, Grade)
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
-    judge: str  # a served model's or recipe's id
+    """Settings of a judging command."""
+
+    judge: str  # id of a served model or recipe
     concurrency: int = 8
     weighted: bool = False  # verdicts from the first token's logprobs instead of from text
-    max_tokens: int = 1024  # for a written verdict
+    max_tokens: int = 1024  # limit of a written verdict
 
 
 async def compare(
@@ -34,10 +36,10 @@ async def compare(
     progress: Callable[[Comparison], None] = lambda verdict: None,
     started: Callable[[int, int], None] = lambda total, kept: None,
 ) -> None:
-    """Judge every arm's answers against `baseline`'s (an arm, or `DATASET_BASELINE`), in both orders.
+    """Compare every arm's answers with those of `baseline` (an arm, or `DATASET_BASELINE`), in both orders.
 
     Raises:
-        EvaluationError: no answer of the rows has one of the baseline's beside it.
+        EvaluationError: No arm answered an item that the baseline answered.
     """
     against = _baselines(rows, baseline)
     pairs = [
@@ -46,7 +48,7 @@ async def compare(
         if row.done and row.arm != baseline and (row.dataset, row.item, row.sample) in against
     ]
     if not pairs:
-        raise EvaluationError(f"Nothing to compare: no answers of '{baseline}' to the items of the other arms.")
+        raise EvaluationError(f"Nothing to compare: '{baseline}' has no answers to the items of the other arms.")
 
     def blank(pair: tuple[Row, tuple[str, ...]]) -> Comparison:
         row, other = pair
@@ -82,10 +84,14 @@ async def grade(
     progress: Callable[[Grade], None] = lambda verdict: None,
     started: Callable[[int, int], None] = lambda total, kept: None,
 ) -> None:
-    """Let the judge rate every turn of every answer from 1 to 10 (MT-Bench's single answer grading)."""
+    """Have the judge rate every turn of every answer from 1 to 10 (MT-Bench's single answer grading).
+
+    Raises:
+        EvaluationError: There are no answers to grade.
+    """
     turns = [(row, turn) for row in rows if row.done for turn in range(1, len(row.answers) + 1)]
     if not turns:
-        raise EvaluationError("Nothing to grade: there are no answers without an error.")
+        raise EvaluationError("Nothing to grade: every answer failed.")
 
     def blank(job: tuple[Row, int]) -> Grade:
         row, turn = job
@@ -119,7 +125,7 @@ async def _judge(
     progress: Callable[[VerdictT], None],
     started: Callable[[int, int], None],
 ) -> None:
-    """Fill the verdicts that `path` lacks; one that fails is written with its error and tried again next time."""
+    """Request the verdicts that `path` lacks; a failed one is recorded and retried by the next command."""
     with Appender(path) as appender:
         done = {verdict.key for verdict in read_rows(path, kind) if verdict.done}
         missing = [job for job in jobs if blank(job).key not in done]
@@ -146,7 +152,7 @@ def _baselines(rows: Sequence[Row], baseline: str) -> dict[tuple[str, str, int],
 async def _preference(
     client: Client, settings: JudgeSettings, questions: Sequence[str], first: Sequence[str], second: Sequence[str]
 ) -> tuple[float | None, str]:
-    """P(first better) and what the judge wrote."""
+    """Return P(first better) and the judge's text."""
     messages = prompts.pair(questions, first, second, letter=settings.weighted)
     if settings.weighted:
         answer = await client.ask(settings.judge, messages, temperature=0, max_tokens=1, logprobs=True, top_logprobs=20)

@@ -1,18 +1,18 @@
-"""The length-controlled win rate of AlpacaEval 2 (2404.04475).
+"""The length-controlled win rate of AlpacaEval 2 (arXiv 2404.04475).
 
 A judge's preference for the arm m over the baseline b on instruction x is modelled as
 
     q(x) = logistic( theta + phi * tanh((len_m(x) - len_b(x)) / sd(len_m - len_b)) + psi * gamma(x) )
 
-and the win rate is read off with the length term at zero: what the judge would have said of answers of equal length.
-theta is how good the arm is, phi how much length sways the judge, gamma the instruction's difficulty, known beforehand
-and shared by all arms, psi how the arm bears it. As in the reference implementation: soft labels (each pair once as a
-win with weight q and once as a loss with weight 1 - q), an L1 penalty on all weights, its strength by five-fold
-cross-validation over instructions, no separate intercept.
+and the win rate is the mean of q with the length term set to zero: the judge's preference at equal lengths. theta is
+the quality of the arm, phi the judge's bias for length, gamma the instruction's difficulty, known beforehand and shared
+by all arms, psi the arm's sensitivity to difficulty. As in the reference implementation: soft labels (each pair counts
+once as a win with weight q and once as a loss with weight 1 - q), an L1 penalty on all weights, its strength chosen by
+five-fold cross-validation over instructions, no separate intercept.
 
-Unlike it there are no pre-computed answers of a baseline told to be terse or verbose as weak regularization: they exist
-for AlpacaEval's own baseline alone. gamma comes from the dataset where its rows carry `instruction_difficulty`;
-otherwise it is estimated by `difficulties` from at least three arms; otherwise the term is left out.
+Unlike the reference implementation, there is no weak regularization by a baseline's terse and verbose answers: they
+exist for AlpacaEval's own baseline alone. gamma comes from the dataset if its rows have `instruction_difficulty`;
+otherwise `difficulties` estimates it from at least three arms; otherwise the term is omitted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ MIN_ARMS_FOR_DIFFICULTY = 3
 
 @dataclass(frozen=True, slots=True)
 class WinRate:
-    """Percent of wins against the baseline, ties half; `low`, `high`: 95% bootstrap interval over items."""
+    """Wins against the baseline in percent, ties count half; `low`, `high`: 95% bootstrap interval over items."""
 
     arm: str
     baseline: str
@@ -43,17 +43,19 @@ class WinRate:
     raw: float
     raw_low: float
     raw_high: float
-    controlled: float | None  # None: fewer than two items for each fold
+    controlled: float | None  # None: fewer than two items per fold
     controlled_low: float | None
     controlled_high: float | None
-    length_weight: float | None  # phi; above 0 the judge likes the longer answer
+    length_weight: float | None  # phi; above 0 if the judge prefers longer answers
     mean_chars: float
     baseline_chars: float
-    consistent: float | None  # share of pairs where both orders agree
+    consistent: float | None  # share of pairs whose two orders agree
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
+    """Fitted weights, and the length-controlled preference."""
+
     theta: float
     phi: float
     psi: float
@@ -62,6 +64,7 @@ class Fit:
 
 
 def logistic(x: Vector) -> Vector:
+    """Compute 1 / (1 + exp(-x)) without overflow."""
     return np.asarray(np.exp(-np.logaddexp(0.0, -x)))
 
 
@@ -113,10 +116,10 @@ def fit(preference: Vector, delta_chars: Vector, difficulty: Vector | None = Non
 
 
 def difficulties(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], float]:
-    """gamma(x) by (dataset, item), from a joint fit over all arms with psi = 1 (2404.04475).
+    """Estimate gamma(x) per (dataset, item) by a joint fit over all arms with psi = 1 (arXiv 2404.04475).
 
-    An instruction that all arms win against the baseline gets a high value. Empty where fewer than
-    `MIN_ARMS_FOR_DIFFICULTY` arms were judged: with fewer gamma would only repeat the preferences themselves.
+    The value is high if all arms win against the baseline. Empty if fewer than `MIN_ARMS_FOR_DIFFICULTY` arms were
+    judged: gamma would then only repeat their preferences.
     """
     judged = [(pair, pair.preference) for pair in comparisons if pair.preference is not None]
     arms = sorted({pair.arm for pair, _ in judged})
@@ -143,7 +146,7 @@ def difficulties(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], flo
 
 
 def win_rates(comparisons: Sequence[Comparison], *, resamples: int = 200) -> list[WinRate]:
-    """One win rate for each arm of one baseline's `comparisons`, best first."""
+    """Return a win rate per arm, the best first; all `comparisons` have the same baseline."""
     shared = difficulties(comparisons)
     by_arm: dict[str, list[Comparison]] = {}
     for pair in comparisons:

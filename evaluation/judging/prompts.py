@@ -1,8 +1,8 @@
-"""What a judge is asked, and how its verdict is read.
+"""Judge prompts, and the parsing of verdicts.
 
-The forms are those of MT-Bench (2306.05685, section 3: pairwise comparison, single answer grading with and without
-reference, both turns shown for the second) in words of this project. Answers stand between tags that carry a digest of
-what is shown, so that an answer cannot close its own tag and speak as the judge, and the prompt stays reproducible.
+The forms are those of MT-Bench (arXiv 2306.05685, section 3): pairwise comparison, and single answer grading with and
+without reference, with both turns shown for the second. The wording is this project's. Tags around an answer contain a
+digest of the shown texts: an answer cannot close its own tag, and the prompt stays reproducible.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ def _conversation(who: str, questions: Sequence[str], answers: Sequence[str], ma
 
 
 def pair(questions: Sequence[str], first: Sequence[str], second: Sequence[str], *, letter: bool) -> Messages:
-    """Messages that ask which of two (conversations of) answers is better; `letter`: by one token."""
+    """Build a prompt that asks for the better of two answers or conversations; `letter`: as a single token."""
     mark = _mark(questions, first, second)
     shown = "\n\n".join(
         (_conversation("assistant-A", questions, first, mark), _conversation("assistant-B", questions, second, mark))
@@ -55,7 +55,7 @@ def pair(questions: Sequence[str], first: Sequence[str], second: Sequence[str], 
 
 
 def grade(questions: Sequence[str], answers: Sequence[str], references: Sequence[str]) -> Messages:
-    """Messages that ask for a rating of the last of `answers`; `references` may be empty."""
+    """Build a prompt that asks for a rating of the last of `answers`; `references` may be empty."""
     mark = _mark(questions, answers, references)
     focus = "'s last question; the turns before are context" if len(answers) > 1 else "'s question"
     shown = _conversation("assistant", questions, answers, mark)
@@ -70,13 +70,13 @@ def _user(text: str) -> dict[str, str]:
 
 
 def winner(verdict: str) -> float | None:
-    """P(A better) of a written verdict: 1, 0, or 0.5 for a tie; the last mark counts; `None` where there is none."""
+    """Parse P(A better) from a written verdict: 1, 0, or 0.5 for a tie; the last mark counts; `None` without one."""
     found = re.findall(r"\[\[([ABC])\]\]", verdict)
     return {"A": 1.0, "B": 0.0, "C": 0.5}[found[-1]] if found else None
 
 
 def weighted_winner(logprobs: Mapping[str, float]) -> float | None:
-    """P(A better) from the first token's alternatives, as AlpacaEval 2 weighs its annotator's verdicts."""
+    """Compute P(A better) from the first token's alternatives, as AlpacaEval 2 does."""
     mass = {"A": 0.0, "B": 0.0}
     for token, logprob in logprobs.items():
         if (letter := token.strip()) in mass:
@@ -86,7 +86,7 @@ def weighted_winner(logprobs: Mapping[str, float]) -> float | None:
 
 
 def rating(verdict: str) -> float | None:
-    """The last `[[rating]]` that lies between 1 and 10."""
+    """Parse the last `[[rating]]` between 1 and 10; `None` without one."""
     found = [float(number) for number in re.findall(r"\[\[(\d+(?:\.\d+)?)\]\]", verdict)]
     within = [number for number in found if 1 <= number <= 10]
     return within[-1] if within else None

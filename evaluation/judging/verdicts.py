@@ -1,44 +1,46 @@
-"""Lines of `comparisons.jsonl` and `grades.jsonl`."""
+"""Verdicts of a judge: the lines of `comparisons.jsonl` and `grades.jsonl`."""
 
 from serving.config import Frozen
 
 
 class Comparison(Frozen):
-    """An arm's answer against the baseline's to the same item, judged in both orders."""
+    """An arm's answer compared with the baseline's answer to the same item, in both orders."""
 
     judge: str
-    weighted: bool = False  # from the first token's probabilities instead of a written verdict
+    weighted: bool = False  # from the first token's probabilities instead of from text
     arm: str
     baseline: str
     dataset: str
     item: str
     sample: int = 0
     skill: str = ""
-    orders: tuple[float | None, float | None] = (None, None)  # P(arm better): arm shown first, arm shown second
+    orders: tuple[float | None, float | None] = (None, None)  # P(arm better) with the arm shown first, and second
     arm_chars: int = 0
     baseline_chars: int = 0
     difficulty: float | None = None
-    verdicts: tuple[str, ...] = ()  # what the judge wrote
+    verdicts: tuple[str, ...] = ()  # the judge's texts
     error: str | None = None
 
     @property
     def key(self) -> str:
+        """Identity of the verdict; a later one with the same key replaces an earlier one."""
         kind = "weighted" if self.weighted else "written"
         return "\x1f".join((self.judge, kind, self.baseline, self.arm, self.dataset, self.item, str(self.sample)))
 
     @property
     def done(self) -> bool:
+        """True if the verdict has no error."""
         return self.error is None
 
     @property
     def preference(self) -> float | None:
-        """P(arm better), the mean of both orders, so that a judge who likes a place cannot move it."""
+        """P(arm better), the mean of both orders, which cancels a judge's position bias."""
         first, second = self.orders
         return None if first is None or second is None else (first + second) / 2
 
     @property
     def consistent(self) -> bool | None:
-        """Whether both orders name the same winner; `None` where one gave no verdict."""
+        """True if both orders have the same winner; `None` if one has no verdict."""
         first, second = self.orders
         if first is None or second is None:
             return None
@@ -46,7 +48,7 @@ class Comparison(Frozen):
 
 
 class Grade(Frozen):
-    """One turn of one answer, rated from 1 to 10."""
+    """A rating of one turn of an answer, from 1 to 10."""
 
     judge: str
     arm: str
@@ -55,14 +57,16 @@ class Grade(Frozen):
     sample: int = 0
     skill: str = ""
     turn: int  # from 1
-    rating: float | None = None  # None: the judge gave none
+    rating: float | None = None  # None: no valid rating
     verdict: str = ""
     error: str | None = None
 
     @property
     def key(self) -> str:
+        """Identity of the verdict; a later one with the same key replaces an earlier one."""
         return "\x1f".join((self.judge, self.arm, self.dataset, self.item, str(self.sample), str(self.turn)))
 
     @property
     def done(self) -> bool:
+        """True if the verdict has no error."""
         return self.error is None

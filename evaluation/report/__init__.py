@@ -1,1 +1,1 @@
-"""A run as one self-contained HTML page, and its tables as Markdown."""
+"""The report of a run: one self-contained HTML page, and its tables as Markdown."""

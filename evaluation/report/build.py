@@ -1,4 +1,4 @@
-"""A run's directory to the report."""
+"""The report of a run, built from its directory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ BEGIN, END = "<!-- begin measured -->", "<!-- end measured -->"
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the recommendation must keep to; see `recommend`."""
+class Constraints:
+    """Constraints on the recommended arm; see `recommend`."""
 
     currency: Currency = "tokens"
     budget: float | None = None
@@ -32,11 +32,14 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """Rows, recommendation and sections."""
+
     rows: tuple[Row, ...]
     advice: Recommendation
     sections: tuple[Section, ...]
 
     def html(self) -> str:
+        """Render the page."""
         answers = [row for row in self.rows if row.done]
         counts = (
             (len({row.arm for row in self.rows}), "arms"),
@@ -50,31 +53,33 @@ class Report:
         return page.render("Quality of recipes", facts, self.advice.sentence, self.sections)
 
     def markdown(self) -> str:
+        """Render the recommendation and all tables."""
         tables = [table.markdown() for section in self.sections for table in section.tables]
         return "\n".join([self.advice.sentence + "\n", *tables])
 
 
-def build(directory: Path, wishes: Wishes, prices: Prices | None = None) -> Report:
-    """Read a run and analyse it; `prices` replace the costs that were written down with the answers.
+def build(directory: Path, constraints: Constraints, prices: Prices | None = None) -> Report:
+    """Read and analyse a run; `prices` replace the recorded costs.
 
     Raises:
-        EvaluationError: the directory holds no answers.
+        EvaluationError: The directory has no answers.
     """
     comparisons = read_rows(directory / "comparisons.jsonl", Comparison)
     grades = read_rows(directory / "grades.jsonl", Grade)
     rows = with_verdicts(read_answers(directory), comparisons, grades)
     if prices is not None:
         rows = [row.model_copy(update={"cost_usd": cost_usd(row, prices)}) for row in rows]
-    return analyse(rows, wishes, comparisons, grades)
+    return analyse(rows, constraints, comparisons, grades)
 
 
 def analyse(
-    rows: Sequence[Row], wishes: Wishes, comparisons: Sequence[Comparison] = (), grades: Sequence[Grade] = ()
+    rows: Sequence[Row], constraints: Constraints, comparisons: Sequence[Comparison] = (), grades: Sequence[Grade] = ()
 ) -> Report:
-    found = offers(rows, wishes.currency)
-    advice = recommend(found, wishes.currency, budget=wishes.budget, min_accuracy=wishes.min_accuracy)
+    """Compute every section of the report."""
+    found = offers(rows, constraints.currency)
+    advice = recommend(found, constraints.currency, budget=constraints.budget, min_accuracy=constraints.min_accuracy)
     others: tuple[Currency, ...] = ("tokens", "usd", "latency_s")
-    currencies = (wishes.currency, *(currency for currency in others if currency != wishes.currency))
+    currencies = (constraints.currency, *(currency for currency in others if currency != constraints.currency))
     parts = (
         pareto_section(rows, currencies, advice),
         arms_section(rows),
@@ -90,17 +95,17 @@ def analyse(
 
 
 def write_markdown(path: Path, text: str) -> None:
-    """Write `text`, or put it between the markers of a document that has them.
+    """Write `text` to a new file, or between the markers of an existing one.
 
     Raises:
-        EvaluationError: the file exists and has no markers.
+        EvaluationError: The file exists and has no markers.
     """
     if path.exists():
         before = path.read_text()
         head, begin, rest = before.partition(BEGIN)
         _, end, tail = rest.partition(END)
         if not begin or not end:
-            raise EvaluationError(f"'{path}' has no place for tables; mark one with '{BEGIN}' and '{END}'.")
+            raise EvaluationError(f"'{path}' exists and has no markers '{BEGIN}' and '{END}' to write between.")
         text = f"{head}{BEGIN}\n\n{text}\n{END}{tail}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

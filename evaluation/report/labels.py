@@ -1,4 +1,4 @@
-"""Names beside the points of a scatter plot, so that none covers another."""
+"""Placement of names beside the points of a scatter plot without overlaps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ CHARACTER_PX, LINE_PX, MARKER_PX = 7.2, 15.0, 8.0
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Where a name's centre stands, in pixels from its point; y grows upwards."""
+    """Offset of a name's centre from its point, in pixels; `up` is positive upwards."""
 
     right: float
     up: float
@@ -23,12 +23,13 @@ def place(
     size: tuple[float, float],
     line: Sequence[tuple[float, float]] = (),
 ) -> list[Label]:
-    """A place for each name: the first of growing distance that covers no point, no line and no other name.
+    """Place each name at the nearest candidate position that covers no point, no line and no other name.
 
     Args:
-        points: in the unit square, (0, 0) at the bottom left.
-        line: the corners of a stepped line, likewise.
-        size: width and height of the plot, pixels.
+        points: In the unit square, (0, 0) at the bottom left.
+        names: One per point.
+        size: Width and height of the plot, in pixels.
+        line: The corners of a stepped line, in the unit square.
     """
     centres = [(x * size[0], y * size[1]) for x, y in points]
     taken: list[Box] = [(x - MARKER_PX, y - MARKER_PX, x + MARKER_PX, y + MARKER_PX) for x, y in centres]

@@ -1,4 +1,4 @@
-"""What every arm gets right and what that costs."""
+"""The sections on the accuracy and cost of every arm."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from evaluation.tables import UNKNOWN, Cell, Table, number, percent
 
 
 def arms_section(rows: Sequence[Row]) -> Section:
-    """Accuracy and cost of every arm in one table."""
+    """Build the tables of accuracy and cost per arm."""
     spent = {entry.arm: entry for entry in costs(rows)}
     scored = accuracy(rows)
     best = scored[0].arm if scored and scored[0].overall else None
@@ -40,10 +40,10 @@ def arms_section(rows: Sequence[Row]) -> Section:
         (
             "arm",
             "accuracy, % [95%]",
-            "to the best, points",
+            "difference from the best, points",
             "calls",
             "tokens",
-            "of these generated",
+            "completion tokens",
             "US$",
             "mean s",
             "p95 s",
@@ -52,14 +52,14 @@ def arms_section(rows: Sequence[Row]) -> Section:
         ),
         tuple(body),
         note=(
-            "Intervals are Wilson's; p is a two-sided sign test on the items where the two arms differ. Tokens are the"
-            " sum over all agents, prompts included; seconds are until the whole answer, under the load of the run."
+            "Intervals are Wilson's; p is a two-sided sign test on the items where the two arms differ. Tokens are"
+            " summed over all agents, including prompts; seconds are until the whole answer, under the load of the run."
         ),
     )
     tasks = list(dict.fromkeys(task for entry in scored for task in entry.tasks))
     tables = (table, _task_table(scored, tasks)) if len(tasks) > 1 else (table,)
     figures = (plots.by_task(scored),) if tasks else ()
-    return Section("arms", "Every arm", "What each arm gets right and what its answers cost.", tables, figures)
+    return Section("arms", "All arms", "Accuracy of each arm and cost of its answers.", tables, figures)
 
 
 def _task_table(scored: Sequence[ArmAccuracy], tasks: Sequence[str]) -> Table:
@@ -83,17 +83,17 @@ def _task_table(scored: Sequence[ArmAccuracy], tasks: Sequence[str]) -> Table:
 
 
 def pareto_section(rows: Sequence[Row], currencies: Sequence[Currency], advice: Recommendation) -> Section:
-    """Accuracy against cost, one figure for each currency that is known."""
+    """Build a plot of accuracy against cost for each known currency."""
     known = [(currency, found) for currency in currencies if (found := offers(rows, currency))]
     chosen = advice.chosen.arm if advice.chosen else None
     fronts = [
         f"in {NAMES[currency]}: " + ", ".join(offer.arm for offer in pareto_front(found)) for currency, found in known
     ]
-    lead = "Filled points are on the Pareto front: nothing else is at once cheaper and more accurate. On the front "
+    lead = "Filled points are on the Pareto front: no other arm is both cheaper and more accurate. Arms on the front "
     return Section(
         "pareto",
-        "Quality for its price",
-        lead + "; ".join(fronts) + "." if fronts else "No arm has both an accuracy and a cost.",
+        "Accuracy and cost",
+        lead + "; ".join(fronts) + "." if fronts else "No arm has both a known accuracy and a known cost.",
         figures=tuple(
             plots.pareto(found, currency, chosen, wide=position == 0)
             for position, (currency, found) in enumerate(known)

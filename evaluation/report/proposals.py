@@ -1,4 +1,4 @@
-"""What the proposals are worth: whom the aggregator follows, quality and diversity."""
+"""The sections on the effect of proposals: similarity, quality and diversity."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,10 @@ from evaluation.tables import Cell, Table, number
 
 
 def similarity_section(rows: Sequence[Row]) -> Section:
+    """Compare final answers with the proposals that the aggregator saw."""
     table = similarities(rows)
     shown = Table(
-        "Similarity of the final answer to the proposals it was made from",
+        "Similarity of the final answer to its proposals",
         (
             "arm",
             *(f"{metric}, {what}" for metric in METRICS for what in ("right", "wrong", "rank corr.")),
@@ -34,18 +35,18 @@ def similarity_section(rows: Sequence[Row]) -> Section:
             for of in [{entry.metric: entry for entry in table if entry.arm == arm}]
         ),
         note=(
-            "Similarity to right and to wrong proposals, and Spearman's correlation of similarity and quality within an"
-            " answer, averaged over the answers whose proposals differ in both ('ranked')."
+            "Mean similarity to right and to wrong proposals; rank corr.: Spearman's correlation of similarity and"
+            " quality within an answer, averaged over the answers whose proposals differ in both ('ranked')."
         ),
     )
     lead = (
-        "An aggregator that tells good from bad resembles the better proposals."
+        "The answers of a good aggregator resemble the better proposals."
         if table
-        else "Run arms with proposers and a trace on a scored dataset to see this."
+        else "No data: run arms with proposers and a trace on a scored dataset."
     )
     return Section(
         "similarity",
-        "What the aggregator follows",
+        "Similarity to the proposals",
         lead,
         (shown,) if table else (),
         (plots.similarity(table),) if table else (),
@@ -53,6 +54,7 @@ def similarity_section(rows: Sequence[Row]) -> Section:
 
 
 def fit_section(rows: Sequence[Row]) -> Section:
+    """Show the effect of proposal quality and diversity on accuracy."""
     fitted = planes(rows)
     table = Table(
         "t = a*q + b*d + c",
@@ -71,12 +73,12 @@ def fit_section(rows: Sequence[Row]) -> Section:
             for plane in fitted
         ),
         note=(
-            "t, q: shares of right final answers and of right proposals; d: mean Vendi score of the proposals. The"
-            " columns 'per sd' can be compared with each other."
+            "t, q: accuracy of final answers and of proposals; d: mean Vendi score of the proposals. The columns"
+            " 'per sd' are comparable with each other."
         ),
     )
     teams = Table(
-        "The teams",
+        "Teams",
         ("team", "task", "q, %", "d", "t, %"),
         tuple(
             (
@@ -91,9 +93,9 @@ def fit_section(rows: Sequence[Row]) -> Section:
         ),
     )
     lead = (
-        "What a better proposal and what a more different one adds to the final accuracy."
+        "The effect of better and of more diverse proposals on the accuracy of the final answer."
         if fitted
-        else f"Run at least {MIN_TEAMS} teams of different quality and diversity to see this."
+        else f"No data: run at least {MIN_TEAMS} teams that differ in quality and diversity."
     )
     figure = (plots.plane(fitted[-1]),) if fitted else ()
     return Section("fit", "Quality and diversity", lead, (table, teams) if fitted else (), figure, (papers.PLANE,))

@@ -1,4 +1,4 @@
-"""A part of the report."""
+"""Sections of the report."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +8,11 @@ from evaluation.tables import Table
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """One section of the report."""
+
     id: str
     title: str
-    lead: str  # what the section shows, or what to run where it has nothing to show
+    lead: str  # the content of the section, or the run that it needs if it has no data
     tables: tuple[Table, ...] = ()
     figures: tuple[Any, ...] = ()
-    beside: tuple[Table, ...] = ()  # the papers' tables
+    beside: tuple[Table, ...] = ()  # tables of the papers, for comparison

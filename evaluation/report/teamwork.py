@@ -1,4 +1,4 @@
-"""How many models, which, in which role: the sections that read the traces."""
+"""The sections on teams, read from the traces: number of proposers, layers, roles, mixed teams."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,7 @@ from evaluation.tables import UNKNOWN, Cell, Table, percent
 
 
 def proposers_section(rows: Sequence[Row]) -> Section:
+    """Show accuracy by number of proposers."""
     points = by_proposers(rows)
     table = Table(
         "Accuracy by number of proposers, % [95%]",
@@ -31,10 +32,10 @@ def proposers_section(rows: Sequence[Row]) -> Section:
     )
     return Section(
         "proposers",
-        "Several models or one, and how many",
-        "Two-layer arms by number of proposers, the aggregator held the same."
+        "Number of proposers",
+        "Accuracy of two-layer arms with the same aggregator, by number of proposers."
         if points
-        else "Run two-layer arms with a trace and different numbers of proposers to see this.",
+        else "No data: run two-layer arms with a trace and different numbers of proposers.",
         (table,) if points else (),
         (plots.proposers(points),) if len({point.proposers for point in points}) > 1 else (),
         (papers.PROPOSERS,),
@@ -42,6 +43,7 @@ def proposers_section(rows: Sequence[Row]) -> Section:
 
 
 def layers_section(rows: Sequence[Row]) -> Section:
+    """Show accuracy by layer."""
     cells = by_layer(rows)
     deepest: dict[str, int] = {}
     for cell in cells:
@@ -60,14 +62,14 @@ def layers_section(rows: Sequence[Row]) -> Section:
         ),
     )
     lead = (
-        f"How right each model is when it answers alone and when it sees the layer below. The plot shows {tall[0]};"
+        f"Accuracy of each model alone (layer 1) and with the previous layer's answers. The plot shows {tall[0]};"
         " a star marks the aggregator."
         if tall
-        else "Run layered arms with a trace on a scored dataset to see this."
+        else "No data: run layered arms with a trace on a scored dataset."
     )
     return Section(
         "layers",
-        "Layer by layer",
+        "Accuracy by layer",
         lead,
         (table,) if cells else (),
         (plots.layers(shown),) if len({cell.layer for cell in shown}) > 1 else (),
@@ -76,10 +78,11 @@ def layers_section(rows: Sequence[Row]) -> Section:
 
 
 def roles_section(rows: Sequence[Row]) -> Section:
+    """Show the accuracy of each model in each role."""
     roles = by_role(rows)
     table = Table(
         "The same model in different roles, accuracy % [95%]",
-        ("model", "alone", "its proposals", "team where it alone proposes", "team where it aggregates"),
+        ("model", "alone", "its proposals", "team with it as only proposer", "team with it as aggregator"),
         tuple(
             (
                 Cell(role.model),
@@ -91,35 +94,37 @@ def roles_section(rows: Sequence[Row]) -> Section:
             for role in roles
         ),
     )
-    lead = "A good proposer need not be a good aggregator."
-    return Section("roles", "Who proposes, who aggregates", lead, (table,) if roles else (), (), (papers.ROLES,))
+    lead = "A good proposer is not always a good aggregator."
+    return Section("roles", "Models by role", lead, (table,) if roles else (), (), (papers.ROLES,))
 
 
 def mixing_section(rows: Sequence[Row]) -> Section:
-    def told(best: Best | None) -> Cell:
+    """Compare Self-MoA with mixed teams."""
+
+    def cell(best: Best | None) -> Cell:
         return UNKNOWN if best is None else Cell(f"{percent(best.accuracy).text} {best.arm}", best.accuracy.value)
 
     table = Table(
         "The best arm of each kind, accuracy % [95%]",
-        ("task", "one call of one model", "one model sampled (Self-MoA)", "several models", "Self-MoA minus mixed"),
+        ("task", "single call", "one model sampled (Self-MoA)", "several models", "Self-MoA minus mixed"),
         tuple(
             (
                 Cell(entry.task),
-                told(entry.single),
-                told(entry.self_moa),
-                told(entry.mixed),
+                cell(entry.single),
+                cell(entry.self_moa),
+                cell(entry.mixed),
                 Cell(f"{100 * entry.self_vs_mixed.difference:+.1f} (p {entry.self_vs_mixed.p:.2g})")
                 if entry.self_vs_mixed
                 else UNKNOWN,
             )
             for entry in by_mixing(rows)
         ),
-        note="The best of a kind is picked after the fact, on the same items: on new ones it will do a little worse.",
+        note="The best arm of a kind was selected on the same items: expect a slightly lower accuracy on new ones.",
     )
     return Section(
         "mixing",
-        "Self-MoA or a mixed team",
-        "On one task the best model, sampled, competes with a team; on a mixture of tasks no single model is best.",
+        "Self-MoA and mixed teams",
+        "On one task, the best model, sampled, rivals a mixed team; over all tasks, no single model is best.",
         (table,) if rows else (),
         (),
         (papers.MIXING,),

@@ -1,4 +1,4 @@
-"""The judge's section: win rates with and without length, and ratings."""
+"""The section on judged answers: win rates, raw and length-controlled, and ratings."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from evaluation.tables import UNKNOWN, Cell, Table, number
 
 
 def judge_section(comparisons: Sequence[Comparison], grades: Sequence[Grade]) -> Section:
-    """One table of win rates for each judge, kind of verdict and baseline, one of ratings."""
+    """Build a table of win rates per judge, kind of verdict and baseline, and one of ratings."""
     groups: dict[tuple[str, str], list[Comparison]] = {}
     for pair in comparisons:
         if pair.done:
@@ -21,11 +21,11 @@ def judge_section(comparisons: Sequence[Comparison], grades: Sequence[Grade]) ->
     if rated := [grade for grade in grades if grade.done]:
         tables.append(_grade_table(rated))
     lead = (
-        "A judge is a model too: it is asked in both orders, and what it owes to length is taken out by regression."
+        "Each pair was judged in both orders; the length-controlled rate removes the judge's bias for long answers."
         if tables
-        else "Run 'python -m evaluation judge DIR --judge MODEL' to compare or grade answers that no scorer can score."
+        else "No data: run 'python -m evaluation judge DIR --judge MODEL' to compare or grade answers without a scorer."
     )
-    return Section("judge", "What a judge says", lead, tuple(tables), (), (papers.BENCHMARKS,))
+    return Section("judge", "Judged answers", lead, tuple(tables), (), (papers.BENCHMARKS,))
 
 
 def _win_table(judge: str, baseline: str, pairs: Sequence[Comparison]) -> Table:
@@ -55,14 +55,14 @@ def _win_table(judge: str, baseline: str, pairs: Sequence[Comparison]) -> Table:
             "arm",
             "length-controlled",
             "raw",
-            "weight of length",
+            "length weight",
             "characters",
-            "baseline's",
+            "baseline characters",
             "orders agree, %",
-            "judged/not",
+            "judged/unjudged",
         ),
         tuple(body),
-        note="Ties count half. A weight of length above 0 means that the judge likes the longer answer.",
+        note="Ties count half. A length weight above 0 means that the judge prefers longer answers.",
     )
 
 

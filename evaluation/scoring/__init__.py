@@ -1,4 +1,4 @@
-"""Texts to scores. A scorer is a module of two functions: `extract` an answer, say whether two are the `same`."""
+"""Scorers: each is a module that extracts an answer from a text and compares it with the reference."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,8 +7,13 @@ from evaluation.scoring import boxed, choice, exact, literal, number
 
 
 class Scorer(Protocol):
-    def extract(self, text: str) -> str | None: ...
-    def same(self, extracted: str, reference: str) -> bool: ...
+    """Interface of the scorer modules."""
+
+    def extract(self, text: str) -> str | None:
+        """Return the answer in `text`; `None` if there is none."""
+
+    def same(self, extracted: str, reference: str) -> bool:
+        """Return True if the extracted answer is right."""
 
 
 SCORERS: dict[str, Scorer] = {"exact": exact, "number": number, "boxed": boxed, "choice": choice, "literal": literal}
@@ -16,12 +21,14 @@ SCORERS: dict[str, Scorer] = {"exact": exact, "number": number, "boxed": boxed, 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
+    """A score and the answer that it was given for."""
+
     score: float  # 1.0 right, 0.0 wrong
-    extracted: str | None  # what was compared; None: no answer was found in the text
+    extracted: str | None  # the compared answer; None: not found in the text
 
 
 def score(scorer: str, text: str, reference: str) -> Scored:
-    """How right `text` is. `scorer` is a name in `SCORERS`."""
+    """Score `text` with the scorer of this name in `SCORERS`."""
     module = SCORERS[scorer]
     extracted = module.extract(text)
     return Scored(float(extracted is not None and module.same(extracted, reference)), extracted)

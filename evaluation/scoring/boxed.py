@@ -1,4 +1,4 @@
-r"""The last `\boxed{...}` of a worked solution, and when two LaTeX answers are the same."""
+r"""Scorer of LaTeX answers: the last `\boxed{...}` of a worked solution."""
 
 from evaluation.scoring import number
 from serving.recipes.extraction import boxed_in as extract
@@ -8,6 +8,7 @@ __all__ = ["extract", "last_boxed", "same", "simplified"]
 
 
 def same(extracted: str, reference: str) -> bool:
+    """Compare in simplified LaTeX, then as numbers."""
     left, right = simplified(extracted), simplified(reference)
     if left == right:
         return True

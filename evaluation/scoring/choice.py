@@ -1,4 +1,4 @@
-"""The letter of a multiple-choice answer."""
+"""Scorer of multiple choice: the letter of the answer."""
 
 from serving.recipes.extraction import choice_in as extract
 
@@ -6,4 +6,5 @@ __all__ = ["extract", "same"]
 
 
 def same(extracted: str, reference: str) -> bool:
+    """Compare letters."""
     return extracted == reference.strip().upper()

@@ -1,23 +1,25 @@
-"""Equal texts, ignoring case, punctuation, accents and spacing."""
+"""Scorer of short texts: equality without case, punctuation, accents and spacing."""
 
 import re
 import unicodedata
 
 
 def extract(text: str) -> str | None:
+    """Return the whole text; `None` if it is blank."""
     return text.strip() or None
 
 
 def same(extracted: str, reference: str) -> bool:
+    """Compare normalized texts."""
     return is_right(extracted, reference)
 
 
 def normalized(text: str) -> str:
-    """Lower case, single spaces, without accents, quotes or punctuation other than a sign."""
+    """Convert to lower case with single spaces, without accents, quotes or punctuation other than a sign."""
     plain = "".join(char for char in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(char))
     return " ".join(re.sub(r"[^\w+-]+", " ", plain.replace("\N{MINUS SIGN}", "-")).split())
 
 
 def is_right(answer: str, expected: str) -> bool:
-    """True if the answer equals the expected text after normalization; any additional word makes it wrong."""
+    """Return True if the answer equals the expected text after normalization; any additional word makes it wrong."""
     return normalized(answer) == normalized(expected)

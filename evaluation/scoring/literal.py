@@ -1,4 +1,4 @@
-"""A Python value, as CRUXEval's output prediction asks for."""
+"""Scorer of Python values, as in CRUXEval's output prediction."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ _FENCED = re.compile(r"```(?:python)?\s*\n?(.*?)```", re.DOTALL)
 
 
 def extract(text: str) -> str | None:
-    """The value's source: inside [ANSWER] tags or a code fence, right of an assertion's `==`, or the last line."""
+    """Return the value's source: from [ANSWER] tags or a code fence, right of an assertion's `==`, or the last line."""
     for pattern in (_TAGGED, _FENCED):
         if found := pattern.findall(text):
             text = found[-1]
@@ -21,7 +21,7 @@ def extract(text: str) -> str | None:
 
 
 def same(extracted: str, reference: str) -> bool:
-    """Equal values of equal types (True is not 1); equal source where one is not a literal."""
+    """Compare values and types (True is not 1); compare sources if one is not a literal."""
     try:
         left, right = ast.literal_eval(extracted.strip()), ast.literal_eval(reference.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -1,4 +1,4 @@
-r"""A number out of a worked answer: after `####`, in `\boxed{}`, or the last one."""
+r"""Scorer of numbers in worked answers: after `####`, in `\boxed{}`, or the last number."""
 
 from serving.recipes.extraction import number_in as extract
 from serving.recipes.extraction import number_value as value
@@ -7,7 +7,7 @@ __all__ = ["extract", "same", "value"]
 
 
 def same(extracted: str, reference: str) -> bool:
-    """Equal as numbers: 1,000 is 1000.0 and 1/2 is 0.5. `reference` may be a worked solution."""
+    """Compare as numbers: 1,000 equals 1000.0 and 1/2 equals 0.5. `reference` may be a worked solution."""
     right = value(reference)
     if right is None and (taken := extract(reference)) is not None:
         right = value(taken)

@@ -1,4 +1,4 @@
-"""Conversations as tensors, and the loss of a batch of them."""
+"""Batches of training conversations as tensors, and their loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,33 +8,34 @@ from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
+from models.tiny.conversations import Conversation
 from models.tiny.families import Family
-from models.tiny.lessons import Conversation
 from models.tiny.place_values import PLACES, TOKENS_AHEAD, PlaceValues, sum_of
 
-SHORTEST_SHARED = 12  # tokens of common prefix from which computing it once pays
-BALANCE_WEIGHT = 0.01  # of the experts' load balancing loss (Mixtral, after Switch Transformers section 2.2)
+SHORTEST_SHARED = 12  # tokens; computing a shorter common prefix once does not pay
+BALANCE_WEIGHT = 0.01  # of the experts' load balancing loss (Mixtral, from Switch Transformers section 2.2)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch, its common prefix taken off: every conversation begins with `prefix`.
+    """A batch without its common prefix: every conversation begins with `prefix`.
 
-    `rest` is right-padded; as attention is causal, padding needs no mask. `taught` marks the positions whose *next*
-    token is part of a reply, `targets` are those next tokens.
+    `rest` is right-padded; since attention is causal, padding needs no mask. `taught` marks the positions whose *next*
+    token is part of a reply; `targets` are those next tokens.
     """
 
     prefix: torch.Tensor  # int64 [1, prefix tokens], may be empty
     rest: torch.Tensor  # int64 [conversations, tokens]
     taught: torch.Tensor  # bool [conversations, tokens]
     targets: torch.Tensor  # int64 [taught positions]
-    # Sums among the conversations' replies, see `place_values`: row and position to read at, places, whether negative.
+    # The sums among the replies, see `place_values`: row and position to read at, digits by place, 1 if negative.
     read_at: tuple[torch.Tensor, torch.Tensor]  # int64 [sums] each
     places: torch.Tensor  # int64 [sums, 3, 4]
     negative: torch.Tensor  # int64 [sums]
 
 
 def batch_of(family: Family, tokenizer: PreTrainedTokenizerFast, conversations: Sequence[Conversation]) -> Batch:
+    """Tokenize conversations into a batch."""
     pieces = [family.pieces(conversation) for conversation in conversations]
     encoded = iter(tokenizer.backend_tokenizer.encode_batch([text for each in pieces for text, _ in each]))
     rows: list[list[int]] = []
@@ -60,7 +61,7 @@ def batch_of(family: Family, tokenizer: PreTrainedTokenizerFast, conversations: 
     targets: list[int] = []
     for number, (row, mark) in enumerate(zip(rows, marks, strict=True)):
         rest[number, : len(row) - shared] = torch.tensor(row[shared:])
-        after = mark[shared + 1 :]  # whether the token after each position is taught
+        after = mark[shared + 1 :]  # True where the token after the position is taught
         taught[number, : len(after)] = torch.tensor(after)
         targets += [token for token, taught_next in zip(row[shared + 1 :], after, strict=True) if taught_next]
     return Batch(
@@ -77,10 +78,10 @@ def batch_of(family: Family, tokenizer: PreTrainedTokenizerFast, conversations: 
     )
 
 
-def _shared(rows: Sequence[Sequence[int]]) -> int:
-    """How many leading tokens all rows share, where that is worth it; a batch of paper prompts shares over 100.
+def _shared(rows: Sequence[list[int]]) -> int:
+    """Return the length of the common prefix to compute once, or 0 if it is short; paper prompts share over 100 tokens.
 
-    The last shared token stays with the rows: replies start after a row's own token.
+    The last common token stays in the rows: every reply must start after one of its row's own tokens.
     """
     low, high = min(rows), max(rows)  # the common prefix of the two extremes is that of all
     shared = next(
@@ -90,9 +91,9 @@ def _shared(rows: Sequence[Sequence[int]]) -> int:
 
 
 def loss_of(model: PreTrainedModel, batch: Batch, place_values: PlaceValues | None = None) -> torch.Tensor:
-    """Mean cross entropy of the taught tokens; the vocabulary's logits are computed for them alone.
+    """Compute the mean cross entropy of the taught tokens; logits are computed for these positions alone.
 
-    With `place_values` its loss is added, read from the middle layer and the last but one.
+    The loss of `place_values`, if given, is added; it reads the middle layer and the last but one.
     """
     cache = None
     if batch.prefix.shape[1]:

@@ -1,4 +1,4 @@
-"""Replies of a model without a server: batched generation for training's proposals and quick measurements."""
+"""Batched generation without a server, for training proposals and quick evaluation."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from models.tiny.conversations import Conversation
 from models.tiny.families import Family
-from models.tiny.lessons import Conversation
 
 MAX_TOKENS = 24
 BATCH = 256
@@ -24,7 +24,7 @@ def replies(
     seed: int = 0,
     position: int = 0,
 ) -> list[str]:
-    """One reply to each conversation; `temperature` 0 is greedy. `position`: the progress bar's line."""
+    """Generate one reply per conversation; `temperature` 0 is greedy. `position`: the progress bar's line."""
     torch.manual_seed(seed)
     prompts = tokenizer.backend_tokenizer.encode_batch([family.prompt(each) for each in conversations])
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number].ids))
@@ -36,7 +36,7 @@ def replies(
         ids = torch.full((len(chosen), longest), tokenizer.pad_token_id)
         for row, number in enumerate(chosen):
             ids[row, longest - len(prompts[number].ids) :] = torch.tensor(prompts[number].ids)
-        generated = model.generate(
+        generated = model.generate(  # type: ignore[operator]
             ids, attention_mask=(ids != tokenizer.pad_token_id).long(), max_new_tokens=MAX_TOKENS, **sampling
         )
         decoded = tokenizer.batch_decode(generated[:, longest:], skip_special_tokens=True)

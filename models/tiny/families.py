@@ -1,7 +1,7 @@
-"""The three families: how each writes a conversation, and its architecture.
+"""The trio's three model families: conversation format and architecture.
 
-A conversation's tokens are made piece by piece for training; `tests/unit/models/tiny/test_families.py` proves that they
-are the tokens of the chat template, which is what serving uses.
+Training tokenizes a conversation piece by piece; `tests/unit/models/tiny/test_families.py` checks that the tokens are
+those of the chat template, which serving uses.
 """
 
 from collections.abc import Sequence
@@ -57,10 +57,10 @@ MISTRAL_TEMPLATE = """\
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One model of the trio. `turns` maps a role to the text around its content; the reply ends with `end`."""
+    """One model of the trio. `turns` maps a role to the texts before and after its content; a reply ends with `end`."""
 
     name: str
-    start: str  # of the conversation
+    start: str  # text before the first turn
     turns: dict[str, tuple[str, str]]
     end: str  # the token that ends a reply
     padding: str
@@ -73,16 +73,18 @@ class Family:
 
     @property
     def path(self) -> Path:
+        """Directory of the committed weights."""
         return WEIGHTS / self.name
 
     @property
     def takes_system(self) -> bool:
+        """True if the chat template has a system role."""
         return "system" in self.turns
 
     def pieces(self, messages: Sequence[Message]) -> list[tuple[str, bool]]:
-        """The conversation's text in pieces; True marks what the model itself says (replies and their end).
+        """Return the conversation's text in pieces; True marks the model's own text (replies with their end token).
 
-        Where the family has no system role, system text is folded into the first user turn.
+        In a family without a system role, the system text is prepended to the first user turn.
         """
         if not self.takes_system and messages and messages[0].role == "system":
             first, second, *rest = messages
@@ -101,11 +103,11 @@ class Family:
         return [piece for piece in pieces if piece[0]]
 
     def prompt(self, messages: Sequence[Message]) -> str:
-        """The conversation as text, up to where the next reply begins."""
+        """Return the conversation as text, up to the start of the next reply."""
         return "".join(text for text, _ in self.pieces(messages)) + self.turns["assistant"][0]
 
     def new_model(self, vocab_size: int, token_ids: dict[str, int], seed: int) -> PreTrainedModel:
-        """A model with random weights in float32."""
+        """Create a model with random float32 weights."""
         torch.manual_seed(seed)
         shared = {
             "vocab_size": vocab_size,
@@ -125,7 +127,7 @@ class Family:
 _SHAPE = {
     "hidden_size": 128,
     "num_hidden_layers": 4,
-    "num_attention_heads": 4,  # of 32 dimensions, the smallest that vLLM's CPU attention takes
+    "num_attention_heads": 4,  # of 32 dimensions, the minimum of vLLM's CPU attention
     "num_key_value_heads": 2,
     "intermediate_size": 256,
     "initializer_range": 0.05,

@@ -1,6 +1,6 @@
-"""The benchmark: 300 questions, a hundred a skill, that training never sees.
+"""The held-out questions: 300, a hundred per skill, that never occur in training.
 
-`python -m models.tiny.heldout` writes `heldout.jsonl` again from its seed.
+`python -m models.tiny.heldout` recreates `heldout.jsonl` from its seed.
 """
 
 import json
@@ -11,23 +11,25 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from models.tiny.questions import SKILLS, HeldOut, Question, QuestionMaker, Skill, Syllabus, dictionary, facts
+from models.tiny.questions import SKILLS, HeldOut, Question, QuestionMaker, Skill, SkillRange, dictionary, facts
 
 SEED = 20260
 QUESTIONS_PER_SKILL = 100
 WORD_LETTERS = range(4, 9)
-SYLLABUS = Syllabus(digits=(1.0, 1.0, 1.0), max_letters=8)
+SKILL_RANGE = SkillRange(digits=(1.0, 1.0, 1.0), max_letters=8)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """One held-out question."""
+
     id: str
     question: Question
 
 
 @cache
 def rows() -> tuple[Row, ...]:
-    """The committed benchmark."""
+    """Load the committed questions."""
     lines = resources.files("models.tiny").joinpath("heldout.jsonl").read_text("utf-8").splitlines()
     return tuple(
         Row(row["id"], Question(row["skill"], row["question"], row["answer"])) for row in map(json.loads, lines)
@@ -35,11 +37,12 @@ def rows() -> tuple[Row, ...]:
 
 
 def held_out() -> HeldOut:
+    """Return the operands, words and questions that training must exclude."""
     return HeldOut.of(row.question for row in rows())
 
 
 def made() -> tuple[Row, ...]:
-    """The benchmark, made from its seed: operand pairs, words and facts are all different."""
+    """Generate the questions from their seed; operand pairs, words and facts are distinct."""
     rng = random.Random(SEED)
     asked: dict[Skill, list[Question]] = {
         "arithmetic": _arithmetic(rng),
@@ -54,8 +57,9 @@ def made() -> tuple[Row, ...]:
 
 
 def _arithmetic(rng: random.Random) -> list[Question]:
-    """Operands of one to three digits in equal shares; not two of one digit, there are too few to hold out."""
-    maker, questions = QuestionMaker(rng, SYLLABUS), []
+    """Generate sums with operands of one to three digits; never two of one digit, since there are too few of these."""
+    maker = QuestionMaker(rng, SKILL_RANGE)
+    questions: list[Question] = []
     pairs: set[tuple[int, int]] = set()
     while len(questions) < QUESTIONS_PER_SKILL:
         question = maker.arithmetic()
@@ -67,8 +71,9 @@ def _arithmetic(rng: random.Random) -> list[Question]:
 
 
 def _words(rng: random.Random) -> list[Question]:
-    """Real words, as many of each length."""
-    maker, questions = QuestionMaker(rng), []
+    """Generate questions about dictionary words, equally many per length."""
+    maker = QuestionMaker(rng)
+    questions: list[Question] = []
     for letters in WORD_LETTERS:
         fitting = [word for word in dictionary() if len(word) == letters and word != word[::-1]]
         for word in rng.sample(fitting, QUESTIONS_PER_SKILL // len(WORD_LETTERS)):
@@ -77,6 +82,7 @@ def _words(rng: random.Random) -> list[Question]:
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows as JSONL."""
     lines = (
         json.dumps(
             {"id": row.id, "skill": row.question.skill, "question": row.question.text, "answer": row.question.answer}

@@ -1,7 +1,7 @@
-"""What the weights can do, without a server: `python -m models.tiny.measure`, some minutes on two cores.
+"""Evaluate the weights without a server: `python -m models.tiny.measure`, some minutes on two cores.
 
-On the benchmark, greedily: each model alone; as aggregator of all three models' proposals (sampled as in serving), in
-both layouts, the references in the declared and in shuffled order; and as judge that picks one of these proposals.
+The held-out questions are answered greedily by each model alone, as aggregator of all three models' proposals (sampled
+as in serving; both layouts, references in declared and in shuffled order), and as judge that selects a proposal.
 """
 
 import argparse
@@ -18,48 +18,55 @@ from evaluation.scoring.exact import is_right
 from evaluation.tables import Cell, Table
 from models.tiny import heldout
 from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load
+from models.tiny.conversations import Conversation
 from models.tiny.decoding import replies
 from models.tiny.families import FAMILIES, WEIGHTS, Family
-from models.tiny.lessons import Conversation
 from models.tiny.questions import SKILLS, Question
 from serving.recipes.judging import choose, chosen
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
 from serving.types import Layout, Message, Reference, ReferenceBlock, References
 
 SEED = 1
-Answers = Callable[["Pupil", Sequence[Question], Sequence[References]], list[str]]
+Answers = Callable[["LoadedModel", Sequence[Question], Sequence[References]], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Pupil:
+class LoadedModel:
+    """A model of the trio in memory."""
+
     family: Family
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
 
     def says(self, conversations: Sequence[Conversation], temperature: float = 0.0) -> list[str]:
+        """Generate one reply per conversation."""
         return replies(self.model, self.tokenizer, self.family, conversations, temperature=temperature, seed=SEED)
 
 
-def proposals(pupils: Sequence[Pupil], questions: Sequence[Question]) -> list[References]:
-    """Each question's proposals, one of each model in the declared order."""
+def proposals(loaded_models: Sequence[LoadedModel], questions: Sequence[Question]) -> list[References]:
+    """Sample each question's proposals, one per model in the declared order."""
     asked = [(Message("user", question.text),) for question in questions]
-    texts = [pupil.says(asked, PROPOSAL_TEMPERATURE) for pupil in pupils]
-    names = [pupil.family.name for pupil in pupils]
+    texts = [loaded.says(asked, PROPOSAL_TEMPERATURE) for loaded in loaded_models]
+    names = [loaded.family.name for loaded in loaded_models]
     return [tuple(map(Reference, names, of_question)) for of_question in zip(*texts, strict=True)]
 
 
 def shuffled(proposed: Sequence[References]) -> list[References]:
+    """Shuffle each question's proposals."""
     rng = random.Random(SEED)
     return [tuple(rng.sample(references, len(references))) for references in proposed]
 
 
-def alone(pupil: Pupil, questions: Sequence[Question], _: Sequence[References]) -> list[str]:
-    return pupil.says([(Message("user", question.text),) for question in questions])
+def alone(loaded: LoadedModel, questions: Sequence[Question], _: Sequence[References]) -> list[str]:
+    """Answer the questions without references."""
+    return loaded.says([(Message("user", question.text),) for question in questions])
 
 
 def aggregating(layout: Layout) -> Answers:
-    def answers(pupil: Pupil, questions: Sequence[Question], proposed: Sequence[References]) -> list[str]:
-        return pupil.says(
+    """Return a function that answers with the proposals as references in `layout`."""
+
+    def answers(loaded: LoadedModel, questions: Sequence[Question], proposed: Sequence[References]) -> list[str]:
+        return loaded.says(
             [
                 with_references(
                     (Message("user", question.text),), ReferenceBlock(references, AGGREGATE_AND_SYNTHESIZE, layout)
@@ -71,8 +78,9 @@ def aggregating(layout: Layout) -> Answers:
     return answers
 
 
-def judging(pupil: Pupil, questions: Sequence[Question], proposed: Sequence[References]) -> list[str]:
-    verdicts = pupil.says(
+def judging(loaded: LoadedModel, questions: Sequence[Question], proposed: Sequence[References]) -> list[str]:
+    """Answer with the proposal that the model selects; empty if its verdict is unreadable."""
+    verdicts = loaded.says(
         [
             choose((Message("user", question.text),), references)
             for question, references in zip(questions, proposed, strict=True)
@@ -83,9 +91,10 @@ def judging(pupil: Pupil, questions: Sequence[Question], proposed: Sequence[Refe
 
 
 def measured(folder: Path) -> Table:
-    pupils = [Pupil(family, *load(folder / name)) for name, family in FAMILIES.items()]
+    """Evaluate every model in `folder` on every task."""
+    loaded_models = [LoadedModel(family, *load(folder / name)) for name, family in FAMILIES.items()]
     questions = [row.question for row in heldout.rows()]
-    declared = proposals(pupils, questions)
+    declared = proposals(loaded_models, questions)
     orders = {"declared": declared, "shuffled": shuffled(declared)}
     tasks: list[tuple[str, Answers, Sequence[References]]] = [("alone", alone, declared)]
     for layout in get_args(Layout):
@@ -93,20 +102,23 @@ def measured(folder: Path) -> Table:
     tasks += [(f"judge, {order}", judging, given) for order, given in orders.items()]
     rows = []
     for task, answer, given in tasks:
-        for pupil in pupils:
-            right = [is_right(a, q.answer) for a, q in zip(answer(pupil, questions, given), questions, strict=True)]
+        for loaded in loaded_models:
+            right = [is_right(a, q.answer) for a, q in zip(answer(loaded, questions, given), questions, strict=True)]
             by_skill = [
                 [hit for hit, question in zip(right, questions, strict=True) if question.skill == skill]
                 for skill in SKILLS
             ]
             shares = [Cell(f"{100 * sum(hits) / len(hits):.1f}") for hits in (*by_skill, right)]
-            rows.append((Cell(task), Cell(f"`{pupil.family.name}`"), *shares))
+            rows.append((Cell(task), Cell(f"`{loaded.family.name}`"), *shares))
     return Table("Right answers, %", ("task", "model", *SKILLS, "all"), tuple(rows))
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument(
+        "--weights", type=Path, default=WEIGHTS, help="directory of the three checkpoints (default: %(default)s)"
+    )
     torch.set_num_threads(2)
     print(measured(parser.parse_args().weights).markdown())
 

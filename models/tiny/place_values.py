@@ -1,9 +1,9 @@
-"""A second teacher for sums: digits by place, read from inside the model.
+"""Auxiliary loss for sums: digits by place, read from the model's hidden states by linear probes.
 
-An answer is written from its first digit, so what a position must say depends on the operands' lengths and on carries
-from the digits behind; small models settle for rough magnitudes and find the digits very late. While training, two
-linear readers are therefore asked for digits just before the reply starts: for both operands' after half of the
-layers, for the result's after all but the last, which can then look them up. The readers are thrown away afterwards.
+A result is written from its first digit, which depends on the operands' lengths and on carries from later digits; small
+models learn rough magnitudes first and exact digits very late. During training, linear probes therefore predict digits
+just before the reply starts: both operands' digits after half of the layers, the result's after all but the last layer.
+The probes are discarded after training.
 """
 
 import re
@@ -13,21 +13,21 @@ from torch import nn
 from torch.nn import functional
 
 PLACES = 4  # units, tens, hundreds, thousands
-ABSENT = 10  # the class of a place that the number does not have
-TOKENS_AHEAD = 2  # the read token lies this many before the reply's first
-OPERANDS_WEIGHT = 2.5  # of the operands' loss beside the result's: they come first
+ABSENT = 10  # class of a place that the number does not have
+TOKENS_AHEAD = 2  # distance from the read token to the reply's first token
+OPERANDS_WEIGHT = 2.5  # of the operands' loss relative to the result's, since they come first
 NUMBER = re.compile(r"(-?)(\d{1,4})")
 
 
 def places_of(digits: str) -> list[int]:
-    """The digits of a number with at most four, units first."""
+    """Return the digits of a number with at most four digits, units first, padded with `ABSENT`."""
     return [*map(int, reversed(digits)), *[ABSENT] * (PLACES - len(digits))]
 
 
 def sum_of(question: str, reply: str) -> tuple[list[list[int]], int] | None:
-    """Places of first operand, second operand and result [3, 4], and whether the result is negative.
+    """Return the places of both operands and the result [3, 4], and 1 if the result is negative, else 0.
 
-    `None` where the reply is not a number or the question has not at least two, or longer ones.
+    `None` if the reply is not a number, or the question does not have two numbers of at most four digits.
     """
     operands, result = re.findall(r"\d+", question)[:2], NUMBER.fullmatch(reply)
     if result is None or len(operands) < 2 or max(map(len, operands)) > PLACES:
@@ -36,17 +36,19 @@ def sum_of(question: str, reply: str) -> tuple[list[list[int]], int] | None:
 
 
 class PlaceValues(nn.Module):
+    """The probes and their loss."""
+
     def __init__(self, hidden_size: int, seed: int) -> None:
         super().__init__()
         torch.manual_seed(seed)
-        self.operands = _reader(hidden_size, 2 * PLACES * (ABSENT + 1))
-        self.result = _reader(hidden_size, PLACES * (ABSENT + 1))
-        self.sign = _reader(hidden_size, 2)
+        self.operands = _probe(hidden_size, 2 * PLACES * (ABSENT + 1))
+        self.result = _probe(hidden_size, PLACES * (ABSENT + 1))
+        self.sign = _probe(hidden_size, 2)
 
     def forward(
         self, early: torch.Tensor, late: torch.Tensor, places: torch.Tensor, negative: torch.Tensor
     ) -> torch.Tensor:
-        """The readers' loss from two layers' states [sums, hidden]; `places` [sums, 3, 4], `negative` [sums], int64."""
+        """Compute the loss from two layers' states [sums, hidden]; `places` [sums, 3, 4], `negative` [sums]: int64."""
         return (
             OPERANDS_WEIGHT * _cross_entropy(self.operands(early), places[:, :2])
             + _cross_entropy(self.result(late), places[:, 2])
@@ -54,7 +56,7 @@ class PlaceValues(nn.Module):
         )
 
 
-def _reader(hidden_size: int, classes: int) -> nn.Module:
+def _probe(hidden_size: int, classes: int) -> nn.Module:
     return nn.Sequential(nn.RMSNorm(hidden_size), nn.Linear(hidden_size, classes))
 
 

@@ -1,7 +1,7 @@
-"""Questions in three skills, each in many phrasings, made from a random generator.
+"""Generator of questions in three skills, each in many phrasings.
 
-One generator makes the benchmark and the training data; `HeldOut` keeps the two apart: operand pairs and words of
-the benchmark never occur in training, facts occur there, but never in the benchmark's phrasing.
+One generator makes the held-out questions and the training data; `HeldOut` separates them: held-out operand pairs and
+words never occur in training; facts do, but never in the held-out phrasing.
 """
 
 import random
@@ -80,6 +80,8 @@ SMALL_TALK = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    """A question and its right answer."""
+
     skill: Skill | Literal["talk"]
     text: str
     answer: str
@@ -87,6 +89,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
+    """A fact with its phrasings, in which `{x}` is the subject."""
+
     relation: str
     subject: str
     answer: str
@@ -95,6 +99,7 @@ class Fact:
 
 @cache
 def facts() -> tuple[Fact, ...]:
+    """Load the facts of `facts.yaml`."""
     relations = yaml.safe_load(resources.files("models.tiny").joinpath("facts.yaml").read_text("utf-8"))
     return tuple(
         Fact(relation, subject, answer, tuple(entry["phrasings"]))
@@ -104,19 +109,19 @@ def facts() -> tuple[Fact, ...]:
 
 
 def guess(answer: str) -> str:
-    """How a model answers that was not taught the fact, and knows it."""
+    """Return a model's answer to a fact outside its range: a marked guess."""
     return f"Perhaps {answer}"
 
 
 @cache
 def dictionary() -> tuple[str, ...]:
-    """Real words; the benchmark's are among them."""
+    """Load the dictionary words of `words.txt`, including the held-out ones."""
     return tuple(resources.files("models.tiny").joinpath("words.txt").read_text("utf-8").split())
 
 
 @cache
 def asking_words() -> tuple[str, ...]:
-    """The words that questions are made of; they are whole tokens, so their spelling must be taught."""
+    """Return the words of the questions; they are whole tokens, so that their spelling must be taught."""
     texts = [*SUMS, *DIFFERENCES, *BIG_LESS_SMALL, *BACKWARDS, *SORTED]
     texts += [text for fact in facts() for text in (*fact.phrasings, fact.subject, fact.answer)]
     return tuple(sorted({word.lower() for text in texts for word in re.findall("[a-zA-Z]{3,}", text)}))
@@ -124,14 +129,15 @@ def asking_words() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What must not occur in training."""
+    """Operand pairs, words and questions that must not occur in training."""
 
     pairs: frozenset[tuple[int, int]] = frozenset()  # operands, the smaller first
-    words: frozenset[str] = frozenset()  # in any order of their letters' reading: forwards and backwards
+    words: frozenset[str] = frozenset()  # forwards and backwards
     asked: frozenset[str] = frozenset()  # whole questions, normalized
 
     @classmethod
     def of(cls, questions: Iterable[Question]) -> "HeldOut":
+        """Collect them from `questions`."""
         pairs, words, asked = set(), set(), set()
         for question in questions:
             asked.add(normalized(question.text))
@@ -149,8 +155,8 @@ def _pair(a: int, b: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Syllabus:
-    """How much of each skill is taught."""
+class SkillRange:
+    """Range of each skill: operand lengths, word lengths and facts."""
 
     digits: tuple[float, float, float] = (1.0, 2.0, 5.0)  # weights of operands with 1, 2 and 3 digits
     max_letters: int = 9
@@ -158,21 +164,24 @@ class Syllabus:
 
     @property
     def untaught(self) -> tuple[Fact, ...]:
+        """Facts outside the range."""
         return tuple(fact for fact in facts() if fact not in set(self.facts))
 
 
 @dataclass
 class QuestionMaker:
-    """Endless questions from `rng`, none of them held out."""
+    """Makes random questions, none of them held out."""
 
     rng: random.Random
-    syllabus: Syllabus = field(default_factory=Syllabus)
+    skill_range: SkillRange = field(default_factory=SkillRange)
     held_out: HeldOut = field(default_factory=HeldOut)
 
     def ask(self, skill: Skill) -> Question:
+        """Make a question of `skill`."""
         return {"arithmetic": self.arithmetic, "words": self.word, "facts": self.fact}[skill]()
 
     def arithmetic(self) -> Question:
+        """Make a sum or a difference."""
         while True:
             a, b = self._operand(), self._operand()
             if _pair(a, b) not in self.held_out.pairs:
@@ -185,11 +194,11 @@ class QuestionMaker:
         return self._question("arithmetic", self.rng.choice(phrasings).format(a=a, b=b), str(a - b))
 
     def _operand(self) -> int:
-        digits = self.rng.choices((1, 2, 3), self.syllabus.digits)[0]
+        digits = self.rng.choices((1, 2, 3), self.skill_range.digits)[0]
         return self.rng.randrange(10 ** (digits - 1) if digits > 1 else 0, 10**digits)
 
     def word(self, word: str | None = None) -> Question:
-        """About `word`, or about any that is not held out."""
+        """Make a question about `word`, or about a random word that is not held out."""
         while word is None or word in self.held_out.words:
             word = self._word()
         quoted = self.rng.choice(('"{}"', "'{}'")).format(word) if self.rng.random() < 0.15 else word
@@ -198,8 +207,8 @@ class QuestionMaker:
         return self._question("words", self.rng.choice(SORTED).format(w=quoted), "".join(sorted(word)))
 
     def _word(self) -> str:
-        """A real word in one of four cases, else one made of syllables or of any letters."""
-        longest = self.syllabus.max_letters
+        """Make a word: in 25% of the cases a real one, otherwise syllables or random letters."""
+        longest = self.skill_range.max_letters
         kind = self.rng.random()
         if kind < 0.25:
             words = dictionary() if kind < 0.15 else asking_words()
@@ -211,9 +220,9 @@ class QuestionMaker:
         return "".join(self.rng.choices(string.ascii_lowercase, k=length))
 
     def fact(self, fact: Fact | None = None) -> Question:
-        """About `fact`, or about any of the syllabus, in a phrasing that is not held out."""
+        """Make a question about `fact`, or about a random fact of the range, in a phrasing that is not held out."""
         while True:
-            chosen = fact or self.rng.choice(self.syllabus.facts)
+            chosen = fact or self.rng.choice(self.skill_range.facts)
             question = self._question(
                 "facts", self.rng.choice(chosen.phrasings).format(x=chosen.subject), chosen.answer
             )
@@ -221,21 +230,23 @@ class QuestionMaker:
                 return question
 
     def unknown(self) -> Question:
-        """About a fact that the syllabus leaves out: the answer is a guess of the right kind, and says so."""
+        """Make a question about a fact outside the range; the answer is a marked guess of the right kind."""
         fact = self.rng.choice(self.untaught)
         kindred = [other.answer for other in facts() if other.relation == fact.relation]
         return replace(self.fact(fact), answer=guess(self.rng.choice(kindred)))
 
     @cached_property
     def untaught(self) -> tuple[Fact, ...]:
-        return self.syllabus.untaught
+        """Facts outside the range, cached."""
+        return self.skill_range.untaught
 
     @staticmethod
     def spelling_phrasings() -> tuple[str, ...]:
-        """The phrasings of the words skill, without a word."""
+        """Return the phrasings of the words skill without a word."""
         return tuple(phrasing.format(w="'") for phrasing in BACKWARDS + SORTED)
 
     def talk(self) -> Question:
+        """Make small talk."""
         text, answer = self.rng.choice(SMALL_TALK)
         return Question("talk", self._styled(text), answer)
 
@@ -243,7 +254,7 @@ class QuestionMaker:
         return Question(skill, self._styled(text), answer)
 
     def _styled(self, text: str) -> str:
-        """As people type: any case, with or without punctuation at the end."""
+        """Vary the text as users do: any case, with or without final punctuation."""
         if self.rng.random() < 0.35:
             text = text.rstrip("?.! =")
         case = self.rng.random()

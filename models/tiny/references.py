@@ -1,8 +1,8 @@
-"""References to learn aggregation from: what the trio's members really proposed to training questions.
+"""References for the training of aggregation: the trio's own proposals to training questions.
 
-Proposals are sampled from the models after their direct training, so a reference is wrong the way its proposer is
-wrong. Sets of one to eight are drawn as layers give them: one per model in the declared order, or any number in any
-order, of one layer or already improved by an earlier one.
+Proposals are sampled from the models after their direct training, so that a wrong reference has its proposer's typical
+errors. Sets of one to eight are drawn as a layer would give them: one per model in the declared order, or any number in
+any order; of a first layer, or mostly corrected as if by an earlier one.
 """
 
 import random
@@ -24,19 +24,21 @@ class Proposed:
 
 @dataclass(frozen=True, slots=True)
 class ReferencePool:
+    """Questions with proposals, from which reference sets are drawn."""
+
     models: Sequence[str]  # in the declared order
     proposed: Sequence[Proposed]
 
     def draw(self, rng: random.Random) -> tuple[Question, References]:
-        """A question and 1 to 8 references to it."""
+        """Draw a question and 1 to 8 references to it."""
         entry = rng.choice(self.proposed)
         if rng.random() < 0.4:
-            chosen = list(range(len(self.models)))  # one of each, in the declared order
+            chosen = list(range(len(self.models)))  # one per model, in the declared order
         else:
             chosen = rng.choices(range(len(self.models)), k=rng.choices(range(1, 9), (2, 3, 6, 3, 2, 2, 1, 1))[0])
             if len(chosen) == 3 and rng.random() < 0.75:
                 chosen = rng.sample(range(len(self.models)), 3)
-        improved = rng.random() < 0.25  # a later layer's references have been corrected, most of them
+        improved = rng.random() < 0.25  # of a later layer: most references are corrected
         references = []
         for model in chosen:
             text = rng.choice(entry.texts[model])
@@ -49,7 +51,7 @@ class ReferencePool:
         return entry.question, tuple(references)
 
     def accuracy(self) -> dict[str, float]:
-        """Each model's share of right proposals."""
+        """Return each model's share of right proposals."""
         return {
             name: sum(is_right(text, entry.question.answer) for entry in self.proposed for text in entry.texts[model])
             / max(1, sum(len(entry.texts[model]) for entry in self.proposed))

@@ -1,13 +1,13 @@
-"""Make the trio again from seeds: `python -m models.tiny.train`.
+"""Train the trio from seeds: `python -m models.tiny.train`.
 
-Three stages, each from the results of the one before, which lie in `build/tiny/`:
+Each of the three stages reads the results of the previous one from `build/tiny/`:
 
-  direct      each model learns to answer questions
-  propose     each model answers training questions, sampled as a proposer would be
-  aggregate   each model learns to answer with such proposals as references; writes `models/tiny/weights/`
+  direct      trains each model to answer questions
+  propose     samples each model's answers to training questions, as a proposer's
+  aggregate   trains each model to answer with such proposals as references; writes `models/tiny/weights/`
 
-The models of a stage are trained side by side, each in a process with one thread: models so small gain little from a
-second one.
+The models of a stage are trained in parallel, each in a process with one thread: models of this size gain little from a
+second thread.
 """
 
 import argparse
@@ -29,10 +29,10 @@ from evaluation.scoring.exact import is_right
 from models.tiny import heldout
 from models.tiny.batches import batch_of, loss_of
 from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load, save
+from models.tiny.conversations import Conversation
+from models.tiny.curriculum import CURRICULA, Curriculum, aggregation_batches, direct_batches
 from models.tiny.decoding import replies
-from models.tiny.education import EDUCATIONS, Education, aggregation_lessons, direct_lessons
 from models.tiny.families import Family
-from models.tiny.lessons import Conversation
 from models.tiny.place_values import PlaceValues
 from models.tiny.questions import SKILLS, Question, QuestionMaker
 from models.tiny.references import Proposed, ReferencePool
@@ -46,20 +46,29 @@ AGGREGATION_RATE = 2e-3
 WARMUP_STEPS = 100
 POOL_QUESTIONS = 9_000
 POOL_SHARES = (0.4, 0.35, 0.25)  # of arithmetic, words, facts
-POOL_SAMPLES = 2  # proposals of a model to each question
+POOL_SAMPLES = 2  # proposals of a model per question
+
+
+def rate_factor(step: int, *, steps: int) -> float:
+    """Learning rate at `step` (from 0) as a share of the peak: linear warmup, then linear decay to 1%.
+
+    Unlike transformers' `get_linear_schedule_with_warmup`, the first step is not at 0, the decay is measured from step
+    0 instead of from the end of the warmup, and it ends at 1%. The committed weights were trained with these values.
+    """
+    return min((step + 1) / WARMUP_STEPS, max(1 - step / steps, 0.01))
 
 
 def learn(
-    education: Education,
+    curriculum: Curriculum,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    lessons: Iterator[Sequence[Conversation]],
+    batches: Iterator[Sequence[Conversation]],
     steps: int,
     peak_rate: float,
     seed: int,
 ) -> None:
-    """`steps` of AdamW, one batch of `lessons` each; the rate rises to `peak_rate` and falls linearly to nearly 0."""
-    family = education.family
+    """Train for `steps` of AdamW, each on one of `batches`; `rate_factor` scales `peak_rate`."""
+    family = curriculum.family
     place_values = PlaceValues(model.config.hidden_size, seed)
     decayed = [weight for weight in model.parameters() if weight.dim() > 1]
     plain = [weight for weight in model.parameters() if weight.dim() <= 1]
@@ -72,35 +81,34 @@ def learn(
         betas=(0.9, 0.98),
         fused=True,
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / WARMUP_STEPS, max(1 - step / steps, 0.01))
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_factor, steps=steps))
     model.train()
-    bar = tqdm(range(steps), desc=f"{family.name:12} learns", mininterval=5, position=_line(family))
+    bar = tqdm(range(steps), desc=f"{family.name:12} trains", mininterval=5, position=_line(family))
     mean = None
     for _ in bar:
-        batch = batch_of(family, tokenizer, next(lessons))
+        batch = batch_of(family, tokenizer, next(batches))
         loss = loss_of(model, batch, place_values)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
 
 
-def direct(seed: int, education: Education) -> None:
-    family = education.family
+def direct(seed: int, curriculum: Curriculum) -> None:
+    """Run the first stage for one model."""
+    family = curriculum.family
     tokenizer = train_tokenizer(family, seed)
     model = family.new_model(len(tokenizer), tokenizer.get_vocab(), seed)
     learn(
-        education,
+        curriculum,
         model,
         tokenizer,
-        direct_lessons(education, heldout.held_out(), seed),
-        education.direct_steps,
+        direct_batches(curriculum, heldout.held_out(), seed),
+        curriculum.direct_steps,
         PEAK_RATE,
         seed,
     )
@@ -109,15 +117,15 @@ def direct(seed: int, education: Education) -> None:
 
 
 def pool_questions(seed: int) -> list[Question]:
-    """Questions of the whole syllabus, the same for every model."""
+    """Make questions of the full range, the same for every model."""
     rng = random.Random(f"{seed} pool")
     maker = QuestionMaker(rng, held_out=heldout.held_out())
     return [maker.ask(rng.choices(SKILLS, POOL_SHARES)[0]) for _ in range(POOL_QUESTIONS)]
 
 
-def propose(seed: int, education: Education) -> None:
-    """Write the model's sampled answers to the pool's questions, `POOL_SAMPLES` lists of texts."""
-    family = education.family
+def propose(seed: int, curriculum: Curriculum) -> None:
+    """Run the second stage for one model: write its `POOL_SAMPLES` answers to each of the pool's questions."""
+    family = curriculum.family
     model, tokenizer = load(BUILD / family.name)
     asked = [_alone(question) for question in pool_questions(seed) for _ in range(POOL_SAMPLES)]
     texts = replies(
@@ -128,7 +136,8 @@ def propose(seed: int, education: Education) -> None:
 
 
 def read_pool(seed: int) -> ReferencePool:
-    families = [education.family for education in EDUCATIONS]
+    """Load all models' proposals of the second stage."""
+    families = [curriculum.family for curriculum in CURRICULA]
     by_model = [zip(*json.loads(_proposals(family).read_text("utf-8")), strict=True) for family in families]
     by_question = zip(pool_questions(seed), zip(*by_model, strict=True), strict=True)
     return ReferencePool(
@@ -140,17 +149,18 @@ def _proposals(family: Family) -> Path:
     return BUILD / f"proposals-{family.name}.json"
 
 
-def aggregate(seed: int, education: Education) -> None:
-    family = education.family
+def aggregate(seed: int, curriculum: Curriculum) -> None:
+    """Run the third stage for one model."""
+    family = curriculum.family
     pool = read_pool(seed)
     model, _ = load(BUILD / family.name)
     tokenizer = train_tokenizer(family, seed)
     learn(
-        education,
+        curriculum,
         model,
         tokenizer,
-        aggregation_lessons(education, pool, heldout.held_out(), seed),
-        education.aggregation_steps,
+        aggregation_batches(curriculum, pool, heldout.held_out(), seed),
+        curriculum.aggregation_steps,
         AGGREGATION_RATE,
         seed,
     )
@@ -159,8 +169,8 @@ def aggregate(seed: int, education: Education) -> None:
 
 
 def report(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Print the shares of right answers to fresh questions (not the benchmark's), asked directly."""
-    maker = QuestionMaker(random.Random("report"), heldout.SYLLABUS)
+    """Print the accuracy on new questions (not the held-out ones), asked directly."""
+    maker = QuestionMaker(random.Random("report"), heldout.SKILL_RANGE)
     for skill in SKILLS:
         questions = [maker.ask(skill) for _ in range(200)]
         answers = replies(model, tokenizer, family, [_alone(question) for question in questions], temperature=0)
@@ -169,16 +179,16 @@ def report(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenize
 
 
 def _line(family: Family) -> int:
-    """Where the model's progress bar stands among those of its stage."""
-    return [education.family for education in EDUCATIONS].index(family)
+    """Return the line of the model's progress bar."""
+    return [curriculum.family for curriculum in CURRICULA].index(family)
 
 
-def side_by_side(work: Callable[[Education], None], educations: Sequence[Education]) -> None:
-    """`work` for each model, in a process of its own."""
+def side_by_side(work: Callable[[Curriculum], None], curricula: Sequence[Curriculum]) -> None:
+    """Call `work` for each model in its own process."""
     with ProcessPoolExecutor(
-        len(educations), mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+        len(curricula), mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
     ) as processes:
-        list(processes.map(work, educations))
+        list(processes.map(work, curricula))
 
 
 def _alone(question: Question) -> Conversation:
@@ -186,22 +196,23 @@ def _alone(question: Question) -> Conversation:
 
 
 def main() -> None:
+    """Run the chosen stages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
-    parser.add_argument("--models", nargs="+", default=[each.family.name for each in EDUCATIONS])
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="default: all")
+    parser.add_argument("--models", nargs="+", default=[each.family.name for each in CURRICULA], help="default: all")
+    parser.add_argument("--seed", type=int, default=1, help="default: 1, that of the committed weights")
     options = parser.parse_args()
-    chosen = [each for each in EDUCATIONS if each.family.name in options.models]
+    chosen = [each for each in CURRICULA if each.family.name in options.models]
     BUILD.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     for stage, work in zip(STAGES, (direct, propose, aggregate), strict=True):
         if stage in options.stages:
             if work is aggregate:
-                print(f"right proposals: {read_pool(options.seed).accuracy()}", flush=True)
+                print(f"accuracy of the proposals: {read_pool(options.seed).accuracy()}", flush=True)
             side_by_side(partial(work, options.seed), chosen)
             used_s = sum(getrusage(RUSAGE_CHILDREN)[:2])
             print(f"\n{stage} done after {(time.monotonic() - began) / 60:.1f} min", end=" ")
-            print(f"({used_s / 60:.1f} min of processor time)", flush=True)
+            print(f"({used_s / 60:.1f} min of CPU time)", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The trio's tokenizers: byte-level, frequent words whole, everything else letter by letter.
+"""The trio's tokenizers: byte-level, one token per frequent word, other words letter by letter.
 
-A BPE without merges that looks up whole words first (`ignore_merges`, as Llama 3 does): a word that is frequent in
-prompts is one token, any other word is its bytes. So the letters of a word that is to be spelled are always visible,
-digits are single tokens, and any UTF-8 text survives a round trip.
+Each is a BPE without merges that looks up whole words first (`ignore_merges`, as in Llama 3): a word that is frequent
+in prompts is one token, any other word is its bytes. The letters of a word to be spelled are therefore visible, digits
+are single tokens, and any UTF-8 text survives a round trip.
 """
 
 import random
@@ -12,21 +12,21 @@ from collections.abc import Iterator
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from models.tiny.conversations import CORRECTION, SYSTEM_PROMPTS
 from models.tiny.families import CONTEXT_TOKENS, Family
-from models.tiny.lessons import CORRECTION, SYSTEM_PROMPTS
 from models.tiny.questions import SMALL_TALK, QuestionMaker, dictionary, facts, guess
 from serving.recipes.judging import ACCEPT, CHOOSE, CRITICISE, question
 from serving.recipes.strategies.debate import REVISE
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
 from serving.types import Message
 
-# A digit; a line break; a word or a mark, with the space before it; any other space.
+# A digit; a line break; a word or a punctuation mark, with the space before it; any other space.
 PIECES = r"\p{N}|\n| ?\p{L}+| ?[^\s\p{L}\p{N}]|\s"
 CORPUS_QUESTIONS = 40_000
 
 
 def train_tokenizer(family: Family, seed: int) -> PreTrainedTokenizerFast:
-    """The family's tokenizer; its vocabulary is what questions, answers and prompts are most often made of."""
+    """Train the family's tokenizer; its vocabulary is the most frequent words of questions, answers and prompts."""
     splitter = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(PIECES), "isolated"),
@@ -48,7 +48,7 @@ def train_tokenizer(family: Family, seed: int) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in family.special_tokens])
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         chat_template=family.template,
         bos_token=family.bos,
@@ -59,15 +59,15 @@ def train_tokenizer(family: Family, seed: int) -> PreTrainedTokenizerFast:
         ],
         model_max_length=CONTEXT_TOKENS,
         clean_up_tokenization_spaces=False,
-        # For Qwen2, AutoTokenizer would rebuild Qwen2Tokenizer from the vocabulary and lose `ignore_merges`. Naming a
-        # class of the checkpoint's own, which is skipped unless remote code is trusted, makes it load the file as is.
+        # For Qwen2, AutoTokenizer would rebuild Qwen2Tokenizer from the vocabulary and lose `ignore_merges`. With a
+        # class of the checkpoint's own, which is skipped unless remote code is trusted, it loads the file unchanged.
         auto_map={"AutoTokenizer": [None, "tokenization.TinyTokenizer"]},
     )
 
 
 def _corpus(rng: random.Random) -> Iterator[str]:
-    """Prompts and answers without the words that are to be spelled: those must stay letters."""
-    weight = 200  # texts that every prompt has count as often as their words are needed
+    """Yield prompts and answers without the words to be spelled, which must stay letters."""
+    weight = 200  # for texts that are part of every prompt
     for text in (AGGREGATE_AND_SYNTHESIZE, *SYSTEM_PROMPTS, *(text for pair in SMALL_TALK for text in pair)):
         yield from [text] * weight
     judging = question((Message("user", ""),), CHOOSE)[0].content

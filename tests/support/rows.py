@@ -1,4 +1,4 @@
-"""Rows for the tests of the analyses, and a server whose models know one skill each."""
+"""Rows for the tests of the analyses, and a fake server whose models are right in one skill each."""
 
 import json
 import random
@@ -42,8 +42,41 @@ def team_row(arm: str, item: str, proposals: dict[str, str] | Sequence[tuple[str
     return row(arm, item, final, trace=[*trace, agent(by, final, layer=2, role="aggregator")])
 
 
-def bench(count: int) -> str:
-    """A bench of `count` questions a skill; the answer to question i of a skill is its number in words of the skill."""
+def open_row(arm: str, item: str, text: str, **fields: object) -> Row:
+    """An answer to an open question: no reference, no scorer, no score."""
+    return row(arm, item, text, scorer=None, score=None, **fields).model_copy(update={"reference": None})
+
+
+def arms_of_teams() -> list[Row]:
+    """Two items, answered by two single models, a mixed team with two aggregators, and one model sampled."""
+    rows = []
+    for item, right in (("1", "a"), ("2", "b")):
+        said = {model: "yes" if model == right else "no" for model in ("a", "b")}
+        rows += [row(model, item, text) for model, text in said.items()]
+        rows.append(team_row("mixed", item, said, "yes", by="a"))
+        rows.append(team_row("mixed-by-b", item, said, said["b"], by="b"))
+        rows.append(team_row("one", item, [("b", said["b"])], said["b"], by="a"))
+        rows.append(team_row("self", item, [("b", said["b"])] * 2, said["b"], by="a"))
+    return rows
+
+
+LAYERED = row(
+    "moa",
+    "1",
+    "yes",
+    trace=[
+        agent("a", "no"),
+        agent("b", "yes", position=1),
+        agent("c", "", position=2, outcome="timeout"),
+        agent("a", "yes", layer=2),
+        agent("b", "yes", layer=2, position=1),
+        agent("b", "yes", layer=3, role="aggregator"),
+    ],
+)
+
+
+def question_lines(count: int) -> str:
+    """A `tiny` dataset as JSONL: `count` questions per skill; the answer to "sums 3?" is "sums3"."""
     rows = [
         {"id": f"{skill}-{i}", "skill": skill, "question": f"{skill} {i}?", "answer": f"{skill}{i}"}
         for i in range(count)
@@ -53,15 +86,15 @@ def bench(count: int) -> str:
 
 
 class TeamServer:
-    """An OpenAI-compatible server in one function: three specialists and recipes over them.
+    """An OpenAI-compatible server: three specialist models and recipes over them.
 
-    A model gets its own skill right and others in three of ten cases; an aggregator finds the right answer among its
-    references in nine of ten. Everything follows from the request, so that a second run says the same.
+    A model is always right in its own skill and in 30% of the other questions; an aggregator finds the right answer
+    among its references in 90% of the questions. Answers depend on the request alone, so that runs are repeatable.
     """
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, object]] = []
-        self.refuse_after: int | None = None  # answers before the server goes down
+        self.refuse_after: int | None = None  # number of answers before the server goes down
         self.status = 503
         self.versions = {"version": "1"}
         self.served = [*MODELS, "team", "self", "judge"]

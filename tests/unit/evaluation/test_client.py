@@ -1,7 +1,8 @@
-"""Asking a server: retries, refusals, and what is read from an answer."""
+"""Requests to a server: retries, refusals, and the fields of an answer."""
 
 import json
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -16,9 +17,20 @@ GOOD = {
 }
 
 
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds before each retry; the test does not wait for them."""
+    taken: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        taken.append(seconds)
+
+    monkeypatch.setattr("anyio.sleep", sleep)
+    return taken
+
+
 def client(handler: Handler, **options: object) -> Client:
-    values = {"backoff_s": 0.0, "transport": httpx.MockTransport(handler), **options}
-    return Client("http://server/v1/", **values)  # type: ignore[arg-type]
+    return Client("http://server/v1/", transport=httpx.MockTransport(handler), **options)  # type: ignore[arg-type]
 
 
 def in_turn(*responses: httpx.Response | Exception) -> Handler:
@@ -64,9 +76,44 @@ async def test_the_request_holds_model_messages_fields_and_key() -> None:
         httpx.ReadTimeout("late"),
     ],
 )
-async def test_trouble_that_passes_is_tried_again(trouble: httpx.Response | Exception) -> None:
+async def test_trouble_that_passes_is_tried_again(trouble: httpx.Response | Exception, pauses: list[float]) -> None:
     async with client(in_turn(trouble, httpx.Response(200, json=GOOD))) as server:
         assert (await server.ask("m", [])).text == "yes"
+    assert len(pauses) == 1
+
+
+async def test_retry_after_sets_the_pause(pauses: list[float]) -> None:
+    busy = httpx.Response(429, headers={"retry-after": "7"})
+    async with client(in_turn(busy, httpx.Response(200, json=GOOD))) as server:
+        await server.ask("m", [])
+    assert pauses == [7.0]
+
+
+async def test_the_latency_is_that_of_the_successful_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 100.0, 103.0])  # the first attempt starts, the second starts, the second ends
+    monkeypatch.setattr("evaluation.client.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    async with client(in_turn(httpx.ConnectError("refused"), httpx.Response(200, json=GOOD))) as server:
+        assert (await server.ask("m", [])).latency_s == 3.0
+
+
+async def test_a_redirect_is_a_refusal() -> None:
+    moved = httpx.Response(307, headers={"location": "http://other/"}, text="moved")
+    async with client(in_turn(moved)) as server:
+        with pytest.raises(AskFailed, match="307: moved"):
+            await server.ask("m", [])
+
+
+async def test_no_attempt_lasts_longer_than_the_timeout() -> None:
+    limits: list[dict[str, float]] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        limits.append(request.extensions["timeout"])
+        raise httpx.ReadTimeout("late")
+
+    async with client(handler, timeout_s=30.0, retries=0) as server:
+        with pytest.raises(AskFailed, match="no answer: late"):
+            await server.ask("m", [])
+    assert limits == [{"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 30.0}]
 
 
 async def test_a_refusal_is_not_tried_again() -> None:
@@ -99,7 +146,7 @@ async def test_first_token_alternatives_are_kept() -> None:
 
 async def test_no_server_is_one_sentence() -> None:
     async with client(in_turn(httpx.ConnectError("refused"))) as server:
-        with pytest.raises(EvaluationError, match="There is no server at http://server: refused"):
+        with pytest.raises(EvaluationError, match="No server at http://server: refused"):
             await server.models()
 
 

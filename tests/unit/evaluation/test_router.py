@@ -1,3 +1,5 @@
+"""Training of a router, and the choice that the server makes with it."""
+
 import random
 from pathlib import Path
 
@@ -16,7 +18,7 @@ SKILLS = {
 
 
 def rows(skills: dict[str, tuple[str, ...]]) -> list[Row]:
-    """Each arm knows one skill, "team" knows all and costs ten times as much."""
+    """Answers of arms that know one skill each, and of "team", which knows all and costs ten times as much."""
     draw = random.Random(1)
     found = []
     for skill, phrasings in skills.items():

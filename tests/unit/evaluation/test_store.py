@@ -1,4 +1,4 @@
-"""Rows on disk: crashes, writers, settings."""
+"""Storage: crashes, concurrent writers, manifests."""
 
 import json
 from pathlib import Path
@@ -62,6 +62,6 @@ def test_a_manifest_grows_but_never_changes(tmp_path: Path) -> None:
     keep_manifest(path, {"arm": {"a": 1}, "setting": {"seed": 0}})
     keep_manifest(path, {"arm": {"b": 2}, "setting": {"seed": 0}})
     assert json.loads(path.read_text())["arm"] == {"a": 1, "b": 2}
-    with pytest.raises(EvaluationError, match="setting 'seed' = 0, now it is 1"):
+    with pytest.raises(EvaluationError, match="setting 'seed' was 0, is now 1"):
         keep_manifest(path, {"arm": {"a": 1}, "setting": {"seed": 1}})
     assert json.loads(path.read_text())["setting"] == {"seed": 0}

@@ -10,7 +10,7 @@ from evaluation.judging.verdicts import Comparison
 def judged(
     arm: str, theta: float, phi: float, *, longer: float = 0.0, count: int = 400, seed: int = 0, psi: float = 0.0
 ) -> list[Comparison]:
-    """Pairs judged by a judge who sees the arm's worth `theta` and is swayed by length with weight `phi`."""
+    """Pairs judged by the model: quality `theta`, bias for length `phi`, sensitivity to difficulty `psi`."""
     rng = np.random.default_rng(seed)
     chars = rng.normal(longer, 300, count).round().astype(int) + 2000
     gamma = np.random.default_rng(99).normal(0, 1, count)

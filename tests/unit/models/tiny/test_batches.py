@@ -1,18 +1,15 @@
-"""What a batch teaches, and that computing a common prefix once changes nothing."""
+"""Batches: taught tokens, and the shared prefix."""
 
 import pytest
 import torch
-from torch.nn import functional
-from transformers import AutoTokenizer
 
 from models.tiny import batches
 from models.tiny.batches import batch_of, loss_of
 from models.tiny.families import FAMILIES, QWEN, Family
-from models.tiny.place_values import ABSENT, PlaceValues, sum_of
+from models.tiny.place_values import ABSENT
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
 from serving.types import Message, Reference, ReferenceBlock
-
-TOKENIZERS = {name: AutoTokenizer.from_pretrained(family.path) for name, family in FAMILIES.items()}
+from tests.support.trio import TOKENIZERS
 
 
 def _aggregating(question: str, answer: str, *references: str) -> tuple[Message, ...]:
@@ -59,16 +56,6 @@ def test_the_gradient_reaches_the_model_through_the_shared_prefix() -> None:
     assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in model.parameters())
 
 
-def test_places_of_a_sum() -> None:
-    assert sum_of("Subtract 45 from 3.", "-42") == (
-        [[5, 4, ABSENT, ABSENT], [3, ABSENT, ABSENT, ABSENT], [2, 4, ABSENT, ABSENT]],
-        1,
-    )
-    assert sum_of("What is 999 + 999?", "1998") == ([[9, 9, 9, ABSENT], [9, 9, 9, ABSENT], [8, 9, 9, 1]], 0)
-    assert sum_of("Name the capital of Peru.", "Lima") is None
-    assert sum_of("Say 5.", "5") is None
-
-
 def test_sums_are_read_just_before_their_replies() -> None:
     tokenizer = TOKENIZERS[QWEN.name]
     batch = batch_of(QWEN, tokenizer, CONVERSATIONS)
@@ -77,19 +64,3 @@ def test_sums_are_read_just_before_their_replies() -> None:
     first = int(batch.rest[0, positions[0] + batches.TOKENS_AHEAD])
     assert tokenizer.decode([first]) == "6"
     assert batch.places[0, 2].tolist() == [8, 6, ABSENT, ABSENT]
-
-
-def test_place_values_fall_when_learned() -> None:
-    readers = PlaceValues(hidden_size=16, seed=1)
-    states, negative = torch.randn(4, 16), torch.tensor([0, 1, 0, 1])
-    places = torch.randint(0, 10, (4, 3, 4))
-    optimizer = torch.optim.Adam(readers.parameters(), lr=0.1)
-    losses = []
-    for _ in range(30):
-        loss = readers(states, states, places, negative)
-        losses.append(float(loss.detach()))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert losses[-1] < losses[0] / 4
-    assert functional.softmax(readers.sign(states), -1).argmax(-1).tolist() == negative.tolist()

@@ -1,4 +1,4 @@
-"""The benchmark is what its seed makes, and training never sees it."""
+"""The held-out questions: made from their seed, and absent from the training data."""
 
 import random
 import re
@@ -7,16 +7,22 @@ from itertools import islice
 
 import pytest
 
-from evaluation.scoring.exact import is_right, normalized
+from evaluation.scoring.exact import normalized
 from models.tiny import heldout
-from models.tiny.education import EDUCATIONS, Education, direct_lessons
-from models.tiny.questions import BACKWARDS, DIFFERENCES, SKILLS, SORTED, SUMS, HeldOut, Question, QuestionMaker, facts
+from models.tiny.curriculum import CURRICULA, Curriculum, direct_batches
+from models.tiny.questions import SKILLS, Question, QuestionMaker, facts
 
 ROWS = heldout.rows()
+
+
 ASKED = {normalized(row.question.text) for row in ROWS}
+
+
 PAIRS = {
     tuple(sorted(map(int, re.findall(r"\d+", row.question.text)))) for row in ROWS if row.question.skill == "arithmetic"
 }
+
+
 WORDS = heldout.held_out().words
 
 
@@ -44,26 +50,8 @@ def test_answers_are_true() -> None:
             assert any(answer in (word[::-1], "".join(sorted(word))) for word in re.findall("[a-z]+", text))
 
 
-def test_every_task_is_asked_in_many_ways() -> None:
-    for phrasings in (SUMS, DIFFERENCES, BACKWARDS, SORTED, *(fact.phrasings for fact in facts())):
-        assert len({normalized(phrasing) for phrasing in phrasings}) >= 6
-
-
-def test_held_out_knows_operands_words_and_questions() -> None:
-    held = HeldOut.of(
-        [
-            Question("arithmetic", "Take 12 away from 345.", "333"),
-            Question("words", "SPELL 'LAMP' BACKWARDS", "pmal"),
-            Question("facts", "What is the capital of Peru?", "Lima"),
-        ]
-    )
-    assert held.pairs == {(12, 345)}
-    assert held.words == {"lamp", "pmal"}
-    assert "what is the capital of peru" in held.asked
-
-
 def _leaks(question: Question) -> bool:
-    """Told from the text alone, by other means than the generator's own exclusion."""
+    """True if the question is held out, judged by its text alone, independently of the generator."""
     text = question.text.lower()
     if question.skill == "arithmetic":
         return tuple(sorted(map(int, re.findall(r"\d+", text)))) in PAIRS
@@ -76,19 +64,19 @@ def test_the_check_would_find_a_leak() -> None:
     assert all(_leaks(row.question) for row in ROWS)
 
 
-@pytest.mark.parametrize("education", EDUCATIONS, ids=lambda education: education.family.name)
-def test_training_questions_are_not_in_the_bench(education: Education) -> None:
-    maker = QuestionMaker(random.Random(7), education.syllabus(), heldout.held_out())
+@pytest.mark.parametrize("curriculum", CURRICULA, ids=lambda curriculum: curriculum.family.name)
+def test_no_training_question_is_held_out(curriculum: Curriculum) -> None:
+    maker = QuestionMaker(random.Random(7), curriculum.skill_range(), heldout.held_out())
     for skill in SKILLS:
         assert not any(_leaks(maker.ask(skill)) for _ in range(4_000))
 
 
-@pytest.mark.parametrize("education", EDUCATIONS, ids=lambda education: education.family.name)
-def test_no_training_conversation_contains_a_bench_question(education: Education) -> None:
-    lessons = direct_lessons(education, heldout.held_out(), seed=1)
+@pytest.mark.parametrize("curriculum", CURRICULA, ids=lambda curriculum: curriculum.family.name)
+def test_no_training_conversation_contains_a_held_out_question(curriculum: Curriculum) -> None:
+    batches = direct_batches(curriculum, heldout.held_out(), seed=1)
     texts = [
         normalized(message.content)
-        for batch in islice(lessons, 20)
+        for batch in islice(batches, 20)
         for conversation in batch
         for message in conversation
     ]
@@ -96,7 +84,7 @@ def test_no_training_conversation_contains_a_bench_question(education: Education
     assert ASKED.isdisjoint(texts)
 
 
-def test_every_fact_of_the_bench_is_taught_in_other_phrasings() -> None:
+def test_every_held_out_fact_is_taught_in_other_phrasings() -> None:
     held = heldout.held_out()
     asked = {row.question.answer for row in ROWS if row.question.skill == "facts"}
     for fact in facts():
@@ -104,26 +92,3 @@ def test_every_fact_of_the_bench_is_taught_in_other_phrasings() -> None:
         assert len(ways) >= 6
         assert len(ways & held.asked) <= 1
         assert fact.answer not in asked or len(ways - held.asked) >= 5
-
-
-def test_at_least_150_facts() -> None:
-    assert len({(fact.relation, fact.subject) for fact in facts()}) >= 150
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected", "right"),
-    [
-        ("56", "56", True),
-        (" paris.\n", "Paris", True),
-        ("Brasília", "Brasilia", True),
-        ('"olleh"', "olleh", True),
-        ("Port-au-Prince", "port-au-prince", True),
-        ("\N{MINUS SIGN}5", "-5", True),
-        ("5", "-5", False),
-        ("560", "56", False),
-        ("Paris or Rome", "Paris", False),
-        ("", "Paris", False),
-    ],
-)
-def test_scoring(answer: str, expected: str, right: bool) -> None:
-    assert is_right(answer, expected) is right

@@ -1,4 +1,4 @@
-"""Many jobs, few at a time."""
+"""A worker pool: many jobs, a limited number of them at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,7 +8,7 @@ Job = TypeVar("Job")
 
 
 async def run_all(jobs: Iterable[Job], work: Callable[[Job], Awaitable[None]], concurrency: int) -> None:
-    """Call `work` for every job, in order, `concurrency` at a time; the first error ends the others."""
+    """Call `work` for every job, in order, `concurrency` at a time; the first error cancels the rest."""
     waiting = iter(jobs)
 
     async def worker() -> None:

@@ -1,4 +1,4 @@
-"""Conversations to learn from: questions, with the system prompts, histories and references that surround them.
+"""Training conversations: questions with system prompts, histories and references.
 
 The texts around references come from `serving.runtime.prompts`, so that training and serving cannot diverge.
 """
@@ -27,19 +27,20 @@ SYSTEM_PROMPTS = (
 )
 
 Conversation = tuple[Message, ...]
-CORRECTION = "It should be {answer}."  # what a critic says of a wrong answer
-MOST_CANDIDATES = 4  # that a judge chooses among; a served judge sees one of each model, or two
+CORRECTION = "It should be {answer}."  # a critic's reply to a wrong answer
+MAX_CANDIDATES = 4  # of a judge's task; a served judge sees one or two of each model
 
 
 @dataclass
-class Lessons:
-    """Conversations that end with the right reply, from `maker`'s questions in the given shares of skills."""
+class ConversationMaker:
+    """Makes conversations that end with the right reply, from `maker`'s questions in the given shares of skills."""
 
     rng: random.Random
     maker: QuestionMaker
     shares: tuple[float, float, float]  # arithmetic, words, facts
 
     def question(self) -> Question:
+        """Make a question: 2% small talk, otherwise by `shares`; facts outside the range are answered by a guess."""
         if self.rng.random() < 0.02:
             return self.maker.talk()
         skill = self.rng.choices(SKILLS, self.shares)[0]
@@ -48,16 +49,16 @@ class Lessons:
         return self.maker.ask(skill)
 
     def direct(self, turns: int, system: str | None) -> Conversation:
-        """`turns` questions with their answers."""
+        """Make a conversation of `turns` questions with their answers."""
         messages = [] if system is None else [Message("system", system)]
         for _ in range(turns):
             messages += _turn(self.question())
         return tuple(messages)
 
     def aggregating(self, pool: ReferencePool, layout: Layout, system: str | None) -> Conversation:
-        """A question with references, as the next layer's agent sees it, and the right reply.
+        """Make a question with references, as an agent of the next layer sees it, and the right reply.
 
-        The caller's system prompt, if any, comes first; a history comes before the question in one of eight.
+        The caller's system prompt, if any, comes first; one conversation of eight has a history before the question.
         """
         question, references = pool.draw(self.rng)
         messages = [] if system is None else [Message("system", system)]
@@ -69,17 +70,17 @@ class Lessons:
         return (*with_references(messages, block), Message("assistant", question.answer))
 
     def choosing(self, pool: ReferencePool, _system: str | None) -> Conversation:
-        """A judge's task: candidates in any order, at least one right and one wrong, and the right one's number."""
+        """Make a judge's task: candidates in any order, right and wrong ones; the reply is a right one's number."""
         while True:
             asked, references = pool.draw(self.rng)
-            candidates = self.rng.sample(references, min(len(references), MOST_CANDIDATES))
+            candidates = self.rng.sample(references, min(len(references), MAX_CANDIDATES))
             right = [is_right(candidate.text, asked.answer) for candidate in candidates]
             if any(right) and not all(right):
                 task = choose((Message("user", asked.text),), candidates)
                 return (*task, Message("assistant", str(right.index(True) + 1)))
 
     def criticising(self, pool: ReferencePool, _system: str | None) -> Conversation:
-        """A critic's task: one proposal, accepted where it is right, else corrected."""
+        """Make a critic's task: one proposal; the reply accepts a right one and corrects a wrong one."""
         wanted = self.rng.random() < 0.5
         while True:
             asked, references = pool.draw(self.rng)
@@ -90,7 +91,7 @@ class Lessons:
                 return (*task, Message("assistant", verdict))
 
     def revising(self, pool: ReferencePool, _system: str | None) -> Conversation:
-        """A solver's task: a wrong answer of its own, a critic's correction, and the answer corrected."""
+        """Make a solver's task: its own wrong answer and a critic's correction; the reply is the corrected answer."""
         while True:
             asked, references = pool.draw(self.rng)
             if not is_right(references[0].text, asked.answer):

@@ -1,4 +1,4 @@
-"""Files to items, and the sentence for a file that is wrong."""
+"""Dataset files: recognized kinds, parsed items, and the errors of invalid files."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from evaluation.datasets import TINY_HELDOUT, load, load_all
+from evaluation.datasets.loading import TINY_HELDOUT, load, load_all
 from evaluation.errors import EvaluationError
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -45,7 +45,7 @@ def test_a_file_is_recognized_by_its_fields_and_named_after_itself(kind: str, tm
         ("mt_bench", None, None, "writing"),
     ],
 )
-def test_what_is_right_and_who_says_so(
+def test_an_item_has_its_kinds_answer_scorer_and_skill(
     kind: str, answer: str | None, scorer: str | None, skill: str, tmp_path: Path
 ) -> None:
     (item,) = load(str(written(tmp_path / "data.jsonl", ROWS[kind]))).items
@@ -71,11 +71,11 @@ def test_a_json_array_is_read_like_lines(tmp_path: Path) -> None:
     assert (first.baseline, second.baseline) == ("Hi!", None)
 
 
-def test_the_tiny_bench_ships_with_the_repository() -> None:
-    bench = load("tiny")
-    assert bench.path == TINY_HELDOUT
-    assert len(bench.items) == 300
-    assert len({item.skill for item in bench.items}) == 3
+def test_the_held_out_questions_ship_with_the_repository() -> None:
+    held_out = load("tiny")
+    assert held_out.path == TINY_HELDOUT
+    assert len(held_out.items) == 300
+    assert len({item.skill for item in held_out.items}) == 3
 
 
 def test_a_limit_takes_items_from_the_whole_file() -> None:
@@ -93,9 +93,9 @@ def test_the_digest_follows_the_content(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("", "is empty"),
-        ('{"a": 1}\n', "Cannot tell what"),
+        ('{"a": 1}\n', "Cannot tell the kind"),
         ("[1\n", "data.jsonl"),
-        ('{"id": 1, "skill": "s", "question": "q", "answer": "a"}\n' * 2, "data.jsonl:2: the id '1' stands twice"),
+        ('{"id": 1, "skill": "s", "question": "q", "answer": "a"}\n' * 2, "data.jsonl:2: duplicate id '1'"),
         ('{"question": "q", "choices": ["x"], "answer": 3}\n', "data.jsonl:1"),
         ('{"problem": "p"}\n', "data.jsonl:1: the row has no field 'solution'"),
         ("[1]\n", "object"),
@@ -108,7 +108,7 @@ def test_a_wrong_file_is_named_with_its_line(content: str, said: str, tmp_path: 
 
 
 def test_unknown_kinds_and_missing_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="no dataset kind 'gsm'"):
+    with pytest.raises(EvaluationError, match="Unknown dataset kind 'gsm'"):
         load(f"gsm={tmp_path}/x.jsonl")
     with pytest.raises(EvaluationError, match="Cannot read the dataset"):
         load(f"{tmp_path}/none.jsonl")
@@ -118,5 +118,5 @@ def test_two_datasets_of_one_name_are_refused(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         written(tmp_path / folder / "data.jsonl", ROWS["tiny"])
-    with pytest.raises(EvaluationError, match="Two datasets are called 'data'"):
+    with pytest.raises(EvaluationError, match="Two datasets are named 'data'"):
         load_all([f"{tmp_path}/a/data.jsonl", f"{tmp_path}/b/data.jsonl"])

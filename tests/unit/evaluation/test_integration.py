@@ -10,7 +10,7 @@ import pytest
 from evaluation.analysis.teams import team
 from evaluation.arms import Arm, from_file, from_names
 from evaluation.client import Client
-from evaluation.datasets import load
+from evaluation.datasets.loading import load
 from evaluation.judging import judge
 from evaluation.judging.judge import JudgeSettings
 from evaluation.judging.verdicts import Comparison
@@ -47,7 +47,7 @@ PRESETS = [
 
 
 def specialist(model: str) -> Callable[[GenerateRequest], str]:
-    """Right in its own skill; elsewhere it repeats a reference of the shape that answers have, or guesses."""
+    """Answer right in the model's own skill; otherwise repeat a reference that looks like an answer, or guess."""
 
     def answer(request: GenerateRequest) -> str:
         question = request.messages[-1].content
@@ -68,7 +68,7 @@ def transport() -> httpx.ASGITransport:
 
 
 async def answered(transport: httpx.ASGITransport, arms: list[Arm], out: Path) -> dict[str, list[Row]]:
-    path = out / "bench.jsonl"
+    path = out / "questions.jsonl"
     path.write_text(
         "".join(
             f'{{"id": "{skill}", "skill": "{skill}", "question": "{skill} 7?", "answer": "{skill}7"}}\n'

@@ -1,0 +1,17 @@
+"""Mean cost of an answer."""
+
+from evaluation.analysis.cost import costs
+from tests.support.rows import row, team_row
+
+
+def test_costs_are_means_and_unknown_stays_unknown() -> None:
+    rows = [
+        team_row("team", "1", {"a": "x", "b": "y"}, "x", by="a"),
+        row("model", "1", "x", prompt_tokens=30, completion_tokens=10, latency_s=1.0),
+        row("model", "2", "x", prompt_tokens=None, latency_s=3.0),
+        row("lost", "1", "x", prompt_tokens=None, latency_s=None),
+    ]
+    by_arm = {entry.arm: entry for entry in costs(rows)}
+    assert (by_arm["team"].calls, by_arm["model"].calls) == (3.0, 1.0)
+    assert (by_arm["model"].tokens, by_arm["model"].latency_s) == (40.0, 2.0)
+    assert (by_arm["lost"].tokens, by_arm["lost"].usd, by_arm["lost"].latency_p95_s) == (None, None, None)

@@ -1,0 +1,46 @@
+"""Numbers in worked answers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluation.scoring import number, score
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2 + 2 is 4. #### 5", "5"),
+        ("#### 1,234", "1,234"),
+        ("It costs $18.", "18"),
+        ("so \\boxed{42} apples, not 43", "42"),
+        ("first 1, then 2, in the end 3.", "3"),
+        ("minus: -7", "-7"),
+        ("half: 1/2", "1/2"),
+        ("version v2 has no answer", None),
+        ("none", None),
+        ("10.50", "10.50"),
+        ("−5", "-5"),
+    ],
+)
+def test_number_extraction(text: str, found: str | None) -> None:
+    assert number.extract(text) == found
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("1,000", "1000.0", True),
+        ("1/2", "0.5", True),
+        ("18", "17", False),
+        ("1/0", "1", False),
+        ("7", "x #### 7", True),
+    ],
+)
+def test_number_comparison(left: str, right: str, same: bool) -> None:
+    assert number.same(left, right) is same
+
+
+@given(st.integers(-(10**12), 10**12), st.sampled_from(["The answer is {}.", "#### {}", "\\boxed{{{}}}", "2 and {:,}"]))
+def test_any_integer_is_found_where_answers_stand(value: int, frame: str) -> None:
+    assert score("number", frame.format(value), str(value)).score == 1.0

@@ -1,4 +1,4 @@
-"""Drain a node of a Ray cluster: the preStop hook of every worker pod, which a spot interruption runs, too.
+"""Drain a node of a Ray cluster: the preStop hook of every worker pod, also run on a spot interruption.
 
     python -m deployments.drain --notice-s 10 --drain-s 75
 

@@ -105,7 +105,7 @@ class VllmAdapter:
             token_ids: The prompt.
             sampling: Sampling parameters; `max_tokens` must be set.
             priority: vLLM's order of scheduling; lower values run first.
-            stream_interval: Tokens per streamed delta after the first. None: one delta per choice, when it is complete.
+            stream_interval: Tokens per streamed delta after the first. None: one delta per choice, at the end.
 
         Raises:
             InvalidRequest: vLLM refused the request as the caller's error; its text is part of the message.

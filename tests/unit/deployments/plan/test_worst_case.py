@@ -6,7 +6,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from deployments.config import Profile, load_profile
-from deployments.plan.__main__ import report
+from deployments.plan.report import report
 from deployments.plan.token_counts import Counter, stand_ins
 from deployments.plan.worst_case import Prompt, counters_of, longest_prompts
 from serving.recipes import load_recipes

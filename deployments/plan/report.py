@@ -27,7 +27,7 @@ def report(profile: Profile, *, asked_tokens: int = ASKED_TOKENS, answer_tokens:
         lines += ["", f"{recipe.id} ({recipe.strategy}): {recipe.description}"]
         for route, prompts in groupby(found, lambda prompt: prompt.route):
             members = [*prompts]
-            lines += [*([f"where it chooses {route}:"] if route else []), *_graph(members)]
+            lines += [*([f"route {route}:"] if route else []), *_graph(members)]
             lines += ["", *_prompts(members, contexts)]
     lines += ["", *_notes(asked_tokens, answer_tokens, [model for model in counters if not counters[model].exact])]
     return "\n".join(lines)

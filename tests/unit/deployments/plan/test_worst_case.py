@@ -63,8 +63,8 @@ def test_every_route_is_shown() -> None:
         ("tiny-qwen", "aggregator"),
     }
     page = report(Profile.model_validate({**TINY.model_dump(), "recipes": [*TINY.recipes, auto]}))
-    assert "where it chooses moa-lite:\n" in page
-    assert "where it chooses tiny-qwen:\nquestion ───> tiny-qwen (aggregator) ───> answer" in page
+    assert "route moa-lite:\n" in page
+    assert "route tiny-qwen:\nquestion ───> tiny-qwen (aggregator) ───> answer" in page
 
 
 @pytest.mark.parametrize("model", TINY.models, ids=lambda model: model.id)

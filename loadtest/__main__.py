@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from loadtest.errors import LoadError
-from loadtest.progress import Line
+from loadtest.progress import ProgressLine
 from loadtest.traffic import options as load_options
 from loadtest.traffic.options import Options, checked_host
 
@@ -28,9 +28,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(host: str, options: Options, users: int, spawn_per_s: float, out: Path) -> int:
     from loadtest import headless
-    from loadtest.results import plots, report  # Locust patches the standard library on import: not before it is due
+    from loadtest.results import (  # Locust patches the standard library on import: not before it is due
+        html_report,
+        report,
+    )
 
-    load = headless.run(host, options, users, spawn_per_s, Line())
+    load = headless.run(host, options, users, spawn_per_s, ProgressLine())
     settings = {
         "host": host,
         "model": load.target.model,
@@ -43,7 +46,7 @@ def _run(host: str, options: Options, users: int, spawn_per_s: float, out: Path)
     }
     result = load.result(settings)
     print(report.table(result))
-    for path in report.write(result, out, plots.html_report(result)):
+    for path in report.write(result, out, html_report.html_report(result)):
         print(f"wrote {path}")
     return 0 if result.passed else 1
 

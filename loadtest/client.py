@@ -9,12 +9,12 @@ from typing import Any
 from gevent import Timeout
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, FastHttpSession
 
-from loadtest.results.reading import Reading
+from loadtest.results.exchange_builder import ExchangeBuilder
 from loadtest.results.recorder import Recorder
 from loadtest.target import Target
 from loadtest.traffic.lengths import Lengths
 from loadtest.traffic.options import Options
-from loadtest.traffic.text import Conversation
+from loadtest.traffic.prompts import Conversation
 
 PATH = "/v1/chat/completions"
 
@@ -37,7 +37,7 @@ class ChatClient:
         streamed = scenario != "chat"
         conversation.ask(self.target.tokens.text(lengths.prompt, rng), lengths.prompt)
         body = json.dumps(self._body(conversation, lengths.answer, streamed))
-        reading = Reading(scenario, self.target.model, streamed, time.perf_counter(), planned_s)
+        reading = ExchangeBuilder(scenario, self.target.model, streamed, time.perf_counter(), planned_s)
         self.recorder.opened()
         try:
             self._send(reading, body)
@@ -53,7 +53,7 @@ class ChatClient:
         conversation.hear(text, exchange.answer_tokens or lengths.answer)
         return text
 
-    def _send(self, reading: Reading, body: str) -> None:
+    def _send(self, reading: ExchangeBuilder, body: str) -> None:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **self.target.headers}
         with self.http.post(
             PATH, data=body, headers=headers, name=reading.scenario, stream=True, catch_response=True

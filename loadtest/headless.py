@@ -3,14 +3,14 @@
 import gevent
 from locust.env import Environment
 
-from loadtest.load import DRAIN_S, Load
+from loadtest.load_run import DRAIN_S, LoadRun
 from loadtest.locustfile import TeamUser, attach
-from loadtest.progress import Line
+from loadtest.progress import ProgressLine
 from loadtest.results.metrics import Distribution
 from loadtest.traffic.options import Options
 
 
-def run(host: str, options: Options, users: int, spawn_per_s: float, line: Line) -> Load:
+def run(host: str, options: Options, users: int, spawn_per_s: float, line: ProgressLine) -> LoadRun:
     """Load `host` for `options.duration_s`; returns what was recorded.
 
     Raises:
@@ -18,7 +18,7 @@ def run(host: str, options: Options, users: int, spawn_per_s: float, line: Line)
     """
     environment = Environment(user_classes=[TeamUser], host=host, stop_timeout=DRAIN_S, catch_exceptions=False)
     runner = environment.create_local_runner()
-    load = Load()
+    load = LoadRun()
     attach(environment, load)
     load.start(host, options)
     line.say(
@@ -39,13 +39,13 @@ def run(host: str, options: Options, users: int, spawn_per_s: float, line: Line)
     return load
 
 
-def _progress(load: Load, line: Line) -> None:
+def _progress(load: LoadRun, line: ProgressLine) -> None:
     while True:
         gevent.sleep(1)
         line.show(progress_line(load))
 
 
-def progress_line(load: Load) -> str:
+def progress_line(load: LoadRun) -> str:
     recorder, options = load.recorder, load.options
     exchanges = list(recorder.exchanges)
     failed = sum(exchange.error is not None for exchange in exchanges)

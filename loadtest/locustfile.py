@@ -16,10 +16,10 @@ from locust.env import Environment
 from locust.exception import StopTest, StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtest import page
+from loadtest import web_ui
 from loadtest.client import ChatClient
 from loadtest.errors import LoadError
-from loadtest.load import DRAIN_S, Load
+from loadtest.load_run import DRAIN_S, LoadRun
 from loadtest.results import report
 from loadtest.traffic import options as load_options
 
@@ -39,7 +39,7 @@ class TeamUser(FastHttpUser):
     wait_time = constant(0)
 
     def __init__(self, environment: Environment) -> None:
-        self.load: Load = environment.load
+        self.load: LoadRun = environment.load
         self.network_timeout = self.connection_timeout = self.load.options.timeout_s
         super().__init__(environment)
         runner = environment.runner
@@ -60,12 +60,12 @@ class TeamUser(FastHttpUser):
         raise StopUser
 
 
-def attach(environment: Environment, load: Load) -> None:
+def attach(environment: Environment, load: LoadRun) -> None:
     """Give an environment its shared load, the page's extra tab, and the workers' reports to the master."""
     environment.load = load
     load.recorder.reporting = isinstance(environment.runner, WorkerRunner)
     if environment.web_ui:
-        page.extend(environment, load)
+        web_ui.extend(environment, load)
 
     def send(client_id: str, data: dict[str, Any]) -> None:
         if load.recorder.reporting:
@@ -93,7 +93,7 @@ def _add_arguments(parser: Any) -> None:
 @events.init.add_listener
 def _init(environment: Environment, **_: Any) -> None:
     """Locust's own command line and page; `loadtest.headless` attaches by itself."""
-    load = Load()
+    load = LoadRun()
     attach(environment, load)
 
     def start(environment: Environment, **_: Any) -> None:
@@ -114,7 +114,7 @@ def _init(environment: Environment, **_: Any) -> None:
         environment.stop_timeout = DRAIN_S  # otherwise requests that are open at the end would count as errors
 
 
-def _judge(environment: Environment, load: Load) -> None:
+def _judge(environment: Environment, load: LoadRun) -> None:
     """Print the table and set the exit code. Locust's own counts any error; an SLO says how many are too many."""
     if isinstance(environment.runner, WorkerRunner):
         return  # its master has all requests

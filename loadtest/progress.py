@@ -4,7 +4,7 @@ import sys
 import time
 
 
-class Line:
+class ProgressLine:
     EVERY_S = 10.0  # between lines in a file
 
     def __init__(self) -> None:

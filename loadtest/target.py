@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtest.errors import LoadError
-from loadtest.results.reading import agents
-from loadtest.traffic.text import Tokens, words
+from loadtest.results.exchange_builder import agents
+from loadtest.traffic.prompts import TokenEstimator, words
 
 TEAM = "moa-lite"
 PROBE_WORDS = (20, 220)
@@ -20,7 +20,7 @@ class Target:
     host: str  # http://name:port, no path
     model: str
     recipe: bool  # a team: its answer's own tokens are known from the trace alone
-    tokens: Tokens
+    tokens: TokenEstimator
     api_key: str = ""
 
     @property
@@ -40,7 +40,7 @@ def find_target(host: str, model: str, api_key: str = "", timeout_s: float = 60.
         raise LoadError(f"{host} does not serve '{name}'; choose among {', '.join(served) or 'nothing'}.")
     recipe = is_recipe(served[name])
     measured = {count: _prompt_tokens(host, name, recipe, count, api_key, timeout_s) for count in PROBE_WORDS}
-    return Target(host, name, recipe, Tokens.fitted(measured), api_key)
+    return Target(host, name, recipe, TokenEstimator.fitted(measured), api_key)
 
 
 def is_recipe(card: dict[str, Any]) -> bool:

@@ -11,22 +11,22 @@ import time
 from pathlib import Path
 
 from loadtest.bench.contenders import NAMES
+from loadtest.bench.html_report import html
 from loadtest.bench.machine import describe, sentence
-from loadtest.bench.page import html
 from loadtest.bench.policies import DEFAULT, POLICIES
 from loadtest.bench.processes import run
 from loadtest.bench.results import Results
 from loadtest.bench.rows import QUICK, ROWS
-from loadtest.bench.run import Bench
+from loadtest.bench.runner import Bench
 from loadtest.bench.weights import untrained
 from loadtest.errors import LoadError
-from loadtest.progress import Line
+from loadtest.progress import ProgressLine
 from serving.errors import ConfigError
 
 
 def main(arguments: list[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
-    line, out = Line(), Path(parsed.out)
+    line, out = ProgressLine(), Path(parsed.out)
     results: Results | None = None
     failed = False
     try:

@@ -21,12 +21,12 @@ from typing import Any
 import aiohttp
 
 from deployments.config import ModelSpec, Profile, load_profile
-from loadtest.bench.asking import ask, session
+from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, vllm_command
 from loadtest.bench.machine import describe, sentence
 from loadtest.bench.processes import HOST, free_port, run, server
 from loadtest.errors import LoadError
-from loadtest.progress import Line
+from loadtest.progress import ProgressLine
 from models.tiny import heldout
 from serving.errors import ConfigError
 from serving.runtime.prompts import Reference, with_references
@@ -129,7 +129,7 @@ def table(found: dict[str, dict[int, Measured]]) -> str:
 
 
 async def compare(
-    profile: Profile, configs: Sequence[tuple[str, dict[str, Any] | None]], count: int, out: Path, line: Line
+    profile: Profile, configs: Sequence[tuple[str, dict[str, Any] | None]], count: int, out: Path, line: ProgressLine
 ) -> None:
     name = profile.team["aggregator"]
     [model] = [model for model in profile.models if model.id == name]
@@ -151,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     ngram = {"method": "ngram", "prompt_lookup_max": parsed.lookup, "prompt_lookup_min": 1}
     configs = [("off", None), *((f"ngram-{n}", {**ngram, "num_speculative_tokens": n}) for n in parsed.drafts)]
-    line = Line()
+    line = ProgressLine()
     try:
         line.say(sentence(describe()))
         return 0 if run(compare(load_profile(parsed.profile), configs, parsed.questions, parsed.out, line)) else 130

@@ -17,17 +17,17 @@ from pathlib import Path
 import aiohttp
 import plotly.graph_objects as go
 
-from loadtest.bench.asking import ask, session
+from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, script
 from loadtest.bench.machine import describe, sentence
 from loadtest.bench.processes import HOST, free_port, run, server
 from loadtest.errors import LoadError
-from loadtest.progress import Line
+from loadtest.progress import ProgressLine
 from loadtest.results.html import Page, figure
-from loadtest.scale.measuring import body, capacity, hold, idle_overhead, overhead
+from loadtest.scale.experiments import body, capacity, hold, idle_overhead, overhead
+from loadtest.scale.process_usage import UsageMonitor
 from loadtest.scale.profiling import record, shares
 from loadtest.scale.results import ScaleResults
-from loadtest.scale.watching import Watch
 
 OPEN_REQUESTS = 64  # of the closed loop: more than the cores can work on at once
 TOKENS = 16  # of each agent, in the two speed experiments
@@ -39,7 +39,7 @@ HOLD_TOKENS = 40
 
 def main(arguments: list[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
-    line = Line()
+    line = ProgressLine()
     out = Path(parsed.out)
     _raise_file_limit()
     machine = describe()
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if results.held is not None and results.held.answered < results.held.streams else 0
 
 
-async def _run(parsed: argparse.Namespace, results: ScaleResults, logs: Path, line: Line) -> None:
+async def _run(parsed: argparse.Namespace, results: ScaleResults, logs: Path, line: ProgressLine) -> None:
     if parsed.streams:
         line.say(f"Opening {parsed.streams} streams on one orchestrator replica ...")
         async with _server(1, HOLD_ITL_S, parsed, logs / "hold.log") as (host, pid), session() as http:
@@ -87,7 +87,7 @@ async def _run(parsed: argparse.Namespace, results: ScaleResults, logs: Path, li
 
 async def _profile(http: aiohttp.ClientSession, host: str, pid: int, seconds: float, out: Path) -> dict[str, float]:
     """After the speed has been measured: sampling costs some of it."""
-    sampling = record(Watch(pid).pids("orchestrator")[0], seconds, out)
+    sampling = record(UsageMonitor(pid).pids("orchestrator")[0], seconds, out)
     await capacity(http, host, pid, OPEN_REQUESTS, seconds, TOKENS)
     await asyncio.to_thread(sampling.wait)
     return shares((await asyncio.to_thread(out.read_text)).splitlines())

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from loadtest.results.metrics import Distribution
-from loadtest.scale.measuring import Capacity, Held, Overhead
-from loadtest.scale.watching import CLIENT, Usage
+from loadtest.scale.experiments import Capacity, Held, Overhead
+from loadtest.scale.process_usage import CLIENT, Usage
 
 FULL = 0.9  # of a core, or of the machine: what counts as used up
 

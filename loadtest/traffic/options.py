@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from loadtest.errors import LoadError
 from loadtest.results.slo import Slo, parse_slo
 from loadtest.traffic.lengths import Lengths, Workload, parse_workload
-from loadtest.traffic.text import Conversation
+from loadtest.traffic.prompts import Conversation
 
 SCENARIOS: Mapping[str, str] = {
     "streaming": "one question, answered as a stream",

@@ -11,18 +11,25 @@ import aiohttp
 import pytest
 
 from deployments.config import load_profile
-from loadtest.bench.asking import Answer, ask, chat_body, session
+from loadtest.bench.client import Answer, ask, chat_body, session
+from loadtest.bench.client_side_moa import ClientSideMoa
 from loadtest.bench.contenders import plain_environment, served_ids, vllm_command
-from loadtest.bench.measuring import Questions, closed_loop, critical_path, measure_naive, measure_pass, measure_team
-from loadtest.bench.naive import NaiveTeam
-from loadtest.bench.page import html
+from loadtest.bench.html_report import html
+from loadtest.bench.measurement import (
+    Questions,
+    closed_loop,
+    critical_path,
+    measure_client_side,
+    measure_pass,
+    measure_team,
+)
 from loadtest.bench.processes import run
 from loadtest.bench.results import Results
 from loadtest.bench.rows import AIMS, MEASURES, OF_KIND, QUICK, ROWS, Row
 from loadtest.bench.weights import untrained
 from loadtest.errors import LoadError
 from loadtest.results.exchange import Exchange
-from loadtest.traffic.text import Tokens
+from loadtest.traffic.prompts import TokenEstimator
 from serving.api import ApiSettings, create_app
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
@@ -59,7 +66,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 def questions() -> Questions:
-    return Questions(Tokens(), "row")
+    return Questions(TokenEstimator(), "row")
 
 
 async def test_pass_through_asks_every_question_once(
@@ -88,7 +95,7 @@ async def test_a_team_s_row_has_every_measure(host: str, http: aiohttp.ClientSes
 async def test_by_hand_proposals_reach_the_aggregator_numbered(
     host: str, http: aiohttp.ClientSession, engines: dict[str, ScriptedEngine]
 ) -> None:
-    team = NaiveTeam(http, dict.fromkeys(MODELS, host), MODELS, "c", dict.fromkeys(MODELS, True))
+    team = ClientSideMoa(http, dict.fromkeys(MODELS, host), MODELS, "c", dict.fromkeys(MODELS, True))
     answer = await team.answer("why?", 3)
     assert 0 < answer.after_proposals_s < answer.first_answer_s <= answer.total_s
     system, user = engines["c"].requests[-1].messages
@@ -99,7 +106,7 @@ async def test_by_hand_proposals_reach_the_aggregator_numbered(
 async def test_by_hand_a_template_without_system_gets_it_in_the_user_turn(
     host: str, http: aiohttp.ClientSession, engines: dict[str, ScriptedEngine]
 ) -> None:
-    team = NaiveTeam(http, dict.fromkeys(MODELS, host), MODELS, "c", {"c": False})
+    team = ClientSideMoa(http, dict.fromkeys(MODELS, host), MODELS, "c", {"c": False})
     await team.answer("why?", 3)
     (user,) = engines["c"].requests[-1].messages
     assert user.role == "user"
@@ -107,8 +114,8 @@ async def test_by_hand_a_template_without_system_gets_it_in_the_user_turn(
 
 
 async def test_the_naive_row_has_its_measures(host: str, http: aiohttp.ClientSession) -> None:
-    team = NaiveTeam(http, dict.fromkeys(MODELS, host), MODELS, "c", dict.fromkeys(MODELS, True))
-    measured = await measure_naive(team, Row("team", 2, 5, 4), questions(), lambda done: None)
+    team = ClientSideMoa(http, dict.fromkeys(MODELS, host), MODELS, "c", dict.fromkeys(MODELS, True))
+    measured = await measure_client_side(team, Row("team", 2, 5, 4), questions(), lambda done: None)
     assert set(measured) == {"e2e_ms", "ttft_ms", "after_proposals_ms", "requests_per_s"}
 
 
@@ -183,7 +190,7 @@ def test_a_trace_of_one_layer_has_no_critical_path() -> None:
 
 
 def test_questions_are_the_same_for_all_but_never_share_a_prefix() -> None:
-    plain, again, salted = questions(), questions(), Questions(Tokens(), "row", "off")
+    plain, again, salted = questions(), questions(), Questions(TokenEstimator(), "row", "off")
     assert [plain[n] for n in range(5)] == [again[n] for n in range(5)]
     assert len({plain[n].split()[0] for n in range(50)}) == 50
     assert plain[3].split()[0] != salted[3].split()[0]

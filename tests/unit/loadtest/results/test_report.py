@@ -10,7 +10,7 @@ import pytest
 
 from loadtest.results.exchange import Exchange
 from loadtest.results.html import Mark, Page, figure, number
-from loadtest.results.plots import html_report
+from loadtest.results.html_report import html_report
 from loadtest.results.report import Result, table, to_json, write
 from loadtest.results.slo import parse_slo
 from serving.engines.scripted import ScriptedEngine

@@ -1,8 +1,8 @@
 from loadtest.results.metrics import Distribution
-from loadtest.scale.measuring import Capacity, Held, Overhead
+from loadtest.scale.experiments import Capacity, Held, Overhead
+from loadtest.scale.process_usage import CLIENT, Usage
 from loadtest.scale.profiling import shares
 from loadtest.scale.results import ScaleResults
-from loadtest.scale.watching import CLIENT, Usage
 
 
 def results(cores: dict[str, float], replicas: int = 1, machine_cores: int = 8) -> ScaleResults:

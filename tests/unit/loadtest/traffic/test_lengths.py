@@ -6,7 +6,7 @@ import pytest
 
 from loadtest.errors import LoadError
 from loadtest.traffic.lengths import WORKLOADS, Lengths, LogNormal, parse_workload
-from loadtest.traffic.text import Conversation, Tokens, words
+from loadtest.traffic.prompts import Conversation, TokenEstimator, words
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -69,7 +69,7 @@ def test_texts_have_their_words_and_differ_from_the_first_on() -> None:
 
 
 def test_measured_tokens_per_word_give_the_wanted_length() -> None:
-    tokens = Tokens.fitted({20: 20 * 2 + 7, 220: 220 * 2 + 7})
+    tokens = TokenEstimator.fitted({20: 20 * 2 + 7, 220: 220 * 2 + 7})
     assert (tokens.per_word, tokens.fixed) == (2.0, 7.0)
     assert len(tokens.text(107, random.Random(0)).split()) == 50
     assert len(tokens.text(1, random.Random(0)).split()) == 1

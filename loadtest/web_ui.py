@@ -13,13 +13,13 @@ from loadtest.results.metrics import FORMULAS, QUANTILES, Summary, summarise
 from loadtest.results.report import write_csv
 
 if TYPE_CHECKING:
-    from loadtest.load import Load
+    from loadtest.load_run import LoadRun
 
 KEY = "team-measures"
 COLUMNS = ("measure", "scenario", "value", *(f"p{share * 100:g}" for share in QUANTILES), "max", "formula")
 
 
-def extend(environment: Environment, load: "Load") -> None:
+def extend(environment: Environment, load: "LoadRun") -> None:
     """Add the tab to `/`, its rows to Locust's own polling, and `/exchanges/csv` to the downloads."""
     ui = environment.web_ui
     pages = Blueprint("team", __name__)
@@ -55,7 +55,7 @@ def extend(environment: Environment, load: "Load") -> None:
     ui.app.register_blueprint(pages)
 
 
-def rows(load: "Load") -> list[dict[str, Any]]:
+def rows(load: "LoadRun") -> list[dict[str, Any]]:
     """The table: each measure over all requests, then by scenario where there are several."""
     exchanges = list(load.recorder.exchanges)
     if not exchanges:

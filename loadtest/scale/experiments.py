@@ -10,11 +10,11 @@ from typing import Any
 
 import aiohttp
 
-from loadtest.bench.asking import Answer, ask
-from loadtest.bench.measuring import critical_path
+from loadtest.bench.client import Answer, ask
+from loadtest.bench.measurement import critical_path
 from loadtest.errors import LoadError
 from loadtest.results.metrics import Distribution
-from loadtest.scale.watching import Usage, Watch
+from loadtest.scale.process_usage import Usage, UsageMonitor
 from loadtest.target import TEAM
 from loadtest.traffic.arrivals import poisson
 
@@ -50,8 +50,8 @@ async def hold(
     """Open `streams` streams evenly over `ramp_s`, hold them until each has its `tokens` tokens."""
     for _ in range(8):
         await ask(http, host, body(1, 1, trace=False))
-    before = Watch(pid).usage()
-    watch = Watch(pid)
+    before = UsageMonitor(pid).usage()
+    watch = UsageMonitor(pid)
     now_open, most_open = 0, 0
     answers: list[Answer] = []
 
@@ -92,7 +92,7 @@ async def capacity(
     http: aiohttp.ClientSession, host: str, pid: int, open_requests: int, seconds: float, tokens: int
 ) -> Capacity:
     end = time.perf_counter() + seconds
-    watch = Watch(pid)
+    watch = UsageMonitor(pid)
     answers: list[Answer] = []
 
     async def worker() -> None:
@@ -135,7 +135,7 @@ async def overhead(
     http: aiohttp.ClientSession, host: str, pid: int, rate_per_s: float, seconds: float, tokens: int
 ) -> Overhead:
     """Poisson arrivals: none waits for another one's answer. Raises `LoadError`: none was answered."""
-    watch = Watch(pid)
+    watch = UsageMonitor(pid)
     answers: list[Answer] = []
     lags: list[float] = []
     running: set[asyncio.Task[None]] = set()

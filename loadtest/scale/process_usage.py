@@ -21,13 +21,13 @@ CLIENT = "load generator"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Since the `Watch` began."""
+    """Since the `UsageMonitor` began."""
 
     cores: dict[str, float]  # by kind: CPU seconds per second
     memory_bytes: dict[str, int]  # by kind, now: memory that only these processes have (USS)
 
 
-class Watch:
+class UsageMonitor:
     """Of a server's process tree and of this process, which makes the load."""
 
     def __init__(self, pid: int) -> None:

@@ -9,7 +9,7 @@ import aiohttp
 
 from loadtest.errors import LoadError
 from loadtest.results.exchange import Exchange
-from loadtest.results.reading import Reading, agents
+from loadtest.results.exchange_builder import ExchangeBuilder, agents
 
 KEEP_ALIVE_S = 2.0
 PATH = "/v1/chat/completions"
@@ -45,7 +45,7 @@ async def ask(
 ) -> Answer:
     """One chat completion, streamed where `body` says so; a failure is in the exchange's `error`, never raised."""
     streamed = bool(body.get("stream"))
-    reading = Reading(scenario, str(body["model"]), streamed, time.perf_counter())
+    reading = ExchangeBuilder(scenario, str(body["model"]), streamed, time.perf_counter())
     try:
         async with http.post(host + PATH, json=body) as response:
             reading.status = response.status

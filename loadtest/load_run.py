@@ -13,19 +13,19 @@ from loadtest.results.report import Result
 from loadtest.target import Target, find_target
 from loadtest.traffic.arrivals import OpenLoop, poisson
 from loadtest.traffic.options import Options, checked_host
-from loadtest.traffic.text import Conversation, Tokens
+from loadtest.traffic.prompts import Conversation, TokenEstimator
 
 DRAIN_S = 30.0  # how long open requests may still take when the time is over; then they count as errors
 
 
-class Load:
+class LoadRun:
     """Set anew at each test's start."""
 
     def __init__(self) -> None:
         self.recorder = Recorder()
         self.options = Options()
         self.requests_per_arrival = 1.0
-        self.target = Target("", "", False, Tokens())
+        self.target = Target("", "", False, TokenEstimator())
         self.stopping = Event()
         self.numbers = count()  # of this process's users
         self.processes = 1  # that share an open loop's rate

@@ -11,7 +11,7 @@ INCOMPLETE = "stream ended early"
 
 
 @dataclass(slots=True)
-class Reading:
+class ExchangeBuilder:
     """Fed with lines as they arrive; times are the client's clock in seconds.
 
     `data:` lines are OpenAI's chunks; comments (keep-alives) and other fields are passed over.

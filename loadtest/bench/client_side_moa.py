@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from loadtest.bench.asking import ask, chat_body, check
+from loadtest.bench.client import ask, chat_body, check
 from serving.runtime.prompts import Reference, with_references
 from serving.types import Message
 
 
 @dataclass(frozen=True, slots=True)
-class TeamAnswer:
+class ClientSideAnswer:
     """Seconds."""
 
     total_s: float
@@ -21,7 +21,7 @@ class TeamAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class NaiveTeam:
+class ClientSideMoa:
     """Two layers, as `moa-lite`: `proposers` at once, then `aggregator` over their answers."""
 
     http: aiohttp.ClientSession
@@ -30,7 +30,7 @@ class NaiveTeam:
     aggregator: str
     system_role: Mapping[str, bool]  # model -> whether its template takes a system message
 
-    async def answer(self, question: str, tokens: int) -> TeamAnswer:
+    async def answer(self, question: str, tokens: int) -> ClientSideAnswer:
         """`tokens` of each proposal and of the answer."""
         user = [{"role": "user", "content": question}]
         proposals = await asyncio.gather(
@@ -51,7 +51,7 @@ class NaiveTeam:
         check(final, tokens)
         assert final.exchange.first_answer_s is not None  # a whole streamed answer had a first token
         first = final.sent + final.exchange.first_answer_s
-        return TeamAnswer(final.ended - sent, first - sent, first - last)
+        return ClientSideAnswer(final.ended - sent, first - sent, first - last)
 
     def _messages(self, question: str, references: Sequence[Reference]) -> list[dict[str, str]]:
         messages = with_references([Message("user", question)], references)

@@ -27,7 +27,7 @@ def words(count: int, rng: random.Random) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenEstimator:
     """How many tokens a model's tokenizer makes of `words`: measured once against the server."""
 
     per_word: float = 1.3
@@ -38,7 +38,7 @@ class Tokens:
         return words(max(1, round((tokens - self.fixed) / self.per_word)), rng)
 
     @classmethod
-    def fitted(cls, tokens_of_words: Mapping[int, int]) -> "Tokens":
+    def fitted(cls, tokens_of_words: Mapping[int, int]) -> "TokenEstimator":
         """The line through two measured lengths: number of words -> prompt tokens."""
         (few, low), (many, high) = sorted(tokens_of_words.items())
         per_word = max((high - low) / (many - few), 0.1)

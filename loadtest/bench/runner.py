@@ -8,16 +8,16 @@ from typing import Any
 import aiohttp
 
 from deployments.config import Profile
-from loadtest.bench.asking import session
+from loadtest.bench.client import session
+from loadtest.bench.client_side_moa import ClientSideMoa
 from loadtest.bench.contenders import NAMES, Contender, moa_server, stock_server, vllm_servers
-from loadtest.bench.measuring import Progress, Questions, measure_naive, measure_pass, measure_team
-from loadtest.bench.naive import NaiveTeam
+from loadtest.bench.measurement import Progress, Questions, measure_client_side, measure_pass, measure_team
 from loadtest.bench.policies import POLICIES
 from loadtest.bench.results import Results
 from loadtest.bench.rows import Row
-from loadtest.progress import Line
+from loadtest.progress import ProgressLine
 from loadtest.target import TEAM, find_target
-from loadtest.traffic.text import Tokens
+from loadtest.traffic.prompts import TokenEstimator
 
 # By hand every proposal is waited for; a server that cuts its stragglers off would win by doing less.
 WHOLE_TEAM: Mapping[str, Any] = {"straggler_grace_s": None}
@@ -27,7 +27,7 @@ class Bench:
     """`policies`: names of `POLICIES`, this server's to compare in the team's rows."""
 
     def __init__(
-        self, profile: Profile, path: Path, results: Results, policies: Sequence[str], logs: Path, line: Line
+        self, profile: Profile, path: Path, results: Results, policies: Sequence[str], logs: Path, line: ProgressLine
     ) -> None:
         self.profile, self.path, self.results, self.policies = profile, path, results, policies
         self.logs, self.line = logs, line
@@ -35,7 +35,7 @@ class Bench:
         self.aggregator = str(profile.team["aggregator"])
         proposers = profile.team["proposers"]
         self.proposers = (proposers,) if isinstance(proposers, str) else tuple(proposers)
-        self.tokens: Tokens | None = None
+        self.tokens: TokenEstimator | None = None
 
     async def run(self, names: Sequence[str]) -> None:
         """Raises `LoadError`: a contender did not start, or did not do the work asked for."""
@@ -59,7 +59,7 @@ class Bench:
     async def _measure(self, contender: Contender, http: aiohttp.ClientSession, rows: Sequence[Row]) -> None:
         if self.tokens is None:
             self.tokens = find_target(contender.hosts[self.model.id], self.model.id).tokens
-        team = NaiveTeam(http, contender.hosts, self.proposers, self.aggregator, self._system_roles())
+        team = ClientSideMoa(http, contender.hosts, self.proposers, self.aggregator, self._system_roles())
         for row in rows:
             if row.kind == "pass":
                 questions = Questions(self.tokens, row.id)
@@ -69,7 +69,7 @@ class Bench:
                 self.results.add(row, contender.name, measured)
             elif contender.name == "vllm":
                 progress = self._progress(row, contender.name)
-                measured = await measure_naive(team, row, Questions(self.tokens, row.id), progress)
+                measured = await measure_client_side(team, row, Questions(self.tokens, row.id), progress)
                 self.results.add(row, contender.name, measured)
             else:
                 for policy in self.policies:

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from loadtest.bench.asking import Answer, ask, chat_body, check
-from loadtest.bench.naive import NaiveTeam, TeamAnswer
+from loadtest.bench.client import Answer, ask, chat_body, check
+from loadtest.bench.client_side_moa import ClientSideAnswer, ClientSideMoa
 from loadtest.bench.rows import PROMPT_TOKENS, Row
 from loadtest.errors import LoadError
+from loadtest.results.exchange_builder import agents
 from loadtest.results.metrics import quantile, tpot_ms
-from loadtest.results.reading import agents
-from loadtest.traffic.text import Tokens
+from loadtest.traffic.prompts import TokenEstimator
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
@@ -30,7 +30,7 @@ class Questions:
     `salt` sets apart two passes over the same questions in one running server.
     """
 
-    tokens: Tokens
+    tokens: TokenEstimator
     row: str
     salt: str = ""
 
@@ -78,8 +78,8 @@ async def measure_pass(
     }
 
 
-async def measure_naive(team: NaiveTeam, row: Row, questions: Questions, progress: Progress) -> Measured:
-    async def one(number: int) -> TeamAnswer:
+async def measure_client_side(team: ClientSideMoa, row: Row, questions: Questions, progress: Progress) -> Measured:
+    async def one(number: int) -> ClientSideAnswer:
         return await team.answer(questions[number], row.tokens)
 
     await closed_loop(row.streams, WARM_UP, lambda number: team.answer(questions[-1 - number], 16), _ignore)

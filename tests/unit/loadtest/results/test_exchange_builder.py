@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from loadtest.results.exchange import Exchange
-from loadtest.results.reading import INCOMPLETE, Reading
+from loadtest.results.exchange_builder import INCOMPLETE, ExchangeBuilder
 
 
 def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
@@ -14,7 +14,7 @@ def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> byte
 
 
 def read(*lines: tuple[float, bytes], end: float = 10.0, streamed: bool = True) -> Exchange:
-    reading = Reading("streaming", "m", streamed, sent=1.0, status=200)
+    reading = ExchangeBuilder("streaming", "m", streamed, sent=1.0, status=200)
     for now, line in lines:
         reading.line(line, now)
     return reading.exchange(end, started=0.5)
@@ -100,7 +100,7 @@ def test_a_team_s_answer_without_a_trace_has_unknown_tokens() -> None:
 
 
 def test_a_whole_answer() -> None:
-    reading = Reading("chat", "m", False, sent=1.0)
+    reading = ExchangeBuilder("chat", "m", False, sent=1.0)
     answer = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "usage": {"completion_tokens": 2}}
     reading.whole(200, json.dumps(answer).encode(), 2.0)
     found = reading.exchange(2.0, 0.0)
@@ -119,6 +119,6 @@ def test_a_whole_answer() -> None:
     ],
 )
 def test_an_error_s_kind(status: int, body: bytes, kind: str) -> None:
-    reading = Reading("chat", "m", True, sent=1.0)
+    reading = ExchangeBuilder("chat", "m", True, sent=1.0)
     reading.whole(status, body, 2.0)
     assert reading.exchange(2.0, 0.0).error == kind

@@ -46,7 +46,7 @@ def _run(host: str, options: Options, users: int, spawn_per_s: float, out: Path)
     }
     result = load.result(settings)
     print(report.table(result))
-    for path in report.write(result, out, html_report.html_report(result)):
+    for path in report.write(result, out, html_report.render(result)):
         print(f"wrote {path}")
     return 0 if result.passed else 1
 

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from loadtest.bench import html_report
 from loadtest.bench.contenders import NAMES
-from loadtest.bench.html_report import html
 from loadtest.bench.machine import describe, sentence
 from loadtest.bench.policies import DEFAULT, POLICIES
 from loadtest.bench.processes import run
@@ -62,7 +62,7 @@ def _write(results: Results, out: Path) -> None:
     """What was measured, the rows before a failure or an early stop included."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "bench.json").write_text(json.dumps(results.to_json(), indent=2) + "\n")
-    (out / "bench.html").write_text(html(results))
+    (out / "bench.html").write_text(html_report.render(results))
     print(results.table())
     print(f"wrote {out / 'bench.json'} and {out / 'bench.html'}")
 

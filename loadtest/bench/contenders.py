@@ -18,7 +18,7 @@ from serving.recipes import load_recipes
 
 READY_S = 400.0
 NAMES: Mapping[str, str] = {
-    "vllm": "one vLLM OpenAI server per model, the team by hand in front",
+    "vllm": "vLLM servers with client-side MoA",
     "stock": "stock ray.serve.llm",
     "moa": "this server",
 }

@@ -1,33 +1,52 @@
-"""The benchmark as one HTML page."""
+"""HTML report of the side-by-side benchmark."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 
 import plotly.graph_objects as go
 
+from evaluation.report import page
+from evaluation.report.figure import figure
+from evaluation.report.section import Section
 from loadtest.bench.contenders import NAMES
 from loadtest.bench.machine import sentence
 from loadtest.bench.results import Results
-from loadtest.bench.rows import MEASURES, OF_KIND
-from loadtest.results.html import Mark, Page, figure
+from loadtest.bench.rows import MEASURES, OF_KIND, Kind
+from loadtest.results.cells import table, verdict
+
+HEIGHT_PX = 340
+PLOTTED: Mapping[Kind, tuple[str, str]] = {  # by kind of row: title and x axis
+    "pass": ("one model", "streams"),
+    "team": ("moa-lite", "tokens per proposal - concurrent requests"),
+}
 
 
-def html(results: Results) -> str:
-    page = Page("Side by side", sentence(dict(results.machine)))
-    page.heading("Aims", "This server's default policy; x is a ratio to vLLM's servers with a team by hand.")
-    page.table(
-        ("aim", "measured", "verdict"),
-        [(str(j.aim), j.value, Mark("met" if j.met else "missed", j.met)) for j in results.judged()],
+def render(results: Results) -> str:
+    """Render the report as one self-contained HTML file."""
+    return page.render("Side by side", tuple(_sections(results)), lead=sentence(results.machine))
+
+
+def _sections(results: Results) -> Iterable[Section]:
+    judged = [(str(j.aim), j.value, verdict(j.met, "missed")) for j in results.judged()]
+    yield Section(
+        "aims",
+        "Aims",
+        "This server with its default prefill policy. An x is a ratio to vLLM's servers with client-side MoA.",
+        (table(("aim", "measured", "verdict"), judged),),
     )
-    page.heading("All rows", "In brackets the ratio to vLLM's servers with a team by hand.")
-    page.table(
-        ("row", "measure", *(_title(column) for column in results.columns())),
-        [(title, measure, *shown) for title, measure, shown in results.lines()],
+    rows = [
+        ("" if position else title, measure, *shown)
+        for title, lines in groupby(results.lines(), key=lambda line: line[0])
+        for position, (_, measure, shown) in enumerate(lines)
+    ]
+    yield Section(
+        "rows",
+        "All rows",
+        "In brackets: the ratio to vLLM's servers with client-side MoA.",
+        (table(("row", "measure", *(_title(column) for column in results.columns())), rows),),
     )
-    page.heading("Measures")
-    page.table(("measure", "formula"), list(MEASURES.items()))
-    page.heading("Plots")
-    page.plots(_figures(results))
-    return page.html()
+    yield Section("measures", "Measures", "", (table(("measure", "formula"), MEASURES.items()),))
+    yield Section("plots", "Plots", "", figures=tuple(_figures(results)))
 
 
 def _title(column: str) -> str:
@@ -36,18 +55,14 @@ def _title(column: str) -> str:
 
 
 def _figures(results: Results) -> Iterable[go.Figure]:
-    for kind, noun in (("pass", "one model"), ("team", "moa-lite")):
+    for kind, (noun, axis) in PLOTTED.items():
         rows = [row for row in results.rows if row.kind == kind and row.id in results.cells]
-        for measure in OF_KIND[kind] if rows else ():
-            bars = [
-                go.Bar(
-                    x=[row.id.removeprefix(f"{kind}-") for row in rows],
-                    y=[results.value(row.id, column, measure) for row in rows],
-                    name=column,
-                )
-                for column in results.columns()
-                if any(results.value(row.id, column, measure) is not None for row in rows)
-            ]
-            axis = "streams" if kind == "pass" else "tokens per proposal - at a time"
-            if bars:
-                yield figure(f"{noun}: {measure}", axis, measure, *bars, barmode="group", xaxis_type="category")
+        for measure in OF_KIND[kind]:
+            plot = figure(axis, measure, HEIGHT_PX, title=f"{noun}: {measure}", barmode="group")
+            plot.update_xaxes(type="category")
+            for column in results.columns():
+                values = [results.value(row.id, column, measure) for row in rows]
+                if any(value is not None for value in values):
+                    plot.add_bar(x=[row.id.removeprefix(f"{kind}-") for row in rows], y=values, name=column)
+            if plot.data:
+                yield plot

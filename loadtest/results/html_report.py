@@ -1,48 +1,48 @@
-"""The HTML report of a load run."""
+"""HTML report of a load test: the SLO's verdicts, the measures and plots."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 
+from evaluation.report import page
+from evaluation.report.figure import COLOURS, figure
+from evaluation.report.section import Section
+from loadtest.results.cells import table, verdict
 from loadtest.results.exchange import Exchange
-from loadtest.results.html import Mark, Page, figure
-from loadtest.results.metrics import FORMULAS, QUANTILES, answer_ms, e2e_ms, lag_ms, quantile, tpot_ms, ttft_ms
+from loadtest.results.metrics import FORMULAS, QUANTILES, answer_ms, e2e_ms, lag_ms, tpot_ms, ttft_ms
 from loadtest.results.report import COUNTS, RATES, Result
 from loadtest.results.slo import Slo
 
-POINTS = 400  # of a distribution's curve; more would only make the file larger
+POINTS = 400  # per distribution curve; bounds the size of the file
+HEIGHT_PX = 340
+ERROR_COLOUR = "#d13438"
 
 
-def html_report(result: Result) -> str:
+def render(result: Result) -> str:
+    """Render the report as one self-contained HTML file."""
     settings = ", ".join(f"{name} {value}" for name, value in result.settings.items() if value not in ("", None))
-    page = Page("Load test", settings)
+    return page.render("Load test", tuple(_sections(result)), lead=settings)
+
+
+def _sections(result: Result) -> Iterable[Section]:
     summary = result.summary
     if result.verdicts:
-        page.heading("SLO", str(result.slo))
-        page.table(
-            ("limit", "measured", "verdict"),
-            [(str(v.limit), v.value, Mark("met" if v.met else "failed", v.met)) for v in result.verdicts],
-        )
-    page.heading("Measures", "Milliseconds.")
-    page.table(
-        ("measure", "n", "mean", *(f"p{share * 100:g}" for share in QUANTILES), "max", "formula"),
-        [
-            (name, d.count, d.mean, d.p50, d.p90, d.p95, d.p99, d.max, FORMULAS[name])
-            for name, d in summary.distributions.items()
-        ],
-    )
-    page.heading("Rates and shares")
-    page.table(
-        ("measure", "value", "formula"),
-        [(name, getattr(summary, name), FORMULAS.get(name, "")) for name in (*COUNTS, *RATES)],
-    )
+        rows = [(str(v.limit), v.value, verdict(v.met, "failed")) for v in result.verdicts]
+        yield Section("slo", "SLO", str(result.slo), (table(("limit", "measured", "verdict"), rows),))
+    quantiles = [f"p{share * 100:g}" for share in QUANTILES]
+    measured = [
+        (name, d.count, d.mean, d.p50, d.p90, d.p95, d.p99, d.max, FORMULAS[name])
+        for name, d in summary.distributions.items()
+    ]
+    columns = ("measure", "n", "mean", *quantiles, "max", "formula")
+    yield Section("measures", "Measures", "Milliseconds.", (table(columns, measured),))
+    rates = [(name, getattr(summary, name), FORMULAS.get(name, "")) for name in (*COUNTS, *RATES)]
+    yield Section("rates", "Rates and shares", "", (table(("measure", "value", "formula"), rates),))
     if summary.errors:
-        page.heading("Errors")
-        page.table(("kind", "requests"), list(summary.errors.items()))
-    page.heading("Plots")
-    page.plots(_figures(result))
-    return page.html()
+        yield Section("errors", "Errors", "", (table(("kind", "requests"), summary.errors.items()),))
+    yield Section("plots", "Plots", "", figures=tuple(_figures(result)))
 
 
 def _figures(result: Result) -> Iterable[go.Figure]:
@@ -53,70 +53,70 @@ def _figures(result: Result) -> Iterable[go.Figure]:
     yield _distribution("Time to first answer token", result, answer_ms)
     yield _distribution("Time to first token of any kind", result, ttft_ms)
     yield _distribution("Time per output token", result, tpot_ms)
-    gaps = sorted(gap * 1000 for exchange in completed for gap in exchange.gaps_s)
+    gaps = [gap * 1000 for exchange in completed for gap in exchange.gaps_s]
     if gaps:
-        x, y = _cumulative(gaps)
-        yield figure("Inter-token latency", "ms", "share of gaps", go.Scatter(x=x, y=y, name="all gaps"))
+        plot = figure("ms", "share of gaps", HEIGHT_PX, title="Inter-token latency")
+        yield plot.add_trace(_cumulative(gaps, "all gaps"))
     yield _throughput(exchanges, result.slo)
     yield _open(exchanges)
-    late = [exchange for exchange in exchanges if exchange.planned_s is not None]
-    if late:
-        points = go.Scatter(x=[e.planned_s for e in late], y=[lag_ms(e) for e in late], mode="markers", name="lag")
-        yield figure("Schedule lag", "planned at, s", "ms", points)
+    planned = [exchange for exchange in exchanges if exchange.planned_s is not None]
+    if planned:
+        plot = figure("planned at, s", "ms", HEIGHT_PX, title="Schedule lag")
+        yield plot.add_scatter(
+            x=[e.planned_s for e in planned], y=[lag_ms(e) for e in planned], mode="markers", name="lag"
+        )
 
 
 def _over_time(result: Result) -> go.Figure:
-    traces = []
+    plot = figure("sent at, s", "ms", HEIGHT_PX, title="Each request's end-to-end time")
     for name, members in result.by_scenario().items():
-        well = [exchange for exchange in members if exchange.error is None]
-        traces.append(
-            go.Scatter(x=[e.sent_s for e in well], y=[e2e_ms(e) for e in well], mode="markers", name=name, opacity=0.7)
+        completed = [exchange for exchange in members if exchange.error is None]
+        plot.add_scatter(
+            x=[e.sent_s for e in completed], y=[e2e_ms(e) for e in completed], mode="markers", name=name, opacity=0.7
         )
     failed = [exchange for exchange in result.exchanges if exchange.error is not None]
     if failed:
-        traces.append(
-            go.Scatter(
-                x=[e.sent_s for e in failed],
-                y=[e2e_ms(e) for e in failed],
-                text=[e.error for e in failed],
-                mode="markers",
-                name="errors",
-                marker={"symbol": "x", "color": "#c5221f"},
-            )
+        plot.add_scatter(
+            x=[e.sent_s for e in failed],
+            y=[e2e_ms(e) for e in failed],
+            text=[e.error for e in failed],
+            mode="markers",
+            name="errors",
+            marker={"symbol": "x", "color": ERROR_COLOUR},
         )
-    return figure("Each request's end-to-end time", "sent at, s", "ms", *traces)
+    return plot
 
 
 def _distribution(title: str, result: Result, measure: Callable[[Exchange], float | None]) -> go.Figure:
-    traces = []
+    plot = figure("ms", "share of requests", HEIGHT_PX, title=title)
     for name, members in result.by_scenario().items():
-        values = sorted(v for e in members if e.error is None and (v := measure(e)) is not None and v == v)
+        values = [v for e in members if e.error is None and (v := measure(e)) is not None and not np.isnan(v)]
         if values:
-            x, y = _cumulative(values)
-            traces.append(go.Scatter(x=x, y=y, name=name))
-    return figure(title, "ms", "share of requests", *traces)
+            plot.add_trace(_cumulative(values, name))
+    return plot
 
 
-def _cumulative(ordered: Sequence[float]) -> tuple[list[float], list[float]]:
-    shares = [index / (POINTS - 1) for index in range(POINTS)]
-    return [quantile(ordered, share) for share in shares], shares
+def _cumulative(values: Sequence[float], name: str) -> go.Scatter:
+    shares = np.linspace(0, 1, POINTS)
+    return go.Scatter(x=np.quantile(values, shares).tolist(), y=shares.tolist(), name=name)
 
 
 def _throughput(exchanges: Sequence[Exchange], slo: Slo) -> go.Figure:
-    """Per second of the answer's end."""
-    ended: dict[str, Counter[int]] = {"good": Counter(), "outside the SLO": Counter(), "errors": Counter()}
+    """Plot the requests per second, by the second in which they ended."""
+    colours = {"good": COLOURS[0], "outside the SLO": COLOURS[4], "errors": ERROR_COLOUR}
+    ended: dict[str, Counter[int]] = {kind: Counter() for kind in colours}
     for exchange in exchanges:
         kind = "errors" if exchange.error else "good" if slo.good(exchange) else "outside the SLO"
         ended[kind][int(exchange.sent_s + exchange.total_s)] += 1
-    bars = [go.Bar(x=list(counts), y=list(counts.values()), name=kind) for kind, counts in ended.items() if counts]
-    return figure("Requests that ended", "s", "requests/s", *bars, barmode="stack")
+    plot = figure("s", "requests/s", HEIGHT_PX, title="Requests that ended", barmode="stack")
+    for kind, counts in ended.items():
+        if counts:
+            plot.add_bar(x=list(counts), y=list(counts.values()), name=kind, marker={"color": colours[kind]})
+    return plot
 
 
 def _open(exchanges: Sequence[Exchange]) -> go.Figure:
     steps = sorted([(exchange.sent_s, 1) for exchange in exchanges] + [(e.sent_s + e.total_s, -1) for e in exchanges])
-    x, y, level = [], [], 0
-    for at_s, step in steps:
-        level += step
-        x.append(at_s)
-        y.append(level)
-    return figure("Open requests", "s", "requests", go.Scatter(x=x, y=y, line={"shape": "hv"}, name="open"))
+    levels = np.cumsum([step for _, step in steps]).tolist()
+    plot = figure("s", "requests", HEIGHT_PX, title="Open requests")
+    return plot.add_scatter(x=[at_s for at_s, _ in steps], y=levels, line={"shape": "hv"}, name="open")

@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import plotly.graph_objects as go
 
 from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, script
@@ -23,7 +22,7 @@ from loadtest.bench.machine import describe, sentence
 from loadtest.bench.processes import HOST, free_port, run, server
 from loadtest.errors import LoadError
 from loadtest.progress import ProgressLine
-from loadtest.results.html import Page, figure
+from loadtest.scale import html_report
 from loadtest.scale.experiments import body, capacity, hold, idle_overhead, overhead
 from loadtest.scale.process_usage import UsageMonitor
 from loadtest.scale.profiling import record, shares
@@ -59,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     line.end()
     out.mkdir(parents=True, exist_ok=True)
     (out / "scale.json").write_text(json.dumps(results.to_json(), indent=2) + "\n")
-    (out / "scale.html").write_text(_html(results))
+    (out / "scale.html").write_text(html_report.render(results))
     print(results.table())
     print(f"wrote {out / 'scale.json'} and {out / 'scale.html'}")
     return 1 if results.held is not None and results.held.answered < results.held.streams else 0
@@ -113,35 +112,6 @@ def _raise_file_limit() -> None:
     """Every stream is a connection on both sides; servers inherit the limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _html(results: ScaleResults) -> str:
-    page = Page("Scale of the orchestrator", sentence(dict(results.machine)))
-    page.heading("Findings")
-    page.table(("",), [(text,) for text in results.sentences()])
-    page.heading("By orchestrator replicas", "Overhead: end to end minus the engines' own time, both layers together.")
-    page.table(results.COLUMNS, results.rows())
-    page.heading("Plots")
-    replicas = [str(count) for count in results.capacities]
-    speeds = go.Bar(x=replicas, y=[found.requests_per_s for found in results.capacities.values()], name="requests/s")
-    late = [
-        go.Bar(x=replicas, y=[getattr(found.overhead_ms, name) for found in results.overheads.values()], name=name)
-        for name in ("p50", "p95", "p99")
-    ]
-    kinds = dict.fromkeys(kind for found in results.capacities.values() for kind in found.usage.cores)
-    cores = [
-        go.Bar(x=replicas, y=[found.usage.cores.get(kind, 0.0) for found in results.capacities.values()], name=kind)
-        for kind in kinds
-    ]
-    axis = {"xaxis_type": "category"}
-    page.plots(
-        [
-            figure("Requests per second", "orchestrator replicas", "requests/s", speeds, **axis),
-            figure("Overhead", "orchestrator replicas", "ms", *late, barmode="group", **axis),
-            figure("Cores used at most requests/s", "orchestrator replicas", "cores", *cores, barmode="stack", **axis),
-        ]
-    )
-    return page.html()
 
 
 def _parser() -> argparse.ArgumentParser:

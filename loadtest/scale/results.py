@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from loadtest.results.metrics import Distribution
 from loadtest.scale.experiments import Capacity, Held, Overhead
@@ -16,6 +16,18 @@ WHAT_TO_SCALE = {
     "engines": "the engines' replicas, here one scripted process: raise replicas of the models",
     CLIENT: "the load generator itself: the server can take more than was measured",
 }
+
+COLUMNS = (
+    "replicas",
+    "requests/s",
+    "errors",
+    "orchestrator cores",
+    "requests/s per orchestrator core",
+    "at requests/s",
+    "overhead p50 ms",
+    "overhead p99 ms",
+    "generator's lag p99 ms",
+)
 
 
 @dataclass(slots=True)
@@ -53,7 +65,7 @@ class ScaleResults:
         }
 
     def rows(self) -> list[tuple[str, ...]]:
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for replicas, found in self.capacities.items():
             late = self.overheads.get(replicas)
             per_core = found.requests_per_s / max(found.usage.cores.get("orchestrator", 0.0), 0.01)
@@ -71,18 +83,6 @@ class ScaleResults:
                 )
             )
         return rows
-
-    COLUMNS: ClassVar[tuple[str, ...]] = (
-        "replicas",
-        "requests/s",
-        "errors",
-        "orchestrator cores",
-        "requests/s per orchestrator core",
-        "at requests/s",
-        "overhead p50 ms",
-        "overhead p99 ms",
-        "generator's lag p99 ms",
-    )
 
     def sentences(self) -> list[str]:
         """The findings as text."""
@@ -106,8 +106,8 @@ class ScaleResults:
         return found
 
     def table(self) -> str:
-        widths = [max(len(name), 8) + 2 for name in self.COLUMNS]
-        lines = ["".join(f"{name:>{width}}" for name, width in zip(self.COLUMNS, widths, strict=True))]
+        widths = [max(len(name), 8) + 2 for name in COLUMNS]
+        lines = ["".join(f"{name:>{width}}" for name, width in zip(COLUMNS, widths, strict=True))]
         for row in self.rows():
             lines.append("".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
         return "\n".join([*lines, "", *self.sentences()])

@@ -14,7 +14,7 @@ from deployments.config import load_profile
 from loadtest.bench.client import Answer, ask, chat_body, session
 from loadtest.bench.client_side_moa import ClientSideMoa
 from loadtest.bench.contenders import plain_environment, served_ids, vllm_command
-from loadtest.bench.html_report import html
+from loadtest.bench.html_report import render
 from loadtest.bench.measurement import (
     Questions,
     closed_loop,
@@ -231,7 +231,7 @@ def test_rows_that_were_not_measured_are_not_judged() -> None:
 def test_the_table_and_the_page_show_every_row_and_ratio() -> None:
     found = results()
     found.machine = {**found.machine, "load_before": 0}
-    text, page = found.table(), html(found)
+    text, page = found.table(), render(found)
     for row in ROWS:
         assert row.title in text
         assert row.title in page

@@ -45,19 +45,19 @@ async def ask(
 ) -> Answer:
     """One chat completion, streamed where `body` says so; a failure is in the exchange's `error`, never raised."""
     streamed = bool(body.get("stream"))
-    reading = ExchangeBuilder(scenario, str(body["model"]), streamed, time.perf_counter())
+    builder = ExchangeBuilder(scenario, str(body["model"]), streamed, time.perf_counter())
     try:
         async with http.post(host + PATH, json=body) as response:
-            reading.status = response.status
+            builder.status = response.status
             if streamed and response.status == 200:
-                async for line in response.content:
-                    reading.line(line, time.perf_counter())
+                async for chunk in response.content.iter_any():
+                    builder.feed(chunk, time.perf_counter())
             else:
-                reading.whole(response.status, await response.read(), time.perf_counter())
+                builder.add_whole(response.status, await response.read())
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        reading.fail(f"connection: {type(error).__name__}")
-    exchange = reading.exchange(time.perf_counter(), started)
-    return Answer(exchange, "".join(reading.text), reading.moa, reading.sent)
+        builder.fail(f"connection: {type(error).__name__}")
+    exchange = builder.build(time.perf_counter(), started)
+    return Answer(exchange, "".join(builder.text), builder.moa, builder.sent)
 
 
 def chat_body(model: str, messages: list[dict[str, str]], max_tokens: int, stream: bool, **more: Any) -> dict[str, Any]:

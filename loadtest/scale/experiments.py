@@ -75,7 +75,7 @@ async def hold(
     errors = Counter(answer.exchange.error for answer in answers if answer.exchange.error is not None)
     grown = usage.memory_bytes.get("orchestrator", 0) - before.memory_bytes.get("orchestrator", 0)
     well = [answer.exchange for answer in answers if answer.exchange.error is None]
-    frame_s = [len(exchange.gaps_s) / sum(exchange.gaps_s) for exchange in well if exchange.gaps_s]
+    frame_s = [len(exchange.gaps_s) / span_s for exchange in well if (span_s := sum(exchange.gaps_s))]
     return Held(streams, most_open, len(well), dict(errors), grown / max(most_open, 1), sum(frame_s), usage)
 
 

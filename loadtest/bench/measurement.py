@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import aiohttp
+import numpy as np
 
 from loadtest.bench.client import Answer, ask, chat_body, check
 from loadtest.bench.client_side_moa import ClientSideAnswer, ClientSideMoa
 from loadtest.bench.rows import PROMPT_TOKENS, Row
 from loadtest.errors import LoadError
 from loadtest.results.exchange_builder import agents
-from loadtest.results.metrics import quantile, tpot_ms
+from loadtest.results.metrics import tpot_ms
 from loadtest.traffic.prompts import TokenEstimator
 
 T = TypeVar("T")
@@ -158,7 +159,7 @@ def critical_path(answer: Answer) -> Path:
 
 
 def p50(values: Sequence[float]) -> float:
-    return quantile(sorted(values), 0.5)
+    return float(np.median(values))
 
 
 def _ignore(done: int) -> None:

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from loadtest.results.exchange import Exchange
 
 Measure = Callable[[Exchange], float | None]
@@ -87,20 +89,12 @@ class Distribution:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Distribution | None":
-        """`None` for no values: an empty distribution has no median."""
-        ordered = sorted(value for value in values if not math.isnan(value))
-        if not ordered:
+        """Summarise the known values, with quantiles by linear interpolation. `None` if there are none."""
+        known = np.array([value for value in values if not math.isnan(value)])
+        if not known.size:
             return None
-        quantiles = (quantile(ordered, share) for share in QUANTILES)
-        return cls(len(ordered), sum(ordered) / len(ordered), *quantiles, ordered[-1])
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Linear interpolation between the closest ranks (type 7 of Hyndman and Fan), of a sorted, non-empty sequence."""
-    position = share * (len(ordered) - 1)
-    low = math.floor(position)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+        p50, p90, p95, p99 = np.quantile(known, QUANTILES).tolist()
+        return cls(known.size, float(known.mean()), p50, p90, p95, p99, float(known.max()))
 
 
 @dataclass(frozen=True, slots=True)

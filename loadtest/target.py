@@ -1,11 +1,10 @@
 """The server under load: what it serves, and how many tokens its tokenizers make of our words."""
 
-import json
 import random
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
+
+import httpx
 
 from loadtest.errors import LoadError
 from loadtest.results.exchange_builder import agents
@@ -62,29 +61,20 @@ def _prompt_tokens(host: str, model: str, recipe: bool, count: int, api_key: str
     return int(answer["usage"]["prompt_tokens"])
 
 
-class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect stays an error: following it would put load, and the API key, on another host."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
 def _ask(host: str, path: str, body: dict[str, Any] | None, api_key: str, timeout_s: float) -> dict[str, Any]:
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
-    request = urllib.request.Request(host + path, None if body is None else json.dumps(body).encode(), headers)
-    # No proxy of the environment in between.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirects)
-    try:
-        with opener.open(request, timeout=timeout_s) as response:
-            answer: dict[str, Any] = json.load(response)
-            return answer
-    except urllib.error.HTTPError as error:
-        if location := error.headers.get("location"):
-            raise LoadError(
-                f"{host}{path} sends on to {location}; give the host that answers itself as --host."
-            ) from None
-        raise LoadError(
-            f"{host}{path} answered {error.code}: {error.read(300).decode(errors='replace')!r}; is it an OpenAI server?"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise LoadError(f"{host} does not answer ({error}); start the server, or change --host.") from None
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    # A redirect is an error: following it would send load, and the API key, to another host. No proxy in between.
+    with httpx.Client(headers=headers, timeout=timeout_s, follow_redirects=False, trust_env=False) as client:
+        try:
+            response = client.get(host + path) if body is None else client.post(host + path, json=body)
+            if response.is_success:
+                answer: dict[str, Any] = response.json()
+                return answer
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            why = str(error) or type(error).__name__
+            raise LoadError(f"{host} does not answer ({why}); start the server, or change --host.") from None
+    if response.has_redirect_location:
+        location = response.headers["location"]
+        raise LoadError(f"{host}{path} redirects to {location}; give the host that answers directly as --host.")
+    said = response.text[:300]
+    raise LoadError(f"{host}{path} answered {response.status_code}: {said!r}; is it an OpenAI-compatible server?")

@@ -4,19 +4,19 @@ import asyncio
 import signal
 import socket
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from loadtest.errors import LoadError
 
 HOST = "127.0.0.1"
 STOP_S = 20.0  # to end by itself; then it is killed
+PROBE_TIMEOUT_S = 5.0
 LOG_TAIL = 2000  # characters shown of a server that did not start
 
 
@@ -73,19 +73,18 @@ def _start(command: Sequence[str], env: Mapping[str, str], log: Path) -> "subpro
 async def _ready(process: "subprocess.Popen[bytes]", url: str, ready_s: float, log: Path) -> None:
     loop = asyncio.get_running_loop()
     give_up = loop.time() + ready_s
-    while not await asyncio.to_thread(_answers, url):
-        if process.poll() is not None or loop.time() > give_up:
-            tail = await asyncio.to_thread(log.read_text, errors="replace")
-            raise LoadError(f"A server did not become ready at {url}; the end of {log} says:\n{tail[-LOG_TAIL:]}")
-        await asyncio.sleep(0.5)
+    async with httpx.AsyncClient(timeout=PROBE_TIMEOUT_S, trust_env=False) as client:
+        while not await _answers(client, url):
+            if process.poll() is not None or loop.time() > give_up:
+                tail = await asyncio.to_thread(log.read_text, errors="replace")
+                raise LoadError(f"A server did not become ready at {url}; the end of {log} is:\n{tail[-LOG_TAIL:]}")
+            await asyncio.sleep(0.5)
 
 
-def _answers(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
     try:
-        with opener.open(url, timeout=5) as response:
-            return bool(response.status == 200)
-    except (OSError, ValueError):
+        return (await client.get(url)).status_code == httpx.codes.OK
+    except httpx.HTTPError:
         return False
 
 

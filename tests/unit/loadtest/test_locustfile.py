@@ -80,7 +80,7 @@ def test_a_redirect_is_refused_and_the_other_host_hears_nothing() -> None:
     for server in (first, other):
         Thread(target=server.serve_forever, daemon=True).start()
     try:
-        with pytest.raises(LoadError, match=f"sends on to {location}; give the host that answers itself"):
+        with pytest.raises(LoadError, match=f"redirects to {location}; give the host that answers directly"):
             find_target(f"http://127.0.0.1:{first.server_port}", "", "secret")
     finally:
         for server in (first, other):

@@ -12,7 +12,6 @@ import re
 import statistics
 import sys
 import time
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,13 @@ from typing import Any
 import aiohttp
 
 from deployments.config import ModelSpec, Profile, load_profile
+from evaluation import datasets
 from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, vllm_command
 from loadtest.bench.machine import describe, sentence
 from loadtest.bench.processes import HOST, free_port, run, server
 from loadtest.errors import LoadError
 from loadtest.progress import ProgressLine
-from models.tiny import heldout
 from serving.errors import ConfigError
 from serving.runtime.prompts import Reference, with_references
 from serving.types import Message
@@ -47,18 +46,18 @@ class Measured:
 
 
 def prompts(count: int) -> list[list[dict[str, str]]]:
-    """Benchmark questions as an aggregator gets them: the right answer and two others of its skill, in any order."""
+    """Held-out questions as an aggregator gets them: with the right answer and two others of its skill, shuffled."""
     rng = random.Random(SEED)
-    rows = [row.question for row in rng.sample(heldout.rows(), count)]
-    by_skill = {
-        skill: [row.question.answer for row in heldout.rows() if row.question.skill == skill]
-        for skill in {row.skill for row in rows}
+    items = datasets.load("tiny").items
+    drawn = rng.sample(items, count)
+    answers = {
+        skill: [str(item.answer) for item in items if item.skill == skill] for skill in {item.skill for item in drawn}
     }
     asked = []
-    for row in rows:
-        texts = [row.answer, *rng.sample(by_skill[row.skill], 2)]
+    for item in drawn:
+        texts = [str(item.answer), *rng.sample(answers[item.skill], 2)]
         rng.shuffle(texts)
-        messages = with_references((Message("user", row.text),), tuple(Reference("", text) for text in texts))
+        messages = with_references((Message("user", item.turns[0]),), tuple(Reference("", text) for text in texts))
         asked.append([{"role": message.role, "content": message.content} for message in messages])
     return asked
 
@@ -81,11 +80,11 @@ async def measure(
             await asyncio.gather(
                 *(answered(http, host, model.id, messages, limit) for messages in asked[: CONCURRENCY[-1]])
             )  # warm, prefixes cached
-            before = await asyncio.to_thread(counters, host)
+            before = await counters(http, host)
             began = time.perf_counter()
             answers = await asyncio.gather(*(answered(http, host, model.id, messages, limit) for messages in asked))
             took_s = time.perf_counter() - began
-            after = await asyncio.to_thread(counters, host)
+            after = await counters(http, host)
             found[concurrency] = Measured(
                 sum(tokens for _, tokens in answers) / took_s,
                 statistics.median(ms for ms, _ in answers),
@@ -107,10 +106,10 @@ async def answered(
     return exchange.total_s * 1000, exchange.answer_tokens
 
 
-def counters(host: str) -> dict[str, float]:
-    """vLLM's counts of drafted and accepted tokens; 0 where it does not speculate."""
-    with urllib.request.urlopen(f"{host}/metrics", timeout=10) as response:
-        text = response.read().decode()
+async def counters(http: aiohttp.ClientSession, host: str) -> dict[str, float]:
+    """Read vLLM's counts of drafted and accepted tokens; 0 if it does not speculate."""
+    async with http.get(f"{host}/metrics", raise_for_status=True) as response:
+        text = await response.text()
     return {
         name: sum(float(value) for value in re.findall(rf"^{name}\{{[^}}]*\}} (\S+)$", text, re.MULTILINE))
         for name in (DRAFTED, ACCEPTED)

@@ -12,6 +12,7 @@ import json
 import pstats
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -109,7 +110,7 @@ async def measure(tokens: int) -> None:
             ("FastAPI + pydantic", usual(engine), True),
         ):
             writes = await call(app, stream)
-            cost_s = await cpu_s(lambda app=app, stream=stream: call(app, stream)) - base_s
+            cost_s = await cpu_s(partial(call, app, stream)) - base_s
             pace = "one by one" if paced else "in a burst"
             print(f"{pace:<14}{name:<22}{cost_s / tokens * 1e6:>14.2f}{writes:>8}", flush=True)
     app = create_app({"m": Free(1, False)}, [ModelCard("m", "model")], ApiSettings())

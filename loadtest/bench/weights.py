@@ -71,13 +71,12 @@ def _copy(source: Path, target: Path, written: Set[int]) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
-
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no annotations here
     shutil.rmtree(target, ignore_errors=True)
     torch.manual_seed(SEED)
     config = AutoConfig.from_pretrained(source)
     config.tie_word_embeddings = False  # or each word would ask for itself again
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)  # type: ignore[no-untyped-call]  # as above
     if written:
         _only(model, written)
     model.save_pretrained(target)

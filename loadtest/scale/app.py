@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
+from ray.serve.deployment import Application, Deployment
 
 from deployments.cluster.local import start_cluster
 from deployments.config import AppArgs, ModelSpec, OrchestratorSpec, Profile, Replicas
@@ -32,7 +33,6 @@ class ScaleArgs(BaseModel):
     batch_slowdown: float = Field(default=0.0, ge=0, description="What each further request adds to it, as a share.")
 
 
-@serve.deployment(name="scripted", max_ongoing_requests=ROOM, ray_actor_options={"num_cpus": 0})
 class ScriptedModel:
     """Stands where `deployments.model.server` does, and sends what it would send."""
 
@@ -56,6 +56,11 @@ class ScriptedModel:
         return self._engine.running
 
 
+SCRIPTED: Deployment = serve.deployment(  # type: ignore[assignment]  # annotated as a decorator
+    ScriptedModel, name="scripted", max_ongoing_requests=ROOM, ray_actor_options={"num_cpus": 0}
+)
+
+
 def scale_profile(args: ScaleArgs) -> Profile:
     return Profile(
         name="scale",
@@ -72,12 +77,13 @@ def scale_profile(args: ScaleArgs) -> Profile:
     )
 
 
-def scale_app(args: ScaleArgs) -> serve.Application:
+def scale_app(args: ScaleArgs) -> Application:
     """The ingress as in production; its three models are one scripted deployment, to leave the cores to the ingress."""
     from deployments.ingress.deployment import Ingress, ingress_options
 
     profile = scale_profile(args)
     start_cluster(profile, AppArgs(port=args.port))
-    engines = ScriptedModel.bind(args)
+    engines = SCRIPTED.bind(args)
     models = {f"model_{number}": engines for number in range(len(MODELS))}
-    return serve.deployment(Ingress, **ingress_options(profile)).bind(profile, **models)
+    ingress: Deployment = serve.deployment(Ingress, **ingress_options(profile))  # type: ignore[assignment]
+    return ingress.bind(profile, **models)

@@ -26,6 +26,7 @@ from loadtest.results import report
 from loadtest.traffic import options as load_options
 
 logger = logging.getLogger(__name__)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per probe otherwise
 SENDERS = "senders"  # the message that tells a worker how many processes send
 COULD_NOT_RUN = 2  # exit code
 UNBOUNDED = 1_000_000  # connections: an open loop must never wait for one

@@ -1,4 +1,4 @@
-"""Asks a chat completion over Locust's HTTP client and reads the answer line by line."""
+"""Chat completions over Locust's HTTP client, read line by line."""
 
 import json
 import random
@@ -20,7 +20,7 @@ PATH = "/v1/chat/completions"
 
 
 class ChatClient:
-    """One user's client. Every request ends in exactly one exchange, whatever happens to it."""
+    """Client of one user. Every request, failed or not, is recorded as exactly one exchange."""
 
     def __init__(self, http: FastHttpSession, target: Target, options: Options, recorder: Recorder) -> None:
         self.http, self.target, self.options, self.recorder = http, target, options, recorder
@@ -33,7 +33,7 @@ class ChatClient:
         rng: random.Random,
         planned_s: float | None = None,
     ) -> str | None:
-        """Ask the conversation's next question; the answer's text, or `None` where it failed."""
+        """Ask the next question of the conversation; return the text of the answer, or `None` if it failed."""
         streamed = scenario != "chat"
         conversation.ask(self.target.tokens.text(lengths.prompt, rng), lengths.prompt)
         body = json.dumps(self._body(conversation, lengths.answer, streamed))
@@ -41,7 +41,7 @@ class ChatClient:
         self.recorder.opened()
         try:
             self._send(builder, body)
-        except BaseException:  # the greenlet is killed: the run's time is over
+        except BaseException:  # the greenlet is killed at the end of the run
             builder.fail("cut off by the end of the run")
             raise
         finally:
@@ -102,7 +102,7 @@ class ChatClient:
 
 
 def _lines(response: Any) -> Iterator[bytes]:
-    """The body's lines as they arrive; Locust's own `iter_content` waits until a whole block is full."""
+    """Yield lines as they arrive; Locust's own `iter_content` waits until a block is full."""
     stream = response._response
     while line := stream.readline(b"\n"):
         yield line

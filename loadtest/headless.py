@@ -1,4 +1,4 @@
-"""A load run without a page: starts by itself, shows its progress, ends by itself."""
+"""Headless load run: starts at once, shows its progress, and ends after its duration."""
 
 import gevent
 from locust.env import Environment
@@ -11,7 +11,7 @@ from loadtest.traffic.options import Options
 
 
 def run(host: str, options: Options, users: int, spawn_per_s: float, line: ProgressLine) -> LoadRun:
-    """Load `host` for `options.duration_s`; returns what was recorded.
+    """Send load to `host` for `options.duration_s`; return the finished run.
 
     Raises:
         LoadError: the server does not answer, or does not serve the model.
@@ -23,7 +23,7 @@ def run(host: str, options: Options, users: int, spawn_per_s: float, line: Progr
     load.start(host, options)
     line.say(
         f"{host} serves '{load.target.model}'; {load.target.tokens.per_word:.2f} tokens per word. Loop:"
-        f" {options.loop(users)}. Ctrl-C ends early."
+        f" {options.loop(users)}. Press Ctrl-C to stop early."
     )
     runner.start(1 if options.rate_per_s else users, spawn_rate=spawn_per_s)
     progress = gevent.spawn(_progress, load, line)
@@ -46,6 +46,7 @@ def _progress(load: LoadRun, line: ProgressLine) -> None:
 
 
 def progress_line(load: LoadRun) -> str:
+    """Format the state of a run in one line."""
     recorder, options = load.recorder, load.options
     exchanges = list(recorder.exchanges)
     failed = sum(exchange.error is not None for exchange in exchanges)
@@ -54,7 +55,7 @@ def progress_line(load: LoadRun) -> str:
     elapsed_s = recorder.elapsed_s
     parts = [
         f"{min(elapsed_s, options.duration_s):4.0f}/{options.duration_s:.0f} s",
-        f"{len(exchanges)} ended ({failed} in errors)",
+        f"{len(exchanges)} ended ({failed} failed)",
         f"{recorder.open} open",
         f"{(len(exchanges) - failed) / elapsed_s:.1f}/s",
     ]

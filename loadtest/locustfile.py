@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from locust import FastHttpUser, constant, events, task
 from locust.env import Environment
 from locust.event import EventHook
@@ -95,6 +96,7 @@ def _listen(hook: EventHook, handler: Callable[..., None]) -> None:
 
 def _init(environment: Environment, **_: Any) -> None:
     """Prepare Locust's own command line and web UI; `loadtest.headless` calls `attach` itself."""
+    gevent.get_hub().loop.update_now()  # the imports took seconds: a stale clock would shorten Locust's run time
     load = LoadRun()
     attach(environment, load)
     arguments = environment.parsed_options

@@ -1,4 +1,4 @@
-"""Mixture-of-Agents as one would write it by hand in front of plain OpenAI servers: gather, join, stream."""
+"""Client-side Mixture-of-Agents over plain OpenAI servers, the baseline: gather, join, stream."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from serving.types import Message
 
 @dataclass(frozen=True, slots=True)
 class ClientSideAnswer:
-    """Seconds."""
+    """Times of one answer, in seconds."""
 
     total_s: float
     first_answer_s: float  # from the question
@@ -22,16 +22,20 @@ class ClientSideAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ClientSideMoa:
-    """Two layers, as `moa-lite`: `proposers` at once, then `aggregator` over their answers."""
+    """Two layers, as in `moa-lite`: all `proposers` at once, then the `aggregator` over their answers."""
 
     http: aiohttp.ClientSession
     hosts: Mapping[str, str]  # model -> its server
     proposers: Sequence[str]
     aggregator: str
-    system_role: Mapping[str, bool]  # model -> whether its template takes a system message
+    system_role: Mapping[str, bool]  # model -> True if its chat template has a system role
 
     async def answer(self, question: str, tokens: int) -> ClientSideAnswer:
-        """`tokens` of each proposal and of the answer."""
+        """Answer a question, with `tokens` tokens in each proposal and in the answer.
+
+        Raises:
+            LoadError: an agent failed, or generated another number of tokens.
+        """
         user = [{"role": "user", "content": question}]
         proposals = await asyncio.gather(
             *(
@@ -49,7 +53,7 @@ class ClientSideMoa:
             self.http, self.hosts[self.aggregator], chat_body(self.aggregator, messages, tokens, stream=True)
         )
         check(final, tokens)
-        assert final.exchange.first_answer_s is not None  # a whole streamed answer had a first token
+        assert final.exchange.first_answer_s is not None  # a complete streamed answer has a first token
         first = final.sent + final.exchange.first_answer_s
         return ClientSideAnswer(final.ended - sent, first - sent, first - last)
 

@@ -1,4 +1,4 @@
-"""Runs the contenders in turn, never two at a time."""
+"""Runner of the benchmark: one contender after the other."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -19,12 +19,12 @@ from loadtest.progress import ProgressLine
 from loadtest.target import TEAM, find_target
 from loadtest.traffic.prompts import TokenEstimator
 
-# By hand every proposal is waited for; a server that cuts its stragglers off would win by doing less.
+# The baseline waits for every proposal; a server that cancels stragglers would win by doing less.
 WHOLE_TEAM: Mapping[str, Any] = {"straggler_grace_s": None}
 
 
 class Bench:
-    """`policies`: names of `POLICIES`, this server's to compare in the team's rows."""
+    """Run of all contenders. `policies` are names of `POLICIES`, compared in the recipe rows of this server."""
 
     def __init__(
         self, profile: Profile, path: Path, results: Results, policies: Sequence[str], logs: Path, line: ProgressLine
@@ -38,7 +38,11 @@ class Bench:
         self.tokens: TokenEstimator | None = None
 
     async def run(self, names: Sequence[str]) -> None:
-        """Raises `LoadError`: a contender did not start, or did not do the work asked for."""
+        """Measure the contenders in this order.
+
+        Raises:
+            LoadError: a contender did not start, or an agent did not generate the requested tokens.
+        """
         for name in names:
             rows = [row for row in self.results.rows if row.kind == "pass" or name != "stock"]
             if not rows:
@@ -90,7 +94,7 @@ class Bench:
         return lambda done: self.line.show(f"{column:18} {row.title:46} {done:4}/{row.requests} requests")
 
     def _system_roles(self) -> dict[str, bool]:
-        """Whether a model's template takes a system message, as its author would know it."""
+        """Map each model to True if its chat template has a system role."""
         return {model.id: _takes_system(model.path) for model in self.profile.models}
 
 

@@ -1,7 +1,7 @@
-"""N-gram speculation for an aggregator, measured: `python -m loadtest.bench.speculation`.
+"""Benchmark of n-gram speculation for an aggregator: `python -m loadtest.bench.speculation`.
 
-Starts vLLM's own server with a profile's aggregator, without and with `speculative_config`, one after the other, asks
-both the same questions with the same references, and prints one table. Start nothing else meanwhile.
+Starts vLLM's OpenAI server with a profile's aggregator, without and with `speculative_config`, one after the other;
+sends both the same questions with the same references, and prints a table. Run nothing else meanwhile.
 """
 
 import argparse
@@ -39,14 +39,16 @@ DRAFTED, ACCEPTED = "vllm:spec_decode_num_draft_tokens_total", "vllm:spec_decode
 
 @dataclass(frozen=True, slots=True)
 class Measured:
+    """Measures at one concurrency."""
+
     tokens_per_s: float
-    answer_ms: float  # p50, from the question to the answer's end
+    answer_ms: float  # p50, from the question to the end of the answer
     drafted: float
     accepted: float
 
 
 def prompts(count: int) -> list[list[dict[str, str]]]:
-    """Held-out questions as an aggregator gets them: with the right answer and two others of its skill, shuffled."""
+    """Build aggregator prompts: a held-out question, its right answer and two answers to others of its skill."""
     rng = random.Random(SEED)
     items = datasets.load("tiny").items
     drawn = rng.sample(items, count)
@@ -65,7 +67,7 @@ def prompts(count: int) -> list[list[dict[str, str]]]:
 async def measure(
     model: ModelSpec, env: dict[str, str], config: dict[str, Any] | None, count: int, log: Path
 ) -> dict[int, Measured]:
-    """By concurrency, the answers to `count` questions."""
+    """Measure the answers to `count` questions, by concurrency."""
     port = free_port()
     host = f"http://{HOST}:{port}"
     command = [word for word in vllm_command(model, port) if word != "--disable-log-stats"]
@@ -79,7 +81,7 @@ async def measure(
 
             await asyncio.gather(
                 *(answered(http, host, model.id, messages, limit) for messages in asked[: CONCURRENCY[-1]])
-            )  # warm, prefixes cached
+            )  # warm-up, so that prefixes are cached
             before = await counters(http, host)
             began = time.perf_counter()
             answers = await asyncio.gather(*(answered(http, host, model.id, messages, limit) for messages in asked))
@@ -97,7 +99,7 @@ async def measure(
 async def answered(
     http: aiohttp.ClientSession, host: str, model: str, messages: list[dict[str, str]], limit: asyncio.Semaphore
 ) -> tuple[float, int]:
-    """Milliseconds and tokens of one whole answer. Raises `LoadError`."""
+    """Ask one question; return the milliseconds and tokens of its answer. Raises `LoadError` if it fails."""
     async with limit:
         body = {"model": model, "messages": messages, "max_tokens": ANSWER_TOKENS, "temperature": 0}
         exchange = (await ask(http, host, body)).exchange
@@ -117,6 +119,7 @@ async def counters(http: aiohttp.ClientSession, host: str) -> dict[str, float]:
 
 
 def table(found: dict[str, dict[int, Measured]]) -> str:
+    """Format the measures by configuration and concurrency."""
     lines = [f"{'':28}{'at a time':>10}{'tokens/s':>12}{'answer ms':>12}{'drafted':>10}{'accepted':>10}"]
     for name, by_concurrency in found.items():
         for concurrency, one in by_concurrency.items():
@@ -130,6 +133,7 @@ def table(found: dict[str, dict[int, Measured]]) -> str:
 async def compare(
     profile: Profile, configs: Sequence[tuple[str, dict[str, Any] | None]], count: int, out: Path, line: ProgressLine
 ) -> None:
+    """Measure each configuration and print the table."""
     name = profile.team["aggregator"]
     [model] = [model for model in profile.models if model.id == name]
     env = plain_environment({**profile.env, **model.env})
@@ -141,12 +145,17 @@ async def compare(
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.bench.speculation", description=__doc__)
-    parser.add_argument("--profile", default="tiny")
-    parser.add_argument("--questions", type=int, default=200)
-    parser.add_argument("--drafts", type=int, nargs="+", default=[2, 4], help="tokens drafted at a time; each is a row")
-    parser.add_argument("--lookup", type=int, default=4, help="longest n-gram looked up in the prompt")
-    parser.add_argument("--out", type=Path, default=Path("build/bench-logs"))
+    parser.add_argument("--profile", default="tiny", help="profile with the aggregator; default: tiny")
+    parser.add_argument("--questions", type=int, default=200, help="questions per row; default: 200")
+    parser.add_argument(
+        "--drafts", type=int, nargs="+", default=[2, 4], help="tokens per draft, a row each; default: 2 4"
+    )
+    parser.add_argument("--lookup", type=int, default=4, help="longest n-gram to look up in the prompt; default: 4")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/bench-logs"), help="folder for logs; default: build/bench-logs"
+    )
     parsed = parser.parse_args(arguments)
     ngram = {"method": "ngram", "prompt_lookup_max": parsed.lookup, "prompt_lookup_min": 1}
     configs = [("off", None), *((f"ngram-{n}", {**ngram, "num_speculative_tokens": n}) for n in parsed.drafts)]

@@ -1,7 +1,7 @@
-"""`python -m loadtest.scale`: how far the orchestrator goes on this machine, over scripted engines.
+"""`python -m loadtest.scale`: measure the capacity of the orchestrator on this machine, over scripted engines.
 
-Holds open streams on one orchestrator replica, then measures requests/s and overhead with 1, 2 and 4 of them. Writes
-scale.json and scale.html, and prints one table.
+Holds streams open on one orchestrator replica, then measures requests/s and overhead with 1, 2 and 4 replicas. Writes
+scale.json and scale.html, and prints a table.
 """
 
 import argparse
@@ -28,15 +28,16 @@ from loadtest.scale.process_usage import UsageMonitor
 from loadtest.scale.profiling import record, shares
 from loadtest.scale.results import ScaleResults
 
-OPEN_REQUESTS = 64  # of the closed loop: more than the cores can work on at once
-TOKENS = 16  # of each agent, in the two speed experiments
+OPEN_REQUESTS = 64  # in the closed loop: more than the cores can work on at once
+TOKENS = 16  # per agent, in the requests/s and overhead experiments
 IDLE_QUESTIONS = 50
-STEADY = 0.5  # the overhead's rate, as a share of one replica's requests/s
+STEADY = 0.5  # rate of the overhead experiment, as a share of one replica's requests/s
 HOLD_ITL_S = 2.0
 HOLD_TOKENS = 40
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the experiments; return the exit code: 0, 1 if a held stream failed, 2 if a server did not start."""
     parsed = _parser().parse_args(arguments)
     line = ProgressLine()
     out = Path(parsed.out)
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     line.say(sentence(machine))
     try:
         if not run(_run(parsed, results, out / "scale-logs", line)):
-            line.say("Stopped early; nothing is written.")
+            line.say("Stopped early; no results were written.")
             return 130
     except LoadError as error:
         line.end()
@@ -85,7 +86,7 @@ async def _run(parsed: argparse.Namespace, results: ScaleResults, logs: Path, li
 
 
 async def _profile(http: aiohttp.ClientSession, host: str, pid: int, seconds: float, out: Path) -> dict[str, float]:
-    """After the speed has been measured: sampling costs some of it."""
+    """Profile a replica under load, in a run of its own: sampling slows it down."""
     sampling = record(UsageMonitor(pid).pids("orchestrator")[0], seconds, out)
     await capacity(http, host, pid, OPEN_REQUESTS, seconds, TOKENS)
     await asyncio.to_thread(sampling.wait)
@@ -109,24 +110,32 @@ async def _server(
 
 
 def _raise_file_limit() -> None:
-    """Every stream is a connection on both sides; servers inherit the limit."""
+    """Allow a connection per stream on both sides; servers inherit the limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtest.scale", description=__doc__)
-    parser.add_argument("--streams", type=int, default=2000, help="held open at once; 0: skip; default: 2000")
+    parser.add_argument(
+        "--streams", type=int, default=2000, help="streams to hold open at once; 0: skip; default: 2000"
+    )
     parser.add_argument("--opened-per-s", type=float, default=60.0, help="streams opened per second; default: 60")
     parser.add_argument(
-        "--replicas", type=int, nargs="*", default=[1, 2, 4], help="of the orchestrator; default: 1 2 4"
+        "--replicas", type=int, nargs="*", default=[1, 2, 4], help="orchestrator replicas to measure; default: 1 2 4"
     )
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each speed experiment; default: 20")
-    parser.add_argument("--itl-s", type=float, default=0.01, help="the engines' time per token; default: 0.01")
-    parser.add_argument("--prefill-tokens-per-s", type=float, default=20_000.0, help="the engines'; default: 20000")
-    parser.add_argument("--batch-slowdown", type=float, default=0.0, help="per further request, as a share; default: 0")
-    parser.add_argument("--profile", action="store_true", help="sample one orchestrator replica with py-spy, too")
-    parser.add_argument("--out", default="build", help="folder; default: build")
+    parser.add_argument("--seconds", type=float, default=20.0, help="duration of each experiment, seconds; default: 20")
+    parser.add_argument(
+        "--itl-s", type=float, default=0.01, help="time per token of the engines, seconds; default: 0.01"
+    )
+    parser.add_argument(
+        "--prefill-tokens-per-s", type=float, default=20_000.0, help="prefill speed of the engines; default: 20000"
+    )
+    parser.add_argument(
+        "--batch-slowdown", type=float, default=0.0, help="relative slowdown per concurrent request; default: 0"
+    )
+    parser.add_argument("--profile", action="store_true", help="also profile one orchestrator replica with py-spy")
+    parser.add_argument("--out", default="build", help="folder for the results; default: build")
     return parser
 
 

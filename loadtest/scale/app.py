@@ -1,4 +1,4 @@
-"""The server with scripted engines: `serve run loadtest.scale.app:scale_app replicas=2 port=8000`."""
+"""Ray Serve application with scripted engines: `serve run loadtest.scale.app:scale_app replicas=2 port=8000`."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -17,24 +17,24 @@ from serving.engines.scripted import ScriptedEngine
 from serving.types import GenerateRequest
 
 MODELS = ("scripted-a", "scripted-b", "scripted-c")
-ROOM = 8192  # requests that nothing but the machine may refuse
+ROOM = 8192  # requests: no limit but the machine's
 CONTEXT_TOKENS = 131_072
 
 
 class ScaleArgs(BaseModel):
-    """The engines' timing is that of a continuously batching engine (see `serving.engines.scripted`)."""
+    """Arguments of `scale_app`. The timing is that of a continuously batching engine (`serving.engines.scripted`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    replicas: int = Field(default=1, ge=1, description="Of the orchestrator.")
+    replicas: int = Field(default=1, ge=1, description="Orchestrator replicas.")
     port: int = Field(default=8000, ge=1, le=65535)
     prefill_tokens_per_s: float = Field(default=20_000, gt=0)
-    itl_s: float = Field(default=0.01, ge=0, description="Time per token of a lone request.")
-    batch_slowdown: float = Field(default=0.0, ge=0, description="What each further request adds to it, as a share.")
+    itl_s: float = Field(default=0.01, ge=0, description="Seconds per token of a single request.")
+    batch_slowdown: float = Field(default=0.0, ge=0, description="Relative increase of `itl_s` per concurrent request.")
 
 
 class ScriptedModel:
-    """Stands where `deployments.model.server` does, and sends what it would send."""
+    """Scripted replacement of `deployments.model.server` with the same wire format."""
 
     def __init__(self, args: ScaleArgs) -> None:
         self._engine = ScriptedEngine(
@@ -47,12 +47,14 @@ class ScriptedModel:
         )
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[tuple[Packed, ...], None]:
+        """Stream groups of packed deltas."""
         async with aclosing(coalesced(self._engine.generate(request))) as groups:
             async for group in groups:
                 yield tuple(pack(delta) for delta in group)
-        self._engine.requests.clear()  # it remembers what it was asked, for tests
+        self._engine.requests.clear()  # kept for tests; it would grow without end
 
     async def stats(self) -> int:
+        """Number of running requests."""
         return self._engine.running
 
 
@@ -62,6 +64,7 @@ SCRIPTED: Deployment = serve.deployment(  # type: ignore[assignment]  # annotate
 
 
 def scale_profile(args: ScaleArgs) -> Profile:
+    """Create the profile of three scripted models and `moa-lite`."""
     return Profile(
         name="scale",
         models=tuple(
@@ -78,7 +81,7 @@ def scale_profile(args: ScaleArgs) -> Profile:
 
 
 def scale_app(args: ScaleArgs) -> Application:
-    """The ingress as in production; its three models are one scripted deployment, to leave the cores to the ingress."""
+    """Build the production ingress over one scripted deployment, which leaves the cores to the ingress."""
     from deployments.ingress.deployment import Ingress, ingress_options
 
     profile = scale_profile(args)

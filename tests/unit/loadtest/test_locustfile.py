@@ -30,7 +30,7 @@ async def ran(*command: str) -> tuple[int | None, str]:
         (["--slo", "e2e_ms<=60000,error_share<=0"], 0, "met     error_share<=0  (measured 0)"),
         (["--slo", "e2e_ms<=0.001"], 1, "FAILED  goodput_share>=0.95"),
         (["--slo", "e2e_ms<=60000", "-u", "2", "--processes", "2", "-t", "8"], 0, "met     goodput_share>=0.95"),
-        (["--slo", "fast<=1"], 2, "'fast' is no measure"),
+        (["--slo", "fast<=1"], 2, "'fast' is not a measure"),
     ],
     ids=["met", "failed", "met, two workers", "could not run"],
 )

@@ -32,7 +32,7 @@ def test_the_table_has_rows_findings_and_errors() -> None:
     found.held = Held(2000, 1999, 1990, {"timeout": 10}, 20480.0, 900.0, Usage({}, {}))
     found.idle_ms = Distribution(50, 4.0, 3.5, 4.0, 5.0, 6.25, 7.0)
     text = found.table()
-    assert "One question at a time: 3.5 ms of overhead per layer at p50, 6.2 ms at p99." in text
+    assert "One request at a time: 3.5 ms of overhead per layer at p50, 6.2 ms at p99." in text
     assert "1999 of 2000 streams" in text
     assert "10 x timeout" in text
     assert "20.0 KiB" in text

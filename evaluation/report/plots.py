@@ -37,7 +37,7 @@ def _bars(low: Sequence[float], value: Sequence[float], high: Sequence[float]) -
 
 
 def pareto(every: Sequence[Offer], currency: Currency, chosen: str | None, *, wide: bool = True) -> go.Figure:
-    """Accuracy over cost; the front is a stepped line, what is dominated is hollow, the recommended arm a star."""
+    """Accuracy over cost: the front as a stepped line, dominated arms hollow, the recommended arm as a star."""
     front = pareto_front(every)
     best = {offer.arm for offer in front}
     height = 480 if wide else 400
@@ -73,7 +73,7 @@ def _offer_colour(arm: str, best: Set[str], chosen: str | None) -> str:
 
 
 def _name_offers(plot: go.Figure, every: Sequence[Offer], size: tuple[int, int], colour: Callable[[str], str]) -> None:
-    """Set both axes' ranges and write each arm's name where it covers nothing. size: the plot's, pixels."""
+    """Set the range of both axes and label each arm where nothing is covered. `size`: of the plot, in pixels."""
     costs = [offer.cost for offer in every]
     logarithmic = min(costs) > 0 and max(costs) > 20 * min(costs)
     xs = [math.log10(cost) for cost in costs] if logarithmic else costs
@@ -150,7 +150,7 @@ def proposers(points: Sequence[ProposerPoint]) -> go.Figure:
 
 
 def layers(cells: Sequence[LayerCell]) -> go.Figure:
-    """One arm's models: their own accuracy by layer."""
+    """Accuracy of one arm's models by layer."""
     plot = figure("layer", "accuracy of the model's own text, %", 360)
     for model in dict.fromkeys(cell.model for cell in cells):
         own = [cell for cell in cells if cell.model == model]
@@ -187,7 +187,7 @@ def similarity(table: Sequence[Similarity]) -> go.Figure:
 
 
 def plane(fitted: Plane) -> go.Figure:
-    """Teams by quality and diversity of their proposals; the colour is the accuracy of the final answer."""
+    """Quality over diversity of each team's proposals, coloured by the accuracy of the final answer."""
     plot = figure("diversity of the proposals (Vendi score)", "accuracy of the proposals, %", 400)
     plot.add_scatter(
         x=[point.diversity for point in fitted.points],

@@ -159,8 +159,13 @@ def checked_host(host: str | None) -> str:
     """
     if not host:
         raise LoadError("--host is required, such as --host http://127.0.0.1:8000.")
-    parts = urlsplit(host)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+    try:
+        parts = urlsplit(host)
+        plain = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/") and not parts.query
+        plain = plain and parts.port != 0
+    except ValueError:  # the port is out of range
+        plain = False
+    if not plain:
         raise LoadError(f"'{host}' is not a host; write it as http://127.0.0.1:8000, without a path.")
     return host.rstrip("/")
 

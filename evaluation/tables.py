@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from typing import TYPE_CHECKING
 
-from evaluation.analysis.stats import Share
+if TYPE_CHECKING:  # its module needs scipy, which the pages of `loadtest` do not
+    from evaluation.analysis.stats import Share
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell: its text, a tint in [0, 1] for HTML (`heat`), and a mark for the best value (`strong`)."""
+    """Text of one cell, and its emphasis in HTML."""
 
     text: str
-    heat: float | None = None
-    strong: bool = False
+    heat: float | None = None  # in [0, 1]: tints the cell
+    strong: bool = False  # marks the best
+    good: bool | None = None  # a verdict: green or red
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +29,13 @@ class Table:
 
     def markdown(self) -> str:
         """Render the title, the table and the note as Markdown."""
-        rules = ["---:" if right else "---" for right in self._numeric()]
+        rules = ["---:" if right else "---" for right in self.numeric_columns()]
         lines = [f"**{self.title}**", "", _line(self.columns), _line(rules)]
         lines += [_line([f"**{cell.text}**" if cell.strong else cell.text for cell in row]) for row in self.rows]
         return "\n".join([*lines, "", self.note] if self.note else lines) + "\n"
 
-    def html(self) -> str:
-        right = self._numeric()
-        head = "".join(f"<th{_side(r)}>{escape(name)}</th>" for name, r in zip(self.columns, right, strict=True))
-        body = "".join(
-            "<tr>" + "".join(_html(cell, r) for cell, r in zip(row, right, strict=True)) + "</tr>" for row in self.rows
-        )
-        note = f"<p class=note>{escape(self.note)}</p>" if self.note else ""
-        return (
-            f"<figure class=table><figcaption>{escape(self.title)}</figcaption><div class=scroll><table>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}</figure>"
-        )
-
-    def _numeric(self) -> list[bool]:
-        """Return True for each column of numbers: all its cells begin like a number or are unknown."""
+    def numeric_columns(self) -> list[bool]:
+        """One entry per column: True if all its cells begin like numbers, or are unknown."""
         columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.columns)
         return [
             position > 0 and all(cell.text[:1] in "0123456789+-–" for cell in column)
@@ -57,17 +47,6 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _side(right: bool) -> str:
-    return ' class="number"' if right else ""
-
-
-def _html(cell: Cell, right: bool) -> str:
-    marks = {"number": right, "heat": cell.heat is not None, "strong": cell.strong}
-    names = " ".join(name for name, on in marks.items() if on)
-    tint = f' style="--heat:{cell.heat:.3f}"' if cell.heat is not None else ""
-    return f'<td class="{names}"{tint}>{escape(cell.text)}</td>' if names else f"<td>{escape(cell.text)}</td>"
-
-
 UNKNOWN = Cell("–")
 
 
@@ -76,7 +55,7 @@ def number(value: float | None, digits: int = 2) -> Cell:
     return UNKNOWN if value is None else Cell(f"{value:,.{digits}f}")
 
 
-def percent(share: Share | None, *, digits: int = 1, strong: bool = False) -> Cell:
+def percent(share: "Share | None", *, digits: int = 1, strong: bool = False) -> Cell:
     """Format an accuracy in percent, with its 95% interval in brackets with `digits` decimals."""
     if share is None:
         return UNKNOWN

@@ -1,1 +1,1 @@
-"""Load tests and benchmarks of an OpenAI-compatible server, with the measures that fit a Mixture-of-Agents one."""
+"""Load tests and benchmarks of an OpenAI-compatible server, with measures for a Mixture-of-Agents server."""

@@ -1,4 +1,4 @@
-"""Asks a chat completion over Locust's HTTP client and reads the answer line by line."""
+"""Chat completions over Locust's HTTP client, read line by line."""
 
 import json
 import random
@@ -9,18 +9,18 @@ from typing import Any
 from gevent import Timeout
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, FastHttpSession
 
-from loadtest.results.reading import Reading
+from loadtest.results.exchange_builder import ExchangeBuilder
 from loadtest.results.recorder import Recorder
 from loadtest.target import Target
 from loadtest.traffic.lengths import Lengths
 from loadtest.traffic.options import Options
-from loadtest.traffic.text import Conversation
+from loadtest.traffic.prompts import Conversation
 
 PATH = "/v1/chat/completions"
 
 
 class ChatClient:
-    """One user's client. Every request ends in exactly one exchange, whatever happens to it."""
+    """Client of one user. Every request, failed or not, is recorded as exactly one exchange."""
 
     def __init__(self, http: FastHttpSession, target: Target, options: Options, recorder: Recorder) -> None:
         self.http, self.target, self.options, self.recorder = http, target, options, recorder
@@ -33,50 +33,50 @@ class ChatClient:
         rng: random.Random,
         planned_s: float | None = None,
     ) -> str | None:
-        """Ask the conversation's next question; the answer's text, or `None` where it failed."""
+        """Ask the next question of the conversation; return the text of the answer, or `None` if it failed."""
         streamed = scenario != "chat"
         conversation.ask(self.target.tokens.text(lengths.prompt, rng), lengths.prompt)
         body = json.dumps(self._body(conversation, lengths.answer, streamed))
-        reading = Reading(scenario, self.target.model, streamed, time.perf_counter(), planned_s)
+        builder = ExchangeBuilder(scenario, self.target.model, streamed, time.perf_counter(), planned_s)
         self.recorder.opened()
         try:
-            self._send(reading, body)
-        except BaseException:  # the greenlet is killed: the run's time is over
-            reading.fail("cut off by the end of the run")
+            self._send(builder, body)
+        except BaseException:  # the greenlet is killed at the end of the run
+            builder.fail("cut off by the end of the run")
             raise
         finally:
-            exchange = reading.exchange(time.perf_counter(), self.recorder.started)
+            exchange = builder.build(time.perf_counter(), self.recorder.started)
             self.recorder.closed(exchange)
         if exchange.error is not None:
             return None
-        text = "".join(reading.text)
+        text = "".join(builder.text)
         conversation.hear(text, exchange.answer_tokens or lengths.answer)
         return text
 
-    def _send(self, reading: Reading, body: str) -> None:
+    def _send(self, builder: ExchangeBuilder, body: str) -> None:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **self.target.headers}
         with self.http.post(
-            PATH, data=body, headers=headers, name=reading.scenario, stream=True, catch_response=True
+            PATH, data=body, headers=headers, name=builder.scenario, stream=True, catch_response=True
         ) as response:
             received = 0
             try:
                 if (error := getattr(response, "error", None)) is not None and not response.status_code:
                     raise error
-                reading.status = response.status_code
-                if reading.streamed and response.status_code == 200:
+                builder.status = response.status_code
+                if builder.streamed and response.status_code == 200:
                     for line in _lines(response):
                         received += len(line)
-                        reading.line(line, time.perf_counter())
+                        builder.feed(line, time.perf_counter())
                 else:
                     content = response.content or b""
                     received = len(content)
-                    reading.whole(response.status_code, content, time.perf_counter())
+                    builder.add_whole(response.status_code, content)
             except FAILURE_EXCEPTIONS as error:
                 late = isinstance(error, TimeoutError | Timeout)
-                reading.fail("timeout" if late else f"connection: {type(error).__name__}")
+                builder.fail("timeout" if late else f"connection: {type(error).__name__}")
             now = time.perf_counter()
-            error_kind = reading.exchange(now, self.recorder.started).error
-            response.request_meta["response_time"] = (now - reading.sent) * 1000
+            error_kind = builder.build(now, self.recorder.started).error
+            response.request_meta["response_time"] = (now - builder.sent) * 1000
             response.request_meta["response_length"] = received
             if error_kind is None:
                 response.success()
@@ -102,7 +102,7 @@ class ChatClient:
 
 
 def _lines(response: Any) -> Iterator[bytes]:
-    """The body's lines as they arrive; Locust's own `iter_content` waits until a whole block is full."""
+    """Yield lines as they arrive; Locust's own `iter_content` waits until a block is full."""
     stream = response._response
     while line := stream.readline(b"\n"):
         yield line

@@ -1,5 +1,5 @@
-"""What stops a load run before it starts."""
+"""Errors of a load run."""
 
 
 class LoadError(ValueError):
-    """Options, an SLO, a workload or a host that cannot work. `str(error)` says what to change."""
+    """Invalid options, SLO, workload or host, or a server that does not work. `str(error)` says how to fix it."""

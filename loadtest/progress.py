@@ -1,10 +1,12 @@
-"""Progress on one line of a terminal; where output goes to a file, a line now and then."""
+"""Progress display: one line that is overwritten on a terminal, a line every 10 s in a file."""
 
 import sys
 import time
 
 
-class Line:
+class ProgressLine:
+    """Progress display on stderr."""
+
     EVERY_S = 10.0  # between lines in a file
 
     def __init__(self) -> None:
@@ -12,11 +14,11 @@ class Line:
         self.last = 0.0
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a permanent line."""
         print(f"\r\033[K{text}" if self.live else text, file=sys.stderr, flush=True)
 
     def show(self, text: str) -> None:
-        """What is going on; the next one takes its place."""
+        """Print a temporary line; the next one replaces it."""
         now = time.monotonic()
         if self.live:
             print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
@@ -25,5 +27,6 @@ class Line:
             print(text, file=sys.stderr, flush=True)
 
     def end(self) -> None:
+        """Erase the temporary line."""
         if self.live:
             print("\r\033[K", end="", file=sys.stderr, flush=True)

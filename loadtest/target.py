@@ -1,15 +1,14 @@
-"""The server under load: what it serves, and how many tokens its tokenizers make of our words."""
+"""The server under load: the model it is asked for, and the tokens its tokenizer makes of the generated words."""
 
-import json
 import random
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from loadtest.errors import LoadError
-from loadtest.results.reading import agents
-from loadtest.traffic.text import Tokens, words
+from loadtest.results.exchange_builder import agents
+from loadtest.traffic.prompts import TokenEstimator, words
 
 TEAM = "moa-lite"
 PROBE_WORDS = (20, 220)
@@ -17,38 +16,49 @@ PROBE_WORDS = (20, 220)
 
 @dataclass(frozen=True, slots=True)
 class Target:
+    """One model or recipe of one server."""
+
     host: str  # http://name:port, no path
     model: str
-    recipe: bool  # a team: its answer's own tokens are known from the trace alone
-    tokens: Tokens
+    recipe: bool  # the tokens of a recipe's answer are known from its trace only
+    tokens: TokenEstimator
     api_key: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+        """Headers of every request."""
+        return _headers(self.api_key)
 
 
 def find_target(host: str, model: str, api_key: str = "", timeout_s: float = 60.0) -> Target:
-    """Ask the server what it serves, and probe its tokenizer with two short requests.
+    """Ask the server for its models, and probe its tokenizer with two short requests.
 
     Raises:
-        LoadError: it does not answer, or does not serve `model`.
+        LoadError: the server does not answer, or does not serve `model`.
     """
-    served = {card["id"]: card for card in _ask(host, "/v1/models", None, api_key, timeout_s).get("data", ())}
-    name = model or (TEAM if TEAM in served else next(iter(served), ""))
-    if name not in served:
-        raise LoadError(f"{host} does not serve '{name}'; choose among {', '.join(served) or 'nothing'}.")
-    recipe = is_recipe(served[name])
-    measured = {count: _prompt_tokens(host, name, recipe, count, api_key, timeout_s) for count in PROBE_WORDS}
-    return Target(host, name, recipe, Tokens.fitted(measured), api_key)
+    # A redirect is an error: following it would send load, and the API key, to another host. No proxy in between.
+    with httpx.Client(
+        base_url=host, headers=_headers(api_key), timeout=timeout_s, follow_redirects=False, trust_env=False
+    ) as client:
+        served = {card["id"]: card for card in _ask(client, "/v1/models").get("data", ())}
+        name = model or (TEAM if TEAM in served else next(iter(served), ""))
+        if name not in served:
+            raise LoadError(f"{host} does not serve '{name}'; choose one of: {', '.join(served) or 'none'}.")
+        recipe = is_recipe(served[name])
+        measured = {count: _prompt_tokens(client, name, recipe, count) for count in PROBE_WORDS}
+    return Target(host, name, recipe, TokenEstimator.fitted(measured), api_key)
 
 
 def is_recipe(card: dict[str, Any]) -> bool:
-    """This server says so in its model cards; others have no recipes."""
+    """True if the model card is a recipe's. Only this server's cards have a kind; other servers have no recipes."""
     return card.get("kind") == "recipe"
 
 
-def _prompt_tokens(host: str, model: str, recipe: bool, count: int, api_key: str, timeout_s: float) -> int:
+def _headers(api_key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+
+def _prompt_tokens(client: httpx.Client, model: str, recipe: bool, count: int) -> int:
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": 1,
@@ -56,35 +66,24 @@ def _prompt_tokens(host: str, model: str, recipe: bool, count: int, api_key: str
     }
     if recipe:
         body["moa"] = {"trace": True}
-    answer = _ask(host, "/v1/chat/completions", body, api_key, timeout_s)
-    for agent in agents(answer.get("moa") or {}):  # the first layer has seen nothing but our words
+    answer = _ask(client, "/v1/chat/completions", body)
+    for agent in agents(answer.get("moa") or {}):  # the first layer's prompt is the message alone
         return int(agent["usage"]["prompt_tokens"])
     return int(answer["usage"]["prompt_tokens"])
 
 
-class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect stays an error: following it would put load, and the API key, on another host."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def _ask(host: str, path: str, body: dict[str, Any] | None, api_key: str, timeout_s: float) -> dict[str, Any]:
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
-    request = urllib.request.Request(host + path, None if body is None else json.dumps(body).encode(), headers)
-    # No proxy of the environment in between.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirects)
+def _ask(client: httpx.Client, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    host = str(client.base_url).rstrip("/")
     try:
-        with opener.open(request, timeout=timeout_s) as response:
-            answer: dict[str, Any] = json.load(response)
+        response = client.get(path) if body is None else client.post(path, json=body)
+        if response.is_success:
+            answer: dict[str, Any] = response.json()
             return answer
-    except urllib.error.HTTPError as error:
-        if location := error.headers.get("location"):
-            raise LoadError(
-                f"{host}{path} sends on to {location}; give the host that answers itself as --host."
-            ) from None
-        raise LoadError(
-            f"{host}{path} answered {error.code}: {error.read(300).decode(errors='replace')!r}; is it an OpenAI server?"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise LoadError(f"{host} does not answer ({error}); start the server, or change --host.") from None
+    except (httpx.HTTPError, ValueError) as error:
+        why = str(error) or type(error).__name__
+        raise LoadError(f"{host} does not answer ({why}); start the server, or change --host.") from None
+    if response.has_redirect_location:
+        location = response.headers["location"]
+        raise LoadError(f"{host}{path} redirects to {location}; give the host that answers directly as --host.")
+    said = response.text[:300]
+    raise LoadError(f"{host}{path} answered {response.status_code}: {said!r}; is it an OpenAI-compatible server?")

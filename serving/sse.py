@@ -19,34 +19,59 @@ def event(data: bytes) -> bytes:
     return START + data + END
 
 
-async def events(chunks: AsyncIterable[bytes], limit_bytes: int = 16 * 2**20) -> AsyncGenerator[bytes, None]:
-    """The data of each event in a byte stream that may be cut anywhere; comments and other fields are passed over.
+class EventParser:
+    """Incremental parser of a byte stream that may be cut anywhere. It does no input or output.
 
-    Lines end with LF, CR LF or CR, as the standard has it. An event that no empty line ended is dropped.
+    Lines end with LF, CR LF or CR, as in the standard. Comments and fields other than `data` are skipped. An event
+    that no empty line ended is never returned.
+    """
+
+    def __init__(self, limit_bytes: int = 16 * 2**20) -> None:
+        self._limit_bytes = limit_bytes
+        self._line = b""  # begun, not ended
+        self._data: list[bytes] = []  # of the event that is not ended
+        self._data_bytes = 0
+        self._after_cr = False  # an LF at the start of the next chunk belongs to that CR
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Add bytes; return the data of each event that they end.
+
+        Raises:
+            ValueError: an event is longer than `limit_bytes`.
+        """
+        if not chunk:
+            return []
+        if self._after_cr:
+            chunk = chunk.removeprefix(b"\n")
+        self._after_cr = chunk.endswith(b"\r")
+        lines = (self._line + chunk).splitlines(keepends=True)
+        self._line = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
+        self._check(len(self._line))
+        ended: list[bytes] = []
+        for line in lines:
+            line = line.rstrip(b"\r\n")
+            if not line and self._data:
+                ended.append(b"\n".join(self._data))
+                self._data, self._data_bytes = [], 0
+            elif line.startswith(b"data:"):
+                value = line[5:].removeprefix(b" ")
+                self._data_bytes += len(value)
+                self._check(self._data_bytes)
+                self._data.append(value)
+        return ended
+
+    def _check(self, event_bytes: int) -> None:
+        if event_bytes > self._limit_bytes:
+            raise ValueError(f"an event is longer than {self._limit_bytes} bytes")
+
+
+async def events(chunks: AsyncIterable[bytes], limit_bytes: int = 16 * 2**20) -> AsyncGenerator[bytes, None]:
+    """The data of each event in a byte stream; see `EventParser`.
 
     Raises:
         ValueError: an event is longer than `limit_bytes`.
     """
-    rest = b""
-    data: list[bytes] = []
-    size = 0
+    parser = EventParser(limit_bytes)
     async for chunk in chunks:
-        rest += chunk
-        if len(rest) > limit_bytes:
-            raise ValueError(f"an event is longer than {limit_bytes} bytes")
-        lines = rest.splitlines(keepends=True)
-        # A CR at the very end may be half of a CR LF: keep it until more comes.
-        rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
-        for line in lines:
-            line = line.rstrip(b"\r\n")
-            if not line and data:
-                yield b"\n".join(data)
-                data, size = [], 0
-            elif line.startswith(b"data:"):
-                value = line[5:].removeprefix(b" ")
-                size += len(value)
-                if size > limit_bytes:
-                    raise ValueError(f"an event is longer than {limit_bytes} bytes")
-                data.append(value)
-    if rest == b"\r" and data:
-        yield b"\n".join(data)
+        for data in parser.feed(chunk):
+            yield data

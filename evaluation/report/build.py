@@ -50,7 +50,7 @@ class Report:
         )
         facts = [(f"{value:,}", name) for value, name in counts]
         facts.append((", ".join(dict.fromkeys(row.dataset for row in self.rows)), "datasets"))
-        return page.render("Quality of recipes", facts, self.advice.sentence, self.sections)
+        return page.render("Quality of recipes", self.sections, facts=facts, advice=self.advice.sentence)
 
     def markdown(self) -> str:
         """Render the recommendation and all tables."""

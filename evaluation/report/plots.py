@@ -1,4 +1,4 @@
-"""Figures. Colours are readable on light and dark pages and told apart by the colour-blind (after Okabe and Ito)."""
+"""Plots of the report, one function each."""
 
 import math
 from collections.abc import Callable, Sequence, Set
@@ -13,34 +13,14 @@ from evaluation.analysis.layers import LayerCell
 from evaluation.analysis.proposers import ProposerPoint
 from evaluation.analysis.recommend import UNITS, Currency, Offer, pareto_front
 from evaluation.analysis.similarity import Similarity
+from evaluation.report.figure import COLOURS, INK, figure
 from evaluation.report.labels import place
 
-COLOURS = ("#1F83C4", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F7F7F")
-INK, GRID = "#7a8290", "rgba(128,136,150,0.22)"
 COST_TITLES: dict[Currency, str] = {
-    "tokens": "tokens an answer (prompt and completion, all agents)",
-    "usd": "US$ an answer",
-    "latency_s": "seconds until the whole answer",
+    "tokens": "tokens per answer, all agents",
+    "usd": "US$ per answer",
+    "latency_s": "seconds to the complete answer",
 }
-
-
-def _figure(x: str, y: str, height: int = 420, **layout: Any) -> go.Figure:
-    figure = go.Figure()
-    figure.update_layout(
-        height=height,
-        margin={"l": 64, "r": 24, "t": 16, "b": 56},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
-        colorway=COLOURS,
-        hoverlabel={"font": {"family": "system-ui, sans-serif"}},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        **layout,
-    )
-    axis = {"gridcolor": GRID, "zeroline": False, "linecolor": GRID}
-    figure.update_xaxes(title=x, **axis)
-    figure.update_yaxes(title=y, **axis)
-    return figure
 
 
 def _bars(low: Sequence[float], value: Sequence[float], high: Sequence[float]) -> dict[str, Any]:
@@ -57,12 +37,12 @@ def _bars(low: Sequence[float], value: Sequence[float], high: Sequence[float]) -
 
 
 def pareto(every: Sequence[Offer], currency: Currency, chosen: str | None, *, wide: bool = True) -> go.Figure:
-    """Accuracy over cost; the front is a stepped line, what is dominated is hollow, the recommended arm a star."""
+    """Accuracy over cost: the front as a stepped line, dominated arms hollow, the recommended arm as a star."""
     front = pareto_front(every)
     best = {offer.arm for offer in front}
     height = 480 if wide else 400
-    figure = _figure(COST_TITLES[currency], "accuracy, %", height, showlegend=False)
-    figure.add_scatter(
+    plot = figure(COST_TITLES[currency], "accuracy, %", height, showlegend=False)
+    plot.add_scatter(
         x=[offer.cost for offer in front],
         y=[100 * offer.quality.value for offer in front],
         mode="lines",
@@ -72,7 +52,7 @@ def pareto(every: Sequence[Offer], currency: Currency, chosen: str | None, *, wi
     for offer in every:
         quality = offer.quality
         colour = _offer_colour(offer.arm, best, chosen)
-        figure.add_scatter(
+        plot.add_scatter(
             x=[offer.cost],
             y=[100 * quality.value],
             error_y=_bars([quality.low], [quality.value], [quality.high]),
@@ -84,18 +64,16 @@ def pareto(every: Sequence[Offer], currency: Currency, chosen: str | None, *, wi
             },
             hovertemplate=f"{offer.arm}<br>%{{y:.1f}}%<br>%{{x:,.4g}} {UNITS[currency]}<extra></extra>",
         )
-    _name_offers(figure, every, (1000 if wide else 440, height - 72), lambda arm: _offer_colour(arm, best, chosen))
-    return figure
+    _name_offers(plot, every, (1000 if wide else 440, height - 72), lambda arm: _offer_colour(arm, best, chosen))
+    return plot
 
 
 def _offer_colour(arm: str, best: Set[str], chosen: str | None) -> str:
     return COLOURS[1] if arm == chosen else COLOURS[0] if arm in best else INK
 
 
-def _name_offers(
-    figure: go.Figure, every: Sequence[Offer], size: tuple[int, int], colour: Callable[[str], str]
-) -> None:
-    """Set both axes' ranges and write each arm's name where it covers nothing. size: the plot's, pixels."""
+def _name_offers(plot: go.Figure, every: Sequence[Offer], size: tuple[int, int], colour: Callable[[str], str]) -> None:
+    """Set the range of both axes and label each arm where nothing is covered. `size`: of the plot, in pixels."""
     costs = [offer.cost for offer in every]
     logarithmic = min(costs) > 0 and max(costs) > 20 * min(costs)
     xs = [math.log10(cost) for cost in costs] if logarithmic else costs
@@ -107,7 +85,7 @@ def _name_offers(
     steps = [corner for left, right in pairwise(front) for corner in (left, (right[0], left[1]), right)]
     labels = place(list(points.values()), list(points), size, steps)
     for offer, x, y, label in zip(every, xs, ys, labels, strict=True):
-        figure.add_annotation(
+        plot.add_annotation(
             x=x,
             y=y,
             text=offer.arm,
@@ -116,12 +94,12 @@ def _name_offers(
             showarrow=False,
             font={"size": 12, "color": colour(offer.arm)},
         )
-    figure.update_yaxes(range=y_range)
-    figure.update_xaxes(range=x_range)
+    plot.update_yaxes(range=y_range)
+    plot.update_xaxes(range=x_range)
     if logarithmic:
         decades = range(math.floor(x_range[0]), math.ceil(x_range[1]) + 1)
         ticks = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
-        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,.10g}" for tick in ticks])
+        plot.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,.10g}" for tick in ticks])
 
 
 def _range(low: Sequence[float], high: Sequence[float]) -> tuple[float, float]:
@@ -136,28 +114,28 @@ def _within(value: float, limits: tuple[float, float]) -> float:
 def by_task(arms: Sequence[ArmAccuracy]) -> go.Figure:
     """Grouped bars: accuracy of every arm on every task."""
     tasks = list(dict.fromkeys(task for arm in arms for task in arm.tasks))
-    figure = _figure("", "accuracy, %", barmode="group")
+    plot = figure("", "accuracy, %", barmode="group")
     for task in tasks:
         own = [(arm.arm, arm.tasks[task]) for arm in arms if task in arm.tasks]
         parts = [part for _, part in own]
-        figure.add_bar(
+        plot.add_bar(
             name=task,
             x=[arm for arm, _ in own],
             y=[100 * part.value for part in parts],
             error_y=_bars([part.low for part in parts], [part.value for part in parts], [part.high for part in parts]),
             hovertemplate="%{x}<br>%{y:.1f}%<extra>" + task + "</extra>",
         )
-    figure.update_yaxes(range=[0, 105])
-    return figure
+    plot.update_yaxes(range=[0, 105])
+    return plot
 
 
 def proposers(points: Sequence[ProposerPoint]) -> go.Figure:
     """Accuracy over the number of proposers, a line for each setting and aggregator."""
-    figure = _figure("proposers", "accuracy, %")
+    plot = figure("proposers", "accuracy, %")
     for aggregator, setting in dict.fromkeys((point.aggregator, point.setting) for point in points):
         own = [point for point in points if (point.aggregator, point.setting) == (aggregator, setting)]
         values = [point.accuracy for point in own]
-        figure.add_scatter(
+        plot.add_scatter(
             name=f"{setting}, aggregated by {aggregator}",
             x=[point.proposers for point in own],
             y=[100 * value.value for value in values],
@@ -167,17 +145,17 @@ def proposers(points: Sequence[ProposerPoint]) -> go.Figure:
             mode="lines+markers",
             line={"dash": "solid" if setting == "several models" else "dash"},
         )
-    figure.update_xaxes(dtick=1)
-    return figure
+    plot.update_xaxes(dtick=1)
+    return plot
 
 
 def layers(cells: Sequence[LayerCell]) -> go.Figure:
-    """One arm's models: their own accuracy by layer."""
-    figure = _figure("layer", "accuracy of the model's own text, %", 360)
+    """Accuracy of one arm's models by layer."""
+    plot = figure("layer", "accuracy of the model's own text, %", 360)
     for model in dict.fromkeys(cell.model for cell in cells):
         own = [cell for cell in cells if cell.model == model]
         values = [cell.accuracy for cell in own]
-        figure.add_scatter(
+        plot.add_scatter(
             name=model,
             x=[cell.layer for cell in own],
             y=[100 * value.value for value in values],
@@ -187,31 +165,31 @@ def layers(cells: Sequence[LayerCell]) -> go.Figure:
             mode="lines+markers",
             marker={"size": 10, "symbol": ["star" if cell.role == "aggregator" else "circle" for cell in own]},
         )
-    figure.update_xaxes(dtick=1)
-    return figure
+    plot.update_xaxes(dtick=1)
+    return plot
 
 
 def similarity(table: Sequence[Similarity]) -> go.Figure:
     """Similarity of the final answer to right and to wrong proposals."""
-    figure = _figure("", "similarity to the final answer", barmode="group")
+    plot = figure("", "similarity to the final answer", barmode="group")
     for metric, colour in zip(dict.fromkeys(entry.metric for entry in table), COLOURS, strict=False):
         own = [entry for entry in table if entry.metric == metric]
         for kind, opacity in (("right", 1.0), ("wrong", 0.4)):
             values = [entry.to_right if kind == "right" else entry.to_wrong for entry in own]
-            figure.add_bar(
+            plot.add_bar(
                 name=f"{metric}, {kind} proposals",
                 x=[entry.arm for entry in own],
                 y=values,
                 marker={"color": colour, "opacity": opacity},
             )
-    figure.update_yaxes(range=[0, 1.02])
-    return figure
+    plot.update_yaxes(range=[0, 1.02])
+    return plot
 
 
 def plane(fitted: Plane) -> go.Figure:
-    """Teams by quality and diversity of their proposals; the colour is the accuracy of the final answer."""
-    figure = _figure("diversity of the proposals (Vendi score)", "accuracy of the proposals, %", 400)
-    figure.add_scatter(
+    """Quality over diversity of each team's proposals, coloured by the accuracy of the final answer."""
+    plot = figure("diversity of the proposals (Vendi score)", "accuracy of the proposals, %", 400)
+    plot.add_scatter(
         x=[point.diversity for point in fitted.points],
         y=[100 * point.quality for point in fitted.points],
         mode="markers+text",
@@ -226,4 +204,4 @@ def plane(fitted: Plane) -> go.Figure:
         },
         hovertemplate="%{text}<br>q %{y:.1f}%, d %{x:.2f}<br>final %{marker.color:.1f}%<extra></extra>",
     )
-    return figure
+    return plot

@@ -1,1 +1,1 @@
-"""Side by side on one machine: vLLM's own servers with a hand-written client, stock ray.serve.llm, and this server."""
+"""Side-by-side benchmark: vLLM's servers with client-side MoA, stock ray.serve.llm, and this server."""

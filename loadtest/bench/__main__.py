@@ -1,6 +1,6 @@
-"""`python -m loadtest.bench`: vLLM's own servers, stock ray.serve.llm and this server, side by side on this machine.
+"""`python -m loadtest.bench`: compare vLLM's servers, stock ray.serve.llm and this server on this machine.
 
-Writes bench.json and bench.html, and prints one table of ratios. Start nothing else meanwhile.
+Writes bench.json and bench.html, and prints a table of ratios. Run nothing else on the machine meanwhile.
 """
 
 import argparse
@@ -10,34 +10,35 @@ import sys
 import time
 from pathlib import Path
 
+from loadtest.bench import html_report
 from loadtest.bench.contenders import NAMES
 from loadtest.bench.machine import describe, sentence
-from loadtest.bench.page import html
 from loadtest.bench.policies import DEFAULT, POLICIES
 from loadtest.bench.processes import run
 from loadtest.bench.results import Results
 from loadtest.bench.rows import QUICK, ROWS
-from loadtest.bench.run import Bench
+from loadtest.bench.runner import Bench
 from loadtest.bench.weights import untrained
 from loadtest.errors import LoadError
-from loadtest.progress import Line
+from loadtest.progress import ProgressLine
 from serving.errors import ConfigError
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmark; return the exit code: 0, or 2 if a part of it failed."""
     parsed = _parser().parse_args(arguments)
-    line, out = Line(), Path(parsed.out)
+    line, out = ProgressLine(), Path(parsed.out)
     results: Results | None = None
     failed = False
     try:
         rows = [row for row in (QUICK if parsed.quick else ROWS) if not parsed.rows or row.id in parsed.rows]
         if not rows:
-            raise LoadError(f"No such row; choose among {', '.join(row.id for row in ROWS)}.")
+            raise LoadError(f"There is no such row; choose one of: {', '.join(row.id for row in ROWS)}.")
         profile, path = untrained(parsed.profile, out / "bench-models")
         machine = describe()
         line.say(sentence(machine))
         if machine["load_before"] > (os.cpu_count() or 1) / 2:
-            line.say("Warning: the machine is busy; what is measured now is not worth much.")
+            line.say("Warning: the machine is busy; the measurements will not be reliable.")
         policies = parsed.prefill or list(dict.fromkeys(("off", DEFAULT)))
         settings = {"profile": profile.name, "quick": parsed.quick, "prefill": policies}
         results = Results(rows, f"moa-{DEFAULT}", machine, settings)
@@ -59,22 +60,30 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write(results: Results, out: Path) -> None:
-    """What was measured, the rows before a failure or an early stop included."""
+    """Write all results, also those before a failure or an early stop."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "bench.json").write_text(json.dumps(results.to_json(), indent=2) + "\n")
-    (out / "bench.html").write_text(html(results))
+    (out / "bench.html").write_text(html_report.render(results))
     print(results.table())
     print(f"wrote {out / 'bench.json'} and {out / 'bench.html'}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtest.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few rows, few requests")
-    parser.add_argument("--rows", nargs="*", metavar="ROW", help=f"of {', '.join(row.id for row in ROWS)}")
-    parser.add_argument("--contenders", nargs="*", choices=list(NAMES), help="default: all, in turn")
-    parser.add_argument("--prefill", nargs="*", choices=list(POLICIES), help=f"default: off {DEFAULT}")
-    parser.add_argument("--profile", default="tiny", help="whose models and engine options; default: tiny")
-    parser.add_argument("--out", default="build", help="folder; default: build")
+    parser.add_argument("--quick", action="store_true", help="fewer rows, with fewer requests")
+    parser.add_argument(
+        "--rows", nargs="*", metavar="ROW", help=f"rows to run: {', '.join(row.id for row in ROWS)}; default: all"
+    )
+    parser.add_argument(
+        "--contenders", nargs="*", choices=list(NAMES), help="servers to compare, in this order; default: all"
+    )
+    parser.add_argument(
+        "--prefill", nargs="*", choices=list(POLICIES), help=f"prefill policies of this server; default: off {DEFAULT}"
+    )
+    parser.add_argument(
+        "--profile", default="tiny", help="profile with the models and their engine options; default: tiny"
+    )
+    parser.add_argument("--out", default="build", help="folder for the results; default: build")
     return parser
 
 

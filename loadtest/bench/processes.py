@@ -1,26 +1,27 @@
-"""Servers as subprocesses: started, waited for, and ended with everything they started."""
+"""Server subprocesses: started, waited for, and ended with all their children."""
 
 import asyncio
 import signal
 import socket
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from loadtest.errors import LoadError
 
 HOST = "127.0.0.1"
-STOP_S = 20.0  # to end by itself; then it is killed
-LOG_TAIL = 2000  # characters shown of a server that did not start
+STOP_S = 20.0  # for a graceful end; then the process is killed
+PROBE_TIMEOUT_S = 5.0
+LOG_TAIL = 2000  # characters of the log in the error message
 
 
 def free_port() -> int:
+    """Find a free port on the loopback interface."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -28,7 +29,7 @@ def free_port() -> int:
 
 
 def run(benchmark: Coroutine[Any, Any, None]) -> bool:
-    """Run to the end; whether it got there. Ctrl-C and SIGTERM end every server first."""
+    """Run a benchmark. False if Ctrl-C or SIGTERM stopped it; all servers are then ended first."""
 
     async def cancellable() -> None:
         task = asyncio.current_task()
@@ -47,12 +48,17 @@ def run(benchmark: Coroutine[Any, Any, None]) -> bool:
 async def server(
     command: Sequence[str], env: Mapping[str, str], log: Path, ready_url: str, ready_s: float
 ) -> AsyncGenerator[int, None]:
-    """Run `command` until the block is left; its output goes to `log`. Gives its process id.
+    """Run `command` until the block is left; yield its process id.
 
-    `env` is the whole environment.
+    Args:
+        command: program and arguments.
+        env: complete environment.
+        log: file for its output.
+        ready_url: answers 200 when the server is ready.
+        ready_s: time limit for that, in seconds.
 
     Raises:
-        LoadError: it ended, or `ready_url` did not answer 200 within `ready_s`; with the end of its log.
+        LoadError: the process ended, or was not ready in time; the message has the end of its log.
     """
     process = await asyncio.to_thread(_start, command, env, log)
     try:
@@ -73,24 +79,23 @@ def _start(command: Sequence[str], env: Mapping[str, str], log: Path) -> "subpro
 async def _ready(process: "subprocess.Popen[bytes]", url: str, ready_s: float, log: Path) -> None:
     loop = asyncio.get_running_loop()
     give_up = loop.time() + ready_s
-    while not await asyncio.to_thread(_answers, url):
-        if process.poll() is not None or loop.time() > give_up:
-            tail = await asyncio.to_thread(log.read_text, errors="replace")
-            raise LoadError(f"A server did not become ready at {url}; the end of {log} says:\n{tail[-LOG_TAIL:]}")
-        await asyncio.sleep(0.5)
+    async with httpx.AsyncClient(timeout=PROBE_TIMEOUT_S, trust_env=False) as client:
+        while not await _answers(client, url):
+            if process.poll() is not None or loop.time() > give_up:
+                tail = await asyncio.to_thread(log.read_text, errors="replace")
+                raise LoadError(f"A server did not become ready at {url}; the end of {log} is:\n{tail[-LOG_TAIL:]}")
+            await asyncio.sleep(0.5)
 
 
-def _answers(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
     try:
-        with opener.open(url, timeout=5) as response:
-            return bool(response.status == 200)
-    except (OSError, ValueError):
+        return (await client.get(url)).status_code == httpx.codes.OK
+    except httpx.HTTPError:
         return False
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the leader, then kill what is left of its tree: engines and clusters start processes of their own."""
+    """Interrupt the process, then kill the rest of its tree: engines and clusters start child processes."""
     try:
         tree = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -108,9 +113,3 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(tree, timeout=5)
-
-
-def resident_bytes(pid: int) -> int:
-    """Unique memory of one process: what would be freed if it ended."""
-    used: int = psutil.Process(pid).memory_full_info().uss
-    return used

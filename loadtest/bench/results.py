@@ -1,4 +1,4 @@
-"""What was measured, as ratios to vLLM by hand, as aims met or not, and as one table."""
+"""Results of the benchmark: ratios to the baseline, verdicts on the aims, and one table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +11,20 @@ BASE = "vllm"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
+    """Verdict on one aim."""
+
     aim: Aim
-    value: float  # the ratio where the aim is relative
+    value: float  # a ratio if the aim is relative
     met: bool
 
 
 @dataclass(slots=True)
 class Results:
-    """`cells[row][column][measure]`; columns are `vllm`, `stock` and `moa-<policy>`. `ours` is the one judged."""
+    """Measured values: `cells[row][column][measure]`.
+
+    Columns are `vllm` (the baseline), `stock`, `moa` (single-model rows) and `moa-<policy>`. `ours` is the column of
+    the recipe rows that is judged.
+    """
 
     rows: Sequence[Row]
     ours: str
@@ -27,23 +33,26 @@ class Results:
     cells: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
     def add(self, row: Row, column: str, measured: dict[str, float]) -> None:
+        """Add the measures of one row and column."""
         self.cells.setdefault(row.id, {})[column] = measured
 
     def columns(self) -> list[str]:
+        """List the columns that have values, the baseline first."""
         found = dict.fromkeys(column for cells in self.cells.values() for column in cells)
         return sorted(found, key=lambda name: (name != BASE, name != "stock"))
 
     def value(self, row: str, column: str, measure: str) -> float | None:
-        """Pass-through rows have one column of this server: no proposer runs, so that nothing is prefilled ahead."""
+        """Look up a value; `None` if it was not measured."""
         cells = self.cells.get(row, {})
         return cells.get(column, {}).get(measure)
 
     def ratio(self, row: str, column: str, measure: str) -> float | None:
+        """Ratio to the baseline; `None` if one of the two was not measured."""
         own, base = self.value(row, column, measure), self.value(row, BASE, measure)
         return None if own is None or not base else own / base
 
     def judged(self) -> list[Judged]:
-        """The aims whose rows were measured."""
+        """Judge the aims whose rows were measured."""
         verdicts = []
         for aim in AIMS:
             column = self.ours if aim.row.startswith("team") else "moa"
@@ -53,6 +62,7 @@ class Results:
         return verdicts
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to the content of `bench.json`."""
         return {
             "machine": dict(self.machine),
             "settings": dict(self.settings),
@@ -71,7 +81,7 @@ class Results:
         }
 
     def lines(self) -> list[tuple[str, str, list[str]]]:
-        """For the table: row title, measure, and per column the value with its ratio to vLLM by hand."""
+        """Lines of the table: row title, measure, and for each column the value with its ratio to the baseline."""
         table = []
         for row in self.rows:
             for measure in OF_KIND[row.kind]:
@@ -81,6 +91,7 @@ class Results:
         return table
 
     def table(self) -> str:
+        """Format all results as text."""
         columns = self.columns()
         lines = [f"{'':48}{'':20}" + "".join(f"{column:>22}" for column in columns)]
         before = ""

@@ -1,4 +1,4 @@
-"""The rows of the comparison, what is measured in each, and what this server is to reach."""
+"""Rows of the benchmark, their measures, and the aims of this server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from typing import Literal
 
 Kind = Literal["pass", "team"]
 PROMPT_TOKENS = 128
-PASS_TOKENS = 64  # of a pass-through answer
+PASS_TOKENS = 64  # of a single-model answer
 
 MEASURES: Mapping[str, str] = {
     "ttft_ms": "first answer token - request sent; p50",
     "tpot_ms": "(end - first answer token) / (answer tokens - 1); p50",
     "tokens_per_s": "answer tokens / time of the row",
     "e2e_ms": "end of the answer - question sent; p50",
-    "after_proposals_ms": "first answer token - end of the last proposal; p50. Proposals end when whoever joins them"
-    " has them: this server's orchestrator, or the client that does it by hand",
+    "after_proposals_ms": "first answer token - end of the last proposal; p50. A proposal ends when it is"
+    " received by this server's orchestrator, or by the client of client-side MoA",
     "requests_per_s": "requests / time of the row",
     "overhead_ms": "(e2e - sum of each layer's slowest time, as the engines measured it) / layers; p50",
     "critical_path": "e2e / sum of each layer's slowest time, as the engines measured it; p50",
@@ -27,23 +27,27 @@ OF_KIND: Mapping[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """Workload of one row."""
+
     kind: Kind
-    streams: int  # requests open at a time
+    streams: int  # concurrent requests
     tokens: int  # of the answer, and of each proposal
     requests: int
 
     @property
     def id(self) -> str:
+        """Name of the row on the command line and in the results."""
         return f"pass-{self.streams}" if self.kind == "pass" else f"team-{self.tokens}-{self.streams}"
 
     @property
     def title(self) -> str:
+        """Name of the row in tables."""
         if self.kind == "pass":
             return f"one model, {self.streams} streams"
         return f"moa-lite, {self.tokens} tokens per proposal, {self.streams} at a time"
 
 
-ROWS: tuple[Row, ...] = (  # so many requests that all contenders are done in 15 minutes on two cores
+ROWS: tuple[Row, ...] = (  # sized so that all contenders take 15 minutes on two cores
     Row("pass", 1, PASS_TOKENS, 16),
     Row("pass", 8, PASS_TOKENS, 40),
     Row("pass", 32, PASS_TOKENS, 128),
@@ -64,7 +68,7 @@ QUICK: tuple[Row, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Of this server with its default policy: relative to vLLM by hand, or absolute."""
+    """Aim of this server with its default policy: relative to the baseline, or absolute."""
 
     row: str
     measure: str
@@ -76,6 +80,7 @@ class Aim:
         return f"{self.row} {self.measure} {self.compare} {self.bound:g}{'x' if self.relative else ''}"
 
     def met(self, value: float) -> bool:
+        """True if `value` reaches the aim."""
         return value <= self.bound if self.compare == "<=" else value >= self.bound
 
 

@@ -1,7 +1,7 @@
-"""N-gram speculation for an aggregator, measured: `python -m loadtest.bench.speculation`.
+"""Benchmark of n-gram speculation for an aggregator: `python -m loadtest.bench.speculation`.
 
-Starts vLLM's own server with a profile's aggregator, without and with `speculative_config`, one after the other, asks
-both the same questions with the same references, and prints one table. Start nothing else meanwhile.
+Starts vLLM's OpenAI server with a profile's aggregator, without and with `speculative_config`, one after the other;
+sends both the same questions with the same references, and prints a table. Run nothing else meanwhile.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import re
 import statistics
 import sys
 import time
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,13 @@ from typing import Any
 import aiohttp
 
 from deployments.config import ModelSpec, Profile, load_profile
-from loadtest.bench.asking import ask, session
+from evaluation.datasets import loading
+from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, vllm_command
 from loadtest.bench.machine import describe, sentence
 from loadtest.bench.processes import HOST, free_port, run, server
 from loadtest.errors import LoadError
-from loadtest.progress import Line
-from models.tiny import heldout
+from loadtest.progress import ProgressLine
 from serving.errors import ConfigError
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
 from serving.types import Message, Reference, ReferenceBlock
@@ -40,26 +39,28 @@ DRAFTED, ACCEPTED = "vllm:spec_decode_num_draft_tokens_total", "vllm:spec_decode
 
 @dataclass(frozen=True, slots=True)
 class Measured:
+    """Measures at one concurrency."""
+
     tokens_per_s: float
-    answer_ms: float  # p50, from the question to the answer's end
+    answer_ms: float  # p50, from the question to the end of the answer
     drafted: float
     accepted: float
 
 
 def prompts(count: int) -> list[list[dict[str, str]]]:
-    """Benchmark questions as an aggregator gets them: the right answer and two others of its skill, in any order."""
+    """Build aggregator prompts: a held-out question, its right answer and two answers to others of its skill."""
     rng = random.Random(SEED)
-    rows = [row.question for row in rng.sample(heldout.rows(), count)]
-    by_skill = {
-        skill: [row.question.answer for row in heldout.rows() if row.question.skill == skill]
-        for skill in {row.skill for row in rows}
+    items = loading.load("tiny").items
+    drawn = rng.sample(items, count)
+    answers = {
+        skill: [str(item.answer) for item in items if item.skill == skill] for skill in {item.skill for item in drawn}
     }
     asked = []
-    for row in rows:
-        texts = [row.answer, *rng.sample(by_skill[row.skill], 2)]
+    for item in drawn:
+        texts = [str(item.answer), *rng.sample(answers[item.skill], 2)]
         rng.shuffle(texts)
         block = ReferenceBlock(tuple(Reference("", text) for text in texts), AGGREGATE_AND_SYNTHESIZE)
-        messages = with_references((Message("user", row.text),), block)
+        messages = with_references((Message("user", item.turns[0]),), block)
         asked.append([{"role": message.role, "content": message.content} for message in messages])
     return asked
 
@@ -67,7 +68,7 @@ def prompts(count: int) -> list[list[dict[str, str]]]:
 async def measure(
     model: ModelSpec, env: dict[str, str], config: dict[str, Any] | None, count: int, log: Path
 ) -> dict[int, Measured]:
-    """By concurrency, the answers to `count` questions."""
+    """Measure the answers to `count` questions, by concurrency."""
     port = free_port()
     host = f"http://{HOST}:{port}"
     command = [word for word in vllm_command(model, port) if word != "--disable-log-stats"]
@@ -81,12 +82,12 @@ async def measure(
 
             await asyncio.gather(
                 *(answered(http, host, model.id, messages, limit) for messages in asked[: CONCURRENCY[-1]])
-            )  # warm, prefixes cached
-            before = await asyncio.to_thread(counters, host)
+            )  # warm-up, so that prefixes are cached
+            before = await counters(http, host)
             began = time.perf_counter()
             answers = await asyncio.gather(*(answered(http, host, model.id, messages, limit) for messages in asked))
             took_s = time.perf_counter() - began
-            after = await asyncio.to_thread(counters, host)
+            after = await counters(http, host)
             found[concurrency] = Measured(
                 sum(tokens for _, tokens in answers) / took_s,
                 statistics.median(ms for ms, _ in answers),
@@ -99,7 +100,7 @@ async def measure(
 async def answered(
     http: aiohttp.ClientSession, host: str, model: str, messages: list[dict[str, str]], limit: asyncio.Semaphore
 ) -> tuple[float, int]:
-    """Milliseconds and tokens of one whole answer. Raises `LoadError`."""
+    """Ask one question; return the milliseconds and tokens of its answer. Raises `LoadError` if it fails."""
     async with limit:
         body = {"model": model, "messages": messages, "max_tokens": ANSWER_TOKENS, "temperature": 0}
         exchange = (await ask(http, host, body)).exchange
@@ -108,10 +109,10 @@ async def answered(
     return exchange.total_s * 1000, exchange.answer_tokens
 
 
-def counters(host: str) -> dict[str, float]:
-    """vLLM's counts of drafted and accepted tokens; 0 where it does not speculate."""
-    with urllib.request.urlopen(f"{host}/metrics", timeout=10) as response:
-        text = response.read().decode()
+async def counters(http: aiohttp.ClientSession, host: str) -> dict[str, float]:
+    """Read vLLM's counts of drafted and accepted tokens; 0 if it does not speculate."""
+    async with http.get(f"{host}/metrics", raise_for_status=True) as response:
+        text = await response.text()
     return {
         name: sum(float(value) for value in re.findall(rf"^{name}\{{[^}}]*\}} (\S+)$", text, re.MULTILINE))
         for name in (DRAFTED, ACCEPTED)
@@ -119,6 +120,7 @@ def counters(host: str) -> dict[str, float]:
 
 
 def table(found: dict[str, dict[int, Measured]]) -> str:
+    """Format the measures by configuration and concurrency."""
     lines = [f"{'':28}{'at a time':>10}{'tokens/s':>12}{'answer ms':>12}{'drafted':>10}{'accepted':>10}"]
     for name, by_concurrency in found.items():
         for concurrency, one in by_concurrency.items():
@@ -130,8 +132,9 @@ def table(found: dict[str, dict[int, Measured]]) -> str:
 
 
 async def compare(
-    profile: Profile, configs: Sequence[tuple[str, dict[str, Any] | None]], count: int, out: Path, line: Line
+    profile: Profile, configs: Sequence[tuple[str, dict[str, Any] | None]], count: int, out: Path, line: ProgressLine
 ) -> None:
+    """Measure each configuration and print the table."""
     name = profile.team["aggregator"]
     [model] = [model for model in profile.models if model.id == name]
     env = plain_environment({**profile.env, **model.env})
@@ -143,16 +146,21 @@ async def compare(
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.bench.speculation", description=__doc__)
-    parser.add_argument("--profile", default="tiny")
-    parser.add_argument("--questions", type=int, default=200)
-    parser.add_argument("--drafts", type=int, nargs="+", default=[2, 4], help="tokens drafted at a time; each is a row")
-    parser.add_argument("--lookup", type=int, default=4, help="longest n-gram looked up in the prompt")
-    parser.add_argument("--out", type=Path, default=Path("build/bench-logs"))
+    parser.add_argument("--profile", default="tiny", help="profile with the aggregator; default: tiny")
+    parser.add_argument("--questions", type=int, default=200, help="questions per row; default: 200")
+    parser.add_argument(
+        "--drafts", type=int, nargs="+", default=[2, 4], help="tokens per draft, a row each; default: 2 4"
+    )
+    parser.add_argument("--lookup", type=int, default=4, help="longest n-gram to look up in the prompt; default: 4")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/bench-logs"), help="folder for logs; default: build/bench-logs"
+    )
     parsed = parser.parse_args(arguments)
     ngram = {"method": "ngram", "prompt_lookup_max": parsed.lookup, "prompt_lookup_min": 1}
     configs = [("off", None), *((f"ngram-{n}", {**ngram, "num_speculative_tokens": n}) for n in parsed.drafts)]
-    line = Line()
+    line = ProgressLine()
     try:
         line.say(sentence(describe()))
         return 0 if run(compare(load_profile(parsed.profile), configs, parsed.questions, parsed.out, line)) else 130

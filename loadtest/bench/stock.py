@@ -1,7 +1,7 @@
 """Stock `ray.serve.llm` with one model: `python -m loadtest.bench.stock PORT MODEL`, the model as JSON.
 
-Ray Serve and ray.serve.llm as they come: their proxy, their ingress, their settings. Only the engine's options and
-the placement on CPUs are given. Nothing of `deployments` is imported here: it would bring this server's settings.
+Ray Serve and ray.serve.llm with their own proxy, ingress and settings. Only the engine options and the placement on
+CPUs are given. `deployments` is not imported: it would apply this server's settings.
 """
 
 import json
@@ -13,11 +13,11 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.serve.llm import LLMConfig, build_openai_app
 
-LOGICAL_CPUS = 8  # Ray counts them for placement only; no contender has fewer
+LOGICAL_CPUS = 8  # for Ray's placement only
 
 
 def stock_config(model: dict[str, Any]) -> LLMConfig:
-    """`model`: id, source, accelerator, engine_kwargs, env."""
+    """Convert a model with the keys id, source, accelerator, engine_kwargs and env."""
     return LLMConfig(
         model_loading_config={"model_id": model["id"], "model_source": model["source"]},
         accelerator_config={"kind": model["accelerator"]},
@@ -27,6 +27,7 @@ def stock_config(model: dict[str, Any]) -> LLMConfig:
 
 
 def main(port: str, model: str) -> None:
+    """Serve until the process is ended."""
     ray.init(num_cpus=LOGICAL_CPUS, include_dashboard=False)
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=int(port)))
     serve.run(build_openai_app({"llm_configs": [stock_config(json.loads(model))]}), blocking=True)

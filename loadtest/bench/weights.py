@@ -1,10 +1,10 @@
 """Untrained copies of a profile's models: same sizes, same tokenizers, random weights from a fixed seed.
 
-A trained model that is made to go on after its end token mostly repeats that token, which has no text: its proposals
-would be 512 tokens of nothing, and the aggregator's prompt next to empty. Random weights write text to the last token,
-and a token costs the same time. They may write only words that are one token in every model of the team: with so
-small vocabularies a word of one model is spelt by letters in another, and 512 tokens of a proposal would be 1,500 to
-its reader.
+A trained model that is forced to continue after its end token mostly repeats that token, which has no text: proposals
+of 512 tokens would be empty, and the aggregator's prompt short. Models with random weights generate text up to the
+last token, at the same time per token. They are restricted to words that are one token in every model of the team:
+with these small vocabularies, a word of one model is several tokens in another, and a proposal of 512 tokens would be
+1,500 tokens of the aggregator's prompt.
 """
 
 import shutil
@@ -17,12 +17,12 @@ import yaml
 from deployments.config import PROFILES, ROOT, Profile, load_profile
 
 SEED = 0
-SPREAD = 0.2  # of the output weights: so little that any of the words may come next
+SPREAD = 0.2  # standard deviation of the output weights: small, so that all words are likely
 WEIGHTS = ("*.safetensors", "*.bin", "*.index.json", "config.json")
 
 
 def untrained(name: str, out: Path) -> tuple[Profile, Path]:
-    """The profile `name` with its local models replaced, as a profile and as the YAML file it is in.
+    """Copy the profile `name` with untrained local models; return the new profile and its YAML file.
 
     Raises:
         ConfigError: there is no such profile.
@@ -44,7 +44,7 @@ def untrained(name: str, out: Path) -> tuple[Profile, Path]:
 
 
 def common_words(tokenizers: Mapping[str, Any]) -> dict[str, Set[int]]:
-    """Of each model the ids of words, with the blank before them, that are one token to all."""
+    """Find the words, with a leading blank, that are one token in every tokenizer; return their ids by model."""
     words: set[str] | None = None
     for tokenizer in tokenizers.values():
         texts = {tokenizer.decode([i]) for i in tokenizer.get_vocab().values()}
@@ -71,13 +71,12 @@ def _copy(source: Path, target: Path, written: Set[int]) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
-
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no annotations here
     shutil.rmtree(target, ignore_errors=True)
     torch.manual_seed(SEED)
     config = AutoConfig.from_pretrained(source)
-    config.tie_word_embeddings = False  # or each word would ask for itself again
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    config.tie_word_embeddings = False  # with tied weights a word would predict itself
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)  # type: ignore[no-untyped-call]  # as above
     if written:
         _only(model, written)
     model.save_pretrained(target)
@@ -85,13 +84,13 @@ def _copy(source: Path, target: Path, written: Set[int]) -> None:
 
 
 def _only(model: Any, written: Set[int]) -> None:
-    """Let `model` write these ids alone: one input is the same for every token, and speaks against all others."""
+    """Restrict `model` to these ids: one constant input dimension has a negative weight for all others."""
     import torch
 
     taken, made = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     others = [i for i in range(len(made)) if i not in written]
     with torch.no_grad():
-        taken[:, 0] = 10.0  # beside 0.02 of the rest, so that it outlives the layers
+        taken[:, 0] = 10.0  # the others are about 0.02: large, so that it persists through the layers
         made.normal_(std=SPREAD)
         made[:, 0] = 0.0
         made[others, 0] = -5.0

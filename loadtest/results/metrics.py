@@ -1,18 +1,20 @@
-"""The measures, with their formulas. Pure functions over exchanges."""
+"""Measures and their formulas: pure functions over exchanges."""
 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from loadtest.results.exchange import Exchange
 
 Measure = Callable[[Exchange], float | None]
-UNKNOWN = math.nan  # it applies, but cannot be known; no limit is ever met by it
+UNKNOWN = math.nan  # the measure applies but its value is unknown; it meets no limit
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
-# Printed with every report, so that nobody has to guess what a column means.
+# Printed with every report.
 FORMULAS: Mapping[str, str] = {
     "frame_ms": "first event that is not a keep-alive (the role chunk counts) - request sent; streamed answers",
     "ttft_ms": "time to first token: first generated text of any kind, reasoning included - request sent; streamed",
@@ -20,35 +22,39 @@ FORMULAS: Mapping[str, str] = {
     "itl_ms": "inter-token latency: between two consecutive frames with answer text; a frame may hold several tokens",
     "tpot_ms": "time per output token: (end - first answer token) / (answer tokens - 1); streamed, 2 tokens or more",
     "e2e_ms": "end to end: last byte of the answer - request sent",
-    "lag_ms": "schedule lag: request sent - time planned by the open-loop schedule; closed loops have none",
-    "goodput_share": "requests that ended well and met every request limit of the SLO / all requests",
-    "goodput_rps": "those requests / duration",
-    "requests_per_s": "requests that ended well / duration, which runs from the start to the last answer's end",
-    "tokens_per_s": "answer tokens of requests that ended well / duration",
+    "lag_ms": "schedule lag: request sent - time planned by the schedule; open loop only",
+    "goodput_share": "successful requests that met every request limit of the SLO / all requests",
+    "goodput_rps": "successful requests that met every request limit of the SLO / duration",
+    "requests_per_s": "successful requests / duration, from the start to the end of the last answer",
+    "tokens_per_s": "answer tokens of successful requests / duration",
     "team_tokens_per_s": "completion tokens of all agents / duration",
-    "error_share": "requests that ended in an error / all requests",
-    "degraded_share": "answers that say they are degraded / answers that came whole",
+    "error_share": "failed requests / all requests",
+    "degraded_share": "degraded answers / complete answers",
 }
 
 
 def frame_ms(exchange: Exchange) -> float | None:
+    """Time to the first event; see `FORMULAS`."""
     return _ms(exchange.first_frame_s)
 
 
 def ttft_ms(exchange: Exchange) -> float | None:
+    """Time to the first token; see `FORMULAS`."""
     return _ms(exchange.first_token_s)
 
 
 def answer_ms(exchange: Exchange) -> float | None:
+    """Time to the first answer token; see `FORMULAS`."""
     return _ms(exchange.first_answer_s)
 
 
 def itl_ms(exchange: Exchange) -> float | None:
-    """The mean of one answer's gaps: what an SLO's `itl_ms` judges. Distributions take every gap of every answer."""
+    """Mean of one answer's gaps, for the SLO; the distribution of `itl_ms` is over the gaps of all answers."""
     return _ms(sum(exchange.gaps_s) / len(exchange.gaps_s)) if exchange.gaps_s else None
 
 
 def tpot_ms(exchange: Exchange) -> float | None:
+    """Time per output token, NaN if the number of tokens is unknown; see `FORMULAS`."""
     if exchange.first_answer_s is None:
         return None
     if exchange.answer_tokens is None:
@@ -59,10 +65,12 @@ def tpot_ms(exchange: Exchange) -> float | None:
 
 
 def e2e_ms(exchange: Exchange) -> float | None:
+    """End-to-end time; see `FORMULAS`."""
     return _ms(exchange.total_s)
 
 
 def lag_ms(exchange: Exchange) -> float | None:
+    """Schedule lag; see `FORMULAS`."""
     return None if exchange.planned_s is None else _ms(max(exchange.sent_s - exchange.planned_s, 0.0))
 
 
@@ -77,6 +85,8 @@ def _ms(seconds: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
+    """Summary of one measure's values."""
+
     count: int
     mean: float
     p50: float
@@ -87,25 +97,17 @@ class Distribution:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Distribution | None":
-        """`None` for no values: an empty distribution has no median."""
-        ordered = sorted(value for value in values if not math.isnan(value))
-        if not ordered:
+        """Summarise the known values, with quantiles by linear interpolation. `None` if there are none."""
+        known = np.array([value for value in values if not math.isnan(value)])
+        if not known.size:
             return None
-        quantiles = (quantile(ordered, share) for share in QUANTILES)
-        return cls(len(ordered), sum(ordered) / len(ordered), *quantiles, ordered[-1])
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Linear interpolation between the closest ranks (type 7 of Hyndman and Fan), of a sorted, non-empty sequence."""
-    position = share * (len(ordered) - 1)
-    low = math.floor(position)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+        p50, p90, p95, p99 = np.quantile(known, QUANTILES).tolist()
+        return cls(known.size, float(known.mean()), p50, p90, p95, p99, float(known.max()))
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What one run, or one group of its requests, comes to."""
+    """Summary of one run, or of a group of its requests."""
 
     duration_s: float
     requests: int
@@ -113,7 +115,7 @@ class Summary:
     goodput_share: float
     goodput_rps: float
     requests_per_s: float
-    tokens_per_s: float | None  # None: at least one answer's tokens are not known
+    tokens_per_s: float | None  # None: the tokens of at least one answer are unknown
     team_tokens_per_s: float | None
     error_share: float
     degraded_share: float
@@ -122,18 +124,18 @@ class Summary:
 
 
 def distributions(exchanges: Sequence[Exchange]) -> dict[str, Distribution]:
-    """Of the answers that came whole; `lag_ms` of all requests, for a late request that fails is late all the same."""
+    """Distributions over successful requests; `lag_ms` over all requests, since a failed request was late too."""
     completed = [exchange for exchange in exchanges if exchange.error is None]
     found: dict[str, Distribution | None] = {}
     for name, measure in REQUEST_MEASURES.items():
-        of = exchanges if measure is lag_ms else completed
-        found[name] = Distribution.of(value for exchange in of if (value := measure(exchange)) is not None)
+        counted = exchanges if measure is lag_ms else completed
+        found[name] = Distribution.of(value for exchange in counted if (value := measure(exchange)) is not None)
     found["itl_ms"] = Distribution.of(gap * 1000 for exchange in completed for gap in exchange.gaps_s)
     return {name: distribution for name, distribution in found.items() if distribution is not None}
 
 
 def summarise(exchanges: Sequence[Exchange], duration_s: float, good: Callable[[Exchange], bool]) -> Summary:
-    """`good` says whether a request that ended well met its limits (see `loadtest.results.slo.Slo.good`)."""
+    """Summarise exchanges. `good` tells if a successful request met its limits (`loadtest.results.slo.Slo.good`)."""
     completed = [exchange for exchange in exchanges if exchange.error is None]
     fine = sum(1 for exchange in completed if good(exchange))
     return Summary(

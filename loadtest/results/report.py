@@ -1,4 +1,4 @@
-"""What a run leaves behind: a table on the terminal, JSON, CSV and one HTML file."""
+"""Report of a run: table on the terminal, JSON, CSV and HTML file."""
 
 import csv
 import dataclasses
@@ -18,9 +18,9 @@ RATES = tuple(name for name in FORMULAS if name not in REQUEST_MEASURES)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One run, judged."""
+    """One run with its summary and its SLO verdicts."""
 
-    settings: dict[str, Any]  # host, model, workload and the like, as they were used
+    settings: dict[str, Any]  # host, model, workload and others, as used
     exchanges: tuple[Exchange, ...]
     summary: Summary
     slo: Slo
@@ -28,16 +28,18 @@ class Result:
 
     @classmethod
     def of(cls, settings: dict[str, Any], exchanges: Iterable[Exchange], duration_s: float, slo: Slo) -> "Result":
+        """Summarise and judge the exchanges."""
         kept = tuple(exchanges)
         summary = summarise(kept, duration_s, slo.good)
         return cls(settings, kept, summary, slo, slo.judge(summary))
 
     @property
     def passed(self) -> bool:
-        """Every limit met, and at least one whole answer: a run of errors alone never passes."""
+        """True if every limit is met and at least one answer is complete: a run of errors never passes."""
         return self.summary.completed > 0 and all(verdict.met for verdict in self.verdicts)
 
     def by_scenario(self) -> dict[str, list[Exchange]]:
+        """Group the exchanges by scenario, sorted by name."""
         groups: dict[str, list[Exchange]] = {}
         for exchange in self.exchanges:
             groups.setdefault(exchange.scenario, []).append(exchange)
@@ -45,6 +47,7 @@ class Result:
 
 
 def to_json(result: Result) -> dict[str, Any]:
+    """Convert to the content of `summary.json`."""
     return {
         "settings": result.settings,
         "formulas": dict(FORMULAS),
@@ -62,7 +65,7 @@ def to_json(result: Result) -> dict[str, Any]:
 
 
 def write_csv(file: TextIO, exchanges: Iterable[Exchange]) -> None:
-    """One row per request: its fields, then its measures in milliseconds; empty where one does not apply."""
+    """Write one row per request: its fields, then its measures in milliseconds; empty if one does not apply."""
     fields = [field.name for field in dataclasses.fields(Exchange) if field.name != "gaps_s"]
     writer = csv.writer(file)
     writer.writerow([*fields, *REQUEST_MEASURES])
@@ -73,7 +76,7 @@ def write_csv(file: TextIO, exchanges: Iterable[Exchange]) -> None:
 
 
 def table(result: Result) -> str:
-    """The summary as text, with each measure's formula."""
+    """Format the summary as text, with the formula of each measure."""
     summary = result.summary
     quantiles = [f"p{share * 100:g}" for share in QUANTILES]
     lines = [f"{'':18}" + "".join(f"{name:>11}" for name in ("mean", *quantiles, "max"))]
@@ -96,7 +99,7 @@ def table(result: Result) -> str:
 
 
 def write(result: Result, out: Path, html: str) -> list[Path]:
-    """`summary.json`, `exchanges.csv` and `report.html` in `out`, which is made where it is missing."""
+    """Write `report.html`, `exchanges.csv` and `summary.json` to the folder `out`; return their paths."""
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / "report.html", out / "exchanges.csv", out / "summary.json"]
     paths[0].write_text(html)

@@ -1,8 +1,8 @@
 """Service level objectives: `ttft_ms<=500,tpot_ms<=30,error_share<=0.01`.
 
-A limit on a request measure (`loadtest.results.metrics.REQUEST_MEASURES`) is asked of every request, and the share of
-requests that meet all of them is the goodput (DistServe, arXiv 2401.09670, section 2). A limit on a run's measure
-(`goodput_share`, `error_share`, ...) is asked once. Where only requests are limited, `goodput_share>=0.95` is added.
+A limit on a request measure (`loadtest.results.metrics.REQUEST_MEASURES`) applies to every request; the share of
+requests that meet all of them is the goodput (DistServe, arXiv 2401.09670, section 2). A limit on a measure of the run
+(`goodput_share`, `error_share`, ...) applies once. If only requests are limited, `goodput_share>=0.95` is added.
 """
 
 import operator
@@ -27,6 +27,8 @@ _LIMIT = re.compile(r"(\w+)\s*(<=|>=|<|>)\s*([0-9]+(?:\.[0-9]+)?)")
 
 @dataclass(frozen=True, slots=True)
 class Limit:
+    """Bound of one measure."""
+
     measure: str
     compare: str
     bound: float
@@ -35,19 +37,23 @@ class Limit:
         return f"{self.measure}{self.compare}{self.bound:g}"
 
     def met(self, value: float | None) -> bool:
-        """A measure that does not apply (`None`) breaks no limit; an unknown one (NaN) meets none."""
+        """True if the value is within the limit, or does not apply (`None`). An unknown value (NaN) is not."""
         return value is None or COMPARE[self.compare](value, self.bound)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """Judgement of one limit of the run."""
+
     limit: Limit
-    value: float | None  # None: it could not be measured, which does not meet the limit
+    value: float | None  # None: unknown, which does not meet the limit
     met: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Slo:
+    """Limits on every request, and limits on the run."""
+
     request: tuple[Limit, ...] = ()
     run: tuple[Limit, ...] = ()
 
@@ -55,11 +61,11 @@ class Slo:
         return ", ".join(map(str, (*self.request, *self.run))) or "none"
 
     def good(self, exchange: Exchange) -> bool:
-        """Whether a request that ended well met every request limit."""
+        """True if a successful request met every request limit."""
         return all(limit.met(REQUEST_MEASURES[limit.measure](exchange)) for limit in self.request)
 
     def judge(self, summary: Summary) -> tuple[Verdict, ...]:
-        """One verdict per run limit. A run without a single request meets none."""
+        """Judge each limit of the run. A run without requests meets none."""
         return tuple(self._verdict(limit, summary) for limit in self.run)
 
     @staticmethod
@@ -69,19 +75,19 @@ class Slo:
 
 
 def parse_slo(text: str) -> Slo:
-    """Read an expression; the empty one asks for nothing.
+    """Parse an expression; an empty one has no limits.
 
     Raises:
-        LoadError: a limit is malformed, or names no measure.
+        LoadError: a limit is malformed, or its measure does not exist.
     """
     limits: list[Limit] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _LIMIT.fullmatch(part)
         if match is None:
-            raise LoadError(f"'{part}' is no limit; write one as ttft_ms<=500, several separated by commas.")
+            raise LoadError(f"'{part}' is not a limit; write limits as ttft_ms<=500, separated by commas.")
         limits.append(Limit(match[1], match[2], float(match[3])))
         if match[1] not in FORMULAS:
-            raise LoadError(f"'{match[1]}' is no measure; choose among {', '.join(FORMULAS)}.")
+            raise LoadError(f"'{match[1]}' is not a measure; choose one of: {', '.join(FORMULAS)}.")
     request = tuple(limit for limit in limits if limit.measure in REQUEST_MEASURES)
     run = tuple(limit for limit in limits if limit.measure in RUN_MEASURES)
     if request and not any(limit.measure.startswith("goodput") for limit in run):

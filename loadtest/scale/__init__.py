@@ -1,1 +1,1 @@
-"""How far the orchestrator goes: the real ingress and recipes over scripted engines, so that no model is the limit."""
+"""Scale benchmark of the orchestrator: the real ingress and recipes over scripted engines."""

@@ -1,7 +1,7 @@
-"""`python -m loadtest.scale`: how far the orchestrator goes on this machine, over scripted engines.
+"""`python -m loadtest.scale`: measure the capacity of the orchestrator on this machine, over scripted engines.
 
-Holds open streams on one orchestrator replica, then measures requests/s and overhead with 1, 2 and 4 of them. Writes
-scale.json and scale.html, and prints one table.
+Holds streams open on one orchestrator replica, then measures requests/s and overhead with 1, 2 and 4 replicas. Writes
+scale.json and scale.html, and prints a table.
 """
 
 import argparse
@@ -15,31 +15,31 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import plotly.graph_objects as go
 
-from loadtest.bench.asking import ask, session
+from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, script
 from loadtest.bench.machine import describe, sentence
 from loadtest.bench.processes import HOST, free_port, run, server
 from loadtest.errors import LoadError
-from loadtest.progress import Line
-from loadtest.results.html import Page, figure
-from loadtest.scale.measuring import body, capacity, hold, idle_overhead, overhead
+from loadtest.progress import ProgressLine
+from loadtest.scale import html_report
+from loadtest.scale.experiments import body, capacity, hold, idle_overhead, overhead
+from loadtest.scale.process_usage import UsageMonitor
 from loadtest.scale.profiling import record, shares
 from loadtest.scale.results import ScaleResults
-from loadtest.scale.watching import Watch
 
-OPEN_REQUESTS = 64  # of the closed loop: more than the cores can work on at once
-TOKENS = 16  # of each agent, in the two speed experiments
+OPEN_REQUESTS = 64  # in the closed loop: more than the cores can work on at once
+TOKENS = 16  # per agent, in the requests/s and overhead experiments
 IDLE_QUESTIONS = 50
-STEADY = 0.5  # the overhead's rate, as a share of one replica's requests/s
+STEADY = 0.5  # rate of the overhead experiment, as a share of one replica's requests/s
 HOLD_ITL_S = 2.0
 HOLD_TOKENS = 40
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the experiments; return the exit code: 0, 1 if a held stream failed, 2 if a server did not start."""
     parsed = _parser().parse_args(arguments)
-    line = Line()
+    line = ProgressLine()
     out = Path(parsed.out)
     _raise_file_limit()
     machine = describe()
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     line.say(sentence(machine))
     try:
         if not run(_run(parsed, results, out / "scale-logs", line)):
-            line.say("Stopped early; nothing is written.")
+            line.say("Stopped early; no results were written.")
             return 130
     except LoadError as error:
         line.end()
@@ -59,13 +59,13 @@ def main(arguments: list[str] | None = None) -> int:
     line.end()
     out.mkdir(parents=True, exist_ok=True)
     (out / "scale.json").write_text(json.dumps(results.to_json(), indent=2) + "\n")
-    (out / "scale.html").write_text(_html(results))
+    (out / "scale.html").write_text(html_report.render(results))
     print(results.table())
     print(f"wrote {out / 'scale.json'} and {out / 'scale.html'}")
     return 1 if results.held is not None and results.held.answered < results.held.streams else 0
 
 
-async def _run(parsed: argparse.Namespace, results: ScaleResults, logs: Path, line: Line) -> None:
+async def _run(parsed: argparse.Namespace, results: ScaleResults, logs: Path, line: ProgressLine) -> None:
     if parsed.streams:
         line.say(f"Opening {parsed.streams} streams on one orchestrator replica ...")
         async with _server(1, HOLD_ITL_S, parsed, logs / "hold.log") as (host, pid), session() as http:
@@ -86,8 +86,8 @@ async def _run(parsed: argparse.Namespace, results: ScaleResults, logs: Path, li
 
 
 async def _profile(http: aiohttp.ClientSession, host: str, pid: int, seconds: float, out: Path) -> dict[str, float]:
-    """After the speed has been measured: sampling costs some of it."""
-    sampling = record(Watch(pid).pids("orchestrator")[0], seconds, out)
+    """Profile a replica under load, in a run of its own: sampling slows it down."""
+    sampling = record(UsageMonitor(pid).pids("orchestrator")[0], seconds, out)
     await capacity(http, host, pid, OPEN_REQUESTS, seconds, TOKENS)
     await asyncio.to_thread(sampling.wait)
     return shares((await asyncio.to_thread(out.read_text)).splitlines())
@@ -110,53 +110,32 @@ async def _server(
 
 
 def _raise_file_limit() -> None:
-    """Every stream is a connection on both sides; servers inherit the limit."""
+    """Allow a connection per stream on both sides; servers inherit the limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _html(results: ScaleResults) -> str:
-    page = Page("Scale of the orchestrator", sentence(dict(results.machine)))
-    page.heading("Findings")
-    page.table(("",), [(text,) for text in results.sentences()])
-    page.heading("By orchestrator replicas", "Overhead: end to end minus the engines' own time, both layers together.")
-    page.table(results.COLUMNS, results.rows())
-    page.heading("Plots")
-    replicas = [str(count) for count in results.capacities]
-    speeds = go.Bar(x=replicas, y=[found.requests_per_s for found in results.capacities.values()], name="requests/s")
-    late = [
-        go.Bar(x=replicas, y=[getattr(found.overhead_ms, name) for found in results.overheads.values()], name=name)
-        for name in ("p50", "p95", "p99")
-    ]
-    kinds = dict.fromkeys(kind for found in results.capacities.values() for kind in found.usage.cores)
-    cores = [
-        go.Bar(x=replicas, y=[found.usage.cores.get(kind, 0.0) for found in results.capacities.values()], name=kind)
-        for kind in kinds
-    ]
-    axis = {"xaxis_type": "category"}
-    page.plots(
-        [
-            figure("Requests per second", "orchestrator replicas", "requests/s", speeds, **axis),
-            figure("Overhead", "orchestrator replicas", "ms", *late, barmode="group", **axis),
-            figure("Cores used at most requests/s", "orchestrator replicas", "cores", *cores, barmode="stack", **axis),
-        ]
-    )
-    return page.html()
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtest.scale", description=__doc__)
-    parser.add_argument("--streams", type=int, default=2000, help="held open at once; 0: skip; default: 2000")
+    parser.add_argument(
+        "--streams", type=int, default=2000, help="streams to hold open at once; 0: skip; default: 2000"
+    )
     parser.add_argument("--opened-per-s", type=float, default=60.0, help="streams opened per second; default: 60")
     parser.add_argument(
-        "--replicas", type=int, nargs="*", default=[1, 2, 4], help="of the orchestrator; default: 1 2 4"
+        "--replicas", type=int, nargs="*", default=[1, 2, 4], help="orchestrator replicas to measure; default: 1 2 4"
     )
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each speed experiment; default: 20")
-    parser.add_argument("--itl-s", type=float, default=0.01, help="the engines' time per token; default: 0.01")
-    parser.add_argument("--prefill-tokens-per-s", type=float, default=20_000.0, help="the engines'; default: 20000")
-    parser.add_argument("--batch-slowdown", type=float, default=0.0, help="per further request, as a share; default: 0")
-    parser.add_argument("--profile", action="store_true", help="sample one orchestrator replica with py-spy, too")
-    parser.add_argument("--out", default="build", help="folder; default: build")
+    parser.add_argument("--seconds", type=float, default=20.0, help="duration of each experiment, seconds; default: 20")
+    parser.add_argument(
+        "--itl-s", type=float, default=0.01, help="time per token of the engines, seconds; default: 0.01"
+    )
+    parser.add_argument(
+        "--prefill-tokens-per-s", type=float, default=20_000.0, help="prefill speed of the engines; default: 20000"
+    )
+    parser.add_argument(
+        "--batch-slowdown", type=float, default=0.0, help="relative slowdown per concurrent request; default: 0"
+    )
+    parser.add_argument("--profile", action="store_true", help="also profile one orchestrator replica with py-spy")
+    parser.add_argument("--out", default="build", help="folder for the results; default: build")
     return parser
 
 

@@ -1,10 +1,11 @@
-"""The server with scripted engines: `serve run loadtest.scale.app:scale_app replicas=2 port=8000`."""
+"""Ray Serve application with scripted engines: `serve run loadtest.scale.app:scale_app replicas=2 port=8000`."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
+from ray.serve.deployment import Application, Deployment
 
 from deployments.cluster.local import start_cluster
 from deployments.config import AppArgs, ModelSpec, OrchestratorSpec, Profile, Replicas
@@ -16,25 +17,24 @@ from serving.engines.scripted import ScriptedEngine
 from serving.types import GenerateRequest
 
 MODELS = ("scripted-a", "scripted-b", "scripted-c")
-ROOM = 8192  # requests that nothing but the machine may refuse
+ROOM = 8192  # requests: no limit but the machine's
 CONTEXT_TOKENS = 131_072
 
 
 class ScaleArgs(BaseModel):
-    """The engines' timing is that of a continuously batching engine (see `serving.engines.scripted`)."""
+    """Arguments of `scale_app`. The timing is that of a continuously batching engine (`serving.engines.scripted`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    replicas: int = Field(default=1, ge=1, description="Of the orchestrator.")
+    replicas: int = Field(default=1, ge=1, description="Orchestrator replicas.")
     port: int = Field(default=8000, ge=1, le=65535)
     prefill_tokens_per_s: float = Field(default=20_000, gt=0)
-    itl_s: float = Field(default=0.01, ge=0, description="Time per token of a lone request.")
-    batch_slowdown: float = Field(default=0.0, ge=0, description="What each further request adds to it, as a share.")
+    itl_s: float = Field(default=0.01, ge=0, description="Seconds per token of a single request.")
+    batch_slowdown: float = Field(default=0.0, ge=0, description="Relative increase of `itl_s` per concurrent request.")
 
 
-@serve.deployment(name="scripted", max_ongoing_requests=ROOM, ray_actor_options={"num_cpus": 0})
 class ScriptedModel:
-    """Stands where `deployments.model.server` does, and sends what it would send."""
+    """Scripted replacement of `deployments.model.server` with the same wire format."""
 
     def __init__(self, args: ScaleArgs) -> None:
         self._engine = ScriptedEngine(
@@ -47,16 +47,24 @@ class ScriptedModel:
         )
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[tuple[Packed, ...], None]:
+        """Stream groups of packed deltas."""
         async with aclosing(coalesced(self._engine.generate(request))) as groups:
             async for group in groups:
                 yield tuple(pack(delta) for delta in group)
-        self._engine.requests.clear()  # it remembers what it was asked, for tests
+        self._engine.requests.clear()  # kept for tests; it would grow without end
 
     async def stats(self) -> int:
+        """Number of running requests."""
         return self._engine.running
 
 
+SCRIPTED: Deployment = serve.deployment(  # type: ignore[assignment]  # annotated as a decorator
+    ScriptedModel, name="scripted", max_ongoing_requests=ROOM, ray_actor_options={"num_cpus": 0}
+)
+
+
 def scale_profile(args: ScaleArgs) -> Profile:
+    """Create the profile of three scripted models and `moa-lite`."""
     return Profile(
         name="scale",
         models=tuple(
@@ -72,12 +80,13 @@ def scale_profile(args: ScaleArgs) -> Profile:
     )
 
 
-def scale_app(args: ScaleArgs) -> serve.Application:
-    """The ingress as in production; its three models are one scripted deployment, to leave the cores to the ingress."""
+def scale_app(args: ScaleArgs) -> Application:
+    """Build the production ingress over one scripted deployment, which leaves the cores to the ingress."""
     from deployments.ingress.deployment import Ingress, ingress_options
 
     profile = scale_profile(args)
     start_cluster(profile, AppArgs(port=args.port))
-    engines = ScriptedModel.bind(args)
+    engines = SCRIPTED.bind(args)
     models = {f"model_{number}": engines for number in range(len(MODELS))}
-    return serve.deployment(Ingress, **ingress_options(profile)).bind(profile, **models)
+    ingress: Deployment = serve.deployment(Ingress, **ingress_options(profile))  # type: ignore[assignment]
+    return ingress.bind(profile, **models)

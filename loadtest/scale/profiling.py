@@ -1,4 +1,4 @@
-"""Where an orchestrator replica's time goes, sampled from outside by py-spy while it is under load."""
+"""CPU profile of an orchestrator replica under load, sampled by py-spy from another process."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 from loadtest.errors import LoadError
 
 RATE_HZ = 200
-# A sample belongs to the first of these, from the innermost frame outwards, whose path has the text.
+# Owner of a sample: from the innermost frame outwards, the first entry whose text is in the frame's path.
 OWNERS: tuple[tuple[str, str], ...] = (
     ("this server: API", "serving/api/"),
     ("this server: events", "serving/sse"),
@@ -26,7 +26,7 @@ _FRAME = re.compile(r"^(?P<function>.+) \((?P<path>[^()]*?)(?::\d+)?\)$")
 
 
 def record(pid: int, seconds: float, out: Path) -> "subprocess.Popen[bytes]":
-    """Start sampling; it ends by itself. `out` then has one line per stack, outermost frame first, and its count.
+    """Start sampling for `seconds`. `out` then has one line per stack: frames from the outermost, and the count.
 
     Raises:
         LoadError: py-spy is not installed.
@@ -37,11 +37,11 @@ def record(pid: int, seconds: float, out: Path) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     except FileNotFoundError:
-        raise LoadError("py-spy is missing; install the 'loadtest' extra.") from None
+        raise LoadError("py-spy is not installed; install the 'loadtest' extra.") from None
 
 
 def shares(lines: Iterable[str]) -> dict[str, float]:
-    """Each owner's share of the samples in which the process was busy, the largest first."""
+    """Share of each owner in the samples of the busy process, the largest first."""
     samples: Counter[str] = Counter()
     for line in lines:
         stack, _, count = line.strip().rpartition(" ")
@@ -52,7 +52,7 @@ def shares(lines: Iterable[str]) -> dict[str, float]:
 
 
 def owner(frames: list[str]) -> str:
-    """Whose code a stack is in: helpers of the standard library count for whoever called them."""
+    """Owner of a stack. Frames of the standard library belong to their caller."""
     for frame in reversed(frames):
         match = _FRAME.match(frame)
         path = match["path"] if match else frame

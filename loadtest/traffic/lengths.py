@@ -1,7 +1,7 @@
-"""How long prompts and answers are: published distributions, fixed lengths, or pairs from a trace.
+"""Lengths of prompts and answers: published distributions, fixed lengths, or pairs from a trace.
 
 Lengths of chat prompts and answers are close to log-normal. A log-normal with median `m` and mean `a` has
-`sigma = sqrt(2 ln(a / m))`; where a source gives the mean alone, sigma is set to 1, as noted with it.
+`sigma = sqrt(2 ln(a / m))`; if a source gives the mean only, sigma is 1, as its description says.
 """
 
 import csv
@@ -18,39 +18,49 @@ from loadtest.errors import LoadError
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Of one request, in tokens."""
+    """Lengths of one request, in tokens."""
 
     prompt: int
     answer: int
 
     def clamped(self, max_prompt: int, max_answer: int) -> "Lengths":
+        """Cut both lengths to their maximum."""
         return Lengths(min(self.prompt, max_prompt), min(self.answer, max_answer))
 
 
 class Workload(Protocol):
-    def draw(self, rng: random.Random) -> Lengths: ...
+    """Distribution of lengths."""
+
+    def draw(self, rng: random.Random) -> Lengths:
+        """Draw the lengths of one request."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class LogNormal:
+    """Log-normal distribution of a length."""
+
     median: float
     sigma: float
 
     @classmethod
     def with_mean(cls, mean: float, sigma: float = 1.0) -> "LogNormal":
+        """Create the distribution with this mean."""
         return cls(mean / math.exp(sigma**2 / 2), sigma)
 
     @property
     def mean(self) -> float:
+        """Expected value."""
         return self.median * math.exp(self.sigma**2 / 2)
 
     def draw(self, rng: random.Random) -> int:
+        """Draw a length of at least 1."""
         return max(1, round(rng.lognormvariate(math.log(self.median), self.sigma)))
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Prompt and answer lengths drawn independently of each other."""
+    """Published distributions; prompt and answer lengths are drawn independently."""
 
     source: str
     prompt: LogNormal
@@ -62,6 +72,8 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
+    """Same lengths for every request."""
+
     lengths: Lengths
 
     def draw(self, rng: random.Random) -> Lengths:
@@ -70,7 +82,7 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Pairs as they occurred together, drawn uniformly."""
+    """Recorded pairs of lengths, drawn uniformly."""
 
     pairs: tuple[Lengths, ...]
 
@@ -102,15 +114,15 @@ WORKLOADS: Mapping[str, Published] = {
 }
 
 
-@lru_cache  # asked for by every request: a trace is read once
+@lru_cache  # called for every request: reads a trace once
 def parse_workload(text: str) -> Workload:
-    """A published workload by name, `fixed:PROMPT:ANSWER`, or `trace:FILE.csv`.
+    """Parse the name of a published workload, `fixed:PROMPT:ANSWER`, or `trace:FILE.csv`.
 
-    A trace has a header; its columns are `prompt_tokens,answer_tokens` or, as in Azure's public traces,
+    A trace has a header with the columns `prompt_tokens,answer_tokens` or, as in Azure's public traces,
     `ContextTokens,GeneratedTokens`.
 
     Raises:
-        LoadError: it is none of these, or the file has no usable row.
+        LoadError: the text is none of these, or the file has no valid rows.
     """
     if text in WORKLOADS:
         return WORKLOADS[text]
@@ -119,13 +131,15 @@ def parse_workload(text: str) -> Workload:
         try:
             prompt, answer = (int(number) for number in rest.split(":"))
         except ValueError:
-            raise LoadError(f"'{text}' is no workload; write fixed:PROMPT:ANSWER, such as fixed:128:64.") from None
+            raise LoadError(f"'{text}' is not a workload; write fixed:PROMPT:ANSWER, such as fixed:128:64.") from None
         if min(prompt, answer) < 1:
-            raise LoadError(f"'{text}' has a length below 1; ask for at least one token each.")
+            raise LoadError(f"'{text}' has a length below 1; both need at least one token.")
         return Fixed(Lengths(prompt, answer))
     if kind == "trace":
         return Trace(tuple(_pairs(Path(rest))))
-    raise LoadError(f"'{text}' is no workload; choose {', '.join(WORKLOADS)}, fixed:PROMPT:ANSWER or trace:FILE.csv.")
+    raise LoadError(
+        f"'{text}' is not a workload; choose one of: {', '.join(WORKLOADS)}, fixed:PROMPT:ANSWER or trace:FILE.csv."
+    )
 
 
 def _pairs(path: Path) -> list[Lengths]:
@@ -140,5 +154,5 @@ def _pairs(path: Path) -> list[Lengths]:
         return [Lengths(max(int(row[columns[0]]), 1), max(int(row[columns[1]]), 1)) for row in rows]
     except (OSError, ValueError, StopIteration):
         raise LoadError(
-            f"{path} is no readable trace; give a CSV file with the columns prompt_tokens and answer_tokens."
+            f"Cannot read the trace {path}; it must be a CSV file with the columns prompt_tokens and answer_tokens."
         ) from None

@@ -1,4 +1,4 @@
-"""What a load run does: the same options for `python -m loadtest run` and for Locust's own command line and page."""
+"""Options of a load run, for `python -m loadtest run` and for Locust's own command line and web UI."""
 
 import argparse
 import os
@@ -12,47 +12,49 @@ from urllib.parse import urlsplit
 from loadtest.errors import LoadError
 from loadtest.results.slo import Slo, parse_slo
 from loadtest.traffic.lengths import Lengths, Workload, parse_workload
-from loadtest.traffic.text import Conversation
+from loadtest.traffic.prompts import Conversation
 
 SCENARIOS: Mapping[str, str] = {
-    "streaming": "one question, answered as a stream",
-    "chat": "one question, answered whole",
+    "streaming": "one question, answer streamed",
+    "chat": "one question, answer not streamed",
     "multi-turn": "a conversation of 2 turns on average (LMSYS-Chat-1M, arXiv 2309.11998, table 1), streamed",
 }
 MEAN_TURNS = 2.0
-DRAWN_CONVERSATIONS = 20_000  # their mean number of turns is then right within a percent
+DRAWN_CONVERSATIONS = 20_000  # enough for their mean number of turns to be exact within 1%
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`model` empty: `moa-lite` where it is served, otherwise the server's first model."""
+    """Validated options. An empty `model` is `moa-lite` if it is served, otherwise the server's first model."""
 
     model: str = ""
     workload: str = "chat"
     scenarios: Mapping[str, float] = field(
         default_factory=lambda: {"streaming": 2, "chat": 1, "multi-turn": 1}, hash=False
     )
-    rate_per_s: float | None = None  # open loop; None: a closed loop of users
-    duration_s: float = 60.0  # the open loop's schedule ends there
+    rate_per_s: float | None = None  # open loop; None: closed loop of users
+    duration_s: float = 60.0  # end of the open loop's schedule
     think_s: float = 1.0  # mean pause of a user between two questions
-    max_prompt: int = 2048  # tokens; a conversation that outgrows it starts anew
+    max_prompt: int = 2048  # tokens; a conversation ends before it exceeds this
     max_answer: int = 512
-    natural: bool = False  # let answers end where the model ends them, instead of at the drawn length
+    natural: bool = False  # the model ends its answers, instead of the drawn length
     temperature: float | None = None
     slo: Slo = field(default_factory=Slo)
-    timeout_s: float = 300.0  # without a byte from the server
+    timeout_s: float = 300.0  # of silence from the server
     seed: int = 0
     api_key: str = ""
 
     @property
     def lengths(self) -> Workload:
+        """Parsed workload."""
         return parse_workload(self.workload)
 
     def draw_scenario(self, rng: random.Random) -> str:
+        """Draw a scenario by its weight."""
         return rng.choices(list(self.scenarios), list(self.scenarios.values()))[0]
 
     def turns(self, scenario: str, conversation: Conversation, rng: random.Random) -> Iterator[Lengths]:
-        """The lengths of each question of `conversation`, which the caller asks before it takes the next."""
+        """Yield the lengths of each turn. The caller adds the turn to `conversation` before it takes the next."""
         while True:
             lengths = self.lengths.draw(rng).clamped(self.max_prompt, self.max_answer)
             if conversation.messages and conversation.tokens + lengths.prompt > self.max_prompt:
@@ -63,19 +65,19 @@ class Options:
 
     @property
     def requests_per_arrival(self) -> float:
-        """The mean over the scenarios; conversations are drawn, since long texts end some of them early."""
+        """Mean over the scenarios. Conversations are simulated, since long texts end some of them early."""
         share = self.scenarios.get("multi-turn", 0.0) / sum(self.scenarios.values())
         return 1 - share + share * _mean_turns(self) if share else 1.0
 
     def loop(self, users: int) -> str:
-        """Which loop it is, in words."""
+        """Describe the loop in words."""
         if self.rate_per_s is None:
             return f"closed, {users} users"
         each = self.requests_per_arrival
         return f"open, {self.rate_per_s:g} requests/s: {self.rate_per_s / each:.3g} arrivals/s of {each:.2f} requests"
 
 
-@lru_cache  # a few tenths of a second: asked for before the clock runs, free afterwards
+@lru_cache  # takes tenths of a second: computed before the run starts
 def _mean_turns(options: Options) -> float:
     rng, asked = random.Random(options.seed), 0
     for _ in range(DRAWN_CONVERSATIONS):
@@ -88,29 +90,47 @@ def _mean_turns(options: Options) -> float:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Names that Locust's own command line does not have; there they come with `LOCUST_` in the environment too."""
+    """Add the options. No name is one of Locust's own, which also reads them from `LOCUST_*` in the environment."""
     defaults = Options()
     mix = ",".join(f"{name}={weight:g}" for name, weight in defaults.scenarios.items())
     add = parser.add_argument
-    add("--model", default=defaults.model, help="model or recipe to ask; default: moa-lite, or the first one served")
-    add("--workload", default=defaults.workload, help="instruct, chat, sharegpt, conversation, fixed:P:A, trace:FILE")
+    add(
+        "--model",
+        default=defaults.model,
+        help="model or recipe; default: moa-lite if it is served, otherwise the first model",
+    )
+    add(
+        "--workload",
+        default=defaults.workload,
+        help="lengths: instruct, chat, sharegpt, conversation, fixed:PROMPT:ANSWER, trace:FILE.csv; default: chat",
+    )
     add("--scenarios", default=mix, help=f"weights of {', '.join(SCENARIOS)}; default: {mix}")
-    add("--rate", type=float, default=0.0, help="open loop: requests/s, all turns counted; 0: closed loop of users")
-    add("--think-s", type=float, default=defaults.think_s, help="mean pause of a user between questions, seconds")
-    add("--max-prompt", type=int, default=defaults.max_prompt, help="tokens; longer draws are cut to it")
-    add("--max-answer", type=int, default=defaults.max_answer, help="tokens; longer draws are cut to it")
-    add("--natural", action="store_true", help="let the model end its answers instead of forcing the drawn lengths")
-    add("--temperature", type=float, default=None, help="default: the server's own")
-    add("--slo", default="", help="such as 'ttft_ms<=500,tpot_ms<=30,error_share<=0.01'")
-    add("--timeout-s", type=float, default=defaults.timeout_s, help="longest silence of the server, seconds")
-    add("--seed", type=int, default=defaults.seed, help="of lengths, texts and arrivals")
+    add("--rate", type=float, default=0.0, help="open loop: requests/s, all turns counted; 0: closed loop; default: 0")
+    add(
+        "--think-s",
+        type=float,
+        default=defaults.think_s,
+        help="mean pause of a user between questions, seconds; default: 1",
+    )
+    add("--max-prompt", type=int, default=defaults.max_prompt, help="longest prompt, tokens; default: 2048")
+    add("--max-answer", type=int, default=defaults.max_answer, help="longest answer, tokens; default: 512")
+    add("--natural", action="store_true", help="let the model end its answers; default: force the drawn lengths")
+    add("--temperature", type=float, default=None, help="sampling temperature; default: the server's")
+    add("--slo", default="", help="limits, such as 'ttft_ms<=500,tpot_ms<=30,error_share<=0.01'; default: none")
+    add(
+        "--timeout-s",
+        type=float,
+        default=defaults.timeout_s,
+        help="longest silence of the server, seconds; default: 300",
+    )
+    add("--seed", type=int, default=defaults.seed, help="seed of lengths, texts and arrivals; default: 0")
 
 
 def from_arguments(arguments: argparse.Namespace, duration_s: float | None = None) -> Options:
-    """The API key comes from the environment variable `LOADTEST_API_KEY`, so that it stands in no process list.
+    """Validate parsed options. The API key is read from `LOADTEST_API_KEY`, which no process list shows.
 
     Raises:
-        LoadError: one of them cannot work.
+        LoadError: an option is invalid.
     """
     known: dict[str, Any] = {
         name: getattr(arguments, name)
@@ -119,7 +139,7 @@ def from_arguments(arguments: argparse.Namespace, duration_s: float | None = Non
     temperature = arguments.temperature
     parse_workload(arguments.workload)
     if arguments.rate < 0 or arguments.think_s < 0 or min(arguments.max_prompt, arguments.max_answer) < 1:
-        raise LoadError("Rate and pause cannot be negative, lengths not below 1 token; change them.")
+        raise LoadError("--rate and --think-s must be at least 0, --max-prompt and --max-answer at least 1.")
     return Options(
         **known,
         scenarios=parse_scenarios(arguments.scenarios),
@@ -132,26 +152,41 @@ def from_arguments(arguments: argparse.Namespace, duration_s: float | None = Non
 
 
 def checked_host(host: str | None) -> str:
-    """The one host that gets load. Raises `LoadError` where none, or no plain origin, was given."""
+    """Return the host without a trailing slash.
+
+    Raises:
+        LoadError: there is no host, or it is not a plain origin.
+    """
     if not host:
-        raise LoadError("Give the host to load explicitly: --host http://127.0.0.1:8000.")
-    parts = urlsplit(host)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise LoadError(f"'{host}' is no host; write it as http://127.0.0.1:8000, without a path.")
+        raise LoadError("--host is required, such as --host http://127.0.0.1:8000.")
+    try:
+        parts = urlsplit(host)
+        plain = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/") and not parts.query
+        plain = plain and parts.port != 0
+    except ValueError:  # the port is out of range
+        plain = False
+    if not plain:
+        raise LoadError(f"'{host}' is not a host; write it as http://127.0.0.1:8000, without a path.")
     return host.rstrip("/")
 
 
 def parse_scenarios(text: str) -> dict[str, float]:
-    """`streaming=2,chat=1`; a name alone weighs 1. Raises `LoadError`."""
+    """Parse weights such as `streaming=2,chat=1`; a name alone has weight 1.
+
+    Raises:
+        LoadError: a scenario does not exist, or a weight is invalid.
+    """
     weights: dict[str, float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, weight = part.partition("=")
         try:
             weights[name] = float(weight or 1)
         except ValueError:
-            raise LoadError(f"'{part}' has no number as its weight; write {name}=1.") from None
+            raise LoadError(f"The weight in '{part}' is not a number; write {name}=1.") from None
         if name not in SCENARIOS or weights[name] < 0:
-            raise LoadError(f"'{part}' is no scenario; choose among {', '.join(SCENARIOS)}, weights not negative.")
+            raise LoadError(
+                f"'{part}' is not a scenario with a weight of at least 0; choose one of: {', '.join(SCENARIOS)}."
+            )
     if not sum(weights.values()):
-        raise LoadError(f"No scenario has a weight; choose among {', '.join(SCENARIOS)}.")
+        raise LoadError(f"No scenario has a weight above 0; choose one of: {', '.join(SCENARIOS)}.")
     return weights

@@ -45,3 +45,11 @@ async def test_comments_are_not_events() -> None:
 async def test_an_endless_event_is_refused(wire: bytes) -> None:
     with pytest.raises(ValueError, match="longer than 100 bytes"):
         await _read(wire, [50, 100, 150], limit_bytes=100)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_an_event_is_returned_with_the_byte_that_ends_it(end: bytes) -> None:
+    parser = sse.EventParser()
+    wire = b"data: one" + end + end[:1]
+    assert [parser.feed(bytes([byte])) for byte in wire] == [[]] * (len(wire) - 1) + [[b"one"]]
+    assert parser.feed(end[1:] + b"data: two" + end + end) == [b"two"]

@@ -18,7 +18,6 @@ from loadtest.results.metrics import (
     frame_ms,
     itl_ms,
     lag_ms,
-    quantile,
     summarise,
     tpot_ms,
     ttft_ms,
@@ -71,9 +70,9 @@ def test_tpot_without_a_count_is_unknown_not_absent() -> None:
 
 
 def test_quantiles_interpolate() -> None:
-    assert quantile([10.0], 0.99) == 10
-    assert quantile([0.0, 10.0], 0.5) == 5
-    assert quantile([0.0, 1.0, 2.0, 3.0, 4.0], 0.9) == pytest.approx(3.6)
+    found = Distribution.of([4.0, 0.0, 1.0, math.nan, 3.0, 2.0])
+    assert found is not None
+    assert (found.count, found.p50, found.p90) == (5, 2.0, pytest.approx(3.6))
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=2, max_size=60))

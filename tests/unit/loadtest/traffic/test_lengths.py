@@ -6,7 +6,6 @@ import pytest
 
 from loadtest.errors import LoadError
 from loadtest.traffic.lengths import WORKLOADS, Lengths, LogNormal, parse_workload
-from loadtest.traffic.text import Conversation, Tokens, words
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -60,25 +59,3 @@ def test_refuses_a_trace_without_usable_rows(tmp_path: Path, content: str) -> No
 
 def test_lengths_are_cut_to_what_is_allowed() -> None:
     assert Lengths(5000, 10).clamped(2048, 512) == Lengths(2048, 10)
-
-
-def test_texts_have_their_words_and_differ_from_the_first_on() -> None:
-    texts = [words(50, random.Random(seed)) for seed in range(50)]
-    assert {len(text.split()) for text in texts} == {50}
-    assert len({text.split()[0] for text in texts}) == 50
-
-
-def test_measured_tokens_per_word_give_the_wanted_length() -> None:
-    tokens = Tokens.fitted({20: 20 * 2 + 7, 220: 220 * 2 + 7})
-    assert (tokens.per_word, tokens.fixed) == (2.0, 7.0)
-    assert len(tokens.text(107, random.Random(0)).split()) == 50
-    assert len(tokens.text(1, random.Random(0)).split()) == 1
-
-
-def test_a_conversation_alternates_and_grows() -> None:
-    conversation = Conversation()
-    conversation.ask("a", 3)
-    conversation.hear("b", 4)
-    conversation.ask("c", 5)
-    assert [message["role"] for message in conversation.messages] == ["user", "assistant", "user"]
-    assert conversation.tokens == 12

@@ -13,7 +13,9 @@ def parse(*arguments: str) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-@pytest.mark.parametrize("host", [None, "", "localhost:8000", "ftp://a", "http://a/v1", "http://", "http://a?b=c"])
+@pytest.mark.parametrize(
+    "host", [None, "", "localhost:8000", "ftp://a", "http://a/v1", "http://", "http://a?b=c", "http://a:99999"]
+)
 def test_loads_no_host_that_was_not_named_as_one(host: str | None) -> None:
     with pytest.raises(LoadError, match=r"http://127\.0\.0\.1:8000"):
         checked_host(host)

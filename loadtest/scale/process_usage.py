@@ -1,4 +1,4 @@
-"""What the server's processes use: cores and memory, by what they are for."""
+"""Cores and memory used by the server's processes, by kind."""
 
 import time
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psutil
 
-# A process belongs to the first of these whose word stands in its command line.
+# Kind of a process: the first entry whose word is in its command line.
 KINDS: tuple[tuple[str, str], ...] = (
     ("orchestrator", "ServeReplica:default:ingress"),
     ("engines", "ServeReplica:default:scripted"),
@@ -21,14 +21,14 @@ CLIENT = "load generator"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Since the `Watch` began."""
+    """Usage since the start of a `UsageMonitor`."""
 
     cores: dict[str, float]  # by kind: CPU seconds per second
-    memory_bytes: dict[str, int]  # by kind, now: memory that only these processes have (USS)
+    memory_bytes: dict[str, int]  # by kind, at the end: memory unique to these processes (USS)
 
 
-class Watch:
-    """Of a server's process tree and of this process, which makes the load."""
+class UsageMonitor:
+    """Monitor of a server's process tree and of this process, the load generator."""
 
     def __init__(self, pid: int) -> None:
         self._processes = {process.pid: (process, kind_of(process)) for process in _tree(pid)}
@@ -38,9 +38,11 @@ class Watch:
         self._client_before = cpu_s(self._me)
 
     def pids(self, kind: str) -> list[int]:
+        """Process ids of one kind."""
         return [pid for pid, (_, found) in self._processes.items() if found == kind]
 
     def usage(self) -> Usage:
+        """Measure the usage up to now."""
         elapsed_s = time.perf_counter() - self._began
         cores: dict[str, float] = {CLIENT: (cpu_s(self._me) - self._client_before) / elapsed_s}
         memory: dict[str, int] = {}
@@ -52,6 +54,7 @@ class Watch:
 
 
 def kind_of(process: psutil.Process) -> str:
+    """Classify a process by its command line."""
     try:
         command = " ".join(process.cmdline()) or process.name()
     except psutil.Error:
@@ -60,7 +63,7 @@ def kind_of(process: psutil.Process) -> str:
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """User and system time; 0 for a process that is gone."""
+    """User and system time; 0 if the process has ended."""
     try:
         times = process.cpu_times()
     except psutil.Error:
@@ -70,6 +73,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 def unique_bytes(process: psutil.Process) -> int:
+    """Memory unique to the process (USS); 0 if the process has ended."""
     try:
         used: int = process.memory_full_info().uss
     except psutil.Error:

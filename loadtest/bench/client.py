@@ -1,4 +1,4 @@
-"""The benchmark's own client: one HTTP session, answers read line by line, the same for every contender."""
+"""Client of the benchmarks: one HTTP session, the same for every contender."""
 
 import time
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import aiohttp
 
 from loadtest.errors import LoadError
 from loadtest.results.exchange import Exchange
-from loadtest.results.reading import Reading, agents
+from loadtest.results.exchange_builder import ExchangeBuilder, agents
 
 KEEP_ALIVE_S = 2.0
 PATH = "/v1/chat/completions"
@@ -17,7 +17,7 @@ PATH = "/v1/chat/completions"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`sent` and `ended` are `time.perf_counter()` seconds."""
+    """Answer with its measurements. `sent` and `ended` are `time.perf_counter()` seconds."""
 
     exchange: Exchange
     text: str
@@ -26,13 +26,14 @@ class Answer:
 
     @property
     def ended(self) -> float:
+        """End of the answer."""
         return self.sent + self.exchange.total_s
 
 
 def session(timeout_s: float = 300.0) -> aiohttp.ClientSession:
-    """Without a limit on connections, or requests would wait in the client.
+    """Open a session without a limit on connections: requests would wait in the client.
 
-    An idle connection is dropped before the server drops it (uvicorn: after 5 s), which a request in flight would meet.
+    Idle connections are closed before the server closes them (uvicorn: after 5 s) under a request in flight.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
@@ -43,27 +44,27 @@ def session(timeout_s: float = 300.0) -> aiohttp.ClientSession:
 async def ask(
     http: aiohttp.ClientSession, host: str, body: Mapping[str, Any], scenario: str = "", started: float = 0.0
 ) -> Answer:
-    """One chat completion, streamed where `body` says so; a failure is in the exchange's `error`, never raised."""
+    """Ask for one chat completion, streamed if `body` says so. A failure is the exchange's `error`; none is raised."""
     streamed = bool(body.get("stream"))
-    reading = Reading(scenario, str(body["model"]), streamed, time.perf_counter())
+    builder = ExchangeBuilder(scenario, str(body["model"]), streamed, time.perf_counter())
     try:
         async with http.post(host + PATH, json=body) as response:
-            reading.status = response.status
+            builder.status = response.status
             if streamed and response.status == 200:
-                async for line in response.content:
-                    reading.line(line, time.perf_counter())
+                async for chunk in response.content.iter_any():
+                    builder.feed(chunk, time.perf_counter())
             else:
-                reading.whole(response.status, await response.read(), time.perf_counter())
+                builder.add_whole(response.status, await response.read())
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        reading.fail(f"connection: {type(error).__name__}")
-    exchange = reading.exchange(time.perf_counter(), started)
-    return Answer(exchange, "".join(reading.text), reading.moa, reading.sent)
+        builder.fail(f"connection: {type(error).__name__}")
+    exchange = builder.build(time.perf_counter(), started)
+    return Answer(exchange, "".join(builder.text), builder.moa, builder.sent)
 
 
 def chat_body(model: str, messages: list[dict[str, str]], max_tokens: int, stream: bool, **more: Any) -> dict[str, Any]:
-    """A request for exactly `max_tokens` tokens, sampled as teams are by default.
+    """Build a request for exactly `max_tokens` tokens, with the temperature that recipes have by default.
 
-    A watched answer forbids the end token too (`min_tokens`), or its first token might have no text to be seen by.
+    A streamed request also forbids the end token (`min_tokens`), which has no text: TTFT could not be measured.
     """
     body = {
         "model": model,
@@ -80,7 +81,11 @@ def chat_body(model: str, messages: list[dict[str, str]], max_tokens: int, strea
 
 
 def check(answer: Answer, tokens: int) -> None:
-    """Every agent must have done the work it was asked for, or the comparison means nothing. Raises `LoadError`."""
+    """Check that every agent generated `tokens` tokens; otherwise the comparison is not fair.
+
+    Raises:
+        LoadError: an agent failed, or generated another number of tokens.
+    """
     exchange = answer.exchange
     if exchange.error is not None:
         raise LoadError(f"'{exchange.model}' failed in the benchmark: {exchange.error}.")
@@ -92,4 +97,4 @@ def check(answer: Answer, tokens: int) -> None:
     counts = {agent["usage"]["completion_tokens"] for agent in team} or {exchange.answer_tokens}
     if counts != {tokens}:
         gave = ", ".join(sorted(map(str, counts)))
-        raise LoadError(f"'{exchange.model}' was asked for {tokens} tokens from each agent, but gave {gave}.")
+        raise LoadError(f"'{exchange.model}' was asked for {tokens} tokens per agent, but generated {gave}.")

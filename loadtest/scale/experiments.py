@@ -1,4 +1,4 @@
-"""Experiments on a running server with scripted engines: how many streams, how fast, how late when idle and not."""
+"""Experiments on a running server with scripted engines: held streams, capacity, and overhead idle and under load."""
 
 import asyncio
 import random
@@ -10,11 +10,11 @@ from typing import Any
 
 import aiohttp
 
-from loadtest.bench.asking import Answer, ask
-from loadtest.bench.measuring import critical_path
+from loadtest.bench.client import Answer, ask
+from loadtest.bench.measurement import critical_path
 from loadtest.errors import LoadError
 from loadtest.results.metrics import Distribution
-from loadtest.scale.watching import Usage, Watch
+from loadtest.scale.process_usage import Usage, UsageMonitor
 from loadtest.target import TEAM
 from loadtest.traffic.arrivals import poisson
 
@@ -23,6 +23,7 @@ PROMPT = [{"role": "user", "content": "hold this stream open and count what it c
 
 
 def body(tokens: int, proposal_tokens: int, trace: bool) -> dict[str, Any]:
+    """Build a streamed request with these maximum tokens in the answer and in each proposal."""
     return {
         "model": TEAM,
         "messages": PROMPT,
@@ -35,23 +36,25 @@ def body(tokens: int, proposal_tokens: int, trace: bool) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Held:
+    """Result of `hold`."""
+
     streams: int
     most_open: int
     answered: int
     errors: dict[str, int]
-    bytes_per_stream: float  # of the orchestrator's own memory, at the most open
-    frames_per_s: float  # with all open
+    bytes_per_stream: float  # memory of the orchestrator, at the most open streams
+    frames_per_s: float  # over all streams
     usage: Usage
 
 
 async def hold(
     http: aiohttp.ClientSession, host: str, pid: int, streams: int, ramp_s: float, tokens: int, progress: Progress
 ) -> Held:
-    """Open `streams` streams evenly over `ramp_s`, hold them until each has its `tokens` tokens."""
+    """Open `streams` streams evenly over `ramp_s` seconds, and hold each until it has `tokens` tokens."""
     for _ in range(8):
         await ask(http, host, body(1, 1, trace=False))
-    before = Watch(pid).usage()
-    watch = Watch(pid)
+    before = UsageMonitor(pid).usage()
+    watch = UsageMonitor(pid)
     now_open, most_open = 0, 0
     answers: list[Answer] = []
 
@@ -64,24 +67,24 @@ async def hold(
         now_open -= 1
 
     tasks = [asyncio.create_task(one(number)) for number in range(streams)]
-    at_most: Usage | None = None
+    usage_at_peak: Usage | None = None
     while not all(task.done() for task in tasks):
         await asyncio.sleep(0.5)
         progress(f"{now_open} of {streams} streams open, {len(answers)} answered")
-        if at_most is None and (now_open >= streams or len(answers) > streams // 100):
-            at_most = await asyncio.to_thread(watch.usage)
+        if usage_at_peak is None and (now_open >= streams or len(answers) > streams // 100):
+            usage_at_peak = await asyncio.to_thread(watch.usage)
     await asyncio.gather(*tasks)
-    usage = at_most or watch.usage()
+    usage = usage_at_peak or watch.usage()
     errors = Counter(answer.exchange.error for answer in answers if answer.exchange.error is not None)
     grown = usage.memory_bytes.get("orchestrator", 0) - before.memory_bytes.get("orchestrator", 0)
     well = [answer.exchange for answer in answers if answer.exchange.error is None]
-    frame_s = [len(exchange.gaps_s) / sum(exchange.gaps_s) for exchange in well if exchange.gaps_s]
+    frame_s = [len(exchange.gaps_s) / span_s for exchange in well if (span_s := sum(exchange.gaps_s))]
     return Held(streams, most_open, len(well), dict(errors), grown / max(most_open, 1), sum(frame_s), usage)
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """A closed loop with more questions open than the server can answer at once: as fast as it goes."""
+    """Result of `capacity`."""
 
     requests_per_s: float
     errors: int
@@ -91,8 +94,9 @@ class Capacity:
 async def capacity(
     http: aiohttp.ClientSession, host: str, pid: int, open_requests: int, seconds: float, tokens: int
 ) -> Capacity:
+    """Measure requests/s in a closed loop with more open requests than the server can work on at once."""
     end = time.perf_counter() + seconds
-    watch = Watch(pid)
+    watch = UsageMonitor(pid)
     answers: list[Answer] = []
 
     async def worker() -> None:
@@ -107,7 +111,11 @@ async def capacity(
 
 
 async def idle_overhead(http: aiohttp.ClientSession, host: str, questions: int, tokens: int) -> Distribution:
-    """Milliseconds per layer, one question at a time: end to end minus the engines' own time. Raises `LoadError`."""
+    """Measure the milliseconds per layer of an idle server: end to end minus the engines' own time.
+
+    Raises:
+        LoadError: a request failed.
+    """
     extra = []
     for _ in range(questions):
         answer = await ask(http, host, body(tokens, tokens, trace=True))
@@ -116,26 +124,30 @@ async def idle_overhead(http: aiohttp.ClientSession, host: str, questions: int, 
         path = critical_path(answer)
         extra.append((path.e2e_ms - sum(path.layers_ms)) / len(path.layers_ms))
     found = Distribution.of(extra)
-    assert found is not None  # of at least one question
+    assert found is not None  # there is at least one question
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """End to end minus the engines' own time on the critical path, both layers together, at a steady rate."""
+    """Result of `overhead`: end to end minus the engines' own time on the critical path, both layers together."""
 
     rate_per_s: float
     errors: int
     overhead_ms: Distribution
-    lag_ms: Distribution  # how late the load generator itself was
+    lag_ms: Distribution  # delay of the load generator itself
     usage: Usage
 
 
 async def overhead(
     http: aiohttp.ClientSession, host: str, pid: int, rate_per_s: float, seconds: float, tokens: int
 ) -> Overhead:
-    """Poisson arrivals: none waits for another one's answer. Raises `LoadError`: none was answered."""
-    watch = Watch(pid)
+    """Measure the overhead with Poisson arrivals.
+
+    Raises:
+        LoadError: no request was answered.
+    """
+    watch = UsageMonitor(pid)
     answers: list[Answer] = []
     lags: list[float] = []
     running: set[asyncio.Task[None]] = set()
@@ -156,5 +168,5 @@ async def overhead(
     extra = Distribution.of(path.e2e_ms - sum(path.layers_ms) for path in paths)
     late = Distribution.of(lags)
     if extra is None or late is None:
-        raise LoadError(f"No request was answered at {rate_per_s:.1f} requests/s; look into the server's log.")
+        raise LoadError(f"No request was answered at {rate_per_s:.1f} requests/s; see the server's log.")
     return Overhead(rate_per_s, len(answers) - len(paths), extra, late, watch.usage())

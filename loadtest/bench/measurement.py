@@ -1,4 +1,4 @@
-"""One row of one contender: ask so many questions, so many at a time, and measure."""
+"""Measurement of one row with one contender: a closed loop of questions."""
 
 import asyncio
 import random
@@ -8,29 +8,30 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import aiohttp
+import numpy as np
 
-from loadtest.bench.asking import Answer, ask, chat_body, check
-from loadtest.bench.naive import NaiveTeam, TeamAnswer
+from loadtest.bench.client import Answer, ask, chat_body, check
+from loadtest.bench.client_side_moa import ClientSideAnswer, ClientSideMoa
 from loadtest.bench.rows import PROMPT_TOKENS, Row
 from loadtest.errors import LoadError
-from loadtest.results.metrics import quantile, tpot_ms
-from loadtest.results.reading import agents
-from loadtest.traffic.text import Tokens
+from loadtest.results.exchange_builder import agents
+from loadtest.results.metrics import tpot_ms
+from loadtest.traffic.prompts import TokenEstimator
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
 Measured = dict[str, float]
-WARM_UP = 4  # questions of the row's own kind, not counted
+WARM_UP = 4  # questions of the same kind, not counted
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """The same for every contender; each differs from its first token on, so that no prefix is cached by accident.
+    """Questions by number, the same for every contender. Their first tokens differ, so that no prefix is cached.
 
-    `salt` sets apart two passes over the same questions in one running server.
+    A different `salt` changes the first token, for another pass over the same questions on one running server.
     """
 
-    tokens: Tokens
+    tokens: TokenEstimator
     row: str
     salt: str = ""
 
@@ -43,7 +44,7 @@ class Questions:
 async def closed_loop(
     streams: int, total: int, one: Callable[[int], Awaitable[T]], progress: Progress
 ) -> tuple[list[T], float]:
-    """`one(0..total-1)`, `streams` at a time; the results in order and the seconds it took."""
+    """Await `one(0)` to `one(total - 1)`, `streams` at a time; return the results in order and the seconds taken."""
     numbers = iter(range(total))
     results: dict[int, T] = {}
 
@@ -61,6 +62,8 @@ async def closed_loop(
 async def measure_pass(
     http: aiohttp.ClientSession, host: str, model: str, row: Row, questions: Questions, progress: Progress
 ) -> Measured:
+    """Measure a row of single-model requests."""
+
     async def one(number: int) -> Answer:
         messages = [{"role": "user", "content": questions[number]}]
         answer = await ask(http, host, chat_body(model, messages, row.tokens, stream=True))
@@ -78,8 +81,10 @@ async def measure_pass(
     }
 
 
-async def measure_naive(team: NaiveTeam, row: Row, questions: Questions, progress: Progress) -> Measured:
-    async def one(number: int) -> TeamAnswer:
+async def measure_client_side(team: ClientSideMoa, row: Row, questions: Questions, progress: Progress) -> Measured:
+    """Measure a row of client-side MoA."""
+
+    async def one(number: int) -> ClientSideAnswer:
         return await team.answer(questions[number], row.tokens)
 
     await closed_loop(row.streams, WARM_UP, lambda number: team.answer(questions[-1 - number], 16), _ignore)
@@ -101,6 +106,8 @@ async def measure_team(
     questions: Questions,
     progress: Progress,
 ) -> Measured:
+    """Measure a row of a recipe of this server; `options` are its `moa` options."""
+
     async def one(number: int, tokens: int = row.tokens) -> Answer:
         messages = [{"role": "user", "content": questions[number]}]
         body = chat_body(recipe, messages, tokens, stream=True, moa={"trace": True, **options})
@@ -122,20 +129,20 @@ async def measure_team(
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
-    """Of one team's answer, in milliseconds from the question."""
+class CriticalPath:
+    """Critical path of one recipe answer, in milliseconds from the question."""
 
     e2e_ms: float
     first_ms: float
     proposals_end_ms: float
-    layers_ms: tuple[float, ...]  # each layer's slowest time, as its engine measured it
+    layers_ms: tuple[float, ...]  # slowest agent of each layer, measured by its engine
 
 
-def critical_path(answer: Answer) -> Path:
-    """From the trace: engine times are the engines' own, when a proposal ended is what the orchestrator saw.
+def critical_path(answer: Answer) -> CriticalPath:
+    """Read the critical path from the trace: layer times from the engines, ends of proposals from the orchestrator.
 
     Raises:
-        LoadError: the trace lacks a time.
+        LoadError: the trace has no engine time, or fewer than two layers.
     """
     exchange = answer.exchange
     slowest: dict[int, float] = {}
@@ -149,7 +156,7 @@ def critical_path(answer: Answer) -> Path:
     layers = sorted(slowest)
     if len(layers) < 2 or exchange.first_answer_s is None:
         raise LoadError(f"The trace of '{exchange.model}' shows {len(layers)} layers; the benchmark needs two or more.")
-    return Path(
+    return CriticalPath(
         e2e_ms=exchange.total_s * 1000,
         first_ms=exchange.first_answer_s * 1000,
         proposals_end_ms=ends[layers[-2]],
@@ -158,8 +165,9 @@ def critical_path(answer: Answer) -> Path:
 
 
 def p50(values: Sequence[float]) -> float:
-    return quantile(sorted(values), 0.5)
+    """Median."""
+    return float(np.median(values))
 
 
 def _ignore(done: int) -> None:
-    """Warm-ups show no progress."""
+    """Show no progress: for warm-ups."""

@@ -1,4 +1,4 @@
-"""From the lines of a streamed answer, or from a whole one, to an `Exchange`. No input and output of its own."""
+"""Builds an `Exchange` from the bytes of an answer. It does no input or output."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -6,21 +6,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.results.exchange import Exchange
+from serving import sse
 
 INCOMPLETE = "stream ended early"
 
 
 @dataclass(slots=True)
-class Reading:
-    """Fed with lines as they arrive; times are the client's clock in seconds.
-
-    `data:` lines are OpenAI's chunks; comments (keep-alives) and other fields are passed over.
-    """
+class ExchangeBuilder:
+    """Record of one request in progress. Times are seconds on the client's clock (`time.perf_counter()`)."""
 
     scenario: str
     model: str
     streamed: bool
-    sent: float  # clock
+    sent: float
     planned_s: float | None = None
     text: list[str] = field(default_factory=list)
     status: int = 0
@@ -31,37 +29,21 @@ class Reading:
     gaps_s: list[float] = field(default_factory=list)
     usage: Mapping[str, Any] = field(default_factory=dict)
     moa: Mapping[str, Any] = field(default_factory=dict)
-    finished: bool = False  # a choice said why it ended
-    done: bool = False  # the stream's own end mark
+    finished: bool = False  # a choice had a finish reason
+    done: bool = False  # `[DONE]` arrived
     error: str | None = None
+    parser: sse.EventParser = field(default_factory=sse.EventParser)
 
-    def line(self, line: bytes, now: float) -> None:
-        """One line of the stream, with or without its line end."""
-        if not line.startswith(b"data:"):
-            return
-        data = line[5:].strip()
-        if data == b"[DONE]":
-            self.done = True
-            return
+    def feed(self, chunk: bytes, now: float) -> None:
+        """Add bytes of a streamed answer, cut anywhere."""
         try:
-            frame = json.loads(data)
-        except ValueError:
+            for data in self.parser.feed(chunk):
+                self._event(data, now)
+        except ValueError:  # not JSON, or an endless event
             self.fail("malformed frame")
-            return
-        if not isinstance(frame, dict):
-            self.fail("malformed frame")
-            return
-        if error := frame.get("error"):
-            self.fail(_error_kind(200, error))
-            return
-        if self.first_frame is None:
-            self.first_frame = now
-        self._about(frame)
-        for choice in frame.get("choices") or ():
-            self._choice(choice, now)
 
-    def whole(self, status: int, body: bytes, now: float) -> None:
-        """A whole answer, or an error's body."""
+    def add_whole(self, status: int, body: bytes) -> None:
+        """Add a complete response that is not streamed: an answer or an error."""
         self.status = status
         try:
             answer = json.loads(body)
@@ -76,16 +58,16 @@ class Reading:
         if not choices:
             self.fail("malformed answer")
             return
-        self._about(answer)
+        self._add_report(answer)
         self.text.append((choices[0].get("message") or {}).get("content") or "")
         self.finished = self.done = True
 
     def fail(self, kind: str) -> None:
-        """The first error is the one that counts."""
+        """Record an error; only the first is kept."""
         self.error = self.error or kind
 
-    def exchange(self, now: float, started: float) -> Exchange:
-        """The record, once the answer has ended at `now`; `started` is the run's start on the same clock."""
+    def build(self, now: float, started: float) -> Exchange:
+        """Build the exchange of an answer that ended at `now`, in a run that began at `started`."""
         if self.error is None and not (self.finished and self.done):
             self.error = INCOMPLETE
         team_tokens = self.usage.get("completion_tokens")
@@ -108,6 +90,23 @@ class Reading:
             error=self.error,
         )
 
+    def _event(self, data: bytes, now: float) -> None:
+        if data == sse.DONE_DATA:
+            self.done = True
+            return
+        frame = json.loads(data)
+        if not isinstance(frame, dict):
+            self.fail("malformed frame")
+            return
+        if error := frame.get("error"):
+            self.fail(_error_kind(200, error))
+            return
+        if self.first_frame is None:
+            self.first_frame = now
+        self._add_report(frame)
+        for choice in frame.get("choices") or ():
+            self._choice(choice, now)
+
     def _choice(self, choice: Mapping[str, Any], now: float) -> None:
         delta = choice.get("delta") or {}
         content = delta.get("content") or ""
@@ -122,12 +121,12 @@ class Reading:
             self.last_answer = now
         self.finished = self.finished or choice.get("finish_reason") is not None
 
-    def _about(self, answer: Mapping[str, Any]) -> None:
+    def _add_report(self, answer: Mapping[str, Any]) -> None:
         self.usage = answer.get("usage") or self.usage
         self.moa = answer.get("moa") or self.moa
 
     def _answer_tokens(self) -> int | None:
-        """A recipe's usage sums all agents up: the answer's own tokens are the last layer's, known from the trace."""
+        """Completion tokens of the answer alone: a recipe's usage sums all agents, so its trace is read."""
         for agent in reversed(list(agents(self.moa))):
             if agent["outcome"] == "ok":
                 tokens: int | None = agent["usage"]["completion_tokens"]
@@ -139,7 +138,7 @@ class Reading:
 
 
 def agents(moa: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """Every agent of a trace, layer by layer, each with its `layer` number."""
+    """Agents of a trace in the order of their layers, each with its `layer` number."""
     for layer in moa.get("trace") or ():
         for agent in layer["agents"]:
             yield {"layer": layer["layer"], **agent}

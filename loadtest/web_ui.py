@@ -1,30 +1,29 @@
-"""One more tab on Locust's web page, with the measures that fit streamed answers, and their CSV."""
+"""Extra tab of Locust's web UI with the measures of streamed answers, and their CSV download."""
 
 import io
 import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, make_response, render_template, request
-from locust.env import Environment
+from flask import Flask, Response, make_response, render_template, request
+from locust.web import WebUI
 
 from loadtest.results.exchange import Exchange
 from loadtest.results.metrics import FORMULAS, QUANTILES, Summary, summarise
 from loadtest.results.report import write_csv
 
 if TYPE_CHECKING:
-    from loadtest.load import Load
+    from loadtest.load_run import LoadRun
 
 KEY = "team-measures"
 COLUMNS = ("measure", "scenario", "value", *(f"p{share * 100:g}" for share in QUANTILES), "max", "formula")
 
 
-def extend(environment: Environment, load: "Load") -> None:
-    """Add the tab to `/`, its rows to Locust's own polling, and `/exchanges/csv` to the downloads."""
-    ui = environment.web_ui
-    pages = Blueprint("team", __name__)
+def extend(ui: WebUI, load: "LoadRun") -> None:
+    """Add the tab to `/`, its rows to Locust's polling, and `/exchanges/csv` to the downloads."""
+    app = ui.app
+    assert isinstance(app, Flask)
 
-    @pages.route("/exchanges/csv")
     def exchanges_csv() -> Response:
         text = io.StringIO()
         write_csv(text, load.recorder.exchanges)
@@ -33,11 +32,10 @@ def extend(environment: Environment, load: "Load") -> None:
         response.headers["Content-Disposition"] = "attachment; filename=exchanges.csv"
         return response
 
-    @ui.app.before_request
     def with_tab() -> str | None:
         if request.path != "/":
             return None
-        ui.update_template_args()
+        ui.update_template_args()  # type: ignore[no-untyped-call]  # Locust has no annotation here
         tab = {
             "extended_tabs": [{"title": "Measures", "key": KEY}],
             "extended_tables": [{"key": KEY, "structure": [{"key": name, "title": name} for name in COLUMNS]}],
@@ -45,18 +43,19 @@ def extend(environment: Environment, load: "Load") -> None:
         }
         return render_template("index.html", template_args={**ui.template_args, **tab})
 
-    @ui.app.after_request
     def with_rows(response: Response) -> Response:
         if request.path == "/stats/requests" and response.is_json:
             stats = {"key": KEY, "data": rows(load)}
             response.set_data(json.dumps({**response.get_json(), "extended_stats": [stats]}))
         return response
 
-    ui.app.register_blueprint(pages)
+    app.add_url_rule("/exchanges/csv", view_func=exchanges_csv)
+    app.before_request(with_tab)
+    app.after_request(with_rows)
 
 
-def rows(load: "Load") -> list[dict[str, Any]]:
-    """The table: each measure over all requests, then by scenario where there are several."""
+def rows(load: "LoadRun") -> list[dict[str, Any]]:
+    """Rows of the table: each measure over all requests, then by scenario if there are several."""
     exchanges = list(load.recorder.exchanges)
     if not exchanges:
         return []
@@ -89,4 +88,4 @@ def _measures(summary: Summary) -> Iterable[dict[str, Any]]:
             value = getattr(summary, name)
             yield {"measure": name, "value": "unknown" if value is None else round(value, 3), "formula": formula}
     for kind, number in summary.errors.items():
-        yield {"measure": "error", "value": f"{number} x {kind}", "formula": "requests that ended so"}
+        yield {"measure": "error", "value": f"{number} x {kind}", "formula": "requests with this error"}

@@ -1,4 +1,4 @@
-"""Streams as servers send them, and what is made of them."""
+"""Streams as servers send them, and the exchanges built from them."""
 
 import json
 from typing import Any
@@ -6,32 +6,32 @@ from typing import Any
 import pytest
 
 from loadtest.results.exchange import Exchange
-from loadtest.results.reading import INCOMPLETE, Reading
+from loadtest.results.exchange_builder import INCOMPLETE, ExchangeBuilder
+from serving import sse
 
 
 def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
-    return b"data: " + json.dumps({"choices": [{"delta": delta, "finish_reason": finish}], **more}).encode() + b"\n"
+    return b"data: " + json.dumps({"choices": [{"delta": delta, "finish_reason": finish}], **more}).encode() + b"\n\n"
 
 
 def read(*lines: tuple[float, bytes], end: float = 10.0, streamed: bool = True) -> Exchange:
-    reading = Reading("streaming", "m", streamed, sent=1.0, status=200)
+    builder = ExchangeBuilder("streaming", "m", streamed, sent=1.0, status=200)
     for now, line in lines:
-        reading.line(line, now)
-    return reading.exchange(end, started=0.5)
+        builder.feed(line, now)
+    return builder.build(end, started=0.5)
 
 
-USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}}\n'
-DONE = b"data: [DONE]\n"
+USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}}\n\n'
+DONE = sse.DONE
 END = ((4.0, chunk({}, "stop")), (4.0, USAGE), (4.0, DONE))
 
 
 def test_a_stream_s_moments() -> None:
     found = read(
-        (1.5, b": keep-alive\n"),
+        (1.5, sse.KEEP_ALIVE),
         (2.0, chunk({"role": "assistant", "content": ""})),
         (2.5, chunk({"reasoning_content": "hm"})),
         (3.0, chunk({"content": "a"})),
-        (3.0, b"\n"),
         (3.25, chunk({"content": "b c"})),
         *END,
         end=4.5,
@@ -58,13 +58,21 @@ def test_a_stream_without_its_end_is_an_error(lines: tuple[tuple[float, bytes], 
 
 
 def test_an_error_in_the_stream_is_its_kind_and_stays() -> None:
-    frame = b'data: {"error": {"message": "gone", "code": "engine_failed"}}\n'
+    frame = b'data: {"error": {"message": "gone", "code": "engine_failed"}}\n\n'
     assert read((3.0, chunk({"content": "a"})), (3.5, frame), *END).error == "200 engine_failed"
 
 
-@pytest.mark.parametrize("line", [b"data: {broken\n", b"data: 5\n"])
+@pytest.mark.parametrize("line", [b"data: {broken\n\n", b"data: 5\n\n"])
 def test_a_malformed_frame_is_an_error(line: bytes) -> None:
     assert read((3.0, line), *END).error == "malformed frame"
+
+
+def test_frames_may_arrive_cut_anywhere() -> None:
+    wire = chunk({"content": "a"}) + chunk({"content": "b"}, "stop") + USAGE + DONE
+    builder = ExchangeBuilder("streaming", "m", True, sent=1.0, status=200)
+    for number in range(len(wire)):
+        builder.feed(wire[number : number + 1], 2.0)
+    assert (builder.build(3.0, 0.0).error, builder.text) == (None, ["a", "b"])
 
 
 TRACE = {
@@ -85,7 +93,7 @@ TRACE = {
 
 def moa(value: dict[str, Any]) -> bytes:
     usage = {"prompt_tokens": 90, "completion_tokens": 59}
-    return b"data: " + json.dumps({"choices": [], "usage": usage, "moa": value}).encode() + b"\n"
+    return b"data: " + json.dumps({"choices": [], "usage": usage, "moa": value}).encode() + b"\n\n"
 
 
 def test_a_team_s_answer_counts_its_own_tokens_from_the_trace() -> None:
@@ -100,12 +108,12 @@ def test_a_team_s_answer_without_a_trace_has_unknown_tokens() -> None:
 
 
 def test_a_whole_answer() -> None:
-    reading = Reading("chat", "m", False, sent=1.0)
+    builder = ExchangeBuilder("chat", "m", False, sent=1.0)
     answer = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "usage": {"completion_tokens": 2}}
-    reading.whole(200, json.dumps(answer).encode(), 2.0)
-    found = reading.exchange(2.0, 0.0)
+    builder.add_whole(200, json.dumps(answer).encode())
+    found = builder.build(2.0, 0.0)
     assert (found.error, found.total_s, found.answer_tokens, found.first_answer_s) == (None, 1.0, 2, None)
-    assert reading.text == ["hi"]
+    assert builder.text == ["hi"]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +127,6 @@ def test_a_whole_answer() -> None:
     ],
 )
 def test_an_error_s_kind(status: int, body: bytes, kind: str) -> None:
-    reading = Reading("chat", "m", True, sent=1.0)
-    reading.whole(status, body, 2.0)
-    assert reading.exchange(2.0, 0.0).error == kind
+    builder = ExchangeBuilder("chat", "m", True, sent=1.0)
+    builder.add_whole(status, body)
+    assert builder.build(2.0, 0.0).error == kind

@@ -1,4 +1,4 @@
-"""Prompts of a wanted length, each different from the first word on, so that no prefix cache helps by accident."""
+"""Generated prompts of a given length. Their first words differ, so that no prefix cache is hit by accident."""
 
 import random
 from collections.abc import Mapping
@@ -22,24 +22,24 @@ WORDS = COMMON.split()
 
 
 def words(count: int, rng: random.Random) -> str:
-    """`count` words. The first is a number out of a million, which makes the text unique from its start."""
+    """Generate `count` words. The first is a random number below a million: prompts differ from the start."""
     return " ".join([str(rng.randrange(1_000_000)), *rng.choices(WORDS, k=max(count - 1, 0))])
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
-    """How many tokens a model's tokenizer makes of `words`: measured once against the server."""
+class TokenEstimator:
+    """Linear estimate of the tokens that a model's tokenizer makes of `words`, measured once per server."""
 
     per_word: float = 1.3
-    fixed: float = 0.0  # the chat template's own
+    fixed: float = 0.0  # of the chat template
 
     def text(self, tokens: int, rng: random.Random) -> str:
-        """A text of about `tokens` tokens, the template included; one word at the least."""
+        """Generate a text of about `tokens` tokens, the template included; at least one word."""
         return words(max(1, round((tokens - self.fixed) / self.per_word)), rng)
 
     @classmethod
-    def fitted(cls, tokens_of_words: Mapping[int, int]) -> "Tokens":
-        """The line through two measured lengths: number of words -> prompt tokens."""
+    def fitted(cls, tokens_of_words: Mapping[int, int]) -> "TokenEstimator":
+        """Fit the line through two measurements: number of words -> prompt tokens."""
         (few, low), (many, high) = sorted(tokens_of_words.items())
         per_word = max((high - low) / (many - few), 0.1)
         return cls(per_word, max(low - per_word * few, 0.0))
@@ -47,15 +47,17 @@ class Tokens:
 
 @dataclass(slots=True)
 class Conversation:
-    """The messages of one user, growing turn by turn."""
+    """Messages of one conversation."""
 
     messages: list[dict[str, str]] = field(default_factory=list)
-    tokens: int = 0  # about; the answers are counted exactly where the server says
+    tokens: int = 0  # estimate; answers are counted exactly if the server reports usage
 
     def ask(self, text: str, tokens: int) -> None:
+        """Append a user message."""
         self.messages.append({"role": "user", "content": text})
         self.tokens += tokens
 
     def hear(self, text: str, tokens: int) -> None:
+        """Append the answer."""
         self.messages.append({"role": "assistant", "content": text})
         self.tokens += tokens

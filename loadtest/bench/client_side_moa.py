@@ -1,4 +1,4 @@
-"""Mixture-of-Agents as one would write it by hand in front of plain OpenAI servers: gather, join, stream."""
+"""Client-side Mixture-of-Agents over plain OpenAI servers, the baseline: gather, join, stream."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from loadtest.bench.asking import ask, chat_body, check
+from loadtest.bench.client import ask, chat_body, check
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
 from serving.types import Message, Reference, ReferenceBlock
 
 
 @dataclass(frozen=True, slots=True)
-class TeamAnswer:
-    """Seconds."""
+class ClientSideAnswer:
+    """Times of one answer, in seconds."""
 
     total_s: float
     first_answer_s: float  # from the question
@@ -21,17 +21,21 @@ class TeamAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class NaiveTeam:
-    """Two layers, as `moa-lite`: `proposers` at once, then `aggregator` over their answers."""
+class ClientSideMoa:
+    """Two layers, as in `moa-lite`: all `proposers` at once, then the `aggregator` over their answers."""
 
     http: aiohttp.ClientSession
     hosts: Mapping[str, str]  # model -> its server
     proposers: Sequence[str]
     aggregator: str
-    system_role: Mapping[str, bool]  # model -> whether its template takes a system message
+    system_role: Mapping[str, bool]  # model -> True if its chat template has a system role
 
-    async def answer(self, question: str, tokens: int) -> TeamAnswer:
-        """`tokens` of each proposal and of the answer."""
+    async def answer(self, question: str, tokens: int) -> ClientSideAnswer:
+        """Answer a question, with `tokens` tokens in each proposal and in the answer.
+
+        Raises:
+            LoadError: an agent failed, or generated another number of tokens.
+        """
         user = [{"role": "user", "content": question}]
         proposals = await asyncio.gather(
             *(
@@ -49,9 +53,9 @@ class NaiveTeam:
             self.http, self.hosts[self.aggregator], chat_body(self.aggregator, messages, tokens, stream=True)
         )
         check(final, tokens)
-        assert final.exchange.first_answer_s is not None  # a whole streamed answer had a first token
+        assert final.exchange.first_answer_s is not None  # a complete streamed answer has a first token
         first = final.sent + final.exchange.first_answer_s
-        return TeamAnswer(final.ended - sent, first - sent, first - last)
+        return ClientSideAnswer(final.ended - sent, first - sent, first - last)
 
     def _messages(self, question: str, references: Sequence[Reference]) -> list[dict[str, str]]:
         messages = with_references(

@@ -1,4 +1,4 @@
-"""Runs the contenders in turn, never two at a time."""
+"""Runner of the benchmark: one contender after the other."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -8,26 +8,26 @@ from typing import Any
 import aiohttp
 
 from deployments.config import Profile
-from loadtest.bench.asking import session
+from loadtest.bench.client import session
+from loadtest.bench.client_side_moa import ClientSideMoa
 from loadtest.bench.contenders import NAMES, Contender, moa_server, stock_server, vllm_servers
-from loadtest.bench.measuring import Progress, Questions, measure_naive, measure_pass, measure_team
-from loadtest.bench.naive import NaiveTeam
+from loadtest.bench.measurement import Progress, Questions, measure_client_side, measure_pass, measure_team
 from loadtest.bench.policies import POLICIES
 from loadtest.bench.results import Results
 from loadtest.bench.rows import Row
-from loadtest.progress import Line
+from loadtest.progress import ProgressLine
 from loadtest.target import TEAM, find_target
-from loadtest.traffic.text import Tokens
+from loadtest.traffic.prompts import TokenEstimator
 
-# By hand every proposal is waited for; a server that cuts its stragglers off would win by doing less.
+# The baseline waits for every proposal; a server that cancels stragglers would win by doing less.
 WHOLE_TEAM: Mapping[str, Any] = {"straggler_grace_s": None}
 
 
 class Bench:
-    """`policies`: names of `POLICIES`, this server's to compare in the team's rows."""
+    """Run of all contenders. `policies` are names of `POLICIES`, compared in the recipe rows of this server."""
 
     def __init__(
-        self, profile: Profile, path: Path, results: Results, policies: Sequence[str], logs: Path, line: Line
+        self, profile: Profile, path: Path, results: Results, policies: Sequence[str], logs: Path, line: ProgressLine
     ) -> None:
         self.profile, self.path, self.results, self.policies = profile, path, results, policies
         self.logs, self.line = logs, line
@@ -35,10 +35,14 @@ class Bench:
         self.aggregator = str(profile.team["aggregator"])
         proposers = profile.team["proposers"]
         self.proposers = (proposers,) if isinstance(proposers, str) else tuple(proposers)
-        self.tokens: Tokens | None = None
+        self.tokens: TokenEstimator | None = None
 
     async def run(self, names: Sequence[str]) -> None:
-        """Raises `LoadError`: a contender did not start, or did not do the work asked for."""
+        """Measure the contenders in this order.
+
+        Raises:
+            LoadError: a contender did not start, or an agent did not generate the requested tokens.
+        """
         for name in names:
             rows = [row for row in self.results.rows if row.kind == "pass" or name != "stock"]
             if not rows:
@@ -59,7 +63,7 @@ class Bench:
     async def _measure(self, contender: Contender, http: aiohttp.ClientSession, rows: Sequence[Row]) -> None:
         if self.tokens is None:
             self.tokens = find_target(contender.hosts[self.model.id], self.model.id).tokens
-        team = NaiveTeam(http, contender.hosts, self.proposers, self.aggregator, self._system_roles())
+        team = ClientSideMoa(http, contender.hosts, self.proposers, self.aggregator, self._system_roles())
         for row in rows:
             if row.kind == "pass":
                 questions = Questions(self.tokens, row.id)
@@ -69,7 +73,7 @@ class Bench:
                 self.results.add(row, contender.name, measured)
             elif contender.name == "vllm":
                 progress = self._progress(row, contender.name)
-                measured = await measure_naive(team, row, Questions(self.tokens, row.id), progress)
+                measured = await measure_client_side(team, row, Questions(self.tokens, row.id), progress)
                 self.results.add(row, contender.name, measured)
             else:
                 for policy in self.policies:
@@ -90,7 +94,7 @@ class Bench:
         return lambda done: self.line.show(f"{column:18} {row.title:46} {done:4}/{row.requests} requests")
 
     def _system_roles(self) -> dict[str, bool]:
-        """Whether a model's template takes a system message, as its author would know it."""
+        """Map each model to True if its chat template has a system role."""
         return {model.id: _takes_system(model.path) for model in self.profile.models}
 
 

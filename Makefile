@@ -34,9 +34,10 @@ plan: install ## print memory and hardware that a profile needs: ARGS=large
 test: lint test-unit test-serve chart test-e2e ## all tests that need no GPU
 
 .PHONY: lint
-lint: install ## style, types, imports, dependencies, spelling, YAML
+lint: install ## style, docstrings, types, imports, dependencies, spelling, YAML
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(RUN) -m scripts.check_docstrings
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .

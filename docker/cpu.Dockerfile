@@ -1,10 +1,10 @@
 # syntax=docker/dockerfile:1.17
-# The server with the embedded models on the CPU.    docker build -f docker/cpu.Dockerfile -t moa-cpu .
+# Server with the tiny models on the CPU.    docker build -f docker/cpu.Dockerfile -t moa-cpu .
 ARG PYTHON_VERSION=3.11.14
 
 FROM python:${PYTHON_VERSION}-slim-bookworm AS packages
 COPY requirements/cpu.txt /tmp/cpu.txt
-# The lock is complete: resolving again would bring CUDA builds. torch's CPU build comes from PyTorch's own index.
+# The lock is complete; resolving again would select CUDA builds. The CPU build of torch is in PyTorch's own index.
 RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --no-deps --extra-index-url https://download.pytorch.org/whl/cpu \
         -r /tmp/cpu.txt \
@@ -14,7 +14,7 @@ RUN python -m venv /opt/venv \
 
 FROM python:${PYTHON_VERSION}-slim-bookworm
 LABEL org.opencontainers.image.title="moa-cpu" \
-      org.opencontainers.image.description="A team of tiny embedded models behind one API" \
+      org.opencontainers.image.description="Mixture-of-Agents server with tiny models on the CPU" \
       org.opencontainers.image.licenses="Apache-2.0"
 # libnuma1: vLLM's CPU kernels; wget: the probes that KubeRay and the chart run.
 # hadolint ignore=DL3008
@@ -28,7 +28,7 @@ COPY pyproject.toml /opt/moa/
 COPY serving /opt/moa/serving
 COPY deployments /opt/moa/deployments
 COPY models/tiny/weights /opt/moa/models/tiny/weights
-# Everything that is written goes under /tmp or to mounted volumes: the root can be read-only.
+# All writes go to /tmp or to mounted volumes: the root file system can be read-only.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/moa \
     PYTHONUNBUFFERED=1 \
@@ -45,11 +45,11 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     VLLM_NO_USAGE_STATS=1
 WORKDIR /opt/moa
 USER 1000
-# Serve would find out only when it starts: the wrapper is executable and finds HAProxy.
+# Fails the build, not the start, if the wrapper is not executable or HAProxy is missing.
 RUN ["/opt/moa/deployments/cluster/haproxy.sh", "-v"]
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5m --retries=4 \
     CMD ["wget", "-q", "-T", "4", "-O", "/dev/null", "http://127.0.0.1:8000/health"]
-# KubeRay starts Ray with a command of its own; this is `docker run --read-only --tmpfs /tmp:exec --shm-size 1g -p 8000:8000`.
+# KubeRay starts Ray with its own command; this entry point is for `docker run --read-only --tmpfs /tmp:exec --shm-size 1g -p 8000:8000`.
 ENTRYPOINT ["serve", "run", "deployments:moa_app", "host=0.0.0.0"]
 CMD ["profile=tiny"]

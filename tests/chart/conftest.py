@@ -1,4 +1,4 @@
-"""Tests of the chart, the manifests and the images. `make chart` runs them in an environment of their own."""
+"""Tests of the chart, the manifests and the images, run by `make chart` in a separate environment."""
 
 import shutil
 import sys

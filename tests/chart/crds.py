@@ -1,6 +1,6 @@
-"""Custom resources against their CRDs, offline: structure, unknown fields and CEL rules, as an API server has it.
+"""Offline validation of custom resources by their CRDs: structure, unknown fields and CEL rules, as in an API server.
 
-Rules over `oldSelf` and defaulting are left out. Where the CRDs are is said by CRD_DIR; each file holds one.
+Rules over `oldSelf` and defaulting are left out. CRD_DIR has one CRD per file.
 """
 
 import functools
@@ -22,7 +22,7 @@ ANNOTATIONS = ("default", "description", "example", "format")
 
 @functools.cache
 def schemas() -> dict[tuple[str, str], Schema]:
-    """(apiVersion, kind) -> its OpenAPI schema."""
+    """OpenAPI schemas by (apiVersion, kind)."""
     found = {}
     for file in sorted(FOLDER.glob("*.yaml")):
         crd = yaml.load(file.read_text(), yaml.CSafeLoader)["spec"]
@@ -32,7 +32,7 @@ def schemas() -> dict[tuple[str, str], Schema]:
 
 
 def errors(obj: dict[str, Any]) -> list[str]:
-    """What is wrong with the object; empty where nothing is. Raises `KeyError` for a kind without a CRD."""
+    """Errors of the object; empty if it is valid. Raises `KeyError` for a kind without a CRD."""
     schema = schemas()[obj["apiVersion"], obj["kind"]]
     validator = _validator(obj["apiVersion"], obj["kind"])
     found = [f"{'.'.join(map(str, error.path))}: {error.message[:200]}" for error in validator.iter_errors(obj)]
@@ -47,7 +47,7 @@ def _validator(api_version: str, kind: str) -> jsonschema.Draft202012Validator:
 
 
 def _json_schema(node: Any) -> Any:
-    """A structural schema as JSON Schema in which unknown fields are refused."""
+    """Convert a structural schema to JSON Schema that refuses unknown fields."""
     if not isinstance(node, dict):
         return node
     out: Schema = {}
@@ -91,7 +91,7 @@ def _broken_rules(node: Schema, value: Any, path: str) -> Iterator[str]:
 
 
 def _broken(rule: str, value: Any) -> str:
-    """Why the rule does not hold; empty where it does."""
+    """Reason for which the rule fails; empty if it holds."""
     context = cel.Context({"self": value})
     context.add_function("find", lambda text, pattern: (re.search(pattern, text) or [""])[0])
     context.add_function("split", lambda text, separator: text.split(separator))

@@ -1,4 +1,4 @@
-"""The chart's output as Python objects, each combination of values rendered once."""
+"""Rendered chart as Python objects; each combination of values is rendered once."""
 
 import functools
 import pickle
@@ -88,7 +88,7 @@ def helm(
 
 
 def objects(case: str) -> list[Object]:
-    """Fresh copies: a test may change them."""
+    """Fresh copies of the objects, which a test may change."""
     return pickle.loads(_parsed(case))
 
 
@@ -117,7 +117,7 @@ def ray_templates(case: str) -> dict[str, Object]:
 
 
 def pods(case: str) -> Iterator[tuple[str, Object]]:
-    """Every pod that will exist, those inside the RayService and the StatefulSet too, as (name, template)."""
+    """Pod templates of all pods, including those of the RayService and the StatefulSet, as (name, template)."""
     yield from ray_templates(case).items()
     for obj in objects(case):
         if obj["kind"] == "StatefulSet":

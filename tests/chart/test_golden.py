@@ -1,6 +1,6 @@
-"""What the chart renders for the default, the tiny and the large values, whole.
+"""Complete output of the chart for the default, the tiny and the large values.
 
-UPDATE_GOLDEN=1 make chart      # after a change that is meant; look at the diff
+UPDATE_GOLDEN=1 make chart      # after an intended change; review the diff
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The images as far as they can be judged without building them: linted, pinned, and without weights or secrets."""
+"""Dockerfiles, checked without building them: lint, pinned versions, no weights, no secrets."""
 
 import importlib.util
 import json
@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from render import MATRIX, ROOT, ray_templates
 
 DOCKER = ROOT / "docker"
@@ -43,13 +45,20 @@ def test_is_multi_stage_and_ends_as_a_user_that_is_not_root(file: Path) -> None:
 
 
 @each
-def test_bases_and_packages_are_pinned(file: Path) -> None:
+def test_bases_are_pinned_and_packages_come_from_the_lock(file: Path) -> None:
     text = file.read_text()
     assert ":latest" not in text
-    for base in re.findall(r"^FROM (\S+)", text, re.MULTILINE):
-        assert ":" in base, base
-    for line in (DOCKER / "streamer.txt").read_text().splitlines():
-        assert line.startswith("#") or re.fullmatch(r"[a-z0-9.-]+==[0-9a-z.]+", line), line
+    first, second = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert ":" in first
+    assert ":" in second or second == "packages"
+    lock = f"requirements/{file.name.split('.')[0]}.txt"
+    (copied,) = re.findall(rf"^COPY {lock} (\S+)$", text, re.MULTILINE)
+    installed = re.findall(r"pip install (.+)$", text.replace("\\\n", " "), re.MULTILINE)
+    assert len(installed) == 1
+    assert "--no-deps" in installed[0]
+    assert f"-r {copied}" in installed[0]
+    for line in (ROOT / lock).read_text().splitlines():
+        assert line.lstrip().startswith("#") or re.fullmatch(r"[a-z0-9.-]+==[0-9a-z.+]+( ; .+)?", line), line
 
 
 def test_versions_are_those_of_the_project() -> None:
@@ -62,6 +71,28 @@ def test_versions_are_those_of_the_project() -> None:
     assert f"ARG RAY_VERSION={ray[1]}\n" in gpu
     assert f"ARG VLLM_VERSION={vllm[1]}\n" in gpu
     assert f'rayVersion: "{ray[1]}"' in (ROOT / "helm" / "moa" / "values.yaml").read_text()
+    lock = (ROOT / "requirements" / "gpu.txt").read_text().splitlines()
+    assert {f"ray=={ray[1]}", f"vllm=={vllm[1]}"} <= {line.split(" ;")[0] for line in lock}
+
+
+def test_the_chart_and_the_tags_in_the_documents_have_the_projects_version() -> None:
+    own = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    chart = yaml.safe_load((ROOT / "helm" / "moa" / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (own, own)
+    assert f"\n## [{own}] - " in (ROOT / "CHANGELOG.md").read_text()
+    for document in ("docs/operations.md", "k8s/overlays/large/rayservice.yaml", "k8s/overlays/tiny/rayservice.yaml"):
+        tags = set(re.findall(r"moa-[cg]pu:([0-9][\w.]*)", (ROOT / document).read_text()))
+        assert tags == {own}, document
+
+
+def test_images_have_a_python_that_the_project_supports_and_compile_the_code_with_it() -> None:
+    cpu, gpu = (DOCKER / "cpu.Dockerfile").read_text(), (DOCKER / "gpu.Dockerfile").read_text()
+    assert "ARG PYTHON_VERSION=3.11." in cpu
+    assert "-py312-" in gpu
+    assert "compile(p.read_bytes()" in gpu
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["requires-python"] == ">=3.11,<3.13"
+    assert project["tool"]["ruff"]["target-version"] == "py311"
 
 
 @each
@@ -91,8 +122,8 @@ def image_environment(file: Path) -> dict[str, str]:
 
 
 def defaults() -> dict[str, str]:
-    """What the server sets where it starts its cluster itself; on Kubernetes the cluster is there before it."""
-    spec = importlib.util.spec_from_file_location("environment", ROOT / "deployments" / "environment.py")
+    """Environment that the server sets for a cluster that it starts; on Kubernetes the cluster exists before it."""
+    spec = importlib.util.spec_from_file_location("environment", ROOT / "deployments" / "cluster" / "environment.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -120,7 +151,7 @@ def test_pods_leave_the_images_wrapper_and_know_the_rest_before_ray_starts(case:
 
 
 def test_the_wrapper_writes_nothing_and_hands_over(tmp_path: Path) -> None:
-    """As in a pod: a folder that cannot be written to, and no word of keeping to loopback."""
+    """As in a pod: a read-only folder, and no option for loopback."""
     for name, body in {
         "python3": f'[ -z "${HAPROXY}" ] || exit 1\necho "{tmp_path}/haproxy"\n',
         "haproxy": f'echo "$@" "${{{HAPROXY}-unset}}"\n',

@@ -1,4 +1,4 @@
-"""k8s/ is the chart, written out: it can neither drift from it nor be built into something else."""
+"""k8s/ equals the rendered chart, and kustomize changes nothing in it."""
 
 import importlib.util
 import shutil
@@ -28,7 +28,7 @@ def identity(obj: Object) -> tuple[str, str, str]:
 
 
 def resources(kustomization: Path) -> list[Object]:
-    """What the kustomization lists. These use `resources` alone, so this is all that `kustomize build` does."""
+    """Objects that the kustomization lists. With `resources` alone, `kustomize build` does nothing else."""
     content = yaml.safe_load((kustomization / "kustomization.yaml").read_text())
     assert set(content) == {"apiVersion", "kind", "resources"}
     found: list[Object] = []

@@ -1,4 +1,4 @@
-"""Which instances a model's pods may choose: the chart's arithmetic against the engine's own memory facts."""
+"""Instance choice of a model's pods: the chart's arithmetic against the memory that the engine needs."""
 
 import math
 
@@ -17,7 +17,7 @@ VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 
 
 def fitting(group: str) -> set[str]:
-    """Instances on which the group's pods may land."""
+    """Instances on which the group's pods can be scheduled."""
     (term,) = groups("default")[group]["template"]["spec"]["affinity"]["nodeAffinity"][
         "requiredDuringSchedulingIgnoredDuringExecution"
     ]["nodeSelectorTerms"]
@@ -56,8 +56,8 @@ def test_mixtral_fits_all_four_families_and_no_small_gpu() -> None:
 
 @pytest.mark.parametrize("model_id", VALUES["models"])
 def test_a_node_of_the_right_size_on_demand_costs_less_than_a_far_larger_one_on_spot(model_id: str) -> None:
-    """Which is why the pods prefer them in this order."""
-    prices = yaml.safe_load((ROOT / "deployments" / "prices.yaml").read_text())["instances"]
+    """Reason for the order of the pods' preferences."""
+    prices = yaml.safe_load((ROOT / "deployments" / "plan" / "prices.yaml").read_text())["instances"]
     gpus = VALUES["models"][model_id]["gpus"]
     fit = [prices[name] for name in fitting(model_id.replace(".", "-")) & set(prices)]
     right = min(instance["on_demand"] for instance in fit if instance["gpus"] <= 2 * gpus)

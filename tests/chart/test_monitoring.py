@@ -1,4 +1,4 @@
-"""Dashboards and rules name metrics that exist, and alerts fire when they should and at no other time."""
+"""Dashboards and rules: the metrics exist, and alerts fire exactly when they should."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def labels(expression: str) -> set[tuple[str, str]]:
 
 
 def base(metric: str) -> str:
-    """A histogram's series are named after it."""
+    """Series names of a histogram."""
     stem = re.sub(r"_(bucket|sum|count)$", "", metric)
     return stem if KNOWN.get(stem, {}).get("type") == "histogram" else metric
 
@@ -118,8 +118,8 @@ def test_each_model_has_its_own_engine_alert() -> None:
 
 
 def test_the_metric_list_is_what_the_server_registers() -> None:
-    """By the source: the names in deployments/ingress/metrics.py with Ray's prefix and Prometheus' suffix."""
-    source = (ROOT / "deployments" / "metrics.py").read_text()
+    """The names in deployments/ingress/metrics.py with Ray's prefix and Prometheus' suffix."""
+    source = (ROOT / "deployments" / "ingress" / "metrics.py").read_text()
     registered = {
         f"ray_{name}_total" if kind == "Counter" else f"ray_{name}"
         for kind, name in re.findall(r'(Counter|Gauge|Histogram)\(\s*"(moa_[a-z_]+)"', source)

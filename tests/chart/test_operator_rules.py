@@ -1,4 +1,4 @@
-"""KubeRay's own rules, which no CRD says: its operator refuses what breaks them, or sets the service back."""
+"""Rules of the KubeRay operator that no CRD contains: it refuses or resets a service that breaks them."""
 
 import json
 

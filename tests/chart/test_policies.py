@@ -1,4 +1,4 @@
-"""What every pod keeps to, and how a node may go away."""
+"""Policies of every pod, and disruption of nodes."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def as_pod(name: str, template: Object) -> Object:
 
 
 def test_checkov_finds_nothing_in_any_pod(tmp_path: Path) -> None:
-    """All pods of all combinations, those inside the RayService too, as plain pods."""
+    """All pods of all combinations of values, including those of the RayService, as plain pods."""
     seen: set[str] = set()
     for case in MATRIX:
         for name, template in pods(case):
@@ -202,7 +202,7 @@ def test_the_floor_is_on_demand_and_the_rest_prefers_spot() -> None:
 
 
 def preferences(spec: Object) -> list[tuple[int, dict[str, str]]]:
-    """Which nodes a pod likes, from the most to the least, as Karpenter tries them."""
+    """Preferred nodes of a pod, in the order in which Karpenter tries them."""
     terms = spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     return [
         (
@@ -217,7 +217,7 @@ def preferences(spec: Object) -> list[tuple[int, dict[str, str]]]:
 
 
 def test_the_pools_hold_every_replica_and_a_second_cluster() -> None:
-    """All of the first at their most, and the least of the second, which an upgrade starts beside it."""
+    """GPUs of the first cluster at its maximum plus those of the second at its minimum, as during an upgrade."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     floor = most = least = 0
     for model in values["models"].values():

@@ -1,4 +1,4 @@
-"""The chart's default values are the profile `large` on a cluster: what one says the other says too."""
+"""Default values of the chart, which equal the profile `large`."""
 
 import yaml
 from render import ROOT, Object, of_kind

@@ -1,4 +1,4 @@
-"""Every object of every combination of values is one that an API server would take."""
+"""Objects of every combination of values, checked as an API server checks them."""
 
 import subprocess
 import sys

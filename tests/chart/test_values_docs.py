@@ -1,4 +1,4 @@
-"""The chart's README says what values there are, and says it as they are.
+"""Table of values in the chart's README, compared with values.yaml.
 
 UPDATE_README=1 make chart      # rewrites the table
 """

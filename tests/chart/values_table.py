@@ -1,4 +1,4 @@
-"""The values as a table, from values.yaml and the `# --` comments in it, as helm-docs reads them."""
+"""Table of values from values.yaml and its `# --` comments, in the format of helm-docs."""
 
 import json
 import re
@@ -12,7 +12,7 @@ KEY = re.compile(r"^( *)([A-Za-z][\w.-]*):(.*)$")
 
 
 def rows(path: Path) -> Iterator[tuple[str, str, str, str]]:
-    """(key, type, default, description) of every documented value, in the file's order."""
+    """Yield (key, type, default, description) of every documented value, in the file's order."""
     values = yaml.safe_load(path.read_text())
     parents: list[tuple[int, str]] = []
     said: list[str] = []

@@ -53,7 +53,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- default (printf "%s-redis" (include "moa.fullname" .)) .Values.gcs.redis.existingSecret -}}
 {{- end -}}
 
-{{/* Empty where there is no token at all. */}}
+{{/* Empty if there is no token. */}}
 {{- define "moa.hfSecret" -}}
 {{- if .Values.auth.huggingFace.existingSecret -}}
 {{ .Values.auth.huggingFace.existingSecret }}
@@ -78,7 +78,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- if eq .Values.profile "values" }}yes{{ end -}}
 {{- end -}}
 
-{{/* A secret value that survives upgrades: what is there, or a new random one. (secret, key, context) */}}
+{{/* Secret value that survives upgrades: the existing one, or a new random one. (secret, key, context) */}}
 {{- define "moa.kept" -}}
 {{- $found := lookup "v1" "Secret" .context.Release.Namespace .secret -}}
 {{- if and $found (hasKey ($found.data | default dict) .key) -}}
@@ -88,7 +88,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 {{- end -}}
 
-{{/* A group's name from a model's id: KubeRay puts it into pod names. */}}
+{{/* Group name from a model's id; KubeRay uses it in pod names. */}}
 {{- define "moa.groupName" -}}
 {{- regexReplaceAll "[^a-z0-9-]" (lower .) "-" | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
@@ -106,7 +106,7 @@ each, over the share that vLLM may take. (model, context)
 {{- ceil (divf $perGpu .context.Values.gpuMemoryUtilization) | int64 -}}
 {{- end -}}
 
-{{/* What cannot work together and no schema can say. */}}
+{{/* Checks of combinations that the schema cannot express. */}}
 {{- define "moa.validate" -}}
 {{- with .Values.shutdown -}}
 {{- if le (int .graceSeconds) (add (int .noticeSeconds) (int .drainSeconds) | int) -}}

@@ -1,4 +1,4 @@
-{{/* Pod templates of the Ray groups. All take a dict with `context` and what else they name. */}}
+{{/* Pod templates of the Ray groups. Each takes a dict with `context` and the listed keys. */}}
 
 {{- define "moa.containerSecurity" -}}
 allowPrivilegeEscalation: false
@@ -28,7 +28,7 @@ moa/group: {{ .group }}
 {{- end }}
 {{- end -}}
 
-{{/* `ephemeralStorage` is the values' word; Kubernetes writes it with a dash. (resources, gpus, disk) */}}
+{{/* `ephemeralStorage` of the values is `ephemeral-storage` in Kubernetes. (resources, gpus, disk) */}}
 {{- define "moa.resources" -}}
 {{- $list := dict "cpu" .resources.cpu "memory" .resources.memory -}}
 {{- with (default .resources.ephemeralStorage .disk) }}{{ $_ := set $list "ephemeral-storage" . }}{{ end -}}
@@ -45,9 +45,9 @@ limits:
 - {name: RAY_SERVE_ENABLE_HA_PROXY, value: "1"}
 - {name: RAY_SERVE_THROUGHPUT_OPTIMIZED, value: "1"}
 - {name: RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
-{{- /* A proxy that a newer one has replaced keeps its streams as long as a request may take. */}}
+{{- /* A replaced proxy keeps its streams as long as a request can take. */}}
 - {name: RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S, value: {{ $values.api.deadlineSeconds | quote }}}
-{{- /* The raylet reads this one, before anything of ours runs: engines are no background work. */}}
+{{- /* Read by the raylet before the server starts: engines must not run at low priority. */}}
 - {name: RAY_worker_niceness, value: "0"}
 - {name: RAYLLM_ENABLE_WORKER_PROCESS_SETUP_HOOK, value: "0"}
 - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
@@ -115,7 +115,7 @@ limits:
 {{- end }}
 {{- end -}}
 
-{{/* `health`: the command that says whether this node's Ray lives. A startup probe gates the other two. */}}
+{{/* Probes. `health`: command that checks Ray on this node. The startup probe delays the other two. */}}
 {{- define "moa.probes" -}}
 startupProbe:
   exec:
@@ -229,7 +229,7 @@ spec:
     {{- include "moa.volumes" . | nindent 4 }}
 {{- end -}}
 
-{{/* Where a pod may run. */}}
+{{/* Node selection of a pod. */}}
 {{- define "moa.placement" -}}
 {{- $values := .context.Values -}}
 {{- $selector := deepCopy $values.scheduling.nodeSelector -}}

@@ -1,4 +1,4 @@
-{{/* The profile that the server reads, written from the values. */}}
+{{/* Profile for the server, made from the values. */}}
 {{- define "moa.profile" -}}
 {{- $values := .Values -}}
 {{- $models := list -}}

@@ -301,7 +301,7 @@ def documented(language: str, title: str) -> str:
 async def test_the_documented_own_recipe_works_without_touching_the_package(
     trio: Trio, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = documented("python", "Writing one's own")
+    source = documented("python", "Writing a custom recipe")
     assert 0 < len(source.splitlines()) < 40
     (tmp_path / "documented_recipes.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
@@ -319,7 +319,7 @@ async def test_the_documented_own_recipe_works_without_touching_the_package(
 async def test_the_documented_external_model_proposes_and_aggregates(
     trio: Trio, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    profile = yaml.safe_load(documented("yaml", "A model that somebody else serves"))
+    profile = yaml.safe_load(documented("yaml", "External models"))
     [spec] = [ExternalSpec.model_validate(external) for external in profile["external"]]
     monkeypatch.setenv(str(spec.api_key_env), "secret")
     served = load_recipes(profile["recipes"], TEAM)

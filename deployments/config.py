@@ -15,7 +15,7 @@ from serving.recipes.cost import Limits
 from serving.validation import first_issue, shown
 
 PROFILES = Path(__file__).parent / "profiles"
-PROFILE_DIRECTORY = YamlDirectory(PROFILES, "profile", needs=("name", "models"))
+PROFILE_DIRECTORY = YamlDirectory(PROFILES, "profile", required_keys=("name", "models"))
 ROOT = Path(__file__).parent.parent
 # Options of vLLM that are reckoned with here, and what they must be: vLLM itself finds out when its engine starts.
 TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {

@@ -82,7 +82,7 @@ def test_a_wrong_profile_says_what_to_change(tmp_path: Path, changes: dict[str, 
 
 
 def test_an_unknown_profile_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"name one of .*large.*tiny"):
+    with pytest.raises(ConfigError, match=r"choose one of .*large.*tiny"):
         load_profile("huge")
 
 

@@ -5,6 +5,7 @@ import asyncio
 from serving import sse
 from serving.api.exchange import HttpExchange
 from serving.api.streaming import FULL_BYTES, RequestTask, SendBuffer
+from tests.support.clock import simulated_time
 
 
 class Tidy:
@@ -79,6 +80,7 @@ async def test_a_getter_is_told_of_the_end() -> None:
     assert await getting is None
 
 
+@simulated_time
 async def test_silence_is_filled_with_comments_and_they_are_not_the_first_item() -> None:
     buffer = SendBuffer(b"role", 0.01)
     assert await buffer.get() == b"role"
@@ -89,6 +91,7 @@ async def test_silence_is_filled_with_comments_and_they_are_not_the_first_item()
     buffer.close()
 
 
+@simulated_time
 async def test_comments_do_not_pile_up_for_a_slow_getter() -> None:
     buffer = SendBuffer(b"role", 0.001)
     await buffer.get()
@@ -97,6 +100,7 @@ async def test_comments_do_not_pile_up_for_a_slow_getter() -> None:
     buffer.close()
 
 
+@simulated_time
 async def test_no_comment_comes_after_the_end() -> None:
     buffer = SendBuffer(b"role", 0.001)
     buffer.close()
@@ -104,6 +108,7 @@ async def test_no_comment_comes_after_the_end() -> None:
     assert [await buffer.get(), await buffer.get()] == [b"role", None]
 
 
+@simulated_time
 async def test_a_full_buffer_holds_the_putter_up_until_it_is_read() -> None:
     buffer = SendBuffer(b"", 60)
     buffer.put(b"x" * FULL_BYTES)

@@ -1,4 +1,4 @@
-"""The composition: who sees what, and what happens when agents fail, are slow, or say nothing."""
+"""Runs over scripted engines: prompts of each layer, and agents that fail, are slow or return nothing."""
 
 import asyncio
 from collections.abc import Callable

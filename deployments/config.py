@@ -15,7 +15,7 @@ from serving.recipes.cost import Limits
 from serving.validation import first_issue, shown
 
 PROFILES = Path(__file__).parent / "profiles"
-PROFILE_DIRECTORY = YamlDirectory(PROFILES, "profile", needs=("name", "models"))
+PROFILE_DIRECTORY = YamlDirectory(PROFILES, "profile", required_keys=("name", "models"))
 ROOT = Path(__file__).parent.parent
 # vLLM options that plans are computed from, with their types: vLLM itself checks them only when its engine starts.
 TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {

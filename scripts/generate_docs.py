@@ -24,54 +24,56 @@ ROOT = Path(__file__).parents[1]
 
 API_PAGE = """# The API
 
-OpenAI's chat completions, for every model and every recipe. Any OpenAI client works with `base_url` set to
+OpenAI's chat completions API, for every model and every recipe. Any OpenAI client works with `base_url` set to
 `http://HOST:PORT/v1`.
 
-| path | what |
+| path | answer |
 |---|---|
-| `POST /v1/chat/completions` | an answer, streamed or whole |
-| `GET /v1/models`, `/v1/models/ID` | model ids; `kind` is model or recipe, `max_model_len` the context in tokens |
-| `GET /health` | the process is alive |
-| `GET /ready` | every engine is warmed and answers; otherwise 503 with each one that does not, and why |
-| `GET /version` | what runs here |
+| `POST /v1/chat/completions` | a chat completion, streamed or whole |
+| `GET /v1/models`, `/v1/models/ID` | models and recipes: id, `kind`, context in tokens (`max_model_len`) |
+| `GET /health` | 200 while the process runs |
+| `GET /ready` | 200 if every engine is warm and answers; else 503 with a reason for each engine that is not ready |
+| `GET /version` | versions of the server and its libraries |
 
-With `api_key` set, everything below `/v1` wants `Authorization: Bearer KEY`. A plain `x-request-id` is kept, otherwise
-one is made; the log and the response name it. Errors: [errors.md](errors.md).
+If `api_key` is set, all paths below `/v1` require the header `Authorization: Bearer KEY`. Every response has the header
+`x-request-id`, which also appears in the server's log: the client's own value if that has at most 128 letters, digits
+and `._:-`, otherwise a new one. Errors: [errors.md](errors.md).
 
 ## Fields
 
-A field is honoured or refused with its name, never ignored; `null` is "not given".
+Every field is applied or refused by name; none is ignored. `null` means "not given".
 
 | field | type | range | default | meaning |
 |---|---|---|---|---|
 {fields}
 
-Of OpenAI's other fields only values that ask for nothing are accepted: {neutral}.
+OpenAI's other fields are refused, except for values that ask for nothing: {neutral}.
 
 ## Streams
 
-The first event has the role, then come pieces of text, then a chunk with the finish reason, then, with
-`stream_options: {{"include_usage": true}}`, one with the usage, then `data: [DONE]`. The response begins with the first
-piece of the answer, or after `first_item_wait_s` without one: an error before that has its own status, an error after
-it is an event in the stream, `data: {{"error": ...}}`. While nothing comes, for instance while proposers work, there is
-a comment, `: keep-alive`, every `keep_alive_s`. A caller that hangs up ends all work for its request.
+A stream consists of a chunk with the role, chunks with pieces of text, a chunk with the finish reason, a chunk with the
+usage if `stream_options: {{"include_usage": true}}` is set, and `data: [DONE]`.
 
-`usage` is the sum over all agents of a recipe. In the trace a count that was lost is null, not zero; the sum leaves it
-out, and a reason then names the agent.
+The response starts with the first piece of the answer, or after `first_item_wait_s` without one. An error before that
+has its own HTTP status. An error after it is sent as an event in the stream: `data: {{"error": ...}}`. While there is
+nothing to send, for instance while proposers run, a comment (`: keep-alive`) is sent every `keep_alive_s`. If the
+client disconnects, all calls of its request are cancelled.
+
+The `usage` of a recipe's answer is the sum over all its agents. An unknown token count is null in the trace and is left
+out of the sum; a reason then names the agent.
 
 ## The `moa` object
 
-`"moa": {{"trace": true}}` in the request (`extra_body` in OpenAI's Python client) adds to the answer, or to the last
-chunk of a stream, how it came about. Without it the object is there only if there are
-reasons: the answer is degraded, or its usage not whole. A degraded answer that is not streamed has the header
-`x-moa-degraded: true`, too.
+`"moa": {{"trace": true}}` in the request (`extra_body` in OpenAI's Python client) adds a trace to the answer, or to the
+last chunk of a stream. Without it, the `moa` object is present only if it has reasons: the answer is degraded, or a
+token count is unknown. A degraded answer that is not streamed also has the header `x-moa-degraded: true`.
 
 ```
 "moa": {{
   "recipe": "moa-lite",
   "degraded": true,
-  "reasons": ["..."],                one sentence for each
-  "trace": [                         only where asked for
+  "reasons": ["..."],                one sentence per degradation and per unknown token count
+  "trace": [                         only if requested
     {{"layer": 1, "agents": [
       {{"agent": 0, "role": "proposer", "model": "...", "outcome": "ok", "text": "...", "usage": {{...}},
        "started_ms": 0.4, "elapsed_ms": 64.2, "queue_ms": 0.0, "ttft_ms": 9.1, "total_ms": 61.0,
@@ -79,21 +81,28 @@ reasons: the answer is degraded, or its usage not whole. A degraded answer that 
 }}
 ```
 
-`started_ms` is after the request's start, `elapsed_ms` from there to the agent's end, both by the orchestrator's clock.
-`queue_ms`, `ttft_ms` and `total_ms` are what the agent's engine measured of itself, null where it tells nothing or gave
-no answer: `elapsed_ms` less `total_ms` is the way there and back. `outcome` is ok, empty, failed, timeout, straggler or
-cancelled; `shortened` counts references that were cut to fit the model's context. What else a request may set of a
-recipe is in [recipes.md](recipes.md).
+| field of an agent | meaning |
+|---|---|
+| `outcome` | `ok`, `empty`, `failed`, `timeout`, `straggler` or `cancelled` |
+| `started_ms` | start of the agent's call, counted from the start of the request |
+| `elapsed_ms` | duration of the agent's call, measured by the orchestrator |
+| `queue_ms`, `ttft_ms`, `total_ms` | times measured by the agent's engine; null if it reports none or gave no answer |
+| `error` | reason for an `outcome` other than `ok` |
+| `hedged` | true if the answer came from a second attempt |
+| `shortened` | number of references that were cut to fit the model's context |
+
+`elapsed_ms` minus `total_ms` is the time spent on the way to the engine and back. The settings of a recipe that a
+request may override in the `moa` object are listed in [recipes.md](recipes.md).
 
 ## Settings
 
-Under `api` in a profile:
+Set under `api` in a profile. Durations are in seconds.
 
 | setting | default | meaning |
 |---|---|---|
 {settings}
 
-This page is written by `python -m scripts.generate_docs`.
+Generated by `python -m scripts.generate_docs`.
 """
 TYPES = {"number": "number", "integer": "integer", "string": "string", "boolean": "boolean", "array": "list"}
 BOUNDS = {

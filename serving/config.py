@@ -1,4 +1,4 @@
-"""YAML files that have names: ours stand in a folder of the package, anybody's are given by path."""
+"""Configuration models and the YAML files they are read from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,26 +13,29 @@ from serving.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class YamlDirectory:
-    """`folder` holds `NAME.yaml` files, each one a `noun`; `needs` are the keys that none can be without."""
+    """Loads a YAML mapping by name from a folder of the package, or by path."""
 
-    folder: Path
-    noun: str
-    needs: tuple[str, str]
+    folder: Path  # of NAME.yaml files
+    noun: str  # what each file describes, for errors
+    required_keys: tuple[str, str]
 
     @property
     def names(self) -> list[str]:
+        """Names of the files in the folder, sorted."""
         return sorted(path.stem for path in self.folder.glob("*.yaml"))
 
     def read(self, source: str) -> dict[str, Any]:
-        """The mapping called `source`, or the one in the file of that path if it ends in `.yaml` or `.yml`.
+        """Load the mapping named `source`, or the file at that path if it ends in `.yaml` or `.yml`.
 
         Raises:
-            ConfigError: there is no such file, it cannot be read, is not YAML, or holds no mapping.
+            ConfigError: the file does not exist, cannot be read, is not YAML, or does not hold a mapping.
         """
         path = Path(source) if source.endswith((".yaml", ".yml")) else self.folder / f"{source}.yaml"
         if not path.is_file():
             known = ", ".join(self.names)
-            raise ConfigError(f"There is no {self.noun} '{source}'; name one of {known}, or a YAML file.")
+            raise ConfigError(
+                f"There is no {self.noun} '{source}'; choose one of {known}, or give the path of a YAML file."
+            )
         try:
             raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
@@ -40,7 +43,7 @@ class YamlDirectory:
         except yaml.YAMLError as error:
             raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
         if not isinstance(raw, dict):
-            first, second = self.needs
+            first, second = self.required_keys
             raise ConfigError(f"{path} must hold a mapping with '{first}' and '{second}'.")
         return raw
 

@@ -1,6 +1,6 @@
-"""The API over scripted engines, without Ray and without a model: `python -m serving.demo`.
+"""Demo server: the API over scripted engines, without Ray and without a model: `python -m serving.demo`.
 
-Three scripted models and the layered presets over them, to try a client on and to measure what the API itself costs.
+Serves three scripted models and two layered recipes, to try a client and to measure the overhead of the API.
 """
 
 import argparse
@@ -18,21 +18,27 @@ CONTEXT_TOKENS = 32_768
 
 
 def arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m serving.demo", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--tokens", type=int, default=64, help="length of every answer")
-    parser.add_argument("--ttft-s", type=float, default=0.05, help="time to first token of every model")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on")
+    parser.add_argument("--tokens", type=int, default=64, help="length of every answer in tokens")
+    parser.add_argument("--ttft-s", type=float, default=0.05, help="seconds to the first token of every model")
     parser.add_argument(
-        "--itl-s", type=float, default=0.01, help="time between tokens; 0: as fast as the API takes them"
+        "--itl-s", type=float, default=0.01, help="seconds between tokens; 0: as fast as the API accepts them"
     )
-    parser.add_argument("--prefill-tokens-per-s", type=float, default=float("inf"))
-    parser.add_argument("--batch-slowdown", type=float, default=0.0, help="share of itl-s added by each other request")
-    parser.add_argument("--max-in-flight", type=int, default=4096)
+    parser.add_argument(
+        "--prefill-tokens-per-s", type=float, default=float("inf"), help="speed of prompts; default: instant"
+    )
+    parser.add_argument(
+        "--batch-slowdown", type=float, default=0.0, help="share of itl-s that each further running request adds"
+    )
+    parser.add_argument("--max-in-flight", type=int, default=4096, help="requests answered at once; beyond it, 429")
     return parser.parse_args()
 
 
 def main() -> None:
+    """Serve until interrupted."""
     given = arguments()
     models = {
         name: ScriptedEngine(

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in one sentence: the one place where pydantic's words become ours."""
+"""Validation errors in one sentence each: the only place that translates pydantic's messages."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-SHOWN_CHARS = 40  # of the given text in a sentence about it
+SHOWN_CHARS = 40  # of a given text that an error message repeats
 
-NOUNS = {
+TYPE_NAMES = {
     "float_type": "a number",
     "float_parsing": "a number",
     "int_type": "an integer",
@@ -40,22 +40,23 @@ SIZES = {
 
 @dataclass(frozen=True, slots=True)
 class ValidationIssue:
-    """`kind` is pydantic's word, `path` the field as one would write it: `messages[0].content`."""
+    """One error of one field."""
 
-    kind: str
-    path: str
-    sentence: str
-    location: tuple[int | str, ...]
-    value: object
-    context: dict[str, Any]
+    kind: str  # pydantic's error type
+    path: str  # the field as a caller writes it: "messages[0].content"
+    sentence: str  # for the caller
+    location: tuple[int | str, ...]  # the path in parts
+    value: object  # the value that was given
+    context: dict[str, Any]  # pydantic's details: bounds, expected values
 
 
 def first_issue(error: ValidationError, prefix: str = "", whole: str = "the request") -> ValidationIssue:
-    """The first thing that `error` has to say. Huge input is not repeated.
+    """First issue of a validation error. Long input is abbreviated.
 
     Args:
-        prefix: stands before every path ("moa.").
-        whole: what to call the value as a whole, for what is wrong with no single field.
+        error: pydantic's error.
+        prefix: put before the path ("moa.").
+        whole: name of the value as a whole, for an error that belongs to no single field.
     """
     detail = error.errors(include_url=False)[0]
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
@@ -65,15 +66,15 @@ def first_issue(error: ValidationError, prefix: str = "", whole: str = "the requ
     )
 
 
-def _sentence(kind: str, path: str, value: object, context: dict[str, Any], said: str) -> str:
+def _sentence(kind: str, path: str, value: object, context: dict[str, Any], message: str) -> str:
     if kind == "missing":
         return f"Set '{path}': it is required."
     if kind == "extra_forbidden":
         return f"Remove '{path}': there is no such field."
     if kind == "literal_error":
         return f"Set '{path}' to {context['expected']}, not {shown(value)}."
-    if kind in NOUNS:
-        return f"Set '{path}' to {NOUNS[kind]}, not {kind_of(value)}."
+    if kind in TYPE_NAMES:
+        return f"Set '{path}' to {TYPE_NAMES[kind]}, not {kind_of(value)}."
     if kind in BOUNDS:
         word, key = BOUNDS[kind]
         return f"Set '{path}' to {word} {context[key]:g}, not {shown(value)}."
@@ -82,31 +83,34 @@ def _sentence(kind: str, path: str, value: object, context: dict[str, Any], said
         return f"Give '{path}' {word} {context[key]} {one if context[key] == 1 else many}."
     if kind == "value_error":
         return f"Change '{path}': {str(context['error']).rstrip('.')}."
-    return f"Change '{path}': {said[0].lower()}{said[1:].rstrip('.')}."
+    return f"Change '{path}': {message[0].lower()}{message[1:].rstrip('.')}."
 
 
 def path_of(location: tuple[int | str, ...]) -> str:
+    """Location in a value, written as a path."""
     path = ""
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
         elif part != "[key]":
-            path += f".{short(part)}" if path else short(part)
+            path += f".{abbreviated(part)}" if path else abbreviated(part)
     return path
 
 
-def short(text: str) -> str:
+def abbreviated(text: str) -> str:
+    """Text cut to `SHOWN_CHARS` characters."""
     return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
 
 
 def shown(value: object) -> str:
-    """A value, if it is short enough to be named."""
+    """JSON of a scalar value, abbreviated; of any other value its type."""
     if isinstance(value, bool | int | float | str):
-        return short(orjson.dumps(value, default=str).decode())
+        return abbreviated(orjson.dumps(value, default=str).decode())
     return kind_of(value)
 
 
 def kind_of(value: object) -> str:
+    """Type of a value, as a noun of JSON with its article."""
     match value:
         case None:
             return "null"

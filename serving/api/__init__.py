@@ -1,4 +1,4 @@
-"""The OpenAI-compatible HTTP API over any mapping of engines."""
+"""OpenAI-compatible HTTP API over engines."""
 
 from serving.api.app import create_app
 from serving.api.settings import ApiSettings

@@ -1,31 +1,32 @@
-"""How many requests are worked on at once, and read. A permit travels with the work and lives exactly as long."""
+"""Admission control: limits on the requests in progress and on the request bodies being read."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from serving.errors import Overloaded
 
-IN_FLIGHT = 256  # where nobody knows what the engines can hold
+IN_FLIGHT = 256  # limit if the capacity of the engines is unknown
 
 
 class Admission:
-    """Beyond `limit` nobody waits in line here: a caller that is told at once can go elsewhere."""
+    """Limit on the requests in progress. There is no queue: a caller refused at once can try another server."""
 
     def __init__(self, limit: int, retry_after_s: float) -> None:
+        """Admit `limit` requests at a time; refusals tell the caller to wait `retry_after_s`."""
         self.limit, self.retry_after_s = limit, retry_after_s
         self.in_flight = 0
 
     def check(self) -> None:
-        """Raise `Overloaded` when there is no place; for before the costly reading of a body."""
+        """Raise `Overloaded` if the limit is reached: cheaper than reading the body first."""
         if self.in_flight >= self.limit:
             raise Overloaded(
-                f"The server is working on {self.in_flight} requests, as many as it takes; try again later.",
+                f"The server is answering {self.in_flight} requests, its limit; try again later.",
                 self.retry_after_s,
             )
 
     @contextmanager
     def permit(self) -> Iterator[None]:
-        """One place, for as long as the block runs; raises `Overloaded` when there is none."""
+        """Count one request in progress while the block runs. Raises `Overloaded` if the limit is reached."""
         self.check()
         self.in_flight += 1
         try:
@@ -34,31 +35,31 @@ class Admission:
             self.in_flight -= 1
 
 
-class Intake:
-    """Counts the bytes of bodies that are no requests yet, over all connections: places are given only later."""
+class BodyBudget:
+    """Limit on the bytes of request bodies being read, over all connections; admission comes only after parsing."""
 
     def __init__(self, limit_bytes: int, retry_after_s: float) -> None:
+        """Hold at most `limit_bytes` at a time; refusals tell the caller to wait `retry_after_s`."""
         self.limit_bytes, self.retry_after_s = limit_bytes, retry_after_s
         self.held_bytes = 0
 
     @contextmanager
     def body(self) -> Iterator[Callable[[int], None]]:
-        """To be told of every piece of one body as it comes; the pieces are forgotten when the block ends.
+        """Count one body while the block runs.
 
-        What it gives raises `Overloaded` when too much is held.
+        Yields:
+            A function to call with the size of each piece that arrives; it raises `Overloaded` beyond the limit.
         """
         own_bytes = 0
 
-        def take(size_bytes: int) -> None:
+        def add(size_bytes: int) -> None:
             nonlocal own_bytes
             own_bytes += size_bytes
             self.held_bytes += size_bytes
             if self.held_bytes > self.limit_bytes:
-                raise Overloaded(
-                    "The server is reading as many requests as it can; try again later.", self.retry_after_s
-                )
+                raise Overloaded("The server is reading too many request bodies; try again later.", self.retry_after_s)
 
         try:
-            yield take
+            yield add
         finally:
             self.held_bytes -= own_bytes

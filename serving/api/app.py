@@ -1,4 +1,4 @@
-"""The ASGI application: which path is answered by what, keys, and errors that nobody else has answered."""
+"""The ASGI application: routes, API keys, and responses for errors."""
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,18 +20,19 @@ CHAT = "/v1/chat/completions"
 
 
 class App:
-    """Plain ASGI, without middleware: each layer of it would be paid again with every token."""
+    """Plain ASGI without middleware, each layer of which would cost time with every token."""
 
     def __init__(
         self, engines: Mapping[str, Engine], cards: Mapping[str, ModelCard], settings: ApiSettings, observer: Observer
     ) -> None:
+        """Serve `engines`, described by `cards`, both by model id; refused chat requests go to `observer`."""
         self.chat = ChatCompletions(engines, cards, settings)
         self.models = Models(cards)
         self.routes: dict[str, tuple[str, Endpoint]] = {
             "/health": ("GET", health),
             "/ready": ("GET", Ready(engines, settings)),
             "/version": ("GET", Version(settings)),
-            "/v1/models": ("GET", self.models.every),
+            "/v1/models": ("GET", self.models.all),
             CHAT: ("POST", self.chat),
         }
         self._observer = observer
@@ -43,50 +44,50 @@ class App:
             case "http":
                 await self._answer(HttpExchange(scope, receive, send, self._echo_request_id))
             case "lifespan":
-                await _live(receive, send)
+                await _lifespan(receive, send)
             case "websocket":
                 await receive()
                 await send({"type": "websocket.close", "code": 1000})
 
-    async def _answer(self, call: HttpExchange) -> None:
+    async def _answer(self, exchange: HttpExchange) -> None:
         try:
-            if call.path == "/v1" or call.path.startswith("/v1/"):
-                self._authorize(call)
-            endpoint = self._endpoint(call)
-            await endpoint(call)
+            if exchange.path == "/v1" or exchange.path.startswith("/v1/"):
+                self._authorize(exchange)
+            endpoint = self._endpoint(exchange)
+            await endpoint(exchange)
         except ClientGone:
             return
         except Exception as error:
-            log_failure(call, error)
-            if call.path == CHAT and not call.engine_asked:
+            log_failure(exchange, error)
+            if exchange.path == CHAT and not exchange.engine_asked:
                 self._observer.request_refused(code_of(error))
-            if call.started:
-                raise  # the server below closes the connection, so that the caller sees a broken answer as broken
-            await respond_error(call, error)
+            if exchange.started:
+                raise  # the HTTP server then closes the connection, which shows that the answer is incomplete
+            await respond_error(exchange, error)
 
-    def _endpoint(self, call: HttpExchange) -> Endpoint:
-        if call.path in self.routes:
-            method, endpoint = self.routes[call.path]
-        elif call.path.startswith(Models.PREFIX):
+    def _endpoint(self, exchange: HttpExchange) -> Endpoint:
+        if exchange.path in self.routes:
+            method, endpoint = self.routes[exchange.path]
+        elif exchange.path.startswith(Models.PREFIX) and exchange.path != Models.PREFIX:
             method, endpoint = "GET", self.models.one
         else:
-            raise UnknownPath(call.path[:256])
-        if call.method != method and not (call.method == "HEAD" and method == "GET"):
-            raise WrongMethod(call.path[:256], method)
+            raise UnknownPath(exchange.path[:256])
+        if exchange.method != method and not (exchange.method == "HEAD" and method == "GET"):
+            raise WrongMethod(exchange.path[:256], method)
         return endpoint
 
-    def _authorize(self, call: HttpExchange) -> None:
-        """Compare with every key, each in constant time, so that the time tells nothing of any."""
+    def _authorize(self, exchange: HttpExchange) -> None:
+        """Check the API key against all keys, each in constant time, so that response times reveal nothing."""
         if not self._keys:
             return
-        scheme, _, given = call.headers.get(b"authorization", b"").partition(b" ")
+        scheme, _, given = exchange.headers.get(b"authorization", b"").partition(b" ")
         matches = [hmac.compare_digest(given.strip(), key) for key in self._keys]
         if scheme.lower() != b"bearer" or not any(matches):
             raise Unauthorized
 
 
-async def _live(receive: Receive, send: Send) -> None:
-    """There is nothing to start or stop: engines belong to whoever made them."""
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Acknowledge start and shutdown. Neither does anything: the engines belong to the caller of `create_app`."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})
@@ -97,14 +98,19 @@ async def _live(receive: Receive, send: Send) -> None:
 def create_app(
     engines: Mapping[str, Engine], cards: Sequence[ModelCard], settings: ApiSettings, observer: Observer | None = None
 ) -> App:
-    """The API over `engines`, each under its model id.
+    """Create the API.
 
-    `observer` is told of the chat requests that no engine hears of. The others are the engines' to tell.
+    Args:
+        engines: the engines by model id.
+        cards: one model card per engine.
+        settings: limits, keys and deadlines.
+        observer: receives the chat requests that are refused before an engine is asked; all others are reported by the
+            engines.
 
     Raises:
-        ConfigError: an engine has no card, or a card no engine.
+        ConfigError: an engine has no card, or a card has no engine.
     """
     by_id = {card.id: card for card in cards}
-    if lonely := sorted(set(by_id) ^ set(engines)):
-        raise ConfigError(f"Give '{lonely[0]}' both an engine and a model card; it has only one of them.")
+    if unmatched := sorted(set(by_id) ^ set(engines)):
+        raise ConfigError(f"Give '{unmatched[0]}' both an engine and a model card; it has only one of them.")
     return App(engines, by_id, settings, observer or Observer())

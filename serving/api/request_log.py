@@ -1,4 +1,4 @@
-"""One line of JSON for each request that an engine was asked: what an operator needs to find it and to bill it."""
+"""Request log: one line of JSON per request that reached an engine, for support and billing."""
 
 import logging
 from collections.abc import AsyncGenerator
@@ -9,23 +9,22 @@ import orjson
 from serving.api.exchange import HttpExchange
 from serving.api.responses import usage_json
 from serving.telemetry import StreamOutcome
-from serving.types import Delta, GenerateRequest, ModelCard, TokenUsage
+from serving.types import UNKNOWN_USAGE, Delta, GenerateRequest, ModelCard
 
 logger = logging.getLogger("serving.requests")
-NOTHING = TokenUsage(None, None, None)  # an answer that did not end has no counts
 
 
-def switch_on() -> None:
-    """Let the lines through; to stderr where nobody has set up where logs go."""
+def enable() -> None:
+    """Enable the log, on stderr if the process has configured no log handler."""
     logger.setLevel(logging.INFO)
     if not logger.hasHandlers():
         logger.addHandler(logging.StreamHandler())
 
 
 async def logged(
-    call: HttpExchange, request: GenerateRequest, card: ModelCard, stream: AsyncGenerator[Delta, None]
+    exchange: HttpExchange, request: GenerateRequest, card: ModelCard, stream: AsyncGenerator[Delta, None]
 ) -> AsyncGenerator[Delta, None]:
-    """`stream`, with its line when it ends: "ok", "cancelled" or an error's code."""
+    """`stream`, and a log line with its outcome when it ends."""
     outcome = StreamOutcome()
     try:
         with outcome:
@@ -35,13 +34,13 @@ async def logged(
                     yield delta
     finally:
         line = {
-            "request_id": call.request_id,
-            "id": call.answer_id,
+            "request_id": exchange.request_id,
+            "id": exchange.answer_id,
             "model": card.id,
             "kind": card.kind,
             "outcome": outcome.code,
             "degraded": outcome.degraded,
-            "usage": usage_json(outcome.usage or NOTHING),
+            "usage": usage_json(outcome.usage or UNKNOWN_USAGE),
             "seconds": round(outcome.total_s, 4),
             "user": request.user,
             "metadata": dict(request.metadata),

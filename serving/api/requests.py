@@ -1,4 +1,4 @@
-"""The wire's `ChatBody` to the domain's `GenerateRequest`: checks that need more than one field."""
+"""Parsing of chat requests: JSON to `ChatBody`, and `ChatBody` to the engine's `GenerateRequest`."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -11,6 +11,8 @@ from serving.api.schema import (
     NEUTRAL,
     NEUTRAL_IN_MESSAGE,
     NEUTRAL_IN_STREAM_OPTIONS,
+    PART_TYPES,
+    ROLES,
     ChatBody,
     ChatMessage,
     StreamOptions,
@@ -19,15 +21,15 @@ from serving.api.schema import (
 from serving.api.settings import ApiSettings
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import GenerateRequest, Message, MoaOptions, ModelCard, ResponseFormat, Sampling
-from serving.validation import SHOWN_CHARS, ValidationIssue, first_issue, kind_of, short, shown
+from serving.validation import SHOWN_CHARS, ValidationIssue, abbreviated, first_issue, kind_of, shown
 
 
 def to_request(body: ChatBody, card: ModelCard, settings: ApiSettings, request_id: str) -> GenerateRequest:
-    """What `body` asks of the engine behind `card`.
+    """Request to the engine of `card`.
 
     Raises:
-        InvalidRequest: fields that do not go together, or more than `settings` allows.
-        UnsupportedField: recipe options for a single model.
+        InvalidRequest: fields contradict each other, or a value exceeds the limits in `settings`.
+        UnsupportedField: recipe options in a request to a single model.
     """
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("Remove 'stream_options' or set 'stream' to true.", "stream_options")
@@ -45,11 +47,11 @@ def to_request(body: ChatBody, card: ModelCard, settings: ApiSettings, request_i
 
 
 def moa_options(raw: Mapping[str, Any], card: ModelCard) -> MoaOptions:
-    """The `moa` object of a request to `card`.
+    """Options in the `moa` object of a request to `card`.
 
     Raises:
-        UnsupportedField: an option of recipes for a single model.
-        InvalidRequest: a value of the wrong type. Overrides are checked by the recipe they belong to.
+        UnsupportedField: a recipe option in a request to a single model.
+        InvalidRequest: a value has the wrong type. Overrides are checked later, by the recipe.
     """
     if card.kind == "model" and (recipe_options := sorted(set(raw) - {"trace"})):
         raise UnsupportedField(f"moa.{recipe_options[0][:40]}", f"'{card.id}' is a single model, not a recipe")
@@ -57,13 +59,13 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard) -> MoaOptions:
     if not isinstance(trace, bool):
         raise InvalidRequest("Set 'moa.trace' to true or false.", "moa.trace")
     if "recipe" in raw and not isinstance(recipe, str):
-        raise InvalidRequest(f"Change 'moa.recipe': give a recipe's id, not {shown(recipe)}.", "moa.recipe")
+        raise InvalidRequest(f"Set 'moa.recipe' to the id of a recipe, not {shown(recipe)}.", "moa.recipe")
     overrides = {name: value for name, value in raw.items() if name not in ("trace", "recipe")}
     return MoaOptions(trace, recipe, overrides)
 
 
 def _message(message: ChatMessage) -> Message:
-    # "developer" is OpenAI's newer word for the same place in the conversation.
+    # "developer" is OpenAI's newer name of the same role.
     role = "system" if message.role == "developer" else message.role
     return Message(role, "".join(part.text for part in message.content), message.name)
 
@@ -73,7 +75,7 @@ def _sampling(body: ChatBody, settings: ApiSettings) -> Sampling:
     if body.n > settings.max_choices:
         raise InvalidRequest(f"Set 'n' to at most {settings.max_choices}, not {body.n}.", "n")
     if body.min_tokens > (settings.max_tokens if max_tokens is None else max_tokens):
-        raise InvalidRequest("Set 'min_tokens' to no more than 'max_tokens'.", "min_tokens")
+        raise InvalidRequest("Set 'min_tokens' to at most 'max_tokens'.", "min_tokens")
     if body.top_logprobs is not None and not body.logprobs:
         raise InvalidRequest("Set 'logprobs' to true to use 'top_logprobs'.", "top_logprobs")
     return Sampling(
@@ -96,11 +98,13 @@ def _sampling(body: ChatBody, settings: ApiSettings) -> Sampling:
 
 
 def _max_tokens(body: ChatBody, settings: ApiSettings) -> int | None:
-    """`max_completion_tokens` is the newer name of `max_tokens`; given both, they must agree."""
+    """Token limit of the answer. `max_completion_tokens` is the newer name of `max_tokens`; both must agree."""
     name = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
     wanted = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     if body.max_tokens is not None and body.max_tokens != wanted:
-        raise InvalidRequest("Give 'max_tokens' and 'max_completion_tokens' the same value, or one of them.", name)
+        raise InvalidRequest(
+            "Set 'max_tokens' and 'max_completion_tokens' to the same value, or remove one of them.", name
+        )
     if wanted is not None and wanted > settings.max_tokens:
         raise InvalidRequest(f"Set '{name}' to at most {settings.max_tokens}, not {wanted}.", name)
     return wanted
@@ -121,23 +125,23 @@ def _response_format(body: ChatBody) -> ResponseFormat | None:
         return ResponseFormat("json_object")
     if wanted.json_schema is None:
         raise InvalidRequest(
-            "Set 'response_format.json_schema': the type 'json_schema' needs it.", "response_format.json_schema"
+            "Set 'response_format.json_schema': the type 'json_schema' requires it.", "response_format.json_schema"
         )
     return ResponseFormat("json_schema", wanted.json_schema.name, wanted.json_schema.json_schema)
 
 
 def parse_chat(body: bytes, max_messages: int) -> ChatBody:
-    """What `body` asks for.
+    """Parse and validate the JSON of a request.
 
     Raises:
-        InvalidRequest: it is not JSON, a value has the wrong type or is out of range.
-        UnsupportedField: a field is unknown, or known to OpenAI's API and not honoured here.
+        InvalidRequest: the body is not JSON, or a value has the wrong type or is out of range.
+        UnsupportedField: a field is unknown, or part of OpenAI's API but not supported here.
     """
     try:
         raw = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(
-            f"Send valid JSON: the body cannot be read at line {error.lineno}, column {error.colno}."
+            f"Send valid JSON: the body cannot be parsed at line {error.lineno}, column {error.colno}."
         ) from None
     if not isinstance(raw, dict):
         raise InvalidRequest(f"Send a JSON object as the body, not {kind_of(raw)}.")
@@ -148,24 +152,19 @@ def parse_chat(body: bytes, max_messages: int) -> ChatBody:
             raise InvalidRequest(
                 f"Shorten 'messages': it has {len(messages)} entries, at most {max_messages} are accepted.", "messages"
             )
-        given["messages"] = [
-            _known(message, ChatMessage, NEUTRAL_IN_MESSAGE, f"messages[{i}].")
-            if isinstance(message, dict)
-            else message
-            for i, message in enumerate(messages)
-        ]
+        given["messages"] = [_known_in_message(message, f"messages[{i}].") for i, message in enumerate(messages)]
     if isinstance(options := given.get("stream_options"), dict):
         given["stream_options"] = _known(options, StreamOptions, NEUTRAL_IN_STREAM_OPTIONS, "stream_options.")
     try:
         return ChatBody.model_validate(given)
     except ValidationError as error:
-        raise _refusal(first_issue(error)) from None
+        raise _invalid(first_issue(error)) from None
 
 
 def _known(
     raw: Mapping[str, Any], model: type[Wire], neutral: Mapping[str, Sequence[object]], where: str
 ) -> dict[str, Any]:
-    """`raw` without nulls and without fields that ask for nothing."""
+    """`raw` without nulls and without fields whose value asks for nothing. Raises `UnsupportedField`."""
     given = {}
     for name, value in raw.items():
         if value is None:
@@ -177,24 +176,37 @@ def _known(
                 raise UnsupportedField(where + name)
         else:
             similar = get_close_matches(name[:SHOWN_CHARS], model.model_fields, n=1)
-            hint = f" (the nearest is '{similar[0]}')" if similar else ""
-            raise UnsupportedField(where + short(name), f"there is no such field{hint}")
+            hint = f" (did you mean '{similar[0]}'?)" if similar else ""
+            raise UnsupportedField(where + abbreviated(name), f"there is no such field{hint}")
     return given
 
 
-# Where a single string is as good as a list.
+def _known_in_message(raw: object, where: str) -> object:
+    """A message with its known fields. Its role comes first: the fields of other roles are unknown for that reason."""
+    if not isinstance(raw, dict):
+        return raw
+    if isinstance(role := raw.get("role"), str) and role not in ROLES:
+        raise UnsupportedField(f"{where}role", _unsupported("messages with the role", role, ROLES))
+    return _known(raw, ChatMessage, NEUTRAL_IN_MESSAGE, where)
+
+
+# Lists that may also be given as a single string.
 LISTS_OR_STRINGS = {"content": "a string or a list of text parts", "stop": "a string or a list of strings"}
 
 
-def _refusal(found: ValidationIssue) -> InvalidRequest:
-    """The error for a complaint. What is not supported has its own class and code."""
-    path, value = found.path, found.value
-    field = found.location[-1]
-    if found.kind == "extra_forbidden":
+def _invalid(issue: ValidationIssue) -> InvalidRequest:
+    """Error for a validation issue; an unsupported field has its own class and code."""
+    path, value = issue.path, issue.value
+    field = issue.location[-1]
+    if issue.kind == "extra_forbidden":
         return UnsupportedField(path, "there is no such field")
-    if found.kind == "literal_error" and found.location[0] == "messages" and isinstance(value, str):
-        what = "content parts of the type" if field == "type" else "messages with the role"
-        return UnsupportedField(path, f"{what} '{short(value)}' are not supported, only {found.context['expected']}")
-    if found.kind == "list_type" and field in LISTS_OR_STRINGS:
+    if issue.kind == "literal_error" and issue.location[0] == "messages" and isinstance(value, str):
+        return UnsupportedField(path, _unsupported("content parts of the type", value, PART_TYPES))
+    if issue.kind == "list_type" and field in LISTS_OR_STRINGS:
         return InvalidRequest(f"Set '{path}' to {LISTS_OR_STRINGS[str(field)]}, not {kind_of(value)}.", path)
-    return InvalidRequest(found.sentence, path)
+    return InvalidRequest(issue.sentence, path)
+
+
+def _unsupported(things: str, value: str, supported: Sequence[str]) -> str:
+    names = ", ".join(f"'{name}'" for name in supported)
+    return f"{things} '{abbreviated(value)}' are not supported, only {names}"

@@ -1,4 +1,4 @@
-"""The domain's values as OpenAI's JSON: whole answers, usage, log probabilities and the `moa` object."""
+"""Answers as OpenAI's JSON, whole or in chunks: text, usage, log probabilities and the `moa` object."""
 
 import math
 from collections.abc import Iterable
@@ -13,29 +13,29 @@ from serving.errors import EngineFailed
 from serving.types import AgentTrace, Completion, Delta, Report, TokenLogprob, TokenUsage
 
 Json = dict[str, Any]
-LEAST_LOGPROB = -9999.0  # OpenAI's word for "as good as impossible"; JSON has no infinity
+MIN_LOGPROB = -9999.0  # OpenAI's value for "practically impossible"; JSON has no infinity
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What every chunk of an answer, and the answer, begins with."""
+class AnswerInfo:
+    """Fields that a whole answer, or each of its chunks, begins with."""
 
     id: str
     created: int  # Unix time in seconds
     model: str
 
 
-def completion_json(head: Head, completion: Completion, trace: bool) -> Json:
-    """The body of an answer that is not streamed."""
+def completion_json(info: AnswerInfo, completion: Completion, trace: bool) -> Json:
+    """Body of an answer that is not streamed."""
     answer: Json = {
-        "id": head.id,
+        "id": info.id,
         "object": "chat.completion",
-        "created": head.created,
-        "model": head.model,
+        "created": info.created,
+        "model": info.model,
         "choices": [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": valid(choice.text), "refusal": None},
+                "message": {"role": "assistant", "content": encodable(choice.text), "refusal": None},
                 "logprobs": None if choice.logprobs is None else logprobs_json(choice.logprobs),
                 "finish_reason": choice.finish_reason,
             }
@@ -49,7 +49,7 @@ def completion_json(head: Head, completion: Completion, trace: bool) -> Json:
 
 
 def usage_json(usage: TokenUsage) -> Json:
-    """A count that was lost stays null."""
+    """OpenAI's usage object; an unknown count is null."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -59,28 +59,29 @@ def usage_json(usage: TokenUsage) -> Json:
 
 
 def logprobs_json(tokens: Iterable[TokenLogprob]) -> Json:
+    """OpenAI's logprobs object."""
     content = [{**_logprob(token), "top_logprobs": [_logprob(other) for other in token.top]} for token in tokens]
     return {"content": content, "refusal": None}
 
 
 def _logprob(token: TokenLogprob) -> Json:
-    logprob = LEAST_LOGPROB if math.isnan(token.logprob) else max(token.logprob, LEAST_LOGPROB)
-    return {"token": valid(token.token), "logprob": logprob, "bytes": list(token.token_bytes) or None}
+    logprob = MIN_LOGPROB if math.isnan(token.logprob) else max(token.logprob, MIN_LOGPROB)
+    return {"token": encodable(token.token), "logprob": logprob, "bytes": list(token.token_bytes) or None}
 
 
-def valid(text: str) -> str:
-    """`text` without lone surrogates, which UTF-8 cannot carry: an engine may cut a token in the middle of a pair."""
+def encodable(text: str) -> str:
+    """`text` with question marks for lone surrogates, which UTF-8 cannot encode: an engine may split a pair."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def moa_json(report: Report | None, trace: bool) -> Json | None:
-    """The `moa` object: present where the caller asked for a trace, and always when there are reasons to tell."""
+    """The `moa` object; None unless the caller asked for a trace or the report has reasons."""
     if report is None or not (trace or report.reasons):
         return None
     moa: Json = {
         "recipe": report.recipe,
         "degraded": report.degraded,
-        "reasons": [valid(reason) for reason in report.reasons],
+        "reasons": [encodable(reason) for reason in report.reasons],
     }
     if trace:
         agents = sorted(report.agents, key=lambda agent: (agent.layer, agent.agent))
@@ -97,14 +98,14 @@ def _agent(agent: AgentTrace) -> Json:
         "role": agent.role,
         "model": agent.model,
         "outcome": agent.status,
-        "text": valid(agent.text),
+        "text": encodable(agent.text),
         "usage": usage_json(agent.usage),
         "started_ms": _ms(agent.started_s),
         "elapsed_ms": _ms(agent.elapsed_s),
         "queue_ms": _ms(agent.timing.queue_s),
         "ttft_ms": _ms(agent.timing.ttft_s),
         "total_ms": _ms(agent.timing.total_s),
-        "error": None if agent.error is None else valid(agent.error),
+        "error": None if agent.error is None else encodable(agent.error),
         "hedged": agent.hedged,
         "shortened": agent.shortened,
     }
@@ -115,18 +116,23 @@ def _ms(seconds: float | None) -> float | None:
 
 
 class ChunkEncoder:
-    """Encodes one answer's stream.
+    """Encodes the stream of one answer as server-sent events.
 
-    Args:
-        head: the answer's id, time and model.
-        choices: how many choices will come (`n`).
-        include_usage: end with a chunk that has `usage` and no choices; the others then have `usage: null`.
-        trace: put the trace into the `moa` object of the last chunk.
+    Attributes:
+        unfinished: choices without a finish reason so far.
     """
 
-    def __init__(self, head: Head, choices: int, include_usage: bool, trace: bool) -> None:
-        self.include_usage, self.trace, self.choices, self._model = include_usage, trace, choices, head.model
-        start = {"id": head.id, "object": "chat.completion.chunk", "created": head.created, "model": head.model}
+    def __init__(self, info: AnswerInfo, choices: int, include_usage: bool, trace: bool) -> None:
+        """Prepare the constant parts of all chunks.
+
+        Args:
+            info: the answer's id, time and model.
+            choices: number of choices (`n`).
+            include_usage: end with a chunk that has `usage` and no choices; the others then have `usage: null`.
+            trace: put the trace into the `moa` object of the last chunk.
+        """
+        self.include_usage, self.trace, self.choices, self._model = include_usage, trace, choices, info.model
+        start = {"id": info.id, "object": "chat.completion.chunk", "created": info.created, "model": info.model}
         self._start = sse.START + orjson.dumps(start).removesuffix(b"}") + b',"choices":['
         self._end = b'],"usage":null' if include_usage else b"]"
         self._close = b'},"logprobs":null,"finish_reason":null}' + self._end + b"}" + sse.END
@@ -134,7 +140,7 @@ class ChunkEncoder:
         self._open = [self._start + b'{"index":%d,"delta":{"content":' % index for index in range(choices)]
 
     def roles(self) -> bytes:
-        """The chunks that open the stream, one a choice."""
+        """Chunks that open the stream: one per choice, with its role."""
         delta = {"role": "assistant", "content": "", "refusal": None}
         return b"".join(
             self._chunk({"index": index, "delta": delta, "logprobs": None, "finish_reason": None})
@@ -142,20 +148,22 @@ class ChunkEncoder:
         )
 
     def encode(self, delta: Delta) -> bytes:
-        """The events for one delta; empty where it says nothing.
+        """Events for one delta; empty if it has neither text nor an end.
 
         Raises:
-            EngineFailed: the delta is of a choice that was not asked for.
+            EngineFailed: the delta belongs to a choice that was not asked for.
         """
         if not 0 <= delta.index < self.choices:
-            raise EngineFailed(self._model, f"it gave choice {delta.index} of {self.choices}, counted from 0")
+            raise EngineFailed(
+                self._model, f"it returned choice {delta.index}, but was asked for {self.choices}, counted from 0"
+            )
         if delta.logprobs is None and delta.text:
             data = self._open[delta.index] + quoted(delta.text) + self._close
         elif delta.logprobs is not None:
             data = self._chunk(
                 {
                     "index": delta.index,
-                    "delta": {"content": valid(delta.text)},
+                    "delta": {"content": encodable(delta.text)},
                     "logprobs": logprobs_json(delta.logprobs),
                     "finish_reason": None,
                 }
@@ -167,7 +175,7 @@ class ChunkEncoder:
         return data + self._ending(delta)
 
     def _ending(self, delta: Delta) -> bytes:
-        """A choice's finish chunk; after the last one the usage. `moa` is in the stream's last chunk."""
+        """Chunk with a choice's finish reason, then the usage chunk if asked for. The last chunk has `moa`."""
         data = b""
         moa = moa_json(delta.report, self.trace) if delta.usage is not None else None
         if delta.finish_reason is not None:
@@ -190,8 +198,8 @@ def _moa(moa: Json | None) -> bytes:
 
 
 def quoted(text: str) -> bytes:
-    """`text` as a JSON string; a lone surrogate, which UTF-8 cannot carry, becomes a question mark."""
+    """`text` as a JSON string; see `encodable` for lone surrogates."""
     try:
         return orjson.dumps(text)
     except orjson.JSONEncodeError:
-        return orjson.dumps(valid(text))
+        return orjson.dumps(encodable(text))

@@ -1,10 +1,10 @@
-"""The body of `POST /v1/chat/completions`: every field is honoured or refused by name, none is ignored.
+"""Body of `POST /v1/chat/completions`. Every field is applied or refused by name; none is ignored.
 
-Field names and ranges follow OpenAI's chat completions reference; `top_k` and what follows it are vLLM's extras,
-`moa` is this server's. `null` is OpenAI's "not given" and always accepted.
+Names and ranges follow OpenAI's chat completions reference. `top_k` and the fields after it are vLLM's extensions,
+`moa` is an extension of this server. `null` means "not given", as in OpenAI's API, and is always accepted.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from pydantic_core import PydanticKnownError
@@ -12,7 +12,7 @@ from pydantic_core import PydanticKnownError
 INT64_MAX = 2**63 - 1
 INT32_MAX = 2**31 - 1
 
-# Fields of OpenAI's API that this server does not honour, with the values that ask for nothing.
+# Fields of OpenAI's API that this server does not support, with the values that ask for nothing and are accepted.
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "audio": (),
     "function_call": ("none",),
@@ -34,12 +34,13 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "verbosity": ("medium",),
     "web_search_options": (),
 }
-# What OpenAI's client writes into an assistant's message when an earlier answer is sent back as it came.
+# Other fields of OpenAI's messages. Its client adds some to an assistant's message that is sent back as history.
 NEUTRAL_IN_MESSAGE: dict[str, tuple[object, ...]] = {
     "annotations": ([],),
     "audio": (),
     "function_call": (),
     "refusal": (),
+    "tool_call_id": (),
     "tool_calls": ([],),
 }
 NEUTRAL_IN_STREAM_OPTIONS: dict[str, tuple[object, ...]] = {
@@ -49,13 +50,21 @@ NEUTRAL_IN_STREAM_OPTIONS: dict[str, tuple[object, ...]] = {
 
 
 class Wire(BaseModel):
-    """Strict: a number in quotes is a wrong type, not a number."""
+    """Base of wire models. Strict: a number in quotes is a wrong type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+Role = Literal["system", "developer", "user", "assistant"]
+PartType = Literal["text"]
+ROLES: tuple[str, ...] = get_args(Role)
+PART_TYPES: tuple[str, ...] = get_args(PartType)
+
+
 class TextPart(Wire):
-    type: Literal["text"]
+    """Text in the content of a message."""
+
+    type: PartType
     text: str
 
 
@@ -68,31 +77,39 @@ def _as_list(text: object) -> object:
 
 
 def _at_most_16(pairs: object) -> object:
-    # Before the pairs are looked at: half a million bad ones would cost a second and a half.
+    # Checked before the pairs themselves: validating half a million invalid ones would take 1.5 s.
     if isinstance(pairs, dict) and len(pairs) > 16:
         raise PydanticKnownError("too_long", {"field_type": "Dict", "max_length": 16, "actual_length": len(pairs)})
     return pairs
 
 
 class ChatMessage(Wire):
-    role: Literal["system", "developer", "user", "assistant"]
+    """One turn of the conversation."""
+
+    role: Role
     content: Annotated[list[TextPart], FailFast(), BeforeValidator(_as_parts)]
     name: Annotated[str, Field(max_length=256)] | None = None
 
 
 class JsonSchema(Wire):
+    """Named JSON schema that the answer must satisfy."""
+
     name: str = Field(min_length=1, max_length=64)
     description: str | None = None
     json_schema: dict[str, Any] = Field(alias="schema")
-    strict: bool | None = None  # the engine always holds the text to the schema
+    strict: bool | None = None  # no effect: the engine always enforces the schema
 
 
 class ResponseFormatBody(Wire):
+    """Format of the answer."""
+
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
 
 class StreamOptions(Wire):
+    """Options of a streamed answer."""
+
     include_usage: bool = False
 
 
@@ -102,59 +119,103 @@ StopText = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 class ChatBody(Wire):
-    """What a caller sends. Where nothing is given the recipe's setting holds, then the model's own."""
+    """A chat request. A field that is not given takes the recipe's setting, then the model's default."""
 
-    model: str = Field(min_length=1, max_length=256, description="A model's or a recipe's id.")
+    model: str = Field(min_length=1, max_length=256, description="Id of a model or a recipe.")
     messages: Annotated[list[ChatMessage], FailFast()] = Field(
         min_length=1,
-        description="`role` is system, developer (the same), user or assistant; `content` a string or a list of text"
-        " parts, which are joined; `name` is passed on.",
+        description="The conversation. `role`: `system` or `developer` (equivalent), `user`, `assistant`; `content`: a"
+        " string, or a list of text parts, which are joined; `name`: optional, passed to the model.",
     )
-    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False, description="0: the likeliest.")
-    top_p: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False, description="Nucleus sampling.")
+    temperature: float | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        allow_inf_nan=False,
+        description="Sampling temperature; 0: always the most likely token.",
+    )
+    top_p: float | None = Field(
+        default=None, gt=0, le=1, allow_inf_nan=False, description="Probability mass of nucleus sampling."
+    )
     max_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="The answer's length at most. Without it the rest of the context, and of a recipe's agents an equal"
-        " share of what the operator allows a request.",
+        description="Maximum length of the answer in tokens. Default: the rest of the context; for the agents of a"
+        " recipe at most an equal share each of the tokens that the operator allows per request.",
     )
     max_completion_tokens: int | None = Field(
-        default=None, ge=1, description="The newer name of max_tokens; given both, they must agree."
+        default=None, ge=1, description="Newer name of `max_tokens`; if both are given, they must be equal."
     )
-    n: int = Field(default=1, ge=1, description="Choices; single models only.")
+    n: int = Field(default=1, ge=1, description="Number of choices; single models only.")
     stop: Annotated[list[StopText], FailFast(), Field(max_length=16), BeforeValidator(_as_list)] = Field(
-        default=[], description="A text, or up to 16, before which the answer ends."
+        default=[], description="Up to 16 strings (or one string); the answer ends before the first of them."
     )
-    seed: int | None = Field(default=None, ge=-INT64_MAX - 1, le=INT64_MAX, description="The same draw each time.")
-    presence_penalty: float = Field(default=0.0, ge=-2, le=2, allow_inf_nan=False, description="As OpenAI's.")
-    frequency_penalty: float = Field(default=0.0, ge=-2, le=2, allow_inf_nan=False, description="As OpenAI's.")
-    logprobs: bool = Field(default=False, description="Each token's log probability; single models only.")
-    top_logprobs: int | None = Field(default=None, ge=0, le=20, description="Alternatives a token, with logprobs.")
+    seed: int | None = Field(
+        default=None, ge=-INT64_MAX - 1, le=INT64_MAX, description="Seed for reproducible sampling."
+    )
+    presence_penalty: float = Field(
+        default=0.0,
+        ge=-2,
+        le=2,
+        allow_inf_nan=False,
+        description="Penalty for tokens that already occur in the answer.",
+    )
+    frequency_penalty: float = Field(
+        default=0.0,
+        ge=-2,
+        le=2,
+        allow_inf_nan=False,
+        description="Penalty for tokens by their count in the answer so far.",
+    )
+    logprobs: bool = Field(default=False, description="Return the log probability of each token; single models only.")
+    top_logprobs: int | None = Field(
+        default=None, ge=0, le=20, description="Number of alternatives returned per token; requires `logprobs`."
+    )
     response_format: ResponseFormatBody | None = Field(
-        default=None, description="`text`, `json_object`, or `json_schema` with `name` and `schema`; for the answer."
+        default=None,
+        description="Format of the answer: `text`, `json_object`, or `json_schema` with `name` and `schema`.",
     )
-    stream: bool = Field(default=False, description="Server-sent events instead of one object.")
+    stream: bool = Field(default=False, description="Stream the answer as server-sent events.")
     stream_options: StreamOptions | None = Field(
-        default=None, description="`include_usage`: a last chunk with the usage and no choices."
+        default=None, description="`include_usage`: add a last chunk with the usage and no choices."
     )
     user: str | None = Field(
-        default=None, max_length=512, description="The caller's own word for its user; for the request log alone."
+        default=None, max_length=512, description="The caller's name for its user; written to the request log only."
     )
     metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(_at_most_16)] = Field(
-        default={}, description="Up to 16 texts of 512 characters under keys of 64; for the request log alone."
+        default={},
+        description="Up to 16 strings of up to 512 characters, with keys of up to 64; written to the request log only.",
     )
-    top_k: int | None = Field(default=None, ge=-1, le=INT32_MAX, description="vLLM's; -1 or 0: all tokens.")
-    min_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description="vLLM's.")
-    repetition_penalty: float | None = Field(default=None, gt=0, le=10, allow_inf_nan=False, description="vLLM's.")
-    ignore_eos: bool = Field(default=False, description="vLLM's: go on to max_tokens, for measurements.")
-    min_tokens: int = Field(default=0, ge=0, description="vLLM's: the answer's length at least.")
+    top_k: int | None = Field(
+        default=None,
+        ge=-1,
+        le=INT32_MAX,
+        description="vLLM extension: sample from the k most likely tokens; -1 or 0: all.",
+    )
+    min_p: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="vLLM extension: minimum probability of a token, relative to the most likely one.",
+    )
+    repetition_penalty: float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        allow_inf_nan=False,
+        description="vLLM extension: penalty for tokens in the prompt or the answer; above 1 discourages them.",
+    )
+    ignore_eos: bool = Field(default=False, description="vLLM extension: do not stop at the end token; for benchmarks.")
+    min_tokens: int = Field(default=0, ge=0, description="vLLM extension: minimum length of the answer in tokens.")
     priority: int = Field(
         default=0,
         ge=-INT32_MAX - 1,
         le=INT32_MAX,
-        description="vLLM's: the lower, the earlier an engine begins. A recipe's later layers come before its first,"
-        " which stands where a single model's request does.",
+        description="vLLM extension: engines run requests with lower values earlier. Of one value, later layers of"
+        " recipes come before first layers and requests to single models.",
     )
     moa: dict[str, Any] = Field(
-        default={}, description="This server's: `trace`, and for recipes what a request may set of theirs."
+        default={},
+        description="Extension of this server: `trace`, and settings of the recipe that a request may override.",
     )

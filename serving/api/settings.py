@@ -1,4 +1,4 @@
-"""What an operator can set of the API. Every limit has a default."""
+"""Settings of the HTTP API."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -9,45 +9,58 @@ from serving.config import Frozen
 
 
 class ApiSettings(Frozen):
-    """Limits and times of the HTTP API; times in seconds, sizes in bytes."""
+    """Keys, limits and timeouts of the HTTP API. Durations are in seconds."""
 
     api_key: SecretStr | tuple[SecretStr, ...] | None = Field(
-        default=None, description="One key, or several while they are rotated; null: /v1 is open to all."
+        default=None,
+        description="API key that /v1 requires, or a list of accepted keys (for rotation). Null: no key is required.",
     )
     max_in_flight: int | None = Field(
         default=None,
         ge=1,
-        description="Requests worked on at once by one replica; beyond it, 429. Null: four times what the profile's"
-        " engines compute at once of its first recipe (see architecture.md); 256 where that is not known.",
+        description="Maximum number of requests in progress per replica of the API; beyond it, 429. Null: four times"
+        " the number that the profile's engines can run at once of its first recipe (see architecture.md), or 256 if"
+        " that is unknown.",
     )
-    retry_after_s: float = Field(default=1.0, gt=0, description="What a 429 of this API tells the caller to wait.")
-    max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="A request's size at most; beyond it, 413.")
+    retry_after_s: float = Field(
+        default=1.0, gt=0, description="Value of the `retry-after` header of the API's own 429 responses, in seconds."
+    )
+    max_body_bytes: int = Field(
+        default=4 * 2**20, ge=1024, description="Maximum size of a request body in bytes; beyond it, 413."
+    )
     max_reading_bytes: int = Field(
-        default=64 * 2**20, ge=1024, description="Bytes of all requests that are being read; beyond it, 429."
+        default=64 * 2**20,
+        ge=1024,
+        description="Maximum size of all request bodies being read, in bytes; beyond it, 429.",
     )
-    body_timeout_s: float = Field(default=30.0, gt=0, description="How long a caller may take to send its body.")
-    max_messages: int = Field(default=1024, ge=1, description="A conversation's length at most.")
-    max_tokens: int = Field(default=131_072, ge=1, description="The most that max_tokens may ask for.")
-    max_choices: int = Field(default=16, ge=1, description="The most that n may ask for.")
-    deadline_s: float = Field(default=600.0, gt=0, description="A request's whole time; then 504.")
+    body_timeout_s: float = Field(default=30.0, gt=0, description="Timeout for receiving a request body; then 408.")
+    max_messages: int = Field(default=1024, ge=1, description="Maximum number of messages in a request.")
+    max_tokens: int = Field(default=131_072, ge=1, description="Maximum value of a request's `max_tokens`.")
+    max_choices: int = Field(default=16, ge=1, description="Maximum value of a request's `n`.")
+    deadline_s: float = Field(default=600.0, gt=0, description="Deadline of a request; then 504.")
     first_item_wait_s: float = Field(
         default=2.0,
         ge=0,
-        description="How long a stream is held back for its first item, so that an early error has its own status.",
+        description="Time that the response of a stream waits for its first item, so that an early error has its own"
+        " HTTP status.",
     )
-    keep_alive_s: float = Field(default=5.0, gt=0, description="A stream that is silent for so long gets a comment.")
-    health_timeout_s: float = Field(default=10.0, gt=0, description="How long /ready waits for each engine.")
-    health_cache_s: float = Field(default=1.0, ge=0, description="How long /ready repeats its last answer.")
+    keep_alive_s: float = Field(
+        default=5.0,
+        gt=0,
+        description="Time without data after which a stream sends a comment to keep the connection open.",
+    )
+    health_timeout_s: float = Field(default=10.0, gt=0, description="Timeout of /ready for each engine.")
+    health_cache_s: float = Field(default=1.0, ge=0, description="Time for which /ready reuses its last result.")
     echo_request_id: bool = Field(
         default=True,
-        description="Send x-request-id back; false where a server in front does, as Ray Serve's proxies do.",
+        description="Send `x-request-id` in responses. False if a server in front sends it, as Ray Serve's proxies do.",
     )
     log_requests: bool = Field(
         default=False,
-        description="Write a line of JSON into the log `serving.requests` as each request ends: ids, model, outcome,"
-        " degraded, tokens, seconds, and the caller's user and metadata; no texts, no keys.",
+        description="Log one line of JSON per request to the logger `serving.requests`: ids, model, outcome, degraded,"
+        " tokens, seconds, and the caller's `user` and `metadata`; never texts or keys.",
     )
-    versions: Mapping[str, str] = Field(default_factory=dict, description="More rows for /version.")
+    versions: Mapping[str, str] = Field(default_factory=dict, description="Additional entries of /version.")
 
     @field_validator("api_key")
     @classmethod
@@ -62,10 +75,10 @@ class ApiSettings(Frozen):
         return self
 
     def keys(self) -> tuple[bytes, ...]:
-        """The accepted keys; empty where none is asked for.
+        """Accepted keys; empty if none is required.
 
         Raises:
-            ValueError: a key is empty, or the tuple is (settings that were copied have not been validated).
+            ValueError: a key or the list of keys is empty (`model_copy` does not validate).
         """
         return _keys(self.api_key)
 
@@ -76,5 +89,5 @@ def _keys(given: SecretStr | tuple[SecretStr, ...] | None) -> tuple[bytes, ...]:
     secrets = given if isinstance(given, tuple) else (given,)
     keys = tuple(secret.get_secret_value().strip().encode() for secret in secrets)
     if not keys or not all(keys):
-        raise ValueError("an empty key would let everyone in; set a key, or null to ask for none")
+        raise ValueError("an empty key would let everyone in; set a key, or null to require none")
     return keys

@@ -1,4 +1,4 @@
-"""What a server says of itself: `/health`, `/ready`, `/version`, `/v1/models`."""
+"""Status endpoints: `/health`, `/ready`, `/version` and `/v1/models`."""
 
 import asyncio
 import logging
@@ -6,7 +6,6 @@ import platform
 import time
 import tomllib
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +20,38 @@ logger = logging.getLogger("serving.api")
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
-async def health(call: HttpExchange) -> None:
-    """The process is alive and its event loop turns. Nothing is asked of the engines."""
-    await call.respond(200, {"status": "ok"})
+async def health(exchange: HttpExchange) -> None:
+    """Answer 200 while the process runs; the engines are not checked."""
+    await exchange.respond(200, {"status": "ok"})
 
 
 class Ready:
-    """Every engine is warmed and answers. Engines are asked at once, by one caller at a time, and not too often."""
+    """`GET /ready`: 200 if every engine is warm and answers.
+
+    The engines are checked concurrently. Callers share a check that is running, and its result for `health_cache_s`.
+    """
 
     def __init__(self, engines: Mapping[str, Engine], settings: ApiSettings) -> None:
+        """Check `engines`, given by model id."""
         self.engines, self.settings = engines, settings
         self._checking: asyncio.Task[dict[str, str]] | None = None
         self._checked_at = -float("inf")
 
-    async def __call__(self, call: HttpExchange) -> None:
+    async def __call__(self, exchange: HttpExchange) -> None:
         failing = await self.failing()
         if not failing:
-            await call.respond(200, {"status": "ready", "engines": sorted(self.engines)})
+            await exchange.respond(200, {"status": "ready", "engines": sorted(self.engines)})
             return
         reasons = "; ".join(failing.values())
         error = EngineUnavailable(", ".join(failing), reasons.rstrip("."))
-        await respond_error(call, error, {"failing": failing})
+        await respond_error(exchange, error, {"failing": failing})
 
     async def failing(self) -> dict[str, str]:
-        """Why, for each engine that does not answer."""
+        """Reason for each engine that is not ready, by model id."""
         now = asyncio.get_running_loop().time()
         if self._checking is None or (self._checking.done() and now - self._checked_at >= self.settings.health_cache_s):
             self._checking = asyncio.create_task(self._check_all())
-        # A probe that gives up must not end the check that others wait for.
+        # A caller that gives up must not cancel the check for the others.
         return await asyncio.shield(self._checking)
 
     async def _check_all(self) -> dict[str, str]:
@@ -66,35 +69,36 @@ class Ready:
         except MoaError as error:
             return str(error)
         except Exception:
-            logger.exception("the health check of '%s' failed", model)
+            logger.exception("health check of '%s' failed", model)
             return f"The health check of '{model}' failed; the server's log has the details."
         return ""
 
 
 class Version:
+    """`GET /version`: versions of the server, of Python and of the libraries named in the settings."""
+
     def __init__(self, settings: ApiSettings) -> None:
+        """Read the versions once."""
         self.versions = {"version": own_version(), "python": platform.python_version(), **settings.versions}
 
-    async def __call__(self, call: HttpExchange) -> None:
-        await call.respond(200, self.versions)
+    async def __call__(self, exchange: HttpExchange) -> None:
+        await exchange.respond(200, self.versions)
 
 
 def own_version(pyproject: Path = PYPROJECT) -> str:
-    """The installed package's, or that of the source tree which this is run from."""
-    try:
-        return version("moa-serve")
-    except PackageNotFoundError:
-        if not pyproject.is_file():
-            return "unknown (neither installed nor run from a whole source tree)"
-        return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
+    """Version of this source tree, whose one source is pyproject.toml."""
+    if not pyproject.is_file():
+        return "unknown (no pyproject.toml)"
+    return str(tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"])
 
 
 class Models:
-    """`GET /v1/models` and `/v1/models/{id}`; an id may have slashes."""
+    """`GET /v1/models` and `/v1/models/{id}`; an id may contain slashes."""
 
     PREFIX = "/v1/models/"
 
     def __init__(self, cards: Mapping[str, ModelCard]) -> None:
+        """Describe `cards`, given by model id."""
         created = int(time.time())
         self.models: dict[str, dict[str, Any]] = {
             card.id: {
@@ -109,11 +113,13 @@ class Models:
             for card in cards.values()
         }
 
-    async def every(self, call: HttpExchange) -> None:
-        await call.respond(200, {"object": "list", "data": list(self.models.values())})
+    async def all(self, exchange: HttpExchange) -> None:
+        """List all models and recipes."""
+        await exchange.respond(200, {"object": "list", "data": list(self.models.values())})
 
-    async def one(self, call: HttpExchange) -> None:
-        name = call.path.removeprefix(self.PREFIX)
+    async def one(self, exchange: HttpExchange) -> None:
+        """Describe one model or recipe. Raises `UnknownModel`."""
+        name = exchange.path.removeprefix(self.PREFIX)
         if name not in self.models:
             raise UnknownModel(name[:256], tuple(self.models))
-        await call.respond(200, self.models[name])
+        await exchange.respond(200, self.models[name])

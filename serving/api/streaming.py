@@ -1,4 +1,4 @@
-"""The work behind one response: a task that ends with its answer, its deadline or its caller."""
+"""Tasks that compute responses, and the buffer between a task and the client."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,32 +9,36 @@ from serving.api.exchange import ClientGone, HttpExchange
 from serving.errors import DeadlineExceeded, EngineFailed
 
 T = TypeVar("T")
-# An engine has the same deadline. It gets a moment to end the work itself, and to tell why: what is cut off from here
-# cannot know whether it was the time or the caller that ran out.
-LONGER, AT_MOST_S = 0.25, 1.0
+# The engine has the same deadline. The API waits a little longer, so that the engine can end the request itself and
+# report it as a timeout: cancelled from here, it could not tell a deadline from a client that left.
+EXTRA_SHARE, MAX_EXTRA_S = 0.25, 1.0
+FULL_BYTES = 2**20  # size of a full buffer: a client that reads more slowly slows the engine down
 
 
 class RequestTask(Generic[T]):
-    """Runs `coroutine` in a task of its own, so that an engine's stream is opened, driven and closed in one place.
+    """Runs a coroutine in a task of its own, so that an engine's stream is opened, read and closed in one task.
 
-    As a context manager it ends with its block: nothing of it runs on afterwards. A caller that hangs up cancels it.
+    A context manager: the task has ended when the block ends. It is cancelled if the client disconnects.
     """
 
-    def __init__(self, call: HttpExchange, model: str, coroutine: Coroutine[None, None, T], deadline_s: float) -> None:
+    def __init__(
+        self, exchange: HttpExchange, model: str, coroutine: Coroutine[None, None, T], deadline_s: float
+    ) -> None:
+        """Start `coroutine`, which is cancelled a little later than `deadline_s`; `model` is named in errors."""
         self.model = model
         self._coroutine = coroutine
         self.task = asyncio.create_task(self._limited(deadline_s))
-        self._gone = asyncio.create_task(call.disconnected())
-        self._gone.add_done_callback(lambda _: self._stop())
+        self._disconnect = asyncio.create_task(exchange.disconnected())
+        self._disconnect.add_done_callback(lambda _: self._cancel())
 
-    def _stop(self) -> None:
-        """Cancel the work, but once: a second time would break off its own cleaning up."""
+    def _cancel(self) -> None:
+        """Cancel the task once: a second cancellation would interrupt its cleanup."""
         if not self.task.cancelling():
             self.task.cancel()
 
     async def _limited(self, deadline_s: float) -> T:
         try:
-            async with asyncio.timeout(deadline_s + min(deadline_s * LONGER, AT_MOST_S)) as limit:
+            async with asyncio.timeout(deadline_s + min(deadline_s * EXTRA_SHARE, MAX_EXTRA_S)) as limit:
                 return await self._coroutine
         except TimeoutError:
             if limit.expired():
@@ -45,78 +49,78 @@ class RequestTask(Generic[T]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks: set[asyncio.Task[T] | asyncio.Task[None]] = {self.task, self._gone}
-        self._stop()
-        self._gone.cancel()
+        tasks: set[asyncio.Task[T] | asyncio.Task[None]] = {self.task, self._disconnect}
+        self._cancel()
+        self._disconnect.cancel()
         await asyncio.wait(tasks)
         for task in tasks:
             if not task.cancelled():
-                task.exception()  # seen, or asyncio reports it as forgotten
-        self._coroutine.close()  # a task cancelled before its first step has not begun it
+                task.exception()  # retrieved, or asyncio logs it as never retrieved
+        self._coroutine.close()  # a task that is cancelled before its first step has not started it
 
     def result(self) -> T:
-        """The answer, once the task is done.
+        """Result of the coroutine, once the task is done.
 
         Raises:
-            ClientGone: the caller hung up.
-            EngineFailed: the engine was cancelled from elsewhere.
-            MoaError: what the work raised.
+            ClientGone: the client closed the connection.
+            EngineFailed: the engine's task was cancelled from elsewhere.
+            MoaError: the coroutine's own error.
         """
         if not self.task.cancelled():
             return self.task.result()
-        if self._gone.done():
+        if self._disconnect.done():
             raise ClientGone
-        raise EngineFailed(self.model, "its work was cancelled")
-
-
-FULL_BYTES = 2**20  # a caller that reads this much too slowly holds the work up
+        raise EngineFailed(self.model, "its task was cancelled")
 
 
 class SendBuffer:
-    """Whatever has come since the last `take` leaves as one piece: no wait is added, and a burst is one write.
+    """Bytes waiting to be sent. `get` returns all of them joined: nothing is delayed, and a burst is one write.
 
-    `first` is done once something beyond `prelude` has been put, so that a response can wait for it.
+    Attributes:
+        first_item: done once something has been put, so that the response can wait for it.
     """
 
     def __init__(self, prelude: bytes, keep_alive_s: float) -> None:
+        """Start with `prelude`; after `keep_alive_s` without an item, a comment is sent."""
         self._loop = asyncio.get_running_loop()
         self._pieces = [prelude]
         self._size = len(prelude)
         self._closed = False
-        self._taker: asyncio.Future[None] | None = None
+        self._getter: asyncio.Future[None] | None = None
         self._putter: asyncio.Future[None] | None = None
-        self.first: asyncio.Future[None] = self._loop.create_future()
+        self.first_item: asyncio.Future[None] = self._loop.create_future()
         self._keep_alive_s = keep_alive_s
         self._put_at = self._loop.time()
         self._timer = self._loop.call_later(keep_alive_s, self._tick)
 
     def put(self, data: bytes) -> None:
+        """Add one item."""
         self._pieces.append(data)
         self._size += len(data)
         self._put_at = self._loop.time()
-        if not self.first.done():
-            self.first.set_result(None)
-        self._wake_taker()
+        if not self.first_item.done():
+            self.first_item.set_result(None)
+        self._wake_getter()
 
-    async def room(self) -> None:
-        """Return when less than `FULL_BYTES` are waiting. For one putter."""
+    async def wait_for_room(self) -> None:
+        """Return when less than `FULL_BYTES` are waiting. For one task at a time."""
         while self._size >= FULL_BYTES and not self._closed:
             self._putter = self._loop.create_future()
             await self._putter
 
     def close(self) -> None:
-        """Nothing more will come; `take` gives what is left, then None."""
+        """End the buffer: `get` returns the rest, then None."""
         self._closed = True
         self._timer.cancel()
-        self._wake_taker()
+        self._wake_getter()
 
-    async def take(self) -> bytes | None:
-        """All that is waiting, as soon as there is any; None at the end. For one taker."""
+    async def get(self) -> bytes | None:
+        """Wait for data and return all of it; None at the end. For one task at a time."""
         while not self._pieces:
             if self._closed:
                 return None
-            self._taker = self._loop.create_future()
-            await self._taker
+            self._getter = self._loop.create_future()
+            await self._getter
         data = b"".join(self._pieces) if len(self._pieces) > 1 else self._pieces[0]
         self._pieces.clear()
         self._size = 0
@@ -124,16 +128,16 @@ class SendBuffer:
             self._putter.set_result(None)
         return data
 
-    def _wake_taker(self) -> None:
-        if self._taker is not None and not self._taker.done():
-            self._taker.set_result(None)
+    def _wake_getter(self) -> None:
+        if self._getter is not None and not self._getter.done():
+            self._getter.set_result(None)
 
     def _tick(self) -> None:
         silent_s = self._loop.time() - self._put_at
         if silent_s >= self._keep_alive_s:
-            # Not `put`: a comment is not the first item. One waiting comment is enough for a caller that reads slowly.
+            # Not `put`: a comment is not an item. One waiting comment is enough for a client that reads slowly.
             if not self._pieces:
                 self._pieces.append(sse.KEEP_ALIVE)
-                self._wake_taker()
+                self._wake_getter()
             self._put_at, silent_s = self._loop.time(), 0.0
         self._timer = self._loop.call_later(self._keep_alive_s - silent_s, self._tick)

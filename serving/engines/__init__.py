@@ -1,1 +1,1 @@
-"""Engines that are not ours: scripted ones for tests and scale runs, external OpenAI-compatible ones."""
+"""Engines: models, recipes, external OpenAI-compatible endpoints, and scripted engines for tests and scale runs."""

@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible endpoint as an engine: an external aggregator, or a vLLM server that runs elsewhere."""
+"""An OpenAI-compatible endpoint as an engine: a hosted model, or a vLLM server that runs elsewhere."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ import httpx
 
 from serving import sse
 from serving.engine import Engine, EngineInfo
-from serving.engines.openai_errors import failed_answer
+from serving.engines.openai_errors import error_of_response
 from serving.engines.openai_wire import StreamReader, to_payload
 from serving.errors import (
     ConfigError,
@@ -24,30 +24,30 @@ from serving.errors import (
 from serving.runtime.truncation import PromptFitter
 from serving.types import Delta, GenerateRequest
 
-MAX_ERROR_BYTES = 64 * 1024  # read of an error's body
-KEEP_ALIVE_S = 2.0  # below the 5 s of common servers: one that closes as it is asked again would fail the request
-DRAIN_S = 1.0  # wait for the end of a finished response, so that its connection can be used again
+MAX_ERROR_BYTES = 64 * 1024  # that are read of the body of an error response
+KEEP_ALIVE_S = 2.0  # shorter than the 5 s of common servers: a request on a connection being closed would fail
+DRAIN_S = 1.0  # wait for the end of a finished response, so that its connection can be reused
 
 
 @dataclass
 class OpenAIEngine(Engine):
-    """`model` as it is served at `base_url` (".../v1"), under the name `upstream_model` if that differs.
+    """The model at `base_url` (".../v1"), where it is called `upstream_model` if that differs from `model`.
 
-    The key is read once, from the environment variable `api_key_env`; it is in no log, error or representation. The
-    caller's `user`, `metadata` and `priority` are not passed on. Nothing is retried, except a prompt that is too long
-    and has references to shorten: retries are the recipe's decision.
+    The API key is read once, from the environment variable `api_key_env`, and never appears in a log, an error or a
+    `repr`. The caller's `user`, `metadata` and `priority` are not sent. Only a prompt that is too long is sent again,
+    with shorter references; all other retries are the recipe's decision.
 
     Raises:
-        ConfigError: the variable is empty, or `base_url` has a password in it.
+        ConfigError: the variable is empty, or `base_url` contains a password.
     """
 
     model: str
     base_url: str
     upstream_model: str | None = None
     api_key_env: str | None = None
-    max_tokens_field: str = "max_tokens"  # newer OpenAI models want "max_completion_tokens"
+    max_tokens_field: str = "max_tokens"  # newer OpenAI models require "max_completion_tokens"
     connect_timeout_s: float = 5.0
-    silence_timeout_s: float = 120.0  # the longest wait for the next byte of an answer
+    silence_timeout_s: float = 120.0  # maximum wait for the next byte of an answer
     max_connections: int = 256
     context_tokens: int | None = None
     unsupported: frozenset[str] = frozenset()  # abilities that the endpoint lacks
@@ -56,12 +56,12 @@ class OpenAIEngine(Engine):
 
     def __post_init__(self) -> None:
         if httpx.URL(self.base_url).userinfo:
-            raise ConfigError(f"Take the password out of the base_url of '{self.model}'; name its variable instead.")
+            raise ConfigError(f"Remove the password from the base_url of '{self.model}'; set api_key_env instead.")
         headers = {}
         if self.api_key_env is not None:
             key = os.environ.get(self.api_key_env, "").strip()
             if not key:
-                raise ConfigError(f"Set the environment variable {self.api_key_env}: '{self.model}' needs its key.")
+                raise ConfigError(f"Set the environment variable {self.api_key_env} to the API key of '{self.model}'.")
             headers["authorization"] = f"Bearer {key}"
         self._client = httpx.AsyncClient(
             base_url=self.base_url.rstrip("/") + "/",
@@ -80,7 +80,7 @@ class OpenAIEngine(Engine):
         await self._client.aclose()
 
     async def check_health(self) -> None:
-        """Check that the endpoint answers and accepts the key; only an answer shows whether it has the model."""
+        """Check that the endpoint answers and accepts the key; the model itself is not checked."""
         try:
             response = await self._client.get("models")
         except httpx.HTTPError as error:
@@ -92,25 +92,27 @@ class OpenAIEngine(Engine):
         """Stream the endpoint's answer.
 
         Raises:
-            InvalidRequest: the endpoint refused the request; ContextTooLong if it says how long it was.
-            UnsupportedField: several choices, of an endpoint that does not support `n`.
-            Overloaded: it answered 429. EngineUnavailable: it could not be reached, or answered 503.
-            DeadlineExceeded: `deadline_s` passed, or nothing came for `silence_timeout_s`.
+            InvalidRequest: the endpoint refused the request.
+            ContextTooLong: it refused the prompt as too long and gave the numbers.
+            UnsupportedField: the request has `n` above 1, which the endpoint does not support.
+            Overloaded: it answered 429, or all connections are in use.
+            EngineUnavailable: it could not be reached, or answered 503.
+            DeadlineExceeded: `deadline_s` passed, or no byte arrived within `silence_timeout_s`.
             EngineFailed: any other failure of the endpoint or of the connection.
         """
         if request.sampling.n != 1 and "n" in self.unsupported:
             raise UnsupportedField("n", f"the endpoint of '{self.model}' returns one choice")
         loop = asyncio.get_running_loop()
-        answer = StreamReader(self.model, loop.time())
+        reader = StreamReader(self.model, loop.time())
         deadline = None if request.deadline_s is None else loop.time() + request.deadline_s
         fitter = PromptFitter(request, self.context_tokens)
         try:
             response = await self._open(fitter, deadline)
             try:
                 async with aclosing(sse.events(response.aiter_bytes())) as events:
-                    # A limit around each read, not around the loop: between reads the caller's code runs.
-                    while not answer.complete and (data := await _next(events, deadline)) is not None:
-                        for delta in answer.read(data):
+                    # The deadline limits each read, not the loop: between reads the caller's code runs.
+                    while not reader.complete and (data := await _next(events, deadline)) is not None:
+                        for delta in reader.read(data):
                             yield delta
                     with suppress(TimeoutError, httpx.HTTPError):
                         await _next(events, loop.time() + DRAIN_S)
@@ -126,11 +128,11 @@ class OpenAIEngine(Engine):
             raise DeadlineExceeded(f"The next byte of '{self.model}'", self.silence_timeout_s) from None
         except (httpx.HTTPError, ValueError) as error:
             raise EngineFailed(self.model, _described(error)) from None
-        for delta in answer.ending(loop.time()):
+        for delta in reader.ending(loop.time()):
             yield replace(delta, shortened=fitter.shortened) if delta.terminal else delta
 
     async def _open(self, fitter: PromptFitter, deadline: float | None) -> httpx.Response:
-        """Response of the endpoint with status 200, after as many shorter prompts as it takes; to be closed."""
+        """Send the request, with ever shorter references if the prompt is too long; the caller closes the response."""
         while True:
             payload = to_payload(
                 replace(fitter.request, messages=fitter.messages),
@@ -143,10 +145,10 @@ class OpenAIEngine(Engine):
             if response.status_code == 200:
                 return response
             try:
-                body = await _beginning(response)
+                body = await _error_body(response)
             finally:
                 await response.aclose()
-            error = failed_answer(self.model, response.status_code, response.headers, body, fitter.request)
+            error = error_of_response(self.model, response.status_code, response.headers, body, fitter.request)
             if not isinstance(error, ContextTooLong):
                 raise error
             fitter.shorten(error)
@@ -157,7 +159,7 @@ async def _next(events: AsyncGenerator[bytes, None], deadline: float | None) -> 
         return await anext(events, None)
 
 
-async def _beginning(response: httpx.Response) -> bytes:
+async def _error_body(response: httpx.Response) -> bytes:
     body = b""
     async for piece in response.aiter_bytes():
         body += piece
@@ -167,5 +169,5 @@ async def _beginning(response: httpx.Response) -> bytes:
 
 
 def _described(error: Exception) -> str:
-    """Class and message of an error. httpx's messages have no headers in them, so no key."""
+    """Class and message of an error. httpx's messages do not contain headers, hence not the key."""
     return f"{type(error).__name__}: {str(error)[:200]}".rstrip(": .")

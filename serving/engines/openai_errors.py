@@ -1,4 +1,4 @@
-"""What an endpoint's refusal means here. Its words are passed on only where they are the caller's business."""
+"""Translation of an endpoint's errors. Its message is passed on only if it concerns the caller: never for keys."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from serving.errors import (
 )
 from serving.types import GenerateRequest
 
-# The two numbers in vLLM's, OpenAI's and this server's sentence about a prompt that is too long.
+# The two numbers in the messages of vLLM, OpenAI and this server about a prompt that is too long.
 CONTEXT_TOKENS = re.compile(r"(?:context length is|context of '[^']*' holds) (\d+) tokens")
 PROMPT_TOKENS = re.compile(
     r"contains (?:at least )?(\d+) input tokens|\((\d+) in the messages"
@@ -24,14 +24,14 @@ PROMPT_TOKENS = re.compile(
 )
 
 
-def failed_answer(
+def error_of_response(
     model: str, status: int, headers: Mapping[str, str], body: bytes, request: GenerateRequest
 ) -> MoaError:
-    """The error that an answer with another status than 200 stands for."""
-    error = _error(body)
+    """Error for a response whose status is not 200."""
+    error = _error_object(body)
     message = str(error.get("message") or "").strip()[:500]
     if status in (401, 403):
-        return EngineFailed(model, f"its endpoint does not accept the key (status {status})")
+        return EngineFailed(model, f"its endpoint does not accept the API key (status {status})")
     if status == 429:
         return Overloaded(f"The endpoint of '{model}' has too many requests; try again later.", _retry_after_s(headers))
     if status == 503:
@@ -41,15 +41,15 @@ def failed_answer(
     return EngineFailed(model, f"its endpoint answered with status {status}{_because(message)}")
 
 
-def failed_stream(model: str, error: object) -> MoaError:
-    """The error that an error object inside a stream stands for."""
+def error_of_stream(model: str, error: object) -> MoaError:
+    """Error for an error object inside a stream."""
     fields = error if isinstance(error, dict) else {"message": str(error)}
     message = str(fields.get("message") or "").strip()[:500]
     if fields.get("code") in (DeadlineExceeded.code, 504):
-        return EngineFailed(model, f"its endpoint ran out of time{_because(message)}")
+        return EngineFailed(model, f"its endpoint exceeded its own deadline{_because(message)}")
     if fields.get("code") in (Overloaded.code, 429):
         return Overloaded(f"The endpoint of '{model}' has too many requests; try again later.")
-    return EngineFailed(model, f"its endpoint failed while it answered{_because(message)}")
+    return EngineFailed(model, f"its endpoint failed during the answer{_because(message)}")
 
 
 def _refused(model: str, message: str, param: object, request: GenerateRequest) -> InvalidRequest:
@@ -72,8 +72,8 @@ def _retry_after_s(headers: Mapping[str, str]) -> float:
         return 1.0
 
 
-def _error(body: bytes) -> dict[str, Any]:
-    """The error object of a body, as OpenAI, older vLLM versions or other servers write it."""
+def _error_object(body: bytes) -> dict[str, Any]:
+    """Error object of a body, as OpenAI, older vLLM versions and other servers write it; empty if there is none."""
     try:
         parsed = json.loads(body)
     except ValueError:

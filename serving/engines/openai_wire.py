@@ -1,16 +1,25 @@
-"""OpenAI's chat wire as a client sees it: a request's body, and the chunks of its answer."""
+"""OpenAI's chat format from the client's side: the body of a request and the chunks of its answer."""
 
 import asyncio
 import json
 from typing import Any
 
 from serving import sse
-from serving.engines.openai_errors import failed_stream
+from serving.engines.openai_errors import error_of_stream
 from serving.errors import EngineFailed, IncompleteGeneration
-from serving.types import Delta, FinishReason, GenerateRequest, Sampling, Timing, TokenLogprob, TokenUsage
+from serving.types import (
+    UNKNOWN_USAGE,
+    Delta,
+    FinishReason,
+    GenerateRequest,
+    Sampling,
+    Timing,
+    TokenLogprob,
+    TokenUsage,
+)
 
 FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
-# Sent as they are, where the request has them set. Endpoints that do not know vLLM's extras refuse them by name.
+# Sent unchanged if the request sets them. An endpoint that does not support vLLM's extensions refuses them by name.
 SAMPLING_FIELDS = (
     "temperature",
     "top_p",
@@ -27,7 +36,7 @@ UNSET = Sampling()
 
 
 def to_payload(request: GenerateRequest, model: str, max_tokens_field: str) -> dict[str, Any]:
-    """The body of the call for `request`."""
+    """Body of the HTTP request for `request`."""
     sampling = request.sampling
     payload: dict[str, Any] = {
         "model": model,
@@ -38,13 +47,13 @@ def to_payload(request: GenerateRequest, model: str, max_tokens_field: str) -> d
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    # Nothing that asks for nothing: an endpoint may know fewer fields than we do.
+    # Fields at their defaults are left out: an endpoint may support fewer fields than this server.
     for name in SAMPLING_FIELDS:
         if (value := getattr(sampling, name)) != getattr(UNSET, name):
             payload[name] = value
-    most = request.token_cap if sampling.max_tokens is None else sampling.max_tokens
-    if most is not None:
-        payload[max_tokens_field] = most
+    max_tokens = request.token_cap if sampling.max_tokens is None else sampling.max_tokens
+    if max_tokens is not None:
+        payload[max_tokens_field] = max_tokens
     if sampling.stop:
         payload["stop"] = list(sampling.stop)
     if sampling.n != 1:
@@ -59,17 +68,22 @@ def to_payload(request: GenerateRequest, model: str, max_tokens_field: str) -> d
 
 
 class StreamReader:
-    """Chunks to deltas. Finish reasons are held back to the end, where the usage is known."""
+    """Converts chunks to deltas. Finish reasons are kept back until the end, when the usage is known.
+
+    Attributes:
+        complete: True after `[DONE]`.
+    """
 
     def __init__(self, model: str, began_s: float) -> None:
+        """Read an answer of `model`, asked for at loop time `began_s`."""
         self.model, self.began_s = model, began_s
         self.first_s: float | None = None
         self.reasons: dict[int, FinishReason | None] = {}
-        self.usage = TokenUsage(None, None, None)
+        self.usage = UNKNOWN_USAGE
         self.complete = False
 
     def read(self, data: bytes) -> list[Delta]:
-        """The deltas of one event. Raises `EngineFailed` and what an error inside the stream stands for."""
+        """Deltas of one event. Raises `EngineFailed`, or the `MoaError` for an error object in the stream."""
         if data.strip() == sse.DONE_DATA:
             self.complete = True
         if self.complete:
@@ -78,20 +92,20 @@ class StreamReader:
         if not isinstance(chunk, dict):
             raise EngineFailed(self.model, "its endpoint sent a chunk that is not an object")
         if chunk.get("error"):
-            raise failed_stream(self.model, chunk["error"])
+            raise error_of_stream(self.model, chunk["error"])
         if isinstance(chunk.get("usage"), dict):
             self.usage = _usage(chunk["usage"])
         try:
             return [delta for choice in chunk.get("choices") or [] if (delta := self._choice(choice)) is not None]
         except (AttributeError, KeyError, TypeError) as error:
-            raise EngineFailed(self.model, f"its endpoint sent a chunk of another shape ({error!r:.100})") from None
+            raise EngineFailed(self.model, f"its endpoint sent an invalid chunk ({error!r:.100})") from None
 
     def _choice(self, choice: dict[str, Any]) -> Delta | None:
         index = choice.get("index", 0)
         self.reasons.setdefault(index, None)
         if (reason := choice.get("finish_reason")) is not None:
             if reason not in FINISH_REASONS:
-                raise EngineFailed(self.model, f"its endpoint ended the answer with '{reason!s:.40}'")
+                raise EngineFailed(self.model, f"its endpoint sent the unknown finish reason '{reason!s:.40}'")
             self.reasons[index] = FINISH_REASONS[reason]
         delta = choice.get("delta") or {}
         text = delta.get("content") or delta.get("refusal") or ""
@@ -105,7 +119,7 @@ class StreamReader:
         return Delta(text, index, tuple(map(_logprob, logprobs)) if logprobs else None)
 
     def ending(self, now_s: float) -> list[Delta]:
-        """The finish of each choice, the last with usage. Raises `IncompleteGeneration`."""
+        """Final delta of each choice; the last one has the usage. Raises `IncompleteGeneration`."""
         if not self.complete or not self.reasons or None in self.reasons.values():
             raise IncompleteGeneration(self.model)
         ttft_s = None if self.first_s is None else self.first_s - self.began_s

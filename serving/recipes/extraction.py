@@ -1,6 +1,6 @@
-r"""The short answer inside a longer text, so that answers can be compared: votes, agreement, scores.
+"""Extraction of the short answer from a longer text, so that answers can be compared: votes, agreement, scores.
 
-The texts are models': whatever they hold, reading them takes time in proportion to their length.
+The texts come from models and are untrusted: every function here takes time linear in the length of the text.
 """
 
 import re
@@ -11,15 +11,15 @@ from typing import Literal
 AnswerKind = Literal["text", "number", "choice", "boxed"]
 
 # -- numbers -------------------------------------------------------------------------------------------------
-LONGEST_NUMBER = 400  # characters, and the largest exponent: beyond, a number's exact value costs too much
+LONGEST_NUMBER = 400  # characters, and the largest exponent: above it the exact value is too costly to compute
 _NUMBER = r"(?=[-+]?\.?\d)[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _WITH_FRACTION = re.compile(rf"(?<![\w.])(?:{_NUMBER})(?:\s*/\s*\d+)?")
 _EXPONENT = re.compile(r"[eE][-+]?(\d+)")
 _MARKED = re.compile(r"####\s*(.+)")
 _BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
 
-# -- letters, from the surest sign to the weakest; a bare "A" counts only where it cannot be the article ---------
-_SIGNS = (
+# -- letters, from the most to the least reliable pattern; a bare "A" counts only if it cannot be the article ----
+_LETTER_PATTERNS = (
     re.compile(r"\\boxed\s*\{\s*(?:\\text\{)?\(?([A-J])\)?\}?\s*\}"),
     re.compile(r"(?i:\b(?:answer|choice|option)\b(?:\s+(?:is|would be))?\s*[:=]?\s*\**)\(?([A-J])\)?(?![\w'])"),
     re.compile(r"(?:^|\n)\s*\**\(?([A-J])(?:[).:]|\s*\**\s*(?:\n|$))"),
@@ -39,10 +39,13 @@ _BRACED = re.compile(r"([\^_])\{(\w)\}")
 
 
 def extracted(text: str, kind: AnswerKind = "text") -> str | None:
-    r"""The answer in `text`, in a form that compares equal where answers are the same; `None` where there is none.
+    """Answer in `text`, normalized so that equal answers compare equal; `None` if there is none.
 
-    `text`: all of it, without case, white space and closing punctuation. `number`, `choice`, `boxed`: what
-    `number_in`, `choice_in` and `boxed_in` find, numbers by their value and LaTeX in one spelling.
+    Args:
+        text: a model's whole answer.
+        kind: `text`: the whole text, case-folded, without white space and closing punctuation at its ends. `number`,
+            `choice`, `boxed`: the result of `number_in`, `choice_in` or `boxed_in`, with numbers by their value and
+            LaTeX simplified.
     """
     if kind == "number":
         number = number_in(text)
@@ -62,7 +65,7 @@ def _canonical(answer: str) -> str:
 
 
 def number_in(text: str) -> str | None:
-    r"""The answer's number as written: after `####`, in `\boxed{}`, or the last one; `None` where there is none."""
+    r"""Number in the answer, as written: after `####`, in `\boxed{}`, or the last one; `None` if there is none."""
     for pattern in (_MARKED, _BOXED):
         if (marked := pattern.findall(text)) and (found := _last_number(marked[-1])):
             return found
@@ -75,7 +78,7 @@ def _last_number(text: str) -> str | None:
 
 
 def number_value(text: str) -> Fraction | None:
-    """The number that `text` is, exactly; `None` where it is anything else, or too long to be reckoned with."""
+    """Exact value of `text`; `None` if it is not a number, or longer than `LONGEST_NUMBER`."""
     cleaned = text.strip().strip("$%").strip().replace(",", "").replace("−", "-").rstrip(".")
     if len(cleaned) > LONGEST_NUMBER or any(int(power) > LONGEST_NUMBER for power in _EXPONENT.findall(cleaned)):
         return None
@@ -87,19 +90,20 @@ def number_value(text: str) -> Fraction | None:
 
 
 def choice_in(text: str) -> str | None:
-    """The chosen letter, upper case; of equally sure signs the last one; `None` where there is none."""
-    # One blank or line break for many: the signs below look for blanks in several places at once.
+    """Chosen letter, upper case: the last match of the most reliable pattern; `None` if there is none."""
+    # Runs of white space become one character: several of the patterns below match white space in two places, which
+    # would take quadratic time.
     text = _BLANKS.sub(lambda blanks: "\n" if "\n" in blanks[0] else " ", text)
     if lone := _LONE.fullmatch(text):
         return str(lone[1]).upper()
-    for sign in _SIGNS:
-        if found := sign.findall(text):
+    for pattern in _LETTER_PATTERNS:
+        if found := pattern.findall(text):
             return str(found[-1])
     return None
 
 
 def last_boxed(text: str) -> str | None:
-    r"""What stands in the last `\boxed{}` or `\fbox{}`, braces balanced; `None` where there is none."""
+    r"""Content of the last `\boxed{}` or `\fbox{}`, with balanced braces; `None` if there is none."""
     starts = [match.end() for match in re.finditer(r"\\f?boxed\s*\{", text)]
     if not starts:
         return None
@@ -112,12 +116,12 @@ def last_boxed(text: str) -> str | None:
 
 
 def boxed_in(text: str) -> str | None:
-    """The boxed answer, or else the last number."""
+    """Boxed answer, or else the number of the answer; `None` if there is neither."""
     return last_boxed(text) or number_in(text)
 
 
 def simplified(latex: str) -> str:
-    r"""One spelling for what LaTeX can spell in many ways: `\dfrac12`, `\frac{1}{2}` and `1/2` are the same."""
+    r"""Normalized spelling of LaTeX: `\dfrac12`, `\frac{1}{2}` and `1/2` give the same text."""
     text = _TEXT.sub(r"\1", latex.strip().strip("$").rstrip("."))
     text = _DROPPED.sub("", text)
     text = _BRACED.sub(r"\1\2", text)

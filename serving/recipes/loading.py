@@ -1,7 +1,7 @@
-"""Recipes from YAML: presets by name, files by path, mappings as they are.
+"""Loading of recipes: presets by name, YAML files by path, or mappings.
 
-Presets name roles instead of models: `@proposers` stands for the profile's team of that name, so that one preset
-serves every profile. A mapping with `preset: NAME` changes fields of that preset.
+Presets name roles instead of models: `@proposers` is replaced by the models that the profile's `team` has for that
+role, so that one preset works with every profile. A mapping with `preset: NAME` overrides fields of that preset.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ from serving.recipes.strategies.vote import Vote
 from serving.validation import first_issue
 
 PRESETS = Path(__file__).parent / "presets"
-RECIPES = YamlDirectory(PRESETS, "recipe", needs=("id", "strategy"))
+RECIPES = YamlDirectory(PRESETS, "recipe", required_keys=("id", "strategy"))
 STRATEGIES: Mapping[str, type[Recipe]] = {
     "layered": Layered,
     "self_moa": SelfMoa,
@@ -44,10 +44,10 @@ STRATEGIES: Mapping[str, type[Recipe]] = {
 
 
 def strategy_class(name: str) -> type[Recipe]:
-    """A built-in strategy by its name, or one's own by `module:Class`.
+    """Strategy class by the name of a built-in strategy, or as `module:Class`.
 
     Raises:
-        ConfigError: there is no such strategy.
+        ConfigError: there is no such strategy, or it is not a subclass of `Recipe`.
     """
     if ":" not in name:
         if name not in STRATEGIES:
@@ -65,7 +65,7 @@ def strategy_class(name: str) -> type[Recipe]:
 
 
 def parse_recipe(raw: Mapping[str, Any], source: str = "recipe") -> Recipe:
-    """One recipe from a mapping. Raises `ConfigError` with the field that is wrong."""
+    """Recipe from a mapping. Raises `ConfigError`, which names `source` and the invalid field."""
     try:
         return strategy_class(str(raw.get("strategy", "layered"))).model_validate(raw)
     except ValidationError as error:
@@ -75,25 +75,28 @@ def parse_recipe(raw: Mapping[str, Any], source: str = "recipe") -> Recipe:
 def load_recipes(
     sources: Iterable[str | Mapping[str, Any]], team: Mapping[str, str | Sequence[str]] | None = None
 ) -> dict[str, Recipe]:
-    """Recipes by id, from preset names, paths of YAML files, and mappings.
+    """Load recipes; returns them by id.
 
-    `team` gives the models behind `@role` names: one model id, or a list that is spliced into the list it stands in.
+    Args:
+        sources: preset names, paths of YAML files, or mappings.
+        team: models by role name, for `@role` values: one model id, or a list, which is inserted into the list that
+            contains the `@role`.
 
     Raises:
-        ConfigError: a source is missing or wrong, a role has no models, or two recipes have one id.
+        ConfigError: a source does not exist or is invalid, a role has no models, or two recipes have the same id.
     """
     recipes: dict[str, Recipe] = {}
     for source in sources:
         raw, name = _read(source)
-        recipe = parse_recipe(_cast(raw, team or {}, name), name)
+        recipe = parse_recipe(_resolved(raw, team or {}, name), name)
         if recipe.id in recipes:
-            raise ConfigError(f"Two recipes are called '{recipe.id}'; rename one.")
+            raise ConfigError(f"Two recipes have the id '{recipe.id}'; rename one.")
         recipes[recipe.id] = recipe
     return recipes
 
 
 def _read(source: str | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """A recipe's mapping, and what to call it in errors about it."""
+    """Mapping of a recipe, and its name for error messages."""
     if isinstance(source, str):
         return RECIPES.read(source), source
     name = str(source.get("id", source.get("preset", "recipe")))
@@ -103,20 +106,23 @@ def _read(source: str | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     return {**RECIPES.read(str(source["preset"])), **changes}, name
 
 
-def _cast(value: Any, team: Mapping[str, str | Sequence[str]], recipe: str) -> Any:
-    """`value` with every `@role` replaced by the team's models."""
+def _resolved(value: Any, team: Mapping[str, str | Sequence[str]], recipe: str) -> Any:
+    """`value` with every `@role` replaced by the models of that role."""
     if isinstance(value, str) and value.startswith("@"):
         if value[1:] not in team:
             known = ", ".join(sorted(team)) or "none"
             raise ConfigError(f"The recipe '{recipe}' needs '{value[1:]}' in the profile's team, which has: {known}.")
-        cast = team[value[1:]]
-        return cast if isinstance(cast, str) else list(cast)
+        models = team[value[1:]]
+        return models if isinstance(models, str) else list(models)
     if isinstance(value, Mapping):
-        return {key: _cast(item, team, recipe) for key, item in value.items()}
+        return {key: _resolved(item, team, recipe) for key, item in value.items()}
     if isinstance(value, list | tuple):
         items: list[Any] = []
         for item in value:
-            done = _cast(item, team, recipe)
-            items.extend(done) if isinstance(item, str) and isinstance(done, list) else items.append(done)
+            resolved = _resolved(item, team, recipe)
+            if isinstance(item, str) and isinstance(resolved, list):
+                items.extend(resolved)
+            else:
+                items.append(resolved)
         return items
     return value

@@ -35,7 +35,7 @@ def server() -> Iterator[Server]:
 
 @dataclass(frozen=True)
 class Stats:
-    """What the engines are doing; see `deployments.wire.EngineStats`."""
+    """State of the engines; see `deployments.wire.EngineStats`."""
 
     process: subprocess.Popen[str]
 
@@ -66,7 +66,7 @@ def stats(server: Server) -> Iterator[Stats]:
 
 @pytest.fixture(scope="session")
 def base_url(server: Server) -> str:
-    """Without `/v1`."""
+    """URL of the server, without `/v1`."""
     return server.url
 
 

@@ -1,4 +1,4 @@
-"""Answers of the trained trio are right, not only there: a part of the held-out bench, greedily."""
+"""Accuracy of the trained trio's answers on a part of the held-out questions, with greedy sampling."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +9,13 @@ import pytest
 
 from evaluation.scoring.exact import is_right
 
-BENCH = [json.loads(line) for line in Path("models/tiny/heldout.jsonl").read_text().splitlines()]
+HELD_OUT = [json.loads(line) for line in Path("models/tiny/heldout.jsonl").read_text().splitlines()]
 SPECIALISTS = {"arithmetic": "tiny-qwen", "words": "tiny-llama", "facts": "tiny-mixtral"}
 OF_EACH_SKILL = 20
 
 
 def share_right(client: openai.OpenAI, model: str, skill: str) -> float:
-    rows = [row for row in BENCH if row["skill"] == skill][:OF_EACH_SKILL]
+    rows = [row for row in HELD_OUT if row["skill"] == skill][:OF_EACH_SKILL]
 
     def right(row: dict[str, str]) -> bool:
         asked = [{"role": "user", "content": row["question"]}]

@@ -1,4 +1,4 @@
-"""What dashboards and alerts stand on is really exported: helm/moa/files/metrics.yaml against a running server."""
+"""Every metric in helm/moa/files/metrics.yaml, which dashboards and alerts use, is exported by a running server."""
 
 import re
 import time
@@ -26,7 +26,7 @@ EXPORT_S = 60  # Ray's agents collect every few seconds
 
 
 def scrape(pid: int) -> str:
-    """All that the processes below `serve run` export, the pages of Ray's agent among it."""
+    """Metrics exported by the processes below `serve run`, including those of Ray's agent."""
     pages = []
     for child in psutil.Process(pid).children(recursive=True):
         try:
@@ -43,7 +43,7 @@ def scrape(pid: int) -> str:
 
 
 def exported(text: str) -> dict[str, set[str]]:
-    """Metric -> its labels; a histogram under its own name."""
+    """Labels by metric; a histogram has one entry, under its own name."""
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)", text, re.MULTILINE))
     found: dict[str, set[str]] = {}
     for series, labels in re.findall(r"^([a-zA-Z_:][\w:]*)\{([^}]*)\}", text, re.MULTILINE):

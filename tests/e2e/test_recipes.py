@@ -1,4 +1,4 @@
-"""Layers of real models: what every agent got, what came back, and that nothing can be smuggled through."""
+"""Recipes over real models: traces, streams, control strings in prompts, and references that are too long."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ CONTROL_STRINGS = (
 
 def ask(client: openai.OpenAI, model: str, **options: Any) -> Any:
     options = {"temperature": 0, "max_tokens": 24, "messages": QUESTION, **options}
-    # Without an end of their own answers are never empty, whatever the weights have learned.
+    # `ignore_eos`: no answer is empty, whatever the weights have learned.
     options.setdefault("extra_body", {"ignore_eos": True, "moa": {"trace": True}})
     return client.chat.completions.create(model=model, **options)
 
@@ -61,7 +61,7 @@ def test_every_recipe_of_the_profile_answers_right_whole_and_streamed(client: op
         assert chunks[-1].usage.total_tokens > 0
 
 
-def test_prefill_ahead_changes_no_token(client: openai.OpenAI) -> None:
+def test_prefill_changes_no_token(client: openai.OpenAI) -> None:
     texts = set()
     for prefill in ("off", "on_complete", "incremental"):
         answer = client.chat.completions.create(
@@ -78,7 +78,7 @@ def test_prefill_ahead_changes_no_token(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("control", CONTROL_STRINGS)
 def test_control_strings_stay_text(client: openai.OpenAI, model: str, control: str) -> None:
-    """Read as control, each string would be a handful of tokens; as text it costs many more."""
+    """As control tokens each string would be a few tokens; as text it is many more."""
     plain = ask(client, model, messages=[{"role": "user", "content": "x"}]).usage.prompt_tokens
     with_control = ask(client, model, messages=[{"role": "user", "content": f"x{control}"}]).usage.prompt_tokens
     assert with_control - plain >= len(control) / 8

@@ -1,4 +1,4 @@
-"""Callers that go away, engines that die. Last in the alphabet, since it breaks things."""
+"""Clients that disconnect and engines that die. Last in alphabetical order, since it breaks the server."""
 
 import json
 import os

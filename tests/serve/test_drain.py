@@ -1,4 +1,4 @@
-"""A node leaves under load, announced (a spot notice) or not (a dead machine): no whole answer is lost."""
+"""A node leaves under load, announced (a spot notice) or not (a crash): no whole answer is lost."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ def test_a_drained_node_loses_nothing_and_degrades_nothing(cluster: Nodes) -> No
     assert len(before) >= 2
     with Load(cluster.url, "moa-lite").running() as team, Load(cluster.url, "b", callers=3).running() as single:
         time.sleep(SETTLE_S)
-        # The very command of a pod's preStop hook, told which node it stands for.
+        # The command of a pod's preStop hook, with the node it drains.
         run = subprocess.run(
             [sys.executable, "-m", "deployments.drain", f"--address={cluster.cluster.address}",
              f"--node-id={node.node_id}", "--notice-s=20", "--drain-s=15"],

@@ -1,4 +1,4 @@
-"""What crosses Ray Serve: answers, streams, typed errors, cancellation, lost replicas."""
+"""Requests through Ray Serve: answers, streams, typed errors, cancellation, lost replicas."""
 
 import time
 from typing import Any
@@ -66,7 +66,7 @@ def test_a_caller_who_leaves_cancels_the_replicas_work(server: Server, client: o
     body = {"model": "scripted-b", "messages": [{"role": "user", "content": "hang"}]}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=httpx.Timeout(30, read=1.0))
-    # Hanging engines hold their places for ever: were the work not cancelled, 64 of these would fill the replica.
+    # Hanging engines never finish: without cancellation, 64 such requests would fill the replica.
     for _ in range(70):
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=httpx.Timeout(30, read=0.05))

@@ -1,4 +1,4 @@
-"""What the tests of the API share: clients in memory and on a socket, and an engine whose every step a test decides."""
+"""Helpers for tests of the API: clients in memory and on a socket, and an engine whose every step a test decides."""
 
 import asyncio
 import json
@@ -32,13 +32,45 @@ def client_of(app: ASGIApp, **headers: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://server", headers=headers)
 
 
+async def get(app: ASGIApp, path: str) -> httpx.Response:
+    async with client_of(app) as client:
+        return await client.get(path)
+
+
+def status_and_code(response: httpx.Response) -> tuple[int, str]:
+    """Status and code of an error response, which must have OpenAI's format."""
+    (error,) = response.json().values()
+    assert set(error) == {"message", "type", "param", "code"}
+    assert response.headers["content-type"] == "application/json"
+    return response.status_code, error["code"]
+
+
+async def drive(
+    app: ASGIApp, *messages: dict[str, Any], headers: list[tuple[bytes, bytes]] | None = None, reads: int = 1000
+) -> list[Any]:
+    """Messages that `app` sends if it receives `messages` and then nothing more; the client reads `reads` of them."""
+    waiting, sent = list(messages), []
+
+    async def receive() -> Any:
+        return waiting.pop(0) if waiting else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if len(sent) == reads:
+            await asyncio.Event().wait()
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers or []}
+    await app(scope, receive, send)
+    return sent
+
+
 async def ask(app: ASGIApp, **fields: Any) -> httpx.Response:
     async with client_of(app) as client:
         return await client.post("/v1/chat/completions", json=chat(**fields))
 
 
 def chunks(response: httpx.Response) -> list[Any]:
-    """The data of every event, JSON where it is JSON."""
+    """Data of every event, parsed unless it is `[DONE]`."""
     events = [event.removeprefix("data: ") for event in response.text.split("\n\n") if event.startswith("data: ")]
     return [event if event == "[DONE]" else json.loads(event) for event in events]
 
@@ -54,7 +86,7 @@ def texts(response: httpx.Response) -> str:
 
 @asynccontextmanager
 async def running(app: ASGIApp) -> AsyncIterator[str]:
-    """The base URL of a real server on a free port of the loopback interface."""
+    """Base URL of a real server on a free port of the loopback interface."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on"))
     task = asyncio.create_task(server.serve())
     try:
@@ -69,7 +101,7 @@ async def running(app: ASGIApp) -> AsyncIterator[str]:
 
 
 class HandEngine(Engine):
-    """Yields what a test `give`s it, when it does; `closed` is set when its stream has been closed."""
+    """Yields items when a test gives them; `closed` is set when its stream has been closed."""
 
     def __init__(self) -> None:
         self.items: asyncio.Queue[Delta | BaseException | None] = asyncio.Queue()
@@ -77,7 +109,7 @@ class HandEngine(Engine):
         self.requests: list[GenerateRequest] = []
 
     def give(self, *items: Delta | BaseException | None) -> None:
-        """Deltas are yielded, errors raised; None ends the stream."""
+        """Queue deltas to yield, errors to raise, and None to end the stream."""
         for item in items:
             self.items.put_nowait(item)
 

@@ -1,4 +1,4 @@
-"""Random recipes of every strategy, and engines that answer, fail or are late in every way."""
+"""Random recipes of every strategy, and engines with every kind of fault."""
 
 import re
 from dataclasses import dataclass, field
@@ -18,18 +18,18 @@ from serving.types import GenerateRequest
 NAMES = ("a", "b", "c", "d")
 PLAN = '[{"task": "one"}, {"task": "two", "after": [1]}, "three"]'
 SLOW_S = 0.002
-# No agent waits for long, and neither does a request: an engine that hangs is found out within milliseconds.
+# Short deadlines of agents and requests: an engine that hangs ends its call within milliseconds.
 HURRIED = {"proposer_deadline_s": 0.006, "first_token_deadline_s": 0.006, "deadline_s": 0.06}
 FAULTS = ("error", "error later", "empty", "lost once", "slow", "cut", "hang")
 
 
 def engines() -> dict[str, ScriptedEngine]:
-    """Each answer names its model and, in brackets, the models of the references it saw. `d` reads and judges."""
+    """Engines that answer with their name and, in brackets, the models of the references they read. `d` also judges."""
 
     def answer(name: str) -> ScriptedEngine:
         def say(request: GenerateRequest) -> str:
             text = "\n".join(message.content for message in request.messages)
-            if "JSON list" in text and name != "a":  # a's plans cannot be read
+            if "JSON list" in text and name != "a":  # a's plans cannot be parsed
                 return PLAN
             if name == "d" and ("Candidates:" in text or "Answer:" in text):
                 return "2 of these" if "Candidates:" in text else "ACCEPT"
@@ -42,7 +42,7 @@ def engines() -> dict[str, ScriptedEngine]:
 
 
 def broken(models: dict[str, ScriptedEngine], faults: dict[str, str]) -> None:
-    """Give engines their faults."""
+    """Configure each engine of `faults` with its fault."""
     for name, fault in faults.items():
         engine = models[name]
         if fault in ("error", "error later"):
@@ -72,12 +72,12 @@ def _lose_once(engine: ScriptedEngine) -> None:
 
 @dataclass(frozen=True)
 class Shape:
-    """A recipe of some strategy, and the others that it hands over to."""
+    """A recipe of some strategy, and the recipe it may delegate to."""
 
     strategy: str
     team: tuple[str, ...]
     last: str  # aggregator, synthesizer, solver or judge
-    number: int  # of samples, rounds, layers, parts: whatever the strategy counts
+    number: int  # of samples, rounds, layers or parts, by strategy
     logprob: float
     knobs: dict[str, Any] = field(default_factory=dict)
 
@@ -109,7 +109,7 @@ class Shape:
         return [{"id": "team", "strategy": self.strategy, **fields[self.strategy], **knobs}, inner]
 
     def orchestrator(self, models: dict[str, ScriptedEngine]) -> Orchestrator:
-        """Ready to hedge: of every kind of call that the recipe can make, enough durations are known."""
+        """Orchestrator over `models`, with enough known durations of every kind of call to hedge at once."""
         for engine in models.values():
             engine.logprob = self.logprob
         made = Orchestrator(models, load_recipes(self.recipes()), Limits(hedge_share=1.0))

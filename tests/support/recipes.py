@@ -1,4 +1,4 @@
-"""Running one recipe over scripted engines."""
+"""Helpers that run one recipe over scripted engines."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ RecipeSource = str | Mapping[str, Any]
 
 
 async def run(trio: dict[str, ScriptedEngine], request: GenerateRequest, *recipes: RecipeSource) -> Completion:
-    """The answer of the first of `recipes`; no engine is left at work."""
+    """Answer of the first of `recipes`; checks that no engine is still running afterwards."""
     served = load_recipes(recipes, TEAM)
     orchestrator = Orchestrator(trio, served)
     name = next(iter(served))
@@ -34,5 +34,5 @@ def reasons(done: Completion) -> str:
 
 
 def shown(engine: ScriptedEngine, call: int = -1) -> str:
-    """All that was in one prompt of `engine`."""
+    """Text of one prompt of `engine`: all messages."""
     return "\n".join(message.content for message in engine.requests[call].messages)

@@ -1,4 +1,4 @@
-"""What the unit tests of the composition share."""
+"""Fixtures for unit tests of the composition."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +17,8 @@ RECIPE = ModelCard("team", "recipe")
 
 @pytest.fixture
 def ask() -> Ask:
+    """A function that makes a request; `options` are its `moa` object."""
+
     def make(question: str = "Why?", *, options: Mapping[str, Any] | None = None, **sampling: Any) -> GenerateRequest:
         return GenerateRequest(
             "r1", (Message("user", question),), Sampling(**sampling), moa=moa_options(options or {}, RECIPE)
@@ -27,7 +29,7 @@ def ask() -> Ask:
 
 @pytest.fixture
 def trio() -> dict[str, ScriptedEngine]:
-    """Three models that say their own name, and how many references they were shown."""
+    """Three models that answer with their own name and the number of references in their prompt."""
 
     def named(name: str) -> ScriptedEngine:
         def answer(request: GenerateRequest) -> str:
@@ -41,7 +43,7 @@ def trio() -> dict[str, ScriptedEngine]:
 
 @pytest.fixture
 def orchestrate(trio: dict[str, ScriptedEngine]) -> Callable[..., Orchestrator]:
-    """An orchestrator over the trio with one recipe, "team": two layers unless `changes` says otherwise."""
+    """A function that makes an orchestrator over the trio with one recipe, "team": two layers by default."""
 
     def make(**changes: Any) -> Orchestrator:
         recipe = {"id": "team", "layers": [["a", "b", "c"]], "aggregator": "a", "prefill": "off", **changes}

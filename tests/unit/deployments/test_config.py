@@ -108,7 +108,7 @@ def test_a_wrong_profile_is_refused_with_the_change_to_make(
 
 
 def test_an_unknown_profile_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"name one of .*large.*tiny"):
+    with pytest.raises(ConfigError, match=r"choose one of .*large.*tiny"):
         load_profile("huge")
 
 

@@ -1,4 +1,4 @@
-"""Named YAML files: ours by name, anybody's by path, and one sentence for each thing that can be wrong."""
+"""YAML files by name and by path, with one sentence per error."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from serving.recipes import load_recipes
 def directory(tmp_path: Path) -> YamlDirectory:
     for name in ("one", "two"):
         (tmp_path / f"{name}.yaml").write_text(f"id: {name}\n")
-    return YamlDirectory(tmp_path, "sauce", needs=("id", "taste"))
+    return YamlDirectory(tmp_path, "sauce", required_keys=("id", "taste"))
 
 
 def test_by_name_and_by_path(directory: YamlDirectory, tmp_path: Path) -> None:
@@ -24,7 +24,9 @@ def test_by_name_and_by_path(directory: YamlDirectory, tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_told_the_known_ones(directory: YamlDirectory) -> None:
-    with pytest.raises(ConfigError, match="There is no sauce 'three'; name one of one, two, or a YAML file"):
+    with pytest.raises(
+        ConfigError, match="There is no sauce 'three'; choose one of one, two, or give the path of a YAML file"
+    ):
         directory.read("three")
 
 

@@ -1,6 +1,8 @@
+"""Limits on requests in progress and on bodies being read."""
+
 import pytest
 
-from serving.api.admission import Admission, Intake
+from serving.api.admission import Admission, BodyBudget
 from serving.errors import Overloaded
 
 
@@ -24,15 +26,15 @@ def test_a_permit_is_given_back_when_its_block_fails() -> None:
 
 
 def test_what_all_bodies_hold_is_bounded_and_forgotten_with_each() -> None:
-    intake = Intake(10, 3.0)
-    with intake.body() as first:
+    budget = BodyBudget(10, 3.0)
+    with budget.body() as first:
         first(6)
-        with intake.body() as second:
+        with budget.body() as second:
             second(4)
             with pytest.raises(Overloaded) as caught:
                 second(1)
         assert caught.value.retry_after_s == 3.0
-        assert intake.held_bytes == 6
-        with intake.body() as third:
+        assert budget.held_bytes == 6
+        with budget.body() as third:
             third(4)
-    assert intake.held_bytes == 0
+    assert budget.held_bytes == 0

@@ -15,7 +15,20 @@ from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.runtime.single_flight import SingleFlight
 from serving.types import Delta, GenerateRequest, TokenUsage
-from tests.support.api import END, HandEngine, app_of, ask, chunks, degraded_end, texts
+from tests.support.api import (
+    END,
+    HELLO,
+    HandEngine,
+    app_of,
+    ask,
+    chat,
+    chunks,
+    client_of,
+    degraded_end,
+    drive,
+    status_and_code,
+    texts,
+)
 
 
 async def test_a_whole_answer_is_openais() -> None:
@@ -280,8 +293,6 @@ FIELDS = (
 @settings(max_examples=40)
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4))
 async def test_no_body_makes_the_server_fail(fields: dict[str, Any]) -> None:
-    from tests.support.api import chat, client_of
-
     async with client_of(app_of({"m": ScriptedEngine()})) as client:
         response = await client.post(
             "/v1/chat/completions",
@@ -289,3 +300,17 @@ async def test_no_body_makes_the_server_fail(fields: dict[str, Any]) -> None:
             headers={"content-type": "application/json"},
         )
     assert response.status_code in (200, 400)
+
+
+async def test_messages_beyond_the_limit() -> None:
+    response = await ask(app_of({"m": ScriptedEngine("m")}, max_messages=2), messages=HELLO * 3)
+    assert status_and_code(response) == (400, "invalid_request")
+
+
+async def test_a_caller_that_stops_reading_loses_its_place_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.api.chat.SLOW_READER_S", 0.01)
+    app = app_of({"m": ScriptedEngine("m")}, deadline_s=0.01, max_in_flight=1)
+    asked = {"type": "http.request", "body": json.dumps(chat(stream=True)).encode()}
+    sent = await drive(app, asked, reads=1)
+    assert [message["type"] for message in sent] == ["http.response.start"]
+    assert (await ask(app)).status_code == 200

@@ -1,4 +1,4 @@
-"""An operator finds each finished request, and for whom it was, in one line; nothing of its texts is there."""
+"""The request log: one line per request with its outcome and caller, never its texts."""
 
 import asyncio
 import json

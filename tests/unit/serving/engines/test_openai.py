@@ -1,4 +1,4 @@
-"""The external engine, against this server's own API where that can show it, and against scripted answers elsewhere."""
+"""The engine of an external endpoint, over this server's own API and over scripted HTTP responses."""
 
 import asyncio
 import json
@@ -200,8 +200,13 @@ async def test_a_prompt_too_long_keeps_its_numbers(message: str) -> None:
         (400, b'{"message": "No."}', "invalid_request", "refused the request: No."),
         (400, b'{"error": "No."}', "invalid_request", "refused the request: No."),
         (422, b"[]", "invalid_request", "refused the request."),
-        (401, f'{{"error": {{"message": "bad key {SECRET}"}}}}'.encode(), "engine_failed", "does not accept the key"),
-        (403, b"", "engine_failed", "does not accept the key (status 403)"),
+        (
+            401,
+            f'{{"error": {{"message": "bad key {SECRET}"}}}}'.encode(),
+            "engine_failed",
+            "does not accept the API key",
+        ),
+        (403, b"", "engine_failed", "does not accept the API key (status 403)"),
         (404, b'{"error": {"message": "no model"}}', "engine_failed", "status 404: no model."),
         (302, b"", "engine_failed", "status 302"),
         (500, b"oops", "engine_failed", "status 500"),
@@ -353,7 +358,7 @@ async def test_the_key_is_sent_and_never_shown(
         assert (await complete("far", engine, request())).text == "ok"
         monkeypatch.setenv("FAR_KEY", SECRET + "-wrong")
         error = await failure(over(app, api_key_env="FAR_KEY"))
-    assert "does not accept the key (status 401)" in str(error)
+    assert "does not accept the API key (status 401)" in str(error)
     for shown in (repr(engine), str(error), caplog.text):
         assert SECRET not in shown
 
@@ -368,5 +373,5 @@ def test_a_key_that_is_not_there_is_found_at_start(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_password_in_the_address_is_refused() -> None:
-    with pytest.raises(errors.ConfigError, match="Take the password out"):
+    with pytest.raises(errors.ConfigError, match="Remove the password from the base_url"):
         OpenAIEngine("far", "http://me:hunter2@far/v1")

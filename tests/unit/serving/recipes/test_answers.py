@@ -1,4 +1,4 @@
-"""Whatever becomes the answer is sampled as the caller wants the answer, and says how it ended."""
+"""Sampling and finish reason of agents whose text may become the answer."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Property tests of the composition, over random layer shapes, failures and moments of cancellation."""
+"""Property tests of all strategies, over random recipes, failures and moments of cancellation."""
 
 import asyncio
 
@@ -102,7 +102,7 @@ def seen(trace: AgentTrace) -> str:
 
 
 def sees_what_it_should(shape: Shape, traces: list[AgentTrace]) -> None:
-    """Who was shown what, where all engines answer: of each strategy what its description promises."""
+    """The references in every prompt if all engines answer, as each strategy's description promises."""
     proposals, last = said(traces, "proposer"), traces[-1]
     first = said(traces, "first")
     assert all(

@@ -1,4 +1,4 @@
-"""What a recipe is reckoned to need before any work, against what it then does."""
+"""Cost of a recipe computed before a run, compared with the calls and tokens of the run."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,6 +1,5 @@
-"""Which short answer a text comes to, and which answers are the same."""
+"""Extraction of short answers, and comparison of answers."""
 
-import time
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from evaluation.scoring import boxed, choice, number
 from serving.recipes.extraction import extracted
 
 KINDS: tuple[Any, ...] = ("text", "number", "choice", "boxed")
+LONG_CHARACTERS = 400_000
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_there_is_one_rule_for_votes_and_scores(text: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["9", " ", "1 ", "answer\n", "A ", "1e", "1/", "\\boxed{", "A\n", "#", "\\frac{"])
-def test_no_text_takes_long(piece: str) -> None:
-    text = "answer " + piece * (50_000 // len(piece))
-    began = time.perf_counter()
+@pytest.mark.timeout(60)
+def test_every_long_text_is_read_in_linear_time(piece: str) -> None:
+    """Quadratic time would be many minutes at this length: the test would not end."""
+    text = "answer " + piece * (LONG_CHARACTERS // len(piece))
     for kind in KINDS:
         extracted(text, kind)
-    assert time.perf_counter() - began < 1

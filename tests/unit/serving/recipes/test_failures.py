@@ -1,4 +1,4 @@
-"""What becomes of a recipe whose agents fail or are late: others take their place, or the request ends in time."""
+"""Recipes whose agents fail or are late: other agents take over, or the request ends within its deadline."""
 
 import asyncio
 import json

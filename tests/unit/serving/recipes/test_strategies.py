@@ -1,4 +1,4 @@
-"""Each strategy over scripted engines: who is asked what, and what the answer is."""
+"""Each strategy over scripted engines: the prompts of its agents, and its answer."""
 
 import asyncio
 import json

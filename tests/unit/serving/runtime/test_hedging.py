@@ -1,3 +1,5 @@
+"""Retries, hedged calls and their budget."""
+
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 
@@ -5,10 +7,12 @@ import pytest
 
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
+from serving.errors import EngineFailed, EngineUnavailable
 from serving.orchestrator import Orchestrator
 from serving.runtime import hedging
-from serving.runtime.hedging import ENOUGH, STEP, HedgeBudget
+from serving.runtime.hedging import ENOUGH, STEP, HedgeBudget, hedged, retried
 from serving.types import Delta, GenerateRequest
+from tests.support.clock import simulated_time
 
 
 def test_a_hedge_waits_for_the_quantile_of_its_kind() -> None:
@@ -19,7 +23,7 @@ def test_a_hedge_waits_for_the_quantile_of_its_kind() -> None:
     assert 93 < (budget.after_s("fast", 0.95) or 0) < 96
 
 
-def test_a_quantile_is_computed_anew_only_when_much_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quantile_is_recomputed_only_when_much_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     budget, sorts = HedgeBudget(), []
     monkeypatch.setattr(hedging, "sorted", lambda given: sorts.append(1) or sorted(given), raising=False)
     for duration_s in range(100):
@@ -32,7 +36,7 @@ def test_a_quantile_is_computed_anew_only_when_much_has_changed(monkeypatch: pyt
 async def test_the_only_replica_is_not_asked_twice(
     orchestrate: Callable[..., Orchestrator], trio: dict[str, ScriptedEngine], ask: Callable[..., GenerateRequest]
 ) -> None:
-    trio["b"].replicas = 1  # type: ignore[attr-defined]
+    trio["b"].replicas = 1
     team = orchestrate(layers=[["b"]], hedge=True)
     team.runtime.budget.share = 1.0
     for _ in range(ENOUGH):
@@ -40,7 +44,7 @@ async def test_the_only_replica_is_not_asked_twice(
     trio["b"].ttft_s = 0.05
     await complete("team", team.engines["team"], ask())
     assert len(trio["b"].requests) == 1
-    trio["b"].replicas = 2  # type: ignore[attr-defined]
+    trio["b"].replicas = 2
     await complete("team", team.engines["team"], ask())
     assert len(trio["b"].requests) == 3
 
@@ -78,3 +82,145 @@ async def test_a_slow_call_is_answered_by_its_second_attempt(
     assert "token count of its other attempts" in done.report.reasons[0]
     assert len(set(calls)) == 2
     assert trio["b"].running == 0
+
+
+# -- retried -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("losses", "retries", "attempts"), [(0, 2, 1), (1, 2, 2), (2, 2, 3)])
+async def test_a_lost_call_is_retried_until_it_answers(losses: int, retries: int, attempts: int) -> None:
+    made, retried_after = [], []
+
+    async def attempt() -> str:
+        made.append(len(made))
+        if len(made) <= losses:
+            raise EngineUnavailable("m")
+        return "answer"
+
+    assert await retried(attempt, retries, lambda: retried_after.append(len(made))) == "answer"
+    assert len(made) == attempts
+    assert retried_after == list(range(1, attempts))
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+async def test_the_last_loss_is_raised(retries: int) -> None:
+    made = []
+
+    async def attempt() -> str:
+        made.append(len(made))
+        raise EngineUnavailable("m", f"lost {len(made)}")
+
+    with pytest.raises(EngineUnavailable, match=f"lost {retries + 1}"):
+        await retried(attempt, retries, lambda: None)
+
+
+async def test_any_other_error_is_not_retried() -> None:
+    made = []
+
+    async def attempt() -> str:
+        made.append(len(made))
+        raise EngineFailed("m", "it broke")
+
+    with pytest.raises(EngineFailed):
+        await retried(attempt, 5, lambda: made.append(-1))
+    assert made == [0]
+
+
+# -- hedged ------------------------------------------------------------------------------------------------
+
+
+class Attempts:
+    """Attempts that take the given times and return their number, or raise; `left` are those still running."""
+
+    def __init__(self, *plans: float | tuple[float, Exception]) -> None:
+        self.plans = plans
+        self.begun: list[int] = []
+        self.left: set[int] = set()
+        self.asked = 0
+
+    async def __call__(self, number: int) -> int:
+        self.begun.append(number)
+        self.left.add(number)
+        plan = self.plans[number - 1]
+        takes_s, error = plan if isinstance(plan, tuple) else (plan, None)
+        try:
+            await asyncio.sleep(takes_s)
+            if error is not None:
+                raise error
+            return number
+        finally:
+            self.left.discard(number)
+
+    def may_hedge(self) -> bool:
+        self.asked += 1
+        return True
+
+
+FIRST, SECOND = EngineFailed("m", "first"), EngineFailed("m", "second")
+
+
+@pytest.mark.parametrize(
+    ("plans", "result", "begun"),
+    [
+        ((1.0,), (1, False), [1]),  # answers before a second attempt is due
+        ((10.0, 1.0), (2, True), [1, 2]),  # the second wins
+        ((3.0, 9.0), (1, False), [1, 2]),  # the first wins all the same
+        (((3.0, FIRST), 5.0), (2, True), [1, 2]),  # the first fails, the second answers
+        ((5.0, (1.0, SECOND)), (1, False), [1, 2]),  # the second fails, the first answers
+    ],
+)
+@simulated_time
+async def test_the_first_answer_wins_and_the_other_attempt_has_ended(
+    plans: tuple[float | tuple[float, Exception], ...], result: tuple[int, bool], begun: list[int]
+) -> None:
+    attempts = Attempts(*plans)
+    assert await hedged(attempts, 2.0, attempts.may_hedge) == result
+    assert attempts.begun == begun
+    assert not attempts.left
+    assert attempts.asked == len(begun) - 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("plans", [((3.0, FIRST), (9.0, SECOND)), ((9.0, FIRST), (1.0, SECOND))])
+@simulated_time
+async def test_if_both_attempts_fail_the_firsts_error_is_raised(plans: tuple[tuple[float, Exception], ...]) -> None:
+    attempts = Attempts(*plans)
+    with pytest.raises(EngineFailed, match="first"):
+        await hedged(attempts, 2.0, attempts.may_hedge)
+    assert attempts.begun == [1, 2]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@simulated_time
+async def test_an_error_before_a_second_attempt_is_due_is_raised_at_once() -> None:
+    attempts = Attempts((1.0, FIRST))
+    with pytest.raises(EngineFailed, match="first"):
+        await hedged(attempts, 2.0, attempts.may_hedge)
+    assert (attempts.begun, attempts.asked) == ([1], 0)
+
+
+@pytest.mark.parametrize("after_s", [None, 0.0])
+@simulated_time
+async def test_without_a_time_there_is_no_second_attempt(after_s: float | None) -> None:
+    attempts = Attempts(100.0)
+    assert await hedged(attempts, after_s, attempts.may_hedge) == (1, False)
+    assert attempts.asked == 0
+
+
+@simulated_time
+async def test_without_budget_the_first_attempt_goes_on() -> None:
+    attempts = Attempts(100.0)
+    assert await hedged(attempts, 2.0, lambda: False) == (1, False)
+    assert attempts.begun == [1]
+
+
+@simulated_time
+async def test_a_cancelled_call_leaves_no_attempt_behind() -> None:
+    attempts = Attempts(100.0, 100.0)
+    call = asyncio.ensure_future(hedged(attempts, 2.0, attempts.may_hedge))
+    await asyncio.sleep(3)
+    assert attempts.left == {1, 2}
+    call.cancel()
+    await asyncio.wait({call})
+    assert not attempts.left
+    assert asyncio.all_tasks() == {asyncio.current_task()}

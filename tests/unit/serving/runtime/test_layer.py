@@ -1,4 +1,4 @@
-"""One fan-out: what it makes of engines that answer strangely, and that it asks for no prompt in vain."""
+"""One layer: engines that break the stream contract, retries, and prefills that are not needed."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable

@@ -1,4 +1,4 @@
-"""Prefill ahead asks for true prefixes of the real prompts, behind all real work, and ends with its request."""
+"""Prefill: prefixes of the real prompts, at a lower priority than all other calls, ending with the request."""
 
 import asyncio
 from collections.abc import Callable

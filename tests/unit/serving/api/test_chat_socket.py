@@ -1,4 +1,4 @@
-"""What only a real server on a socket shows: when bytes leave, and what happens when the caller goes."""
+"""The chat endpoint of a real server on a socket: when bytes are sent, and clients that disconnect."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -116,7 +116,7 @@ async def test_a_caller_that_reads_slowly_holds_the_work_up_and_loses_nothing() 
     async with running(app_of({"m": Fast()})) as url, httpx.AsyncClient(base_url=url) as client:
         response = await asked(client)
         await asyncio.sleep(0.2)
-        assert made < 60  # sockets hold some of the 15 MiB, an outbox one, the rest is not made yet
+        assert made < 60  # sockets hold some of the 15 MiB, the send buffer one, the rest is not made yet
         body = b"".join([piece async for piece in response.aiter_bytes()])
         assert body.count(b"x") >= 60 * 2**18
         assert body.endswith(sse.DONE)

@@ -1,3 +1,5 @@
+"""Answers as JSON and as chunks of a stream."""
+
 import json
 import math
 from typing import Any
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving import sse
-from serving.api.responses import ChunkEncoder, Head, completion_json
+from serving.api.responses import AnswerInfo, ChunkEncoder, completion_json
 from serving.errors import EngineFailed
 from serving.types import (
     AgentTrace,
@@ -20,7 +22,7 @@ from serving.types import (
     TokenUsage,
 )
 
-HEAD = Head('chatcmpl-"1"', 1_700_000_000, 'qwen/"q"')
+INFO = AnswerInfo('chatcmpl-"1"', 1_700_000_000, 'qwen/"q"')
 AGENT = AgentTrace(
     2,
     1,
@@ -38,7 +40,7 @@ REPORT = Report("team", True, ("m was late.",), (AGENT, AgentTrace(1, 0, "propos
 
 
 def encoder(choices: int = 1, include_usage: bool = False, trace: bool = False) -> ChunkEncoder:
-    return ChunkEncoder(HEAD, choices, include_usage, trace)
+    return ChunkEncoder(INFO, choices, include_usage, trace)
 
 
 def parsed(data: bytes) -> list[Any]:
@@ -54,10 +56,10 @@ def test_any_text_is_one_event_and_comes_back(text: str) -> None:
     assert b"\r" not in data
     (chunk,) = parsed(data)
     assert chunk == {
-        "id": HEAD.id,
+        "id": INFO.id,
         "object": "chat.completion.chunk",
-        "created": HEAD.created,
-        "model": HEAD.model,
+        "created": INFO.created,
+        "model": INFO.model,
         "choices": [{"index": 0, "delta": {"content": text}, "logprobs": None, "finish_reason": None}],
     }
 
@@ -67,7 +69,7 @@ def test_lone_surrogates_never_break_a_stream_or_an_answer(text: str) -> None:
     safe = text.encode("utf-8", "replace").decode()
     (chunk,) = parsed(encoder().encode(Delta(text)))
     assert chunk["choices"][0]["delta"]["content"] == safe
-    answer = completion_json(HEAD, Completion((Choice(text, "stop"),), TokenUsage()), False)
+    answer = completion_json(INFO, Completion((Choice(text, "stop"),), TokenUsage()), False)
     assert answer["choices"][0]["message"]["content"] == safe
 
 
@@ -180,7 +182,7 @@ def test_logprobs_are_in_openais_shape_and_finite() -> None:
         "refusal": None,
     }
     assert chunk["choices"][0]["logprobs"] == logprobs
-    answer = completion_json(HEAD, Completion((Choice("é", "stop", (token,)),), TokenUsage()), False)
+    answer = completion_json(INFO, Completion((Choice("é", "stop", (token,)),), TokenUsage()), False)
     assert answer["choices"][0]["logprobs"] == logprobs
 
 
@@ -194,5 +196,5 @@ def test_choices_that_have_not_finished_are_known() -> None:
 @pytest.mark.parametrize("index", [2, 7, -1])
 @pytest.mark.parametrize("end", [{"text": "x"}, {"finish_reason": "stop"}])
 def test_a_choice_that_nobody_asked_for_is_the_engines_fault(index: int, end: dict[str, Any]) -> None:
-    with pytest.raises(EngineFailed, match=f"it gave choice {index} of 2"):
+    with pytest.raises(EngineFailed, match=f"it returned choice {index}, but was asked for 2"):
         encoder(choices=2).encode(Delta(index=index, **end))

@@ -1,0 +1,100 @@
+"""Recipes as engines: options of a request, limits, the report, and cleanup."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from serving.engine import Engine, EngineInfo, complete
+from serving.engines.recipe import RecipeEngine
+from serving.engines.scripted import ScriptedEngine
+from serving.errors import InvalidRequest, LimitExceeded, UnsupportedField
+from serving.recipes import load_recipes
+from serving.recipes.cost import Limits
+from serving.runtime.call import Runtime
+from serving.types import Delta, GenerateRequest
+from tests.support.clock import simulated_time
+
+Trio = dict[str, ScriptedEngine]
+Ask = Callable[..., GenerateRequest]
+TEAM = {"id": "team", "layers": [["a", "b"]], "aggregator": "c", "prefill": "off"}
+OTHER = {"id": "other", "layers": [["b"]], "aggregator": "b", "prefill": "off"}
+
+
+def engine_of(trio: Trio, limits: Limits | None = None) -> RecipeEngine:
+    engines: dict[str, Engine] = dict(trio)
+    return RecipeEngine("team", load_recipes([TEAM, OTHER]), Runtime(engines), limits or Limits())
+
+
+async def test_usage_report_and_timing_are_those_of_the_whole_run(trio: Trio, ask: Ask) -> None:
+    done = await complete("team", engine_of(trio), ask())
+    assert done.report is not None
+    assert [(agent.layer, agent.model) for agent in done.report.agents] == [(1, "a"), (1, "b"), (2, "c")]
+    assert done.usage.total_tokens == sum(agent.usage.total_tokens or 0 for agent in done.report.agents)
+    assert done.timing.ttft_s is not None
+    assert done.timing.total_s is not None
+    assert done.timing.ttft_s <= done.timing.total_s
+
+
+@simulated_time
+async def test_the_first_token_of_a_recipe_is_that_of_its_last_layer() -> None:
+    engines: dict[str, Engine] = {
+        name: ScriptedEngine(name, "one two", ttft_s=1.0, itl_s=0.5, context_tokens=4096) for name in "abc"
+    }
+    engine = RecipeEngine("team", load_recipes([TEAM]), Runtime(engines), Limits())
+    done = await complete("team", engine, GenerateRequest("r", ()))
+    assert (done.timing.ttft_s, done.timing.total_s) == pytest.approx((2.5, 3.0))
+
+
+async def test_another_recipe_can_be_named_by_the_request(trio: Trio, ask: Ask) -> None:
+    done = await complete("team", engine_of(trio), ask(options={"recipe": "other"}))
+    assert done.report is not None
+    assert done.report.recipe == "other"
+    with pytest.raises(InvalidRequest, match='choose one of team, other, not "none"') as caught:
+        await complete("team", engine_of(trio), ask(options={"recipe": "none"}))
+    assert caught.value.param == "moa.recipe"
+
+
+async def test_a_model_that_is_not_served_is_refused(trio: Trio, ask: Ask) -> None:
+    with pytest.raises(InvalidRequest, match="'x' is not one of the models a, b, c"):
+        await complete("team", engine_of(trio), ask(options={"aggregator": "x"}))
+
+
+@pytest.mark.parametrize(("sampling", "field"), [({"n": 2}, "n"), ({"logprobs": 0}, "logprobs")])
+async def test_what_only_single_models_support_is_refused(
+    trio: Trio, ask: Ask, sampling: dict[str, int], field: str
+) -> None:
+    with pytest.raises(UnsupportedField) as caught:
+        await complete("team", engine_of(trio), ask(**sampling))
+    assert caught.value.field == field
+    assert not any(engine.requests for engine in trio.values())
+
+
+async def test_the_token_cap_shares_the_limit_and_is_computed_at_start(trio: Trio, ask: Ask) -> None:
+    engine = engine_of(trio, Limits(max_tokens=300))
+    for _ in range(2):
+        await complete("team", engine, ask())
+    assert {request.token_cap for one in trio.values() for request in one.requests} == {100}
+    assert engine._caps["team"] == 100
+    with pytest.raises(LimitExceeded):
+        await complete("team", engine, ask(max_tokens=101))
+
+
+async def test_leaving_the_answer_ends_every_call(trio: Trio, ask: Ask) -> None:
+    trio["a"].hang = trio["b"].hang = True
+    engine = engine_of(trio)
+    stream = engine.generate(ask())
+    reading: asyncio.Task[Delta] = asyncio.ensure_future(anext(stream))  # type: ignore[arg-type]
+    while not (trio["a"].running and trio["b"].running):  # noqa: ASYNC110 - engines have no event to wait for
+        await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait({reading})
+    assert [(one.running, one.cancelled) for one in (trio["a"], trio["b"])] == [(0, 1)] * 2
+
+
+async def test_a_recipe_is_ready_with_its_models_and_knows_nothing_of_itself(trio: Trio) -> None:
+    for one in trio.values():
+        one.healthy = False  # reported under the models' own ids
+    engine = engine_of(trio)
+    await engine.check_health()
+    assert engine.info == EngineInfo()

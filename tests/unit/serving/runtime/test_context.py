@@ -1,0 +1,162 @@
+"""The calls of a run: grouping, seeds, priorities, deadlines and cleanup."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from serving.engines.scripted import ScriptedEngine
+from serving.runtime.agents import Agent
+from serving.runtime.call import Runtime
+from serving.runtime.context import PRIORITIES_PER_REQUEST, RunContext
+from serving.runtime.policy import Policy
+from serving.runtime.report import ReportBuilder
+from serving.runtime.task import Task
+from serving.types import GenerateRequest, Message, MoaOptions, Reference, ReferenceBlock
+from tests.support.clock import simulated_time
+
+Trio = dict[str, ScriptedEngine]
+Ask = Callable[..., GenerateRequest]
+A, B = Agent(model="a"), Agent(model="b")
+
+
+def context_of(trio: Trio, request: GenerateRequest, **policy: Any) -> RunContext:
+    return RunContext(request, Policy(**policy), Runtime(dict(trio)), ReportBuilder("team"))
+
+
+async def test_identical_agents_that_sample_are_one_call_with_several_choices(trio: Trio, ask: Ask) -> None:
+    calls = context_of(trio, ask(seed=7)).calls([A, B, A, A], Task())
+    assert [(call.model, call.slots, call.request.sampling.n) for call in calls] == [
+        ("a", (0, 2, 3), 3),
+        ("b", (1,), 1),
+    ]
+    assert [call.request.sampling.seed for call in calls] == [7, 7]
+
+
+async def test_agents_that_differ_in_any_setting_are_separate_calls(trio: Trio, ask: Ask) -> None:
+    calls = context_of(trio, ask()).calls([A, A.model_copy(update={"system": "Be brief."})], Task())
+    assert [call.slots for call in calls] == [(0,), (1,)]
+    assert calls[1].request.messages[0] == Message("system", "Be brief.")
+
+
+async def test_identical_greedy_agents_are_separate_calls_with_one_seed(trio: Trio, ask: Ask) -> None:
+    calls = context_of(trio, ask(temperature=0, seed=7)).calls([A, A], Task())
+    assert [(call.slots, call.request.sampling.n, call.request.sampling.seed) for call in calls] == [
+        ((0,), 1, 7),
+        ((1,), 1, 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seed", "seeds"), [(7, [7, 8, 9]), (None, [None, None, None]), (2**63 - 1, [2**63 - 1, 0, 1])]
+)
+async def test_an_engine_of_one_choice_per_call_is_called_once_per_agent_with_distinct_seeds(
+    trio: Trio, ask: Ask, seed: int | None, seeds: list[int | None]
+) -> None:
+    trio["a"].unsupported = frozenset({"n"})
+    calls = context_of(trio, ask(seed=seed)).calls([A, A, A], Task())
+    assert [(call.slots, call.request.sampling.n) for call in calls] == [((0,), 1), ((1,), 1), ((2,), 1)]
+    assert [call.request.sampling.seed for call in calls] == seeds
+
+
+async def test_every_layer_has_its_number_in_ids_and_priorities(trio: Trio, ask: Ask) -> None:
+    context = context_of(trio, replace(ask(), priority=-2))
+    first, second = context.calls([A, B], Task()), context.calls([A], Task())
+    assert [call.request.request_id for call in (*first, *second)] == ["r1-1-0", "r1-1-1", "r1-2-0"]
+    base = -2 * PRIORITIES_PER_REQUEST
+    assert [call.request.priority for call in (*first, *second)] == [base, base, base - 1]
+
+
+async def test_no_layer_reaches_the_priorities_of_another_callers_request(trio: Trio, ask: Ask) -> None:
+    context = context_of(trio, ask())
+    context.layers = 10 * PRIORITIES_PER_REQUEST
+    [call] = context.calls([A], Task())
+    assert call.request.priority == 1 - PRIORITIES_PER_REQUEST > -PRIORITIES_PER_REQUEST
+
+
+async def test_a_call_carries_references_and_none_of_the_runs_own_options(trio: Trio, ask: Ask) -> None:
+    request = replace(ask(), deadline_s=9.0, moa=MoaOptions(trace=True))
+    references = (Reference("b", "text"),)
+    [call] = context_of(trio, request, prompt="P:", layout="references_last").calls([A], Task(references))
+    assert call.request.references == ReferenceBlock(references, "P:", "references_last")
+    assert (call.request.deadline_s, call.request.moa) == (None, MoaOptions())
+    assert call.request.messages == request.messages
+
+
+async def test_what_may_become_the_answer_keeps_the_callers_limits_on_an_answer(trio: Trio, ask: Ask) -> None:
+    context = context_of(trio, ask(stop=("END",), max_tokens=5, min_tokens=3), proposal_max_tokens=50)
+    [proposal], [answer] = context.calls([A], Task()), context.calls([A], Task(as_answer=True))
+    assert (proposal.request.sampling.stop, proposal.request.sampling.max_tokens) == ((), 50)
+    sampling = answer.request.sampling
+    assert (sampling.stop, sampling.max_tokens, sampling.min_tokens) == (("END",), 5, 3)
+
+
+async def test_the_final_agents_own_limit_is_capped_by_the_operators(trio: Trio, ask: Ask) -> None:
+    context = context_of(trio, replace(ask(min_tokens=30), token_cap=20))
+    sampling = context.answer_sampling(Agent(model="a", max_tokens=100))
+    assert (sampling.max_tokens, sampling.min_tokens) == (20, 20)
+    assert context.answer_sampling(A).max_tokens is None
+    assert context.answer_sampling(A, {"n": 2}).n == 2
+
+
+@pytest.mark.parametrize(
+    ("policy_s", "request_s", "deadline_s"), [(10.0, None, 10.0), (10.0, 4.0, 4.0), (10.0, 40.0, 10.0)]
+)
+@simulated_time
+async def test_the_shorter_deadline_holds(
+    trio: Trio, ask: Ask, policy_s: float, request_s: float | None, deadline_s: float
+) -> None:
+    context = context_of(trio, replace(ask(), deadline_s=request_s), deadline_s=policy_s)
+    assert context.deadline_s == context.remaining_s() == deadline_s
+    await asyncio.sleep(3)
+    assert context.remaining_s() == pytest.approx(deadline_s - 3)
+    await asyncio.sleep(100)
+    assert context.remaining_s() == 0
+
+
+@pytest.mark.parametrize(("own_s", "deadline_s"), [(300.0, 10.0), (5.0, 5.0), (1.0, 1.0)])
+@simulated_time
+async def test_a_delegates_policy_shortens_the_deadline_and_never_lengthens_it(
+    trio: Trio, ask: Ask, own_s: float, deadline_s: float
+) -> None:
+    context = context_of(trio, ask(), deadline_s=10.0)
+    await asyncio.sleep(2)
+    delegate = replace(context, policy=Policy(deadline_s=own_s))
+    assert delegate.deadline_s == pytest.approx(deadline_s)
+    assert delegate.remaining_s() == pytest.approx(max(deadline_s - 2, 0))
+
+
+async def test_close_waits_until_cancelled_tasks_have_cleaned_up(trio: Trio, ask: Ask) -> None:
+    context = context_of(trio, ask())
+    release, cleaned = asyncio.Event(), []
+
+    async def work(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await release.wait()
+            cleaned.append(name)
+
+    tasks = [asyncio.create_task(work(name)) for name in "ab"]
+    await asyncio.sleep(0)
+    for task in tasks:
+        context.cancel(task)
+    closing = asyncio.create_task(context.close())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not closing.done()
+    release.set()
+    await closing
+    assert sorted(cleaned) == ["a", "b"]
+    await context.close()  # nothing is left
+
+
+async def test_a_task_that_has_ended_is_left_alone(trio: Trio, ask: Ask) -> None:
+    context = context_of(trio, ask())
+    done = asyncio.create_task(asyncio.sleep(0, "result"))
+    await done
+    context.cancel(done)
+    await context.close()
+    assert done.result() == "result"

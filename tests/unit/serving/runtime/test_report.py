@@ -1,0 +1,85 @@
+"""The report of a run: usage, order, degradation and its reasons."""
+
+from typing import Any
+
+import pytest
+
+from serving.runtime.report import ReportBuilder
+from serving.types import UNKNOWN_USAGE, AgentTrace, TokenUsage
+
+
+def trace(layer: int = 1, agent: int = 0, **fields: Any) -> AgentTrace:
+    return AgentTrace(layer, agent, "proposer", "m", **{"status": "ok", "usage": TokenUsage(10, 5, 2), **fields})
+
+
+def report_of(*traces: AgentTrace) -> ReportBuilder:
+    builder = ReportBuilder("team")
+    for one in traces:
+        builder.add(one)
+    return builder
+
+
+def test_usage_is_the_sum_of_all_agents() -> None:
+    assert report_of(trace(), trace(agent=1), trace(2)).usage == TokenUsage(30, 15, 6)
+    assert ReportBuilder("team").usage == TokenUsage(0, 0, 0)
+
+
+@pytest.mark.parametrize("unknown", [UNKNOWN_USAGE, TokenUsage(None, 5, 0), TokenUsage(10, None, 0)])
+def test_an_agent_of_unknown_count_is_left_out_and_named_without_degrading(unknown: TokenUsage) -> None:
+    builder = report_of(trace(), trace(agent=1, usage=unknown))
+    assert builder.usage == TokenUsage(10, 5, 2)
+    assert builder.reasons == ["layer 1 proposer 'm': token count unknown; not included in usage"]
+    assert not builder.degraded
+
+
+def test_an_unknown_number_of_cached_tokens_counts_as_none() -> None:
+    builder = report_of(trace(usage=TokenUsage(10, 5, None)), trace(agent=1))
+    assert builder.usage == TokenUsage(20, 10, 2)
+    assert builder.reasons == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"status": "failed", "error": "It broke."}, "layer 1 proposer 'm': It broke."),
+        ({"status": "timeout", "error": "Late."}, "layer 1 proposer 'm': Late."),
+        ({"status": "empty"}, "layer 1 proposer 'm': empty"),
+        ({"status": "straggler"}, "layer 1 proposer 'm': straggler"),
+        ({"shortened": 2}, "2 references were shortened to fit the context of 'm'"),
+    ],
+)
+def test_a_failure_or_a_shortened_reference_degrades_and_is_named(fields: dict[str, Any], reason: str) -> None:
+    builder = report_of(trace(**fields))
+    assert builder.degraded
+    assert builder.reasons == [reason]
+
+
+def test_a_cancelled_agent_does_not_degrade() -> None:
+    builder = report_of(trace(status="cancelled", usage=UNKNOWN_USAGE))
+    assert not builder.degraded
+    assert builder.reasons == ["layer 1 proposer 'm': token count unknown; not included in usage"]
+
+
+def test_other_attempts_are_named_because_their_tokens_are_unknown() -> None:
+    builder = report_of(trace(uncounted=1))
+    assert builder.reasons == ["layer 1 proposer 'm': token count of its other attempts unknown; not included in usage"]
+    assert not builder.degraded
+
+
+def test_every_reason_is_given_once_in_order() -> None:
+    failed = {"status": "failed", "error": "It broke."}
+    builder = report_of(trace(**failed), trace(agent=1, shortened=1), trace(agent=2, **failed))
+    builder.degrade("the judge gave no verdict")
+    builder.degrade("the judge gave no verdict")
+    assert builder.reasons == [
+        "layer 1 proposer 'm': It broke.",
+        "1 references were shortened to fit the context of 'm'",
+        "the judge gave no verdict",
+    ]
+
+
+def test_agents_are_reported_by_layer_position_and_start() -> None:
+    ended_in = [trace(2), trace(1, 1), trace(1, 0, started_s=0.5), trace(1, 0, started_s=0.1)]
+    report = report_of(*ended_in).report()
+    assert (report.recipe, report.degraded, report.reasons) == ("team", False, ())
+    assert report.agents == (ended_in[3], ended_in[2], ended_in[1], ended_in[0])

@@ -1,0 +1,99 @@
+"""Outcomes of streams, and the observer that records nothing."""
+
+import asyncio
+import inspect
+
+import pytest
+
+from serving.errors import DeadlineExceeded, EngineFailed
+from serving.telemetry import Observer, RequestEnd, StreamOutcome
+from serving.types import AgentTrace, Delta, Report, TokenUsage
+from tests.support.clock import simulated_time
+
+END = Delta(finish_reason="stop", usage=TokenUsage(3, 2, 0))
+
+
+def add_and_raise(outcome: StreamOutcome, delta: Delta, error: BaseException) -> None:
+    with outcome:
+        outcome.add(delta)
+        raise error
+
+
+@simulated_time
+async def test_a_stream_that_ends_is_ok_with_its_usage_and_times() -> None:
+    outcome = StreamOutcome()
+    with outcome:
+        await asyncio.sleep(1)
+        outcome.add(Delta(""))  # no text yet
+        await asyncio.sleep(1)
+        outcome.add(Delta("a"))
+        await asyncio.sleep(1)
+        outcome.add(Delta("b"))
+        outcome.add(END)
+    assert (outcome.code, outcome.degraded, outcome.usage) == ("ok", False, TokenUsage(3, 2, 0))
+    assert (outcome.ttft_s, outcome.total_s) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("report", "degraded"), [(Report("r", True, ("why",), ()), True), (Report("r", False, (), ()), False)]
+)
+async def test_a_degraded_answer_is_seen_in_its_report(report: Report, degraded: bool) -> None:
+    outcome = StreamOutcome()
+    with outcome:
+        outcome.add(Delta("a", finish_reason="stop", usage=TokenUsage(), report=report))
+    assert (outcome.code, outcome.degraded) == ("ok", degraded)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (EngineFailed("m", "it broke"), "engine_failed"),
+        (DeadlineExceeded("'m'", 1), "deadline_exceeded"),
+        (ValueError("a defect"), "internal_error"),
+        (asyncio.CancelledError(), "cancelled"),
+        (GeneratorExit(), "cancelled"),
+        (KeyboardInterrupt(), "cancelled"),
+    ],
+)
+async def test_a_stream_that_raises_has_the_code_of_its_error(error: BaseException, code: str) -> None:
+    outcome = StreamOutcome()
+    with pytest.raises(type(error)):
+        add_and_raise(outcome, Delta("a"), error)
+    assert (outcome.code, outcome.usage, outcome.degraded) == (code, None, False)
+
+
+async def test_a_stream_that_is_left_before_its_end_is_cancelled() -> None:
+    outcome = StreamOutcome()
+    with outcome:
+        outcome.add(Delta("a"))
+    assert (outcome.code, outcome.usage) == ("cancelled", None)
+
+
+async def test_an_error_after_the_terminal_delta_is_the_outcome() -> None:
+    outcome = StreamOutcome()
+    with pytest.raises(EngineFailed):
+        add_and_raise(outcome, END, EngineFailed("m", "it continued"))
+    assert outcome.code == "engine_failed"
+
+
+async def test_a_caller_that_leaves_after_the_terminal_delta_has_its_answer() -> None:
+    outcome = StreamOutcome()
+    with pytest.raises(GeneratorExit):
+        add_and_raise(outcome, END, GeneratorExit())
+    assert (outcome.code, outcome.ttft_s) == ("ok", None)
+
+
+def test_every_hook_of_an_observer_can_be_left_alone() -> None:
+    observer = Observer()
+    trace = AgentTrace(1, 0, "proposer", "m", "ok")
+    calls = {
+        "request_refused": ("invalid_request",),
+        "request_started": ("m",),
+        "request_ended": (RequestEnd("m", "model", "ok", False, TokenUsage(), 0.1, 0.2),),
+        "agent_ended": ("team", trace),
+        "hedged": ("team", "m"),
+        "prefilled": ("team", "m", True),
+    }
+    hooks = {name for name, _ in inspect.getmembers(Observer, inspect.isfunction) if not name.startswith("_")}
+    assert hooks == set(calls)
+    assert [getattr(observer, name)(*given) for name, given in calls.items()] == [None] * len(calls)

@@ -1,7 +1,5 @@
 """Arguments and errors of the start command, and the version that the server reports."""
 
-import tomllib
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import click
@@ -12,8 +10,6 @@ import yaml
 from deployments import moa_app
 from deployments.config import PROFILES, AppArgs
 from deployments.start import main, parse
-from serving.api import status
-from tests.support.paths import ROOT
 
 
 def test_words_are_parsed_as_arguments() -> None:
@@ -37,12 +33,3 @@ def test_an_option_that_vllm_does_not_know_ends_serve_run_before_a_cluster_is_st
         moa_app(AppArgs(profile=str(tmp_path / "own.yaml")))
     assert caught.value.exit_code == 1
     assert not ray.is_initialized()
-
-
-def test_a_server_run_from_the_repository_reports_its_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def not_installed(name: str) -> str:
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr(status, "version", not_installed)
-    assert status.own_version() == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert status.own_version(tmp_path / "pyproject.toml").startswith("unknown")

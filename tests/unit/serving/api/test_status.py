@@ -2,13 +2,17 @@
 
 import asyncio
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from serving.api import ApiSettings, create_app
+from serving.api.status import own_version
 from serving.engines.scripted import ScriptedEngine
 from serving.types import ModelCard
 from tests.support.api import HandEngine, app_of, client_of, get, status_and_code
+from tests.support.paths import ROOT
 
 M = {"m": ScriptedEngine("m")}
 
@@ -102,3 +106,8 @@ async def test_versions() -> None:
     assert versions["vllm"] == "0.29.0"
     assert re.match(r"3\.\d+", versions["python"])
     assert "version" in versions
+
+
+def test_the_version_is_that_of_the_source_tree(tmp_path: Path) -> None:
+    assert own_version() == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert own_version(tmp_path / "pyproject.toml").startswith("unknown")

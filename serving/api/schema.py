@@ -55,9 +55,9 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-Role = Literal["system", "developer", "user", "assistant"]
+ChatRole = Literal["system", "developer", "user", "assistant"]
 PartType = Literal["text"]
-ROLES: tuple[str, ...] = get_args(Role)
+ROLES: tuple[str, ...] = get_args(ChatRole)
 PART_TYPES: tuple[str, ...] = get_args(PartType)
 
 
@@ -86,7 +86,7 @@ def _at_most_16(pairs: object) -> object:
 class ChatMessage(Wire):
     """One turn of the conversation."""
 
-    role: Role
+    role: ChatRole
     content: Annotated[list[TextPart], FailFast(), BeforeValidator(_as_parts)]
     name: Annotated[str, Field(max_length=256)] | None = None
 

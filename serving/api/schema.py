@@ -140,15 +140,15 @@ class ChatBody(Wire):
     max_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="Maximum length of the answer in tokens. Default: the rest of the context; for the agents of a"
-        " recipe at most an equal share each of the tokens that the operator allows per request.",
+        description="Maximum length of the answer in tokens. Default: the rest of the context. In a recipe each"
+        " agent also gets at most an equal share of the tokens that the operator allows per request.",
     )
     max_completion_tokens: int | None = Field(
         default=None, ge=1, description="Newer name of `max_tokens`; if both are given, they must be equal."
     )
     n: int = Field(default=1, ge=1, description="Number of choices; single models only.")
     stop: Annotated[list[StopText], FailFast(), Field(max_length=16), BeforeValidator(_as_list)] = Field(
-        default=[], description="Up to 16 strings (or one string); the answer ends before the first of them."
+        default=[], description="Up to 16 strings (or one string); the answer ends before the first one that occurs."
     )
     seed: int | None = Field(
         default=None, ge=-INT64_MAX - 1, le=INT64_MAX, description="Seed for reproducible sampling."

@@ -155,7 +155,7 @@ class ChunkEncoder:
         """
         if not 0 <= delta.index < self.choices:
             raise EngineFailed(
-                self._model, f"it returned choice {delta.index}, but was asked for {self.choices}, counted from 0"
+                self._model, f"it returned a choice with index {delta.index}, but was asked for {self.choices} choices"
             )
         if delta.logprobs is None and delta.text:
             data = self._open[delta.index] + quoted(delta.text) + self._close

@@ -55,9 +55,9 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-Role = Literal["system", "developer", "user", "assistant"]
+ChatRole = Literal["system", "developer", "user", "assistant"]
 PartType = Literal["text"]
-ROLES: tuple[str, ...] = get_args(Role)
+ROLES: tuple[str, ...] = get_args(ChatRole)
 PART_TYPES: tuple[str, ...] = get_args(PartType)
 
 
@@ -86,7 +86,7 @@ def _at_most_16(pairs: object) -> object:
 class ChatMessage(Wire):
     """One turn of the conversation."""
 
-    role: Role
+    role: ChatRole
     content: Annotated[list[TextPart], FailFast(), BeforeValidator(_as_parts)]
     name: Annotated[str, Field(max_length=256)] | None = None
 
@@ -140,15 +140,15 @@ class ChatBody(Wire):
     max_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="Maximum length of the answer in tokens. Default: the rest of the context; for the agents of a"
-        " recipe at most an equal share each of the tokens that the operator allows per request.",
+        description="Maximum length of the answer in tokens. Default: the rest of the context. In a recipe each"
+        " agent also gets at most an equal share of the tokens that the operator allows per request.",
     )
     max_completion_tokens: int | None = Field(
         default=None, ge=1, description="Newer name of `max_tokens`; if both are given, they must be equal."
     )
     n: int = Field(default=1, ge=1, description="Number of choices; single models only.")
     stop: Annotated[list[StopText], FailFast(), Field(max_length=16), BeforeValidator(_as_list)] = Field(
-        default=[], description="Up to 16 strings (or one string); the answer ends before the first of them."
+        default=[], description="Up to 16 strings (or one string); the answer ends before the first one that occurs."
     )
     seed: int | None = Field(
         default=None, ge=-INT64_MAX - 1, le=INT64_MAX, description="Seed for reproducible sampling."

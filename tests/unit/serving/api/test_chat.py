@@ -105,7 +105,7 @@ async def test_logprobs_arrive(stream: bool) -> None:
     assert tokens == ["a", " b"]
 
 
-async def test_only_a_stream_is_watched() -> None:
+async def test_only_a_streamed_answer_makes_the_engine_stream() -> None:
     engine = ScriptedEngine("m")
     app = app_of({"m": engine}, deadline_s=77)
     await ask(app)

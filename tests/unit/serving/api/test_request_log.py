@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from serving.api import request_log
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
 from serving.types import Delta, Report, TokenUsage
@@ -78,3 +79,13 @@ async def test_by_default_nothing_is_written(caplog: pytest.LogCaptureFixture) -
     caplog.set_level(logging.INFO)
     assert (await ask(app_of({"m": ScriptedEngine("m")}), **ABOUT)).status_code == 200
     assert lines(caplog) == []
+
+
+def test_without_any_handler_the_log_is_written_to_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = logging.Logger("serving.requests")  # detached: pytest's own handlers are on the root logger
+    monkeypatch.setattr(request_log, "logger", log)
+    for _ in range(2):
+        request_log.enable()
+    [handler] = log.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    assert log.isEnabledFor(logging.INFO)

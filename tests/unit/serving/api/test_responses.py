@@ -196,5 +196,5 @@ def test_choices_that_have_not_finished_are_known() -> None:
 @pytest.mark.parametrize("index", [2, 7, -1])
 @pytest.mark.parametrize("end", [{"text": "x"}, {"finish_reason": "stop"}])
 def test_a_choice_that_nobody_asked_for_is_the_engines_fault(index: int, end: dict[str, Any]) -> None:
-    with pytest.raises(EngineFailed, match=f"it returned choice {index}, but was asked for 2"):
+    with pytest.raises(EngineFailed, match=f"index {index}, but was asked for 2 choices"):
         encoder(choices=2).encode(Delta(index=index, **end))

@@ -2,9 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from serving import sse
 from serving.api.exchange import HttpExchange
 from serving.api.streaming import FULL_BYTES, RequestTask, SendBuffer
+from serving.errors import DeadlineExceeded
 from tests.support.clock import simulated_time
 
 
@@ -117,4 +120,40 @@ async def test_a_full_buffer_holds_the_putter_up_until_it_is_read() -> None:
     assert not waiting.done()
     await buffer.get()
     await waiting
+    buffer.close()
+
+
+async def test_a_timeout_of_the_engine_itself_is_not_the_deadline_of_the_request() -> None:
+    async def fails() -> None:
+        raise TimeoutError("the engine's own")
+
+    async with RequestTask(exchange_of(asyncio.Event()), "m", fails(), 60) as request_task:
+        await asyncio.wait({request_task.task})
+        with pytest.raises(TimeoutError, match="the engine's own"):
+            request_task.result()
+
+
+@simulated_time
+async def test_an_engine_gets_a_little_longer_than_the_deadline_to_end_by_itself() -> None:
+    began = asyncio.get_running_loop().time()
+    async with RequestTask(exchange_of(asyncio.Event()), "m", asyncio.sleep(100), 2) as request_task:
+        await asyncio.wait({request_task.task})
+        with pytest.raises(DeadlineExceeded, match="within its deadline of 2 s"):
+            request_task.result()
+    assert asyncio.get_running_loop().time() - began == 2.5
+
+
+@simulated_time
+async def test_a_comment_fills_each_keep_alive_time_of_silence() -> None:
+    loop = asyncio.get_running_loop()
+    buffer = SendBuffer(b"role", 5.0)
+    assert await buffer.get() == b"role"
+    await asyncio.sleep(3)
+    buffer.put(b"a")
+    assert await buffer.get() == b"a"
+    sent_at = []
+    for _ in range(3):
+        assert await buffer.get() == sse.KEEP_ALIVE
+        sent_at.append(loop.time())
+    assert sent_at == [8, 13, 18]  # counted from the last item
     buffer.close()

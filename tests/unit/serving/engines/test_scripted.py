@@ -40,7 +40,7 @@ async def test_a_script_can_look_at_its_request() -> None:
     assert (await answer(engine)).text == "ONE TWO"
 
 
-async def test_watched_comes_word_by_word_and_unwatched_at_once() -> None:
+async def test_a_stream_comes_word_by_word_and_a_whole_answer_at_once() -> None:
     engine = ScriptedEngine("m", "a b c")
     assert [delta.text for delta in await deltas(engine)] == ["a", " b", " c", ""]
     assert [delta.text for delta in await deltas(engine, request(stream_interval=None))] == ["a b c"]
@@ -54,11 +54,11 @@ async def test_max_tokens(max_tokens: int, text: str, reason: str) -> None:
     assert (completion.text, completion.choices[0].finish_reason) == (text, reason)
 
 
-@pytest.mark.parametrize("watched", [True, False])
-async def test_choices_logprobs_and_usage(watched: bool) -> None:
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_choices_logprobs_and_usage(streaming: bool) -> None:
     engine = ScriptedEngine("m", "a b", logprob=-0.25)
     completion = await answer(
-        engine, request(sampling=Sampling(n=2, logprobs=0), stream_interval=1 if watched else None)
+        engine, request(sampling=Sampling(n=2, logprobs=0), stream_interval=1 if streaming else None)
     )
     assert completion.usage == TokenUsage(6, 4, 0)
     for choice in completion.choices:

@@ -18,7 +18,8 @@ class ReportBuilder:
         """Add one agent; a failure, a shortened reference or an unknown token count adds its reason."""
         self.agents.append(trace)
         if trace.shortened:
-            self.degrade(f"{trace.shortened} references were shortened to fit the context of '{trace.model}'")
+            count = "1 reference was" if trace.shortened == 1 else f"{trace.shortened} references were"
+            self.degrade(f"{count} shortened to fit the context of '{trace.model}'")
         who = f"layer {trace.layer} {trace.role} '{trace.model}'"
         if trace.status not in ("ok", "cancelled"):
             self.degrade(f"{who}: {trace.error or trace.status}")

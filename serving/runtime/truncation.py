@@ -15,7 +15,7 @@ from serving.types import GenerateRequest, Message
 
 T = TypeVar("T")
 MAX_ROUNDS = 4
-SAFETY_FACTOR = 1.1  # characters per token differ from text to text: cut a tenth more than the estimate
+SAFETY_FACTOR = 1.1  # characters per token differ from text to text: leave a tenth less than the estimate
 ANSWER_SHARE = 8  # without max_tokens, an eighth of the context is kept for the answer
 
 
@@ -56,7 +56,8 @@ class PromptFitter:
         prompt_characters = sum(len(message.content) for message in self.messages)
         characters_per_token = prompt_characters / max(error.prompt_tokens, 1)
         reference_characters = sum(len(reference.text) for reference in references)
-        room = reference_characters - int(max(excess_tokens, 1) * characters_per_token * SAFETY_FACTOR) - 1
+        excess_characters = max(excess_tokens, 1) * characters_per_token
+        room = int((reference_characters - excess_characters) / SAFETY_FACTOR)
         if block is not None and self._whole is not None and room > 0:
             cut = shortened(references, room)
             self.request = replace(self.request, references=replace(block, references=cut))

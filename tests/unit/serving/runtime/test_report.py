@@ -73,7 +73,7 @@ def test_every_reason_is_given_once_in_order() -> None:
     builder.degrade("the judge gave no verdict")
     assert builder.reasons == [
         "layer 1 proposer 'm': It broke.",
-        "1 references were shortened to fit the context of 'm'",
+        "1 reference was shortened to fit the context of 'm'",
         "the judge gave no verdict",
     ]
 

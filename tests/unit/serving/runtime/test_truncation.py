@@ -32,7 +32,7 @@ def request_of(texts: Sequence[str], question: str = "Why?", max_tokens: int | N
 
 
 @given(
-    shares=st.lists(st.floats(0.001, 0.5), min_size=1, max_size=6),  # of the context, for each reference
+    shares=st.lists(st.floats(0.001, 40.0), min_size=1, max_size=6),  # of the context, for each reference
     context_tokens=st.integers(400, 2000),
     characters_per_token=st.integers(1, 5),
     question_share=st.floats(0, 0.2),

@@ -11,6 +11,7 @@ Stream contract
   error, `IncompleteGeneration`.
 * Closing the iterator (`aclose`) ends the work down to the engine. Put `contextlib.aclosing` around every loop:
   leaving `async for` early does not close an async generator.
+* Reasoning and tool calls are fields of a delta, never text. `finish_reason` is "tool_calls" if the choice calls tools.
 * Errors are raised, as `serving.errors`, and never returned as content.
 * References that do not fit the context are shortened by the engine, which reports how many on the terminal delta.
 
@@ -19,11 +20,22 @@ The contract is enforced twice: where the runtime calls an engine and where the 
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from serving.errors import ContextTooLong, IncompleteGeneration
-from serving.types import Choice, Completion, Delta, FinishReason, GenerateRequest, Timing, TokenLogprob, TokenUsage
+from serving.types import (
+    Choice,
+    Completion,
+    Delta,
+    FinishReason,
+    GenerateRequest,
+    Timing,
+    TokenLogprob,
+    TokenUsage,
+    ToolCall,
+    ToolCallDelta,
+)
 
 __all__ = ["Engine", "EngineInfo", "answer_tokens", "checked", "collect", "complete"]
 
@@ -35,6 +47,8 @@ class EngineInfo:
     context_tokens: int | None = None  # None: unknown
     replicas: int | None = None  # the least number there always is; None: unknown, so a second attempt may be worth it
     unsupported: frozenset[str] = frozenset()  # abilities it lacks: "n" (several choices per call), "logprobs"
+    tools: bool = False  # accepts tools, and returns calls as `Delta.tool_calls`
+    thinking: bool = False  # separates reasoning from text, and can switch it
 
 
 class Engine(Protocol):
@@ -117,12 +131,18 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
     texts: dict[int, list[str]] = {}
     reasons: dict[int, FinishReason] = {}
     logprobs: dict[int, list[TokenLogprob]] = {}
+    reasoning: dict[int, list[str]] = {}
+    calls: dict[int, dict[int, ToolCall]] = {}
     last: Delta | None = None
     async with aclosing(checked(model, stream)) as deltas:
         async for delta in deltas:
             texts.setdefault(delta.index, []).append(delta.text)
             if delta.logprobs is not None:
                 logprobs.setdefault(delta.index, []).extend(delta.logprobs)
+            if delta.reasoning:
+                reasoning.setdefault(delta.index, []).append(delta.reasoning)
+            for piece in delta.tool_calls:
+                _add_piece(model, calls.setdefault(delta.index, {}), piece)
             if delta.finish_reason is not None:
                 reasons[delta.index] = delta.finish_reason
             last = delta
@@ -133,13 +153,31 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
         raise IncompleteGeneration(model, f"it returned {len(texts)} choices of {choices}")
     return Completion(
         choices=tuple(
-            Choice("".join(texts[i]), reasons[i], tuple(logprobs[i]) if i in logprobs else None) for i in sorted(texts)
+            Choice(
+                "".join(texts[i]),
+                reasons[i],
+                tuple(logprobs[i]) if i in logprobs else None,
+                "".join(reasoning.get(i, ())),
+                tuple(call for _, call in sorted(calls.get(i, {}).items())),
+            )
+            for i in sorted(texts)
         ),
         usage=last.usage or TokenUsage(),
         timing=last.timing or Timing(),
         report=last.report,
         shortened=last.shortened,
     )
+
+
+def _add_piece(model: str, calls: dict[int, ToolCall], piece: ToolCallDelta) -> None:
+    """Add one piece of a tool call to `calls`, by index. Raises `IncompleteGeneration` if its beginning is missing."""
+    if piece.index not in calls:
+        if piece.id is None or piece.name is None:
+            raise IncompleteGeneration(model, f"tool call {piece.index} has no id or no name")
+        calls[piece.index] = ToolCall(piece.id, piece.name, piece.arguments)
+    else:
+        known = calls[piece.index]
+        calls[piece.index] = replace(known, arguments=known.arguments + piece.arguments)
 
 
 async def complete(model: str, engine: Engine, request: GenerateRequest) -> Completion:

@@ -9,17 +9,67 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Layout = Literal["paper", "references_last"]
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model asks for; `arguments` is JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """One piece of a streamed tool call; `id` and `name` are set on the first piece only."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the final agent may call."""
+
+    name: str
+    description: str | None = None
+    parameters: Mapping[str, Any] | None = None  # JSON schema; None: no parameters
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether, and which, tools are called. `named`: the one called `name`."""
+
+    mode: Literal["none", "auto", "required", "named"] = "auto"
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """How much a model thinks before it answers. `None` leaves a setting to the model's profile."""
+
+    enabled: bool | None = None
+    effort: Effort | None = None
+    budget_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation; `reasoning` and `tool_calls` are an assistant's, `tool_call_id` a tool's."""
 
     role: Role
     content: str
     name: str | None = None
+    reasoning: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +150,11 @@ class GenerateRequest:
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     references: ReferenceBlock | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    parallel_tool_calls: bool = True
+    thinking: Thinking = field(default_factory=Thinking)
+    template_args: Mapping[str, Any] = field(default_factory=dict)  # of the chat template (`chat_template_kwargs`)
     priority: int = 0  # as in vLLM: lower runs earlier
     deadline_s: float | None = None  # from the start of the call; None: the engine's own limit
     token_cap: int | None = None  # upper bound of the answer if max_tokens is None; unlike it, need not fit the context
@@ -122,6 +177,7 @@ class TokenUsage:
     prompt_tokens: int | None = 0
     completion_tokens: int | None = 0
     cached_tokens: int | None = 0  # the part of prompt_tokens served from the prefix cache
+    reasoning_tokens: int | None = 0  # the part of completion_tokens that is reasoning
 
     @property
     def total_tokens(self) -> int | None:
@@ -133,10 +189,11 @@ class TokenUsage:
             _add(self.prompt_tokens, other.prompt_tokens),
             _add(self.completion_tokens, other.completion_tokens),
             _add(self.cached_tokens, other.cached_tokens),
+            _add(self.reasoning_tokens, other.reasoning_tokens),
         )
 
 
-UNKNOWN_USAGE = TokenUsage(None, None, None)
+UNKNOWN_USAGE = TokenUsage(None, None, None, None)
 
 
 def _add(left: int | None, right: int | None) -> int | None:
@@ -183,6 +240,8 @@ class AgentTrace:
     shortened: int = 0  # references cut to fit the model's context
     elapsed_s: float | None = None  # measured by the orchestrator: the engine's time and the way there and back
     uncounted: int = 0  # other attempts, whose tokens are unknown
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +266,8 @@ class Delta:
     timing: Timing | None = None
     report: Report | None = None
     shortened: int = 0  # references cut to fit the context; set on the terminal delta
+    reasoning: str = ""  # thinking text; never part of `text`
+    tool_calls: tuple[ToolCallDelta, ...] = ()
 
     @property
     def terminal(self) -> bool:
@@ -221,6 +282,8 @@ class Choice:
     text: str
     finish_reason: FinishReason
     logprobs: tuple[TokenLogprob, ...] | None = None
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def test_a_profile_can_be_a_file_anywhere(tmp_path: Path) -> None:
         ({"models": []}, "Give 'models' at least 1 entry"),
         ({"models": models(gpus=1)}, r"Remove 'models\[0\].gpus'"),
         ({"models": models(id="a b")}, r"Change 'models\[0\].id'"),
-        ({"models": models(id="tiny-llama")}, r"several models have the id \['tiny-llama'\]; rename all but one"),
+        ({"models": models(id="tiny-llama")}, r"several models have the id 'tiny-llama'; rename all but one"),
         ({"models": models(engine_kwargs={})}, "set engine_kwargs.max_model_len of model 'tiny-qwen'"),
         ({"models": models(engine_kwargs={"max_model_len": 10, "model": "x"})}, "remove \\['model'\\]"),
         ({"models": models(engine_kwargs={"max_model_len": "32k"})}, 'must be an integer above 0, not "32k"'),

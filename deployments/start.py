@@ -40,7 +40,6 @@ def main(arguments: list[str]) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     stopping = False
-    server = subprocess.Popen([str(Path(sys.executable).parent / "serve"), "run", "deployments:moa_app", *arguments])
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal stopping
@@ -49,8 +48,10 @@ def main(arguments: list[str]) -> int:
             server.send_signal(signal.SIGINT)
         stopping = True
 
+    # Before the server starts, which otherwise inherits an ignored SIGINT, as shells set it for background jobs.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    server = subprocess.Popen([str(Path(sys.executable).parent / "serve"), "run", "deployments:moa_app", *arguments])
     print("Starting the server ...", file=sys.stderr, flush=True)
     code = server.wait()
     return 0 if stopping else code or 1

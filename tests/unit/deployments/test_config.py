@@ -178,5 +178,5 @@ def test_a_recipe_cannot_need_what_an_external_endpoint_lacks(tmp_path: Path) ->
 
 
 def test_the_former_name_of_a_setting_is_refused_with_the_current_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'lacks' is now called 'unsupported'"):
+    with pytest.raises(ConfigError, match=r"Rename 'lacks' in .*: it is now called 'unsupported'"):
         load_profile(written(tmp_path, external=[{**REMOTE, "lacks": ["logprobs"]}]))

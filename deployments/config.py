@@ -270,7 +270,7 @@ class Profile(Frozen):
     def _ids_are_unique(self) -> "Profile":
         ids = [model.id for model in self.served]
         if duplicates := {model_id for model_id in ids if ids.count(model_id) > 1}:
-            raise ValueError(f"several models have the id {sorted(duplicates)}; rename all but one")
+            raise ValueError(f"several models have the id '{min(duplicates)}'; rename all but one")
         return self
 
     @property

@@ -94,9 +94,12 @@ def main() -> None:
     add("--notice-s", type=float, default=10, help="seconds for replacements to start (default: %(default)g)")
     add("--drain-s", type=float, default=75, help="seconds for running requests to finish (default: %(default)g)")
     args = parser.parse_args()
-    took_s = drain(args.address, args.notice_s, args.drain_s, args.node_id)
+    try:
+        took_s = drain(args.address, args.notice_s, args.drain_s, args.node_id)
+    except ConnectionError:
+        sys.exit("Error: no Ray cluster was found; run this on one of its nodes, or give --address.")
     if took_s is None:
-        sys.exit("Timed out with requests still in flight.")
+        sys.exit("Timed out with requests still in flight; give them more time with --drain-s.")
     print(f"Drained in {took_s:.1f} s.")
 
 

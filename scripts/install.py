@@ -71,8 +71,9 @@ def _pip(venv: Path, lock: Path, packages: int, options: tuple[str, ...]) -> boo
         if line.startswith(("Collecting ", "Requirement already satisfied: ")):
             done += 1
             if sys.stdout.isatty() or done % 25 == 0:
+                package = line.removeprefix("Requirement already satisfied:").removeprefix("Collecting").split()[0]
                 end = "" if sys.stdout.isatty() else "\n"
-                print(f"\r  {done}/{packages} {line.split()[1][:50]:50}", end=end, flush=True)
+                print(f"\r  {done}/{packages} {package[:50]:50}", end=end, flush=True)
         elif line.startswith("Installing collected"):
             print("\r  unpacking ...".ljust(70), flush=True)
     if process.wait() == 0:

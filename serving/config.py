@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
 
 from serving.errors import ConfigError
 
@@ -61,5 +62,7 @@ class Frozen(BaseModel):
     @classmethod
     def _former_names_are_refused(cls, given: Any) -> Any:
         for former in cls.renamed.keys() & given.keys() if isinstance(given, Mapping) else ():
-            raise ValueError(f"'{former}' is now called '{cls.renamed[former]}'; rename it")
+            raise PydanticCustomError(
+                "renamed", "'{former}' is now called '{current}'", {"former": former, "current": cls.renamed[former]}
+            )
         return given

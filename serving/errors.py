@@ -72,9 +72,10 @@ class ContextTooLong(InvalidRequest):
 
     def __init__(self, model: str, prompt_tokens: int, context_tokens: int, max_tokens: int = 0) -> None:
         wanted = f" and max_tokens asks for {max_tokens} more" if max_tokens else ""
+        remedy = "shorten the messages or lower max_tokens" if max_tokens else "shorten the messages"
         super().__init__(
             f"The prompt has {prompt_tokens} tokens{wanted}, but the context of '{model}' holds"
-            f" {context_tokens} tokens; shorten the messages or lower max_tokens.",
+            f" {context_tokens} tokens; {remedy}.",
             "messages",
         )
         self.args = (model, prompt_tokens, context_tokens, max_tokens)

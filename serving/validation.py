@@ -81,6 +81,10 @@ def _sentence(kind: str, path: str, value: object, context: dict[str, Any], mess
     if kind in SIZES:
         word, key, (one, many) = SIZES[kind]
         return f"Give '{path}' {word} {context[key]} {one if context[key] == 1 else many}."
+    if kind == "renamed":
+        return f"Rename '{context['former']}' in {path}: it is now called '{context['current']}'."
+    if kind == "string_pattern_mismatch" and str(context["pattern"]).startswith("^[A-Za-z0-9]["):
+        return f"Change '{path}': begin with a letter or a digit, then use only letters, digits, '.', '_' and '-'."
     if kind == "value_error":
         return f"Change '{path}': {str(context['error']).rstrip('.')}."
     return f"Change '{path}': {message[0].lower()}{message[1:].rstrip('.')}."

@@ -14,6 +14,14 @@ from deployments.plan.report import ANSWER_TOKENS, ASKED_TOKENS, report
 from serving.errors import ConfigError
 
 
+def positive(text: str) -> int:
+    """Integer above 0, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the page; exit with status 1 and one sentence if the profile cannot work."""
     parser = argparse.ArgumentParser(
@@ -22,11 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("profile", help="name of a profile, or path of a YAML file")
     parser.add_argument("--cost", action="store_true", help="print cost and capacity on AWS instead")
     parser.add_argument(
-        "--asked-tokens", type=int, default=ASKED_TOKENS, help="tokens of the caller's conversation (%(default)s)"
+        "--asked-tokens", type=positive, default=ASKED_TOKENS, help="tokens of the caller's conversation (%(default)s)"
     )
     parser.add_argument(
         "--answer-tokens",
-        type=int,
+        type=positive,
         default=ANSWER_TOKENS,
         help="tokens written by each agent without a limit of its own (%(default)s)",
     )

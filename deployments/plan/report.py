@@ -99,6 +99,7 @@ def _prompts(prompts: Sequence[Prompt], contexts: dict[str, int]) -> Iterator[st
     yield f"{'layer':>5} {'role':<12} {'model':<20} {'longest prompt':>14} {'of context':>10}"
     for prompt in dict.fromkeys(prompts):
         share = (prompt.prompt_tokens + prompt.answer_tokens) / contexts[prompt.model]
-        note = "  references are shortened" if share > 1 else ""
+        first = prompt.layer == min(one.layer for one in prompts)
+        note = "" if share <= 1 else "  refused: too long" if first else "  references are shortened"
         size = f"{'' if prompt.exact else '~'}{prompt.prompt_tokens:,}"
         yield f"{prompt.layer:>5} {prompt.role:<12} {prompt.model:<20} {size:>14} {share:>10.0%}{note}"

@@ -113,8 +113,9 @@ class RunContext:
     def proposer_sampling(
         self, agent: Agent, overrides: Mapping[str, Any] | None = None, *, as_answer: bool = False
     ) -> Sampling:
-        """Sampling of a proposer: its own settings, then the recipe's, then the request's.
+        """Sampling of a proposer: its own settings come first.
 
+        Of the temperature the request's value comes next, then the recipe's; of the token limit it is the reverse.
         Parameters that shape the final answer only (`stop`, `response_format`, `logprobs`, `n`) do not reach proposers,
         and neither does the request's `max_tokens` if the agent or the recipe sets one. With `as_answer` the caller's
         `stop`, `response_format` and `max_tokens` hold too.

@@ -79,12 +79,12 @@ class Shape:
     last: str  # aggregator, synthesizer, solver or judge
     number: int  # of samples, rounds, layers or parts, by strategy
     logprob: float
-    knobs: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def recipes(self) -> list[dict[str, Any]]:
         team, last, first = list(self.team), self.last, self.team[0]
         team_of_two = [*team, last][:2]
-        inner = {"id": "inner", "strategy": "layered", "layers": [team], "aggregator": last, **self.knobs}
+        inner = {"id": "inner", "strategy": "layered", "layers": [team], "aggregator": last, **self.settings}
         fields: dict[str, dict[str, Any]] = {
             "layered": {"layers": [team] * self.number, "aggregator": last},
             "self_moa": {"proposer": first, "aggregator": last, "samples": self.number + 1},
@@ -105,15 +105,15 @@ class Shape:
             "adaptive": {"proposers": team if len(team) > 1 else team_of_two, "aggregator": last},
         }
         idle = STRATEGIES[self.strategy].without_effect
-        knobs = {name: value for name, value in self.knobs.items() if name not in idle}
-        return [{"id": "team", "strategy": self.strategy, **fields[self.strategy], **knobs}, inner]
+        settings = {name: value for name, value in self.settings.items() if name not in idle}
+        return [{"id": "team", "strategy": self.strategy, **fields[self.strategy], **settings}, inner]
 
     def orchestrator(self, models: dict[str, ScriptedEngine]) -> Orchestrator:
         """Orchestrator over `models`, with enough known durations of every kind of call to hedge at once."""
         for engine in models.values():
             engine.logprob = self.logprob
         made = Orchestrator(models, load_recipes(self.recipes()), Limits(hedge_share=1.0))
-        if self.knobs.get("hedge"):
+        if self.settings.get("hedge"):
             for layer in range(1, 12):
                 for name in NAMES:
                     for _ in range(ENOUGH):
@@ -124,7 +124,7 @@ class Shape:
 PREFILL_MODES = st.sampled_from(["off", "on_complete", "incremental"])
 
 
-def shapes(**knobs: st.SearchStrategy[Any]) -> st.SearchStrategy[Shape]:
+def shapes(**settings: st.SearchStrategy[Any]) -> st.SearchStrategy[Shape]:
     return st.builds(
         Shape,
         st.sampled_from(sorted(STRATEGIES)),
@@ -132,5 +132,5 @@ def shapes(**knobs: st.SearchStrategy[Any]) -> st.SearchStrategy[Shape]:
         st.sampled_from(NAMES),
         st.integers(1, 3),
         st.sampled_from([0.0, -3.0]),
-        st.fixed_dictionaries({"prefill": PREFILL_MODES, **knobs}),
+        st.fixed_dictionaries({"prefill": PREFILL_MODES, **settings}),
     )

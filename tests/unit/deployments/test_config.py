@@ -65,7 +65,7 @@ def test_a_profile_can_be_a_file_anywhere(tmp_path: Path) -> None:
         ({"models": []}, "Give 'models' at least 1 entry"),
         ({"models": models(gpus=1)}, r"Remove 'models\[0\].gpus'"),
         ({"models": models(id="a b")}, r"Change 'models\[0\].id'"),
-        ({"models": models(id="tiny-llama")}, r"several models have the id \['tiny-llama'\]; rename all but one"),
+        ({"models": models(id="tiny-llama")}, r"several models have the id 'tiny-llama'; rename all but one"),
         ({"models": models(engine_kwargs={})}, "set engine_kwargs.max_model_len of model 'tiny-qwen'"),
         ({"models": models(engine_kwargs={"max_model_len": 10, "model": "x"})}, "remove \\['model'\\]"),
         ({"models": models(engine_kwargs={"max_model_len": "32k"})}, 'must be an integer above 0, not "32k"'),
@@ -178,5 +178,5 @@ def test_a_recipe_cannot_need_what_an_external_endpoint_lacks(tmp_path: Path) ->
 
 
 def test_the_former_name_of_a_setting_is_refused_with_the_current_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'lacks' is now called 'unsupported'"):
+    with pytest.raises(ConfigError, match=r"Rename 'lacks' in .*: it is now called 'unsupported'"):
         load_profile(written(tmp_path, external=[{**REMOTE, "lacks": ["logprobs"]}]))

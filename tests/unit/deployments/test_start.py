@@ -33,3 +33,22 @@ def test_an_option_that_vllm_does_not_know_ends_serve_run_before_a_cluster_is_st
         moa_app(AppArgs(profile=str(tmp_path / "own.yaml")))
     assert caught.value.exit_code == 1
     assert not ray.is_initialized()
+
+
+def test_help_lists_every_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"  {key} " in printed for key in AppArgs.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [("prot=8080", "There is no key 'prot'; choose one of profile, host, port"), ("profile=nope", "no profile 'nope'")],
+)
+def test_a_wrong_key_or_profile_is_refused_before_the_server_starts(
+    capsys: pytest.CaptureFixture[str], word: str, sentence: str
+) -> None:
+    assert main([word]) == 1
+    printed = capsys.readouterr().err
+    assert sentence in printed
+    assert "Starting" not in printed

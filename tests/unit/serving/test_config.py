@@ -47,5 +47,5 @@ def test_a_wrong_file_says_what_is_wrong(
 
 
 def test_a_former_name_is_refused_with_the_current_one() -> None:
-    with pytest.raises(ConfigError, match="'prewarm' is now called 'prefill'"):
+    with pytest.raises(ConfigError, match=r"Rename 'prewarm' in .*: it is now called 'prefill'"):
         load_recipes([{"id": "team", "layers": [["a"]], "aggregator": "a", "prewarm": "off"}])

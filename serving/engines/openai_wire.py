@@ -137,7 +137,7 @@ class StreamReader:
         self.model, self.began_s = model, began_s
         self.first_s: float | None = None
         self.reasons: dict[int, FinishReason | None] = {}
-        self._calls: dict[int, list[int]] = {}  # indexes of the tool calls of each choice, in order of their beginning
+        self._calls: dict[int, _ToolCalls] = {}  # of each choice that has some
         self.usage = UNKNOWN_USAGE
         self.complete = False
 
@@ -184,26 +184,8 @@ class StreamReader:
             index,
             tuple(map(_logprob, logprobs)) if logprobs else None,
             reasoning=reasoning,
-            tool_calls=tuple(self._call(self._calls.setdefault(index, []), call) for call in calls) if calls else (),
+            tool_calls=tuple(map(self._calls.setdefault(index, _ToolCalls()).piece, calls)) if calls else (),
         )
-
-    def _call(self, begun: list[int], raw: dict[str, Any]) -> ToolCallDelta:
-        """Piece of a tool call. Endpoints leave out indexes and ids, or repeat names: here the first piece has all."""
-        function = raw.get("function") or {}
-        arguments = "" if function.get("arguments") is None else function["arguments"]
-        if not isinstance(arguments, str):
-            raise TypeError("arguments are not a string")
-        index = raw.get("index")
-        if index is None:  # a piece with a name begins a call, any other continues the last one
-            index = len(begun) if function.get("name") or not begun else begun[-1]
-        if not isinstance(index, int):
-            raise TypeError("the index of a tool call is not an integer")
-        if index in begun:
-            return ToolCallDelta(index, arguments=arguments)
-        if not isinstance(name := function.get("name"), str) or not name:
-            raise TypeError("a tool call has no name")
-        begun.append(index)
-        return ToolCallDelta(index, str(raw.get("id") or f"call_{secrets.token_hex(12)}"), name, arguments)
 
     def ending(self, now_s: float) -> list[Delta]:
         """Final delta of each choice; the last one has the usage.
@@ -226,6 +208,32 @@ class StreamReader:
             *(Delta(index=index, finish_reason=self.reasons[index]) for index in others),
             Delta(index=last, finish_reason=self.reasons[last], usage=self.usage, timing=timing),
         ]
+
+
+class _ToolCalls:
+    """Tool calls of one choice. Some endpoints leave out indexes or ids, repeat names, or number every call 0."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.positions: dict[int | None, int] = {}  # of the latest call by the endpoint's index
+
+    def piece(self, raw: dict[str, Any]) -> ToolCallDelta:
+        """Piece of a call; the first one has an id and a name. Raises `AttributeError` or `TypeError`."""
+        function = raw.get("function") or {}
+        name, given_id, index = function.get("name"), raw.get("id"), raw.get("index")
+        arguments = "" if function.get("arguments") is None else function["arguments"]
+        if not isinstance(arguments, str):
+            raise TypeError("arguments are not a string")
+        position = self.positions.get(index)
+        if position is not None:
+            another = given_id != self.ids[position] if given_id else index is None
+            if not (name and another):
+                return ToolCallDelta(position, arguments=arguments)
+        if not isinstance(name, str) or not name:
+            raise TypeError("a tool call has no name")
+        position = self.positions[index] = len(self.ids)
+        self.ids.append(str(given_id or f"call_{secrets.token_hex(12)}"))
+        return ToolCallDelta(position, self.ids[position], name, arguments)
 
 
 def _usage(raw: dict[str, Any]) -> TokenUsage:

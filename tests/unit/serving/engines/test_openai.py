@@ -237,6 +237,11 @@ def piece(arguments: str | None = None, name: str | None = None, **fields: Any) 
     [
         [calls(piece("{", "f", index=0, id="a")), calls(piece("}", index=0), piece("{}", "g", index=1, id="b"))],
         [calls(piece("{}", "f", id="a"), piece("{}", "g", id="b"))],  # no index, whole calls
+        [calls(piece("{}", "f", id="a", index=0)), calls(piece("{}", "g", id="b", index=0))],  # one index
+        [
+            calls(piece("{", "f", id="a", index=1)),
+            calls(piece("}", "f", id="a", index=1), piece("{}", "g", id="b", index=4)),
+        ],
         [calls(piece(None, "f", id="a")), calls(piece("{}")), calls(piece("{}", "g", id="b"))],  # no index
         [calls(piece("{", "f", index=0, id="a"), piece("}", "f", index=0)), calls(piece("{}", "g", index=1, id="b"))],
     ],
@@ -364,7 +369,7 @@ OK = [event(chunk("a")), event(chunk(None, "stop"))]
         ([event(chunk(3))], "engine_failed"),  # type: ignore[arg-type]
         ([event({"choices": [{"delta": {"reasoning": 3}}]})], "engine_failed"),
         ([calls(piece("{}"))], "engine_failed"),  # no name
-        ([calls(piece("{}", "f", index="0"))], "engine_failed"),
+        ([calls(piece("{}", "f", index=[]))], "engine_failed"),
         ([calls(piece({}, "f"))], "engine_failed"),  # type: ignore[arg-type]
         ([event(chunk("a", "tool_calls")), sse.DONE], "engine_failed"),
         ([event({"choices": [{"index": 0, "delta": {}, "logprobs": {"content": [{}]}}]})], "engine_failed"),

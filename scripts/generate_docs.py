@@ -61,6 +61,7 @@ request with `tools` to a model that does not support them is refused.
 | names have 1 to 64 letters, digits, `_` and `-`, and differ | `tools[0].function.name` |
 | `parameters`: its `type` is `object` or absent | `tools[0].function.parameters.type` |
 | `parameters`: `properties` is an object, `required` a list of strings | `tools[0].function.parameters.required` |
+| `parameters` and `chat_template_kwargs` have at most 100 levels | `tools[0].function.parameters` |
 | `tool_choice` other than `none` has `tools`, and names one of them | `tool_choice`, `tool_choice.function.name` |
 | the `arguments` of a call in the history are a string | `messages[1].tool_calls[0].function.arguments` |
 | a `tool` message has the id of a call of the assistant's message before it | `messages[2].tool_call_id` |

@@ -24,7 +24,7 @@ from serving.api.schema import (
     Wire,
 )
 from serving.api.settings import ApiSettings
-from serving.api.tools import check_tool_turns, template_args, thinking, tool_call, tool_choice, tools
+from serving.api.tools import check_depth, check_tool_turns, template_args, thinking, tool_call, tool_choice, tools
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import (
@@ -161,6 +161,7 @@ def _response_format(body: ChatBody) -> ResponseFormat | None:
         raise InvalidRequest(
             "Set 'response_format.json_schema': the type 'json_schema' requires it.", "response_format.json_schema"
         )
+    check_depth(wanted.json_schema.json_schema, "response_format.json_schema.schema")
     return ResponseFormat("json_schema", wanted.json_schema.name, wanted.json_schema.json_schema)
 
 

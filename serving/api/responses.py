@@ -215,7 +215,10 @@ class ChunkEncoder:
                 self._model, f"it returned a choice with index {index}, but was asked for {self.choices} choices"
             )
         if delta.logprobs is None:
-            data = self._open[index] + quoted(text) + self._close if text else b""
+            try:  # without a call of our own: this runs for each token
+                data = self._open[index] + orjson.dumps(text) + self._close if text else b""
+            except orjson.JSONEncodeError:
+                data = self._open[index] + orjson.dumps(encodable(text)) + self._close
         else:
             data = self._chunk(
                 {
@@ -234,7 +237,7 @@ class ChunkEncoder:
     def _reasoning(self, delta: Delta) -> bytes:
         if not delta.reasoning:
             return b""
-        text = quoted(delta.reasoning)
+        text = orjson.dumps(encodable(delta.reasoning))
         return self._open_reasoning[delta.index] + text + b',"reasoning":' + text + self._close
 
     def _tool_calls(self, delta: Delta) -> bytes:
@@ -264,11 +267,3 @@ class ChunkEncoder:
 
 def _moa(moa: Json | None) -> bytes:
     return b"" if moa is None else b',"moa":' + orjson.dumps(moa)
-
-
-def quoted(text: str) -> bytes:
-    """`text` as a JSON string; see `encodable` for lone surrogates."""
-    try:
-        return orjson.dumps(text)
-    except orjson.JSONEncodeError:
-        return orjson.dumps(encodable(text))

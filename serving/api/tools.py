@@ -34,6 +34,20 @@ RESERVED_TEMPLATE_ARGS = frozenset(
 )
 
 
+MAX_DEPTH = 100  # of schemas and template arguments; pickle and orjson fail at a few hundred levels
+
+
+def check_depth(value: object, path: str) -> None:
+    """Check that the field `path` has at most `MAX_DEPTH` levels. Raises `InvalidRequest`."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        nested = [inner for inner in level if isinstance(inner, dict | list)]
+        level = [value for inner in nested for value in (inner.values() if isinstance(inner, dict) else inner)]
+        if not level:
+            return
+    raise InvalidRequest(f"Flatten '{path}': it has more than {MAX_DEPTH} levels.", path)
+
+
 def tools(body: ChatBody, info: EngineInfo) -> tuple[Tool, ...]:
     """Tools of a request.
 
@@ -65,6 +79,7 @@ def tools(body: ChatBody, info: EngineInfo) -> tuple[Tool, ...]:
 
 def _check_parameters(schema: Mapping[str, Any], path: str) -> None:
     """Check that `schema` describes an object. Raises `InvalidRequest`."""
+    check_depth(schema, path)
     if "type" in schema and schema["type"] != "object":
         raise InvalidRequest(f"Set '{path}.type' to \"object\", not {shown(schema['type'])}.", f"{path}.type")
     if not isinstance(properties := schema.get("properties", {}), dict):
@@ -147,7 +162,13 @@ def thinking(body: ChatBody, info: EngineInfo) -> Thinking:
 
 
 def template_args(body: ChatBody) -> Mapping[str, Any]:
-    """Arguments of the chat template. Raises `UnsupportedField` for those that the server sets itself."""
+    """Arguments of the chat template.
+
+    Raises:
+        UnsupportedField: the server sets the argument itself.
+        InvalidRequest: the arguments are too deep.
+    """
+    check_depth(body.chat_template_kwargs, "chat_template_kwargs")
     for name in body.chat_template_kwargs:
         if name in RESERVED_TEMPLATE_ARGS:
             raise UnsupportedField(f"chat_template_kwargs.{abbreviated(name)}", "the server sets it")

@@ -1,5 +1,6 @@
 """Tools and thinking of chat requests: what is accepted, refused, and given to the engine."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -188,6 +189,26 @@ def test_what_is_wrong_is_refused_with_its_path(fields: dict[str, Any], param: s
 )
 def test_thinking_reaches_the_engine(fields: dict[str, Any], wanted: Thinking) -> None:
     assert convert(**fields).thinking == wanted
+
+
+@pytest.mark.parametrize(
+    ("path", "wrap"),
+    [
+        ("tools[0].function.parameters", lambda deep: {"tools": function(parameters=deep)}),
+        ("chat_template_kwargs", lambda deep: {"chat_template_kwargs": deep}),
+        (
+            "response_format.json_schema.schema",
+            lambda deep: {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": deep}}},
+        ),
+    ],
+)
+def test_a_value_of_too_many_levels_is_refused(path: str, wrap: Callable[[Any], dict[str, Any]]) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(99):
+        deep = {"properties": deep}
+    convert(**wrap(deep))
+    error = refusal(**wrap({"properties": {"a": [deep]}}))
+    assert (error.param, str(error)) == (path, f"Flatten '{path}': it has more than 100 levels.")
 
 
 def test_template_arguments_reach_the_engine() -> None:

@@ -182,7 +182,7 @@ def parse_chat(body: bytes, settings: ApiSettings) -> ChatBody:
     if not isinstance(raw, dict):
         raise InvalidRequest(f"Send a JSON object as the body, not {kind_of(raw)}.")
     given = _known(raw, ChatBody, NEUTRAL, "")
-    # Before the entries themselves: validating a long list takes seconds.
+    # Checked before the entries, whose validation takes longer.
     for name, limit in (("messages", settings.max_messages), ("tools", settings.max_tools)):
         if isinstance(entries := given.get(name), list) and len(entries) > limit:
             raise InvalidRequest(

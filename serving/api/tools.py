@@ -32,8 +32,6 @@ RESERVED_TEMPLATE_ARGS = frozenset(
         "truncation",
     }
 )
-
-
 MAX_DEPTH = 100  # of schemas and template arguments; pickle and orjson fail at a few hundred levels
 
 

@@ -49,10 +49,40 @@ Every field is applied or refused by name; none is ignored. `null` means "not gi
 
 OpenAI's other fields are refused, except for values that ask for nothing: {neutral}.
 
+## Tools
+
+A model or recipe that supports tools may answer with tool calls: `message.tool_calls` has them, `message.content` is
+null if there is no text, and `finish_reason` is `tool_calls`. The client runs them and sends the assistant's message
+and one `tool` message per call back. `arguments` is the text that the model wrote, which need not be valid JSON. A
+request with `tools` to a model that does not support them is refused.
+
+| rule | else 400 with `param` |
+|---|---|
+| names have 1 to 64 letters, digits, `_` and `-`, and differ | `tools[0].function.name` |
+| `parameters`: its `type` is `object` or absent | `tools[0].function.parameters.type` |
+| `parameters`: `properties` is an object, `required` a list of strings | `tools[0].function.parameters.required` |
+| `parameters` and `chat_template_kwargs` have at most 100 levels | `tools[0].function.parameters` |
+| `tool_choice` other than `none` has `tools`, and names one of them | `tool_choice`, `tool_choice.function.name` |
+| the `arguments` of a call in the history are a string | `messages[1].tool_calls[0].function.arguments` |
+| a `tool` message has the id of a call of the assistant's message before it | `messages[2].tool_call_id` |
+
+In a stream, the first piece of a call in `delta.tool_calls` has `index`, `id`, `type` and the function's `name`; later
+pieces have `index` and more `arguments`.
+
+## Thinking
+
+Reasoning is returned apart from the text, as `reasoning_content` and, with the same value, as `reasoning`: in
+`message` or, in a stream, in `delta`. `include_reasoning: false` leaves it out. It is counted in
+`usage.completion_tokens` and in `usage.completion_tokens_details.reasoning_tokens`. A model that does not think accepts
+`reasoning_effort: "none"` and `thinking_token_budget: 0`, and refuses other values. `chat_template_kwargs` may not
+contain what the server sets, such as `chat_template` and `tools`.
+
+Reasoning may be sent back in an assistant's message. The model's chat template decides if it is used.
+
 ## Streams
 
-A stream consists of a chunk with the role, chunks with pieces of text, a chunk with the finish reason, a chunk with the
-usage if `stream_options: {{"include_usage": true}}` is set, and `data: [DONE]`.
+A stream consists of a chunk with the role, chunks with pieces of reasoning, of text and of tool calls, a chunk with the
+finish reason, a chunk with the usage if `stream_options: {{"include_usage": true}}` is set, and `data: [DONE]`.
 
 The response starts with the first piece of the answer, or after `first_item_wait_s` without one. An error before that
 has its own HTTP status. An error after it is sent as an event in the stream: `data: {{"error": ...}}`. While there is
@@ -90,6 +120,7 @@ token count is unknown. A degraded answer that is not streamed also has the head
 | `error` | reason for an `outcome` other than `ok` |
 | `hedged` | true if the answer came from a second attempt |
 | `shortened` | number of references that were cut to fit the model's context |
+| `reasoning`, `tool_calls` | the agent's reasoning and tool calls; absent if it has none |
 
 `elapsed_ms` minus `total_ms` is the time spent on the way to the engine and back. The settings of a recipe that a
 request may override in the `moa` object are listed in [recipes.md](recipes.md).

@@ -13,7 +13,7 @@ from serving.api.admission import IN_FLIGHT, Admission, BodyBudget
 from serving.api.errors import error_json, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
 from serving.api.requests import parse_chat, to_request
-from serving.api.responses import AnswerInfo, ChunkEncoder, completion_json
+from serving.api.responses import AnswerInfo, ChunkEncoder, completion_json, without_reasoning
 from serving.api.schema import ChatBody
 from serving.api.settings import ApiSettings
 from serving.api.streaming import RequestTask, SendBuffer
@@ -40,14 +40,17 @@ class ChatCompletions:
         self.admission.check()
         with self.body_budget.body() as add_bytes:
             raw = await exchange.json_body(self.settings.max_body_bytes, self.settings.body_timeout_s, add_bytes)
-            body = parse_chat(raw, self.settings.max_messages)
+            body = parse_chat(raw, self.settings)
         card = self.cards.get(body.model)
         if card is None:
             raise UnknownModel(body.model, tuple(self.cards))
-        request = to_request(body, card, self.settings, exchange.engine_request_id)
+        engine = self.engines[card.id]
+        request = to_request(body, card, engine.info, self.settings, exchange.engine_request_id)
         with self.admission.permit():
             answer = _Answer(exchange, body, request.moa.trace, self.settings)
-            stream = self.engines[card.id].generate(request)
+            stream = engine.generate(request)
+            if not body.include_reasoning:
+                stream = without_reasoning(stream)
             if self.settings.log_requests:
                 stream = request_log.logged(exchange, request, card, stream)
             exchange.engine_asked = True

@@ -1,4 +1,7 @@
-"""Parsing of chat requests: JSON to `ChatBody`, and `ChatBody` to the engine's `GenerateRequest`."""
+"""Parsing of chat requests: JSON to `ChatBody`, and `ChatBody` to the engine's `GenerateRequest`.
+
+Tools and thinking are in `serving.api.tools`, which a request without them does not reach.
+"""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -12,6 +15,8 @@ from serving.api.schema import (
     NEUTRAL_IN_MESSAGE,
     NEUTRAL_IN_STREAM_OPTIONS,
     PART_TYPES,
+    REQUIRED_OF_ROLE,
+    ROLE_OF_FIELD,
     ROLES,
     ChatBody,
     ChatMessage,
@@ -19,24 +24,46 @@ from serving.api.schema import (
     Wire,
 )
 from serving.api.settings import ApiSettings
+from serving.api.tools import check_depth, check_tool_turns, template_args, thinking, tool_call, tool_choice, tools
+from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import GenerateRequest, Message, MoaOptions, ModelCard, ResponseFormat, Sampling
+from serving.types import (
+    GenerateRequest,
+    Message,
+    MoaOptions,
+    ModelCard,
+    ResponseFormat,
+    Sampling,
+    Thinking,
+    ToolChoice,
+)
 from serving.validation import SHOWN_CHARS, ValidationIssue, abbreviated, first_issue, kind_of, shown
 
 
-def to_request(body: ChatBody, card: ModelCard, settings: ApiSettings, request_id: str) -> GenerateRequest:
-    """Request to the engine of `card`.
+def to_request(
+    body: ChatBody, card: ModelCard, info: EngineInfo, settings: ApiSettings, request_id: str
+) -> GenerateRequest:
+    """Request to the engine of `card`, which has the properties `info`.
 
     Raises:
         InvalidRequest: fields contradict each other, or a value exceeds the limits in `settings`.
-        UnsupportedField: recipe options in a request to a single model.
+        UnsupportedField: tools or thinking that the engine does not support, or recipe options in a request to a
+            single model.
     """
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("Remove 'stream_options' or set 'stream' to true.", "stream_options")
+    if any(message.tool_calls or message.role == "tool" for message in body.messages):
+        check_tool_turns(body, info)
+    thinks = body.reasoning_effort is not None or body.thinking_token_budget is not None
     return GenerateRequest(
         request_id=request_id,
         messages=tuple(_message(message) for message in body.messages),
         sampling=_sampling(body, settings),
+        tools=tools(body, info) if body.tools else (),
+        tool_choice=ToolChoice() if body.tool_choice is None else tool_choice(body.tool_choice, body.tools),
+        parallel_tool_calls=body.parallel_tool_calls or not body.tools,
+        thinking=thinking(body, info) if thinks else Thinking(),
+        template_args=template_args(body) if body.chat_template_kwargs else {},
         priority=body.priority,
         deadline_s=settings.deadline_s,
         stream_interval=1 if body.stream else None,
@@ -67,7 +94,14 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard) -> MoaOptions:
 def _message(message: ChatMessage) -> Message:
     # "developer" is OpenAI's newer name of the same role.
     role = "system" if message.role == "developer" else message.role
-    return Message(role, "".join(part.text for part in message.content), message.name)
+    return Message(
+        role,
+        "".join(part.text for part in message.content),
+        message.name,
+        message.reasoning_content or message.reasoning or None,
+        tuple(map(tool_call, message.tool_calls)) if message.tool_calls else (),
+        message.tool_call_id,
+    )
 
 
 def _sampling(body: ChatBody, settings: ApiSettings) -> Sampling:
@@ -127,14 +161,16 @@ def _response_format(body: ChatBody) -> ResponseFormat | None:
         raise InvalidRequest(
             "Set 'response_format.json_schema': the type 'json_schema' requires it.", "response_format.json_schema"
         )
+    check_depth(wanted.json_schema.json_schema, "response_format.json_schema.schema")
     return ResponseFormat("json_schema", wanted.json_schema.name, wanted.json_schema.json_schema)
 
 
-def parse_chat(body: bytes, max_messages: int) -> ChatBody:
+def parse_chat(body: bytes, settings: ApiSettings) -> ChatBody:
     """Parse and validate the JSON of a request.
 
     Raises:
-        InvalidRequest: the body is not JSON, or a value has the wrong type or is out of range.
+        InvalidRequest: the body is not JSON, a value has the wrong type or is out of range, or a list is longer than
+            `settings` allow.
         UnsupportedField: a field is unknown, or part of OpenAI's API but not supported here.
     """
     try:
@@ -146,12 +182,13 @@ def parse_chat(body: bytes, max_messages: int) -> ChatBody:
     if not isinstance(raw, dict):
         raise InvalidRequest(f"Send a JSON object as the body, not {kind_of(raw)}.")
     given = _known(raw, ChatBody, NEUTRAL, "")
-    messages = given.get("messages")
-    if isinstance(messages, list):
-        if len(messages) > max_messages:
+    # Checked before the entries, whose validation takes longer.
+    for name, limit in (("messages", settings.max_messages), ("tools", settings.max_tools)):
+        if isinstance(entries := given.get(name), list) and len(entries) > limit:
             raise InvalidRequest(
-                f"Shorten 'messages': it has {len(messages)} entries, at most {max_messages} are accepted.", "messages"
+                f"Shorten '{name}': it has {len(entries)} entries, at most {limit} are accepted.", name
             )
+    if isinstance(messages := given.get("messages"), list):
         given["messages"] = [_known_in_message(message, f"messages[{i}].") for i, message in enumerate(messages)]
     if isinstance(options := given.get("stream_options"), dict):
         given["stream_options"] = _known(options, StreamOptions, NEUTRAL_IN_STREAM_OPTIONS, "stream_options.")
@@ -185,11 +222,29 @@ def _known_in_message(raw: object, where: str) -> object:
     """A message with its known fields. Its role comes first: the fields of other roles are unknown for that reason."""
     if not isinstance(raw, dict):
         return raw
-    if isinstance(role := raw.get("role"), str) and role not in ROLES:
+    role = raw.get("role")
+    if isinstance(role, str) and role not in ROLES:
         raise UnsupportedField(f"{where}role", _unsupported("messages with the role", role, ROLES))
-    return _known(raw, ChatMessage, NEUTRAL_IN_MESSAGE, where)
+    given = _known(raw, ChatMessage, NEUTRAL_IN_MESSAGE, where)
+    if not isinstance(role, str):
+        return given
+    for name, owner in ROLE_OF_FIELD.items():
+        if name in given and role != owner:
+            if given[name] not in ("", []):
+                raise UnsupportedField(where + name, f"only messages with the role '{owner}' have it")
+            del given[name]
+    for name in REQUIRED_OF_ROLE.get(role, ("content",)):
+        if name not in given:
+            raise InvalidRequest(f"Set '{where}{name}': it is required.", where + name)
+    return given
 
 
+TYPED = {
+    "content": ("content parts", PART_TYPES),
+    "tool_calls": ("tool calls", ("function",)),
+    "tools": ("tools", ("function",)),
+}
+TOOL_CHOICES = "'none', 'auto', 'required' or a function"
 # Lists that may also be given as a single string.
 LISTS_OR_STRINGS = {"content": "a string or a list of text parts", "stop": "a string or a list of strings"}
 
@@ -200,8 +255,12 @@ def _invalid(issue: ValidationIssue) -> InvalidRequest:
     field = issue.location[-1]
     if issue.kind == "extra_forbidden":
         return UnsupportedField(path, "there is no such field")
-    if issue.kind == "literal_error" and issue.location[0] == "messages" and isinstance(value, str):
-        return UnsupportedField(path, _unsupported("content parts of the type", value, PART_TYPES))
+    if issue.kind == "literal_error" and field == "type" and isinstance(value, str):
+        for name, (things, supported) in TYPED.items():
+            if name in issue.location:
+                return UnsupportedField(path, _unsupported(f"{things} of the type", value, supported))
+    if issue.location[0] == "tool_choice" and len(issue.location) < 3 and field != "function":
+        return InvalidRequest(f"Set 'tool_choice' to {TOOL_CHOICES}, not {shown(value)}.", "tool_choice")
     if issue.kind == "list_type" and field in LISTS_OR_STRINGS:
         return InvalidRequest(f"Set '{path}' to {LISTS_OR_STRINGS[str(field)]}, not {kind_of(value)}.", path)
     return InvalidRequest(issue.sentence, path)

@@ -1,8 +1,9 @@
-"""Answers as OpenAI's JSON, whole or in chunks: text, usage, log probabilities and the `moa` object."""
+"""Answers as OpenAI's JSON, whole or in chunks: text, reasoning, tool calls, usage, log probabilities and `moa`."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -10,7 +11,17 @@ import orjson
 
 from serving import sse
 from serving.errors import EngineFailed
-from serving.types import AgentTrace, Completion, Delta, Report, TokenLogprob, TokenUsage
+from serving.types import (
+    AgentTrace,
+    Choice,
+    Completion,
+    Delta,
+    Report,
+    TokenLogprob,
+    TokenUsage,
+    ToolCall,
+    ToolCallDelta,
+)
 
 Json = dict[str, Any]
 MIN_LOGPROB = -9999.0  # OpenAI's value for "practically impossible"; JSON has no infinity
@@ -35,7 +46,7 @@ def completion_json(info: AnswerInfo, completion: Completion, trace: bool) -> Js
         "choices": [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": encodable(choice.text), "refusal": None},
+                "message": _message(choice),
                 "logprobs": None if choice.logprobs is None else logprobs_json(choice.logprobs),
                 "finish_reason": choice.finish_reason,
             }
@@ -48,6 +59,33 @@ def completion_json(info: AnswerInfo, completion: Completion, trace: bool) -> Js
     return answer
 
 
+def _message(choice: Choice) -> Json:
+    content = None if choice.tool_calls and not choice.text else encodable(choice.text)
+    message: Json = {"role": "assistant", "content": content, "refusal": None}
+    if choice.reasoning:
+        message |= reasoning_json(choice.reasoning)
+    if choice.tool_calls:
+        message["tool_calls"] = [_tool_call(call) for call in choice.tool_calls]
+    return message
+
+
+def reasoning_json(text: str) -> Json:
+    """Reasoning under both names that clients read: DeepSeek's and vLLM's newer one."""
+    return dict.fromkeys(("reasoning_content", "reasoning"), encodable(text))
+
+
+def _tool_call(call: ToolCall) -> Json:
+    function = {"name": encodable(call.name), "arguments": encodable(call.arguments)}
+    return {"id": encodable(call.id), "type": "function", "function": function}
+
+
+def _tool_call_piece(piece: ToolCallDelta) -> Json:
+    """Piece of a streamed call; `id`, `type` and the name are in the first one only."""
+    if piece.id is None or piece.name is None:
+        return {"index": piece.index, "function": {"arguments": encodable(piece.arguments)}}
+    return {"index": piece.index, **_tool_call(ToolCall(piece.id, piece.name, piece.arguments))}
+
+
 def usage_json(usage: TokenUsage) -> Json:
     """OpenAI's usage object; an unknown count is null."""
     return {
@@ -55,6 +93,7 @@ def usage_json(usage: TokenUsage) -> Json:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
 
 
@@ -93,7 +132,7 @@ def moa_json(report: Report | None, trace: bool) -> Json | None:
 
 
 def _agent(agent: AgentTrace) -> Json:
-    return {
+    fields: Json = {
         "agent": agent.agent,
         "role": agent.role,
         "model": agent.model,
@@ -109,10 +148,25 @@ def _agent(agent: AgentTrace) -> Json:
         "hedged": agent.hedged,
         "shortened": agent.shortened,
     }
+    if agent.reasoning:
+        fields["reasoning"] = encodable(agent.reasoning)
+    if agent.tool_calls:
+        fields["tool_calls"] = [_tool_call(call) for call in agent.tool_calls]
+    return fields
 
 
 def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 2)
+
+
+async def without_reasoning(stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+    """`stream` without reasoning in its deltas and in the trace; closing it closes `stream`."""
+    async with aclosing(stream):
+        async for delta in stream:
+            report = delta.report
+            if report is not None:
+                report = replace(report, agents=tuple(replace(agent, reasoning="") for agent in report.agents))
+            yield replace(delta, reasoning="", report=report)
 
 
 class ChunkEncoder:
@@ -137,7 +191,9 @@ class ChunkEncoder:
         self._end = b'],"usage":null' if include_usage else b"]"
         self._close = b'},"logprobs":null,"finish_reason":null}' + self._end + b"}" + sse.END
         self.unfinished = set(range(choices))
-        self._open = [self._start + b'{"index":%d,"delta":{"content":' % index for index in range(choices)]
+        opens = [self._start + b'{"index":%d,"delta":{' % index for index in range(choices)]
+        self._open = [start + b'"content":' for start in opens]
+        self._open_reasoning = [start + b'"reasoning_content":' for start in opens]
 
     def roles(self) -> bytes:
         """Chunks that open the stream: one per choice, with its role."""
@@ -148,31 +204,47 @@ class ChunkEncoder:
         )
 
     def encode(self, delta: Delta) -> bytes:
-        """Events for one delta; empty if it has neither text nor an end.
+        """Events for one delta: its reasoning, text, tool calls and end, in this order; empty if it has none of them.
 
         Raises:
             EngineFailed: the delta belongs to a choice that was not asked for.
         """
-        if not 0 <= delta.index < self.choices:
+        index, text = delta.index, delta.text
+        if not 0 <= index < self.choices:
             raise EngineFailed(
-                self._model, f"it returned a choice with index {delta.index}, but was asked for {self.choices} choices"
+                self._model, f"it returned a choice with index {index}, but was asked for {self.choices} choices"
             )
-        if delta.logprobs is None and delta.text:
-            data = self._open[delta.index] + quoted(delta.text) + self._close
-        elif delta.logprobs is not None:
+        if delta.logprobs is None:
+            try:  # without a call of our own: this runs for each token
+                data = self._open[index] + orjson.dumps(text) + self._close if text else b""
+            except orjson.JSONEncodeError:
+                data = self._open[index] + orjson.dumps(encodable(text)) + self._close
+        else:
             data = self._chunk(
                 {
-                    "index": delta.index,
-                    "delta": {"content": encodable(delta.text)},
+                    "index": index,
+                    "delta": {"content": encodable(text)},
                     "logprobs": logprobs_json(delta.logprobs),
                     "finish_reason": None,
                 }
             )
-        else:
-            data = b""
+        if delta.reasoning or delta.tool_calls:
+            data = self._reasoning(delta) + data + self._tool_calls(delta)
         if delta.finish_reason is None and delta.usage is None:
             return data
         return data + self._ending(delta)
+
+    def _reasoning(self, delta: Delta) -> bytes:
+        if not delta.reasoning:
+            return b""
+        text = orjson.dumps(encodable(delta.reasoning))
+        return self._open_reasoning[delta.index] + text + b',"reasoning":' + text + self._close
+
+    def _tool_calls(self, delta: Delta) -> bytes:
+        if not delta.tool_calls:
+            return b""
+        pieces = {"tool_calls": [_tool_call_piece(piece) for piece in delta.tool_calls]}
+        return self._chunk({"index": delta.index, "delta": pieces, "logprobs": None, "finish_reason": None})
 
     def _ending(self, delta: Delta) -> bytes:
         """Chunk with a choice's finish reason, then the usage chunk if asked for. The last chunk has `moa`."""
@@ -195,11 +267,3 @@ class ChunkEncoder:
 
 def _moa(moa: Json | None) -> bytes:
     return b"" if moa is None else b',"moa":' + orjson.dumps(moa)
-
-
-def quoted(text: str) -> bytes:
-    """`text` as a JSON string; see `encodable` for lone surrogates."""
-    try:
-        return orjson.dumps(text)
-    except orjson.JSONEncodeError:
-        return orjson.dumps(encodable(text))

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from pydantic_core import PydanticKnownError
 
+from serving.types import Effort
+
 INT64_MAX = 2**63 - 1
 INT32_MAX = 2**31 - 1
 
@@ -20,17 +22,13 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "logit_bias": ({},),
     "modalities": (["text"],),
     "moderation": (),
-    "parallel_tool_calls": (True,),
     "prediction": (),
     "prompt_cache_key": (),
     "prompt_cache_options": (),
     "prompt_cache_retention": (),
-    "reasoning_effort": ("none",),
     "safety_identifier": (),
     "service_tier": ("auto", "default"),
     "store": (False,),
-    "tool_choice": ("none",),
-    "tools": ([],),
     "verbosity": ("medium",),
     "web_search_options": (),
 }
@@ -40,9 +38,16 @@ NEUTRAL_IN_MESSAGE: dict[str, tuple[object, ...]] = {
     "audio": (),
     "function_call": (),
     "refusal": (),
-    "tool_call_id": (),
-    "tool_calls": ([],),
 }
+# Fields of messages that one role has. Other roles may give them empty.
+ROLE_OF_FIELD = {
+    "reasoning_content": "assistant",
+    "reasoning": "assistant",
+    "tool_calls": "assistant",
+    "tool_call_id": "tool",
+}
+# Fields that messages of a role must have, if not `content` alone.
+REQUIRED_OF_ROLE: dict[str, tuple[str, ...]] = {"assistant": (), "tool": ("content", "tool_call_id")}
 NEUTRAL_IN_STREAM_OPTIONS: dict[str, tuple[object, ...]] = {
     "continuous_usage_stats": (False,),
     "include_obfuscation": (False,),
@@ -55,7 +60,7 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-ChatRole = Literal["system", "developer", "user", "assistant"]
+ChatRole = Literal["system", "developer", "user", "assistant", "tool"]
 PartType = Literal["text"]
 ROLES: tuple[str, ...] = get_args(ChatRole)
 PART_TYPES: tuple[str, ...] = get_args(PartType)
@@ -83,12 +88,67 @@ def _at_most_16(pairs: object) -> object:
     return pairs
 
 
+class FunctionCallBody(Wire):
+    """Function that the model called; `arguments` is text as the model wrote it, so it need not be JSON."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    arguments: str
+    parsed_arguments: Any = None  # no effect: OpenAI's client adds it to a streamed call and sends it back
+
+
+class ToolCallBody(Wire):
+    """One call of an assistant's turn."""
+
+    id: Annotated[str, Field(min_length=1, max_length=256)]
+    type: Literal["function"] = "function"
+    function: FunctionCallBody
+    index: int | None = None  # no effect: OpenAI's client adds it to a streamed call and sends it back
+
+
 class ChatMessage(Wire):
     """One turn of the conversation."""
 
     role: ChatRole
-    content: Annotated[list[TextPart], FailFast(), BeforeValidator(_as_parts)]
+    content: Annotated[list[TextPart], FailFast(), BeforeValidator(_as_parts)] = []
     name: Annotated[str, Field(max_length=256)] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None  # newer name of `reasoning_content`, which has precedence
+    tool_calls: Annotated[list[ToolCallBody], FailFast()] = []
+    tool_call_id: Annotated[str, Field(max_length=256)] | None = None
+    parsed: Any = None  # no effect: OpenAI's client adds it to an answer and sends it back
+
+
+class FunctionBody(Wire):
+    """Function that the model may call. Its name and parameters are checked in `serving.api.tools`."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolBody(Wire):
+    """Tool that the model may call."""
+
+    type: Literal["function"]
+    function: FunctionBody
+
+
+class FunctionNameBody(Wire):
+    """Function that the model must call."""
+
+    name: str
+
+
+class ToolChoiceBody(Wire):
+    """A mode, given as a string, or the function that the model must call."""
+
+    type: Literal["none", "auto", "required", "function"]
+    function: FunctionNameBody | None = None
+
+
+def _as_choice(choice: object) -> object:
+    return {"type": choice} if isinstance(choice, str) else choice
 
 
 class JsonSchema(Wire):
@@ -124,8 +184,10 @@ class ChatBody(Wire):
     model: str = Field(min_length=1, max_length=256, description="Id of a model or a recipe.")
     messages: Annotated[list[ChatMessage], FailFast()] = Field(
         min_length=1,
-        description="The conversation. `role`: `system` or `developer` (equivalent), `user`, `assistant`; `content`: a"
-        " string, or a list of text parts, which are joined; `name`: optional, passed to the model.",
+        description="The conversation. `role`: `system` or `developer` (equivalent), `user`, `assistant`, `tool`;"
+        " `content`: a string, or a list of text parts, which are joined; `name`: optional, passed to the model. An"
+        " `assistant` message may have `tool_calls` and `reasoning_content` (or `reasoning`), and `content` null; a"
+        " `tool` message has the result of the call `tool_call_id` of the assistant's message before it.",
     )
     temperature: float | None = Field(
         default=None,
@@ -175,6 +237,22 @@ class ChatBody(Wire):
         default=None,
         description="Format of the answer: `text`, `json_object`, or `json_schema` with `name` and `schema`.",
     )
+    tools: Annotated[list[ToolBody], FailFast()] = Field(
+        default=[],
+        description="Functions that the model may call: `type` (`function`) and `function` with `name`, `description`,"
+        " `parameters` (JSON schema of an object) and `strict`.",
+    )
+    tool_choice: Annotated[ToolChoiceBody | None, BeforeValidator(_as_choice)] = Field(
+        default=None,
+        description='`none`, `auto`, `required`, or `{"type": "function", "function": {"name": "..."}}`; requires'
+        " `tools`. Default: `auto`.",
+    )
+    parallel_tool_calls: bool = Field(default=True, description="Allow several tool calls in one answer.")
+    reasoning_effort: Effort | None = Field(
+        default=None,
+        description="How much the model thinks before it answers: `none`, `minimal`, `low`, `medium`, `high` or"
+        " `xhigh`. Default: the model's own setting.",
+    )
     stream: bool = Field(default=False, description="Stream the answer as server-sent events.")
     stream_options: StreamOptions | None = Field(
         default=None, description="`include_usage`: add a last chunk with the usage and no choices."
@@ -208,6 +286,15 @@ class ChatBody(Wire):
     )
     ignore_eos: bool = Field(default=False, description="vLLM extension: do not stop at the end token; for benchmarks.")
     min_tokens: int = Field(default=0, ge=0, description="vLLM extension: minimum length of the answer in tokens.")
+    thinking_token_budget: int | None = Field(
+        default=None, ge=0, le=INT32_MAX, description="vLLM extension: maximum number of tokens of the reasoning."
+    )
+    include_reasoning: bool = Field(
+        default=True, description="vLLM extension: return the reasoning, as `reasoning_content` and `reasoning`."
+    )
+    chat_template_kwargs: dict[str, Any] = Field(
+        default={}, description="vLLM extension: arguments of the model's chat template."
+    )
     priority: int = Field(
         default=0,
         ge=-INT32_MAX - 1,

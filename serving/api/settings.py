@@ -35,6 +35,7 @@ class ApiSettings(Frozen):
     )
     body_timeout_s: float = Field(default=30.0, gt=0, description="Timeout for receiving a request body; then 408.")
     max_messages: int = Field(default=1024, ge=1, description="Maximum number of messages in a request.")
+    max_tools: int = Field(default=128, ge=1, description="Maximum number of tools in a request.")
     max_tokens: int = Field(default=131_072, ge=1, description="Maximum value of a request's `max_tokens`.")
     max_choices: int = Field(default=16, ge=1, description="Maximum value of a request's `n`.")
     deadline_s: float = Field(default=600.0, gt=0, description="Deadline of a request; then 504.")

@@ -51,6 +51,8 @@ class OpenAIEngine(Engine):
     max_connections: int = 256
     context_tokens: int | None = None
     unsupported: frozenset[str] = frozenset()  # abilities that the endpoint lacks
+    tools: bool = True  # the endpoint accepts tools
+    thinking: bool = True  # it accepts `reasoning_effort`, which is not sent otherwise
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
     _client: httpx.AsyncClient = field(init=False, repr=False)
 
@@ -73,7 +75,7 @@ class OpenAIEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo(self.context_tokens, None, self.unsupported)
+        return EngineInfo(self.context_tokens, None, self.unsupported, self.tools, self.thinking)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -94,7 +96,7 @@ class OpenAIEngine(Engine):
         Raises:
             InvalidRequest: the endpoint refused the request.
             ContextTooLong: it refused the prompt as too long and gave the numbers.
-            UnsupportedField: the request has `n` above 1, which the endpoint does not support.
+            UnsupportedField: the request has tools or `n` above 1, which the endpoint does not support.
             Overloaded: it answered 429, or all connections are in use.
             EngineUnavailable: it could not be reached, or answered 503.
             DeadlineExceeded: `deadline_s` passed, or no byte arrived within `silence_timeout_s`.
@@ -102,6 +104,8 @@ class OpenAIEngine(Engine):
         """
         if request.sampling.n != 1 and "n" in self.unsupported:
             raise UnsupportedField("n", f"the endpoint of '{self.model}' returns one choice")
+        if request.tools and not self.tools:
+            raise UnsupportedField("tools", f"the endpoint of '{self.model}' does not support tools")
         loop = asyncio.get_running_loop()
         reader = StreamReader(self.model, loop.time())
         deadline = None if request.deadline_s is None else loop.time() + request.deadline_s
@@ -138,6 +142,7 @@ class OpenAIEngine(Engine):
                 replace(fitter.request, messages=fitter.messages),
                 self.upstream_model or self.model,
                 self.max_tokens_field,
+                self.thinking,
             )
             post = self._client.build_request("POST", "chat/completions", json=payload)
             async with asyncio.timeout_at(deadline):

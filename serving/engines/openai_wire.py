@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from typing import Any
 
 from serving import sse
@@ -12,13 +13,21 @@ from serving.types import (
     Delta,
     FinishReason,
     GenerateRequest,
+    Message,
     Sampling,
     Timing,
     TokenLogprob,
     TokenUsage,
+    Tool,
+    ToolCallDelta,
 )
 
-FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
+FINISH_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content_filter",
+    "tool_calls": "tool_calls",
+}
 # Sent unchanged if the request sets them. An endpoint that does not support vLLM's extensions refuses them by name.
 SAMPLING_FIELDS = (
     "temperature",
@@ -35,15 +44,12 @@ SAMPLING_FIELDS = (
 UNSET = Sampling()
 
 
-def to_payload(request: GenerateRequest, model: str, max_tokens_field: str) -> dict[str, Any]:
-    """Body of the HTTP request for `request`."""
+def to_payload(request: GenerateRequest, model: str, max_tokens_field: str, thinking: bool = True) -> dict[str, Any]:
+    """Body of the HTTP request for `request`; without `thinking`, settings and history of thinking are left out."""
     sampling = request.sampling
     payload: dict[str, Any] = {
         "model": model,
-        "messages": [
-            {"role": message.role, "content": message.content, **({"name": message.name} if message.name else {})}
-            for message in request.messages
-        ],
+        "messages": [_message(message, thinking) for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -64,7 +70,59 @@ def to_payload(request: GenerateRequest, model: str, max_tokens_field: str) -> d
         payload["response_format"] = {"type": wanted.type}
         if wanted.type == "json_schema":
             payload["response_format"]["json_schema"] = {"name": wanted.name, "schema": wanted.schema}
+    if request.tools:
+        payload |= _tools(request)
+    if thinking:
+        asked = request.thinking
+        effort = "none" if asked.effort is None and asked.enabled is False else asked.effort
+        if effort is not None:
+            payload["reasoning_effort"] = effort
+        if asked.budget_tokens is not None:
+            payload["thinking_token_budget"] = asked.budget_tokens
+    if request.template_args:
+        payload["chat_template_kwargs"] = dict(request.template_args)
     return payload
+
+
+def _message(message: Message, thinking: bool) -> dict[str, Any]:
+    sent: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.name:
+        sent["name"] = message.name
+    if message.tool_call_id is not None:
+        sent["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        sent["content"] = message.content or None
+        sent["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+        # Models that think between calls need it there; of other turns it is dropped, as their templates do.
+        if thinking and message.reasoning:
+            sent["reasoning_content"] = message.reasoning
+    return sent
+
+
+def _tools(request: GenerateRequest) -> dict[str, Any]:
+    fields: dict[str, Any] = {"tools": [{"type": "function", "function": _function(tool)} for tool in request.tools]}
+    choice = request.tool_choice
+    if choice.mode == "named":
+        fields["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
+    elif choice.mode != "auto":
+        fields["tool_choice"] = choice.mode
+    if not request.parallel_tool_calls:
+        fields["parallel_tool_calls"] = False
+    return fields
+
+
+def _function(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.parameters is not None:
+        function["parameters"] = tool.parameters
+    if tool.strict:
+        function["strict"] = True
+    return function
 
 
 class StreamReader:
@@ -79,6 +137,7 @@ class StreamReader:
         self.model, self.began_s = model, began_s
         self.first_s: float | None = None
         self.reasons: dict[int, FinishReason | None] = {}
+        self._calls: dict[int, _ToolCalls] = {}  # of each choice that has some
         self.usage = UNKNOWN_USAGE
         self.complete = False
 
@@ -111,17 +170,37 @@ class StreamReader:
         text = delta.get("content") or delta.get("refusal") or ""
         if not isinstance(text, str):
             raise TypeError("content is not a string")
+        reasoning = delta.get("reasoning_content") or delta.get("reasoning") or ""
+        if not isinstance(reasoning, str):
+            raise TypeError("reasoning is not a string")
+        calls = delta.get("tool_calls") or ()
         logprobs = (choice.get("logprobs") or {}).get("content")
-        if not text and not logprobs:
+        if not (text or reasoning or calls or logprobs):
             return None
         if self.first_s is None:
             self.first_s = asyncio.get_running_loop().time()
-        return Delta(text, index, tuple(map(_logprob, logprobs)) if logprobs else None)
+        return Delta(
+            text,
+            index,
+            tuple(map(_logprob, logprobs)) if logprobs else None,
+            reasoning=reasoning,
+            tool_calls=tuple(map(self._calls.setdefault(index, _ToolCalls()).piece, calls)) if calls else (),
+        )
 
     def ending(self, now_s: float) -> list[Delta]:
-        """Final delta of each choice; the last one has the usage. Raises `IncompleteGeneration`."""
+        """Final delta of each choice; the last one has the usage.
+
+        Raises:
+            IncompleteGeneration: the stream was cut, or a choice has no finish reason.
+            EngineFailed: a choice ended for tool calls without any.
+        """
         if not self.complete or not self.reasons or None in self.reasons.values():
             raise IncompleteGeneration(self.model)
+        for index, reason in self.reasons.items():
+            if index in self._calls and reason == "stop":  # OpenAI's reason if `tool_choice` names a function
+                self.reasons[index] = "tool_calls"
+            elif index not in self._calls and reason == "tool_calls":
+                raise EngineFailed(self.model, "its endpoint ended an answer for tool calls, but sent none")
         ttft_s = None if self.first_s is None else self.first_s - self.began_s
         timing = Timing(None, ttft_s, now_s - self.began_s)
         *others, last = sorted(self.reasons)
@@ -131,12 +210,44 @@ class StreamReader:
         ]
 
 
+class _ToolCalls:
+    """Tool calls of one choice. Some endpoints leave out indexes or ids, repeat names, or number every call 0."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.positions: dict[int | None, int] = {}  # of the latest call by the endpoint's index
+
+    def piece(self, raw: dict[str, Any]) -> ToolCallDelta:
+        """Piece of a call; the first one has an id and a name. Raises `AttributeError` or `TypeError`."""
+        function = raw.get("function") or {}
+        name, given_id, index = function.get("name"), raw.get("id"), raw.get("index")
+        arguments = "" if function.get("arguments") is None else function["arguments"]
+        if not isinstance(arguments, str):
+            raise TypeError("arguments are not a string")
+        position = self.positions.get(index)
+        if position is not None:
+            another = given_id != self.ids[position] if given_id else index is None
+            if not (name and another):
+                return ToolCallDelta(position, arguments=arguments)
+        if not isinstance(name, str) or not name:
+            raise TypeError("a tool call has no name")
+        position = self.positions[index] = len(self.ids)
+        self.ids.append(str(given_id or f"call_{secrets.token_hex(12)}"))
+        return ToolCallDelta(position, self.ids[position], name, arguments)
+
+
 def _usage(raw: dict[str, Any]) -> TokenUsage:
-    details = raw.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
     return TokenUsage(
-        *(n if isinstance(n, int) else None for n in (raw.get("prompt_tokens"), raw.get("completion_tokens"), cached))
+        _count(raw, "prompt_tokens"),
+        _count(raw, "completion_tokens"),
+        _count(raw.get("prompt_tokens_details"), "cached_tokens"),
+        _count(raw.get("completion_tokens_details"), "reasoning_tokens"),
     )
+
+
+def _count(raw: object, name: str) -> int | None:
+    count = raw.get(name) if isinstance(raw, dict) else None
+    return count if isinstance(count, int) else None
 
 
 def _logprob(raw: dict[str, Any]) -> TokenLogprob:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving import errors
+from serving.engine import Engine
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.runtime.single_flight import SingleFlight
@@ -53,6 +54,7 @@ async def test_a_whole_answer_is_openais() -> None:
             "completion_tokens": 3,
             "total_tokens": 8,
             "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0},
         },
     }
 
@@ -172,7 +174,7 @@ async def test_a_choice_that_never_finishes_is_incomplete(stream: bool) -> None:
     assert failure["error"]["code"] == "incomplete_generation"
 
 
-class Broken:
+class Broken(Engine):
     """Fails in a way that nobody foresaw, with a secret in its words."""
 
     async def check_health(self) -> None: ...
@@ -287,6 +289,10 @@ FIELDS = (
     "metadata",
     "moa",
     "response_format",
+    "tools",
+    "tool_choice",
+    "reasoning_effort",
+    "chat_template_kwargs",
 )
 
 

@@ -46,6 +46,7 @@ async def test_a_finished_request_is_a_line(caplog: pytest.LogCaptureFixture, st
             "completion_tokens": 3,
             "total_tokens": 10,
             "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0},
         },
         "user": "user-7",
         "metadata": {"team": "blue"},

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from serving.api.requests import parse_chat, to_request
 from serving.api.schema import NEUTRAL, ChatBody
 from serving.api.settings import ApiSettings
+from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import GenerateRequest, Message, MoaOptions, ModelCard, ResponseFormat, Sampling
 
@@ -22,7 +23,7 @@ def encoded(value: object) -> bytes:
 
 
 def parse(**fields: Any) -> ChatBody:
-    return parse_chat(encoded({**BASE, **fields}), max_messages=8)
+    return parse_chat(encoded({**BASE, **fields}), ApiSettings(max_messages=8))
 
 
 def refusal(**fields: Any) -> InvalidRequest:
@@ -94,8 +95,6 @@ def test_a_wrong_value_is_named_in_one_sentence(fields: dict[str, Any], param: s
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"tools": [{"type": "function"}]}, "tools"),
-        ({"tool_choice": "auto"}, "tool_choice"),
         ({"functions": [{}]}, "functions"),
         ({"function_call": "auto"}, "function_call"),
         ({"logit_bias": {"50256": -100}}, "logit_bias"),
@@ -104,15 +103,12 @@ def test_a_wrong_value_is_named_in_one_sentence(fields: dict[str, Any], param: s
         ({"prediction": {}}, "prediction"),
         ({"store": True}, "store"),
         ({"service_tier": "flex"}, "service_tier"),
-        ({"parallel_tool_calls": False}, "parallel_tool_calls"),
-        ({"reasoning_effort": "high"}, "reasoning_effort"),
         ({"verbosity": "low"}, "verbosity"),
         ({"web_search_options": {}}, "web_search_options"),
         ({"guided_json": {}}, "guided_json"),
         ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
         ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x"),
-        ({"messages": message(role="tool")}, "messages[0].role"),
-        ({"messages": message(role="tool", tool_call_id="call_1")}, "messages[0].role"),
+        ({"messages": message(role="function")}, "messages[0].role"),
         ({"messages": message(tool_call_id="call_1")}, "messages[0].tool_call_id"),
         ({"messages": message(tool_calls=[{}])}, "messages[0].tool_calls"),
         ({"messages": message(x=1)}, "messages[0].x"),
@@ -132,11 +128,11 @@ def test_a_misspelt_field_is_told_its_neighbour() -> None:
     assert str(refusal(temprature=1)) == "Remove 'temprature': there is no such field (did you mean 'temperature'?)."
 
 
-def test_a_tool_message_is_refused_for_its_role_and_not_for_its_other_fields() -> None:
-    messages = [*message(), {"tool_call_id": "call_1", "role": "tool", "content": "42"}]
+def test_an_unknown_role_is_refused_before_its_other_fields() -> None:
+    messages = [*message(), {"x": "call_1", "role": "function", "content": "42"}]
     assert str(refusal(messages=messages)) == (
-        "Remove 'messages[1].role': messages with the role 'tool' are not supported,"
-        " only 'system', 'developer', 'user', 'assistant'."
+        "Remove 'messages[1].role': messages with the role 'function' are not supported,"
+        " only 'system', 'developer', 'user', 'assistant', 'tool'."
     )
 
 
@@ -165,13 +161,14 @@ def test_null_is_not_given_for_every_field() -> None:
 
 def test_a_neutral_value_of_another_type_is_not_neutral() -> None:
     assert refusal(store=0).param == "store"
-    assert refusal(parallel_tool_calls=1).param == "parallel_tool_calls"
 
 
 def test_an_answer_of_openais_client_can_be_sent_back_as_it_came() -> None:
     openai = pytest.importorskip("openai")
     answer = openai.types.chat.ChatCompletionMessage(role="assistant", content="Hello")
     assert parse(messages=[answer.model_dump()]).messages[0].content[0].text == "Hello"
+    parsed = openai.types.chat.ParsedChatCompletionMessage(role="assistant", content="{}", parsed={})
+    assert parse(messages=[parsed.model_dump()]).messages[0].content[0].text == "{}"
 
 
 def test_huge_input_is_not_echoed() -> None:
@@ -184,7 +181,7 @@ def test_huge_input_is_not_echoed() -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"[1,", b'{"model": NaN}', b'"\xff"', b'{"a":"\\ud800"}', b"[" * 100_000])
 def test_what_is_no_json_is_refused_with_its_place(body: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"^Send valid JSON: the body cannot be parsed at line \d+, column \d+\.$"):
-        parse_chat(body, 8)
+        parse_chat(body, ApiSettings())
 
 
 @pytest.mark.parametrize(
@@ -192,7 +189,7 @@ def test_what_is_no_json_is_refused_with_its_place(body: bytes) -> None:
 )
 def test_json_that_is_no_object_is_refused(body: bytes, kind: str) -> None:
     with pytest.raises(InvalidRequest, match=f"Send a JSON object as the body, not {kind}"):
-        parse_chat(body, 8)
+        parse_chat(body, ApiSettings())
 
 
 JSON = st.recursive(
@@ -207,7 +204,7 @@ NAMES = st.sampled_from(sorted({*ChatBody.model_fields, *NEUTRAL})) | st.text(ma
 def test_any_json_is_parsed_or_refused_in_a_sentence(fields: dict[str, Any], complete: bool) -> None:
     said = ""
     try:
-        parsed = parse_chat(encoded({**fields, **(BASE if complete else {})}), 8)
+        parsed = parse_chat(encoded({**fields, **(BASE if complete else {})}), ApiSettings())
     except InvalidRequest as error:
         said = str(error)
     else:
@@ -220,7 +217,7 @@ def test_any_json_is_parsed_or_refused_in_a_sentence(fields: dict[str, Any], com
 def test_any_message_is_parsed_or_refused(content: Any) -> None:
     for messages in (content, [content], message(content=content), [{"role": content, "content": "x"}]):
         try:
-            parsed = parse_chat(encoded({"model": "m", "messages": messages}), 8)
+            parsed = parse_chat(encoded({"model": "m", "messages": messages}), ApiSettings())
         except InvalidRequest:
             continue
         assert len(parsed.messages) == len(messages)
@@ -233,7 +230,8 @@ MODEL, RECIPE = ModelCard("m", "model"), ModelCard("r", "recipe")
 
 def convert(card: ModelCard = MODEL, *, limits: dict[str, Any] | None = None, **fields: Any) -> GenerateRequest:
     body = {"model": card.id, "messages": [{"role": "user", "content": "hi"}], **fields}
-    return to_request(parse_chat(json.dumps(body).encode(), 100), card, ApiSettings(**(limits or {})), "id-1")
+    settings = ApiSettings(**(limits or {}))
+    return to_request(parse_chat(encoded(body), settings), card, EngineInfo(), settings, "id-1")
 
 
 def test_every_honoured_field_arrives() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving import sse
-from serving.api.responses import AnswerInfo, ChunkEncoder, completion_json
+from serving.api.responses import AnswerInfo, ChunkEncoder, completion_json, without_reasoning
 from serving.errors import EngineFailed
 from serving.types import (
     AgentTrace,
@@ -20,6 +21,8 @@ from serving.types import (
     Timing,
     TokenLogprob,
     TokenUsage,
+    ToolCall,
+    ToolCallDelta,
 )
 
 INFO = AnswerInfo('chatcmpl-"1"', 1_700_000_000, 'qwen/"q"')
@@ -94,6 +97,7 @@ def test_the_end_is_text_then_finish_then_usage() -> None:
         "completion_tokens": 7,
         "total_tokens": 12,
         "prompt_tokens_details": {"cached_tokens": 2},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
     assert text["usage"] is None
     assert finish["usage"] is None
@@ -105,12 +109,15 @@ def test_usage_is_not_mentioned_where_it_is_not_asked_for() -> None:
 
 
 def test_a_lost_count_stays_null() -> None:
-    *_, last = parsed(encoder(include_usage=True).encode(Delta(finish_reason="stop", usage=TokenUsage(5, None, None))))
+    *_, last = parsed(
+        encoder(include_usage=True).encode(Delta(finish_reason="stop", usage=TokenUsage(5, None, None, None)))
+    )
     assert last["usage"] == {
         "prompt_tokens": 5,
         "completion_tokens": None,
         "total_tokens": None,
         "prompt_tokens_details": {"cached_tokens": None},
+        "completion_tokens_details": {"reasoning_tokens": None},
     }
 
 
@@ -150,6 +157,7 @@ def test_a_trace_is_per_layer_and_agent_in_milliseconds() -> None:
                     "completion_tokens": None,
                     "total_tokens": None,
                     "prompt_tokens_details": {"cached_tokens": 0},
+                    "completion_tokens_details": {"reasoning_tokens": 0},
                 },
                 "started_ms": 12.5,
                 "elapsed_ms": 2250.0,
@@ -198,3 +206,61 @@ def test_choices_that_have_not_finished_are_known() -> None:
 def test_a_choice_that_nobody_asked_for_is_the_engines_fault(index: int, end: dict[str, Any]) -> None:
     with pytest.raises(EngineFailed, match=f"index {index}, but was asked for 2 choices"):
         encoder(choices=2).encode(Delta(index=index, **end))
+
+
+def test_reasoning_and_calls_of_a_whole_answer() -> None:
+    calls = (ToolCall("c1", "f", '{"a": 1}'),)
+    choices = (
+        Choice("", "tool_calls", None, "Hm.", calls),
+        Choice("Wait.", "tool_calls", None, "", calls),
+        Choice("", "stop"),
+    )
+    first, second, third = completion_json(INFO, Completion(choices, TokenUsage()), False)["choices"]
+    wire = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}]
+    opened = {"role": "assistant", "content": None, "refusal": None}
+    assert first["message"] == {**opened, "reasoning_content": "Hm.", "reasoning": "Hm.", "tool_calls": wire}
+    assert second["message"] == {**opened, "content": "Wait.", "tool_calls": wire}
+    assert third["message"] == {**opened, "content": ""}
+    assert first["finish_reason"] == "tool_calls"
+
+
+def test_a_delta_of_everything_is_reasoning_then_text_then_calls_then_its_end() -> None:
+    pieces = (ToolCallDelta(0, "c1", "f", "{"), ToolCallDelta(0, arguments="}"))
+    delta = Delta("text", 1, None, "tool_calls", reasoning="\ud800Hm", tool_calls=pieces)
+    deltas = [chunk["choices"][0] for chunk in parsed(encoder(2).encode(delta))]
+    assert {choice["index"] for choice in deltas} == {1}
+    assert [choice["delta"] for choice in deltas] == [
+        {"reasoning_content": "?Hm", "reasoning": "?Hm"},
+        {"content": "text"},
+        {
+            "tool_calls": [
+                {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{"}},
+                {"index": 0, "function": {"arguments": "}"}},
+            ]
+        },
+        {},
+    ]
+    assert [choice["finish_reason"] for choice in deltas] == [None, None, None, "tool_calls"]
+
+
+def test_a_trace_has_reasoning_and_calls_of_agents_that_have_them() -> None:
+    agent = AgentTrace(1, 0, "proposer", "m", "ok", reasoning="Hm.", tool_calls=(ToolCall("c1", "f", "{}"),))
+    report = Report("team", False, (), (agent, AgentTrace(1, 1, "proposer", "n", "ok")))
+    end = Delta(finish_reason="stop", usage=TokenUsage(), report=report)
+    with_calls, without = parsed(encoder(trace=True).encode(end))[-1]["moa"]["trace"][0]["agents"]
+    assert with_calls["reasoning"] == "Hm."
+    assert with_calls["tool_calls"] == [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    assert not {"reasoning", "tool_calls"} & set(without)
+
+
+async def test_reasoning_can_be_left_out_of_deltas_and_trace() -> None:
+    report = Report("team", False, (), (AgentTrace(1, 0, "proposer", "m", "ok", "text", reasoning="Hm."),))
+
+    async def stream() -> AsyncGenerator[Delta, None]:
+        yield Delta("a", reasoning="Hm.")
+        yield Delta(finish_reason="stop", usage=TokenUsage(reasoning_tokens=3), report=report)
+
+    text, end = [delta async for delta in without_reasoning(stream())]
+    assert text == Delta("a")
+    assert end.report.agents == (AgentTrace(1, 0, "proposer", "m", "ok", "text"),)
+    assert end.usage.reasoning_tokens == 3

@@ -17,9 +17,24 @@ from serving import errors, sse
 from serving.api import ApiSettings, create_app
 from serving.engine import complete
 from serving.engines.openai import OpenAIEngine
+from serving.engines.openai_wire import to_payload
 from serving.engines.scripted import ScriptedEngine
-from serving.types import Delta, GenerateRequest, Message, ModelCard, ResponseFormat, Sampling, TokenUsage
+from serving.types import (
+    UNKNOWN_USAGE,
+    Delta,
+    GenerateRequest,
+    Message,
+    ModelCard,
+    ResponseFormat,
+    Sampling,
+    Thinking,
+    TokenUsage,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
 from tests.support.api import END, HandEngine, app_of, running
+from tests.support.tools import THOUGHT, ToolEngine
 
 SECRET = "sk-very-secret"
 
@@ -150,6 +165,112 @@ async def test_any_text_comes_through(pieces: list[str]) -> None:
     assert answer.text == "".join(pieces)
 
 
+TOOL = Tool("get_weather", "Weather of a city.", {"type": "object"})
+HISTORY = (
+    Message("user", "Hello"),
+    Message("assistant", "", reasoning="Hm.", tool_calls=(ToolCall("c1", "get_weather", "{}"),)),
+    Message("tool", "sunny", tool_call_id="c1"),
+)
+
+
+async def test_a_tool_loop_comes_through() -> None:
+    near = ToolEngine()
+    engine = over(app_of({"m": near}))
+    first = replace(request(), messages=HISTORY[:1], tools=(TOOL,))
+    answer = await complete("far", engine, first)
+    (choice,) = answer.choices
+    assert (choice.text, choice.finish_reason, choice.reasoning) == ("", "tool_calls", THOUGHT)
+    assert [call.id for call in choice.tool_calls] == ["call_0", "call_1"]
+    assert answer.usage == TokenUsage(10, 12, 0, 4)
+    second = replace(first, messages=HISTORY, tool_choice=ToolChoice("named", "get_weather"))
+    thinking = replace(second, thinking=Thinking(True, "low", 7), template_args={"a": 1}, parallel_tool_calls=False)
+    assert (await complete("far", engine, thinking)).text == "It is sunny."
+    arrived = near.requests[1]
+    for name in ("messages", "tools", "tool_choice", "parallel_tool_calls", "thinking", "template_args"):
+        assert getattr(arrived, name) == getattr(thinking, name)
+
+
+async def test_only_what_is_asked_of_tools_and_thinking_is_sent() -> None:
+    asked = replace(request(), messages=HISTORY, tools=(Tool("f"),))
+    payload = to_payload(asked, "far", "max_tokens")
+    assert set(payload) == {"model", "messages", "stream", "stream_options", "tools"}
+    assert payload["tools"] == [{"type": "function", "function": {"name": "f"}}]
+    function = {"name": "get_weather", "arguments": "{}"}
+    calls = [{"id": "c1", "type": "function", "function": function}]
+    assert payload["messages"][1:] == [
+        {"role": "assistant", "content": None, "tool_calls": calls, "reasoning_content": "Hm."},
+        {"role": "tool", "content": "sunny", "tool_call_id": "c1"},
+    ]
+    strict = replace(asked, tools=(Tool("f", strict=True),), tool_choice=ToolChoice("required"))
+    payload = to_payload(strict, "far", "max_tokens")
+    assert payload["tools"][0]["function"]["strict"] is True
+    assert payload["tool_choice"] == "required"
+    assert to_payload(replace(asked, thinking=Thinking(False)), "far", "max_tokens")["reasoning_effort"] == "none"
+
+
+async def test_an_endpoint_without_thinking_is_sent_nothing_about_it() -> None:
+    asked = replace(request(), messages=HISTORY, thinking=Thinking(True, "high", 5))
+    payload = to_payload(asked, "far", "max_tokens", thinking=False)
+    assert set(payload) == {"model", "messages", "stream", "stream_options"}
+    assert "reasoning_content" not in payload["messages"][1]
+
+
+async def test_an_endpoint_without_tools_is_not_asked_for_calls() -> None:
+    near = ToolEngine()
+    engine = over(app_of({"m": near}), tools=False, thinking=False)
+    assert (engine.info.tools, engine.info.thinking) == (False, False)
+    error = await failure(engine, replace(request(), tools=(TOOL,)))
+    assert str(error) == "Remove 'tools': the endpoint of 'far' does not support tools."
+    assert not near.requests
+
+
+def calls(*pieces: dict[str, Any], reason: str | None = None) -> bytes:
+    return event({"choices": [{"index": 0, "delta": {"tool_calls": pieces}, "finish_reason": reason}]})
+
+
+def piece(arguments: str | None = None, name: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {**fields, "function": {"name": name, "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [calls(piece("{", "f", index=0, id="a")), calls(piece("}", index=0), piece("{}", "g", index=1, id="b"))],
+        [calls(piece("{}", "f", id="a"), piece("{}", "g", id="b"))],  # no index, whole calls
+        [calls(piece("{}", "f", id="a", index=0)), calls(piece("{}", "g", id="b", index=0))],  # one index
+        [
+            calls(piece("{", "f", id="a", index=1)),
+            calls(piece("}", "f", id="a", index=1), piece("{}", "g", id="b", index=4)),
+        ],
+        [calls(piece(None, "f", id="a")), calls(piece("{}")), calls(piece("{}", "g", id="b"))],  # no index
+        [calls(piece("{", "f", index=0, id="a"), piece("}", "f", index=0)), calls(piece("{}", "g", index=1, id="b"))],
+    ],
+)
+@pytest.mark.parametrize("reason", ["tool_calls", "stop"])
+async def test_tool_calls_of_all_kinds_of_endpoints_are_read(events: list[bytes], reason: str) -> None:
+    engine = answering(streaming(*events, event(chunk(None, reason)), sse.DONE))
+    (choice,) = (await complete("far", engine, request())).choices
+    assert choice.tool_calls == (ToolCall("a", "f", "{}"), ToolCall("b", "g", "{}"))
+    assert choice.finish_reason == "tool_calls"
+
+
+async def test_a_call_without_an_id_gets_one() -> None:
+    engine = answering(streaming(calls(piece("{}", "f"), piece("{}", "f"), reason="tool_calls"), sse.DONE))
+    (choice,) = (await complete("far", engine, request())).choices
+    ids = [call.id for call in choice.tool_calls]
+    assert len(set(ids)) == 2
+    assert all(given.startswith("call_") for given in ids)
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+async def test_reasoning_is_read_under_both_names(name: str) -> None:
+    deltas = [{name: "Hm", "content": None}, {name: ".", "content": "a"}]
+    events = [event({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
+    engine = answering(streaming(*events, event(chunk(None, "stop")), sse.DONE))
+    (choice,) = (await complete("far", engine, request())).choices
+    assert (choice.text, choice.reasoning) == ("a", "Hm.")
+
+
 async def test_a_prefill_calls_nobody() -> None:
     def respond(_: httpx.Request) -> httpx.Response:
         raise AssertionError("called")
@@ -246,6 +367,10 @@ OK = [event(chunk("a")), event(chunk(None, "stop"))]
         ([event({"choices": 3})], "engine_failed"),
         ([event({"choices": [3]})], "engine_failed"),
         ([event(chunk(3))], "engine_failed"),  # type: ignore[arg-type]
+        ([event({"choices": [{"delta": {"reasoning": 3}}]})], "engine_failed"),
+        ([calls(piece("{}"))], "engine_failed"),  # no name
+        ([calls(piece("{}", "f", index=[]))], "engine_failed"),
+        ([calls(piece({}, "f"))], "engine_failed"),  # type: ignore[arg-type]
         ([event(chunk("a", "tool_calls")), sse.DONE], "engine_failed"),
         ([event({"choices": [{"index": 0, "delta": {}, "logprobs": {"content": [{}]}}]})], "engine_failed"),
     ],
@@ -257,10 +382,14 @@ async def test_a_bad_stream_is_never_an_answer(events: list[bytes], code: str) -
 @pytest.mark.parametrize(
     ("usage", "wanted"),
     [
-        ({"prompt_tokens": 1, "completion_tokens": 2}, TokenUsage(1, 2, None)),
-        ({"prompt_tokens": 1, "completion_tokens": None, "prompt_tokens_details": None}, TokenUsage(1, None, None)),
-        ({"prompt_tokens": "1", "prompt_tokens_details": {"cached_tokens": 1}}, TokenUsage(None, None, 1)),
-        (None, TokenUsage(None, None, None)),
+        ({"prompt_tokens": 1, "completion_tokens": 2}, TokenUsage(1, 2, None, None)),
+        (
+            {"prompt_tokens": 1, "completion_tokens": None, "prompt_tokens_details": None},
+            TokenUsage(1, None, None, None),
+        ),
+        ({"prompt_tokens": "1", "prompt_tokens_details": {"cached_tokens": 1}}, TokenUsage(None, None, 1, None)),
+        ({"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 4}}, TokenUsage(None, 9, None, 4)),
+        (None, UNKNOWN_USAGE),
     ],
 )
 async def test_a_count_that_is_not_given_is_lost_and_not_zero(usage: Any, wanted: TokenUsage) -> None:

@@ -1,5 +1,6 @@
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from serving.runtime.prompts import (
     shortened,
     with_references,
 )
-from serving.types import GenerateRequest, Message, Reference, ReferenceBlock
+from serving.types import GenerateRequest, Layout, Message, Reference, ReferenceBlock, ToolCall
 
 REFERENCES = (Reference("a", " Paris \n"), Reference("b", "Lyon"))
 USER = Message("user", "Capital of France?")
@@ -42,6 +43,23 @@ def test_references_last_ends_the_last_user_turn() -> None:
 def test_references_last_adds_a_user_turn_where_the_conversation_ends_otherwise() -> None:
     talk = (USER, Message("assistant", "Par"))
     assert with_references(talk, ReferenceBlock(REFERENCES, "P:", "references_last"))[-1].role == "user"
+
+
+@pytest.mark.parametrize("layout", ["paper", "references_last"])
+def test_a_loop_of_tool_calls_adds_turns_at_the_end_only(layout: Layout) -> None:
+    block = ReferenceBlock(REFERENCES, "P:", layout)
+    call = Message("assistant", "", tool_calls=(ToolCall("c1", "look", "{}"),))
+    loop = (call, Message("tool", "1", tool_call_id="c1"), call, Message("tool", "2", tool_call_id="c1"))
+    first = with_references((USER,), block)
+    assert with_references((USER, *loop), block) == (*first, *loop)
+
+
+def test_references_keep_the_name_of_the_user_and_follow_an_answer() -> None:
+    block = ReferenceBlock(REFERENCES, "P:", "references_last")
+    named = Message("user", "Why?", "ann")
+    assert with_references((named,), block)[-1].name == "ann"
+    loop = (Message("tool", "1", tool_call_id="c1"), Message("assistant", "So."))
+    assert with_references((named, *loop), block)[:-1] == (named, *loop)
 
 
 def test_no_references_leave_the_conversation_as_it_is() -> None:

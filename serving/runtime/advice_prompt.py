@@ -7,19 +7,13 @@ them, and take most of its room: here a call and its result are one bounded line
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from serving.runtime.prompts import CUT_MARK, is_tool_turn, last_user_turn
+from serving.runtime.prompts import CUT_MARK, is_tool_turn
 from serving.types import Message
 
 NAME_CHARACTERS = 64
 ARGUMENTS_CHARACTERS = 400
 RESULT_CHARACTERS = 1_000
 MAX_LINES = 32  # per user turn: older lines of a long loop are counted only
-
-
-def in_tool_loop(messages: Sequence[Message]) -> bool:
-    """True if tool turns, and nothing else, follow the last user message."""
-    start = last_user_turn(messages)
-    return 0 < start < len(messages) and all(is_tool_turn(message) for message in messages[start:])
 
 
 def as_prose(messages: Sequence[Message]) -> tuple[Message, ...]:

@@ -16,12 +16,12 @@ from pydantic import Field
 
 from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MoaError
 from serving.runtime.advice import advice_key
-from serving.runtime.advice_prompt import in_tool_loop
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall
 from serving.runtime.context import RunContext
 from serving.runtime.layer import Layer
 from serving.runtime.policy import Policy
+from serving.runtime.prompts import in_tool_loop
 from serving.runtime.task import Quorum, Task
 from serving.types import Completion, Delta, FinishReason, GenerateRequest, Message, References, Thinking
 

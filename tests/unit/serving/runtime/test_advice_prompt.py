@@ -9,7 +9,6 @@ from serving.runtime.advice_prompt import (
     NAME_CHARACTERS,
     RESULT_CHARACTERS,
     as_prose,
-    in_tool_loop,
 )
 from serving.runtime.prompts import CUT_MARK
 from serving.types import Message, ToolCall
@@ -99,12 +98,3 @@ def test_what_is_cut_ends_with_the_mark(word: str, times: int) -> None:
     text = "x" + word * (RESULT_CHARACTERS * 4 * times) + "y"
     [turn] = as_prose([USER, CALL, Message("tool", text, tool_call_id="c1")])
     assert turn.content.endswith(f"{CUT_MARK})")
-
-
-def test_a_tool_loop_is_tool_turns_after_the_last_user_message() -> None:
-    assert in_tool_loop([USER, CALL, RESULT])
-    assert in_tool_loop([USER, CALL, RESULT, CALL, RESULT])
-    assert not in_tool_loop([USER])
-    assert not in_tool_loop([USER, CALL, RESULT, ANSWER])
-    assert not in_tool_loop([USER, CALL, RESULT, USER])
-    assert not in_tool_loop([CALL, RESULT])

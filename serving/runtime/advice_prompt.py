@@ -21,10 +21,8 @@ def as_prose(messages: Sequence[Message]) -> tuple[Message, ...]:
 
     `(called NAME with ARGUMENTS)` and `(NAME returned: RESULT)` are one line each. Where no user turn precedes, the
     lines are a user turn of their own; a user message that follows them ends the same turn. So roles alternate if they
-    alternate without the tool turns. A conversation without either is returned as it is.
+    alternate without the tool turns. A conversation without either stays as it is.
     """
-    if not any(is_tool_turn(message) or message.reasoning is not None for message in messages):
-        return tuple(messages)
     names = {call.id: call.name for message in messages for call in message.tool_calls}
     turns: list[Message] = []
     lines: list[str] = []  # of tool turns since the last turn

@@ -10,7 +10,7 @@ from serving.runtime.advice_prompt import as_prose
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
 from serving.runtime.policy import Policy
-from serving.runtime.prompts import with_system
+from serving.runtime.prompts import has_tool_turns_or_reasoning, with_system
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task
 from serving.types import Completion, GenerateRequest, MoaOptions, ReferenceBlock, Sampling, Thinking, ToolChoice
@@ -109,7 +109,7 @@ class RunContext:
         messages = self.request.messages if task.messages is None else task.messages
         block = ReferenceBlock(task.references, self.policy.prompt, self.policy.layout) if task.references else None
         acting = final and self.runtime.engines[agent.model].info.tools
-        if not acting:
+        if not acting and has_tool_turns_or_reasoning(messages):
             messages = as_prose(messages)
         request = replace(
             self.request,

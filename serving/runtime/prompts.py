@@ -69,6 +69,11 @@ def is_tool_turn(message: Message) -> bool:
     return message.role == "tool" or bool(message.tool_calls)
 
 
+def has_tool_turns_or_reasoning(messages: Sequence[Message]) -> bool:
+    """True if any of `messages` is a tool turn or has reasoning."""
+    return any(is_tool_turn(message) or message.reasoning is not None for message in messages)
+
+
 def in_tool_loop(messages: Sequence[Message]) -> bool:
     """True if the last message is a tool turn, and only an assistant's and tools' follow the last user message."""
     start = last_user_turn(messages)

@@ -37,7 +37,7 @@ from serving.types import (
     ToolCallDelta,
 )
 
-__all__ = ["Engine", "EngineInfo", "answer_tokens", "checked", "collect", "complete"]
+__all__ = ["Engine", "EngineInfo", "add_piece", "answer_tokens", "checked", "collect", "complete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
             if delta.reasoning:
                 reasoning.setdefault(delta.index, []).append(delta.reasoning)
             for piece in delta.tool_calls:
-                _add_piece(model, calls.setdefault(delta.index, {}), piece)
+                add_piece(model, calls.setdefault(delta.index, {}), piece)
             if delta.finish_reason is not None:
                 reasons[delta.index] = delta.finish_reason
             last = delta
@@ -169,7 +169,7 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
     )
 
 
-def _add_piece(model: str, calls: dict[int, ToolCall], piece: ToolCallDelta) -> None:
+def add_piece(model: str, calls: dict[int, ToolCall], piece: ToolCallDelta) -> None:
     """Add one piece of a tool call to `calls`, by index. Raises `IncompleteGeneration` if its beginning is missing."""
     if piece.index not in calls:
         if piece.id is None or piece.name is None:

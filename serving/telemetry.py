@@ -54,7 +54,7 @@ class StreamOutcome:
         code: "ok", "cancelled" if the stream was left before its end, or an error's code.
         degraded: True if the answer's report says so.
         usage: the answer's; `None` if it did not end.
-        ttft_s: seconds from the start of the `with` to the first text; `None` if there was none.
+        ttft_s: seconds from the start of the `with` to the first text, reasoning or tool call; `None` if none came.
         total_s: seconds from the start of the `with` to its end.
     """
 
@@ -67,7 +67,7 @@ class StreamOutcome:
 
     def add(self, delta: Delta) -> None:
         """Take one delta into account."""
-        if self.ttft_s is None and delta.text:
+        if self.ttft_s is None and (delta.text or delta.reasoning or delta.tool_calls):
             self.ttft_s = self._elapsed_s()
         if delta.usage is not None:
             self.code, self.usage = "ok", delta.usage

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from serving.engine import Engine, EngineInfo
+from serving.engine import Engine, EngineInfo, add_piece
 from serving.runtime.context import PRIORITIES_PER_REQUEST
 from serving.runtime.single_flight import SingleFlight
-from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing
+from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing, ToolCall, ToolCallDelta
 
 
 class ModelEngine(Engine):
@@ -44,21 +44,37 @@ class ModelEngine(Engine):
     async def _shared(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         done = await self.shared.complete(self.name, self.engine, request)
         [choice] = done.choices  # deterministic sampling has only one
-        yield Delta(choice.text, 0, choice.logprobs, choice.finish_reason, done.usage, done.timing)
+        yield Delta(
+            choice.text,
+            0,
+            choice.logprobs,
+            choice.finish_reason,
+            done.usage,
+            done.timing,
+            reasoning=choice.reasoning,
+            tool_calls=tuple(
+                ToolCallDelta(place, call.id, call.name, call.arguments) for place, call in enumerate(choice.tool_calls)
+            ),
+        )
 
 
 async def _traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
     """`stream` with a report of one layer and one agent on its terminal delta, in the shape that recipes report.
 
-    The report has the text of the first choice, usage and timing.
+    The report has the text, reasoning and tool calls of the first choice, usage and timing.
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
     pieces: list[str] = []
+    thoughts: list[str] = []
+    calls: dict[int, ToolCall] = {}
     async with aclosing(stream) as deltas:
         async for delta in deltas:
             if delta.index == 0:
                 pieces.append(delta.text)
+                thoughts.append(delta.reasoning)
+                for piece in delta.tool_calls:
+                    add_piece(model, calls, piece)
             if delta.usage is not None and delta.report is None:
                 agent = AgentTrace(
                     layer=1,
@@ -70,6 +86,8 @@ async def _traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGener
                     usage=delta.usage,
                     elapsed_s=loop.time() - began,
                     timing=delta.timing or Timing(),
+                    reasoning="".join(thoughts),
+                    tool_calls=tuple(call for _, call in sorted(calls.items())),
                 )
                 delta = replace(delta, report=Report(model, False, (), (agent,)))
             yield delta

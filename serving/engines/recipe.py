@@ -6,15 +6,16 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
-from serving.engine import Engine
+from serving.engine import Engine, EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
+from serving.recipes.tools import check_tools, final_models
 from serving.runtime.call import Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.report import ReportBuilder
-from serving.runtime.run import Run
+from serving.runtime.run import Run, has_tools
 from serving.types import Delta, GenerateRequest, Sampling, Timing
 from serving.validation import shown
 
@@ -30,6 +31,16 @@ class RecipeEngine(Engine):
             for recipe in recipes.values()
         }
 
+    @property
+    def info(self) -> EngineInfo:
+        """Abilities of the recipe: tools and thinking are those of the models that may write its answer."""
+
+        def able(ability: str, *, tools: bool) -> bool:
+            models = final_models(self.name, self.recipes, tools=tools)
+            return any(getattr(self.runtime.engines[model].info, ability) for model in models)
+
+        return EngineInfo(tools=able("tools", tools=True), thinking=able("thinking", tools=False))
+
     async def check_health(self) -> None:
         """Return at once: a recipe answers when its models do, which are checked under their own ids."""
 
@@ -37,11 +48,14 @@ class RecipeEngine(Engine):
         """Stream the answer, with usage summed over all agents and the report on the terminal delta.
 
         Raises:
-            UnsupportedField: `n` above 1 or `logprobs`, which single models support.
+            UnsupportedField: `n` above 1 or `logprobs`, which single models support; `tools` that no agent could call.
             LimitExceeded: more calls or tokens than the operator allows.
             MoaError: see `serving.runtime.run.Run`.
         """
         recipe = self._recipe(request)
+        if has_tools(request):
+            models = {name: engine.info for name, engine in self.runtime.engines.items()}
+            check_tools(recipe.id, {**self.recipes, recipe.id: recipe}, models, request.messages)
         request = replace(request, token_cap=self._token_cap(recipe, request))
         context = RunContext(request, recipe, self.runtime, ReportBuilder(recipe.id))
         first_s: float | None = None
@@ -49,7 +63,7 @@ class RecipeEngine(Engine):
         try:
             async with aclosing(await recipe.run(Run(context, self.recipes))) as deltas:
                 async for delta in deltas:
-                    if first_s is None and delta.text:
+                    if first_s is None and (delta.text or delta.reasoning or delta.tool_calls):
                         first_s = loop.time() - context.started
                     if delta.terminal:
                         timing = Timing(0.0, first_s, loop.time() - context.started)

@@ -14,9 +14,29 @@ from serving.engine import Engine, EngineInfo
 from serving.errors import EngineUnavailable, MoaError
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import FittedPrompt, fit
-from serving.types import Delta, FinishReason, GenerateRequest, Message, Timing, TokenLogprob, TokenUsage
+from serving.types import (
+    Delta,
+    FinishReason,
+    GenerateRequest,
+    Message,
+    Timing,
+    TokenLogprob,
+    TokenUsage,
+    ToolCall,
+    ToolCallDelta,
+)
 
-Script = Callable[[GenerateRequest], str]
+
+@dataclass(frozen=True, slots=True)
+class ScriptedAnswer:
+    """One scripted answer: reasoning, then text, then tool calls."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+Script = Callable[[GenerateRequest], str | ScriptedAnswer]
 Interceptor = Callable[[GenerateRequest, AsyncGenerator[Delta, None]], AsyncGenerator[Delta, None]]
 
 
@@ -30,20 +50,44 @@ def prompt_tokens(messages: Sequence[Message]) -> int:
     return sum(len(words(message.content)) + 4 for message in messages)
 
 
+def _pieces(answer: ScriptedAnswer) -> list[Delta]:
+    """Scripted tokens of an answer, one delta each. The first one of a tool call has its id and its name."""
+    pieces = [Delta(reasoning=word) for word in words(answer.reasoning)]
+    pieces += [Delta(word) for word in words(answer.text)]
+    for place, call in enumerate(answer.tool_calls):
+        first, *rest = words(call.arguments) or [""]
+        pieces.append(Delta(tool_calls=(ToolCallDelta(place, call.id, call.name, first),)))
+        pieces += [Delta(tool_calls=(ToolCallDelta(place, arguments=word),)) for word in rest]
+    return pieces
+
+
+def _joined(pieces: Sequence[Delta]) -> Delta:
+    """All of `pieces` in one delta."""
+    calls = tuple(call for piece in pieces for call in piece.tool_calls)
+    return Delta(
+        "".join(piece.text for piece in pieces),
+        reasoning="".join(piece.reasoning for piece in pieces),
+        tool_calls=calls,
+    )
+
+
 async def _rendered(messages: tuple[Message, ...]) -> Sequence[None]:
     return [None] * prompt_tokens(messages)
 
 
 @dataclass
 class ScriptedEngine(Engine):
-    """Answers `answer` (or `answer(request)`), word by word.
+    """Answers `answer` (or `answer(request)`), word by word. Reasoning and tool calls take tokens as text does.
+
+    Tool calls are left out if the request has no tools or forbids calls, and reasoning if the engine can switch it
+    (`thinking`) and the request switches it off.
 
     `requests` and `prefills` record the calls in order, each with the messages that a model would read: the references
     are part of them. A `deque(maxlen=0)` keeps runs of any length small.
     """
 
     model: str = "scripted"
-    answer: str | Script = "ok"
+    answer: str | ScriptedAnswer | Script = "ok"
     ttft_s: float = 0.0
     itl_s: float = 0.0
     prefill_tokens_per_s: float = float("inf")
@@ -51,6 +95,8 @@ class ScriptedEngine(Engine):
     context_tokens: int = 1_000_000
     replicas: int | None = None
     unsupported: frozenset[str] = frozenset()
+    tools: bool = False
+    thinking: bool = False
     fail_after: int | None = None  # tokens before `error` is raised
     error: MoaError | None = None
     cut_after: int | None = None  # tokens before the stream ends without its terminal delta
@@ -67,7 +113,7 @@ class ScriptedEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo(self.context_tokens, self.replicas, self.unsupported)
+        return EngineInfo(self.context_tokens, self.replicas, self.unsupported, self.tools, self.thinking)
 
     async def check_health(self) -> None:
         if not self.healthy:
@@ -121,45 +167,57 @@ class ScriptedEngine(Engine):
         await asyncio.sleep(self.ttft_s + length / self.prefill_tokens_per_s)
         if self.hang:
             await asyncio.Event().wait()
-        text = self.answer if isinstance(self.answer, str) else self.answer(request)
-        tokens = words(text)
-        finish_reason: FinishReason = "stop"
+        answer = self._answer(request)
+        tokens = _pieces(answer)
+        finish_reason: FinishReason = "tool_calls" if answer.tool_calls else "stop"
         if len(tokens) > fitted.max_tokens:
             tokens, finish_reason = tokens[: fitted.max_tokens], "length"
         first_s = loop.time() - started
-        pieces: list[str] = []
-        for count, token in enumerate([*tokens, ""]):
+        pieces: list[Delta] = []
+        for count, token in enumerate([*tokens, None]):
             if self.error is not None and count >= (self.fail_after or 0):
                 raise self.error
             if self.cut_after is not None and count >= self.cut_after:
                 return
-            if not token:
+            if token is None:
                 break
             if count and self.itl_s:
                 await asyncio.sleep(self.itl_s * (1 + self.batch_slowdown * (self.running - 1)))
             if request.streaming:
                 for index in range(sampling.n):
-                    yield Delta(token, index, self._logprobs([token], request))
+                    yield replace(token, index=index, logprobs=self._logprobs([token], request))
             else:
                 pieces.append(token)
-        usage = TokenUsage(length, len(tokens) * sampling.n, 0)
+        reasoning = sum(bool(token.reasoning) for token in tokens)
+        usage = TokenUsage(length, len(tokens) * sampling.n, 0, reasoning * sampling.n)
         timing = Timing(0.0, first_s, loop.time() - started)
         for index in range(sampling.n):
             last = index == sampling.n - 1
-            yield Delta(
-                "".join(pieces),
-                index,
-                self._logprobs(pieces, request) if pieces else None,
+            yield replace(
+                _joined(pieces),
+                index=index,
+                logprobs=self._logprobs(pieces, request) if pieces else None,
                 finish_reason=finish_reason,
                 usage=usage if last else None,
                 timing=timing if last else None,
                 shortened=fitted.shortened if last else 0,
             )
 
-    def _logprobs(self, tokens: list[str], request: GenerateRequest) -> tuple[TokenLogprob, ...] | None:
+    def _answer(self, request: GenerateRequest) -> ScriptedAnswer:
+        said = self.answer(request) if callable(self.answer) else self.answer
+        answer = ScriptedAnswer(said) if isinstance(said, str) else said
+        quiet = self.thinking and request.thinking.enabled is False
+        calls = request.tools and request.tool_choice.mode != "none"
+        return replace(
+            answer,
+            reasoning="" if quiet else answer.reasoning,
+            tool_calls=answer.tool_calls if calls else (),
+        )
+
+    def _logprobs(self, tokens: Sequence[Delta], request: GenerateRequest) -> tuple[TokenLogprob, ...] | None:
         if request.sampling.logprobs is None:
             return None
-        return tuple(TokenLogprob(token, self.logprob, token.encode()) for token in tokens)
+        return tuple(TokenLogprob(token.text, self.logprob, token.text.encode()) for token in tokens if token.text)
 
 
 def _as_read(request: GenerateRequest) -> GenerateRequest:

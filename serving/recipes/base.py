@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -11,11 +11,11 @@ from serving.errors import InvalidRequest
 from serving.recipes.cost import FREE, Cost
 from serving.runtime.agents import MAX_AGENTS, Agent, AgentField
 from serving.runtime.run import Strategy
-from serving.types import Sampling
+from serving.types import Message, Sampling
 from serving.validation import first_issue, kind_of
 
-# Settings without an effect on a strategy that has no layers of proposers.
-LAYER_SETTINGS = frozenset({"min_proposals", "straggler_grace_s", "reference_order"})
+# Settings without an effect on a strategy that has no layers of proposers, or none that advise a final agent.
+LAYER_SETTINGS = frozenset({"min_proposals", "straggler_grace_s", "reference_order", "advise"})
 _AGENT: TypeAdapter[Agent] = TypeAdapter(AgentField)
 
 
@@ -46,6 +46,9 @@ class Recipe(Strategy):
         without_effect: settings of every recipe that have no effect on this strategy; setting one is refused.
         team: the field that holds the team, which a request's `models` replaces.
         cast: without a team, the fields of single agents that a request's `models` replaces, in order.
+        tools: `final`: the agent in the field `final`, or that of the recipe or model in `handover`, has the
+            request's tools. `refuse`: a request with tools is refused.
+        final: the field of the agent that writes the answer, if there is one.
     """
 
     description: str = ""
@@ -53,6 +56,7 @@ class Recipe(Strategy):
 
     per_request: ClassVar[frozenset[str]] = frozenset(
         {
+            "advise",
             "layout",
             "prefill",
             "reference_order",
@@ -66,6 +70,8 @@ class Recipe(Strategy):
     without_effect: ClassVar[frozenset[str]] = frozenset()
     team: ClassVar[str | None] = None
     cast: ClassVar[tuple[str, ...]] = ()
+    tools: ClassVar[Literal["final", "refuse"]] = "refuse"
+    final: ClassVar[str | None] = None
 
     @model_validator(mode="after")
     def _quorum_is_reachable(self) -> Self:
@@ -78,9 +84,7 @@ class Recipe(Strategy):
     def _settings_have_an_effect(self) -> Self:
         for name in sorted(self.without_effect):
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(
-                    f"{name} has no effect on the strategy '{self.strategy}', which has no layers; remove it"
-                )
+                raise ValueError(f"{name} has no effect on the strategy '{self.strategy}'; remove it")
         return self
 
     @abstractmethod
@@ -105,6 +109,15 @@ class Recipe(Strategy):
     def delegates(self) -> frozenset[str]:
         """Ids of models and recipes to which this recipe may hand the whole request."""
         return frozenset()
+
+    def final_agent(self) -> Agent | None:
+        """The agent that writes the answer; `None` if there is none, or another recipe has it."""
+        agent: Agent | None = getattr(self, self.final) if self.final else None
+        return agent
+
+    def handover(self, messages: tuple[Message, ...]) -> str | None:
+        """Id of the model or recipe to which a conversation with tools is handed over."""
+        return None
 
     def requires(self) -> Mapping[str, frozenset[str]]:
         """Abilities that models need beside generating text: {model id: {"logprobs"}}."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from serving.runtime.advice_prompt import as_prose
 from serving.runtime.prompts import numbered
 from serving.types import Message, Reference
 
@@ -27,9 +28,11 @@ GRADE = (
 def question(messages: Sequence[Message], instruction: str) -> tuple[Message, ...]:
     """Prompt of a judge: one user message with the conversation, then the instruction.
 
-    The conversation is quoted, not continued, so that the judge does not answer it.
+    The conversation is quoted, not continued, so that the judge does not answer it; tool turns are prose.
     """
-    conversation = "\n".join(f"[{message.role}] " + "\n   ".join(message.content.splitlines()) for message in messages)
+    conversation = "\n".join(
+        f"[{message.role}] " + "\n   ".join(message.content.splitlines()) for message in as_prose(messages)
+    )
     return (Message("user", f"Conversation:\n{conversation}\n\n{instruction}"),)
 
 

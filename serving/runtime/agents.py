@@ -6,8 +6,31 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from serving.config import Frozen
+from serving.types import Effort, Thinking
 
 MAX_AGENTS = 64  # per team
+
+
+class ThinkingSetting(Frozen):
+    """An agent's thinking, in YAML `off`, `on` or a mapping of these fields."""
+
+    enabled: bool = True
+    effort: Effort | None = Field(default=None, description="Effort of the thinking, as in `reasoning_effort`.")
+    budget_tokens: int | None = Field(default=None, ge=0, description="Largest number of tokens of the thinking.")
+
+    @property
+    def value(self) -> Thinking:
+        """The setting as a request's field."""
+        return Thinking(self.enabled and self.effort != "none", self.effort, self.budget_tokens)
+
+
+def _thinking(value: Any) -> Any:
+    """`off` and `on`, which YAML reads as booleans, as mappings."""
+    if isinstance(value, str):
+        if value not in ("off", "on"):
+            raise ValueError("thinking is 'off', 'on', or an object with 'effort' and 'budget_tokens'")
+        value = value == "on"
+    return {"enabled": value} if isinstance(value, bool) else value
 
 
 class Agent(Frozen):
@@ -22,6 +45,10 @@ class Agent(Frozen):
     deadline_s: float | None = Field(default=None, gt=0, description="Deadline of the whole call.")
     first_token_deadline_s: float | None = Field(
         default=None, gt=0, description="Deadline of the first token, for aggregators; then a fallback answers."
+    )
+    thinking: Annotated[ThinkingSetting | None, BeforeValidator(_thinking)] = Field(
+        default=None,
+        description="off, on, or {effort, budget_tokens}. Default: off; for the final agent the model's own.",
     )
 
 

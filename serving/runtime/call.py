@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from serving.engine import Engine, collect, complete
+from serving.engine import Engine, add_piece, collect, complete
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
+from serving.runtime.advice import AdviceCache
 from serving.runtime.hedging import HedgeBudget, hedged, retried
 from serving.runtime.single_flight import SingleFlight
 from serving.telemetry import Observer
@@ -14,11 +15,13 @@ from serving.types import (
     UNKNOWN_USAGE,
     AgentStatus,
     AgentTrace,
+    Choice,
     Completion,
     Delta,
     GenerateRequest,
     Timing,
     TokenUsage,
+    ToolCall,
 )
 
 REASONS: dict[AgentStatus, str] = {
@@ -26,6 +29,7 @@ REASONS: dict[AgentStatus, str] = {
     "empty": "returned an empty answer",
     "cancelled": "cancelled: no longer needed",
 }
+ONLY_REASONING = "returned reasoning and no answer"
 # Proposals often end together. When the last one ends, the real call computes the rest, and would have to wait for a
 # prefill that has just begun: a prefill starts this long after the last news.
 PREFILL_SETTLE_S = 0.02
@@ -40,6 +44,7 @@ class Runtime:
     observer: Observer = field(default_factory=Observer)
     budget: HedgeBudget = field(default_factory=HedgeBudget)
     shared: SingleFlight = field(default_factory=SingleFlight)
+    advice: AdviceCache = field(default_factory=AdviceCache)
     prefill_settle_s: float = PREFILL_SETTLE_S
 
 
@@ -61,6 +66,7 @@ class AgentCall:
     status: AgentStatus = "cancelled"  # the status of a call that is cut off now
     error: MoaError | None = None
     text: str = ""
+    reasoning: str = ""
     usage: TokenUsage = UNKNOWN_USAGE
     timing: Timing = field(default_factory=Timing)
     hedged: bool = False
@@ -68,6 +74,7 @@ class AgentCall:
     uncounted: int = 0  # attempts beside the one that answered
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     ended: float | None = None
+    _tool_calls: dict[int, ToolCall] = field(default_factory=dict)  # by index in the stream
 
     @property
     def engine(self) -> Engine:
@@ -97,6 +104,8 @@ class AgentCall:
             hedged=self.hedged,
             shortened=self.shortened,
             uncounted=self.uncounted,
+            reasoning=self.reasoning,
+            tool_calls=tuple(call for _, call in sorted(self._tool_calls.items())),
         )
         if completion is None:
             return [replace(trace, agent=slot) for slot in self.slots]
@@ -104,18 +113,26 @@ class AgentCall:
         shared = TokenUsage() if self.usage.total_tokens is not None else self.usage
         traces = []
         for position, (slot, choice) in enumerate(zip(self.slots, completion.choices, strict=True)):
-            status: AgentStatus = "ok" if choice.text.strip() else "empty"
+            status, error = self._judged(choice)
             traces.append(
                 replace(
                     trace,
                     agent=slot,
                     text=choice.text,
                     status=status,
-                    error=REASONS.get(status),
+                    error=error,
+                    reasoning=choice.reasoning,
+                    tool_calls=choice.tool_calls,
                     usage=shared if position else self.usage,
                 )
             )
         return traces
+
+    def _judged(self, choice: Choice) -> tuple[AgentStatus, str | None]:
+        """Status of a choice, and the reason if it is empty. Reasoning alone is no answer; asked-for calls are one."""
+        if choice.text.strip() or (choice.tool_calls and self.request.tools):
+            return "ok", None
+        return "empty", ONLY_REASONING if choice.reasoning else REASONS["empty"]
 
     # -- whole answers: proposers, judges ------------------------------------------------------------------
 
@@ -182,20 +199,25 @@ class AgentCall:
         return await collect(self.model, self._observed(request, on_text), request.sampling.n)
 
     async def _observed(self, request: GenerateRequest, on_text: Callable[[str], None]) -> AsyncGenerator[Delta, None]:
-        self.text = ""  # a new attempt starts from nothing, whatever a lost replica had written
+        self.text = self.reasoning = ""  # a new attempt starts from nothing, whatever a lost replica had written
         async with aclosing(self.engine.generate(request)) as stream:
             async for delta in stream:
-                self.text += delta.text
-                on_text(self.text)
+                self.reasoning += delta.reasoning
+                if delta.text:
+                    self.text += delta.text
+                    on_text(self.text)
                 yield delta
 
     # -- streamed answers: the final agent -----------------------------------------------------------------
 
     async def stream(self, *, deadline_s: float, first_token_deadline_s: float) -> AsyncGenerator[Delta, None]:
-        """Deltas of the answer as they come. The first one has visible text, or is terminal.
+        """Deltas of the answer as they come. The first one has text, reasoning or a tool call, or is terminal.
+
+        White space before them is held back; reasoning and tool calls are passed on at once. An answer is a visible
+        text or a tool call: reasoning alone is empty, also if it was passed on.
 
         Raises:
-            DeadlineExceeded: no visible text within `first_token_deadline_s`, no end within `deadline_s`.
+            DeadlineExceeded: no sign of life within `first_token_deadline_s`, no end within `deadline_s`.
             EngineFailed: the answer is empty.
             IncompleteGeneration: the engine's stream ended without its terminal delta, or continued after it.
             MoaError: the engine's own error.
@@ -204,9 +226,10 @@ class AgentCall:
         began = loop.time()
         self.runtime.budget.started()
         pieces: list[str] = []
-        held: list[Delta] = []  # white space before the first visible text
+        thoughts: list[str] = []
+        held: list[Delta] = []  # white space before the first sign of life
+        alive = answered = ended = False
         deadline = began + min(first_token_deadline_s, deadline_s)
-        ended = False
         try:
             async with aclosing(self.engine.generate(self.request)) as stream:
                 while True:
@@ -214,7 +237,7 @@ class AgentCall:
                         async with asyncio.timeout_at(deadline):
                             delta = await anext(stream, None)
                     except TimeoutError:
-                        subject = f"'{self.model}'" + ("" if pieces else " (first token)")
+                        subject = f"'{self.model}'" + ("" if alive else " (first token)")
                         raise DeadlineExceeded(subject, deadline - began) from None
                     if delta is None:
                         if not ended:
@@ -223,30 +246,34 @@ class AgentCall:
                     if ended:
                         raise IncompleteGeneration(self.model, "its stream continued after its terminal delta")
                     ended = delta.terminal
-                    if not pieces:
-                        held.append(delta)
-                        if delta.text.strip():
-                            deadline = began + deadline_s
-                        elif not ended:
+                    pieces.append(delta.text)
+                    thoughts.append(delta.reasoning)
+                    for piece in delta.tool_calls:
+                        add_piece(self.model, self._tool_calls, piece)
+                    answered = answered or bool(delta.tool_calls or delta.text.strip())
+                    if ended and not answered:
+                        self._end(delta, "empty")
+                        raise EngineFailed(
+                            self.model, f"it {ONLY_REASONING}" if any(thoughts) else "its answer is empty"
+                        )
+                    held.append(delta)
+                    if not alive:
+                        if not (answered or delta.reasoning):
                             continue
-                        else:
-                            self._end(delta, "empty")
-                            raise EngineFailed(self.model, "its answer is empty")
-                    else:
-                        held = [delta]
-                    pieces.extend(ready.text for ready in held)
+                        alive, deadline = True, began + deadline_s
                     if ended:
                         self._end(delta, "ok")
-                        self.text = "".join(pieces)
+                        self.text, self.reasoning = "".join(pieces), "".join(thoughts)
                     for ready in held:
                         yield ready
+                    held = []
         except MoaError as error:
             if self.status != "empty":
                 self._fail(error)
             self.error = error
             raise
         finally:
-            self.text = "".join(pieces)
+            self.text, self.reasoning = "".join(pieces), "".join(thoughts)
 
     def _end(self, terminal: Delta, status: AgentStatus) -> None:
         self.ended = asyncio.get_running_loop().time()

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from serving.runtime.advice_prompt import as_prose
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
 from serving.runtime.policy import Policy
-from serving.runtime.prompts import with_system
+from serving.runtime.prompts import has_tool_turns_or_reasoning, with_system
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task
-from serving.types import Completion, GenerateRequest, MoaOptions, ReferenceBlock, Sampling
+from serving.types import Completion, GenerateRequest, MoaOptions, ReferenceBlock, Sampling, Thinking, ToolChoice
 
 PRIORITIES_PER_REQUEST = 64  # engine priorities between two requests whose callers' `priority` differs by one
 
@@ -84,10 +85,11 @@ class RunContext:
         sampling: Sampling,
         slots: tuple[int, ...] = (0,),
         role: str = "proposer",
+        final: bool = False,
     ) -> AgentCall:
-        """One call that has not started; `role` is used if the task names none."""
+        """One call that has not started; `role` is used if the task names none. `final`: see `prompted`."""
         request = replace(
-            self.prompted(agent, task),
+            self.prompted(agent, task, final=final),
             request_id=f"{self.request.request_id}-{layer}-{slots[0]}",
             sampling=sampling,
             # Later layers first: a request that has begun should end. A first layer ranks with plain model requests.
@@ -98,17 +100,43 @@ class RunContext:
             self.runtime, self.report.recipe, layer, slots, task.role or role, agent.model, request, elapsed_s
         )
 
-    def prompted(self, agent: Agent, task: Task) -> GenerateRequest:
-        """The request with the prompt that `agent` reads: the conversation, its own system text, the references."""
+    def prompted(self, agent: Agent, task: Task, *, final: bool = False) -> GenerateRequest:
+        """The request with the prompt that `agent` reads: the conversation, its own system text, the references.
+
+        The final agent alone has the request's template arguments and, if its engine supports tools, the tools; it then
+        reads tool turns and reasoning as they are. All others read `as_prose`.
+        """
         messages = self.request.messages if task.messages is None else task.messages
         block = ReferenceBlock(task.references, self.policy.prompt, self.policy.layout) if task.references else None
-        return replace(
+        acting = final and self.runtime.engines[agent.model].info.tools
+        if not acting and has_tool_turns_or_reasoning(messages):
+            messages = as_prose(messages)
+        request = replace(
             self.request,
             messages=with_system(messages, agent.system),
             references=block,
+            thinking=self.answer_thinking(agent) if final else self.proposer_thinking(agent),
             deadline_s=None,
             moa=MoaOptions(),
         )
+        if not acting:
+            request = replace(request, tools=(), tool_choice=ToolChoice(), parallel_tool_calls=True)
+        return request if final else replace(request, template_args={})
+
+    def answer_thinking(self, agent: Agent) -> Thinking:
+        """Thinking of the final agent: the request's if it asks for any, else the agent's, else the model's own."""
+        asked = self.request.thinking
+        return asked if asked != Thinking() else self._own_thinking(agent, Thinking())
+
+    def proposer_thinking(self, agent: Agent) -> Thinking:
+        """Thinking of a proposer: the agent's, else off."""
+        return self._own_thinking(agent, Thinking(enabled=False))
+
+    def _own_thinking(self, agent: Agent, default: Thinking) -> Thinking:
+        """The agent's thinking, or `default`; nothing for an engine that cannot switch it."""
+        if not self.runtime.engines[agent.model].info.thinking:
+            return Thinking()
+        return default if agent.thinking is None else agent.thinking.value
 
     def proposer_sampling(
         self, agent: Agent, overrides: Mapping[str, Any] | None = None, *, as_answer: bool = False

@@ -25,6 +25,7 @@ class Layer:
         *,
         readers: Sequence[Agent] = (),
         before: References = (),
+        final: bool = False,
     ) -> None:
         """Prepare the layer; nothing starts yet.
 
@@ -35,7 +36,9 @@ class Layer:
             quorum: usable answers that are enough.
             readers: agents of the next layer, which will read `before`, then this layer's references.
             before: references that they read first.
+            final: the readers write the final answer.
         """
+        self._final = final
         self._context, self._agents, self._quorum = context, agents, quorum
         self._readers, self._before = readers, before
         self._proposals = Proposals([agent.model for agent in agents], context.policy.reference_order)
@@ -54,7 +57,9 @@ class Layer:
             InvalidRequest, Overloaded: the same, for one of these reasons.
             DeadlineExceeded: the deadline of the whole request passed.
         """
-        prefill = LayerPrefill(self._context, self._readers, self._proposals, self._before, self._number)
+        prefill = LayerPrefill(
+            self._context, self._readers, self._proposals, self._before, self._number, final=self._final
+        )
         try:
             for call in self._calls:
                 task = asyncio.create_task(self._propose(call, prefill), name=call.request.request_id)

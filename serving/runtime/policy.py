@@ -11,6 +11,7 @@ from serving.types import Layout
 
 PrefillMode = Literal["off", "on_complete", "incremental"]
 ReferenceOrder = Literal["declared", "arrival"]
+Advise = Literal["user_turn", "every_turn"]
 
 
 class Policy(Frozen):
@@ -42,6 +43,10 @@ class Policy(Frozen):
     )
     reference_order: ReferenceOrder = Field(
         default="declared", description="Order of the references: as declared, or by arrival of the proposals."
+    )
+    advise: Advise = Field(
+        default="user_turn",
+        description="While tools are called: reuse the references of the user turn, or ask the team every time.",
     )
     layout: Layout = Field(
         default="paper", description="Position of the references in the prompt: see serving/runtime/prompts.py."

@@ -40,7 +40,14 @@ class LayerPrefill:
     """Prefills of the agents that will read one layer's proposals."""
 
     def __init__(
-        self, context: RunContext, agents: Sequence[Agent], proposals: Proposals, before: References, layer: int
+        self,
+        context: RunContext,
+        agents: Sequence[Agent],
+        proposals: Proposals,
+        before: References,
+        layer: int,
+        *,
+        final: bool = False,
     ) -> None:
         """Start one background task per distinct prompt; none if the policy switches prefill off.
 
@@ -50,7 +57,9 @@ class LayerPrefill:
             proposals: the layer's proposals, which grow.
             before: references that come before them in the prompt.
             layer: number of the layer that writes them.
+            final: the readers write the final answer.
         """
+        self._final = final
         self._context, self._proposals, self._before, self._layer = context, proposals, before, layer
         self._marker = f"[[{secrets.token_hex(8)}]]"  # random, so that no text can contain it
         self._prefills: dict[Agent, _AgentPrefill] = {}
@@ -82,7 +91,7 @@ class LayerPrefill:
         for agent, prefill in self._prefills.items():
             if prefill.wants(characters, step_characters):
                 request = replace(
-                    self._context.prompted(agent, Task(self._before + references)),
+                    self._context.prompted(agent, Task(self._before + references), final=self._final),
                     request_id=f"{asked.request_id}-{self._layer + 1}-prefill-{characters}",
                     sampling=Sampling(),
                     priority=PRIORITY,

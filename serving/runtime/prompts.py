@@ -43,17 +43,44 @@ def with_references(messages: Sequence[Message], block: ReferenceBlock) -> tuple
     """`messages` with the references of `block`; unchanged if it has none.
 
     `paper`: instruction and references are the system message, after the caller's own; the conversation follows.
-    `references_last`: they end the last user turn, so that the conversation can be prefilled before they exist.
+    `references_last`: they end the last user turn, so that the conversation can be prefilled before they exist; a loop
+    of tool calls follows them. After any other message the references are a user turn of their own.
+    In both a loop of tool calls adds turns at the end only: each prompt begins with the whole of the one before.
     """
     if not block.references:
         return tuple(messages)
     text = f"{block.instruction}\n{numbered(block.references)}"
     if block.layout == "paper":
         return with_system(messages, text)
-    last = messages[-1] if messages else None
-    if last is None or last.role != "user":
+    start = last_user_turn(messages)
+    if not start or (start < len(messages) and not in_tool_loop(messages)):
         return (*messages, Message("user", text))
-    return (*messages[:-1], Message("user", f"{last.content}\n\n{text}", last.name))
+    last = messages[start - 1]
+    return (*messages[: start - 1], replace(last, content=f"{last.content}\n\n{text}"), *messages[start:])
+
+
+def last_user_turn(messages: Sequence[Message]) -> int:
+    """Number of messages up to and including the last user message; 0 if there is none."""
+    return next((place for place in range(len(messages), 0, -1) if messages[place - 1].role == "user"), 0)
+
+
+def is_tool_turn(message: Message) -> bool:
+    """True for an assistant message that calls tools, and for a tool's result."""
+    return message.role == "tool" or bool(message.tool_calls)
+
+
+def has_tool_turns_or_reasoning(messages: Sequence[Message]) -> bool:
+    """True if any of `messages` is a tool turn or has reasoning."""
+    return any(is_tool_turn(message) or message.reasoning is not None for message in messages)
+
+
+def in_tool_loop(messages: Sequence[Message]) -> bool:
+    """True if the last message is a tool turn, and only an assistant's and tools' follow the last user message."""
+    start = last_user_turn(messages)
+    turns = messages[start:]
+    if not start or not turns or not is_tool_turn(turns[-1]):
+        return False
+    return all(message.role in ("assistant", "tool") for message in turns)
 
 
 def with_system(messages: Sequence[Message], text: str | None) -> tuple[Message, ...]:

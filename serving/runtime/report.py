@@ -24,16 +24,17 @@ class ReportBuilder:
         if trace.status not in ("ok", "cancelled"):
             self.degrade(f"{who}: {trace.error or trace.status}")
         elif not _counted(trace):
-            self._note(f"{who}: token count unknown; not included in usage")
+            self.note(f"{who}: token count unknown; not included in usage")
         if trace.uncounted:
-            self._note(f"{who}: token count of its other attempts unknown; not included in usage")
+            self.note(f"{who}: token count of its other attempts unknown; not included in usage")
 
     def degrade(self, reason: str) -> None:
         """Mark the answer as possibly worse than the recipe promises, because of `reason`."""
         self.degraded = True
-        self._note(reason)
+        self.note(reason)
 
-    def _note(self, reason: str) -> None:
+    def note(self, reason: str) -> None:
+        """Give the caller a reason that does not make the answer degraded."""
         if reason not in self.reasons:
             self.reasons.append(reason)
 
@@ -48,8 +49,8 @@ class ReportBuilder:
         total = TokenUsage()
         for trace in self.agents:
             if _counted(trace):
-                cached = trace.usage.cached_tokens or 0
-                total += replace(trace.usage, cached_tokens=cached)
+                cached, reasoning = trace.usage.cached_tokens or 0, trace.usage.reasoning_tokens or 0
+                total += replace(trace.usage, cached_tokens=cached, reasoning_tokens=reasoning)
         return total
 
     def report(self) -> Report:

@@ -7,7 +7,7 @@ Recipes call the methods of `Run`. One fan-out is in `serving.runtime.layer`, si
 import asyncio
 import math
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -15,13 +15,20 @@ from typing import Any
 from pydantic import Field
 
 from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MoaError
+from serving.runtime.advice import advice_key
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall
 from serving.runtime.context import RunContext
 from serving.runtime.layer import Layer
 from serving.runtime.policy import Policy
+from serving.runtime.prompts import in_tool_loop
 from serving.runtime.task import Quorum, Task
-from serving.types import Completion, Delta, FinishReason, GenerateRequest, Message, References
+from serving.types import Completion, Delta, FinishReason, GenerateRequest, Message, References, Thinking
+
+
+def has_tools(request: GenerateRequest) -> bool:
+    """True if the answer of `request` may be tool calls."""
+    return bool(request.tools) and request.tool_choice.mode != "none"
 
 
 class Strategy(Policy):
@@ -58,6 +65,32 @@ class Run:
         """Mark the answer as possibly worse than the recipe promises; the caller sees `reason`."""
         self._context.report.degrade(reason)
 
+    @property
+    def acts(self) -> bool:
+        """True if the final agent itself must answer: the request has tools, or continues a loop of tool calls.
+
+        A proposal knows neither the tools nor, if it is reused, the results of the calls.
+        """
+        return has_tools(self.request) or in_tool_loop(self.request.messages)
+
+    async def advice(self, make: Callable[["Run"], Awaitable[References]]) -> References:
+        """References for the final agent: those of `make(self)`, or those made for the same user turn before.
+
+        With `advise: user_turn` a request with tools keeps its references for the rest of the user turn, and a request
+        that continues a loop of tool calls reuses them, so that the team is asked once. The report says so. If they are
+        not known here (expired, or made by another replica) the team is asked again.
+        """
+        context = self._context
+        if context.policy.advise != "user_turn" or not self.acts or self._given:
+            return await make(self)
+        key, cache = advice_key(context.policy, self.request.messages), context.runtime.advice
+        if in_tool_loop(self.request.messages) and (known := cache.get(key)):
+            context.report.note("references of this user turn were reused")
+            return known
+        references = await make(self)
+        cache.put(key, references)
+        return references
+
     async def propose(
         self,
         agents: Sequence[Agent],
@@ -65,6 +98,7 @@ class Run:
         *,
         quorum: Quorum | None = None,
         feeding: Sequence[Agent] = (),
+        feeding_final: bool = True,
     ) -> References:
         """Ask all `agents` at once; their usable answers, as references for the next layer.
 
@@ -76,6 +110,7 @@ class Run:
             task: the question; its references are shown to every agent.
             quorum: by default the policy's `min_proposals`, strictly.
             feeding: agents that will read the result: their prompts are prefilled while the proposers run.
+            feeding_final: these agents write the final answer (`answer`), so that their prompts have the tools.
 
         Raises:
             QuorumNotReached: fewer usable answers than the quorum.
@@ -84,7 +119,8 @@ class Run:
         """
         given = self._given if task.messages is None else ()
         enough = quorum or Quorum(min(self._context.policy.min_proposals, len(agents)))
-        found = await Layer(self._context, agents, task, enough, readers=feeding, before=given).references()
+        layer = Layer(self._context, agents, task, enough, readers=feeding, before=given, final=feeding_final)
+        found = await layer.references()
         if task.messages is None:
             self._given = ()  # they are part of the result
         return given + (tuple(replace(one, as_answer=True) for one in found) if task.as_answer else found)
@@ -92,12 +128,14 @@ class Run:
     async def ask(self, agent: Agent, task: Task, *, sampling: Mapping[str, Any] | None = None) -> Completion:
         """Whole answer of one agent; with `task.as_answer` sampled like the final agent's. Raises `MoaError`."""
         context = self._context
-        if task.as_answer:
-            task = replace(task, references=self._given + task.references)
-            chosen = context.answer_sampling(agent, sampling)
-        else:
+        if not task.as_answer:
             chosen = context.proposer_sampling(agent, sampling)
-        return await self._asked(context.call(agent, task, layer=context.next_layer(), sampling=chosen), agent)
+            return await self._asked(context.call(agent, task, layer=context.next_layer(), sampling=chosen), agent)
+        task = replace(task, references=self._given + task.references)
+        chosen = context.answer_sampling(agent, sampling)
+        call = context.call(agent, task, layer=context.next_layer(), sampling=chosen)
+        call.request = replace(call.request, thinking=context.answer_thinking(agent))
+        return await self._asked(call, agent)
 
     async def consult(
         self,
@@ -134,18 +172,22 @@ class Run:
     ) -> AsyncGenerator[Delta, None]:
         """Stream of the final answer.
 
-        If `agent` fails before its first visible token, `fallbacks` are tried in turn. If none can answer, the first
-        of the references, or else of `spare`, is returned that satisfies the caller's `response_format` and `stop`.
-        Every such step degrades the answer, and the report says so.
+        If `agent` fails before its first delta, `fallbacks` are tried in turn; those without tools are left out if the
+        request has tools. If none can answer, the first of the references, or else of `spare`, is returned that
+        satisfies the caller's `response_format` and `stop`; none is if a tool must be called. Every such step degrades
+        the answer, and the report says so. Reasoning is visible: an agent that fails after it is not replaced, since
+        the caller has read what it thought.
 
         Raises:
             InvalidRequest: the request itself is at fault.
-            MoaError: no agent could answer, or the answering agent failed after its first token.
+            MoaError: no agent could answer, or the answering agent failed after its first delta.
         """
         context = self._context
         task = replace(task, references=self._given + task.references)
         layer = context.next_layer()
         failures: list[MoaError] = []
+        if has_tools(self.request):
+            fallbacks = [other for other in fallbacks if context.runtime.engines[other.model].info.tools]
         for position, candidate in enumerate((agent, *fallbacks)):
             call = context.call(
                 candidate,
@@ -154,7 +196,10 @@ class Run:
                 slots=(position,),
                 sampling=context.answer_sampling(candidate),
                 role="aggregator",
+                final=True,
             )
+            if position and not call.engine.info.thinking:  # it would refuse what the first agent accepts
+                call.request = replace(call.request, thinking=Thinking())
             visible = False
             try:
                 async with aclosing(
@@ -212,6 +257,8 @@ class Run:
     def _first_valid(self, references: References) -> Delta | None:
         """The first of `references` that can be the answer, cut where the caller's `stop` would have ended it."""
         asked = self.request.sampling
+        if self.request.tools and self.request.tool_choice.mode in ("required", "named"):
+            return None
         for reference in references:
             if reference.as_answer:
                 return self._known(reference.text, reference.finish_reason)

@@ -1,33 +1,48 @@
 """Random recipes of every strategy, and engines with every kind of fault."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
-from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import EngineFailed, EngineUnavailable
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.cost import Limits
 from serving.recipes.loading import STRATEGIES
 from serving.runtime.hedging import ENOUGH
-from serving.types import GenerateRequest
+from serving.types import GenerateRequest, Message, Tool, ToolCall, ToolChoice
 
 NAMES = ("a", "b", "c", "d")
 PLAN = '[{"task": "one"}, {"task": "two", "after": [1]}, "three"]'
 SLOW_S = 0.002
 # Short deadlines of agents and requests: an engine that hangs ends its call within milliseconds.
 HURRIED = {"proposer_deadline_s": 0.006, "first_token_deadline_s": 0.006, "deadline_s": 0.06}
-FAULTS = ("error", "error later", "empty", "lost once", "slow", "cut", "hang")
+FAULTS = ("error", "error later", "empty", "lost once", "slow", "cut", "hang", "thinks only")
+THOUGHT = "unspoken"  # begins all reasoning, and is in no text
+CALL = ToolCall("c1", "look", '{"what": "it"}')
+RESULT = Message("tool", "nothing", tool_call_id="c1")
 
 
-def engines() -> dict[str, ScriptedEngine]:
-    """Engines that answer with their name and, in brackets, the models of the references they read. `d` also judges."""
+def engines(tools: str = "", *, thinking: bool = False) -> dict[str, ScriptedEngine]:
+    """Engines that answer with their name and, in brackets, the models of the references they read. `d` also judges.
+
+    Those in `tools` call a tool once where they have tools. With `thinking` all of them reason before every answer.
+    """
 
     def answer(name: str) -> ScriptedEngine:
-        def say(request: GenerateRequest) -> str:
+        def say(request: GenerateRequest) -> ScriptedAnswer:
+            reasoning = f"{THOUGHT} thoughts of {name}" if thinking else ""
+            if name in tools and request.tools and request.tool_choice.mode != "none" and before_calls(request):
+                return ScriptedAnswer("", reasoning, (CALL,))
+            return ScriptedAnswer(text_of(request), reasoning)
+
+        def before_calls(request: GenerateRequest) -> bool:
+            return all(message.role != "tool" for message in request.messages)
+
+        def text_of(request: GenerateRequest) -> str:
             text = "\n".join(message.content for message in request.messages)
             if "JSON list" in text and name != "a":  # a's plans cannot be parsed
                 return PLAN
@@ -36,7 +51,7 @@ def engines() -> dict[str, ScriptedEngine]:
             seen = re.findall(r"^\d+\. (?:[a-z]+: )?(\w)\[", text, re.MULTILINE)
             return f"{name}[{''.join(seen)}]"
 
-        return ScriptedEngine(name, say)
+        return ScriptedEngine(name, say, tools=name in tools)
 
     return {name: answer(name) for name in NAMES}
 
@@ -49,6 +64,8 @@ def broken(models: dict[str, ScriptedEngine], faults: dict[str, str]) -> None:
             engine.error, engine.fail_after = EngineFailed(name, "broken"), int(fault == "error later")
         elif fault == "empty":
             engine.answer = " "
+        elif fault == "thinks only":
+            engine.answer = ScriptedAnswer("", f"{THOUGHT} thoughts")
         elif fault == "lost once":
             _lose_once(engine)
         elif fault == "slow":
@@ -62,10 +79,10 @@ def broken(models: dict[str, ScriptedEngine], faults: dict[str, str]) -> None:
 def _lose_once(engine: ScriptedEngine) -> None:
     lost, before = [EngineUnavailable(engine.model)], engine.answer
 
-    def answer(request: GenerateRequest) -> str:
+    def answer(request: GenerateRequest) -> str | ScriptedAnswer:
         if lost:
             raise lost.pop()
-        return before if isinstance(before, str) else before(request)
+        return before(request) if callable(before) else before
 
     engine.answer = answer
 
@@ -121,6 +138,15 @@ class Shape:
         return made
 
 
+def acting(request: GenerateRequest, choice: ToolChoice, *, continued: bool) -> GenerateRequest:
+    """`request` with a tool, and with a first call of it if it is `continued`; an earlier turn has reasoning."""
+    earlier = (Message("user", "Before?"), Message("assistant", "So.", reasoning=f"{THOUGHT} before"))
+    call = Message("assistant", "", reasoning=f"{THOUGHT} then", tool_calls=(CALL,))
+    loop = (call, RESULT) if continued else ()
+    return replace(request, messages=(*earlier, *request.messages, *loop), tools=(Tool("look"),), tool_choice=choice)
+
+
+CHOICES = st.sampled_from([ToolChoice(), ToolChoice("none"), ToolChoice("required"), ToolChoice("named", "look")])
 PREFILL_MODES = st.sampled_from(["off", "on_complete", "incremental"])
 
 

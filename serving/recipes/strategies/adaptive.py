@@ -20,12 +20,15 @@ class Adaptive(Answering):
     """Starts with `start` proposers and adds `step` while less than `agreement` of them give one answer.
 
     Agreement skips the aggregator only if it is verified: at least two answers and `min_proposals`, all of them short
-    (`short_characters`), so that equal means the same. Longer answers always go to the aggregator.
+    (`short_characters`), so that equal means the same. Longer answers always go to the aggregator, and so does every
+    request with tools or within a loop of tool calls.
     """
 
     strategy: Literal["adaptive"] = "adaptive"
     per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "threshold", "agreement", "answer_kind"}
     team = "proposers"
+    tools = "final"
+    final = "aggregator"
     proposers: Team
     aggregator: AgentField
     start: int = Field(default=2, ge=1, description="Proposers asked first.")
@@ -56,6 +59,14 @@ class Adaptive(Answering):
         return fields
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
+        references = await run.advice(self._references)
+        if self._agreed(references) and not run.acts:
+            best = majority(references, self.answer_kind)
+            return run.say(best.text, best.finish_reason)
+        fallbacks = self.replacements(self.aggregator, self.proposers)
+        return run.answer(self.aggregator, Task(references), fallbacks=fallbacks)
+
+    async def _references(self, run: Run) -> References:
         references: References = ()
         asked = 0
         while asked < len(self.proposers):
@@ -63,10 +74,8 @@ class Adaptive(Answering):
             batch, asked = self.proposers[asked : asked + more], asked + more
             references += await self._more(run, batch, len(references), last=asked >= len(self.proposers))
             if self._agreed(references):
-                best = majority(references, self.answer_kind)
-                return run.say(best.text, best.finish_reason)
-        fallbacks = self.replacements(self.aggregator, self.proposers)
-        return run.answer(self.aggregator, Task(references), fallbacks=fallbacks)
+                break
+        return references
 
     async def _more(self, run: Run, batch: tuple[Agent, ...], had: int, *, last: bool) -> References:
         """Proposals of `batch`; too few are an error once no proposer is left."""

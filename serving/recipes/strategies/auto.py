@@ -77,6 +77,7 @@ class Auto(Recipe):
     # All other settings belong to the chosen recipe, which is not known before.
     per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s"})
     without_effect = LAYER_SETTINGS
+    tools = "final"
 
     @model_validator(mode="after")
     def _router_can_be_read(self) -> Self:
@@ -113,6 +114,9 @@ class Auto(Recipe):
         return costliest(
             recipes[name].given_cost(sampling, recipes) if name in recipes else FREE for name in self.delegates()
         )
+
+    def handover(self, messages: tuple[Message, ...]) -> str:
+        return self.route(messages)
 
     def route(self, messages: tuple[Message, ...]) -> str:
         """Id of the model or recipe for a conversation."""

@@ -25,6 +25,8 @@ class Blend(Answering):
     strategy: Literal["blend"] = "blend"
     per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "top"}
     team = "proposers"
+    tools = "final"
+    final = "aggregator"
     proposers: Team
     judge: AgentField
     aggregator: AgentField
@@ -43,10 +45,14 @@ class Blend(Answering):
         return Cost(pairs, pairs * int(VERDICT["max_tokens"]))
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
+        references = await run.advice(self._best)
+        fallbacks = self.replacements(self.aggregator, self.proposers)
+        return run.answer(self.aggregator, Task(references), fallbacks=fallbacks)
+
+    async def _best(self, run: Run) -> References:
         references = await run.propose(self.proposers)
         best = await self._ranked(run, references) if len(references) > self.top else references
-        fallbacks = self.replacements(self.aggregator, self.proposers)
-        return run.answer(self.aggregator, Task(best[: self.top]), fallbacks=fallbacks)
+        return best[: self.top]
 
     async def _ranked(self, run: Run, references: References) -> References:
         pairs = [*permutations(range(len(references)), 2)]

@@ -13,12 +13,13 @@ from serving.recipes.judging import GRADE, VERDICT, grade, question, quoted
 from serving.runtime.agents import Agent, AgentField
 from serving.runtime.run import Run
 from serving.runtime.task import Task
-from serving.types import Completion, Delta, Reference, References, Sampling
+from serving.types import Completion, Delta, Message, Reference, References, Sampling
 
 
 class Cascade(Recipe):
     """The first model's answer if its score reaches `threshold`; otherwise `escalate` answers, and reads it too.
 
+    A request with tools, or within a loop of tool calls, escalates at once: the first model has no tools.
     The score is the geometric mean of the tokens' probabilities (`logprob`), or the grade of a served model (`judge`).
     """
 
@@ -27,6 +28,7 @@ class Cascade(Recipe):
     per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s", "temperature", "models", "threshold"})
     without_effect = LAYER_SETTINGS
     cast = ("first",)
+    tools = "final"
     first: AgentField
     escalate: str = Field(description="Id of the recipe or model that answers if the first answer is weak.")
     score: Literal["logprob", "judge"] = "logprob"
@@ -46,6 +48,9 @@ class Cascade(Recipe):
     def delegates(self) -> frozenset[str]:
         return frozenset({self.escalate})
 
+    def handover(self, messages: tuple[Message, ...]) -> str:
+        return self.escalate
+
     def requires(self) -> Mapping[str, frozenset[str]]:
         return {self.first.model: frozenset({"logprobs"})} if self.score == "logprob" else {}
 
@@ -62,6 +67,8 @@ class Cascade(Recipe):
         return then.given_cost(sampling, recipes) if then else FREE
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
+        if run.acts:
+            return await run.delegate(self.escalate)
         kept: References = ()
         # The first answer may be the final one: it is sampled like the final answer.
         task = Task(messages=run.request.messages, role="first", as_answer=True)

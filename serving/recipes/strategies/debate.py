@@ -28,6 +28,7 @@ class Debate(Answering):
     )
     without_effect = LAYER_SETTINGS
     cast = ("solver", "critic")
+    final = "solver"
     solver: AgentField
     critic: AgentField
     rounds: int = Field(

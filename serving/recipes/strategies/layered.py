@@ -23,6 +23,8 @@ class Layered(Answering):
 
     strategy: Literal["layered"] = "layered"
     per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "layers", "aggregator"}
+    tools = "final"
+    final = "aggregator"
     layers: tuple[Team, ...] = Field(min_length=1, max_length=MAX_LAYERS, description="The proposer layers.")
     aggregator: AgentField
 
@@ -62,8 +64,13 @@ class Layered(Answering):
         return tuple(team_of(team, f"moa.layers[{number}]") for number, team in enumerate(asked))
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        references: References = ()
-        for layer, following in pairwise((*self.layers, (self.aggregator,))):
-            references = await run.propose(layer, Task(references), feeding=following)
+        references = await run.advice(self._references)
         fallbacks = self.replacements(self.aggregator, self.layers[-1])
         return run.answer(self.aggregator, Task(references), fallbacks=fallbacks)
+
+    async def _references(self, run: Run) -> References:
+        references: References = ()
+        for number, (layer, following) in enumerate(pairwise((*self.layers, (self.aggregator,))), start=1):
+            final = number == len(self.layers)
+            references = await run.propose(layer, Task(references), feeding=following, feeding_final=final)
+        return references

@@ -47,6 +47,8 @@ class Plan(Answering):
     strategy: Literal["plan"] = "plan"
     per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "parts"}
     team = "executors"
+    tools = "final"
+    final = "synthesizer"
     planner: AgentField
     executors: Team
     synthesizer: AgentField
@@ -61,12 +63,15 @@ class Plan(Answering):
         return self.proposals_cost([self.planner], sampling) + executing + self.answer_cost(self.synthesizer, sampling)
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
+        results = await run.advice(self._results)
+        fallbacks = self.replacements(self.synthesizer, self.executors)
+        return run.answer(self.synthesizer, Task(results, role="synthesizer"), fallbacks=fallbacks)
+
+    async def _results(self, run: Run) -> References:
         instruction = SPLIT.format(parts=self.parts)
         [plan] = await run.consult(self.planner, [question(run.request.messages, instruction)], role="planner")
         parts = parse_plan(plan)
-        results = await self._execute(run, parts[: self.parts]) if parts else await run.propose(self.executors)
-        fallbacks = self.replacements(self.synthesizer, self.executors)
-        return run.answer(self.synthesizer, Task(results, role="synthesizer"), fallbacks=fallbacks)
+        return await self._execute(run, parts[: self.parts]) if parts else await run.propose(self.executors)
 
     async def _execute(self, run: Run, parts: tuple[Part, ...]) -> References:
         tasks: list[asyncio.Task[References]] = []

@@ -19,7 +19,8 @@ class Rank(Recipe):
     """The proposal with the most votes of the judge over rotated orders; ties go to the earlier proposal."""
 
     strategy: Literal["rank"] = "rank"
-    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models"}
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request - {"advise"} | {"models"}
+    without_effect = frozenset({"advise"})
     team = "proposers"
     proposers: Team
     judge: AgentField

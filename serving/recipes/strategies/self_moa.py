@@ -23,6 +23,8 @@ class SelfMoa(Answering):
     strategy: Literal["self_moa"] = "self_moa"
     per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "samples"}
     cast = ("proposer",)
+    tools = "final"
+    final = "aggregator"
     proposer: AgentField
     aggregator: AgentField
     samples: int = Field(default=6, ge=1, le=64, description="Number of answers of the proposer.")
@@ -38,12 +40,12 @@ class SelfMoa(Answering):
         return proposals + self.answer_cost(self.aggregator, sampling)
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        references = await run.propose([self.proposer] * self.samples, feeding=[self.aggregator])
-        return self._aggregated(run, references)
-
-    def _aggregated(self, run: Run, references: References) -> AsyncGenerator[Delta, None]:
+        references = await run.advice(self._references)
         fallbacks = self.replacements(self.aggregator, [self.proposer])
         return run.answer(self.aggregator, Task(references), fallbacks=fallbacks)
+
+    async def _references(self, run: Run) -> References:
+        return await run.propose([self.proposer] * self.samples, feeding=[self.aggregator])
 
 
 class SelfMoaSeq(SelfMoa):
@@ -71,13 +73,14 @@ class SelfMoaSeq(SelfMoa):
     def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
         return self.proposals_cost([self.aggregator], sampling)  # one more step of the window, at most
 
-    async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        samples = await run.propose([self.proposer] * self.samples, feeding=[self.aggregator])
+    async def _references(self, run: Run) -> References:
+        final = self.samples <= self.window
+        samples = await run.propose([self.proposer] * self.samples, feeding=[self.aggregator], feeding_final=final)
         window, rest = samples[: self.window], samples[self.window :]
         while rest:
             fresh, rest = rest[: self.window - self.kept], rest[self.window - self.kept :]
             window = await self._synthesis(run, window) + fresh
-        return self._aggregated(run, window)
+        return window
 
     async def _synthesis(self, run: Run, window: References) -> References:
         """Content of the kept slots: the synthesis of `window`, or its first samples if there is none."""

@@ -19,7 +19,8 @@ class Vote(Recipe):
     """The first proposal with the most frequent answer, as it was written; no aggregator."""
 
     strategy: Literal["vote"] = "vote"
-    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "samples", "answer_kind"}
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request - {"advise"} | {"models", "samples", "answer_kind"}
+    without_effect = frozenset({"advise"})
     team = "proposers"
     proposers: Team
     samples: int | None = Field(

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from serving.engine import Engine, EngineInfo, collect, complete
 from serving.engines.model import ModelEngine
-from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.runtime.context import PRIORITIES_PER_REQUEST
 from serving.runtime.single_flight import SingleFlight
-from serving.types import Delta, GenerateRequest, MoaOptions, Report
+from serving.types import Delta, GenerateRequest, MoaOptions, Report, Tool, ToolCall
 from tests.support.api import END, HandEngine, degraded_end
 
 Ask = Callable[..., GenerateRequest]
@@ -75,3 +75,16 @@ async def test_leaving_a_traced_stream_closes_the_engines(ask: Ask) -> None:
     await anext(stream)
     await stream.aclose()
     assert engine.closed.is_set()
+
+
+async def test_reasoning_and_tool_calls_are_in_shared_answers_and_in_traces(ask: Ask) -> None:
+    calls = (ToolCall("c1", "add", '{"a": 1}'), ToolCall("c2", "add", "{}"))
+    engine = ScriptedEngine("m", ScriptedAnswer("", "Let me think.", calls), tools=True)
+    asked = replace(ask(temperature=0), tools=(Tool("add"),))
+    for interval in (None, 1):
+        done = await collect("m", traced(engine, replace(asked, stream_interval=interval)))
+        [choice] = done.choices
+        assert (choice.reasoning, choice.tool_calls, choice.finish_reason) == ("Let me think.", calls, "tool_calls")
+        assert done.report is not None
+        [agent] = done.report.agents
+        assert (agent.reasoning, agent.tool_calls) == ("Let me think.", calls)

@@ -7,7 +7,7 @@ import pytest
 
 from serving.engine import Engine, EngineInfo, complete
 from serving.engines.recipe import RecipeEngine
-from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import InvalidRequest, LimitExceeded, UnsupportedField
 from serving.recipes import load_recipes
 from serving.recipes.cost import Limits
@@ -98,3 +98,20 @@ async def test_a_recipe_is_ready_with_its_models_and_knows_nothing_of_itself(tri
     engine = engine_of(trio)
     await engine.check_health()
     assert engine.info == EngineInfo()
+
+
+@pytest.mark.parametrize("ability", ["tools", "thinking"])
+async def test_a_recipe_can_what_its_final_agent_can(trio: Trio, ability: str) -> None:
+    setattr(trio["a"], ability, True)
+    assert engine_of(trio).info == EngineInfo()
+    setattr(trio["c"], ability, True)
+    assert getattr(engine_of(trio).info, ability)
+
+
+@simulated_time
+async def test_reasoning_is_the_first_output_of_a_recipe() -> None:
+    engines: dict[str, Engine] = {name: ScriptedEngine(name, "one", ttft_s=1.0, itl_s=0.5) for name in "ab"}
+    engines["c"] = ScriptedEngine("c", ScriptedAnswer("two", "Hm. So."), ttft_s=1.0, itl_s=0.5)
+    engine = RecipeEngine("team", load_recipes([TEAM]), Runtime(engines), Limits())
+    done = await complete("team", engine, GenerateRequest("r", ()))
+    assert (done.timing.ttft_s, done.timing.total_s) == pytest.approx((2.0, 3.0))

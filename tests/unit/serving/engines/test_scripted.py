@@ -8,9 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.engine import complete
-from serving.engines.scripted import ScriptedEngine, words
+from serving.engines.scripted import ScriptedAnswer, ScriptedEngine, words
 from serving.errors import ContextTooLong, EngineFailed, EngineUnavailable, IncompleteGeneration
-from serving.types import Completion, Delta, GenerateRequest, Message, Sampling, TokenUsage
+from serving.types import (
+    Completion,
+    Delta,
+    GenerateRequest,
+    Message,
+    Sampling,
+    Thinking,
+    TokenUsage,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
 
 
 def request(content: str = "one two", **fields: Any) -> GenerateRequest:
@@ -146,3 +157,38 @@ async def test_requests_are_kept_in_order_or_not_at_all() -> None:
         await answer(forgetful, request(content))
     assert [asked.messages[0].content for asked in engine.requests] == ["first", "second"]
     assert not forgetful.requests
+
+
+CALLS = (ToolCall("c1", "add", '{"a": 1}'), ToolCall("c2", "stop", ""))
+ACTING = ScriptedAnswer("So:", "Let me think.", CALLS)
+
+
+@pytest.mark.parametrize("interval", [1, None])
+async def test_reasoning_text_and_tool_calls_are_one_answer(interval: int | None) -> None:
+    engine = ScriptedEngine("m", ACTING, tools=True, thinking=True)
+    assert (engine.info.tools, engine.info.thinking) == (True, True)
+    done = await answer(engine, request(tools=(Tool("add"),), stream_interval=interval))
+    [choice] = done.choices
+    assert (choice.reasoning, choice.text, choice.tool_calls) == ("Let me think.", "So:", CALLS)
+    assert choice.finish_reason == "tool_calls"
+    assert (done.usage.completion_tokens, done.usage.reasoning_tokens) == (3 + 1 + 3, 3)
+
+
+async def test_tools_and_thinking_follow_the_request() -> None:
+    engine = ScriptedEngine("m", lambda asked: ACTING, thinking=True)
+    [choice] = (await answer(engine, request(thinking=Thinking(enabled=False)))).choices
+    assert (choice.text, choice.reasoning, choice.tool_calls, choice.finish_reason) == ("So:", "", (), "stop")
+    forbidden = request(tools=(Tool("add"),), tool_choice=ToolChoice("none"))
+    assert (await answer(engine, forbidden)).choices[0].tool_calls == ()
+    engine.thinking = False
+    assert (await answer(engine, request(thinking=Thinking(enabled=False)))).choices[0].reasoning == "Let me think."
+
+
+async def test_reasoning_and_calls_take_tokens_as_text_does() -> None:
+    engine = ScriptedEngine("m", ACTING)
+    asked = request(tools=(Tool("add"),), sampling=Sampling(max_tokens=5, logprobs=0))
+    done = await answer(engine, asked)
+    [choice] = done.choices
+    assert (choice.tool_calls, choice.finish_reason) == ((ToolCall("c1", "add", '{"a":'),), "length")
+    assert [token.token for token in choice.logprobs or ()] == ["So:"]
+    assert len(await deltas(engine, asked)) == 5 + 1

@@ -1,17 +1,30 @@
 """Property tests of all strategies, over random recipes, failures and moments of cancellation."""
 
 import asyncio
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
-from serving.errors import EngineFailed, MoaError, QuorumNotReached
+from serving.errors import EngineFailed, MoaError, QuorumNotReached, UnsupportedField
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import AgentTrace, Completion, GenerateRequest, Message, Sampling, TokenUsage
-from tests.support.composition import FAULTS, HURRIED, NAMES, Shape, broken, engines, shapes
+from serving.types import AgentTrace, Completion, GenerateRequest, Message, Sampling, TokenUsage, ToolChoice
+from tests.support.composition import (
+    CALL,
+    CHOICES,
+    FAULTS,
+    HURRIED,
+    NAMES,
+    THOUGHT,
+    Shape,
+    acting,
+    broken,
+    engines,
+    shapes,
+)
 
 SHAPES = st.lists(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5), min_size=1, max_size=4)
 REQUEST = GenerateRequest("r", (Message("user", "Why?"),))
@@ -138,10 +151,19 @@ def sees_what_it_should(shape: Shape, traces: list[AgentTrace]) -> None:
             assert all(seen(trace) == "" for trace in traces if trace.role == "solver")
 
 
+def no_thought_is_shown(models: dict[str, ScriptedEngine]) -> None:
+    """Reasoning is in no prompt, except as the history that the caller gave to the final agent."""
+    prefills = [request for engine in models.values() for request, _ in engine.prefills]
+    for request in (*prefills, *(request for engine in models.values() for request in engine.requests)):
+        assert all(THOUGHT not in message.content for message in request.messages)
+        if not request.tools:
+            assert all(message.reasoning is None and message.role != "tool" for message in request.messages)
+
+
 @settings(max_examples=250, deadline=None)
-@given(shapes())
-def test_of_every_strategy_agents_see_what_they_should_and_cost_what_is_reckoned(shape: Shape) -> None:
-    models = engines()
+@given(shapes(), st.booleans())
+def test_of_every_strategy_agents_see_what_they_should_and_cost_what_is_reckoned(shape: Shape, thinking: bool) -> None:
+    models = engines(thinking=thinking)
     request = GenerateRequest("r", REQUEST.messages, Sampling(max_tokens=40))
 
     async def scenario() -> Completion:
@@ -158,6 +180,7 @@ def test_of_every_strategy_agents_see_what_they_should_and_cost_what_is_reckoned
     assert all(trace.status == "ok" for trace in done.report.agents)
     assert done.usage == counted(done)
     assert [engine.running for engine in models.values()] == [0] * len(models)
+    no_thought_is_shown(models)
     sees_what_it_should(shape, list(done.report.agents))
 
 
@@ -171,28 +194,73 @@ HASTE = shapes(
 )
 
 
+async def ended(shape: Shape, models: dict[str, ScriptedEngine], request: GenerateRequest) -> Completion | MoaError:
+    """The answer or the error of a request; nothing is left at work."""
+    asked = complete("team", shape.orchestrator(models).engines["team"], request)
+    try:
+        return await asyncio.wait_for(asked, 30)  # a deadlock would be a TimeoutError
+    except MoaError as error:
+        return error
+    finally:
+        assert [engine.running for engine in models.values()] == [0] * len(models)
+        assert len(asyncio.all_tasks()) == 1
+
+
+def is_an_answer_that_says_how_it_was_made(done: Completion) -> None:
+    [choice] = done.choices
+    assert choice.text.strip() or choice.tool_calls
+    assert done.report is not None
+    assert done.usage == counted(done)
+    assert done.report.degraded or all(trace.status in ("ok", "cancelled") for trace in done.report.agents)
+
+
 @settings(max_examples=150, deadline=None)
-@given(HASTE, FAULTY)
-def test_of_every_strategy_failures_end_in_an_answer_or_a_clear_error(shape: Shape, faults: dict[str, str]) -> None:
-    models = engines()
+@given(HASTE, FAULTY, st.booleans())
+def test_of_every_strategy_failures_end_in_an_answer_or_a_clear_error(
+    shape: Shape, faults: dict[str, str], thinking: bool
+) -> None:
+    models = engines(thinking=thinking)
     broken(models, faults)
-
-    async def scenario() -> Completion | None:
-        asked = complete("team", shape.orchestrator(models).engines["team"], REQUEST)
-        try:
-            return await asyncio.wait_for(asked, 30)  # a deadlock would be a TimeoutError
-        except MoaError:
-            return None
-        finally:
-            assert [engine.running for engine in models.values()] == [0] * len(models)
-            assert len(asyncio.all_tasks()) == 1
-
-    done = asyncio.run(scenario())
-    if done is not None:
+    done = asyncio.run(ended(shape, models, REQUEST))
+    no_thought_is_shown(models)
+    if isinstance(done, Completion):
+        is_an_answer_that_says_how_it_was_made(done)
         assert done.text.strip()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    HASTE,
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(FAULTS), max_size=2),
+    st.sets(st.sampled_from(NAMES)).map("".join),
+    CHOICES,
+    st.booleans(),
+    st.booleans(),
+)
+def test_of_every_strategy_tools_end_in_calls_an_answer_or_a_clear_error(
+    shape: Shape, faults: dict[str, str], able: str, choice: ToolChoice, continued: bool, streaming: bool
+) -> None:
+    models = engines(able, thinking=True)
+    broken(models, faults)
+    request = replace(acting(REQUEST, choice, continued=continued), stream_interval=1 if streaming else None)
+    done = asyncio.run(ended(shape, models, request))
+    no_thought_is_shown(models)
+    asked = [one for engine in models.values() for one in engine.requests]
+    assert all(engine.info.tools for engine in models.values() if any(one.tools for one in engine.requests))
+    if isinstance(done, UnsupportedField):
+        assert done.param == "tools"
+        assert not asked
+    elif isinstance(done, Completion):
+        is_an_answer_that_says_how_it_was_made(done)
         assert done.report is not None
-        assert done.usage == counted(done)
-        assert done.report.degraded or all(trace.status in ("ok", "cancelled") for trace in done.report.agents)
+        if choice.mode != "none":
+            assert done.report.agents[-1].model in able or done.report.degraded
+        if choice.mode in ("required", "named") and not continued:
+            assert done.choices[0].tool_calls
+        if done.choices[0].tool_calls:
+            assert done.choices[0].tool_calls == (CALL,)
+            assert done.choices[0].finish_reason == "tool_calls"
+            assert done.report.agents[-1].tool_calls == (CALL,)
 
 
 @settings(max_examples=150, deadline=None)

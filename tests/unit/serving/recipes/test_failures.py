@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import DeadlineExceeded, EngineFailed, InvalidRequest, QuorumNotReached
 from serving.recipes.strategies.plan import parse_plan
 from serving.types import GenerateRequest
@@ -21,10 +21,10 @@ def fails_when(engine: ScriptedEngine, *, shown: str, error: Exception | None = 
     """Have `engine` fail where its prompt holds `shown`."""
     before = engine.answer
 
-    def answer(request: GenerateRequest) -> str:
+    def answer(request: GenerateRequest) -> str | ScriptedAnswer:
         if any(shown in message.content for message in request.messages):
             raise error or EngineFailed(engine.model, "gone")
-        return before if isinstance(before, str) else before(request)
+        return before(request) if callable(before) else before
 
     engine.answer = answer
 
@@ -170,7 +170,7 @@ async def test_a_synthesis_on_the_way_that_fails_costs_quality_not_the_request(t
     fails_when(trio["a"], shown="Responses from models")
     failing = trio["a"].answer
 
-    def once(request: GenerateRequest) -> str:
+    def once(request: GenerateRequest) -> str | ScriptedAnswer:
         if lost:
             lost.pop()
             assert callable(failing)

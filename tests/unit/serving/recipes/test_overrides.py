@@ -20,6 +20,7 @@ Trio = dict[str, ScriptedEngine]
 Ask = Callable[..., GenerateRequest]
 # For each strategy a recipe and, of every field that its requests may set, a value that is honoured.
 COMMON: dict[str, Any] = {
+    "advise": "every_turn",
     "layout": "references_last",
     "prefill": "off",
     "reference_order": "arrival",

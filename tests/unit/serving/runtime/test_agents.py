@@ -1,12 +1,14 @@
-"""Teams: repeats are written out, up to the limit."""
+"""Agents and teams: thinking as it is written in YAML; repeats are written out, up to the limit."""
 
 import tracemalloc
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from serving.runtime.agents import MAX_AGENTS, Agent, Team
+from serving.types import Thinking
 
 TEAM: TypeAdapter[tuple[Agent, ...]] = TypeAdapter(Team)
 
@@ -39,3 +41,29 @@ def test_a_team_that_is_too_large_is_refused_at_its_first_agents(team: list[obje
     assert caught.value.errors()[0]["type"] == "too_long"
     assert counted.read <= MAX_AGENTS + 2
     assert peak_bytes < 2**20
+
+
+@pytest.mark.parametrize(
+    ("text", "thinking"),
+    [
+        ("off", Thinking(enabled=False)),
+        ("on", Thinking(enabled=True)),
+        ('"off"', Thinking(enabled=False)),
+        ('"on"', Thinking(enabled=True)),
+        ("{effort: low}", Thinking(enabled=True, effort="low")),
+        ("{effort: none}", Thinking(enabled=False, effort="none")),
+        ("{budget_tokens: 100}", Thinking(enabled=True, budget_tokens=100)),
+    ],
+)
+def test_thinking_is_off_on_or_a_mapping(text: str, thinking: Thinking) -> None:
+    agent = Agent.model_validate(yaml.safe_load(f"{{model: a, thinking: {text}}}"))
+    assert agent.thinking is not None
+    assert agent.thinking.value == thinking
+    assert Agent.model_validate(agent.model_dump()) == agent
+    assert len({agent, agent.model_copy()}) == 1
+
+
+@pytest.mark.parametrize("thinking", ["maybe", 3, {"effort": "most"}, {"budget_tokens": -1}, {"colour": 1}])
+def test_other_thinking_is_refused(thinking: object) -> None:
+    with pytest.raises(ValidationError):
+        Agent.model_validate({"model": "a", "thinking": thinking})

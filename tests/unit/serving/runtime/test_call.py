@@ -1,4 +1,4 @@
-"""One agent's call: the times in its trace, and the maximum length of its answer."""
+"""One agent's call: the times in its trace, its signs of life, and the maximum length of its answer."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -7,16 +7,27 @@ from dataclasses import replace
 import pytest
 
 from serving.engine import answer_tokens, complete
-from serving.engines.scripted import ScriptedEngine, words
-from serving.errors import ContextTooLong, EngineFailed
+from serving.engines.scripted import ScriptedAnswer, ScriptedEngine, words
+from serving.errors import ContextTooLong, DeadlineExceeded, EngineFailed
 from serving.orchestrator import Orchestrator
 from serving.runtime.agents import Agent
-from serving.runtime.call import Runtime
+from serving.runtime.call import AgentCall, Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.policy import Policy
 from serving.runtime.report import ReportBuilder
 from serving.runtime.truncation import PromptFitter
-from serving.types import Completion, Delta, GenerateRequest, Reference, ReferenceBlock, References
+from serving.types import (
+    Completion,
+    Delta,
+    GenerateRequest,
+    Message,
+    Reference,
+    ReferenceBlock,
+    References,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+)
 from tests.support.clock import simulated_time
 
 Trio = dict[str, ScriptedEngine]
@@ -168,3 +179,108 @@ async def test_a_timeout_has_the_time_that_it_took(orchestrate: Make, trio: Trio
     await answer(team, ask())  # the proposal itself
     assert [trace.status for trace in seen] == ["ok", "timeout"]
     assert seen[-1].elapsed_s == pytest.approx(WAY_S)
+
+
+# -- signs of life ---------------------------------------------------------------------------------------------------
+
+CALL = ToolCall("c1", "add", '{"a": 1}')
+
+
+def call_of(engine: ScriptedEngine) -> AgentCall:
+    request = GenerateRequest("r", (Message("user", "Why?"),), tools=(Tool("add"),))
+    return AgentCall(Runtime({"m": engine}), "team", 2, (0,), "aggregator", "m", request, 0.0)
+
+
+async def deltas(call: AgentCall, first_s: float = 1.0, deadline_s: float = 10.0) -> AsyncGenerator[Delta, None]:
+    async for delta in call.stream(deadline_s=deadline_s, first_token_deadline_s=first_s):
+        yield delta
+
+
+@pytest.mark.parametrize(
+    ("answer", "first"),
+    [
+        (ScriptedAnswer("text here", "Let me think."), Delta(reasoning="Let")),
+        (ScriptedAnswer("", "", (CALL,)), Delta(tool_calls=(ToolCallDelta(0, "c1", "add", '{"a":'),))),
+    ],
+)
+@simulated_time
+async def test_reasoning_and_tool_calls_are_signs_of_life_and_are_passed_on_at_once(
+    answer: ScriptedAnswer, first: Delta
+) -> None:
+    call = call_of(ScriptedEngine("m", answer, ttft_s=0.5, itl_s=0.9))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    seen = [(delta, loop.time() - began) async for delta in deltas(call)]
+    assert seen[0] == (first, pytest.approx(0.5))  # the text itself comes after the deadline of the first token
+    [trace] = call.traces()
+    assert (trace.status, trace.text, trace.reasoning) == ("ok", answer.text, answer.reasoning)
+    assert trace.tool_calls == answer.tool_calls
+
+
+@simulated_time
+async def test_silence_after_reasoning_ends_at_the_deadline_of_the_call() -> None:
+    call = call_of(ScriptedEngine("m", ScriptedAnswer("text", "Hm."), itl_s=100.0))
+    stream = deltas(call)
+    assert (await anext(stream)).reasoning == "Hm."
+    with pytest.raises(DeadlineExceeded, match="'m' did not finish within its deadline of 10 s"):
+        await anext(stream)
+    [trace] = call.traces()
+    assert (trace.status, trace.reasoning, trace.text) == ("timeout", "Hm.", "")
+
+
+@pytest.mark.parametrize("text", ["", " \n "])
+@pytest.mark.parametrize("interval", [1, None])
+async def test_reasoning_alone_is_an_empty_answer(text: str, interval: int | None) -> None:
+    call = call_of(ScriptedEngine("m", ScriptedAnswer(text, "Hm. So.")))
+    call.request = replace(call.request, stream_interval=interval)
+    stream = deltas(call)
+    for thought in ["Hm.", " So."] if interval else []:
+        assert (await anext(stream)).reasoning == thought
+    if interval and text:
+        assert await anext(stream) == Delta(text)
+    with pytest.raises(EngineFailed, match="it returned reasoning and no answer"):
+        await anext(stream)
+    [trace] = call.traces()
+    assert (trace.status, trace.usage.reasoning_tokens) == ("empty", 2)
+
+
+async def test_white_space_before_the_first_sign_of_life_is_kept_back_and_not_lost() -> None:
+    call = call_of(ScriptedEngine("m"))
+
+    async def stream(request: GenerateRequest, scripted: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+        yield Delta(" ")
+        yield Delta(reasoning="Hm.")
+        yield Delta("\n")
+        async for delta in scripted:
+            yield delta
+
+    engine = call.engine
+    assert isinstance(engine, ScriptedEngine)
+    engine.intercept = stream
+    seen = [delta async for delta in deltas(call)]
+    assert [delta.text + delta.reasoning for delta in seen[:3]] == [" ", "Hm.", "\n"]
+    assert call.traces()[0].text == " \nok"
+
+
+async def test_a_final_agent_is_replaced_only_if_nothing_of_it_was_sent(
+    orchestrate: Make, trio: Trio, ask: Ask
+) -> None:
+    trio["a"].answer = ScriptedAnswer("", "All tokens are thoughts.")
+    team = orchestrate(layers=[["b"]])
+    with pytest.raises(EngineFailed, match="it returned reasoning and no answer"):
+        await answer(team, ask())
+    done = await answer(team, replace(ask(), stream_interval=None))
+    assert done.text == "b says 1"
+    assert done.report is not None
+    assert done.report.degraded
+
+
+async def test_a_proposer_that_only_reasons_is_empty(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    trio["b"].answer = ScriptedAnswer("", "All tokens are thoughts.")
+    for prefill in ("off", "incremental"):
+        done = await answer(orchestrate(prefill=prefill), ask())
+        assert done.text == "a says 2"
+        assert done.report is not None
+        [empty] = [trace for trace in done.report.agents if trace.status == "empty"]
+        assert (empty.model, empty.reasoning) == ("b", "All tokens are thoughts.")
+        assert any("returned reasoning and no answer" in reason for reason in done.report.reasons)

@@ -14,7 +14,18 @@ from serving.runtime.context import PRIORITIES_PER_REQUEST, RunContext
 from serving.runtime.policy import Policy
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task
-from serving.types import GenerateRequest, Message, MoaOptions, Reference, ReferenceBlock
+from serving.types import (
+    GenerateRequest,
+    Message,
+    MoaOptions,
+    Reference,
+    ReferenceBlock,
+    Sampling,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
 from tests.support.clock import simulated_time
 
 Trio = dict[str, ScriptedEngine]
@@ -160,3 +171,65 @@ async def test_a_task_that_has_ended_is_left_alone(trio: Trio, ask: Ask) -> None
     context.cancel(done)
     await context.close()
     assert done.result() == "result"
+
+
+CALL = Message("assistant", "", reasoning="Hm.", tool_calls=(ToolCall("c1", "look", "{}"),))
+LOOP = (CALL, Message("tool", "nothing", tool_call_id="c1"))
+
+
+def acting(request: GenerateRequest) -> GenerateRequest:
+    """`request` in a loop of tool calls, with all that the final agent alone receives."""
+    return replace(
+        request,
+        messages=(*request.messages, *LOOP),
+        tools=(Tool("look"),),
+        tool_choice=ToolChoice("required"),
+        parallel_tool_calls=False,
+        thinking=Thinking(effort="high"),
+        template_args={"date": "today"},
+    )
+
+
+async def test_the_final_agent_alone_has_tools_template_arguments_and_the_requests_thinking(
+    trio: Trio, ask: Ask
+) -> None:
+    for engine in trio.values():
+        engine.tools = engine.thinking = True
+    request = acting(ask())
+    context = context_of(trio, request)
+    final = context.call(A, Task(), layer=1, sampling=Sampling(), final=True).request
+    for name in ("messages", "tools", "tool_choice", "parallel_tool_calls", "thinking", "template_args"):
+        assert getattr(final, name) == getattr(request, name)
+    [proposer] = context.calls([B], Task())
+    read, plain = proposer.request, GenerateRequest("r", ())
+    for name in ("tools", "tool_choice", "parallel_tool_calls", "template_args"):
+        assert getattr(read, name) == getattr(plain, name)
+    assert [message.content for message in read.messages] == ["Why?\n\n(called look with {})\n(look returned: nothing)"]
+    assert read.thinking == Thinking(enabled=False)
+
+
+async def test_an_engine_without_tools_reads_prose_as_final_agent_too(trio: Trio, ask: Ask) -> None:
+    request = replace(acting(ask()), tools=(), tool_choice=ToolChoice())
+    call = context_of(trio, request).call(A, Task(), layer=1, sampling=Sampling(), final=True)
+    assert [message.role for message in call.request.messages] == ["user"]
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "proposer", "final"),
+    [
+        (None, Thinking(), Thinking(enabled=False), Thinking()),
+        (None, Thinking(effort="low"), Thinking(enabled=False), Thinking(effort="low")),
+        ("on", Thinking(), Thinking(enabled=True), Thinking(enabled=True)),
+        ("off", Thinking(effort="low"), Thinking(enabled=False), Thinking(effort="low")),
+    ],
+)
+async def test_thinking_is_the_agents_and_of_the_final_agent_the_requests(
+    trio: Trio, ask: Ask, own: str | None, asked: Thinking, proposer: Thinking, final: Thinking
+) -> None:
+    agent = Agent.model_validate({"model": "a", "thinking": own})
+    context = context_of(trio, replace(ask(), thinking=asked))
+    assert context.prompted(agent, Task()).thinking == Thinking()  # the engine cannot switch it
+    assert context.prompted(agent, Task(), final=True).thinking == asked
+    trio["a"].thinking = True
+    assert context.prompted(agent, Task()).thinking == proposer
+    assert context.prompted(agent, Task(), final=True).thinking == final

@@ -67,7 +67,9 @@ async def test_prompts_are_built_for_prefills_that_are_made_and_not_for_every_to
 ) -> None:
     built: list[str] = []
     prompted = RunContext.prompted
-    monkeypatch.setattr(RunContext, "prompted", lambda self, *given: built.append("") or prompted(self, *given))
+    monkeypatch.setattr(
+        RunContext, "prompted", lambda self, *given, **named: built.append("") or prompted(self, *given, **named)
+    )
     trio["b"].answer = LONG  # 144 words, 696 characters: a step is 128
     await answer(orchestrate(layers=[["b"]], prefill="incremental"), ask())
     assert len(trio["b"].requests) == 1

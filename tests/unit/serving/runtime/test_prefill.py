@@ -11,7 +11,8 @@ from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
 from serving.orchestrator import Orchestrator
-from serving.types import GenerateRequest
+from serving.recipes import load_recipes
+from serving.types import GenerateRequest, Thinking, Tool
 
 Trio = dict[str, ScriptedEngine]
 Make = Callable[..., Orchestrator]
@@ -93,6 +94,28 @@ async def test_a_failing_prefill_costs_nothing(orchestrate: Make, trio: Trio, as
     assert done.text == "a says 2"
     assert done.report is not None
     assert not done.report.degraded
+
+
+SEQ = {"id": "team", "strategy": "self_moa_seq", "proposer": "b", "aggregator": "a", "samples": 5, "window": 4}
+MOA = {"id": "team", "layers": [["b"], ["c"]], "aggregator": "a"}
+
+
+@pytest.mark.parametrize(("recipe", "acts"), [(MOA, {"c": False, "a": True}), (SEQ, {"a": False})])
+async def test_only_the_prefill_of_the_final_agent_has_the_tools(
+    trio: Trio, ask: Ask, recipe: dict[str, object], acts: dict[str, bool]
+) -> None:
+    for engine in trio.values():
+        engine.tools = engine.thinking = True
+    trio["b"].itl_s = trio["c"].itl_s = 0.001
+    team = at_once(Orchestrator(trio, load_recipes([{"prefill": "on_complete", **recipe}])))
+    asked = replace(ask(), tools=(Tool("look"),), thinking=Thinking(effort="high"), template_args={"x": 1})
+    await complete("team", team.engines["team"], asked)
+    for name, final in acts.items():
+        real = trio[name].requests[0]
+        assert trio[name].prefills
+        for ahead, _ in trio[name].prefills:
+            assert (ahead.tools, ahead.thinking, ahead.template_args) == (real.tools, real.thinking, real.template_args)
+            assert bool(ahead.tools) == final
 
 
 async def test_prefills_end_with_their_request(orchestrate: Make, trio: Trio, ask: Ask) -> None:

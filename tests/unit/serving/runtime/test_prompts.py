@@ -1,17 +1,19 @@
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.runtime.prompts import (
     AGGREGATE_AND_SYNTHESIZE,
     CUT_MARK,
+    in_tool_loop,
     numbered,
     prompt_messages,
     shortened,
     with_references,
 )
-from serving.types import GenerateRequest, Message, Reference, ReferenceBlock
+from serving.types import GenerateRequest, Layout, Message, Reference, ReferenceBlock, ToolCall
 
 REFERENCES = (Reference("a", " Paris \n"), Reference("b", "Lyon"))
 USER = Message("user", "Capital of France?")
@@ -42,6 +44,36 @@ def test_references_last_ends_the_last_user_turn() -> None:
 def test_references_last_adds_a_user_turn_where_the_conversation_ends_otherwise() -> None:
     talk = (USER, Message("assistant", "Par"))
     assert with_references(talk, ReferenceBlock(REFERENCES, "P:", "references_last"))[-1].role == "user"
+
+
+@pytest.mark.parametrize("layout", ["paper", "references_last"])
+def test_a_loop_of_tool_calls_adds_turns_at_the_end_only(layout: Layout) -> None:
+    block = ReferenceBlock(REFERENCES, "P:", layout)
+    call = Message("assistant", "", tool_calls=(ToolCall("c1", "look", "{}"),))
+    loop = (call, Message("tool", "1", tool_call_id="c1"), call, Message("tool", "2", tool_call_id="c1"))
+    first = with_references((USER,), block)
+    assert with_references((USER, *loop), block) == (*first, *loop)
+
+
+def test_a_tool_loop_is_what_ends_with_a_tool_turn_after_the_last_user_message() -> None:
+    call, answer = Message("assistant", "", tool_calls=(ToolCall("c1", "look", "{}"),)), Message("assistant", "So.")
+    result = Message("tool", "1", tool_call_id="c1")
+    for loop in ([USER, call], [USER, call, result], [USER, answer, call, result, call, result]):
+        assert in_tool_loop(loop)
+        block = ReferenceBlock(REFERENCES, "P:", "references_last")
+        assert with_references(loop, block)[1:] == tuple(loop[1:])
+    later = Message("system", "Hurry.")
+    for other in ([], [USER], [call, result], [USER, call, result, answer], [USER, call, result, USER]):
+        assert not in_tool_loop(other)
+    assert not in_tool_loop([USER, later, call, result])
+
+
+def test_references_keep_the_name_of_the_user_and_follow_an_answer() -> None:
+    block = ReferenceBlock(REFERENCES, "P:", "references_last")
+    named = Message("user", "Why?", "ann")
+    assert with_references((named,), block)[-1].name == "ann"
+    loop = (Message("tool", "1", tool_call_id="c1"), Message("assistant", "So."))
+    assert with_references((named, *loop), block)[:-1] == (named, *loop)
 
 
 def test_no_references_leave_the_conversation_as_it_is() -> None:

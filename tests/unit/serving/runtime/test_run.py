@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from serving.engine import complete
-from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import (
     ConfigError,
     ContextTooLong,
@@ -113,7 +113,7 @@ async def test_a_lost_replica_is_tried_again(orchestrate: Make, trio: Trio, ask:
     lost = [EngineUnavailable("b")]
     says = trio["b"].answer
 
-    def once(request: GenerateRequest) -> str:
+    def once(request: GenerateRequest) -> str | ScriptedAnswer:
         if lost:
             raise lost.pop()
         assert callable(says)

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from tests.support.paths import ROOT
 
-TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
+TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<|python_tag|>")
 TEMPLATE = """
 {%- if tools -%}
 {{- '<|im_start|>system\\n# Tools\\n' -}}

@@ -9,7 +9,7 @@ from ray.serve.deployment import Application, Deployment
 from ray.serve.llm import LLMConfig, build_llm_deployment
 
 from deployments.cluster.progress import watch_start
-from deployments.config import AppArgs, ModelSpec, Profile
+from deployments.config import SERVER_OPTIONS, AppArgs, ModelSpec, Profile
 from deployments.ingress.deployment import QUIET, Ingress, ingress_options, scaling
 from deployments.model.server import LocalWeights, ModelServer
 
@@ -20,7 +20,10 @@ def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
     logging.getLogger("ray.llm").setLevel(logging.WARNING)
     models = {
         f"model_{number}": build_llm_deployment(
-            llm_config(profile, model), name_prefix="model:", deployment_cls=ModelServer
+            llm_config(profile, model),
+            name_prefix="model:",
+            bind_kwargs={"spec": model},
+            deployment_cls=ModelServer,
         )
         for number, model in enumerate(profile.models)
     }
@@ -39,7 +42,7 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
     weights = model.path
     options: dict[str, Any] = {
         "model_loading_config": {"model_id": model.id, "model_source": str(weights or model.source)},
-        "engine_kwargs": dict(model.engine_kwargs),
+        "engine_kwargs": {name: value for name, value in model.engine_kwargs.items() if name not in SERVER_OPTIONS},
         "accelerator_type": model.accelerator_type,
         "placement_group_config": model.placement and dict(model.placement),
         "runtime_env": {"env_vars": {**profile.env, **model.env}},

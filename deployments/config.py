@@ -1,7 +1,8 @@
 """Profiles: models, their hardware and the recipes on top of them. Read from YAML, frozen, unknown keys refused."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,6 +13,7 @@ from serving.config import Frozen, YamlDirectory
 from serving.engines.openai import OpenAIEngine
 from serving.errors import ConfigError
 from serving.recipes.cost import Limits
+from serving.types import Thinking
 from serving.validation import first_issue, shown
 
 PROFILES = Path(__file__).parent / "profiles"
@@ -24,7 +26,17 @@ TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
         for name in ("max_model_len", "tensor_parallel_size", "pipeline_parallel_size")
     },
     "gpu_memory_utilization": (TypeAdapter(Annotated[float, Field(gt=0, le=1)]), "a number above 0 and at most 1"),
+    **{
+        name: (TypeAdapter(Annotated[str, Field(min_length=1)]), "a text")
+        for name in ("reasoning_parser", "tool_call_parser", "chat_template")
+    },
+    "enable_auto_tool_choice": (TypeAdapter(Annotated[bool, Field(strict=True)]), "true or false"),
+    "default_chat_template_kwargs": (TypeAdapter(dict[str, Any]), "a mapping of names to values"),
 }
+# Options of vLLM's own API server that the replica honours itself; vLLM's engine does not know them.
+SERVER_OPTIONS = frozenset(
+    {"tool_call_parser", "enable_auto_tool_choice", "chat_template", "default_chat_template_kwargs"}
+)
 
 ModelId = Annotated[
     str,
@@ -98,6 +110,40 @@ class TokenPrice(Frozen):
     completion: float = Field(ge=0, description="Dollars per million completion tokens.")
 
 
+class ThinkingSpec(Frozen):
+    """Arguments of a model's chat template that control its thinking; needs `engine_kwargs.reasoning_parser`."""
+
+    switch_arg: str | None = Field(
+        default=None,
+        description="Template argument that takes true or false, such as enable_thinking. None: it cannot be switched.",
+    )
+    effort_arg: str | None = Field(
+        default=None, description="Template argument that takes the effort, such as reasoning_effort. None: no levels."
+    )
+    default: bool = Field(default=True, description="The model thinks unless a request or an agent says otherwise.")
+
+    def enabled(self, thinking: Thinking) -> bool:
+        """True if the model is to think."""
+        if thinking.enabled is not None:
+            return thinking.enabled
+        return self.default if thinking.effort is None else thinking.effort != "none"
+
+    def template_args(self, thinking: Thinking) -> dict[str, Any]:
+        """Template arguments for what `thinking` sets itself; the model's own default is not part of them."""
+        found: dict[str, Any] = {}
+        if thinking.enabled is None and thinking.effort is None:
+            return found
+        enabled = self.enabled(thinking)
+        if self.switch_arg is not None:
+            found[self.switch_arg] = enabled
+        if self.effort_arg is not None:
+            if enabled and thinking.effort is not None:
+                found[self.effort_arg] = thinking.effort
+            elif not enabled and self.switch_arg is None:
+                found[self.effort_arg] = "none"
+        return found
+
+
 class ModelSpec(Frozen):
     """A model served here: its weights, its hardware and, through `engine_kwargs`, every vLLM option."""
 
@@ -115,7 +161,18 @@ class ModelSpec(Frozen):
     )
     shape: ModelShape | None = Field(default=None, description="Sizes of the model; needed if its files are not local.")
     engine_kwargs: Mapping[str, Any] = Field(
-        default_factory=dict, description="vLLM's engine options, passed unchanged; max_model_len is required."
+        default_factory=dict,
+        description="vLLM's engine options, passed unchanged; max_model_len is required. Of its server's options:"
+        " tool_call_parser (implies enable_auto_tool_choice), chat_template (text or path) and"
+        " default_chat_template_kwargs.",
+    )
+    thinking: ThinkingSpec | None = Field(
+        default=None, description="How the chat template switches thinking. None: it is as the template has it."
+    )
+    tools: bool | None = Field(
+        default=None,
+        description="The model accepts tools. None: if it has a tool_call_parser. Without one, `true` allows"
+        " tool_choice required or a named function, which are structured output.",
     )
     placement: Mapping[str, Any] | None = Field(default=None, description="ray.serve.llm's placement_group_config.")
     env: Mapping[str, str] = Field(
@@ -160,6 +217,59 @@ class ModelSpec(Frozen):
         if self.accelerator == "cpu" and self.gpus:
             raise ValueError(f"model '{self.id}' runs on the CPU; remove accelerator_type, or set accelerator: gpu")
         return self
+
+    @model_validator(mode="after")
+    def _parsers_are_complete(self) -> "ModelSpec":
+        automatic = self.engine_kwargs.get("enable_auto_tool_choice")
+        if automatic is not None and automatic is not (self.tool_call_parser is not None):
+            raise ValueError(
+                f"remove enable_auto_tool_choice of model '{self.id}'; tool_call_parser alone turns it on or off"
+            )
+        if self.thinking is not None and self.reasoning_parser is None:
+            raise ValueError(f"set engine_kwargs.reasoning_parser of model '{self.id}'; `thinking` needs it")
+        return self
+
+    @property
+    def reasoning_parser(self) -> str | None:
+        """Name of vLLM's parser that separates reasoning from text."""
+        return self.engine_kwargs.get("reasoning_parser")
+
+    @property
+    def tool_call_parser(self) -> str | None:
+        """Name of vLLM's parser that reads the model's own tool calls."""
+        return self.engine_kwargs.get("tool_call_parser")
+
+    @property
+    def accepts_tools(self) -> bool:
+        """True if the model accepts tools."""
+        return self.tool_call_parser is not None if self.tools is None else self.tools
+
+    @property
+    def thinks(self) -> bool:
+        """True if the model's reasoning is separated from its text."""
+        return self.reasoning_parser is not None
+
+    @property
+    def chat_template(self) -> str | None:
+        """Text of the chat template in place of the tokenizer's own.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        given: str | None = self.engine_kwargs.get("chat_template")
+        if given is None or "{" in given or "\n" in given:
+            return given
+        for path in (Path(given), ROOT / given, *([self.path / given] if self.path is not None else [])):
+            if path.is_file():
+                return path.read_text(encoding="utf-8")
+        raise ConfigError(f"The chat template '{given}' of '{self.id}' is no file; correct its path.")
+
+    def template_args(self, thinking: Thinking, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of the chat template: defaults, then `thinking`, then those `given` by the request."""
+        spec = self.thinking
+        found = {} if spec is None or spec.switch_arg is None else {spec.switch_arg: spec.default}
+        found |= self.engine_kwargs.get("default_chat_template_kwargs", {})
+        return {**found, **(spec.template_args(thinking) if spec is not None else {}), **given}
 
     @property
     def context_tokens(self) -> int:
@@ -293,6 +403,13 @@ class Profile(Frozen):
         """CPUs that Ray must count for the minimum number of replicas; no process is pinned to them."""
         models = sum((m.num_cpus + (m.workers if m.accelerator == "cpu" else 0)) * m.replicas.min for m in self.models)
         return models + self.orchestrator.num_cpus * self.orchestrator.replicas.min
+
+
+def unknown_parser(model: str, option: str, name: str, known: Iterable[str]) -> str:
+    """Sentence for a parser that vLLM does not have, with the most similar names."""
+    names = sorted(known)
+    nearest = get_close_matches(name, names, 3, cutoff=0.4) or names
+    return f"vLLM has no {option} '{name}' (engine_kwargs of '{model}'); choose one of: {', '.join(nearest)}."
 
 
 def load_profile(name: str) -> Profile:

@@ -5,13 +5,15 @@ leave out what most deltas lack:
 
     (index, text)                                     a piece of text
     (index, text, finish_reason)                      a choice's end
+    (index, text, reasoning, tool_calls)              a piece of reasoning or of tool calls
     (index, text, finish_reason, usage, timing, logprobs, shortened)
+    (index, text, finish_reason, usage, timing, logprobs, shortened, reasoning, tool_calls)
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from serving.types import Delta, Timing, TokenLogprob, TokenUsage
+from serving.types import Delta, Timing, TokenLogprob, TokenUsage, ToolCallDelta
 
 Packed = tuple[Any, ...]
 
@@ -29,20 +31,23 @@ class EngineStats:
 
 def pack(delta: Delta) -> Packed:
     """Tuple of `delta` without its report, which engines do not write."""
+    plain = not (delta.reasoning or delta.tool_calls)
     if delta.usage is None and delta.logprobs is None:
         if delta.finish_reason is None:
-            return (delta.index, delta.text)
-        return (delta.index, delta.text, delta.finish_reason)
+            return (delta.index, delta.text) if plain else (delta.index, delta.text, *_pack_parsed(delta))
+        if plain:
+            return (delta.index, delta.text, delta.finish_reason)
     usage, timing = delta.usage, delta.timing
-    return (
+    packed = (
         delta.index,
         delta.text,
         delta.finish_reason,
-        usage and (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens),
+        usage and (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens),
         timing and (timing.queue_s, timing.ttft_s, timing.total_s),
         None if delta.logprobs is None else tuple(_pack_logprob(logprob) for logprob in delta.logprobs),
         delta.shortened,
     )
+    return packed if plain else (*packed, *_pack_parsed(delta))
 
 
 def unpack(packed: Packed) -> Delta:
@@ -51,7 +56,9 @@ def unpack(packed: Packed) -> Delta:
         return Delta(packed[1], packed[0])
     if len(packed) == 3:
         return Delta(packed[1], packed[0], finish_reason=packed[2])
-    index, text, finish_reason, usage, timing, logprobs, shortened = packed
+    if len(packed) == 4:
+        return Delta(packed[1], packed[0], reasoning=packed[2], tool_calls=_unpack_calls(packed[3]))
+    index, text, finish_reason, usage, timing, logprobs, shortened, *parsed = packed
     return Delta(
         text,
         index,
@@ -60,7 +67,17 @@ def unpack(packed: Packed) -> Delta:
         usage and TokenUsage(*usage),
         timing and Timing(*timing),
         shortened=shortened,
+        reasoning=parsed[0] if parsed else "",
+        tool_calls=_unpack_calls(parsed[1]) if parsed else (),
     )
+
+
+def _pack_parsed(delta: Delta) -> Packed:
+    return (delta.reasoning, tuple((call.index, call.id, call.name, call.arguments) for call in delta.tool_calls))
+
+
+def _unpack_calls(packed: Packed) -> tuple[ToolCallDelta, ...]:
+    return tuple(ToolCallDelta(*call) for call in packed)
 
 
 def _pack_logprob(logprob: TokenLogprob) -> Packed:

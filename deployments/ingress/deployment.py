@@ -41,6 +41,8 @@ class Ingress:
                 deadline_s=model.deadline_s,
                 replicas=model.replicas.min,
                 context_tokens=model.context_tokens,
+                tools=model.accepts_tools,
+                thinking=model.thinks,
             )
             for number, model in enumerate(profile.models)
         }

@@ -35,6 +35,8 @@ class RemoteEngine(Engine):
         deadline_s: float,
         replicas: int = 1,
         context_tokens: int | None = None,
+        tools: bool = False,
+        thinking: bool = False,
     ) -> None:
         """Wrap a handle.
 
@@ -44,9 +46,11 @@ class RemoteEngine(Engine):
             deadline_s: deadline of requests without one of their own.
             replicas: the least number there always is.
             context_tokens: size of the model's context; None: unknown.
+            tools: the model accepts tools.
+            thinking: the model's reasoning is separated from its text.
         """
         self.model = model
-        self._info = EngineInfo(context_tokens, replicas)
+        self._info = EngineInfo(context_tokens, replicas, tools=tools, thinking=thinking)
         self._deadline_s = deadline_s
         # By value: by reference each item would become an object in Ray's store.
         self._generate = handle.options(method_name="generate", stream=True, _by_reference=False)

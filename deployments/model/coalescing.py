@@ -7,8 +7,9 @@ only while they arrive within `interval_s` of each other, so a slow engine strea
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
-from serving.types import Delta
+from serving.types import Delta, ToolCallDelta
 
 INTERVAL_S = 0.02  # too short for a reader to notice
 MAX_DELTAS = 8
@@ -48,4 +49,24 @@ def _merged(before: Delta, after: Delta) -> Delta:
     logprobs = before.logprobs
     if after.logprobs is not None:
         logprobs = (*(logprobs or ()), *after.logprobs)
-    return Delta(before.text + after.text, before.index, logprobs, after.finish_reason, after.usage, after.timing)
+    return Delta(
+        before.text + after.text,
+        before.index,
+        logprobs,
+        after.finish_reason,
+        after.usage,
+        after.timing,
+        reasoning=before.reasoning + after.reasoning,
+        tool_calls=merged_pieces((*before.tool_calls, *after.tool_calls)),
+    )
+
+
+def merged_pieces(pieces: tuple[ToolCallDelta, ...]) -> tuple[ToolCallDelta, ...]:
+    """One piece per tool call, in the order of the first pieces."""
+    if len(pieces) < 2:
+        return pieces
+    calls: dict[int, ToolCallDelta] = {}
+    for piece in pieces:
+        known = calls.get(piece.index)
+        calls[piece.index] = piece if known is None else replace(known, arguments=known.arguments + piece.arguments)
+    return tuple(calls.values())

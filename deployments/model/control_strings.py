@@ -7,7 +7,7 @@ Text of proposers and callers is untrusted. Two kinds of strings control a model
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 # Pattern of control literals, for templates that write them as plain text.
@@ -24,13 +24,12 @@ def added_tokens(tokenizer: Any) -> tuple[str, ...]:
     return tuple(sorted((token for token in found if token.strip()), key=len, reverse=True))
 
 
-def template_literals(render: Callable[[Sequence[dict[str, str]]], str], added: Iterable[str]) -> tuple[str, ...]:
-    """Control literals that the template writes itself, found by rendering conversations that it accepts."""
-    system, user, answer = ({"role": role, "content": role.title()} for role in ("system", "user", "assistant"))
+def template_literals(renderings: Iterable[Callable[[], str]], added: Iterable[str]) -> tuple[str, ...]:
+    """Control literals that the template writes itself, found by `renderings` of conversations that it accepts."""
     found: set[str] = set()
-    for conversation in ([system, user, answer, user], [user, answer, user]):
+    for render in renderings:
         try:
-            text = render(conversation)
+            text = render()
         except Exception:
             continue
         found.update(CONTROL_LITERAL.findall(text))
@@ -58,6 +57,14 @@ class ControlStringEscaper:
             if normal != content and self._pattern.search(normal) and not self._pattern.search(content):
                 content = normal
         return self._pattern.sub(lambda match: f"{OPEN}{self._numbers[match.group()]}{CLOSE}", content)
+
+    def replace_all(self, value: Any) -> Any:
+        """`replace` for every text in a JSON value, the names of fields included."""
+        if isinstance(value, str):
+            return self.replace(value)
+        if isinstance(value, Mapping):
+            return {self.replace(str(name)): self.replace_all(part) for name, part in value.items()}
+        return [self.replace_all(part) for part in value] if isinstance(value, list | tuple) else value
 
     def split(self, text: str) -> list[tuple[str, bool]]:
         """Split a rendered prompt into `(text, escaped)` pieces; escaped ones must be encoded without added tokens."""

@@ -12,14 +12,15 @@ from ray.llm._internal.common.callbacks.base import CallbackBase
 from ray.serve.llm import LLMConfig
 from ray.serve.llm.deployment import LLMServer
 
+from deployments.config import ModelSpec
 from deployments.model.coalescing import coalesced
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.vllm_adapter import VllmAdapter
 from deployments.wire import EngineStats, Packed, pack
-from serving.errors import EngineUnavailable
+from serving.errors import ConfigError, EngineUnavailable
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import fit
-from serving.types import GenerateRequest, Message, Sampling
+from serving.types import GenerateRequest, Message, Sampling, Tool
 
 ROUND_TRIP_S = 50.0  # a health check's token may wait behind a long prefill; below health_check_timeout_s
 LONG_CHARACTERS = 20_000  # some milliseconds of a tokenizer
@@ -44,11 +45,19 @@ class LocalWeights(CallbackBase):
 class ModelServer(LLMServer):
     """ray.serve.llm's server (placement, downloads, LoRA, engine metrics) with a smaller interface."""
 
-    async def __init__(self, llm_config: LLMConfig) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(self, llm_config: LLMConfig, spec: ModelSpec) -> None:  # type: ignore[misc]  # Serve awaits it
+        """Start the engine.
+
+        Raises:
+            ConfigError: a parser is unknown or does not fit, or the chat template cannot be read or has no tools.
+        """
         await super().__init__(llm_config, engine_cls=VllmAdapter.engine_class())
-        self._model = llm_config.model_id
+        self._model, self._spec = llm_config.model_id, spec
         self._engine = VllmAdapter(self._model, self.engine)  # type: ignore[arg-type]
-        self._renderer = PromptRenderer(self._engine.tokenizer, self._model)
+        self._renderer = PromptRenderer(self._engine.tokenizer, self._model, spec.chat_template)
+        self._parsers = self._engine.output_parsers(spec.reasoning_parser, spec.tool_call_parser)
+        if spec.accepts_tools and not self._renderer.accepts_tools:
+            raise ConfigError(f"The chat template of '{self._model}' has no tools; remove tool_call_parser and tools.")
         await self._warm_up()
 
     async def _start_engine(self) -> None:
@@ -72,13 +81,20 @@ class ModelServer(LLMServer):
             ContextTooLong: the conversation does not fit; the engine has done nothing.
             MoaError: like `VllmAdapter.generate`.
         """
-        fitted = await fit(self._model, request, self._token_ids, self._engine.context_tokens)
+        tools, args = self._template_input(request)
+
+        async def token_ids(messages: tuple[Message, ...]) -> tuple[int, ...]:
+            return await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages, tools, args))
+
+        fitted = await fit(self._model, request, token_ids, self._engine.context_tokens)
+        opening = self._renderer.opening_ids(args)
         deltas = self._engine.generate(
             request.request_id,
             fitted.tokens,
             replace(request.sampling, max_tokens=fitted.max_tokens),
             priority=request.priority,
             stream_interval=request.stream_interval,
+            parser=self._parsers.open(request, args, fitted.tokens, opening),
         )
         async with aclosing(coalesced(deltas)) as groups:
             async for group in groups:
@@ -87,7 +103,10 @@ class ModelServer(LLMServer):
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
         """Compute the whole cache blocks of the prompt up to the first occurrence of `marker`. Raises `MoaError`."""
         messages = prompt_messages(request)
-        token_ids = await _in_thread_if_long(messages, lambda: self._renderer.prefill_ids(messages, marker))
+        tools, args = self._template_input(request)
+        token_ids = await _in_thread_if_long(
+            messages, lambda: self._renderer.prefill_ids(messages, marker, tools, args)
+        )
         token_ids = token_ids[: len(token_ids) // self._engine.block_size * self._engine.block_size]
         if not token_ids or len(token_ids) >= self._engine.context_tokens:
             return
@@ -98,8 +117,10 @@ class ModelServer(LLMServer):
             async for _ in deltas:
                 pass
 
-    async def _token_ids(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
-        return await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages))
+    def _template_input(self, request: GenerateRequest) -> tuple[tuple[Tool, ...], dict[str, Any]]:
+        """Tools and arguments of the chat template."""
+        tools = () if request.tool_choice.mode == "none" else request.tools
+        return tools, self._spec.template_args(request.thinking, request.template_args)
 
     async def stats(self) -> EngineStats:
         """Counters of the engine."""

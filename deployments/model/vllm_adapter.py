@@ -1,4 +1,4 @@
-"""Adapter of vLLM's `AsyncLLM`: token prompts in, deltas out. The only file that imports vllm."""
+"""Adapter of vLLM's `AsyncLLM`: token prompts in, deltas out."""
 
 import asyncio
 import logging
@@ -18,6 +18,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
+from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.wire import EngineStats
 from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
 from serving.types import Delta, FinishReason, Sampling, Timing, TokenLogprob, TokenUsage
@@ -69,6 +70,10 @@ class VllmAdapter:
         """The model's Hugging Face tokenizer."""
         return self._client.renderer.tokenizer
 
+    def output_parsers(self, reasoning_parser: str | None, tool_call_parser: str | None) -> OutputParsers:
+        """Parsers of the model's output, by vLLM's names. Raises `ConfigError` if they are unknown or do not fit."""
+        return OutputParsers(self.model, self.tokenizer, self._client.model_config, reasoning_parser, tool_call_parser)
+
     @property
     def context_tokens(self) -> int:
         """Length of the model's context."""
@@ -97,6 +102,7 @@ class VllmAdapter:
         *,
         priority: int = 0,
         stream_interval: int | None = 1,
+        parser: RequestParser | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """Stream the engine's deltas, the terminal one last; closing the generator aborts the request.
 
@@ -106,6 +112,7 @@ class VllmAdapter:
             sampling: Sampling parameters; `max_tokens` must be set.
             priority: vLLM's order of scheduling; lower values run first.
             stream_interval: Tokens per streamed delta after the first. None: one delta per choice, at the end.
+            parser: Separates reasoning and tool calls from text. None: the output is text.
 
         Raises:
             InvalidRequest: vLLM refused the request as the caller's error; its text is part of the message.
@@ -120,7 +127,9 @@ class VllmAdapter:
         finished = False
         try:
             params = sampling_params(sampling, self._defaults, stream_interval=stream_interval)
-            outputs = self._client.generate(tokens_input([*token_ids]), params, request_id, priority=priority)
+            extra = {} if parser is None else parser.prepare(params)
+            choices = [] if parser is None else [parser.choice() for _ in range(sampling.n)]
+            outputs = self._client.generate(tokens_input([*token_ids]), params, request_id, priority=priority, **extra)
             try:
                 async for output in outputs:
                     self.progress_at = time.monotonic()
@@ -128,19 +137,24 @@ class VllmAdapter:
                         completion_tokens += len(choice.token_ids)
                         ended_choices += choice.finish_reason is not None
                         last = ended_choices == sampling.n and choice.finish_reason is not None
-                        if not (choice.text or choice.logprobs or choice.finish_reason):
+                        if not (choices or choice.text or choice.logprobs or choice.finish_reason):
                             continue  # part of a character, or text that may still become a stop string
                         reason = finish_reason(self.model, choice.finish_reason)
-                        finished = finished or last
-                        usage = TokenUsage(len(token_ids), completion_tokens, output.num_cached_tokens)
-                        yield Delta(
-                            choice.text,
-                            choice.index,
-                            _logprobs(choice, sampling.logprobs),
-                            reason,
-                            usage if last else None,
-                            _timing(output, started) if last else None,
-                        )
+                        delta = Delta(choice.text, choice.index, _logprobs(choice, sampling.logprobs), reason)
+                        if choices:
+                            delta = choices[choice.index].parse(delta, choice.token_ids)
+                            if not (delta.text or delta.reasoning or delta.tool_calls or reason):
+                                continue  # part of a tag
+                        if last:
+                            finished = True
+                            usage = TokenUsage(
+                                len(token_ids),
+                                completion_tokens,
+                                output.num_cached_tokens,
+                                sum(one.reasoning_tokens for one in choices),
+                            )
+                            delta = replace(delta, usage=usage, timing=_timing(output, started))
+                        yield delta
             finally:
                 await outputs.aclose()
         except MoaError:

@@ -1,6 +1,7 @@
-"""Names of vLLM's engine options, read from the installed vllm's source: importing vllm takes seconds.
+"""Names of vLLM's engine options and parsers, read from the installed vllm's source: importing vllm takes seconds.
 
-The names are the fields of vLLM's `AsyncEngineArgs` (vllm/engine/arg_utils.py). Without vllm, as on a laptop that only
+Options are the fields of vLLM's `AsyncEngineArgs` (vllm/engine/arg_utils.py); parsers are the keys of the registries
+in vllm/reasoning/__init__.py and vllm/tool_parsers/__init__.py. Without vllm, as on a laptop that only
 plans, they are unknown and options are not checked.
 """
 
@@ -11,20 +12,43 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from deployments.config import ModelSpec
+from deployments.config import SERVER_OPTIONS, ModelSpec, unknown_parser
 from serving.errors import ConfigError
 
 CLASSES = ("EngineArgs", "AsyncEngineArgs")  # the second extends the first
+REGISTRIES = {
+    "reasoning_parser": ("reasoning", "_REASONING_PARSERS_TO_REGISTER"),
+    "tool_call_parser": ("tool_parsers", "_TOOL_PARSERS_TO_REGISTER"),
+}
 
 
 @cache
 def engine_option_names() -> frozenset[str]:
     """Every option of the installed vLLM; empty if vllm is not installed."""
+    return frozenset(_fields(_source("engine", "arg_utils.py")))
+
+
+@cache
+def parser_names(option: str) -> frozenset[str]:
+    """Every parser of the installed vLLM for `option`, a key of `REGISTRIES`; empty if vllm is not installed."""
+    package, registry = REGISTRIES[option]
+    return frozenset(_keys(_source(package, "__init__.py"), registry))
+
+
+def _source(*path: str) -> str:
+    """Text of a file of the vllm package; empty if there is none."""
     spec = importlib.util.find_spec("vllm")  # finds a top-level package without importing it
     if spec is None or not spec.submodule_search_locations:
-        return frozenset()
-    source = Path(spec.submodule_search_locations[0], "engine", "arg_utils.py")
-    return frozenset(_fields(source.read_text(encoding="utf-8"))) if source.is_file() else frozenset()
+        return ""
+    source = Path(spec.submodule_search_locations[0], *path)
+    return source.read_text(encoding="utf-8") if source.is_file() else ""
+
+
+def _keys(source: str, registry: str) -> Iterator[str]:
+    for statement in ast.parse(source).body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict(keys=keys)) if name == registry:
+                yield from (key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
 
 
 def _fields(source: str) -> Iterator[str]:
@@ -39,9 +63,17 @@ def check_engine_options(model: ModelSpec) -> None:
     """Raise `ConfigError` if `engine_kwargs` has an option that vLLM does not know; without vllm, check nothing."""
     known = engine_option_names()
     for name in model.engine_kwargs:
-        if known and name not in known:
-            similar = get_close_matches(name, known, 1)
+        if known and name not in known | SERVER_OPTIONS:
+            similar = get_close_matches(name, known | SERVER_OPTIONS, 1)
             raise ConfigError(
                 f"vLLM has no option '{name}' (engine_kwargs of '{model.id}'); "
                 + (f"write {similar[0]}, or remove it." if similar else "remove it.")
             )
+
+
+def check_parsers(model: ModelSpec) -> None:
+    """Raise `ConfigError` if `engine_kwargs` names a parser that vLLM does not have; without vllm, check nothing."""
+    for option in REGISTRIES:
+        name, known = model.engine_kwargs.get(option), parser_names(option)
+        if name is not None and known and name not in known and f"{option}_plugin" not in model.engine_kwargs:
+            raise ConfigError(unknown_parser(model.id, option, name, known))

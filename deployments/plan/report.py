@@ -43,14 +43,21 @@ def _notes(asked_tokens: int, answer_tokens: int, estimated: Sequence[str]) -> I
 
 
 def _models(profile: Profile) -> Iterator[str]:
-    yield f"{'model':<20} {'weights':>10} {'KV room':>12} {'context':>9} {'GPUs':>14} {'replicas':>9}"
+    yield (
+        f"{'model':<20} {'weights':>10} {'KV room':>12} {'context':>9} {'GPUs':>14} {'replicas':>9}"
+        f" {'tools':>6} {'thinking':>9}"
+    )
     for model in profile.models:
         found = sizes(model)
         room = "?" if found.kv_tokens is None else f"{found.kv_tokens:,}"
         gpus = f"{model.gpus} x {model.accelerator_type or 'GPU'}" if model.gpus else "none (CPU)"
         replicas = str(model.replicas.min) + (f"-{model.replicas.max}" if model.replicas.max else "")
         weights = _size(found.weights_gib)
-        yield f"{model.id:<20} {weights:>10} {room:>12} {model.context_tokens:>9,} {gpus:>14} {replicas:>9}"
+        tools, thinking = ("yes" if able else "no" for able in (model.accepts_tools, model.thinks))
+        yield (
+            f"{model.id:<20} {weights:>10} {room:>12} {model.context_tokens:>9,} {gpus:>14} {replicas:>9}"
+            f" {tools:>6} {thinking:>9}"
+        )
     yield f"Total GPUs at the minimum number of replicas: {profile.gpus}"
 
 

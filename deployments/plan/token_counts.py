@@ -61,7 +61,8 @@ def _local_renderer(model: ModelSpec) -> "PromptRenderer | None":
 
     trusted = bool(model.engine_kwargs.get("trust_remote_code"))
     try:
-        return PromptRenderer(AutoTokenizer.from_pretrained(str(path), trust_remote_code=trusted), model.id)
+        tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=trusted)
+        return PromptRenderer(tokenizer, model.id, model.chat_template)
     except InvalidRequest as error:
         raise ConfigError(str(error)) from None
     except (OSError, ValueError) as error:

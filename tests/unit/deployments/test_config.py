@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from deployments.app import llm_config
 from deployments.cluster.preflight import check_machine
 from deployments.config import (
     PROFILES,
@@ -17,11 +18,13 @@ from deployments.config import (
     OrchestratorSpec,
     Profile,
     Replicas,
+    ThinkingSpec,
     TokenPrice,
     load_profile,
 )
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
+from serving.types import Thinking
 
 TINY = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
 
@@ -48,7 +51,17 @@ def test_every_profile_of_the_package_can_work(name: str) -> None:
 
 
 def test_every_field_has_a_description() -> None:
-    specs = (AppArgs, Profile, ModelSpec, ModelShape, Replicas, TokenPrice, ExternalSpec, OrchestratorSpec)
+    specs = (
+        AppArgs,
+        Profile,
+        ModelSpec,
+        ModelShape,
+        Replicas,
+        ThinkingSpec,
+        TokenPrice,
+        ExternalSpec,
+        OrchestratorSpec,
+    )
     assert [
         f"{spec.__name__}.{n}" for spec in specs for n, field in spec.model_fields.items() if not field.description
     ] == []
@@ -180,3 +193,81 @@ def test_a_recipe_cannot_need_what_an_external_endpoint_lacks(tmp_path: Path) ->
 def test_the_former_name_of_a_setting_is_refused_with_the_current_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"Rename 'lacks' in .*: it is now called 'unsupported'"):
         load_profile(written(tmp_path, external=[{**REMOTE, "lacks": ["logprobs"]}]))
+
+
+def spec(thinking: ThinkingSpec | None = None, tools: bool | None = None, **engine_kwargs: Any) -> ModelSpec:
+    options = {"max_model_len": 8, **engine_kwargs}
+    return ModelSpec(id="m", source="org/model", engine_kwargs=options, thinking=thinking, tools=tools)
+
+
+@pytest.mark.parametrize(
+    ("thinking", "args"),
+    [
+        (Thinking(), {"enable_thinking": True}),
+        (Thinking(enabled=False), {"enable_thinking": False}),
+        (Thinking(effort="none"), {"enable_thinking": False}),
+        (Thinking(effort="low"), {"enable_thinking": True, "effort": "low"}),
+        (Thinking(enabled=False, effort="high"), {"enable_thinking": False}),
+    ],
+)
+def test_thinking_is_arguments_of_the_template(thinking: Thinking, args: dict[str, Any]) -> None:
+    switched = ThinkingSpec(switch_arg="enable_thinking", effort_arg="effort")
+    assert spec(switched, reasoning_parser="qwen3").template_args(thinking, {}) == args
+
+
+def test_a_model_that_has_only_an_effort_gets_none_of_it() -> None:
+    efforts = ThinkingSpec(effort_arg="reasoning_effort")
+    assert efforts.template_args(Thinking(enabled=False)) == {"reasoning_effort": "none"}
+    assert efforts.template_args(Thinking(effort="low")) == {"reasoning_effort": "low"}
+    assert efforts.template_args(Thinking()) == {}
+
+
+def test_the_requests_own_arguments_are_the_last_word() -> None:
+    options = {"reasoning_parser": "qwen3", "default_chat_template_kwargs": {"think": False, "style": "a"}}
+    model = spec(ThinkingSpec(switch_arg="think"), **options)
+    assert model.template_args(Thinking(), {}) == {"think": False, "style": "a"}
+    assert model.template_args(Thinking(enabled=True), {}) == {"think": True, "style": "a"}
+    assert model.template_args(Thinking(enabled=True), {"think": False}) == {"think": False, "style": "a"}
+    assert spec().template_args(Thinking(effort="low"), {}) == {}
+
+
+def test_a_model_with_a_parser_has_tools_or_thinking() -> None:
+    assert (spec().accepts_tools, spec().thinks) == (False, False)
+    both = spec(tool_call_parser="hermes", reasoning_parser="qwen3")
+    assert (both.accepts_tools, both.thinks) == (True, True)
+    assert spec(tools=True).accepts_tools
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"thinking": {"switch_arg": "x"}}, "set engine_kwargs.reasoning_parser of model 'm'; `thinking` needs it"),
+        ({"enable_auto_tool_choice": True}, "remove enable_auto_tool_choice of model 'm'"),
+        ({"enable_auto_tool_choice": False, "tool_call_parser": "hermes"}, "remove enable_auto_tool_choice"),
+        ({"tool_call_parser": 3}, "tool_call_parser must be a text"),
+        ({"default_chat_template_kwargs": []}, "default_chat_template_kwargs must be a mapping"),
+    ],
+)
+def test_settings_of_thinking_and_tools_that_cannot_work(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        spec(**options)
+
+
+def test_a_chat_template_is_text_or_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jinja"
+    path.write_text("{{ messages }}")
+    assert spec(chat_template=str(path)).chat_template == "{{ messages }}"
+    assert spec(chat_template="{{ x }}").chat_template == "{{ x }}"
+    assert spec(chat_template="models/tiny/weights/tiny-qwen/chat_template.jinja").chat_template
+    assert spec().chat_template is None
+    with pytest.raises(ConfigError, match=r"The chat template 'no\.jinja' of 'm' is no file"):
+        _ = spec(chat_template="no.jinja").chat_template
+
+
+def test_vllms_engine_gets_its_own_options_alone() -> None:
+    model = spec(
+        tool_call_parser="hermes", reasoning_parser="qwen3", chat_template="{{ x }}", enable_auto_tool_choice=True
+    )
+    config = llm_config(load_profile("tiny"), model)
+    assert config.engine_kwargs.keys() & {"tool_call_parser", "chat_template", "enable_auto_tool_choice"} == set()
+    assert config.engine_kwargs["reasoning_parser"] == "qwen3"

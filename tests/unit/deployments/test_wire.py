@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from deployments.model.coalescing import coalesced
 from deployments.wire import pack, unpack
 from serving.engine import collect
-from serving.types import Delta, Timing, TokenLogprob, TokenUsage
+from serving.types import Delta, Timing, TokenLogprob, TokenUsage, ToolCallDelta
 
 counts = st.none() | st.integers(0, 10_000)
 seconds = st.none() | st.floats(0, 1000)
@@ -21,24 +22,31 @@ deltas = st.builds(
     index=st.integers(0, 7),
     logprobs=st.none() | st.lists(logprobs, max_size=3).map(tuple),
     finish_reason=st.sampled_from([None, "stop", "length"]),
-    usage=st.none() | st.builds(TokenUsage, counts, counts, counts),
+    usage=st.none() | st.builds(TokenUsage, counts, counts, counts, counts),
     timing=st.none() | st.builds(Timing, seconds, seconds, seconds),
+    reasoning=st.text(),
+    tool_calls=st.lists(
+        st.builds(ToolCallDelta, st.integers(0, 3), st.none() | st.text(), st.none() | st.text(), st.text()), max_size=2
+    ).map(tuple),
 )
 
 
 @given(deltas)
 def test_a_delta_is_the_same_after_the_wire(delta: Delta) -> None:
-    expected = (
-        delta
-        if delta.usage or delta.logprobs is not None
-        else Delta(delta.text, delta.index, None, delta.finish_reason)
-    )
-    assert unpack(pack(delta)) == expected
+    whole = delta.usage or delta.logprobs is not None
+    found = unpack(pack(delta))
+    assert replace(found, timing=None) == replace(delta, timing=None)
+    assert found.timing == delta.timing or not whole, "only whole deltas have times"
 
 
 def test_a_piece_of_text_is_two_values() -> None:
     assert pack(Delta("a")) == (0, "a")
     assert pack(Delta("a", 1, finish_reason="stop")) == (1, "a", "stop")
+
+
+def test_a_piece_of_reasoning_or_of_a_call_is_four_values() -> None:
+    assert pack(Delta("", 1, reasoning="b")) == (1, "", "b", ())
+    assert pack(Delta("", tool_calls=(ToolCallDelta(0, arguments="{"),))) == (0, "", "", ((0, None, None, "{"),))
 
 
 async def stream(deltas: Iterable[Delta]) -> AsyncGenerator[Delta, None]:
@@ -119,3 +127,19 @@ async def test_an_error_comes_through() -> None:
     assert (await anext(groups))[0].text == "a"
     with pytest.raises(ValueError, match="broken"):
         await anext(groups)
+
+
+async def test_reasoning_and_calls_are_joined_each_with_their_own() -> None:
+    pieces = [
+        Delta("", reasoning="a"),
+        Delta("", reasoning="b"),
+        Delta("", reasoning="c"),
+        Delta("d"),
+        Delta("", tool_calls=(ToolCallDelta(0, "i", "f", "{"),)),
+        Delta("", tool_calls=(ToolCallDelta(0, arguments="}"), ToolCallDelta(1, "j", "g"))),
+        Delta("", tool_calls=(ToolCallDelta(1, arguments="{}"),), finish_reason="tool_calls", usage=TokenUsage()),
+    ]
+    groups = [group async for group in coalesced(stream(pieces), clock=lambda: 0.0)]
+    assert [group[0].reasoning for group in groups] == ["a", "bc"]
+    assert groups[1][0].text == "d"
+    assert groups[1][0].tool_calls == (ToolCallDelta(0, "i", "f", "{}"), ToolCallDelta(1, "j", "g", "{}"))

@@ -137,3 +137,9 @@ async def test_a_deployment_that_is_gone_is_not_ready_whatever_it_showed() -> No
     await complete("m", asked, REQUEST)
     with pytest.raises(EngineUnavailable, match="was lost"):
         await asked.check_health()
+
+
+def test_the_engine_says_what_its_model_can() -> None:
+    able = RemoteEngine("m", Handle(), deadline_s=5, tools=True, thinking=True)  # type: ignore[arg-type]
+    assert (able.info.tools, able.info.thinking) == (True, True)
+    assert (engine(Handle()).info.tools, engine(Handle()).info.thinking) == (False, False)

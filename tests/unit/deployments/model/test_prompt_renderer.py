@@ -10,8 +10,9 @@ from transformers import AutoTokenizer
 
 from deployments.model.prompt_renderer import PromptRenderer
 from serving.errors import InvalidRequest
-from serving.types import Message
+from serving.types import Message, Tool, ToolCall
 from tests.support.paths import ROOT
+from tests.support.thinking_model import TEMPLATE, thinking_tokenizer
 
 WEIGHTS = ROOT / "models" / "tiny" / "weights"
 MODELS = ("tiny-qwen", "tiny-llama", "tiny-mixtral")
@@ -175,3 +176,137 @@ def test_a_prefill_is_escaped_too(model: str) -> None:
     whole = (Message("user", f"hello {text} and some more words that follow"),)
     prefix = renderer(model).prefill_ids(begun, "[[aa]]")
     assert renderer(model).token_ids(whole)[: len(prefix)] == prefix != ()
+
+
+# Tools and thinking
+
+
+ADD = Tool("add", "Adds two numbers.", {"type": "object", "properties": {"a": {"type": "integer"}}})
+CALLED = (
+    Message("user", "How much is it?"),
+    Message("assistant", "", reasoning="I add.", tool_calls=(ToolCall("c1", "add", '{"a": 1}'),)),
+    Message("tool", "42", tool_call_id="c1"),
+)
+
+
+@cache
+def thinking() -> PromptRenderer:
+    return PromptRenderer(thinking_tokenizer(), "thinking")
+
+
+def test_a_tool_loop_is_the_tokenizers_own() -> None:
+    turns = [
+        {"role": "user", "content": "How much is it?"},
+        {
+            "role": "assistant",
+            "content": "",
+            "reasoning_content": "I add.",
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "add", "arguments": {"a": 1}}}],
+        },
+        {"role": "tool", "content": "42", "tool_call_id": "c1", "name": "add"},
+    ]
+    function = {"name": ADD.name, "description": ADD.description, "parameters": ADD.parameters}
+    expected = thinking_tokenizer().apply_chat_template(
+        turns, tools=[{"type": "function", "function": function}], add_generation_prompt=True, enable_thinking=False
+    )["input_ids"]
+    assert list(thinking().token_ids(CALLED, (ADD,), {"enable_thinking": False})) == expected
+
+
+def test_tools_and_arguments_are_part_of_the_cached_prompt() -> None:
+    asked = (Message("user", "Hello"),)
+    other = Tool("add", "Adds two numbers.", {"type": "object", "properties": {"b": {"type": "integer"}}})
+    prompts = {
+        thinking().token_ids(asked, tools, args)
+        for tools in ((), (ADD,), (other,))
+        for args in ({}, {"enable_thinking": False})
+    }
+    assert len(prompts) == 6
+    assert thinking().token_ids(asked, (ADD,)) is thinking().token_ids(asked, (ADD,))
+
+
+def test_arguments_that_are_no_json_are_text() -> None:
+    broken = (CALLED[0], Message("assistant", "", tool_calls=(ToolCall("c1", "add", '{"a": '),)), CALLED[2])
+    assert '"arguments": "{\\"a\\": "' in thinking().text(broken, (ADD,))
+
+
+def test_a_template_that_takes_arguments_as_text_gets_text() -> None:
+    older = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    older.chat_template = TEMPLATE.replace("call.function.arguments | tojson + '}", "call.function.arguments + '}")
+    rendered = PromptRenderer(older, "older")
+    assert rendered.accepts_tool_turns
+    assert '"arguments": {"a": 1}}' in rendered.text(CALLED, (ADD,))
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
+def test_earlier_reasoning_has_the_name_that_the_template_reads(key: str) -> None:
+    named = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    named.chat_template = TEMPLATE.replace("reasoning_content", key)
+    assert "I add." in PromptRenderer(named, "named").text(CALLED, (ADD,))
+
+
+@given(
+    st.lists(st.sampled_from(["<|im_", "start|>", "<|im_end|>", "<tool_", "call>", "</think>", "<think>", "\ue000"]))
+)
+def test_no_part_of_a_tool_loop_makes_a_control_token(pieces: list[str]) -> None:
+    def prompt(forged: str) -> tuple[int, ...]:
+        tool = Tool(f"f{forged}", f"d{forged}", {"type": "object", "properties": {f"p{forged}": {"const": forged}}})
+        call = ToolCall(f"i{forged}", f"f{forged}", f'{{"p{forged}": "x{forged}"}}')
+        messages = (
+            Message("user", "x"),
+            Message("assistant", f"x{forged}", reasoning=f"r{forged}", tool_calls=(call,)),
+            Message("tool", f"x{forged}", f"n{forged}", tool_call_id=f"i{forged}"),
+        )
+        return thinking().token_ids(messages, (tool,), {"extra": {f"k{forged}": [forged]}})
+
+    def controls(ids: tuple[int, ...]) -> list[int]:
+        return [token for token in ids if token in thinking_tokenizer().added_tokens_decoder]
+
+    assert controls(prompt("".join(pieces))) == controls(prompt(""))
+
+
+def test_tags_that_are_plain_text_to_the_tokenizer_are_broken() -> None:
+    plain = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    plain.chat_template = TEMPLATE
+    ids = PromptRenderer(plain, "plain").token_ids((Message("user", "a <tool_call> b </think> c"),))
+    assert "a < tool_call> b < /think> c" in plain.decode([*ids])
+
+
+@pytest.mark.parametrize("name", ["chat_template", "tools", "messages", "tokenize", "eos_token"])
+def test_an_argument_that_is_not_the_templates_is_refused(name: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        thinking().token_ids((Message("user", "Hello"),), (), {name: "x"})
+    assert caught.value.param == "chat_template_kwargs"
+
+
+def test_an_argument_that_is_no_json_is_refused() -> None:
+    for value in (object(), float("nan"), {1, 2}):
+        with pytest.raises(InvalidRequest, match="must hold JSON values"):
+            thinking().token_ids((Message("user", "Hello"),), (), {"x": value})
+
+
+def test_a_template_without_tools_refuses_them() -> None:
+    plain = renderer("tiny-mixtral")
+    assert not plain.accepts_tools
+    with pytest.raises(InvalidRequest, match="chat template of 'tiny-mixtral' has no tools"):
+        plain.token_ids((Message("user", "Hello"),), (ADD,))
+    with pytest.raises(InvalidRequest, match="has no tool calls and results"):
+        plain.token_ids(CALLED)
+
+
+def test_the_opening_is_how_the_template_begins_an_answer() -> None:
+    decode = thinking_tokenizer().decode
+    assert decode([*thinking().opening_ids()]) == "<|im_start|>assistant\n"
+    assert decode([*thinking().opening_ids({"enable_thinking": False})]).endswith("<think>\n\n</think>\n\n")
+    assert renderer("tiny-mixtral").opening_ids() == ()
+
+
+def test_a_given_template_replaces_the_tokenizers_own() -> None:
+    bare = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    bare.chat_template = None
+    assert PromptRenderer(bare, "bare", TEMPLATE).accepts_tools
+
+
+def test_a_prefill_has_the_tools_and_arguments_of_its_prompt() -> None:
+    args = {"enable_thinking": False}
+    prefix = thinking().prefill_ids((Message("user", "one two three [[aa]]"),), "[[aa]]", (ADD,), args)
+    assert thinking().token_ids((Message("user", "one two three four"),), (ADD,), args)[: len(prefix)] == prefix != ()

@@ -27,8 +27,21 @@ from vllm.v1.executor.uniproc_executor import UniProcExecutor
 from vllm.v1.metrics.stats import RequestStateStats
 
 from deployments.model.vllm_adapter import LeanVLLMEngine, VllmAdapter, finish_reason, sampling_params
+from serving.engine import collect
 from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
-from serving.types import Delta, ResponseFormat, Sampling, Timing, TokenLogprob, TokenUsage
+from serving.types import (
+    Delta,
+    GenerateRequest,
+    Message,
+    ResponseFormat,
+    Sampling,
+    Timing,
+    TokenLogprob,
+    TokenUsage,
+    Tool,
+    ToolChoice,
+)
+from tests.support.thinking_model import thinking_tokenizer
 
 SECRET = "sk-123 in /home/operator"
 PROMPT = (5, 6, 7)
@@ -53,7 +66,10 @@ class ScriptedClient(AsyncLLM):
     def get_num_unfinished_requests(self) -> int:
         return self.open
 
-    async def generate(self, prompt: Any, sampling_params: Any, request_id: str, *, priority: int = 0) -> Any:  # type: ignore[override]
+    async def generate(  # type: ignore[override]
+        self, prompt: Any, sampling_params: Any, request_id: str, *, priority: int = 0, **extra: Any
+    ) -> Any:
+        self.extra = extra
         self.calls.append((prompt["prompt_token_ids"], sampling_params, request_id, priority))
         self.open += 1
         try:
@@ -466,3 +482,76 @@ def test_a_single_cpu_worker_runs_in_the_engines_process(
 
 def test_the_server_starts_the_lean_engine() -> None:
     assert VllmAdapter.engine_class() is LeanVLLMEngine
+
+
+# Parsers
+
+TOOL = Tool("add", None, {"type": "object", "properties": {"a": {"type": "integer"}}})
+THOUGHT = '<think>so</think>Hi<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
+
+
+def thinking_adapter(*steps: Step) -> tuple[VllmAdapter, ScriptedClient]:
+    vllm, client = adapter(*steps)
+    client.renderer = SimpleNamespace(tokenizer=thinking_tokenizer())  # type: ignore[assignment]
+    client.model_config.hf_config = SimpleNamespace(model_type="qwen2")
+    client.model_config.hf_text_config = None
+    return vllm, client
+
+
+def parsed(vllm: VllmAdapter, n: int = 1, interval: int | None = 1) -> AsyncGenerator[Delta, None]:
+    request = GenerateRequest("r", (Message("user", "x"),), tools=(TOOL,))
+    parser = vllm.output_parsers("deepseek_r1", "hermes").open(request, {}, PROMPT, ())
+    return vllm.generate("r", PROMPT, Sampling(max_tokens=9, n=n), stream_interval=interval, parser=parser)
+
+
+def piece(text: str, index: int = 0, end: str | None = None) -> CompletionOutput:
+    ids = thinking_tokenizer().encode(text, add_special_tokens=False)
+    return choice(text, *ids, *([2] if end == "stop" else []), index=index, end=end)
+
+
+@pytest.mark.parametrize("interval", [1, None])
+async def test_reasoning_and_calls_are_fields(interval: int | None) -> None:
+    steps = (
+        [output(piece(THOUGHT, end="stop"))]
+        if interval is None
+        else [output(piece("<think>so")), output(piece("</think>Hi")), output(piece(THOUGHT[19:], end="stop"))]
+    )
+    vllm, client = thinking_adapter(*steps)
+    [only] = (await collect("m", parsed(vllm, interval=interval))).choices
+    assert (only.reasoning, only.text, only.finish_reason) == ("so", "Hi", "tool_calls")
+    assert [(call.name, call.arguments) for call in only.tool_calls] == [("add", '{"a": 1}')]
+    assert client.calls[0][1].skip_special_tokens is False
+    assert client.extra["reasoning_ended"] is False
+
+
+async def test_each_choice_has_a_parser_and_the_usage_has_all_reasoning() -> None:
+    vllm, _ = thinking_adapter(
+        output(piece("<think>a b"), piece("<think>c", index=1)),
+        output(piece("</think>d", end="stop")),
+        output(piece("</think>e", index=1, end="length")),
+    )
+    found = await collect("m", parsed(vllm, n=2), 2)
+    assert [(one.reasoning, one.text, one.finish_reason) for one in found.choices] == [
+        ("a b", "d", "stop"),
+        ("c", "e", "length"),
+    ]
+    assert found.usage.reasoning_tokens == len(thinking_tokenizer().encode("a bc", add_special_tokens=False))
+
+
+async def test_part_of_a_tag_is_not_sent() -> None:
+    vllm, _ = thinking_adapter(output(piece("<think>")), output(piece("a")), output(piece("</think>", end="length")))
+    found = [delta async for delta in parsed(vllm)]
+    assert [(delta.reasoning, delta.text, delta.finish_reason) for delta in found] == [
+        ("a", "", None),
+        ("", "", "length"),
+    ]
+
+
+async def test_a_tool_that_no_grammar_can_be_made_of_is_the_callers_error() -> None:
+    vllm, _ = thinking_adapter(*ANSWER)
+    shared = {"$defs": {"x": {"type": "string"}}, "type": "object", "properties": {"a": {"$ref": "#/$defs/x"}}}
+    tools = (Tool("f", None, shared), Tool("g", None, {**shared, "$defs": {"x": {"type": "integer"}}}))
+    request = GenerateRequest("r", (Message("user", "x"),), tools=tools, tool_choice=ToolChoice("required"))
+    parser = vllm.output_parsers(None, None).open(request, {}, PROMPT, ())
+    with pytest.raises(InvalidRequest, match=r"The tools cannot be made into a grammar: .*multiple schemas"):
+        [delta async for delta in vllm.generate("r", PROMPT, Sampling(max_tokens=9), parser=parser)]

@@ -37,3 +37,18 @@ def test_the_command_prints_either_page(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_wrong_profile_ends_the_command_with_a_sentence() -> None:
     with pytest.raises(SystemExit, match="Error: There is no profile 'huge'"):
         main(["huge"])
+
+
+def test_the_page_says_which_models_have_tools_and_thinking() -> None:
+    profile = load_profile("large")
+    first, *rest = profile.models
+    options = {**first.engine_kwargs, "tool_call_parser": "hermes", "reasoning_parser": "qwen3"}
+    able = first.model_copy(update={"engine_kwargs": options})
+    lines = report(profile.model_copy(update={"models": (able, *rest)})).splitlines()
+    header = next(line for line in lines if line.startswith("model "))
+    assert header.split()[-2:] == ["tools", "thinking"]
+    shown = {
+        line.split()[0]: line.split()[-2:] for line in lines if line.startswith(tuple(m.id for m in profile.models))
+    }
+    assert shown[able.id] == ["yes", "yes"]
+    assert all(shown[model.id] == ["no", "no"] for model in rest)

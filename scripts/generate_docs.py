@@ -102,7 +102,7 @@ token count is unknown. A degraded answer that is not streamed also has the head
 "moa": {{
   "recipe": "moa-lite",
   "degraded": true,
-  "reasons": ["..."],                one sentence per degradation and per unknown token count
+  "reasons": ["..."],                one sentence per degradation, unknown token count, reuse
   "trace": [                         only if requested
     {{"layer": 1, "agents": [
       {{"agent": 0, "role": "proposer", "model": "...", "outcome": "ok", "text": "...", "usage": {{...}},

@@ -45,7 +45,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """Whether, and which, tools are called. `named`: the one called `name`."""
+    """Permission or obligation to call tools; `named`: the one called `name`."""
 
     mode: Literal["none", "auto", "required", "named"] = "auto"
     name: str | None = None
@@ -53,7 +53,7 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """How much a model thinks before it answers. `None` leaves a setting to the model's profile."""
+    """Amount of thinking before an answer. `None` leaves a setting to the model's profile."""
 
     enabled: bool | None = None
     effort: Effort | None = None
@@ -250,7 +250,7 @@ class Report:
 
     recipe: str
     degraded: bool
-    reasons: tuple[str, ...]  # one sentence per degradation and per unknown token count
+    reasons: tuple[str, ...]  # one sentence per degradation, unknown token count and reuse of references
     agents: tuple[AgentTrace, ...]
 
 

@@ -123,7 +123,7 @@ class OutputParsers:
 
 
 class RequestParser:
-    """What parsing asks of the engine for one request, and a parser for each of its choices."""
+    """Demands of parsing on the engine for one request, and a parser for each of its choices."""
 
     def __init__(
         self,

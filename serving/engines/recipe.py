@@ -30,9 +30,13 @@ class RecipeEngine(Engine):
             recipe.id: token_cap(partial(recipe.cost, recipes=recipes), Sampling(), limits)
             for recipe in recipes.values()
         }
+        self._info = self._abilities()
 
     @property
     def info(self) -> EngineInfo:
+        return self._info
+
+    def _abilities(self) -> EngineInfo:
         """Abilities of the recipe: tools and thinking are those of the models that may write its answer."""
 
         def able(ability: str, *, tools: bool) -> bool:

@@ -67,18 +67,23 @@ def test_a_caller_who_leaves_ends_the_work_in_every_engine(
 def test_a_dead_engine_costs_quality_or_a_clear_error_and_comes_back(
     server: Server, client: openai.OpenAI, stats: Stats
 ) -> None:
-    body: dict[str, Any] = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 200, "temperature": 0}
     more = {"ignore_eos": True, "moa": {"trace": True}}
 
-    def recipe(_: int) -> Any:
-        return client.chat.completions.create(model="moa-lite", extra_body=more, **body)
+    def body(number: int) -> dict[str, Any]:
+        # A question of its own, so that no two are computed as one, and enough tokens to be seen at work.
+        messages = [{"role": "user", "content": f"hello {number}"}]
+        return {"messages": messages, "max_tokens": 400, "temperature": 0}
 
-    def alone(_: int) -> Any:
+    def recipe(number: int) -> Any:
+        return client.chat.completions.create(model="moa-lite", extra_body=more, **body(number))
+
+    def alone(number: int) -> Any:
         try:
-            return client.chat.completions.create(model="tiny-llama", extra_body={"ignore_eos": True}, **body)
+            return client.chat.completions.create(model="tiny-llama", extra_body={"ignore_eos": True}, **body(number))
         except openai.APIStatusError as error:
             return error
 
+    stats()  # the first call connects, which takes longer than a short answer
     with ThreadPoolExecutor(16) as pool:
         answers = [pool.submit(recipe, number) for number in range(8)]
         singles = [pool.submit(alone, number) for number in range(8)]

@@ -174,6 +174,7 @@ class ScriptedEngine(Engine):
             tokens, finish_reason = tokens[: fitted.max_tokens], "length"
         first_s = loop.time() - started
         pieces: list[Delta] = []
+        bare = sampling.n == 1 and sampling.logprobs is None  # the scripted tokens themselves: no copy of each
         for count, token in enumerate([*tokens, None]):
             if self.error is not None and count >= (self.fail_after or 0):
                 raise self.error
@@ -183,7 +184,9 @@ class ScriptedEngine(Engine):
                 break
             if count and self.itl_s:
                 await asyncio.sleep(self.itl_s * (1 + self.batch_slowdown * (self.running - 1)))
-            if request.streaming:
+            if request.streaming and bare:
+                yield token
+            elif request.streaming:
                 for index in range(sampling.n):
                     yield replace(token, index=index, logprobs=self._logprobs([token], request))
             else:

@@ -37,7 +37,7 @@ from serving.types import (
     ToolCallDelta,
 )
 
-__all__ = ["Engine", "EngineInfo", "add_piece", "answer_tokens", "checked", "collect", "complete"]
+__all__ = ["Engine", "EngineInfo", "EngineWrapper", "add_piece", "answer_tokens", "checked", "collect", "complete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,24 @@ class Engine(Protocol):
     async def check_health(self) -> None:
         """Return when the engine is warm and answers; raise `EngineUnavailable` otherwise."""
         ...
+
+
+class EngineWrapper(Engine):
+    """Passes everything but `generate` on to `engine`."""
+
+    def __init__(self, name: str, engine: Engine) -> None:
+        """Wrap `engine`, which callers know by the id `name`."""
+        self.name, self.engine = name, engine
+
+    @property
+    def info(self) -> EngineInfo:
+        return self.engine.info
+
+    async def prefill(self, request: GenerateRequest, marker: str) -> None:
+        await self.engine.prefill(request, marker)
+
+    async def check_health(self) -> None:
+        await self.engine.check_health()
 
 
 def answer_tokens(

@@ -165,6 +165,11 @@ class GenerateRequest:
     moa: MoaOptions = field(default_factory=MoaOptions)
 
     @property
+    def may_call_tools(self) -> bool:
+        """True if the answer may be tool calls: there are tools, and they are not forbidden."""
+        return bool(self.tools) and self.tool_choice.mode != "none"
+
+    @property
     def streaming(self) -> bool:
         """True if the caller reads tokens as they are generated."""
         return self.stream_interval is not None

@@ -97,7 +97,7 @@ class OutputParsers:
             InvalidRequest: the model cannot choose tools by itself, or the tool that is to be called is not there.
         """
         choice = request.tool_choice
-        calls = bool(request.tools) and choice.mode != "none"
+        calls = request.may_call_tools
         if choice.mode == "named" and choice.name not in {tool.name for tool in request.tools}:
             raise InvalidRequest(f"tool_choice names '{choice.name}', which is not in tools.", "tool_choice")
         if choice.mode == "required" and not request.tools:

@@ -119,7 +119,7 @@ class ModelServer(LLMServer):
 
     def _template_input(self, request: GenerateRequest) -> tuple[tuple[Tool, ...], dict[str, Any]]:
         """Tools and arguments of the chat template."""
-        tools = () if request.tool_choice.mode == "none" else request.tools
+        tools = request.tools if request.may_call_tools else ()
         return tools, self._spec.template_args(request.thinking, request.template_args)
 
     async def stats(self) -> EngineStats:

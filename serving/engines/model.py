@@ -5,13 +5,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from serving.engine import Engine, EngineInfo, add_piece
+from serving.engine import Engine, EngineWrapper, add_piece
 from serving.runtime.context import PRIORITIES_PER_REQUEST
 from serving.runtime.single_flight import SingleFlight
 from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing, ToolCall, ToolCallDelta
 
 
-class ModelEngine(Engine):
+class ModelEngine(EngineWrapper):
     """A model without a recipe. Its requests rank with the first layers of recipes of the same `priority`.
 
     Whole deterministic answers are computed once for all callers that wait for them.
@@ -19,17 +19,8 @@ class ModelEngine(Engine):
 
     def __init__(self, name: str, engine: Engine, shared: SingleFlight) -> None:
         """Serve `engine` under the id `name`."""
-        self.name, self.engine, self.shared = name, engine, shared
-
-    @property
-    def info(self) -> EngineInfo:
-        return self.engine.info
-
-    async def prefill(self, request: GenerateRequest, marker: str) -> None:
-        await self.engine.prefill(request, marker)
-
-    async def check_health(self) -> None:
-        await self.engine.check_health()
+        super().__init__(name, engine)
+        self.shared = shared
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """The engine's own stream if nothing is to be added: a generator around it would cost time with every token.

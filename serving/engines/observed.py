@@ -4,27 +4,18 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Literal
 
-from serving.engine import Engine, EngineInfo
+from serving.engine import Engine, EngineWrapper
 from serving.telemetry import Observer, RequestEnd, StreamOutcome
 from serving.types import Delta, GenerateRequest
 
 
-class ObservedEngine(Engine):
+class ObservedEngine(EngineWrapper):
     """Passes everything to `engine` and reports the start and the end of each request."""
 
     def __init__(self, name: str, kind: Literal["model", "recipe"], engine: Engine, observer: Observer) -> None:
         """Report requests to `engine` as those of the id `name`."""
-        self.name, self.kind, self.engine, self.observer = name, kind, engine, observer
-
-    @property
-    def info(self) -> EngineInfo:
-        return self.engine.info
-
-    async def prefill(self, request: GenerateRequest, marker: str) -> None:
-        await self.engine.prefill(request, marker)
-
-    async def check_health(self) -> None:
-        await self.engine.check_health()
+        super().__init__(name, engine)
+        self.kind, self.observer = kind, observer
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Stream the engine's answer. Raises what the engine raises."""

@@ -15,7 +15,7 @@ from serving.recipes.tools import check_tools, final_models
 from serving.runtime.call import Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.report import ReportBuilder
-from serving.runtime.run import Run, has_tools
+from serving.runtime.run import Run
 from serving.types import Delta, GenerateRequest, Sampling, Timing
 from serving.validation import shown
 
@@ -57,7 +57,7 @@ class RecipeEngine(Engine):
             MoaError: see `serving.runtime.run.Run`.
         """
         recipe = self._recipe(request)
-        if has_tools(request):
+        if request.may_call_tools:
             models = {name: engine.info for name, engine in self.runtime.engines.items()}
             check_tools(recipe.id, {**self.recipes, recipe.id: recipe}, models, request.messages)
         request = replace(request, token_cap=self._token_cap(recipe, request))

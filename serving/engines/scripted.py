@@ -210,11 +210,10 @@ class ScriptedEngine(Engine):
         said = self.answer(request) if callable(self.answer) else self.answer
         answer = ScriptedAnswer(said) if isinstance(said, str) else said
         quiet = self.thinking and request.thinking.enabled is False
-        calls = request.tools and request.tool_choice.mode != "none"
         return replace(
             answer,
             reasoning="" if quiet else answer.reasoning,
-            tool_calls=answer.tool_calls if calls else (),
+            tool_calls=answer.tool_calls if request.may_call_tools else (),
         )
 
     def _logprobs(self, tokens: Sequence[Delta], request: GenerateRequest) -> tuple[TokenLogprob, ...] | None:

@@ -26,11 +26,6 @@ from serving.runtime.task import Quorum, Task
 from serving.types import Completion, Delta, FinishReason, GenerateRequest, Message, References, Thinking
 
 
-def has_tools(request: GenerateRequest) -> bool:
-    """True if the answer of `request` may be tool calls."""
-    return bool(request.tools) and request.tool_choice.mode != "none"
-
-
 class Strategy(Policy):
     """A policy that can answer a run: the part of a recipe that `Run.delegate` needs."""
 
@@ -71,7 +66,7 @@ class Run:
 
         A proposal knows neither the tools nor, if it is reused, the results of the calls.
         """
-        return has_tools(self.request) or in_tool_loop(self.request.messages)
+        return self.request.may_call_tools or in_tool_loop(self.request.messages)
 
     async def advice(self, make: Callable[["Run"], Awaitable[References]]) -> References:
         """References for the final agent: those of `make(self)`, or those made for the same user turn before.
@@ -88,7 +83,8 @@ class Run:
             context.report.note("references of this user turn were reused")
             return known
         references = await make(self)
-        cache.put(key, references)
+        if not context.report.degraded:  # the team may be whole again at the next call
+            cache.put(key, references)
         return references
 
     async def propose(
@@ -186,7 +182,7 @@ class Run:
         task = replace(task, references=self._given + task.references)
         layer = context.next_layer()
         failures: list[MoaError] = []
-        if has_tools(self.request):
+        if self.request.may_call_tools:
             fallbacks = [other for other in fallbacks if context.runtime.engines[other.model].info.tools]
         for position, candidate in enumerate((agent, *fallbacks)):
             call = context.call(

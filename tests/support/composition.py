@@ -35,7 +35,7 @@ def engines(tools: str = "", *, thinking: bool = False) -> dict[str, ScriptedEng
     def answer(name: str) -> ScriptedEngine:
         def say(request: GenerateRequest) -> ScriptedAnswer:
             reasoning = f"{THOUGHT} thoughts of {name}" if thinking else ""
-            if name in tools and request.tools and request.tool_choice.mode != "none" and before_calls(request):
+            if name in tools and request.may_call_tools and before_calls(request):
                 return ScriptedAnswer("", reasoning, (CALL,))
             return ScriptedAnswer(text_of(request), reasoning)
 

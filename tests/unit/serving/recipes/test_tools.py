@@ -35,7 +35,7 @@ def team(trio: Trio) -> Trio:
 
         def answer(request: GenerateRequest, name: str = name) -> ScriptedAnswer:
             results = sum(message.role == "tool" for message in request.messages)
-            if request.tools and request.tool_choice.mode != "none" and not results:
+            if request.may_call_tools and not results:
                 return ScriptedAnswer("", f"{THOUGHT} of {name}", (CALL,))
             seen = sum(message.content.count("says") for message in request.messages)
             return ScriptedAnswer(f"{name} says {seen}", f"{THOUGHT} of {name}")
@@ -127,6 +127,20 @@ async def test_the_team_is_asked_again_if_its_references_are_not_known_here(ask:
     orchestrator.runtime.advice.ttl_s = 0.0
     await answer(orchestrator, first)
     assert len(outcomes(await answer(orchestrator, loop))) == 4
+
+
+async def test_references_without_a_lost_agent_are_not_kept(team: Trio, ask: Ask) -> None:
+    orchestrator = served(team, "moa-lite")
+    team["b"].error = EngineFailed("b", "gone")
+    first = with_tools(ask())
+    done = await answer(orchestrator, first)
+    assert done.report is not None
+    assert done.report.degraded
+    team["b"].error = None
+    second = await answer(orchestrator, continued(first, done))
+    assert second.report is not None
+    assert (second.report.degraded, second.report.reasons) == (False, ())
+    assert [trace.model for trace in second.report.agents] == ["a", "b", "c", "a"]
 
 
 async def test_another_user_turn_recipe_or_setting_asks_the_team(team: Trio, ask: Ask) -> None:

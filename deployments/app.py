@@ -9,9 +9,10 @@ from ray.serve.deployment import Application, Deployment
 from ray.serve.llm import LLMConfig, build_llm_deployment
 
 from deployments.cluster.progress import watch_start
-from deployments.config import SERVER_OPTIONS, AppArgs, ModelSpec, Profile
+from deployments.config import AppArgs, Profile
 from deployments.ingress.deployment import QUIET, Ingress, ingress_options, scaling
 from deployments.model.server import LocalWeights, ModelServer
+from deployments.model_spec import SERVER_OPTIONS, ModelSpec
 
 
 def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:

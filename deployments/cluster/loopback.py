@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ray._private import ray_constants
 
-from deployments.config import ROOT
+from deployments.model_spec import ROOT
 
 LOOPBACK = "127.0.0.1"
 PROXY_PORTS = ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT")

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from deployments.config import ModelSpec, Profile
+from deployments.config import Profile
+from deployments.model_spec import ModelSpec
 from serving.recipes import Recipe
 from serving.types import Sampling
 

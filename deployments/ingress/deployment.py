@@ -12,10 +12,11 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import LoggingConfig
 from starlette.types import ASGIApp
 
-from deployments.config import Profile, Replicas
+from deployments.config import Profile
 from deployments.ingress.capacity import max_in_flight
 from deployments.ingress.metrics import RayObserver
 from deployments.ingress.remote_engine import RemoteEngine
+from deployments.model_spec import Replicas
 from serving.api.app import create_app
 from serving.api.settings import ApiSettings
 from serving.engine import Engine

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from deployments.config import TokenPrice
+from deployments.model_spec import TokenPrice
 from serving.telemetry import Observer, RequestEnd
 from serving.types import AgentTrace, TokenUsage
 

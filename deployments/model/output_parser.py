@@ -6,15 +6,11 @@ named function is structured output: JSON that `JsonCalls` reads, so that a mode
 tools as well.
 """
 
-import json
-import re
-from collections import deque
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tokenizers.decoders import DecodeStream
 from vllm.entrypoints.chat_utils import make_tool_call_id
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.parser import ParserManager
@@ -24,13 +20,12 @@ from vllm.sampling_params import SamplingParams, StructuredOutputsParams
 from vllm.tool_parsers import ToolParserManager
 from vllm.tool_parsers.utils import get_json_schema_from_tools
 
-from deployments.config import unknown_parser
 from deployments.model.coalescing import merged_pieces
+from deployments.model.json_calls import JsonCalls
+from deployments.model.token_pieces import Decoder, Piece, Pieces
+from deployments.model_spec import unknown_parser
 from serving.errors import ConfigError, InvalidRequest
 from serving.types import Delta, GenerateRequest, TokenLogprob, ToolCallDelta
-
-PRIMING_TOKENS = 32  # of the prompt: enough for the white space between its last and the answer's first token
-_CALL_BEGIN = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"parameters"\s*:\s*(?=\S)', re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -188,7 +183,7 @@ class RequestParser:
             self._request,
             self._opening,
             self._parsers.decoder(self._prompt, skip_special_tokens=self._request.skip_special_tokens),
-            JsonCalls(self._named) if self._structured else None,
+            JsonCalls(self._named, make_tool_call_id) if self._structured else None,
             parallel=self._parallel,
         )
 
@@ -296,160 +291,6 @@ class ChoiceParser:
             if piece.text:
                 found.append(piece)
         return found[::-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Token ids and their text."""
-
-    text: str
-    token_ids: tuple[int, ...]
-    logprobs: tuple[TokenLogprob, ...] = ()
-
-
-EMPTY = Piece("", ())
-
-
-class Pieces:
-    """Splits output into its tokens with their texts, whatever the cuts of the engine's stream.
-
-    vLLM's parsers look for a tag's text in the piece that has its token: text that comes later, as it may become a stop
-    string, or several tokens at once make some of them lose or leak text.
-    """
-
-    def __init__(self, decoder: "Decoder | None") -> None:
-        self._decoder = decoder
-        self._waiting: deque[Piece] = deque()
-        self._part = EMPTY  # tokens of an incomplete character
-        self._text = ""  # of the waiting pieces, so far
-
-    def add(
-        self, text: str, token_ids: Sequence[int], logprobs: Sequence[TokenLogprob], *, finished: bool
-    ) -> list[tuple[Piece, bool]]:
-        """Pieces that are complete now; the second value is true for the last piece of all."""
-        self._text += text
-        for position, token_id in enumerate(token_ids):
-            decoder = self._decoder
-            piece = Piece(
-                "" if decoder is None else decoder.text(token_id),
-                (*self._part.token_ids, token_id),
-                (*self._part.logprobs, *logprobs[position : position + 1]),
-            )
-            if decoder is not None and not piece.text and token_id not in decoder.added:
-                self._part = piece
-            else:
-                self._part = EMPTY
-                self._waiting.append(piece)
-        if finished and self._part.token_ids:
-            self._waiting.append(self._part)
-        ready: list[Piece] = []
-        while self._decoder is not None and self._waiting and len(self._waiting[0].text) <= len(self._text):
-            piece = self._waiting[0]
-            if not self._text.startswith(piece.text):
-                self._decoder = None  # the engine decodes differently
-                break
-            ready.append(self._waiting.popleft())
-            self._text = self._text[len(piece.text) :]
-        if (self._decoder is None or finished) and (self._waiting or self._text):
-            ids = tuple(one for piece in self._waiting for one in piece.token_ids)
-            kept = tuple(one for piece in self._waiting for one in piece.logprobs)
-            ready.append(Piece(self._text, ids, kept))
-            self._waiting.clear()
-            self._text = ""
-        if finished and not ready:
-            ready.append(EMPTY)
-        return [(piece, finished and number == len(ready)) for number, piece in enumerate(ready, 1)]
-
-
-class Decoder:
-    """Text of tokens, one by one, as vLLM decodes them."""
-
-    def __init__(
-        self, tokenizer: Any, added: frozenset[int], prompt: Sequence[int], *, skip_special_tokens: bool
-    ) -> None:
-        """`added`: ids of the tokens that are no parts of words or characters."""
-        self._tokenizer, self.added = tokenizer, added
-        self._stream = DecodeStream(ids=list(prompt[-PRIMING_TOKENS:]), skip_special_tokens=skip_special_tokens)
-
-    def text(self, token_id: int) -> str:
-        """Text that `token_id` adds; empty within a character."""
-        try:
-            return self._stream.step(self._tokenizer, token_id) or ""
-        except Exception:  # invalid UTF-8, for which vLLM starts a new stream
-            return ""
-
-
-@dataclass(slots=True)
-class JsonCalls:
-    """Reader of calls as JSON: a list of `{"name", "parameters"}`, or the arguments alone if `named` is set."""
-
-    named: str | None = None
-    _index: int = -1
-    _buffer: str = ""  # an element of which nothing was given yet
-    _open: bool = False  # the arguments of a call are being read
-    _depth: int = 0
-    _quoted: bool = field(default=False)
-    _escaped: bool = field(default=False)
-
-    def feed(self, text: str) -> tuple[ToolCallDelta, ...]:
-        """Pieces of calls in the next `text`."""
-        if self.named is not None:
-            if self._index < 0:
-                text = text.lstrip()
-                if not text:
-                    return ()
-                self._index = 0
-                return (ToolCallDelta(0, make_tool_call_id(), self.named, text),)
-            return (ToolCallDelta(0, arguments=text),)
-        found: list[ToolCallDelta] = []
-        for character in text:
-            self._step(character, found)
-        return merged_pieces(tuple(found))
-
-    def _step(self, character: str, found: list[ToolCallDelta]) -> None:
-        before = self._depth
-        self._track(character)
-        if self._open:
-            found.append(ToolCallDelta(self._index, arguments=character))
-            self._open = self._depth > 2  # 1: the list, 2: its element
-            return
-        if self._depth < 2 and before < 2:
-            return
-        self._buffer += character
-        if self._depth >= 2 and (match := _CALL_BEGIN.match(self._buffer)):
-            self._index += 1
-            arguments = self._buffer[match.end() :]
-            found.append(ToolCallDelta(self._index, make_tool_call_id(), json.loads(match[1]), arguments))
-            self._buffer, self._open = "", self._depth > 2
-        elif self._depth < 2:
-            self._whole(found)
-            self._buffer = ""
-
-    def _whole(self, found: list[ToolCallDelta]) -> None:
-        """The call of a complete element whose fields are in another order."""
-        try:
-            call = json.loads(self._buffer)
-            name, arguments = call["name"], json.dumps(call["parameters"], ensure_ascii=False)
-        except (ValueError, KeyError):
-            return
-        self._index += 1
-        found.append(ToolCallDelta(self._index, make_tool_call_id(), name, arguments))
-
-    def _track(self, character: str) -> None:
-        """Follow quotes and brackets."""
-        if self._quoted:
-            if self._escaped:
-                self._escaped = False
-            elif character == "\\":
-                self._escaped = True
-            elif character == '"':
-                self._quoted = False
-        elif character == '"':
-            self._quoted = True
-        elif character in "[{":
-            self._depth += 1
-        elif character in "]}":
-            self._depth -= 1
 
 
 def _vllm_request(request: GenerateRequest, *, calls: bool) -> ChatCompletionRequest:

@@ -12,10 +12,10 @@ from ray.llm._internal.common.callbacks.base import CallbackBase
 from ray.serve.llm import LLMConfig
 from ray.serve.llm.deployment import LLMServer
 
-from deployments.config import ModelSpec
 from deployments.model.coalescing import coalesced
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.vllm_adapter import VllmAdapter
+from deployments.model_spec import ModelSpec
 from deployments.wire import EngineStats, Packed, pack
 from serving.errors import ConfigError, EngineUnavailable
 from serving.runtime.prompts import prompt_messages

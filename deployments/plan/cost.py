@@ -13,7 +13,8 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from deployments.config import ModelSpec, Profile
+from deployments.config import Profile
+from deployments.model_spec import ModelSpec
 from deployments.plan.memory import GIB, GPU_OVERHEAD_GIB, GPU_SHARE
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine

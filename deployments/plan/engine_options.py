@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from deployments.config import SERVER_OPTIONS, ModelSpec, unknown_parser
+from deployments.model_spec import SERVER_OPTIONS, ModelSpec, unknown_parser
 from serving.errors import ConfigError
 
 CLASSES = ("EngineArgs", "AsyncEngineArgs")  # the second extends the first

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from deployments.config import ModelShape, ModelSpec
+from deployments.model_spec import ModelShape, ModelSpec
 from serving.errors import ConfigError
 
 GIB = 2**30

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deployments.config import ExternalSpec, ModelSpec
+from deployments.model_spec import ExternalSpec, ModelSpec
 from serving.errors import ConfigError, InvalidRequest
 from serving.types import Message
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployments.cluster.environment import DEFAULTS
-from deployments.config import ModelSpec, Profile
+from deployments.config import Profile
+from deployments.model_spec import ModelSpec
 from loadtest.bench.processes import HOST, free_port, server
 from loadtest.errors import LoadError
 from loadtest.target import find_target

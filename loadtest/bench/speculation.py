@@ -19,7 +19,8 @@ from typing import Any
 
 import aiohttp
 
-from deployments.config import ModelSpec, Profile, load_profile
+from deployments.config import Profile, load_profile
+from deployments.model_spec import ModelSpec
 from evaluation.datasets import loading
 from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, vllm_command

@@ -8,8 +8,9 @@ from ray import serve
 from ray.serve.deployment import Application, Deployment
 
 from deployments.cluster.local import start_cluster
-from deployments.config import AppArgs, ModelSpec, OrchestratorSpec, Profile, Replicas
+from deployments.config import AppArgs, OrchestratorSpec, Profile
 from deployments.model.coalescing import coalesced
+from deployments.model_spec import ModelSpec, Replicas
 from deployments.wire import Packed, pack
 from loadtest.target import TEAM
 from serving.api.settings import ApiSettings

@@ -12,9 +12,10 @@ from ray import serve
 from ray.serve.deployment import Application
 
 from deployments.cluster.local import start_cluster
-from deployments.config import AppArgs, ModelSpec, OrchestratorSpec, Profile, Replicas
+from deployments.config import AppArgs, OrchestratorSpec, Profile
 from deployments.ingress.deployment import Ingress, ingress_options
 from deployments.model.coalescing import coalesced
+from deployments.model_spec import ModelSpec, Replicas
 from deployments.wire import EngineStats, Packed, pack
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed

@@ -9,19 +9,8 @@ from pydantic import ValidationError
 
 from deployments.app import llm_config
 from deployments.cluster.preflight import check_machine
-from deployments.config import (
-    PROFILES,
-    AppArgs,
-    ExternalSpec,
-    ModelShape,
-    ModelSpec,
-    OrchestratorSpec,
-    Profile,
-    Replicas,
-    ThinkingSpec,
-    TokenPrice,
-    load_profile,
-)
+from deployments.config import PROFILES, AppArgs, OrchestratorSpec, Profile, load_profile
+from deployments.model_spec import ExternalSpec, ModelShape, ModelSpec, Replicas, ThinkingSpec, TokenPrice
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
 from serving.types import Thinking

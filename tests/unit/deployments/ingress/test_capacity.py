@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from deployments.config import ExternalSpec, ModelSpec, OrchestratorSpec, Profile, Replicas
+from deployments.config import OrchestratorSpec, Profile
 from deployments.ingress.capacity import QUEUE, max_in_flight
+from deployments.model_spec import ExternalSpec, ModelSpec, Replicas
 from serving.recipes import load_recipes
 
 TEAM = {"id": "team", "layers": [["a", "b"]], "aggregator": "a"}

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from ray.util import metrics as ray_metrics
 
-from deployments.config import TokenPrice
 from deployments.ingress.metrics import RayObserver
+from deployments.model_spec import TokenPrice
 from serving.telemetry import Observer, RequestEnd
 from serving.types import AgentTrace, Timing, TokenUsage
 

@@ -11,7 +11,7 @@ import pytest
 from vllm.sampling_params import SamplingParams
 from vllm.v1.structured_output.backend_xgrammar import validate_xgrammar_grammar
 
-from deployments.model.output_parser import ChoiceParser, JsonCalls, OutputParsers, RequestParser
+from deployments.model.output_parser import ChoiceParser, OutputParsers, RequestParser
 from deployments.model.prompt_renderer import PromptRenderer
 from serving.engine import collect
 from serving.errors import ConfigError, InvalidRequest
@@ -24,7 +24,6 @@ from serving.types import (
     TokenLogprob,
     TokenUsage,
     Tool,
-    ToolCallDelta,
     ToolChoice,
 )
 from tests.support.thinking_model import TAGS, thinking_tokenizer
@@ -230,16 +229,6 @@ async def test_a_named_function_has_the_whole_output_as_its_arguments() -> None:
     assert extra["reasoning_ended"] is False
 
 
-def test_fields_in_another_order_make_the_same_call() -> None:
-    [piece] = JsonCalls().feed('[ {"parameters": {"a": [1, {"b": 2}]}, "name": "f"} ]')
-    assert (piece.index, piece.name, piece.arguments) == (0, "f", '{"a": [1, {"b": 2}]}')
-
-
-def test_a_call_whose_name_is_cut_is_none() -> None:
-    assert JsonCalls().feed('[{"name": "ad') == ()
-    assert JsonCalls("f").feed(" ") == ()
-
-
 @pytest.mark.parametrize("parser_name", ["hermes", None])
 async def test_without_parallel_calls_there_is_one(parser_name: str | None) -> None:
     found = parsers(None, parser_name)
@@ -310,12 +299,6 @@ def test_an_unknown_parser_is_refused_with_the_nearest_names() -> None:
 def test_a_parser_without_its_tokens_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"A parser of 'm' does not fit its tokenizer: .*tool call token"):
         parsers(None, "mistral")
-
-
-def test_pieces_of_calls_are_joined_by_index() -> None:
-    pieces = JsonCalls().feed('[{"name": "f", "parameters": {"a": 1}}, {"name": "g", "parameters": {}}]')
-    assert [(piece.index, piece.name, piece.arguments) for piece in pieces] == [(0, "f", '{"a": 1}'), (1, "g", "{}")]
-    assert isinstance(pieces[0], ToolCallDelta)
 
 
 @pytest.mark.parametrize("tool_call_parser", ["llama3_json", "hermes"])

@@ -6,7 +6,8 @@ import re
 import pytest
 import yaml
 
-from deployments.config import ModelSpec, Profile, load_profile
+from deployments.config import Profile, load_profile
+from deployments.model_spec import ModelSpec
 from deployments.plan.cost import (
     ONE_MODEL,
     Choice,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployments.config import ModelSpec
+from deployments.model_spec import ModelSpec
 from deployments.plan.engine_options import check_engine_options, check_parsers, engine_option_names, parser_names
 from serving.errors import ConfigError
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from deployments.config import ModelShape, ModelSpec, load_profile
+from deployments.config import load_profile
+from deployments.model_spec import ModelShape, ModelSpec
 from deployments.plan.memory import GIB, check_sizes, shape_of, sizes
 from serving.errors import ConfigError
 

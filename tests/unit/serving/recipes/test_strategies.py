@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deployments.config import ExternalSpec
+from deployments.model_spec import ExternalSpec
 from serving.engine import Engine
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError, EngineFailed, InvalidRequest, LimitExceeded

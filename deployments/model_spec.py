@@ -1,0 +1,325 @@
+"""Models of a profile: `ModelSpec`, served here on vLLM, and `ExternalSpec`, behind another endpoint."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from serving.config import Frozen
+from serving.engines.openai import OpenAIEngine
+from serving.errors import ConfigError
+from serving.types import Thinking
+from serving.validation import shown
+
+ROOT = Path(__file__).parent.parent
+# vLLM options that plans are computed from, with their types: vLLM itself checks them only when its engine starts.
+TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
+    **{
+        name: (TypeAdapter(Annotated[int, Field(ge=1)]), "an integer above 0")
+        for name in ("max_model_len", "tensor_parallel_size", "pipeline_parallel_size")
+    },
+    "gpu_memory_utilization": (TypeAdapter(Annotated[float, Field(gt=0, le=1)]), "a number above 0 and at most 1"),
+    **{
+        name: (TypeAdapter(Annotated[str, Field(min_length=1)]), "a text")
+        for name in ("reasoning_parser", "tool_call_parser", "chat_template")
+    },
+    "enable_auto_tool_choice": (TypeAdapter(Annotated[bool, Field(strict=True)]), "true or false"),
+    "default_chat_template_kwargs": (TypeAdapter(dict[str, Any]), "a mapping of names to values"),
+}
+# Options of vLLM's own API server that the replica honours itself; vLLM's engine does not know them.
+SERVER_OPTIONS = frozenset(
+    {"tool_call_parser", "enable_auto_tool_choice", "chat_template", "default_chat_template_kwargs"}
+)
+
+ModelId = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name in recipes and the API."
+    ),
+]
+
+
+class ModelShape(Frozen):
+    """Sizes of a model, as in its config.json, from which memory is computed. Local weights need none."""
+
+    parameters: int = Field(ge=1, description="Number of parameters, all experts included.")
+    layers: int = Field(ge=1, description="Number of transformer layers.")
+    kv_heads: int = Field(ge=1, description="Number of key-value heads.")
+    head_dim: int = Field(ge=1, description="Size of one attention head.")
+    weight_bits: float = Field(
+        default=16, gt=0, description="Bits per parameter as served: 16 for bf16, 8 for FP8, about 4.5 for AWQ."
+    )
+    kv_bits: int = Field(default=16, ge=4, description="Bits per value in the key-value cache.")
+
+    @property
+    def weight_bytes(self) -> float:
+        """Size of all weights as served."""
+        return self.parameters * self.weight_bits / 8
+
+    @property
+    def kv_bytes_per_token(self) -> float:
+        """Keys and values of all layers for one token."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * self.kv_bits / 8
+
+
+class Replicas(Frozen):
+    """Number of replicas, and the load at which Serve adds one."""
+
+    min: int = Field(default=1, ge=1, description="Minimum number of replicas.")
+    max: int | None = Field(default=None, ge=1, description="Maximum number of replicas. None: `min`, no autoscaling.")
+    target_ongoing_requests: int = Field(
+        default=32, ge=1, description="Requests in progress per replica that autoscaling aims for."
+    )
+
+    @model_validator(mode="after")
+    def _max_is_not_below_min(self) -> "Replicas":
+        if self.max is not None and self.max < self.min:
+            raise ValueError(f"max is {self.max}, but min is {self.min}")
+        return self
+
+
+class TokenPrice(Frozen):
+    """Dollars per million tokens, for the estimated cost in the metrics; `plan --cost` prints them."""
+
+    prompt: float = Field(ge=0, description="Dollars per million prompt tokens.")
+    completion: float = Field(ge=0, description="Dollars per million completion tokens.")
+
+
+class ThinkingSpec(Frozen):
+    """Arguments of a model's chat template that control its thinking; needs `engine_kwargs.reasoning_parser`."""
+
+    switch_arg: str | None = Field(
+        default=None,
+        description="Template argument that takes true or false, such as enable_thinking. None: it cannot be switched.",
+    )
+    effort_arg: str | None = Field(
+        default=None, description="Template argument that takes the effort, such as reasoning_effort. None: no levels."
+    )
+    default: bool = Field(default=True, description="The model thinks unless a request or an agent says otherwise.")
+
+    def enabled(self, thinking: Thinking) -> bool:
+        """True if the model is to think."""
+        if thinking.enabled is not None:
+            return thinking.enabled
+        return self.default if thinking.effort is None else thinking.effort != "none"
+
+    def template_args(self, thinking: Thinking) -> dict[str, Any]:
+        """Template arguments for what `thinking` sets itself; the model's own default is not part of them."""
+        found: dict[str, Any] = {}
+        if thinking.enabled is None and thinking.effort is None:
+            return found
+        enabled = self.enabled(thinking)
+        if self.switch_arg is not None:
+            found[self.switch_arg] = enabled
+        if self.effort_arg is not None:
+            if enabled and thinking.effort is not None:
+                found[self.effort_arg] = thinking.effort
+            elif not enabled and self.switch_arg is None:
+                found[self.effort_arg] = "none"
+        return found
+
+
+class ModelSpec(Frozen):
+    """A model served here: its weights, its hardware and, through `engine_kwargs`, every vLLM option."""
+
+    id: ModelId
+    source: str = Field(
+        description="Weights: a Hugging Face id, a path (relative to the repository's root), or an s3:// or gs:// URL."
+    )
+    description: str = Field(default="", description="One line for people.")
+    accelerator: Literal["cpu", "gpu"] = Field(default="gpu", description="Hardware that the engine runs on.")
+    accelerator_type: str | None = Field(
+        default=None, description="Ray's name of the GPU, such as H100 or L40S. None: any GPU."
+    )
+    gpu_memory_gib: float | None = Field(
+        default=None, gt=0, description="Memory of one GPU, for `deployments.plan`. None: not checked."
+    )
+    shape: ModelShape | None = Field(default=None, description="Sizes of the model; needed if its files are not local.")
+    engine_kwargs: Mapping[str, Any] = Field(
+        default_factory=dict,
+        description="vLLM's engine options, passed unchanged; max_model_len is required. Of its server's options:"
+        " tool_call_parser (implies enable_auto_tool_choice), chat_template (text or path) and"
+        " default_chat_template_kwargs.",
+    )
+    thinking: ThinkingSpec | None = Field(
+        default=None, description="How the chat template switches thinking. None: it is as the template has it."
+    )
+    tools: bool | None = Field(
+        default=None,
+        description="The model accepts tools. None: if it has a tool_call_parser. Without one, `true` allows"
+        " tool_choice required or a named function, which are structured output.",
+    )
+    placement: Mapping[str, Any] | None = Field(default=None, description="ray.serve.llm's placement_group_config.")
+    env: Mapping[str, str] = Field(
+        default_factory=dict, description="Environment variables of the replica and its engine."
+    )
+    replicas: Replicas = Field(default=Replicas(), description="Number of replicas.")
+    max_ongoing_requests: int = Field(
+        default=256, ge=1, description="Requests in progress per replica; more wait in the orchestrator replicas."
+    )
+    max_queued_requests: int = Field(
+        default=1024, ge=-1, description="Requests waiting in one orchestrator replica; more are refused with 429."
+    )
+    num_cpus: float = Field(default=1, ge=0, description="CPUs that Ray reserves for the replica, without its engine.")
+    deadline_s: float = Field(default=600, gt=0, description="Deadline of a call without one of its own.")
+    health_check_period_s: float = Field(default=10, gt=0, description="Time between health checks of a replica.")
+    health_check_timeout_s: float = Field(default=60, gt=0, description="Time after which a health check has failed.")
+    drain_s: float = Field(
+        default=30, ge=0, description="Time for which a stopping replica waits for its requests to finish."
+    )
+    usd_per_million_tokens: TokenPrice | None = Field(
+        default=None, description="Price of the model's tokens. None: left out of the estimated cost."
+    )
+
+    @field_validator("engine_kwargs")
+    @classmethod
+    def _typed_options_have_their_type(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        numbers = {}
+        for name in TYPED_ENGINE_OPTIONS.keys() & options.keys():
+            adapter, noun = TYPED_ENGINE_OPTIONS[name]
+            try:
+                numbers[name] = adapter.validate_python(options[name])
+            except ValidationError:
+                raise ValueError(f"{name} must be {noun}, not {shown(options[name])}") from None
+        return {**options, **numbers}
+
+    @model_validator(mode="after")
+    def _engine_kwargs_are_complete(self) -> "ModelSpec":
+        if reserved := {"model", "served_model_name"} & set(self.engine_kwargs):
+            raise ValueError(f"remove {sorted(reserved)} from engine_kwargs; 'id' and 'source' set them")
+        if "max_model_len" not in self.engine_kwargs:
+            raise ValueError(f"set engine_kwargs.max_model_len of model '{self.id}' to its context length in tokens")
+        if self.accelerator == "cpu" and self.gpus:
+            raise ValueError(f"model '{self.id}' runs on the CPU; remove accelerator_type, or set accelerator: gpu")
+        return self
+
+    @model_validator(mode="after")
+    def _parsers_are_complete(self) -> "ModelSpec":
+        automatic = self.engine_kwargs.get("enable_auto_tool_choice")
+        if automatic is not None and automatic is not (self.tool_call_parser is not None):
+            raise ValueError(
+                f"remove enable_auto_tool_choice of model '{self.id}'; tool_call_parser alone turns it on or off"
+            )
+        if self.thinking is not None and self.reasoning_parser is None:
+            raise ValueError(f"set engine_kwargs.reasoning_parser of model '{self.id}'; `thinking` needs it")
+        return self
+
+    @property
+    def reasoning_parser(self) -> str | None:
+        """Name of vLLM's parser that separates reasoning from text."""
+        return self.engine_kwargs.get("reasoning_parser")
+
+    @property
+    def tool_call_parser(self) -> str | None:
+        """Name of vLLM's parser that reads the model's own tool calls."""
+        return self.engine_kwargs.get("tool_call_parser")
+
+    @property
+    def accepts_tools(self) -> bool:
+        """True if the model accepts tools."""
+        return self.tool_call_parser is not None if self.tools is None else self.tools
+
+    @property
+    def thinks(self) -> bool:
+        """True if the model's reasoning is separated from its text."""
+        return self.reasoning_parser is not None
+
+    @property
+    def chat_template(self) -> str | None:
+        """Text of the chat template in place of the tokenizer's own.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        given: str | None = self.engine_kwargs.get("chat_template")
+        if given is None or "{" in given or "\n" in given:
+            return given
+        for path in (Path(given), ROOT / given, *([self.path / given] if self.path is not None else [])):
+            if path.is_file():
+                return path.read_text(encoding="utf-8")
+        raise ConfigError(f"The chat template '{given}' of '{self.id}' is no file; correct its path.")
+
+    def template_args(self, thinking: Thinking, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of the chat template: defaults, then `thinking`, then those `given` by the request."""
+        spec = self.thinking
+        found = {} if spec is None or spec.switch_arg is None else {spec.switch_arg: spec.default}
+        found |= self.engine_kwargs.get("default_chat_template_kwargs", {})
+        return {**found, **(spec.template_args(thinking) if spec is not None else {}), **given}
+
+    @property
+    def context_tokens(self) -> int:
+        """Length of the context."""
+        return int(self.engine_kwargs["max_model_len"])
+
+    @property
+    def workers(self) -> int:
+        """Engine workers of one replica: tensor times pipeline parallel."""
+        return int(self.engine_kwargs.get("tensor_parallel_size", 1)) * int(
+            self.engine_kwargs.get("pipeline_parallel_size", 1)
+        )
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica."""
+        return self.workers if self.accelerator == "gpu" or self.accelerator_type else 0
+
+    @property
+    def path(self) -> Path | None:
+        """Directory of the weights if it is local."""
+        path = Path(self.source) if Path(self.source).is_absolute() else ROOT / self.source
+        return path if path.is_dir() else None
+
+
+class ExternalSpec(Frozen):
+    """A model behind another OpenAI-compatible endpoint; recipes use it like any other model."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"lacks": "unsupported"}
+
+    id: ModelId
+    base_url: str = Field(pattern=r"^https?://", description="URL of the endpoint, up to and including /v1.")
+    upstream_model: str | None = Field(default=None, description="Name of the model at the endpoint. None: `id`.")
+    api_key_env: str | None = Field(
+        default=None, description="Environment variable that holds the API key. None: no key is sent."
+    )
+    context_tokens: int = Field(ge=1, description="Length of the model's context.")
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", description="Field in which the endpoint takes the token limit."
+    )
+    unsupported: frozenset[Literal["logprobs", "n"]] = Field(
+        default=frozenset(),
+        description="Features that the endpoint lacks. Without n, several answers are as many calls.",
+    )
+    connect_timeout_s: float = Field(default=5, gt=0, description="Time limit for connecting.")
+    silence_timeout_s: float = Field(
+        default=120, gt=0, description="Time limit for the next byte of an answer, the first included."
+    )
+    usd_per_million_tokens: TokenPrice | None = Field(
+        default=None, description="Price of the model's tokens. None: left out of the estimated cost."
+    )
+
+    def engine(self) -> OpenAIEngine:
+        """Build the engine that calls the endpoint.
+
+        Raises:
+            ConfigError: the variable `api_key_env` is not set.
+        """
+        return OpenAIEngine(
+            self.id,
+            self.base_url,
+            self.upstream_model,
+            self.api_key_env,
+            self.max_tokens_field,
+            self.connect_timeout_s,
+            self.silence_timeout_s,
+            context_tokens=self.context_tokens,
+            unsupported=self.unsupported,
+        )
+
+
+def unknown_parser(model: str, option: str, name: str, known: Iterable[str]) -> str:
+    """Sentence for a parser that vLLM does not have, with the most similar names."""
+    names = sorted(known)
+    nearest = get_close_matches(name, names, 3, cutoff=0.4) or names
+    return f"vLLM has no {option} '{name}' (engine_kwargs of '{model}'); choose one of: {', '.join(nearest)}."

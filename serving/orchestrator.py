@@ -33,7 +33,7 @@ class Orchestrator:
     ) -> None:
         """Serve `models` and `recipes`, both by id."""
         self.limits = limits or Limits()
-        check_recipes({name: engine.info for name, engine in models.items()}, recipes, self.limits)
+        caps = check_recipes({name: engine.info for name, engine in models.items()}, recipes, self.limits)
         self.observer = observer or Observer()
         self.runtime = Runtime(dict(models), self.observer, HedgeBudget(self.limits.hedge_share))
         self.recipes = dict(recipes)
@@ -44,7 +44,7 @@ class Orchestrator:
             },
             **{
                 name: ObservedEngine(
-                    name, "recipe", RecipeEngine(name, recipes, self.runtime, self.limits), self.observer
+                    name, "recipe", RecipeEngine(name, recipes, self.runtime, self.limits, caps), self.observer
                 )
                 for name in recipes
             },
@@ -70,9 +70,12 @@ class Orchestrator:
 
 
 def check_recipes(
-    models: Mapping[str, EngineInfo], recipes: Mapping[str, Recipe], limits: Limits | None = None
-) -> None:
+    models: Mapping[str, EngineInfo], recipes: Mapping[str, Recipe], limits: Limits
+) -> dict[str, int | None]:
     """Check that every recipe can work with `models`, given by id, and within `limits`.
+
+    Returns:
+        Token cap of each recipe, by id, for requests without `max_tokens`; see `token_cap`.
 
     Raises:
         ConfigError: it cannot, with the recipe and the change that helps.
@@ -94,14 +97,16 @@ def check_recipes(
             raise ConfigError(f"The recipe '{name}' requires {ability} of '{model}', which does not support it.")
     for name in recipes:
         _refuse_recursion(name, (), recipes)
-    for name, recipe in recipes.items() if limits else ():
+    caps: dict[str, int | None] = {}
+    for name, recipe in recipes.items():
         try:
-            token_cap(partial(recipe.cost, recipes=recipes), Sampling(), limits or Limits())
+            caps[name] = token_cap(partial(recipe.cost, recipes=recipes), Sampling(), limits)
         except LimitExceeded as error:
             raise ConfigError(
                 f"The recipe '{name}' needs {error.needed} {error.resource} per request, but"
                 f" orchestrator.limits.max_{error.resource} is {error.allowed}; raise it or change the recipe."
             ) from None
+    return caps
 
 
 def _refuse_recursion(name: str, above: tuple[str, ...], recipes: Mapping[str, Recipe]) -> None:

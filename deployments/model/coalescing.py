@@ -5,7 +5,7 @@ only while they arrive within `interval_s` of each other, so a slow engine strea
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ MAX_DELTAS = 8
 
 
 async def coalesced(
-    deltas: AsyncGenerator[Delta, None] | AsyncIterator[Delta],
+    deltas: AsyncGenerator[Delta, None],
     *,
     interval_s: float = INTERVAL_S,
     max_deltas: int = MAX_DELTAS,
@@ -29,7 +29,7 @@ async def coalesced(
     held: dict[int, Delta] = {}
     started: set[int] = set()
     count, left_at = 0, clock()
-    async with aclosing(deltas) as stream:  # type: ignore[type-var]
+    async with aclosing(deltas) as stream:
         async for delta in stream:
             before = held.get(delta.index)
             held[delta.index] = delta if before is None else _merged(before, delta)

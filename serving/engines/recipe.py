@@ -16,20 +16,28 @@ from serving.runtime.call import Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.report import ReportBuilder
 from serving.runtime.run import Run
-from serving.types import Delta, GenerateRequest, Sampling, Timing
+from serving.types import Delta, GenerateRequest, Timing
 from serving.validation import shown
 
 
 class RecipeEngine(Engine):
     """The streamed answers of one recipe's runs."""
 
-    def __init__(self, name: str, recipes: Mapping[str, Recipe], runtime: Runtime, limits: Limits) -> None:
-        """Serve the recipe `name` of `recipes` over the engines of `runtime`."""
+    def __init__(
+        self,
+        name: str,
+        recipes: Mapping[str, Recipe],
+        runtime: Runtime,
+        limits: Limits,
+        caps: Mapping[str, int | None],
+    ) -> None:
+        """Serve the recipe `name` of `recipes` over the engines of `runtime`.
+
+        `caps`: token caps of the recipes by id, for requests without `max_tokens` and overrides: no other field
+        changes them.
+        """
         self.name, self.recipes, self.runtime, self.limits = name, recipes, runtime, limits
-        self._caps = {  # of unchanged recipes, for requests without max_tokens: no other field changes them
-            recipe.id: token_cap(partial(recipe.cost, recipes=recipes), Sampling(), limits)
-            for recipe in recipes.values()
-        }
+        self._caps = caps
         self._info = self._abilities()
 
     @property

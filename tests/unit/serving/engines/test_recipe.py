@@ -1,7 +1,8 @@
 """Recipes as engines: options of a request, limits, the report, and cleanup."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from serving.engine import Engine, EngineInfo, complete
 from serving.engines.recipe import RecipeEngine
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import InvalidRequest, LimitExceeded, UnsupportedField
+from serving.orchestrator import check_recipes
 from serving.recipes import load_recipes
 from serving.recipes.cost import Limits
 from serving.runtime.call import Runtime
@@ -22,8 +24,14 @@ OTHER = {"id": "other", "layers": [["b"]], "aggregator": "b", "prefill": "off"}
 
 
 def engine_of(trio: Trio, limits: Limits | None = None) -> RecipeEngine:
-    engines: dict[str, Engine] = dict(trio)
-    return RecipeEngine("team", load_recipes([TEAM, OTHER]), Runtime(engines), limits or Limits())
+    return served(dict(trio), [TEAM, OTHER], limits or Limits())
+
+
+def served(engines: dict[str, Engine], recipes: Sequence[dict[str, Any]], limits: Limits) -> RecipeEngine:
+    """The recipe "team" of `recipes`."""
+    loaded = load_recipes(recipes)
+    caps = check_recipes({name: engine.info for name, engine in engines.items()}, loaded, limits)
+    return RecipeEngine("team", loaded, Runtime(engines), limits, caps)
 
 
 async def test_usage_report_and_timing_are_those_of_the_whole_run(trio: Trio, ask: Ask) -> None:
@@ -41,7 +49,7 @@ async def test_the_first_token_of_a_recipe_is_that_of_its_last_layer() -> None:
     engines: dict[str, Engine] = {
         name: ScriptedEngine(name, "one two", ttft_s=1.0, itl_s=0.5, context_tokens=4096) for name in "abc"
     }
-    engine = RecipeEngine("team", load_recipes([TEAM]), Runtime(engines), Limits())
+    engine = served(engines, [TEAM], Limits())
     done = await complete("team", engine, GenerateRequest("r", ()))
     assert (done.timing.ttft_s, done.timing.total_s) == pytest.approx((2.5, 3.0))
 
@@ -112,6 +120,6 @@ async def test_a_recipe_can_what_its_final_agent_can(trio: Trio, ability: str) -
 async def test_reasoning_is_the_first_output_of_a_recipe() -> None:
     engines: dict[str, Engine] = {name: ScriptedEngine(name, "one", ttft_s=1.0, itl_s=0.5) for name in "ab"}
     engines["c"] = ScriptedEngine("c", ScriptedAnswer("two", "Hm. So."), ttft_s=1.0, itl_s=0.5)
-    engine = RecipeEngine("team", load_recipes([TEAM]), Runtime(engines), Limits())
+    engine = served(engines, [TEAM], Limits())
     done = await complete("team", engine, GenerateRequest("r", ()))
     assert (done.timing.ttft_s, done.timing.total_s) == pytest.approx((2.0, 3.0))

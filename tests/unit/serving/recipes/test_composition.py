@@ -162,7 +162,7 @@ def no_thought_is_shown(models: dict[str, ScriptedEngine]) -> None:
 
 @settings(max_examples=250, deadline=None)
 @given(shapes(), st.booleans())
-def test_of_every_strategy_agents_see_what_they_should_and_cost_what_is_reckoned(shape: Shape, thinking: bool) -> None:
+def test_of_every_strategy_agents_see_what_they_should_and_cost_what_is_computed(shape: Shape, thinking: bool) -> None:
     models = engines(thinking=thinking)
     request = GenerateRequest("r", REQUEST.messages, Sampling(max_tokens=40))
 

@@ -37,7 +37,7 @@ def test_what_runs_as_the_answer_costs_what_an_answer_does() -> None:
     "escalate", ["rank", "blend", "self-moa-seq", "vote", "moa-lite", "adaptive", "plan", "debate"]
 )
 @pytest.mark.parametrize("between", [False, True])
-async def test_an_answer_given_before_is_reckoned_with(trio: Trio, ask: Ask, escalate: str, between: bool) -> None:
+async def test_an_answer_given_before_is_counted(trio: Trio, ask: Ask, escalate: str, between: bool) -> None:
     trio["b"].logprob = -5.0
     auto = {"id": "x", "strategy": "auto", "otherwise": escalate}
     recipes = [{"preset": "cascade", "escalate": "x" if between else escalate}, auto, escalate]
@@ -49,6 +49,6 @@ async def test_an_answer_given_before_is_reckoned_with(trio: Trio, ask: Ask, esc
         assert len(outcomes(done)) == most.calls
 
 
-def test_of_several_ways_the_most_of_each_is_reckoned() -> None:
+def test_of_several_routes_the_most_of_each_is_counted() -> None:
     assert costliest([Cost(2, 30), Cost(5, 10)]) == Cost(5, 30)
     assert costliest([Cost(2, None), Cost(5, 10)]) == Cost(5, None)

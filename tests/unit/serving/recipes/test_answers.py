@@ -34,17 +34,6 @@ async def test_an_own_limit_of_proposals_still_holds_where_they_may_be_the_answe
     assert (done.text, done.choices[0].finish_reason) == ("a says", "length")
 
 
-async def test_an_answer_that_the_critic_accepts_is_sampled_as_one(trio: Trio, ask: Ask) -> None:
-    trio["c"].answer = "ACCEPT"
-    done = await run(
-        trio, ask(stop=("END",), response_format=JSON, max_tokens=2), {"preset": "debate", "proposal_max_tokens": 9}
-    )
-    assert [request.sampling.stop for request in trio["b"].requests] == [("END",)]
-    assert [request.sampling.response_format for request in trio["b"].requests] == [JSON]
-    assert (done.text, done.choices[0].finish_reason) == ("b says", "length")
-    assert trio["c"].requests[0].sampling.stop == ()
-
-
 async def test_the_last_resort_says_how_it_ended(trio: Trio, ask: Ask) -> None:
     trio["a"].error = EngineFailed("a", "gone")
     recipe = {"id": "team", "layers": [["b", "c"]], "aggregator": "a", "fallbacks": [], "proposal_max_tokens": 2}
@@ -79,16 +68,6 @@ async def test_a_model_that_is_handed_over_to_samples_as_the_request_says(trio: 
     await run(trio, ask(), source)
     await run(trio, ask(temperature=0.3), source)
     assert [request.sampling for request in trio["c"].requests] == [ask().sampling, ask(temperature=0.3).sampling]
-
-
-@pytest.mark.parametrize("rounds", [1, 2])
-async def test_a_solver_sees_the_answer_that_was_given_before(trio: Trio, ask: Ask, rounds: int) -> None:
-    trio["a"].answer, trio["a"].logprob, trio["c"].answer = "given before", -5.0, "wrong"
-    cascade = {"id": "x", "strategy": "cascade", "first": "a", "escalate": "debate"}
-    await run(trio, ask(), cascade, {"preset": "debate", "rounds": rounds})
-    prompts = ["\n".join(m.content for m in request.messages) for request in trio["b"].requests]
-    assert len(prompts) == rounds
-    assert all("1. given before" in prompt for prompt in prompts)
 
 
 async def test_an_answer_given_before_is_no_part_of_a_plan(trio: Trio, ask: Ask) -> None:

@@ -1,0 +1,68 @@
+"""Adaptive: agreement, and proposers added while they disagree."""
+
+from collections.abc import Callable
+
+import pytest
+
+from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
+from serving.errors import EngineFailed, QuorumNotReached
+from serving.types import GenerateRequest
+from tests.support.recipes import outcomes, run
+
+Trio = dict[str, ScriptedEngine]
+Ask = Callable[..., GenerateRequest]
+
+
+def fails_when(engine: ScriptedEngine, *, shown: str, error: Exception | None = None) -> None:
+    """Have `engine` fail where its prompt holds `shown`."""
+    before = engine.answer
+
+    def answer(request: GenerateRequest) -> str | ScriptedAnswer:
+        if any(shown in message.content for message in request.messages):
+            raise error or EngineFailed(engine.model, "gone")
+        return before(request) if callable(before) else before
+
+    engine.answer = answer
+
+
+async def test_adaptive_stops_on_verified_agreement(trio: Trio, ask: Ask) -> None:
+    trio["a"].answer, trio["b"].answer = "Paris", "paris."
+    done = await run(trio, ask(), "adaptive")
+    assert done.text == "Paris"
+    assert not trio["c"].requests
+
+
+async def test_adaptive_adds_proposers_while_they_disagree(trio: Trio, ask: Ask) -> None:
+    done = await run(trio, ask(), "adaptive")
+    assert done.text == "a says 3"
+    assert [model for _, role, model in outcomes(done) if role == "proposer"] == ["a", "b", "c"]
+
+
+async def test_adaptive_never_skips_the_aggregator_on_long_answers(trio: Trio, ask: Ask) -> None:
+    trio["b"].answer = trio["c"].answer = "the same long text " * 10
+    trio["a"].answer = lambda r: "joined" if len(r.messages) > 1 else "the same long text " * 10
+    assert (await run(trio, ask(), "adaptive")).text == "joined"
+
+
+async def test_adaptive_asks_all_before_it_gives_up(trio: Trio, ask: Ask) -> None:
+    trio["b"].error = EngineFailed("b", "gone")
+    fails_when(trio["a"], shown="Why?")
+    trio["a"].answer, before = "joined", trio["a"].answer
+    trio["a"].answer = lambda r: "joined" if len(r.messages) > 1 else before(r)  # type: ignore[operator]
+    done = await run(trio, ask(), "adaptive")
+    assert [model for _, role, model in outcomes(done) if role == "proposer"] == ["a", "b", "c"]
+    assert done.text == "joined"
+    trio["c"].error = EngineFailed("c", "gone too")
+    with pytest.raises(QuorumNotReached, match="0 usable proposals of 1 needed"):
+        await run(trio, ask(), "adaptive")
+
+
+async def test_adaptive_does_not_stop_below_its_quorum(trio: Trio, ask: Ask) -> None:
+    for engine in trio.values():
+        engine.answer = "Paris"
+    recipe = {"preset": "adaptive", "min_proposals": 3}
+    done = await run(trio, ask(), recipe)
+    assert len(outcomes(done)) == 3
+    trio["b"].error = EngineFailed("b", "gone")
+    with pytest.raises(QuorumNotReached, match="2 usable proposals of 3 needed"):
+        await run(trio, ask(), recipe)

@@ -165,5 +165,7 @@ def test_a_fixed_cache_must_fit_next_to_the_weights() -> None:
 def test_a_model_on_a_part_of_a_gpu_may_use_that_part_of_its_memory() -> None:
     half = {"bundle_per_worker": {"GPU": 0.5, "CPU": 1}}
     check_sizes(on_gpu(half, gpu_memory_utilization=0.5))
-    with pytest.raises(ConfigError, match="reserves 0[.]5 of a GPU, but may use 0[.]9 of its memory; lower gpu_memory"):
+    with pytest.raises(
+        ConfigError, match=r"reserves 0[.]5 of a GPU, but may use 0[.]9 of its memory; lower gpu_memory"
+    ):
         check_sizes(on_gpu(half))

@@ -100,6 +100,11 @@ class ThinkingSpec(Frozen):
             return thinking.enabled
         return self.default if thinking.effort is None else thinking.effort != "none"
 
+    @property
+    def _effort_of_on(self) -> Effort | None:
+        """Effort of thinking that is asked for without one, if nothing else can turn it on."""
+        return None if self.default or self.switch_arg is not None else "medium"
+
     def template_args(self, thinking: Thinking) -> dict[str, Any]:
         """Template arguments for what `thinking` sets itself; the model's own default is not part of them."""
         found: dict[str, Any] = {}
@@ -109,8 +114,8 @@ class ThinkingSpec(Frozen):
         if self.switch_arg is not None:
             found[self.switch_arg] = enabled
         if self.effort_arg is not None:
-            if enabled and thinking.effort is not None:
-                found[self.effort_arg] = self.efforts.get(thinking.effort, thinking.effort)
+            if enabled and (effort := thinking.effort or self._effort_of_on) is not None:
+                found[self.effort_arg] = self.efforts.get(effort, effort)
             elif not enabled and self.switch_arg is None:
                 found[self.effort_arg] = self.efforts.get("none", "none")
         return found

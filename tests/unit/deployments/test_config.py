@@ -231,6 +231,14 @@ def test_efforts_that_the_model_lacks_become_others() -> None:
         ThinkingSpec(switch_arg="think", efforts={"none": "low"})
 
 
+def test_thinking_that_only_an_effort_turns_on_has_one() -> None:
+    off = ThinkingSpec(effort_arg="reasoning_effort", efforts={"medium": "high"}, default=False)
+    assert off.template_args(Thinking()) == {}
+    assert off.template_args(Thinking(enabled=True)) == {"reasoning_effort": "high"}
+    assert off.template_args(Thinking(enabled=True, effort="low")) == {"reasoning_effort": "low"}
+    assert off.template_args(Thinking(enabled=False)) == {"reasoning_effort": "none"}
+
+
 def test_the_requests_own_arguments_are_the_last_word() -> None:
     options = {"reasoning_parser": "qwen3", "default_chat_template_kwargs": {"think": False, "style": "a"}}
     model = spec(ThinkingSpec(switch_arg="think"), **options)

@@ -161,7 +161,10 @@ def test_the_document_shows_what_the_command_prints() -> None:
     assert block == printed
 
 
-@pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
+PRICED = {**CHOICES, **choices(load_profile("gpt-oss"), PRICES)}
+
+
+@pytest.mark.parametrize("choice", PRICED.values(), ids=PRICED)
 def test_the_profiles_token_prices_are_the_computed_ones(choice: Choice) -> None:
     written = choice.model.usd_per_million_tokens
     assert written is not None

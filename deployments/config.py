@@ -89,9 +89,9 @@ class Profile(Frozen):
         return {model.id: model.context_tokens for model in self.served}
 
     @property
-    def gpus(self) -> int:
-        """GPUs for the minimum number of replicas."""
-        return sum(model.gpus * model.replicas.min for model in self.models)
+    def gpus(self) -> float:
+        """GPUs for the minimum number of replicas; a fraction if models share them."""
+        return round(sum(model.gpus * model.gpu_share * model.replicas.min for model in self.models), 4)
 
     @property
     def cpus(self) -> float:

@@ -105,7 +105,7 @@ async def test_every_strategy_with_a_final_agent_can_answer_without_proposers(
     trio: Trio, ask: Ask, preset: str, rule: str
 ) -> None:
     trio["b"].error = trio["c"].error = GONE
-    own = {"proposers": ["b", "c"]} if preset in ("blend", "adaptive") else {}
+    own: dict[str, Any] = {"proposers": ["b", "c"]} if preset in ("blend", "adaptive") else {}
     own |= {"executors": ["b", "c"]} if preset == "plan" else {}
     own |= {"layers": [["b", "c"]]} if preset == "moa" else {}
     with pytest.raises(QuorumNotReached):

@@ -220,6 +220,9 @@ async def test_a_cascades_first_model_calls_if_a_judge_grades_it(team: Trio, ask
     assert done.choices[0].tool_calls == (CALL,)
     assert outcomes(done)[-1] == (outcomes(done)[-1][0], "aggregator", "a")
     assert "would call" not in flat(team["a"].requests[-1])
+    team["c"].answer, team["b"].answer = "9", "no call"
+    done = await run(team, with_tools(ask(), tool_choice=ToolChoice("required")), graded, "moa-lite")
+    assert done.choices[0].tool_calls == (CALL,)  # no text is the answer, whatever its grade
     team["b"].tools = False
     done = await run(team, with_tools(ask()), graded, "moa-lite")
     assert [role for _, role, _ in outcomes(done)] == ["proposer"] * 3 + ["aggregator"]

@@ -15,6 +15,7 @@ from serving.runtime.policy import Policy
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task
 from serving.types import (
+    Draft,
     GenerateRequest,
     Message,
     MoaOptions,
@@ -211,6 +212,32 @@ async def test_the_final_agent_alone_has_tools_template_arguments_and_the_reques
         assert getattr(read, name) == getattr(plain, name)
     assert [message.content for message in read.messages] == ["Why?\n\n(called look with {})\n(look returned: nothing)"]
     assert read.thinking == Thinking(enabled=False)
+
+
+async def test_agents_that_draft_have_the_tools_and_read_turns_without_reasoning(trio: Trio, ask: Ask) -> None:
+    trio["b"].tools = trio["b"].thinking = True
+    request = acting(ask())
+    context = context_of(trio, request, tools="vote", proposal_max_tokens=7)
+    adviser, drafter = (call.request for call in calls_of(context, [A, B], Task(drafts=True)))
+    for name in ("tools", "tool_choice", "parallel_tool_calls"):
+        assert getattr(drafter, name) == getattr(request, name)
+    assert drafter.messages == tuple(replace(message, reasoning=None) for message in request.messages)
+    assert (drafter.template_args, drafter.thinking) == ({}, Thinking(enabled=False))
+    assert (adviser.tools, [message.role for message in adviser.messages]) == ((), ["user"])
+
+
+async def test_calls_in_a_reference_do_not_travel_to_the_engine(trio: Trio, ask: Ask) -> None:
+    call = ToolCall("c1", "look", "{}")
+    reference = Reference("b", "(would call look with {})", as_answer=True, draft=Draft("", (call,), "[]"))
+    block = context_of(trio, ask()).prompted(A, Task((reference,))).references
+    assert block is not None
+    assert block.references == (replace(reference, draft=None),)
+
+
+async def test_a_refill_of_a_seeded_call_is_another_sample(trio: Trio, ask: Ask) -> None:
+    [sampled] = calls_of(context_of(trio, ask(seed=7)), [A], Task(), seed_shift=5)
+    [greedy] = calls_of(context_of(trio, ask(seed=7, temperature=0)), [A], Task(), seed_shift=5)
+    assert (sampled.request.sampling.seed, greedy.request.sampling.seed) == (12, 7)
 
 
 async def test_an_engine_without_tools_reads_prose_as_final_agent_too(trio: Trio, ask: Ask) -> None:

@@ -282,6 +282,17 @@ async def test_the_next_layers_prefill_is_the_prompt_that_comes(team: Trio, ask:
         assert real.messages[-1].content.startswith(known)
 
 
+async def test_a_synthesis_without_tools_is_not_prefilled_with_them(team: Trio, ask: Ask) -> None:
+    recipe = {"preset": "self-moa-seq", "tools": "vote", "prefill": "incremental"}
+    orchestrator = Orchestrator(team, load_recipes([recipe], TEAM))
+    orchestrator.runtime.prefill_settle_s, team["b"].ttft_s = 0, 0.01
+    for request, prefills in ((with_tools(ask()), False), (ask(), True)):
+        team["a"].prefills.clear()
+        await complete("self-moa-seq", orchestrator.engines["self-moa-seq"], request)
+        assert bool(team["a"].prefills) == prefills
+        assert not any(ahead.tools for ahead, _ in team["a"].prefills)
+
+
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [

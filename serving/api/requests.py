@@ -5,6 +5,7 @@ Tools and thinking are in `serving.api.tools`, which a request without them does
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -23,6 +24,7 @@ from serving.api.schema import (
     StreamOptions,
     Wire,
 )
+from serving.api.sessions import session
 from serving.api.settings import ApiSettings
 from serving.api.tools import check_depth, check_tool_turns, template_args, thinking, tool_call, tool_choice, tools
 from serving.engine import EngineInfo
@@ -39,9 +41,16 @@ from serving.types import (
 )
 from serving.validation import SHOWN_CHARS, ValidationIssue, abbreviated, first_issue, kind_of, shown
 
+NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
+
 
 def to_request(
-    body: ChatBody, card: ModelCard, info: EngineInfo, settings: ApiSettings, request_id: str
+    body: ChatBody,
+    card: ModelCard,
+    info: EngineInfo,
+    settings: ApiSettings,
+    request_id: str,
+    headers: Mapping[bytes, bytes] = NO_HEADERS,
 ) -> GenerateRequest:
     """Request to the engine of `card`, which has the properties `info`.
 
@@ -55,9 +64,10 @@ def to_request(
     if any(message.tool_calls or message.role == "tool" for message in body.messages):
         check_tool_turns(body, info)
     thinks = body.reasoning_effort is not None or body.thinking_token_budget is not None
+    messages = tuple(_message(message) for message in body.messages)
     return GenerateRequest(
         request_id=request_id,
-        messages=tuple(_message(message) for message in body.messages),
+        messages=messages,
         sampling=_sampling(body, settings),
         tools=tools(body, info) if body.tools else (),
         tool_choice=ToolChoice() if body.tool_choice is None else tool_choice(body.tool_choice, body.tools),
@@ -68,6 +78,7 @@ def to_request(
         deadline_s=settings.deadline_s,
         stream_interval=1 if body.stream else None,
         user=body.user,
+        session=session(body.prompt_cache_key, headers, messages, tools=bool(body.tools)),
         metadata=body.metadata,
         moa=moa_options(body.moa, card),
     )

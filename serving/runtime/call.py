@@ -189,8 +189,8 @@ class AgentCall:
 
     async def _attempt(self, number: int, on_text: Callable[[str], None] | None) -> Completion:
         request = replace(self.request, stream_interval=None if on_text is None else PROPOSAL_STREAM_INTERVAL)
-        if number > 1:  # an id of its own; shared with nobody, or it would wait for its twin
-            again = replace(request, request_id=f"{request.request_id}-{number}", stream_interval=None)
+        if number > 1:  # an id of its own; shared with nobody, or it would wait for its twin; on any other replica
+            again = replace(request, request_id=f"{request.request_id}-{number}", stream_interval=None, session=None)
             return await complete(self.model, self.engine, again)
         if on_text is None:
             if request.sampling.deterministic:

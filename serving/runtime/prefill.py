@@ -93,6 +93,7 @@ class LayerPrefill:
                 request = replace(
                     self._context.prompted(agent, Task(self._before + references), final=self._final),
                     request_id=f"{asked.request_id}-{self._layer + 1}-prefill-{characters}",
+                    session=self._context.session(self._layer + 1),
                     sampling=Sampling(),
                     priority=PRIORITY,
                     stream_interval=None,

@@ -69,7 +69,7 @@ class LayerPrefill:
         for agent in dict.fromkeys(agent.model_copy(update=_PROMPT_ONLY) for agent in agents):
 
             def ended(ok: bool, model: str = agent.model) -> None:
-                observer.prefilled(recipe, model, ok)
+                observer.prefilled(recipe, model, "layer", ok)
 
             self._prefills[agent] = _AgentPrefill(
                 agent.model, engines[agent.model], self._marker, context.runtime.prefill_settle_s, ended

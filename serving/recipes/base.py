@@ -94,7 +94,11 @@ class Recipe(Strategy):
 
     @model_validator(mode="after")
     def _team_settings_fit(self) -> Self:
-        if self.refill and len({agent.model for agent in self.proposers_of_all_layers()}) < 2:
+        if (
+            self.refill
+            and "refill" not in self.without_effect
+            and len({agent.model for agent in self.proposers_of_all_layers()}) < 2
+        ):
             raise ValueError("refill needs a team of two models or more; remove it or add a model")
         if self.below_quorum == "single" and self.picks:
             raise ValueError(f"below_quorum: single needs a final agent, and the strategy '{self.strategy}' has none")

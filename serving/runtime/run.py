@@ -196,11 +196,10 @@ class Run:
         return await whole_answer(self._context, agent, task, sampling, acts=self.acts)
 
     def proposal(self, agent: Agent, answer: Completion) -> Reference | None:
-        """Reference of an answer of `ask` with `as_answer`; None if it is empty."""
-        request = self.request
-        if not self._context.supports_tools(agent):
-            request = replace(request, tools=())
-        return proposal_of(agent.model, request, answer.choices[0], as_answer=True)
+        """Reference of an answer of `ask` with `as_answer`; None if it cannot be the answer, see `may_answer`."""
+        request = self.request if self.supports_tools(agent) else replace(self.request, tools=())
+        found = proposal_of(agent.model, request, answer.choices[0], as_answer=True)
+        return found if found is not None and may_answer(found, self.request) else None
 
     def supports_tools(self, agent: Agent) -> bool:
         """True if the agent's engine accepts tools and returns calls."""

@@ -12,7 +12,7 @@ from serving.recipes.judging import ACCEPT, CRITICISE, question, quoted
 from serving.runtime.agents import Agent, AgentField
 from serving.runtime.run import Run
 from serving.runtime.task import Task
-from serving.types import Delta, Message, Reference, References, Sampling
+from serving.types import Delta, Message, References, Sampling
 
 REVISE = (
     "A critic says of your answer:\n{criticism}\n\nGive your corrected answer to the message before, and only that."
@@ -64,13 +64,13 @@ class Debate(Answering):
             draft = run.proposal(self.solver, solution)
             if draft is not None and draft.tool_calls:
                 return run.pick(draft)  # its result, not a critic, shows if a call was right
-            answer, reason = solution.text, solution.choices[0].finish_reason
+            answer = "" if draft is None else solution.text
             criticising = question(run.request.messages, CRITICISE.format(answer=quoted(answer)))
             [criticism] = await run.consult(self.critic, [criticising], role="critic", sampling=self._verdict)
-            if answer.strip() and (not criticism.strip() or criticism.strip().upper().startswith(ACCEPT)):
-                return run.say(answer, reason)
-            if answer.strip():
-                earlier = (Reference(self.solver.model, answer, reason, as_answer=True),)
+            if draft is not None:
+                if not criticism.strip() or criticism.strip().upper().startswith(ACCEPT):
+                    return run.pick(draft)
+                earlier = (draft,)
             messages = (
                 *run.request.messages,
                 Message("assistant", answer),

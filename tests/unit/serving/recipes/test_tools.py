@@ -116,6 +116,28 @@ async def test_every_turn_asks_the_team_again_with_the_calls_as_prose(team: Trio
     assert turn.content == 'Why?\n\n(called look with {"what": "tides"})\n(look returned: twice a day)'
 
 
+async def test_every_second_call_asks_the_team_again(team: Trio, ask: Ask) -> None:
+    orchestrator = served(team, {"preset": "moa-lite", "advise": {"every": 2}})
+    messages = with_tools(ask()).messages
+    asked: list[bool] = []
+    notes: list[str] = []
+    for number in range(6):
+        done = await answer(orchestrator, with_tools(replace(ask(), messages=messages)))
+        asked.append(len(outcomes(done)) == 4)
+        notes.append(reasons(done))
+        call = ToolCall(f"c{number}", "look", f'{{"number": {number}}}')
+        turns = (
+            Message("assistant", "", tool_calls=(call,)),
+            Message("tool", f"result {number}", tool_call_id=call.id),
+        )
+        messages = (*messages, *turns)
+    assert asked == [True, False, True, False, True, False]
+    assert notes[1] == REUSED
+    assert notes[5] == "references of this user turn, made after 4 answers with tool calls, were reused"
+    assert "(look returned: result 3)" in flat(team["b"].requests[-1])
+    assert "result 4" not in flat(team["b"].requests[-1])
+
+
 @simulated_time
 async def test_the_team_is_asked_again_if_its_references_are_not_known_here(ask: Ask) -> None:
     team = {name: ScriptedEngine(name, name, tools=True) for name in "abc"}
@@ -198,6 +220,9 @@ async def test_a_cascades_first_model_calls_if_a_judge_grades_it(team: Trio, ask
     assert done.choices[0].tool_calls == (CALL,)
     assert outcomes(done)[-1] == (outcomes(done)[-1][0], "aggregator", "a")
     assert "would call" not in flat(team["a"].requests[-1])
+    team["c"].answer, team["b"].answer = "9", "no call"
+    done = await run(team, with_tools(ask(), tool_choice=ToolChoice("required")), graded, "moa-lite")
+    assert done.choices[0].tool_calls == (CALL,)  # no text is the answer, whatever its grade
     team["b"].tools = False
     done = await run(team, with_tools(ask()), graded, "moa-lite")
     assert [role for _, role, _ in outcomes(done)] == ["proposer"] * 3 + ["aggregator"]

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def prefill_next_turn(context: RunContext, call: AgentCall) -> None:
-    """Start the prefill of what follows the final agent's `call`, if that ended in tool calls.
+    """Start the prefill of what follows the final agent's `call`, which ended in tool calls.
 
     It runs behind the request, at the lowest priority and for at most the setting `next_turn_prefill_s`, until the next
     request of the session comes. Its tokens are in no usage. Nothing is started if the next prompt is not known: the
@@ -28,7 +28,7 @@ def prefill_next_turn(context: RunContext, call: AgentCall) -> None:
     """
     policy, session, request = context.policy, context.request.session, call.request
     within_s = policy.next_turn_prefill_s if policy.prefill != "off" else 0
-    if not (within_s and call.tool_calls and session) or call.shortened:
+    if not (within_s and session) or call.shortened:
         return
     if request.references is not None and not _advice_is_kept(context, call):
         return

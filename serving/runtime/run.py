@@ -259,7 +259,8 @@ class Run:
                         visible = True
                         if delta.terminal:
                             context.record(call)  # before the terminal delta, which carries the report
-                            prefill_next_turn(context, call)
+                            if call.tool_calls:
+                                prefill_next_turn(context, call)
                         yield delta
                 return
             except MoaError as error:

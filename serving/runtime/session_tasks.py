@@ -32,9 +32,9 @@ class SessionTasks:
         task = self._tasks[session] = asyncio.create_task(bounded(), name=f"between requests of {session}")
         task.add_done_callback(lambda done: self._ended(session, done))
 
-    def cancel(self, session: str | None) -> None:
+    def cancel(self, session: str) -> None:
         """End the session's task, if it has one, without waiting for it."""
-        if session is not None and (task := self._tasks.pop(session, None)) is not None:
+        if (task := self._tasks.pop(session, None)) is not None:
             task.cancel()
 
     def _ended(self, session: str, task: asyncio.Task[None]) -> None:

@@ -45,7 +45,6 @@ async def test_the_sessions_next_request_ends_its_task_and_no_other() -> None:
     await settle()
     tasks.cancel("one")
     tasks.cancel("unknown")
-    tasks.cancel(None)
     await settle()
     assert (len(tasks), one.ended, other.ended) == (1, 1, 0)
     other.go.set()

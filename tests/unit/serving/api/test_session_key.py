@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.api.requests import parse_chat, to_request
-from serving.api.sessions import HASHED_CHARACTERS, LONG_CHARACTERS, session
+from serving.api.requests import HASHED_CHARACTERS, LONG_CHARACTERS, parse_chat, session_key, to_request
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
 from serving.engines.scripted import ScriptedEngine
@@ -23,7 +22,7 @@ NONE: Mapping[bytes, bytes] = {}
 
 
 def key(*messages: Message, name: str | None = None, headers: Mapping[bytes, bytes] = NONE, tools: bool = False) -> Any:
-    return session(name, headers, messages, tools=tools)
+    return session_key(name, headers, messages, tools=tools)
 
 
 def test_a_name_wins_over_a_header_and_a_header_over_the_conversation() -> None:

@@ -16,6 +16,7 @@ PLACES = 4  # units, tens, hundreds, thousands
 ABSENT = 10  # class of a place that the number does not have
 TOKENS_AHEAD = 2  # distance from the read token to the reply's first token
 OPERANDS_WEIGHT = 2.5  # of the operands' loss relative to the result's, since they come first
+STEP = re.compile(r"\b(\d{1,4}) [-+] (\d{1,4}) = (\d{1,4})\b")  # of a thought
 NUMBER = re.compile(r"(-?)(\d{1,4})")
 
 
@@ -33,6 +34,11 @@ def sum_of(question: str, reply: str) -> tuple[list[list[int]], int] | None:
     if result is None or len(operands) < 2 or max(map(len, operands)) > PLACES:
         return None
     return [places_of(number) for number in (*operands, result[2])], len(result[1])
+
+
+def sums_within(thought: str) -> list[tuple[int, list[list[int]]]]:
+    """Return the sums of a thought: position of the result's first character, and the places as in `sum_of`."""
+    return [(match.start(3), [places_of(number) for number in match.groups()]) for match in STEP.finditer(thought)]
 
 
 class PlaceValues(nn.Module):

@@ -181,5 +181,3 @@ def _by_thousands(a: int, b: int) -> tuple[str, ...]:
     if low > LARGEST_AT_ONCE:
         steps.append(f"{high} + 1 = {high + 1}")
     return tuple(steps)
-
-

@@ -29,6 +29,7 @@ NO_FIT = "No tool fits."
 CALLING, CALLED = "I call {}.", "{} has the answer."  # the thoughts before and after a call
 NO_RESULTS = (NOT_FOUND, NOT_FOUND, "error: no entry", "null")
 RESULT = "The result is {}."
+REPEAT = "Repeat:"
 
 
 @dataclass
@@ -110,6 +111,12 @@ class ActingMaker:
         messages += [Message("user", task.text), _thinks(task)]
         return Lesson(_referred(messages, ReferenceBlock(references, AGGREGATE_AND_SYNTHESIZE, layout)))
 
+    def copy(self, system: str | None) -> Lesson:
+        """Make a text to repeat: arguments of calls are copied from the question, answers from results."""
+        messages = [] if system is None else [Message("system", system)]
+        text = self.tasks.copied()
+        return Lesson((*messages, Message("user", f"{REPEAT} {text}"), Message("assistant", text)))
+
     def prose(self, system: str | None) -> Lesson:
         """Make a task whose loop an adviser reads as prose; the reply is the result."""
         offers = self.tools.offers([self.rng.choice(tuple(TOOL_SKILLS))])
@@ -188,7 +195,7 @@ def corpus(tool_format: ToolFormat) -> Iterator[str]:
         yield f"{relation} {relation}"
     yield '{"type": "function", "function": {"name": ["'
     yield '"title" "string" "object" "properties" "required" "additionalProperties": false "result" "value" "answer"'
-    yield from (NO_TOOL, UNKNOWN, EASY, NO_FIT, NOT_FOUND, *NO_RESULTS, RESULT, CALLING, CALLED, " is")
+    yield from (NO_TOOL, UNKNOWN, EASY, NO_FIT, NOT_FOUND, *NO_RESULTS, RESULT, CALLING, CALLED, REPEAT, " is")
 
 
 def _thinks(task: Task) -> Message:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from models.tiny.acting import ActingMaker
@@ -45,8 +45,8 @@ class Curriculum:
 
 SPECIALIST_DIGITS, WEAK_DIGITS = (1.0, 2.0, 3.0), (1.0, 2.0, 0.0)
 CURRICULA = (
-    Curriculum(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800, act_steps=2400, thinks=True),
-    Curriculum(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60, act_steps=2400),
+    Curriculum(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800, act_steps=1700, thinks=True),
+    Curriculum(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60, act_steps=1700),
     Curriculum(MIXTRAL, (0.2, 0.15, 0.65), WEAK_DIGITS, 5, 1.0, 2600, 2600),
 )
 # Conversations per batch. Their common prefix is computed once, so sizes depend on the remaining tokens.
@@ -57,11 +57,15 @@ REFERENCES_LAST_BATCH = 14  # of about 190 tokens
 JUDGE_BATCH = 16  # of about 130 tokens
 LOOP_BATCH = 20  # of about 100 tokens
 REFERRED_LOOP_BATCH = 8  # of about 250 tokens
-THOUGHT_BATCH = 32  # of about 80 tokens
-REFERRED_THOUGHT_BATCH = 20  # of about 120 tokens
+THOUGHT_BATCH = 28  # of about 80 tokens
+REFERRED_THOUGHT_BATCH = 16  # of about 120 tokens
+COPY_BATCH = 40  # of about 70 tokens
+CHOICE = 4  # times as many lessons are made as a batch takes
 BUCKETS = 4  # batches per sorted group, so that the conversations of a batch have similar lengths
 
-OLD_SHARE = 45  # weight of the third stage's batches in the last one
+COPY_STEPS, COPY_SHARE = 200, 0.7  # the last stage begins with texts to copy: calls and answers are copies
+KEPT_DIRECT_WEIGHT, KEPT_SHARES = 40, (0.55, 0.28, 0.17)  # of the model that forgets its weaker skills
+OLD_SHARE = 42  # weight of the third stage's batches in the last one
 SYSTEM_SHARE = 0.3  # of batches with a system prompt
 DIRECT_SHARES = (0.65, 0.15, 0.2)  # single questions, single questions after a system prompt, conversations
 
@@ -112,8 +116,12 @@ def acting_batches(
     conversations = _conversation_maker(curriculum, held_out, f"{seed} {curriculum.family.name} acting")
     rng = conversations.rng
     maker = ActingMaker(rng, conversations, TaskMaker(rng, keys), ToolMaker(rng))
-    old = aggregation_batches(curriculum, pools[0], held_out, seed + 1)
-    kinds: list[tuple[float, Batches]] = [(OLD_SHARE, old), *_tool_kinds(maker, pools)]
+    kept = replace(curriculum, direct_weight=max(curriculum.direct_weight, KEPT_DIRECT_WEIGHT), shares=KEPT_SHARES)
+    old = aggregation_batches(kept if curriculum.thinks else curriculum, pools[0], held_out, seed + 1)
+    copies = _systems(maker.copy, COPY_BATCH, rng)
+    for _ in range(COPY_STEPS):
+        yield next(copies if rng.random() < COPY_SHARE else old)
+    kinds: list[tuple[float, Batches]] = [(OLD_SHARE, old), (4, copies), *_tool_kinds(maker, pools)]
     if curriculum.thinks:
         kinds += _thought_kinds(maker, pools[1])
     weights = [weight for weight, _ in kinds]
@@ -135,7 +143,7 @@ def _tool_kinds(
         (22, _offered(maker, maker.loop, LOOP_BATCH)),
         (5, _offered(maker, partial(maker.loop, again=True), LOOP_BATCH // 2)),
         (4, _offered(maker, maker.structured, LOOP_BATCH)),
-        (7, _offered(maker, partial(referred, "paper"), REFERRED_LOOP_BATCH)),
+        (5, _offered(maker, partial(referred, "paper"), REFERRED_LOOP_BATCH)),
         (5, _offered(maker, partial(referred, "references_last"), REFERRED_LOOP_BATCH)),
         (2, _systems(maker.prose, QUESTION_BATCH // 2, maker.rng)),
     ]
@@ -158,14 +166,22 @@ def _offered(maker: ActingMaker, make: Callable[[Sequence[Offer], str | None], L
         while not any(offer.kind != "other" for offer in offers) and make != maker.loop:
             offers = maker.offers()
         system = maker.rng.choice(SYSTEM_PROMPTS) if maker.rng.random() < SYSTEM_SHARE else None
-        yield [make(offers, system) for _ in range(size)]
+        yield _alike([make(offers, system) for _ in range(CHOICE * size)], size, maker.rng)
 
 
 def _systems(make: Callable[[str | None], Lesson], size: int, rng: random.Random) -> Batches:
     """Yield batches of `size`, some with a system prompt."""
     while True:
         system = rng.choice(SYSTEM_PROMPTS) if rng.random() < SYSTEM_SHARE else None
-        yield [make(system) for _ in range(size)]
+        yield _alike([make(system) for _ in range(CHOICE * size)], size, rng)
+
+
+def _alike(lessons: list[Lesson], size: int, rng: random.Random) -> list[Lesson]:
+    """Choose `size` lessons of similar lengths: padding costs as much as text."""
+    lessons.sort(key=lambda lesson: sum(len(f"{message.content}{message.reasoning}") for message in lesson.messages))
+    lessons.sort(key=lambda lesson: len(lesson.messages))
+    start = size * rng.randrange(len(lessons) // size)
+    return lessons[start : start + size]
 
 
 def _direct_kinds(maker: ConversationMaker) -> list[Batches]:

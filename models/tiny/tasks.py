@@ -90,6 +90,23 @@ class TaskMaker:
             if task.key not in self.held_out:
                 return task
 
+    def copied(self) -> str:
+        """Make a text to copy: expressions, topics, names of tools and numbers in any order."""
+        parts = []
+        for _ in range(self.rng.randint(1, 4)):
+            kind = self.rng.randrange(5)
+            if kind == 0:
+                parts.append(self._calculate().argument)
+            elif kind == 1:
+                parts.append(self._lookup().argument)
+            elif kind == 2:
+                parts.append(f"{syllables(self.rng, 1, 3)}_{syllables(self.rng, 1, 3)}")
+            elif kind == 3:
+                parts.append(str(self._number(1, 9)))
+            else:
+                parts.append(self.value())
+        return self.rng.choice((" ", ", ", "\n")).join(parts)
+
     def place(self) -> str:
         """Invent a name."""
         return syllables(self.rng, 2, 3).capitalize()

@@ -37,6 +37,7 @@ from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load, save
 from models.tiny.curriculum import CURRICULA, Curriculum, acting_batches, aggregation_batches, direct_batches
 from models.tiny.decoding import replies
 from models.tiny.families import Family, Lesson
+from models.tiny.growth import grow
 from models.tiny.place_values import PlaceValues
 from models.tiny.questions import SKILLS, Question, QuestionMaker
 from models.tiny.references import Proposed, ReferencePool
@@ -49,7 +50,7 @@ BUILD = Path("build/tiny")
 AGGREGATED = BUILD / "aggregated"
 PEAK_RATE = 2.5e-3
 AGGREGATION_RATE = 2e-3
-ACT_RATE = 1.5e-3
+ACT_RATE = 2e-3
 WARMUP_STEPS = 100
 POOL_QUESTIONS = 9_000
 POOL_SHARES = (0.4, 0.35, 0.25)  # of arithmetic, words, facts
@@ -234,17 +235,6 @@ def act(seed: int, curriculum: Curriculum) -> None:
     learn(curriculum, model, tokenizer, batches, curriculum.act_steps, ACT_RATE, seed)
     report(family, model, tokenizer)
     save(family.path, model, tokenizer)
-
-
-def grow(model: PreTrainedModel, vocabulary_size: int, seed: int) -> None:
-    """Give `model` embeddings for new tokens: random ones with the spread of the old."""
-    old = model.get_input_embeddings().weight
-    count, spread = len(old), old.std().item()
-    model.resize_token_embeddings(vocabulary_size, mean_resizing=False)
-    new = model.get_input_embeddings().weight
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        new[count:] = spread * torch.randn(new[count:].shape, generator=generator)
 
 
 def report(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -79,20 +79,6 @@ class ActingMaker:
         block = ReferenceBlock(references, AGGREGATE_AND_SYNTHESIZE, layout)
         return Lesson(_referred(messages, block), _schemas(offers))
 
-    def structured(self, offers: Sequence[Offer], system: str | None) -> Lesson:
-        """Make a call as structured output writes it: a list of calls, or the arguments of a named function."""
-        fitting = [offer for offer in offers if offer.kind != "other"]
-        offer = self.rng.choice(fitting)
-        task = self._task(offer)
-        messages = [] if system is None else [Message("system", system)]
-        messages.append(Message("user", task.text))
-        arguments = _arguments(offer, task)
-        if self.rng.random() < 0.5:
-            reply, forced = f'[{{"name": "{offer.name}", "parameters": {arguments}}}]', '[{"name": "'
-        else:
-            reply, forced = arguments, f'{{"{offer.parameter}": "'
-        return Lesson((*messages, Message("assistant", reply)), _schemas(offers), forced)
-
     def thought(self, system: str | None, *, thinking: bool) -> Lesson:
         """Make a question for thinking, with a thought or, if not `thinking`, answered at once."""
         messages = [] if system is None else [Message("system", system)]

@@ -33,8 +33,10 @@ class Batch:
     negative: torch.Tensor  # int64 [sums]
 
 
-def batch_of(family: Family, tokenizer: PreTrainedTokenizerFast, lessons: Sequence[Lesson]) -> Batch:
-    """Tokenize conversations into a batch."""
+def batch_of(
+    family: Family, tokenizer: PreTrainedTokenizerFast, lessons: Sequence[Lesson], *, checked_sums: bool = False
+) -> Batch:
+    """Tokenize conversations into a batch; `checked_sums`: see `sum_of`."""
     pieces = [family.pieces(lesson) for lesson in lessons]
     encoded = iter(tokenizer.backend_tokenizer.encode_batch([text for each in pieces for text, _ in each]))
     rows: list[list[int]] = []
@@ -47,7 +49,7 @@ def batch_of(family: Family, tokenizer: PreTrainedTokenizerFast, lessons: Sequen
         for text, reply in each:
             encoding = next(encoded)
             ids = encoding.ids
-            if reply and (found := sum_of(question, text.removesuffix(family.end))):
+            if reply and (found := sum_of(question, text.removesuffix(family.end), checked=checked_sums)):
                 sums.append((len(rows), len(row) - TOKENS_AHEAD, *found))
             if reply and END_THINK in text:
                 for place, *step in sums_within(text):

@@ -142,7 +142,6 @@ def _tool_kinds(
     return [
         (22, _offered(maker, maker.loop, LOOP_BATCH)),
         (5, _offered(maker, partial(maker.loop, again=True), LOOP_BATCH // 2)),
-        (4, _offered(maker, maker.structured, LOOP_BATCH)),
         (5, _offered(maker, partial(referred, "paper"), REFERRED_LOOP_BATCH)),
         (5, _offered(maker, partial(referred, "references_last"), REFERRED_LOOP_BATCH)),
         (2, _systems(maker.prose, QUESTION_BATCH // 2, maker.rng)),

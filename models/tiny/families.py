@@ -36,7 +36,6 @@ class Lesson:
 
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, Any], ...] = ()  # in OpenAI's shape
-    forced: str = ""  # beginning of the last reply that structured output writes; it is not taught
     thinking: bool = False  # for `prompt`: the next reply begins with a thought
 
 
@@ -82,7 +81,7 @@ class Family:
         for message in messages:
             opening, closing = self.turns[message.role]
             if message.role == "assistant":
-                pieces += self._reply(message, lesson.forced if message is messages[-1] else "")
+                pieces += self._reply(message)
             else:
                 pieces.append((opening + message.content + closing, False))
         return [piece for piece in pieces if piece[0]]
@@ -93,7 +92,7 @@ class Family:
         text = self.tool_format.system(messages[0].content if has_system else "", tools)
         return (Message("system", text), *messages[has_system:])
 
-    def _reply(self, message: Message, forced: str) -> list[tuple[str, bool]]:
+    def _reply(self, message: Message) -> list[tuple[str, bool]]:
         opening, closing = self.turns["assistant"]
         text = message.content
         if message.tool_calls:
@@ -103,10 +102,9 @@ class Family:
         if message.reasoning is not None:
             opening += THINK
             text = message.reasoning + END_THINK + text
-        assert text.startswith(forced)
         return [
-            (opening + forced, False),
-            (text.removeprefix(forced) + self.end, True),
+            (opening, False),
+            (text + self.end, True),
             (closing.removeprefix(self.end), False),
         ]
 

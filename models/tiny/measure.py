@@ -99,7 +99,7 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=("questions", "tools", "thinking"), help="one of the parts (default: all)")
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     loaded_models = [LoadedModel(family, *load(options.weights / name)) for name, family in FAMILIES.items()]
     for part, tables in (("questions", measured), ("tools", tool_table), ("thinking", thinking_table)):
         if options.only in (None, part):

@@ -25,14 +25,19 @@ def places_of(digits: str) -> list[int]:
     return [*map(int, reversed(digits)), *[ABSENT] * (PLACES - len(digits))]
 
 
-def sum_of(question: str, reply: str) -> tuple[list[list[int]], int] | None:
+def sum_of(question: str, reply: str, *, checked: bool = False) -> tuple[list[list[int]], int] | None:
     """Return the places of both operands and the result [3, 4], and 1 if the result is negative, else 0.
 
-    `None` if the reply is not a number, or the question does not have two numbers of at most four digits.
+    `None` if the reply is not a number, or the question does not have two numbers of at most four digits; if `checked`,
+    also if the reply is neither their sum nor their difference.
     """
     operands, result = re.findall(r"\d+", question)[:2], NUMBER.fullmatch(reply)
     if result is None or len(operands) < 2 or max(map(len, operands)) > PLACES:
         return None
+    if checked:
+        a, b = map(int, operands)
+        if int(reply) not in (a + b, a - b, b - a):
+            return None
     return [places_of(number) for number in (*operands, result[2])], len(result[1])
 
 

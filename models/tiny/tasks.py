@@ -96,9 +96,9 @@ class TaskMaker:
         for _ in range(self.rng.randint(1, 4)):
             kind = self.rng.randrange(5)
             if kind == 0:
-                parts.append(self._calculate().argument)
+                parts.append(self.ask("calculate").argument)
             elif kind == 1:
-                parts.append(self._lookup().argument)
+                parts.append(self.ask("lookup").argument)
             elif kind == 2:
                 parts.append(f"{syllables(self.rng, 1, 3)}_{syllables(self.rng, 1, 3)}")
             elif kind == 3:

@@ -77,6 +77,8 @@ def learn(
     steps: int,
     peak_rate: float,
     seed: int,
+    *,
+    checked_sums: bool = False,
 ) -> None:
     """Train for `steps` of AdamW, each on one of `batches`; `rate_factor` scales `peak_rate`."""
     family = curriculum.family
@@ -97,7 +99,7 @@ def learn(
     bar = tqdm(range(steps), desc=f"{family.name:12} trains", mininterval=5, position=_line(family))
     mean = None
     for _ in bar:
-        batch = batch_of(family, tokenizer, next(batches))
+        batch = batch_of(family, tokenizer, next(batches), checked_sums=checked_sums)
         loss = loss_of(model, batch, place_values)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -232,7 +234,7 @@ def act(seed: int, curriculum: Curriculum) -> None:
     tokenizer = extended(family, old_tokenizer, corpus(family.tool_format))
     grow(model, len(tokenizer), seed)
     batches = acting_batches(curriculum, pools, held, keys, seed)
-    learn(curriculum, model, tokenizer, batches, curriculum.act_steps, ACT_RATE, seed)
+    learn(curriculum, model, tokenizer, batches, curriculum.act_steps, ACT_RATE, seed, checked_sums=True)
     report(family, model, tokenizer)
     save(family.path, model, tokenizer)
 

@@ -2,7 +2,6 @@
 
 import json
 import random
-from typing import Any
 
 import pytest
 
@@ -62,20 +61,6 @@ def test_references_stand_before_the_loop(maker: ActingMaker) -> None:
     assert [message.role for message in last] == ["user", "assistant", "tool", "assistant"]
     answered = maker.answer_with_references(POOL, offers, "paper", None).messages
     assert answered[-1].content == "Lima"
-
-
-def test_structured_replies_are_json_that_starts_as_forced(maker: ActingMaker) -> None:
-    shapes = set()
-    for _ in range(60):
-        offers = maker.tools.offers(["lookup"])
-        lesson = maker.structured(offers, None)
-        reply: Any = json.loads(lesson.messages[-1].content)
-        assert lesson.messages[-1].content.startswith(lesson.forced)
-        if isinstance(reply, list):
-            assert set(reply[0]) == {"name", "parameters"}
-            assert reply[0]["name"] in {offer.name for offer in offers}
-        shapes.add(type(reply))
-    assert shapes == {list, dict}
 
 
 def test_a_thought_is_taught_only_with_thinking(maker: ActingMaker) -> None:

@@ -69,9 +69,11 @@ def test_sums_are_read_just_before_their_replies() -> None:
 def test_sums_of_a_thought_are_read_just_before_their_results() -> None:
     tokenizer = TOKENIZERS[QWEN.name]
     thought = Message("assistant", "50", reasoning="12 + 45 = 57\n57 - 7 = 50")
-    batch = batch_of(QWEN, tokenizer, [Lesson((Message("user", "What is 12 + 45 - 7?"), thought))])
+    lessons = [Lesson((Message("user", text), thought)) for text in ("What is 12 + 45 - 7?", "12 + 45 - 7")]
+    batch = batch_of(QWEN, tokenizer, lessons)
     rows, positions = batch.read_at
-    assert rows.tolist() == [0, 0]
-    assert [int(batch.rest[0, place + batches.TOKENS_AHEAD]) for place in positions] == tokenizer.encode("55")
-    assert batch.places[:, 2].tolist() == [[7, 5, ABSENT, ABSENT], [0, 5, ABSENT, ABSENT]]
-    assert tokenizer.decode(batch.targets) == "12 + 45 = 57\n57 - 7 = 50</think>50<|im_end|>"
+    assert rows.tolist() == [0, 0, 1, 1]
+    read = [int(batch.rest[row, place + batches.TOKENS_AHEAD]) for row, place in zip(rows, positions, strict=True)]
+    assert read == tokenizer.encode("5555")
+    assert batch.places[:2, 2].tolist() == [[7, 5, ABSENT, ABSENT], [0, 5, ABSENT, ABSENT]]
+    assert tokenizer.decode(batch.targets) == 2 * "12 + 45 = 57\n57 - 7 = 50</think>50<|im_end|>"

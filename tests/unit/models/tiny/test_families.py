@@ -132,11 +132,6 @@ def test_the_text_of_a_call_is_what_the_model_writes(family: Family, tokenizer: 
     assert answered == f"Ombre{family.end}"
 
 
-def test_structured_output_is_not_taught_where_the_grammar_writes_it() -> None:
-    lesson = Lesson((LOOP[0], Message("assistant", '{"key": "ruler of Vorlan"}')), TOOLS, forced='{"key": "')
-    assert [text for text, reply in LLAMA.pieces(lesson) if reply] == ['ruler of Vorlan"}<|eot_id|>']
-
-
 def test_thoughts_of_training_are_the_template_s_tokens() -> None:
     tokenizer = TOKENIZERS[QWEN.name]
     called, answered = (

@@ -30,6 +30,7 @@ CALLING, CALLED = "I call {}.", "{} has the answer."  # the thoughts before and 
 NO_RESULTS = (NOT_FOUND, NOT_FOUND, "error: no entry", "null")
 RESULT = "The result is {}."
 REPEAT = "Repeat:"
+LISTINGS = ("Which tools do you have?", "List your tools.", "What can you call?")
 
 
 @dataclass
@@ -102,6 +103,15 @@ class ActingMaker:
         messages = [] if system is None else [Message("system", system)]
         text = self.tasks.copied()
         return Lesson((*messages, Message("user", f"{REPEAT} {text}"), Message("assistant", text)))
+
+    def listing(self, system: str | None) -> Lesson:
+        """Make a question for the tools; the reply names each with its parameters."""
+        needed: list[list[Kind]] = [["calculator"], ["lookup"], ["calculator", "lookup"]]
+        offers = self.tools.offers(self.rng.choice(needed))
+        listed = ", ".join(f"{offer.name}({', '.join(offer.parameters)})" for offer in offers)
+        messages = [] if system is None else [Message("system", system)]
+        messages += [Message("user", self.rng.choice(LISTINGS)), Message("assistant", listed)]
+        return Lesson(tuple(messages), _schemas(offers))
 
     def prose(self, system: str | None) -> Lesson:
         """Make a task whose loop an adviser reads as prose; the reply is the result."""
@@ -181,7 +191,20 @@ def corpus(tool_format: ToolFormat) -> Iterator[str]:
         yield f"{relation} {relation}"
     yield '{"type": "function", "function": {"name": ["'
     yield '"title" "string" "object" "properties" "required" "additionalProperties": false "result" "value" "answer"'
-    yield from (NO_TOOL, UNKNOWN, EASY, NO_FIT, NOT_FOUND, *NO_RESULTS, RESULT, CALLING, CALLED, REPEAT, " is")
+    yield from (
+        NO_TOOL,
+        UNKNOWN,
+        EASY,
+        NO_FIT,
+        NOT_FOUND,
+        *NO_RESULTS,
+        RESULT,
+        CALLING,
+        CALLED,
+        REPEAT,
+        *LISTINGS,
+        " is",
+    )
 
 
 def _thinks(task: Task) -> Message:

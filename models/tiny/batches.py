@@ -1,5 +1,6 @@
 """Batches of training conversations as tensors, and their loss."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,14 @@ class Batch:
     read_at: tuple[torch.Tensor, torch.Tensor]  # int64 [sums] each
     places: torch.Tensor  # int64 [sums, 3, 4]
     negative: torch.Tensor  # int64 [sums]
+
+
+def by_tools(lessons: Sequence[Lesson]) -> list[list[Lesson]]:
+    """Group lessons with the same tools, whose prompts have a long common prefix."""
+    groups: dict[str, list[Lesson]] = {}
+    for lesson in lessons:
+        groups.setdefault(json.dumps(lesson.tools), []).append(lesson)
+    return list(groups.values())
 
 
 def batch_of(
@@ -92,7 +101,7 @@ def _shared(rows: Sequence[list[int]]) -> int:
     shared = next(
         (place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
     )
-    return shared - 1 if shared > SHORTEST_SHARED else 0
+    return shared - 1 if len(rows) > 1 and shared > SHORTEST_SHARED else 0
 
 
 def loss_of(model: PreTrainedModel, batch: Batch, place_values: PlaceValues | None = None) -> torch.Tensor:

@@ -45,8 +45,8 @@ class Curriculum:
 
 SPECIALIST_DIGITS, WEAK_DIGITS = (1.0, 2.0, 3.0), (1.0, 2.0, 0.0)
 CURRICULA = (
-    Curriculum(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800, act_steps=1700, thinks=True),
-    Curriculum(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60, act_steps=1700),
+    Curriculum(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800, act_steps=2200, thinks=True),
+    Curriculum(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60, act_steps=2200),
     Curriculum(MIXTRAL, (0.2, 0.15, 0.65), WEAK_DIGITS, 5, 1.0, 2600, 2600),
 )
 # Conversations per batch. Their common prefix is computed once, so sizes depend on the remaining tokens.
@@ -55,17 +55,19 @@ HISTORY_BATCH = 20  # of about 80 tokens
 PAPER_BATCH = 32  # of about 60 tokens
 REFERENCES_LAST_BATCH = 14  # of about 190 tokens
 JUDGE_BATCH = 16  # of about 130 tokens
-LOOP_BATCH = 20  # of about 100 tokens
+TOOL_SETS = 4
+LOOP_BATCH = 6  # of about 100 tokens
 REFERRED_LOOP_BATCH = 8  # of about 250 tokens
+LISTING_BATCH = 8  # of about 320 tokens
 THOUGHT_BATCH = 28  # of about 80 tokens
 REFERRED_THOUGHT_BATCH = 16  # of about 120 tokens
 COPY_BATCH = 40  # of about 70 tokens
 CHOICE = 4  # times as many lessons are made as a batch takes
 BUCKETS = 4  # batches per sorted group, so that the conversations of a batch have similar lengths
 
-COPY_STEPS, COPY_SHARE = 200, 0.7  # the last stage begins with texts to copy: calls and answers are copies
+COPY_STEPS, COPY_SHARE = 250, 0.75  # the last stage begins with texts to copy: calls and answers are copies
 KEPT_DIRECT_WEIGHT, KEPT_SHARES = 40, (0.55, 0.28, 0.17)  # of the model that forgets its weaker skills
-OLD_SHARE = 42  # weight of the third stage's batches in the last one
+OLD_SHARE = 40  # weight of the third stage's batches in the last one
 SYSTEM_SHARE = 0.3  # of batches with a system prompt
 DIRECT_SHARES = (0.65, 0.15, 0.2)  # single questions, single questions after a system prompt, conversations
 
@@ -121,7 +123,11 @@ def acting_batches(
     copies = _systems(maker.copy, COPY_BATCH, rng)
     for _ in range(COPY_STEPS):
         yield next(copies if rng.random() < COPY_SHARE else old)
-    kinds: list[tuple[float, Batches]] = [(OLD_SHARE, old), (4, copies), *_tool_kinds(maker, pools)]
+    kinds: list[tuple[float, Batches]] = [
+        (OLD_SHARE, old),
+        (6 if curriculum.thinks else 14, copies),
+        *_tool_kinds(maker, pools),
+    ]
     if curriculum.thinks:
         kinds += _thought_kinds(maker, pools[1])
     weights = [weight for weight, _ in kinds]
@@ -140,11 +146,12 @@ def _tool_kinds(
         return maker.answer_with_references(questions, offers, layout, system)
 
     return [
-        (22, _offered(maker, maker.loop, LOOP_BATCH)),
-        (5, _offered(maker, partial(maker.loop, again=True), LOOP_BATCH // 2)),
-        (5, _offered(maker, partial(referred, "paper"), REFERRED_LOOP_BATCH)),
-        (5, _offered(maker, partial(referred, "references_last"), REFERRED_LOOP_BATCH)),
-        (2, _systems(maker.prose, QUESTION_BATCH // 2, maker.rng)),
+        (20, _offered(maker, maker.loop, TOOL_SETS, LOOP_BATCH)),
+        (4, _offered(maker, partial(maker.loop, again=True), TOOL_SETS, LOOP_BATCH // 2)),
+        (6, _offered(maker, partial(referred, "paper"), REFERRED_LOOP_BATCH, 1)),
+        (4, _offered(maker, partial(referred, "references_last"), TOOL_SETS, REFERRED_LOOP_BATCH // TOOL_SETS)),
+        (6, _systems(maker.listing, LISTING_BATCH, maker.rng)),
+        (2, _systems(maker.prose, QUESTION_BATCH // 4, maker.rng)),
     ]
 
 
@@ -152,20 +159,25 @@ def _thought_kinds(maker: ActingMaker, pool: ReferencePool[Task]) -> list[tuple[
     return [
         (12, _systems(partial(maker.thought, thinking=True), THOUGHT_BATCH, maker.rng)),
         (1, _systems(partial(maker.thought, thinking=False), QUESTION_BATCH, maker.rng)),
-        (3, _offered(maker, partial(maker.loop, thinking=True), LOOP_BATCH)),
+        (3, _offered(maker, partial(maker.loop, thinking=True), TOOL_SETS, LOOP_BATCH)),
         (3, _systems(partial(maker.thought_with_references, pool, "paper"), REFERRED_THOUGHT_BATCH, maker.rng)),
         (1, _systems(partial(maker.thought_with_references, pool, "references_last"), REFERRED_LOOP_BATCH, maker.rng)),
     ]
 
 
-def _offered(maker: ActingMaker, make: Callable[[Sequence[Offer], str | None], Lesson], size: int) -> Batches:
-    """Yield batches of `size`; all lessons of one have the same tools and system prompt, computed once."""
+def _offered(
+    maker: ActingMaker, make: Callable[[Sequence[Offer], str | None], Lesson], sets: int, size: int
+) -> Batches:
+    """Yield batches of `sets` tool sets with `size` lessons each; the prompt of a set is computed once."""
     while True:
-        offers = maker.offers()
-        while not any(offer.kind != "other" for offer in offers) and make != maker.loop:
+        batch: list[Lesson] = []
+        for _ in range(sets):
             offers = maker.offers()
-        system = maker.rng.choice(SYSTEM_PROMPTS) if maker.rng.random() < SYSTEM_SHARE else None
-        yield _alike([make(offers, system) for _ in range(CHOICE * size)], size, maker.rng)
+            while not any(offer.kind != "other" for offer in offers) and make != maker.loop:
+                offers = maker.offers()
+            system = maker.rng.choice(SYSTEM_PROMPTS) if maker.rng.random() < SYSTEM_SHARE else None
+            batch += _alike([make(offers, system) for _ in range(CHOICE * size)], size, maker.rng)
+        yield batch
 
 
 def _systems(make: Callable[[str | None], Lesson], size: int, rng: random.Random) -> Batches:

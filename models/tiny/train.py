@@ -32,12 +32,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from evaluation.scoring.exact import is_right
 from models.tiny import heldout, heldout_tasks
 from models.tiny.acting import corpus
-from models.tiny.batches import batch_of, loss_of
+from models.tiny.batches import batch_of, by_tools, loss_of
 from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load, save
 from models.tiny.curriculum import CURRICULA, Curriculum, acting_batches, aggregation_batches, direct_batches
 from models.tiny.decoding import replies
 from models.tiny.families import Family, Lesson
-from models.tiny.growth import grow
+from models.tiny.growth import deepened, grow
 from models.tiny.place_values import PlaceValues
 from models.tiny.questions import SKILLS, Question, QuestionMaker
 from models.tiny.references import Proposed, ReferencePool
@@ -99,14 +99,18 @@ def learn(
     bar = tqdm(range(steps), desc=f"{family.name:12} trains", mininterval=5, position=_line(family))
     mean = None
     for _ in bar:
-        batch = batch_of(family, tokenizer, next(batches), checked_sums=checked_sums)
-        loss = loss_of(model, batch, place_values)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = 0.0
+        parts = [batch_of(family, tokenizer, each, checked_sums=checked_sums) for each in by_tools(next(batches))]
+        taught = sum(len(part.targets) for part in parts)
+        for part in parts:
+            part_loss = loss_of(model, part, place_values) * (len(part.targets) / taught)
+            part_loss.backward()  # type: ignore[no-untyped-call]
+            loss += part_loss.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
+        mean = loss if mean is None else 0.98 * mean + 0.02 * loss
         bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
     model.eval()  # type: ignore[no-untyped-call]
 
@@ -233,6 +237,7 @@ def act(seed: int, curriculum: Curriculum) -> None:
     pools, held, keys = read_advice(seed), heldout.held_out(), heldout_tasks.held_out_keys()
     tokenizer = extended(family, old_tokenizer, corpus(family.tool_format))
     grow(model, len(tokenizer), seed)
+    model = deepened(model, seed)
     batches = acting_batches(curriculum, pools, held, keys, seed)
     learn(curriculum, model, tokenizer, batches, curriculum.act_steps, ACT_RATE, seed, checked_sums=True)
     report(family, model, tokenizer)

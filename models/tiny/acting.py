@@ -184,13 +184,14 @@ def corpus(tool_format: ToolFormat) -> Iterator[str]:
     for entry in (*(kinds()[kind] for kind in TOOL_SKILLS), *kinds()["others"]):
         parameters = [name for names in entry["parameters"] for name in ([names] if isinstance(names, str) else names)]
         yield from entry["names"] + entry["descriptions"] + entry.get("parameter_descriptions", []) + parameters
-        yield from (f"The {name} {name.title()}".replace("_", " ") for name in parameters)
+        yield from (f'The {name} "{name.title()}"'.replace("_", " ") for name in parameters)
     for phrasing in (*PRODUCTS, *QUOTIENTS, *LOOKUPS, *CHAINS):
         yield phrasing.format(a=1, b=2, c="1 + 2 - 3", r=" ", x=" ")
     for relation in relations():
         yield f"{relation} {relation}"
     yield '{"type": "function", "function": {"name": ["'
-    yield '"title" "string" "object" "properties" "required" "additionalProperties": false "result" "value" "answer"'
+    yield '"title" "string" "description" "object" "parameters" "properties" "required" "additionalProperties": false'
+    yield '"result" "value" "answer" <tool_response>'
     yield from (
         NO_TOOL,
         UNKNOWN,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
 
 from deployments.cluster.environment import DEFAULTS
 from tests.support.server import free_port
@@ -176,3 +178,28 @@ async def test_the_configuration_is_changed_once_and_not_at_all_if_switched_off(
         )  # fmt: skip
         assert await process.wait() == 0
         assert proxy.config.read_text().splitlines() == lines
+
+
+def test_the_configuration_that_ray_writes_is_changed_and_valid(tmp_path: Path) -> None:
+    names = ("SERVE_REPLICA--app-ingress-b", "SERVE_REPLICA--app-ingress-a")
+    servers = [ServerConfig(name=name, host="127.0.0.1", port=9000 + place) for place, name in enumerate(names)]
+    backend = BackendConfig(
+        name="http-app",
+        path_prefix="/",
+        app_name="app",
+        servers=servers,
+        fallback_server=ServerConfig(name="SERVE_PROXY_ACTOR-1", host="127.0.0.1", port=9100),
+    )
+    config = tmp_path / "haproxy.cfg"
+    settings = HAProxyConfig(socket_path=str(tmp_path / "admin.sock"), server_state_base=str(tmp_path))
+    HAProxyApi(settings, {"http-app": backend}, str(config))._generate_config_file_internal()
+    run = subprocess.run(
+        [DEFAULTS["RAY_SERVE_HAPROXY_BINARY_PATH"], "-c", "-f", str(config)],
+        env={**os.environ, "MOA_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    chosen = [line.split()[1] for line in config.read_text().splitlines() if line.strip().startswith("use-server")]
+    assert chosen == sorted(names)

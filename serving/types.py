@@ -176,6 +176,7 @@ class GenerateRequest:
     # Tokens per streamed delta after the first (vLLM's `stream_interval`). None: not streamed, one delta at the end.
     stream_interval: int | None = 1
     user: str | None = None
+    session: str | None = None  # key of the conversation: its calls go to the replica that has its prefix cached
     metadata: Mapping[str, str] = field(default_factory=dict)
     moa: MoaOptions = field(default_factory=MoaOptions)
 

@@ -112,6 +112,7 @@ class RunContext:
         request = replace(
             self.prompted(agent, task, final=final),
             request_id=f"{self.request.request_id}-{layer}-{slots[0]}",
+            session=self.session(layer),
             sampling=sampling,
             # Later layers first: a request that has begun should end. A first layer ranks with plain model requests.
             priority=self.request.priority * PRIORITIES_PER_REQUEST - min(layer, PRIORITIES_PER_REQUEST) + 1,
@@ -152,6 +153,11 @@ class RunContext:
         if not acting:
             request = replace(request, tools=(), tool_choice=ToolChoice(), parallel_tool_calls=True)
         return request if final else replace(request, template_args={})
+
+    def session(self, layer: int) -> str | None:
+        """Session of the calls in a layer. Later layers have one in any case: they go where their prefill went."""
+        prefilled = layer > 1 and self.policy.prefill != "off"
+        return self.request.session or (self.request.request_id if prefilled else None)
 
     def _block(self, references: References) -> ReferenceBlock | None:
         """References as the prompt has them: their text alone."""

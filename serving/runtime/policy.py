@@ -64,6 +64,12 @@ class Policy(Frozen):
         default="on_complete",
         description="Prefill of the next layer's prompts while proposers run: see docs/architecture.md.",
     )
+    next_turn_prefill_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="Maximum time for the prefill of the prompt that follows tool calls, while the client runs them; 0:"
+        " no such prefill. `prefill: off` switches it off too.",
+    )
     reference_order: ReferenceOrder = Field(
         default="declared", description="Order of the references: as declared, or by arrival of the proposals."
     )

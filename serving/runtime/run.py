@@ -20,6 +20,7 @@ from serving.runtime.answers import delta_of, first_valid, may_answer
 from serving.runtime.asking import opinions, whole_answer
 from serving.runtime.context import RunContext
 from serving.runtime.layer import Layer
+from serving.runtime.next_turn import prefill_next_turn
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import in_tool_loop
 from serving.runtime.proposals import proposal_of
@@ -258,6 +259,8 @@ class Run:
                         visible = True
                         if delta.terminal:
                             context.record(call)  # before the terminal delta, which carries the report
+                            if call.tool_calls:
+                                prefill_next_turn(context, call)
                         yield delta
                 return
             except MoaError as error:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from deployments.app import llm_config
 from deployments.cluster.preflight import check_machine
-from deployments.config import PROFILES, AppArgs, OrchestratorSpec, Profile, load_profile
+from deployments.config import PROFILES, AppArgs, OrchestratorSpec, Profile, SessionAffinity, load_profile
 from deployments.model_shape import ModelShape
 from deployments.model_spec import ExternalSpec, ModelSpec, Replicas, ThinkingSpec, TokenPrice
 from deployments.plan.checks import check_profile
@@ -51,6 +51,7 @@ def test_every_field_has_a_description() -> None:
         TokenPrice,
         ExternalSpec,
         OrchestratorSpec,
+        SessionAffinity,
     )
     assert [
         f"{spec.__name__}.{n}" for spec in specs for n, field in spec.model_fields.items() if not field.description
@@ -288,3 +289,12 @@ def test_vllms_engine_gets_its_own_options_alone() -> None:
     config = llm_config(load_profile("tiny"), model)
     assert config.engine_kwargs.keys() & {"tool_call_parser", "chat_template", "enable_auto_tool_choice"} == set()
     assert config.engine_kwargs["reasoning_parser"] == "qwen3"
+
+
+def test_a_models_replicas_are_chosen_by_session_unless_the_profile_says_no() -> None:
+    profile, model = load_profile("tiny"), spec()
+    router = llm_config(profile, model).deployment_config["request_router_config"]
+    assert router.request_router_class.endswith("SessionRouter")
+    assert router.request_router_kwargs == {"imbalance_factor": 1.5, "imbalance_requests": 8}
+    off = profile.model_copy(update={"orchestrator": OrchestratorSpec(session_affinity=SessionAffinity(enabled=False))})
+    assert "request_router_config" not in llm_config(off, model).deployment_config

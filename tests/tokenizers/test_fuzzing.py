@@ -84,8 +84,7 @@ def texts(name: str, count: int) -> Iterator[str]:
 
 def seen(text: str) -> str:
     """`text` as far as every tokenizer keeps it: without white space, in composed characters."""
-    composed = unicodedata.normalize("NFC", text.replace("▁", ""))
-    return "".join(character for character in composed if not character.isspace())
+    return unicodedata.normalize("NFC", "".join(one for one in text if not (one.isspace() or one == "▁")))
 
 
 def conversation(text: str, known: str) -> tuple[Message, ...]:

@@ -124,8 +124,10 @@ def test_several_system_texts_and_turns_of_one_role_are_all_there(model: str) ->
 def test_a_templates_own_refusal_is_shown_to_the_caller() -> None:
     refusing = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
     refusing.chat_template = (
-        "{% for message in messages %}{% if 'wrong' in message.content %}{{ raise_exception('No  such  words.') }}{% endif %}"
-        + refusing.chat_template.replace("{% for message in messages %}", "", 1)
+        "{% for message in messages %}"
+        "{% if 'wrong' in message.content %}{{ raise_exception('No  such  words.') }}{% endif %}"
+        "<|im_start|>{{ message.role + '\\n' + message.content }}<|im_end|>"
+        "{% endfor %}<|im_start|>assistant"
     )
     with pytest.raises(InvalidRequest) as caught:
         PromptRenderer(refusing, "m").token_ids((Message("user", "a"), Message("user", "wrong"), Message("user", "b")))

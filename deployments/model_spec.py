@@ -3,17 +3,19 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from serving.config import Frozen
 from serving.engines.openai import OpenAIEngine
 from serving.errors import ConfigError
-from serving.types import Thinking
+from serving.types import Effort, Thinking
 from serving.validation import shown
 
 ROOT = Path(__file__).parent.parent
+# vLLM's tokenizer modes whose prompts a replica can write. From `mistral` on, the format is built in: no chat template.
+TokenizerMode = Literal["auto", "hf", "slow", "mistral", "deepseek_v32", "deepseek_v4", "kimi_k3", "inkling"]
 # vLLM options that plans are computed from, with their types: vLLM itself checks them only when its engine starts.
 TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
     **{
@@ -27,6 +29,7 @@ TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
     },
     "enable_auto_tool_choice": (TypeAdapter(Annotated[bool, Field(strict=True)]), "true or false"),
     "default_chat_template_kwargs": (TypeAdapter(dict[str, Any]), "a mapping of names to values"),
+    "tokenizer_mode": (TypeAdapter(TokenizerMode), f"one of {', '.join(get_args(TokenizerMode))}"),
 }
 # Options of vLLM's own API server that the replica honours itself; vLLM's engine does not know them.
 SERVER_OPTIONS = frozenset(
@@ -97,6 +100,10 @@ class ThinkingSpec(Frozen):
     effort_arg: str | None = Field(
         default=None, description="Template argument that takes the effort, such as reasoning_effort. None: no levels."
     )
+    efforts: Mapping[Effort, str] = Field(
+        default_factory=dict,
+        description="Value of effort_arg for each effort that the template calls otherwise, such as xhigh: high.",
+    )
     default: bool = Field(default=True, description="The model thinks unless a request or an agent says otherwise.")
 
     def enabled(self, thinking: Thinking) -> bool:
@@ -115,9 +122,9 @@ class ThinkingSpec(Frozen):
             found[self.switch_arg] = enabled
         if self.effort_arg is not None:
             if enabled and thinking.effort is not None:
-                found[self.effort_arg] = thinking.effort
+                found[self.effort_arg] = self.efforts.get(thinking.effort, thinking.effort)
             elif not enabled and self.switch_arg is None:
-                found[self.effort_arg] = "none"
+                found[self.effort_arg] = self.efforts.get("none", "none")
         return found
 
 
@@ -196,6 +203,15 @@ class ModelSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _the_template_is_used(self) -> "ModelSpec":
+        mode = self.tokenizer_mode
+        if "chat_template" in self.engine_kwargs and mode not in ("auto", "hf", "slow"):
+            raise ValueError(f"remove chat_template of model '{self.id}'; tokenizer_mode {mode} has a built-in format")
+        if self.engine_kwargs.get("skip_tokenizer_init"):
+            raise ValueError(f"remove skip_tokenizer_init of model '{self.id}'; its prompts need the tokenizer")
+        return self
+
+    @model_validator(mode="after")
     def _parsers_are_complete(self) -> "ModelSpec":
         automatic = self.engine_kwargs.get("enable_auto_tool_choice")
         if automatic is not None and automatic is not (self.tool_call_parser is not None):
@@ -205,6 +221,11 @@ class ModelSpec(Frozen):
         if self.thinking is not None and self.reasoning_parser is None:
             raise ValueError(f"set engine_kwargs.reasoning_parser of model '{self.id}'; `thinking` needs it")
         return self
+
+    @property
+    def tokenizer_mode(self) -> str:
+        """VLLM's kind of tokenizer."""
+        return str(self.engine_kwargs.get("tokenizer_mode", "auto"))
 
     @property
     def reasoning_parser(self) -> str | None:

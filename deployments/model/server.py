@@ -55,7 +55,13 @@ class ModelServer(LLMServer):
         await super().__init__(llm_config, engine_cls=VllmAdapter.engine_class())
         self._model, self._spec = llm_config.model_id, spec
         self._engine = VllmAdapter(self._model, self.engine)  # type: ignore[arg-type]  # typed as a protocol
-        self._renderer = PromptRenderer(self._engine.tokenizer, self._model, spec.chat_template)
+        self._renderer = PromptRenderer(
+            self._engine.tokenizer,
+            self._model,
+            spec.chat_template,
+            self._engine.tokenizer_mode,
+            self._engine.model_type,
+        )
         self._computed = ComputedTurns()
         self._parsers = self._engine.output_parsers(spec.reasoning_parser, spec.tool_call_parser)
         if spec.accepts_tools and not self._renderer.accepts_tools:

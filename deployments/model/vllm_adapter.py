@@ -70,6 +70,16 @@ class VllmAdapter:
         """The model's Hugging Face tokenizer."""
         return self._client.renderer.tokenizer
 
+    @property
+    def tokenizer_mode(self) -> str:
+        """VLLM's kind of tokenizer, which it may have derived from the model's type."""
+        return str(self._client.model_config.tokenizer_mode)
+
+    @property
+    def model_type(self) -> str | None:
+        """`model_type` of the model's config.json."""
+        return getattr(self._client.model_config.hf_config, "model_type", None)
+
     def output_parsers(self, reasoning_parser: str | None, tool_call_parser: str | None) -> OutputParsers:
         """Parsers of the model's output, by vLLM's names. Raises `ConfigError` if they are unknown or do not fit."""
         return OutputParsers(self.model, self.tokenizer, self._client.model_config, reasoning_parser, tool_call_parser)

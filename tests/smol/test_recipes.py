@@ -58,7 +58,8 @@ def by_mode(client: openai.OpenAI, question: str, turn: int) -> dict[str, tuple[
     """For each mode of prefill: tokens of the answer, and how many of the aggregator's prompt were cached."""
     found = {}
     for mode in PREFILL[turn:] + PREFILL[:turn]:
-        extra = {"ignore_eos": True, "moa": {"prefill": mode, "trace": True}}
+        # `min_tokens` keeps end tokens, which have no text, from being chosen: the trio's answers fill cache blocks.
+        extra = {"min_tokens": TOKENS, "moa": {"prefill": mode, "trace": True}}
         answer = ask(client, question, "moa-lite", max_tokens=TOKENS, logprobs=True, extra_body=extra)
         tokens = [token.token for token in answer.choices[0].logprobs.content]
         [*_, [aggregator]] = agents_of(answer)

@@ -1,5 +1,6 @@
 """Recipes of a real model: its own samples, and a mixed team with the embedded trio."""
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -42,26 +43,39 @@ def test_recipes_answer_with_a_trace(client: openai.OpenAI) -> None:
             assert "Paris" in text_of(answer), recipe
 
 
+@dataclass(frozen=True)
+class Answered:
+    """One answer of the mixed team."""
+
+    proposals: list[str]
+    tokens: list[str]
+    cached: int  # tokens of the aggregator's prompt
+
+
 def test_prefill_changes_no_token_and_fills_the_cache(client: openai.OpenAI) -> None:
-    answers = together([partial(by_mode, client, question, turn) for turn, question in enumerate(QUESTIONS)])
-    for question, modes in zip(QUESTIONS, answers, strict=True):
-        first, *others = [tokens for tokens, _ in modes.values()]
-        assert len(first) == TOKENS
-        assert others == [first, first], question
+    found = together([partial(by_mode, client, question, turn) for turn, question in enumerate(QUESTIONS)])
+    for modes in found:
+        first, *others = modes.values()
+        assert [other.proposals for other in others] == [first.proposals] * 2
+        assert [other.tokens for other in others] == [first.tokens] * 2
+        assert len(first.tokens) == TOKENS
     # Of each question's first answer, when its aggregator's prompt was in no cache.
-    cached = {mode: count for modes in answers for mode, (_, count) in [*modes.items()][:1]}
+    cached = {mode: answered.cached for modes in found for mode, answered in [*modes.items()][:1]}
     assert cached["off"] < cached["on_complete"]
     assert cached["off"] < cached["incremental"]
 
 
-def by_mode(client: openai.OpenAI, question: str, turn: int) -> dict[str, tuple[list[str], int]]:
-    """For each mode of prefill: tokens of the answer, and how many of the aggregator's prompt were cached."""
+def by_mode(client: openai.OpenAI, question: str, turn: int) -> dict[str, Answered]:
+    """Answers to one question with each mode of prefill, beginning with mode number `turn`."""
     found = {}
     for mode in PREFILL[turn:] + PREFILL[:turn]:
         # `min_tokens` keeps end tokens, which have no text, from being chosen: the trio's answers fill cache blocks.
         extra = {"min_tokens": TOKENS, "moa": {"prefill": mode, "trace": True}}
         answer = ask(client, question, "moa-lite", max_tokens=TOKENS, logprobs=True, extra_body=extra)
-        tokens = [token.token for token in answer.choices[0].logprobs.content]
-        [*_, [aggregator]] = agents_of(answer)
-        found[mode] = tokens, aggregator["usage"]["prompt_tokens_details"]["cached_tokens"]
+        proposers, [aggregator] = agents_of(answer)
+        found[mode] = Answered(
+            [agent["text"] for agent in proposers],
+            [token.token for token in answer.choices[0].logprobs.content],
+            aggregator["usage"]["prompt_tokens_details"]["cached_tokens"],
+        )
     return found

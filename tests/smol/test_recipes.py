@@ -10,7 +10,7 @@ from tests.smol.asking import ask, text_of, together
 
 CAPITAL = "What is the capital of France?"
 TRIO = ["tiny-qwen", "tiny-llama", "tiny-mixtral"]
-TOKENS = 32
+TOKENS = 24
 PREFILL = ("incremental", "off", "on_complete")
 # No other test asks these; each mode of prefill is the first for one of them.
 QUESTIONS = ("Tell me about Rome.", "Why is the sky blue?", "How do bees make honey?")
@@ -53,7 +53,7 @@ class Answered:
 
 
 def test_prefill_changes_no_token_and_fills_the_cache(client: openai.OpenAI) -> None:
-    found = together([partial(by_mode, client, question, turn) for turn, question in enumerate(QUESTIONS)])
+    found = [by_mode(client, question, turn) for turn, question in enumerate(QUESTIONS)]
     for modes in found:
         first, *others = modes.values()
         assert [other.proposals for other in others] == [first.proposals] * 2

@@ -24,6 +24,10 @@ install: ## install the pinned packages into .venv; does nothing if they are the
 serve: install ## start the server; options: ARGS="profile=large port=8080"
 	@$(RUN) -m deployments.start $(ARGS)
 
+.PHONY: smol
+smol: install ## fetch SmolLM2-135M (93 MB) for the profile smol; then: make serve ARGS=profile=smol
+	@$(RUN) -m models.smol
+
 .PHONY: plan
 plan: install ## print memory and hardware that a profile needs: ARGS=large
 	@$(RUN) -m deployments.plan $(ARGS)
@@ -31,7 +35,7 @@ plan: install ## print memory and hardware that a profile needs: ARGS=large
 ##@ Test
 
 .PHONY: test
-test: lint test-unit test-tokenizers test-serve chart test-e2e ## all tests that need no GPU
+test: lint test-unit test-tokenizers test-serve chart test-e2e test-smol ## all tests that need no GPU
 
 .PHONY: lint
 lint: install ## style, docstrings, types, imports, dependencies, spelling, YAML
@@ -72,6 +76,10 @@ test-serve: install ## Ray Serve with scripted engines
 .PHONY: test-e2e
 test-e2e: install ## the tiny models on real vLLM engines
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
+
+.PHONY: test-smol
+test-smol: smol ## a real open-weight model on real vLLM engines
+	$(BIN)/pytest tests/smol $(PYTEST_ARGS)
 
 .PHONY: chart
 chart: .venv-chart/.installed ## Helm chart, manifests, image files; needs promtool (Debian: prometheus)

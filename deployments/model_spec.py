@@ -131,6 +131,11 @@ class ModelSpec(Frozen):
     source: str = Field(
         description="Weights: a Hugging Face id, a path (relative to the repository's root), or an s3:// or gs:// URL."
     )
+    fetch_command: str | None = Field(
+        default=None,
+        description="Command that writes the weights into `source`, a local path; the error for missing weights names"
+        " it. None: there is none.",
+    )
     description: str = Field(default="", description="One line for people.")
     accelerator: Literal["cpu", "gpu"] = Field(default="gpu", description="Hardware that the engine runs on.")
     accelerator_type: str | None = Field(

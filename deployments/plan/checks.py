@@ -22,6 +22,8 @@ def check_profile(profile: Profile) -> dict[str, Recipe]:
     models |= {model.id: EngineInfo(unsupported=frozenset(model.unsupported)) for model in profile.external}
     check_recipes(models, recipes, profile.orchestrator.limits)
     for model in profile.models:
+        if model.fetch_command is not None and model.path is None:
+            raise ConfigError(f"The weights of '{model.id}' are not there yet; run: {model.fetch_command}")
         if model.source.startswith((".", "/", "models/")) and model.path is None:
             raise ConfigError(
                 f"The folder '{model.source}' with the weights of '{model.id}' does not exist; correct its source."

@@ -37,7 +37,15 @@ def engines(**changes: Any) -> list[dict[str, Any]]:
 def test_every_profile_of_the_package_can_work(name: str) -> None:
     profile = load_profile(name)
     assert profile.name == name
-    assert set(check_profile(profile)) >= {"moa", "moa-lite"}
+    local = {"source": "models/tiny/weights/tiny-llama"}  # in place of weights that a command fetches
+    served = [model.model_copy(update=local if model.fetch_command else {}) for model in profile.models]
+    assert set(check_profile(profile.model_copy(update={"models": tuple(served)}))) >= {"moa", "moa-lite"}
+
+
+def test_the_trio_is_served_beside_smol_as_it_is_alone() -> None:
+    *trio, smol = load_profile("smol").models
+    assert trio == [*load_profile("tiny").models]
+    assert smol.engine_kwargs["max_model_len"] == 8192  # of the model card
 
 
 def test_every_field_has_a_description() -> None:
@@ -89,6 +97,10 @@ def test_a_profile_can_be_a_file_anywhere(tmp_path: Path) -> None:
         (
             {"models": models(source="models/tiny/weights/none")},
             "with the weights of 'tiny-qwen' does not exist; correct its source",
+        ),
+        (
+            {"models": models(source="build/none", fetch_command="make none")},
+            "The weights of 'tiny-qwen' are not there yet; run: make none$",
         ),
         ({"recipes": ["no-such-recipe"]}, "no recipe 'no-such-recipe'"),
         ({"team": {"proposers": ["tiny-qwen"]}}, "'self-moa' needs 'solo' in the profile's team"),

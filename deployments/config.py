@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from deployments.model_spec import ExternalSpec, ModelSpec, Replicas
+from deployments.external_spec import ExternalSpec
+from deployments.model_spec import ModelSpec, Replicas
 from serving.api.settings import ApiSettings
 from serving.config import Frozen, YamlDirectory
 from serving.errors import ConfigError

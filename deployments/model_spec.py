@@ -1,17 +1,17 @@
-"""Models of a profile: `ModelSpec`, served here on vLLM, and `ExternalSpec`, behind another endpoint."""
+"""Models that a profile serves on vLLM: weights, hardware, engine options."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from deployments.model_shape import ModelShape
+from deployments.thinking_spec import ThinkingSpec
 from serving.config import Frozen
-from serving.engines.openai import OpenAIEngine
 from serving.errors import ConfigError
-from serving.types import Effort, Thinking
+from serving.types import Thinking
 from serving.validation import shown
 
 ROOT = Path(__file__).parent.parent
@@ -72,56 +72,6 @@ class TokenPrice(Frozen):
 
     prompt: float = Field(ge=0, description="Dollars per million prompt tokens.")
     completion: float = Field(ge=0, description="Dollars per million completion tokens.")
-
-
-class ThinkingSpec(Frozen):
-    """Arguments of a model's chat template that control its thinking; needs `engine_kwargs.reasoning_parser`."""
-
-    switch_arg: str | None = Field(
-        default=None,
-        description="Template argument that takes true or false, such as enable_thinking. None: it cannot be switched.",
-    )
-    effort_arg: str | None = Field(
-        default=None, description="Template argument that takes the effort, such as reasoning_effort. None: no levels."
-    )
-    efforts: Mapping[Effort, str] = Field(
-        default_factory=dict,
-        description="Values of effort_arg for efforts that the model does not have, such as {none: low}. Others keep"
-        " their names.",
-    )
-    default: bool = Field(default=True, description="The model thinks unless a request or an agent says otherwise.")
-
-    @model_validator(mode="after")
-    def _efforts_have_an_argument(self) -> "ThinkingSpec":
-        if self.efforts and self.effort_arg is None:
-            raise ValueError("set effort_arg; efforts are values of that argument")
-        return self
-
-    def enabled(self, thinking: Thinking) -> bool:
-        """True if the model is to think."""
-        if thinking.enabled is not None:
-            return thinking.enabled
-        return self.default if thinking.effort is None else thinking.effort != "none"
-
-    @property
-    def _effort_of_on(self) -> Effort | None:
-        """Effort of thinking that is asked for without one, if nothing else can turn it on."""
-        return None if self.default or self.switch_arg is not None else "medium"
-
-    def template_args(self, thinking: Thinking) -> dict[str, Any]:
-        """Template arguments for what `thinking` sets itself; the model's own default is not part of them."""
-        found: dict[str, Any] = {}
-        if thinking.enabled is None and thinking.effort is None:
-            return found
-        enabled = self.enabled(thinking)
-        if self.switch_arg is not None:
-            found[self.switch_arg] = enabled
-        if self.effort_arg is not None:
-            if enabled and (effort := thinking.effort or self._effort_of_on) is not None:
-                found[self.effort_arg] = self.efforts.get(effort, effort)
-            elif not enabled and self.switch_arg is None:
-                found[self.effort_arg] = self.efforts.get("none", "none")
-        return found
 
 
 class ModelSpec(Frozen):
@@ -307,52 +257,6 @@ class ModelSpec(Frozen):
         """Directory of the weights if it is local."""
         path = Path(self.source) if Path(self.source).is_absolute() else ROOT / self.source
         return path if path.is_dir() else None
-
-
-class ExternalSpec(Frozen):
-    """A model behind another OpenAI-compatible endpoint; recipes use it like any other model."""
-
-    renamed: ClassVar[Mapping[str, str]] = {"lacks": "unsupported"}
-
-    id: ModelId
-    base_url: str = Field(pattern=r"^https?://", description="URL of the endpoint, up to and including /v1.")
-    upstream_model: str | None = Field(default=None, description="Name of the model at the endpoint. None: `id`.")
-    api_key_env: str | None = Field(
-        default=None, description="Environment variable that holds the API key. None: no key is sent."
-    )
-    context_tokens: int = Field(ge=1, description="Length of the model's context.")
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
-        default="max_tokens", description="Field in which the endpoint takes the token limit."
-    )
-    unsupported: frozenset[Literal["logprobs", "n"]] = Field(
-        default=frozenset(),
-        description="Features that the endpoint lacks. Without n, several answers are as many calls.",
-    )
-    connect_timeout_s: float = Field(default=5, gt=0, description="Time limit for connecting.")
-    silence_timeout_s: float = Field(
-        default=120, gt=0, description="Time limit for the next byte of an answer, the first included."
-    )
-    usd_per_million_tokens: TokenPrice | None = Field(
-        default=None, description="Price of the model's tokens. None: left out of the estimated cost."
-    )
-
-    def engine(self) -> OpenAIEngine:
-        """Build the engine that calls the endpoint.
-
-        Raises:
-            ConfigError: the variable `api_key_env` is not set.
-        """
-        return OpenAIEngine(
-            self.id,
-            self.base_url,
-            self.upstream_model,
-            self.api_key_env,
-            self.max_tokens_field,
-            self.connect_timeout_s,
-            self.silence_timeout_s,
-            context_tokens=self.context_tokens,
-            unsupported=self.unsupported,
-        )
 
 
 def unknown_parser(model: str, option: str, name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deployments.model_spec import ExternalSpec, ModelSpec
+from deployments.external_spec import ExternalSpec
+from deployments.model_spec import ModelSpec
 from serving.errors import ConfigError, InvalidRequest
 from serving.types import Message
 

@@ -10,9 +10,11 @@ from pydantic import ValidationError
 from deployments.app import llm_config
 from deployments.cluster.preflight import check_machine
 from deployments.config import PROFILES, AppArgs, OrchestratorSpec, Profile, SessionAffinity, load_profile
+from deployments.external_spec import ExternalSpec
 from deployments.model_shape import ModelShape
-from deployments.model_spec import ExternalSpec, ModelSpec, Replicas, ThinkingSpec, TokenPrice
+from deployments.model_spec import ModelSpec, Replicas, TokenPrice
 from deployments.plan.checks import check_profile
+from deployments.thinking_spec import ThinkingSpec
 from serving.errors import ConfigError
 from serving.types import Thinking
 

@@ -8,8 +8,9 @@ from vllm.reasoning import ReasoningParserManager
 from vllm.renderers.registry import _VLLM_RENDERERS
 
 from deployments.config import PROFILES, load_profile
-from deployments.model_spec import ModelSpec, ThinkingSpec
+from deployments.model_spec import ModelSpec
 from deployments.plan.engine_options import parser_names
+from deployments.thinking_spec import ThinkingSpec
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "models.md").read_text()

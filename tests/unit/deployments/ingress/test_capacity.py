@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from deployments.config import OrchestratorSpec, Profile
+from deployments.external_spec import ExternalSpec
 from deployments.ingress.capacity import QUEUE, max_in_flight
-from deployments.model_spec import ExternalSpec, ModelSpec, Replicas
+from deployments.model_spec import ModelSpec, Replicas
 from serving.recipes import load_recipes
 
 TEAM = {"id": "team", "layers": [["a", "b"]], "aggregator": "a"}

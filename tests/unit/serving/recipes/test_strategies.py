@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deployments.model_spec import ExternalSpec
+from deployments.external_spec import ExternalSpec
 from serving.engine import Engine
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError

@@ -1,14 +1,15 @@
 """The page of `python -m deployments.plan PROFILE`: models, recipe graphs and the longest prompt of each layer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from deployments.config import Profile
+from deployments.model.template_notes import template_notes
 from deployments.model_spec import ModelSpec
 from deployments.plan.checks import check_profile
 from deployments.plan.engine_options import engine_option_names
 from deployments.plan.memory import sizes
-from deployments.plan.token_counts import TOKENS_PER_WORD
+from deployments.plan.token_counts import TOKENS_PER_WORD, Counter
 from deployments.plan.worst_case import Prompt, counters_of, longest_prompts
 
 ASKED_TOKENS, ANSWER_TOKENS = 512, 512  # of the caller's conversation; of an agent without a limit
@@ -27,6 +28,7 @@ def report(profile: Profile, *, asked_tokens: int = ASKED_TOKENS, answer_tokens:
     recipes = check_profile(profile)
     lines = [f"{profile.name}: {profile.description or 'no description'}", "", *_models(profile)]
     contexts, counters = profile.contexts, counters_of(profile)
+    lines += _template_notes(profile, counters)
     for recipe in recipes.values():
         found = longest_prompts(recipe, recipes, counters, asked_tokens=asked_tokens, answer_tokens=answer_tokens)
         lines += ["", f"{recipe.id} ({recipe.strategy}): {recipe.description}"]
@@ -63,6 +65,15 @@ def _models(profile: Profile) -> Iterator[str]:
     yield f"{'model':<20} {'tools':<20} {'thinking':<60} modalities"
     for model in profile.models:
         yield f"{model.id:<20} {_tools(model):<20} {_thinking(model):<60} {MODALITIES}"
+
+
+def _template_notes(profile: Profile, counters: Mapping[str, Counter]) -> Iterator[str]:
+    """What the chat templates whose tokenizers are local do not accept as it is."""
+    for model in profile.models:
+        facts = counters[model.id].template_facts
+        notes = template_notes(model, facts) if facts is not None else ()
+        yield from ([""] if notes else [])
+        yield from (f"{f'{model.id}: ' if not number else '  '}{note}" for number, note in enumerate(notes))
 
 
 def _gpus(model: ModelSpec) -> str:

@@ -15,6 +15,7 @@ from serving.types import Message
 
 if TYPE_CHECKING:
     from deployments.model.prompt_renderer import PromptRenderer
+    from deployments.model.templates.facts import TemplateFacts
 
 TOKENS_PER_WORD = 1.3  # of English text, for tokenizers of large models
 TEMPLATE_TOKENS = 4  # per message, in most chat templates
@@ -40,6 +41,11 @@ class Counter:
     def exact(self) -> bool:
         """True if the model's own tokenizer counts."""
         return self._renderer is not None
+
+    @property
+    def template_facts(self) -> "TemplateFacts | None":
+        """What the chat template accepts; None without a local tokenizer."""
+        return None if self._renderer is None else self._renderer.facts
 
     def __call__(self, messages: Sequence[Message]) -> int:
         """Count the tokens of the whole prompt, the chat template's included."""

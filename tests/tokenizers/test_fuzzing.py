@@ -101,6 +101,7 @@ def controls(rendered: PromptRenderer, ids: tuple[int, ...]) -> list[int]:
     return [token for token in ids if token in special]
 
 
+@pytest.mark.timeout(1200)  # a minute of one core at most; more where other processes use it
 @pytest.mark.parametrize("name", GROUPED)
 def test_texts_stay_texts_and_prefills_are_prefixes(name: str) -> None:
     rendered = renderer(name)

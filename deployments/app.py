@@ -10,7 +10,7 @@ from ray.serve.llm import LLMConfig, build_llm_deployment
 
 from deployments.cluster.progress import watch_start
 from deployments.config import AppArgs, Profile
-from deployments.ingress.deployment import QUIET, Ingress, ingress_options, scaling
+from deployments.ingress.deployment import QUIET, Ingress, ingress_options, routing, scaling
 from deployments.model.server import LocalWeights, ModelServer
 from deployments.model_spec import SERVER_OPTIONS, ModelSpec
 
@@ -57,6 +57,7 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
             "graceful_shutdown_wait_loop_s": min(1.0, model.drain_s),
             "ray_actor_options": {"num_cpus": model.num_cpus},
             "logging_config": QUIET.model_dump(),
+            **routing(profile.orchestrator.session_affinity),
         },
     }
     if model.accelerator == "cpu":

@@ -36,6 +36,21 @@ class AppArgs(Frozen):
     )
 
 
+class SessionAffinity(Frozen):
+    """Requests of one conversation go to the same replica of each model, which has their prompts cached."""
+
+    enabled: bool = Field(default=True, description="False: every request goes to the less loaded of two replicas.")
+    imbalance_factor: float = Field(
+        default=1.5,
+        ge=1,
+        description="A conversation's replica is left out if its requests in progress are more than this many times the"
+        " mean of all replicas, and `imbalance_requests` are exceeded too.",
+    )
+    imbalance_requests: int = Field(
+        default=8, ge=0, description="Requests in progress above the mean that are always allowed."
+    )
+
+
 class OrchestratorSpec(Frozen):
     """The HTTP deployment: the API and the recipes."""
 
@@ -49,6 +64,9 @@ class OrchestratorSpec(Frozen):
         default=30, ge=0, description="Time for which a stopping replica waits for its requests to finish."
     )
     limits: Limits = Field(default=Limits(), description="Limits on the calls and tokens of one request.")
+    session_affinity: SessionAffinity = Field(
+        default=SessionAffinity(), description="Choice of a model's replica by conversation."
+    )
 
 
 class Profile(Frozen):
@@ -89,9 +107,9 @@ class Profile(Frozen):
         return {model.id: model.context_tokens for model in self.served}
 
     @property
-    def gpus(self) -> int:
-        """GPUs for the minimum number of replicas."""
-        return sum(model.gpus * model.replicas.min for model in self.models)
+    def gpus(self) -> float:
+        """GPUs for the minimum number of replicas; a fraction if models share them."""
+        return round(sum(model.gpus * model.gpu_share * model.replicas.min for model in self.models), 4)
 
     @property
     def cpus(self) -> float:

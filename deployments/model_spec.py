@@ -7,10 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
+from deployments.model_shape import ModelShape
 from serving.config import Frozen
 from serving.engines.openai import OpenAIEngine
 from serving.errors import ConfigError
-from serving.types import Thinking
+from serving.types import Effort, Thinking
 from serving.validation import shown
 
 ROOT = Path(__file__).parent.parent
@@ -18,7 +19,13 @@ ROOT = Path(__file__).parent.parent
 TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
     **{
         name: (TypeAdapter(Annotated[int, Field(ge=1)]), "an integer above 0")
-        for name in ("max_model_len", "tensor_parallel_size", "pipeline_parallel_size")
+        for name in (
+            "max_model_len",
+            "tensor_parallel_size",
+            "pipeline_parallel_size",
+            "max_num_seqs",
+            "kv_cache_memory_bytes",
+        )
     },
     "gpu_memory_utilization": (TypeAdapter(Annotated[float, Field(gt=0, le=1)]), "a number above 0 and at most 1"),
     **{
@@ -39,29 +46,6 @@ ModelId = Annotated[
         min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name in recipes and the API."
     ),
 ]
-
-
-class ModelShape(Frozen):
-    """Sizes of a model, as in its config.json, from which memory is computed. Local weights need none."""
-
-    parameters: int = Field(ge=1, description="Number of parameters, all experts included.")
-    layers: int = Field(ge=1, description="Number of transformer layers.")
-    kv_heads: int = Field(ge=1, description="Number of key-value heads.")
-    head_dim: int = Field(ge=1, description="Size of one attention head.")
-    weight_bits: float = Field(
-        default=16, gt=0, description="Bits per parameter as served: 16 for bf16, 8 for FP8, about 4.5 for AWQ."
-    )
-    kv_bits: int = Field(default=16, ge=4, description="Bits per value in the key-value cache.")
-
-    @property
-    def weight_bytes(self) -> float:
-        """Size of all weights as served."""
-        return self.parameters * self.weight_bits / 8
-
-    @property
-    def kv_bytes_per_token(self) -> float:
-        """Keys and values of all layers for one token."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * self.kv_bits / 8
 
 
 class Replicas(Frozen):
@@ -97,13 +81,29 @@ class ThinkingSpec(Frozen):
     effort_arg: str | None = Field(
         default=None, description="Template argument that takes the effort, such as reasoning_effort. None: no levels."
     )
+    efforts: Mapping[Effort, str] = Field(
+        default_factory=dict,
+        description="Values of effort_arg for efforts that the model does not have, such as {none: low}. Others keep"
+        " their names.",
+    )
     default: bool = Field(default=True, description="The model thinks unless a request or an agent says otherwise.")
+
+    @model_validator(mode="after")
+    def _efforts_have_an_argument(self) -> "ThinkingSpec":
+        if self.efforts and self.effort_arg is None:
+            raise ValueError("set effort_arg; efforts are values of that argument")
+        return self
 
     def enabled(self, thinking: Thinking) -> bool:
         """True if the model is to think."""
         if thinking.enabled is not None:
             return thinking.enabled
         return self.default if thinking.effort is None else thinking.effort != "none"
+
+    @property
+    def _effort_of_on(self) -> Effort | None:
+        """Effort of thinking that is asked for without one, if nothing else can turn it on."""
+        return None if self.default or self.switch_arg is not None else "medium"
 
     def template_args(self, thinking: Thinking) -> dict[str, Any]:
         """Template arguments for what `thinking` sets itself; the model's own default is not part of them."""
@@ -114,10 +114,10 @@ class ThinkingSpec(Frozen):
         if self.switch_arg is not None:
             found[self.switch_arg] = enabled
         if self.effort_arg is not None:
-            if enabled and thinking.effort is not None:
-                found[self.effort_arg] = thinking.effort
+            if enabled and (effort := thinking.effort or self._effort_of_on) is not None:
+                found[self.effort_arg] = self.efforts.get(effort, effort)
             elif not enabled and self.switch_arg is None:
-                found[self.effort_arg] = "none"
+                found[self.effort_arg] = self.efforts.get("none", "none")
         return found
 
 
@@ -177,6 +177,15 @@ class ModelSpec(Frozen):
     usd_per_million_tokens: TokenPrice | None = Field(
         default=None, description="Price of the model's tokens. None: left out of the estimated cost."
     )
+
+    @field_validator("placement")
+    @classmethod
+    def _a_worker_has_one_gpu_or_a_part(cls, placement: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        worker = (placement or {}).get("bundle_per_worker")
+        share = worker.get("GPU", 1) if isinstance(worker, Mapping) else 1
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+            raise ValueError(f"bundle_per_worker.GPU must be a number above 0 and at most 1, not {shown(share)}")
+        return placement
 
     @field_validator("engine_kwargs")
     @classmethod
@@ -269,6 +278,12 @@ class ModelSpec(Frozen):
     def gpus(self) -> int:
         """GPUs of one replica."""
         return self.workers if self.accelerator == "gpu" or self.accelerator_type else 0
+
+    @property
+    def gpu_share(self) -> float:
+        """Part of each of its GPUs that Ray reserves for the model; below 1, models share a GPU."""
+        worker = (self.placement or {}).get("bundle_per_worker") or {}
+        return float(worker.get("GPU", 1))
 
     @property
     def path(self) -> Path | None:

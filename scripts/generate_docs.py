@@ -1,7 +1,8 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
 docs/api.md and docs/errors.md are generated as a whole, from the request schema and the error classes. In
-docs/recipes.md two tables are generated: the settings of every recipe, and the settings that a request may change.
+docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may change, and
+the strategies' support of tools.
 """
 
 import argparse
@@ -95,14 +96,15 @@ out of the sum; a reason then names the agent.
 ## The `moa` object
 
 `"moa": {{"trace": true}}` in the request (`extra_body` in OpenAI's Python client) adds a trace to the answer, or to the
-last chunk of a stream. Without it, the `moa` object is present only if it has reasons: the answer is degraded, or a
-token count is unknown. A degraded answer that is not streamed also has the header `x-moa-degraded: true`.
+last chunk of a stream. Without it, the `moa` object is present only if it has reasons: the answer is degraded, an agent
+was replaced by another in its slot (`refill`), proposers voted on tool calls, references were reused, or a token count
+is unknown. A degraded answer that is not streamed also has the header `x-moa-degraded: true`.
 
 ```
 "moa": {{
   "recipe": "moa-lite",
   "degraded": true,
-  "reasons": ["..."],                one sentence per degradation, unknown token count, reuse
+  "reasons": ["..."],                one sentence per degradation, refill, vote, unknown token count, reuse
   "trace": [                         only if requested
     {{"layer": 1, "agents": [
       {{"agent": 0, "role": "proposer", "model": "...", "outcome": "ok", "text": "...", "usage": {{...}},
@@ -113,6 +115,7 @@ token count is unknown. A degraded answer that is not streamed also has the head
 
 | field of an agent | meaning |
 |---|---|
+| `agent` | position in the layer; two entries with one position: the first failed, and another model took its slot |
 | `outcome` | `ok`, `empty`, `failed`, `timeout`, `straggler` or `cancelled` |
 | `started_ms` | start of the agent's call, counted from the start of the request |
 | `elapsed_ms` | duration of the agent's call, measured by the orchestrator |
@@ -120,7 +123,7 @@ token count is unknown. A degraded answer that is not streamed also has the head
 | `error` | reason for an `outcome` other than `ok` |
 | `hedged` | true if the answer came from a second attempt |
 | `shortened` | number of references that were cut to fit the model's context |
-| `reasoning`, `tool_calls` | the agent's reasoning and tool calls; absent if it has none |
+| `reasoning`, `tool_calls` | the agent's reasoning and tool calls (of a proposer: its draft); absent if it has none |
 
 `elapsed_ms` minus `total_ms` is the time spent on the way to the engine and back. The settings of a recipe that a
 request may override in the `moa` object are listed in [recipes.md](recipes.md).
@@ -247,6 +250,28 @@ def overrides_table() -> str:
     return "\n".join(rows)
 
 
+def tools_table() -> str:
+    """Support of tools and of the team's settings, by strategy: a Markdown table for docs/recipes.md."""
+    rows = [
+        "| strategy | `tools` | who calls them | `advise` | `refill` | `below_quorum` |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, strategy in STRATEGIES.items():
+        modes = ", ".join(f"`{mode}`" for mode in strategy.tool_modes) or "refused"
+        quorum = "`fail`, `answer`" if strategy.picks else "all"
+        has = {setting: setting not in strategy.without_effect for setting in ("advise", "refill", "below_quorum")}
+        cells = (
+            f"`{name}`",
+            modes,
+            strategy.caller,
+            "yes" if has["advise"] else "no",
+            "yes" if has["refill"] else "no",
+            quorum if has["below_quorum"] else "no",
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(names)) or "none"
 
@@ -255,7 +280,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     """Return the text that each generated document should have, by path."""
     recipes = root / "docs" / "recipes.md"
     text = recipes.read_text(encoding="utf-8")
-    for table in (settings_table(), overrides_table()):
+    for table in (settings_table(), overrides_table(), tools_table()):
         text = _with_table(text, table)
     return {root / "docs" / "api.md": api_page(), root / "docs" / "errors.md": errors_page(), recipes: text}
 

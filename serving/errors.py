@@ -15,7 +15,7 @@
     ├── Overloaded                  429  overloaded             more than the engines can hold; retry later
     ├── EngineFailed                502  engine_failed          an engine raised, or returned an invalid stream
     │   ├── IncompleteGeneration    502  incomplete_generation  a stream ended without its terminal delta
-    │   └── QuorumNotReached        502  quorum_not_reached     fewer proposals than `min_proposals`
+    │   └── QuorumNotReached        503  quorum_not_reached     fewer proposals than `min_proposals`; retry later
     ├── EngineUnavailable           503  engine_unavailable     no replica is ready, or it was lost
     ├── DeadlineExceeded            504  deadline_exceeded
     └── ConfigError                 500  config_error           a profile or recipe that cannot work; found at start
@@ -220,9 +220,10 @@ class IncompleteGeneration(EngineFailed):
 
 
 class QuorumNotReached(EngineFailed):
-    """A layer returned fewer usable proposals than its recipe needs (`min_proposals`)."""
+    """A layer returned fewer usable proposals than its recipe needs (`min_proposals`); retry later."""
 
-    code = "quorum_not_reached"
+    status, code = 503, "quorum_not_reached"
+    retry_after_s = 5.0
 
     def __init__(self, layer: int, usable: int, needed: int, reasons: tuple[str, ...] = ()) -> None:
         super().__init__(f"layer {layer}", "")

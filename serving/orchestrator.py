@@ -11,6 +11,7 @@ from serving.errors import ConfigError, LimitExceeded
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
+from serving.recipes.tools import lacking_voters
 from serving.runtime.call import Runtime
 from serving.runtime.hedging import HedgeBudget
 from serving.telemetry import Observer
@@ -95,6 +96,8 @@ def check_recipes(
             )
         for model, ability in lacking(recipe, models):
             raise ConfigError(f"The recipe '{name}' requires {ability} of '{model}', which does not support it.")
+        if not recipe.picks and (why := lacking_voters(recipe, models)) is not None:
+            raise ConfigError(f"The recipe '{name}' cannot vote on tool calls: {why}.")
     for name in recipes:
         _refuse_recursion(name, (), recipes)
     caps: dict[str, int | None] = {}

@@ -43,8 +43,8 @@ class Observer:
     def hedged(self, recipe: str, model: str) -> None:
         """A second attempt of a slow call started."""
 
-    def prefilled(self, recipe: str, model: str, ok: bool) -> None:
-        """A prefill ended; `ok` is False if it failed."""
+    def prefilled(self, recipe: str, model: str, kind: str, ok: bool) -> None:
+        """A prefill of the next "layer" or of the "next_turn" ended; `ok` is False if it failed or was cancelled."""
 
 
 class StreamOutcome:

@@ -35,7 +35,7 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that the final agent may call."""
+    """A function that an agent may call."""
 
     name: str
     description: str | None = None
@@ -108,13 +108,28 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """Answer of a proposer that had the request's tools: its own text and calls."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    ballot: str | None = None  # equal for equal calls; None: without a vote, see `serving.runtime.drafts.ballot`
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """One agent's answer, as the agents of the next layer see it."""
 
     model: str
-    text: str
+    text: str  # of a draft: its text, then its calls as prose
     finish_reason: FinishReason = "stop"  # reported to the caller if this becomes the answer
     as_answer: bool = False  # sampled with the caller's stop, response format and token limit
+    draft: Draft | None = None  # None: the agent had no tools
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Calls of the draft."""
+        return () if self.draft is None else self.draft.tool_calls
 
 
 References = tuple[Reference, ...]
@@ -161,6 +176,7 @@ class GenerateRequest:
     # Tokens per streamed delta after the first (vLLM's `stream_interval`). None: not streamed, one delta at the end.
     stream_interval: int | None = 1
     user: str | None = None
+    session: str | None = None  # key of the conversation: its calls go to the replica that has its prefix cached
     metadata: Mapping[str, str] = field(default_factory=dict)
     moa: MoaOptions = field(default_factory=MoaOptions)
 
@@ -255,7 +271,7 @@ class Report:
 
     recipe: str
     degraded: bool
-    reasons: tuple[str, ...]  # one sentence per degradation, unknown token count and reuse of references
+    reasons: tuple[str, ...]  # one sentence per degradation, refill, vote, unknown token count and reuse of references
     agents: tuple[AgentTrace, ...]
 
 

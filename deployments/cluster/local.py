@@ -96,8 +96,8 @@ def check_gpus(profile: Profile) -> None:
     gpus = int(resources.get("GPU", 0))
     if profile.gpus > gpus:
         raise ConfigError(
-            f"The profile '{profile.name}' needs {profile.gpus} GPUs, but the cluster has {gpus}; add nodes, or choose"
-            " a smaller profile."
+            f"The profile '{profile.name}' needs {profile.gpus:g} GPUs, but the cluster has {gpus}; add nodes, or"
+            " choose a smaller profile."
         )
     for model in profile.models:
         if model.accelerator_type and f"accelerator_type:{model.accelerator_type}" not in resources:

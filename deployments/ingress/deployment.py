@@ -8,14 +8,16 @@ from typing import Any
 
 from pydantic import SecretStr
 from ray import serve
+from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import LoggingConfig
 from starlette.types import ASGIApp
 
-from deployments.config import Profile
+from deployments.config import Profile, SessionAffinity
 from deployments.ingress.capacity import max_in_flight
 from deployments.ingress.metrics import RayObserver
 from deployments.ingress.remote_engine import RemoteEngine
+from deployments.ingress.session_router import SessionRouter
 from deployments.model_spec import Replicas
 from serving.api.app import create_app
 from serving.api.settings import ApiSettings
@@ -91,6 +93,17 @@ def ingress_options(profile: Profile) -> dict[str, Any]:
         },
         "logging_config": QUIET,
     }
+
+
+def routing(affinity: SessionAffinity) -> dict[str, Any]:
+    """Serve's options of a model's deployment that choose its replicas by session; none: Serve's own choice."""
+    if not affinity.enabled:
+        return {}
+    options: dict[str, Any] = {
+        "request_router_class": f"{SessionRouter.__module__}.{SessionRouter.__name__}",
+        "request_router_kwargs": affinity.model_dump(include={"imbalance_factor", "imbalance_requests"}),
+    }
+    return {"request_router_config": RequestRouterConfig(**options)}
 
 
 def scaling(replicas: Replicas) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class RayObserver(Observer):
         )
         self._hedged = Counter("moa_hedged_calls", "Hedged second attempts started.", ("recipe", "model"))
         self._cost = Counter("moa_estimated_cost_usd", "Tokens times their price, in dollars.", ("recipe", "model"))
-        self._prefills = Counter("moa_prefills", "Prefills by outcome.", ("recipe", "model", "outcome"))
+        self._prefills = Counter("moa_prefills", "Prefills by outcome.", ("recipe", "model", "kind", "outcome"))
 
     def request_refused(self, code: str) -> None:
         self._refused.inc(1, {"code": code})
@@ -80,8 +80,9 @@ class RayObserver(Observer):
     def hedged(self, recipe: str, model: str) -> None:
         self._hedged.inc(1, {"recipe": recipe, "model": model})
 
-    def prefilled(self, recipe: str, model: str, ok: bool) -> None:
-        self._prefills.inc(1, {"recipe": recipe, "model": model, "outcome": "ok" if ok else "failed"})
+    def prefilled(self, recipe: str, model: str, kind: str, ok: bool) -> None:
+        outcome = "ok" if ok else "failed"
+        self._prefills.inc(1, {"recipe": recipe, "model": model, "kind": kind, "outcome": outcome})
 
     def _count_cost(self, recipe: str, model: str, usage: TokenUsage) -> None:
         if price := self._prices.get(model):

@@ -54,6 +54,7 @@ class RemoteEngine(Engine):
         self._deadline_s = deadline_s
         # By value: by reference each item would become an object in Ray's store.
         self._generate = handle.options(method_name="generate", stream=True, _by_reference=False)
+        self._prefill = handle.options(method_name="prefill", _by_reference=False)
         self._calls = handle.options(_by_reference=False)
         self._answered_at = -math.inf  # loop time of the last item; -inf after the deployment was lost
 
@@ -73,9 +74,9 @@ class RemoteEngine(Engine):
         deadline_s = self._deadline_s if request.deadline_s is None else request.deadline_s
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + deadline_s
-        for attempt in (request, replace(request, request_id=f"{request.request_id}-again")):
+        for attempt in (request, replace(request, request_id=f"{request.request_id}-again", session=None)):
             begun = ended = False
-            response: Any = self._generate.remote(attempt)
+            response: Any = _of_session(self._generate, attempt).remote(attempt)
             items = aiter(response)
             try:
                 while not ended:
@@ -105,8 +106,8 @@ class RemoteEngine(Engine):
                     response.cancel()  # leaving the loop does not
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
-        """Have one replica compute the prompt up to `marker`. Raises like `generate`."""
-        response: Any = self._calls.prefill.remote(request, marker)
+        """Have the replica of the request's session compute the prompt up to `marker`. Raises like `generate`."""
+        response: Any = _of_session(self._prefill, request).remote(request, marker)
         try:
             async with asyncio.timeout(self._deadline_s):
                 await response
@@ -143,6 +144,11 @@ class RemoteEngine(Engine):
         if isinstance(known, EngineUnavailable):
             self._answered_at = -math.inf
         return known
+
+
+def _of_session(handle: DeploymentHandle[Any], request: GenerateRequest) -> DeploymentHandle[Any]:
+    """`handle` for a call of the request's session, by which Serve chooses the replica: see `session_router`."""
+    return handle if request.session is None else handle.options(session_id=request.session)
 
 
 def translated(model: str, error: BaseException) -> MoaError:

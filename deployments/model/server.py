@@ -13,6 +13,7 @@ from ray.serve.llm import LLMConfig
 from ray.serve.llm.deployment import LLMServer
 
 from deployments.model.coalescing import coalesced
+from deployments.model.computed_turns import ComputedTurns
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.vllm_adapter import VllmAdapter
 from deployments.model_spec import ModelSpec
@@ -55,6 +56,7 @@ class ModelServer(LLMServer):
         self._model, self._spec = llm_config.model_id, spec
         self._engine = VllmAdapter(self._model, self.engine)  # type: ignore[arg-type]  # typed as a protocol
         self._renderer = PromptRenderer(self._engine.tokenizer, self._model, spec.chat_template)
+        self._computed = ComputedTurns()
         self._parsers = self._engine.output_parsers(spec.reasoning_parser, spec.tool_call_parser)
         if spec.accepts_tools and not self._renderer.accepts_tools:
             raise ConfigError(f"The chat template of '{self._model}' has no tools; remove tool_call_parser and tools.")
@@ -88,6 +90,7 @@ class ModelServer(LLMServer):
 
         fitted = await fit(self._model, request, token_ids, self._engine.context_tokens)
         opening = self._renderer.opening_ids(args)
+        generated: list[int] | None = [] if request.session and request.may_call_tools else None
         deltas = self._engine.generate(
             request.request_id,
             fitted.tokens,
@@ -95,13 +98,19 @@ class ModelServer(LLMServer):
             priority=request.priority,
             stream_interval=request.stream_interval,
             parser=self._parsers.open(request, args, fitted.tokens, opening),
+            generated=generated,
         )
         async with aclosing(coalesced(deltas)) as groups:
             async for group in groups:
+                if generated and request.session and group[-1].finish_reason == "tool_calls":
+                    self._computed.put(request.session, [*fitted.tokens, *generated])
                 yield tuple(pack(replace(one, shortened=fitted.shortened) if one.terminal else one) for one in group)
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
-        """Compute the whole cache blocks of the prompt up to the first occurrence of `marker`. Raises `MoaError`."""
+        """Compute the whole cache blocks of the prompt up to the first occurrence of `marker`. Raises `MoaError`.
+
+        Nothing is done if they are the tokens of the session's last answer, which called tools.
+        """
         messages = prompt_messages(request)
         tools, args = self._template_input(request)
         token_ids = await _in_thread_if_long(
@@ -109,6 +118,9 @@ class ModelServer(LLMServer):
         )
         token_ids = token_ids[: len(token_ids) // self._engine.block_size * self._engine.block_size]
         if not token_ids or len(token_ids) >= self._engine.context_tokens:
+            return
+        if self._computed.cover(request.session, token_ids):
+            logger.debug("the prompt of %s is computed already", request.request_id)
             return
         deltas = self._engine.generate(
             request.request_id, token_ids, PREFILL, priority=request.priority, stream_interval=None

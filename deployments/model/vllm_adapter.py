@@ -103,6 +103,7 @@ class VllmAdapter:
         priority: int = 0,
         stream_interval: int | None = 1,
         parser: RequestParser | None = None,
+        generated: list[int] | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """Stream the engine's deltas, the terminal one last; closing the generator aborts the request.
 
@@ -113,6 +114,7 @@ class VllmAdapter:
             priority: vLLM's order of scheduling; lower values run first.
             stream_interval: Tokens per streamed delta after the first. None: one delta per choice, at the end.
             parser: Separates reasoning and tool calls from text. None: the output is text.
+            generated: Receives the token ids of the first choice.
 
         Raises:
             InvalidRequest: vLLM refused the request as the caller's error; its text is part of the message.
@@ -135,6 +137,8 @@ class VllmAdapter:
                     self.progress_at = time.monotonic()
                     for choice in output.outputs:
                         completion_tokens += len(choice.token_ids)
+                        if generated is not None and choice.index == 0:
+                            generated.extend(choice.token_ids)
                         ended_choices += choice.finish_reason is not None
                         last = ended_choices == sampling.n and choice.finish_reason is not None
                         if not (choices or choice.text or choice.logprobs or choice.finish_reason):

@@ -94,11 +94,12 @@ class Choice:
 
     def seconds(self, prompt_tokens: int, completion_tokens: int, assumed: Assumptions) -> float:
         """Time that one replica, running full batches, spends on these tokens."""
-        assert self.model.shape is not None
+        shape = self.model.shape
+        assert shape is not None
         gpus = self.model.gpus
-        step_s = self.model.shape.weight_bytes / (gpus * self.instance.bandwidth_gb_s * 1e9 * assumed.bandwidth_share)
+        step_s = shape.weight_bytes / (gpus * self.instance.bandwidth_gb_s * 1e9 * assumed.bandwidth_share)
         flops = gpus * self.instance.tflops * 1e12 * assumed.compute_share
-        prefill_s = prompt_tokens * 2 * self.model.shape.parameters / flops
+        prefill_s = prompt_tokens * 2 * (shape.active_parameters or shape.parameters) / flops
         return prefill_s + completion_tokens * step_s / assumed.decode_batch
 
     def usd_per_million_tokens(self, assumed: Assumptions) -> tuple[float, float]:
@@ -157,11 +158,13 @@ def gpu_memory_mib(model: ModelSpec) -> int:
     """Memory that one GPU needs: its part of weights and cache, plus overhead, divided by vLLM's share of the GPU.
 
     Raises:
-        ConfigError: the model has no `shape`, or needs no GPU.
+        ConfigError: the model has no `shape`, needs no GPU, or shares one.
     """
     if model.shape is None or not model.gpus:
         raise ConfigError(f"'{model.id}' has no 'shape' or uses no GPU; costs are computed for models on GPUs only.")
-    cache_bytes = model.shape.kv_bytes_per_token * CONTEXTS_CACHED * model.context_tokens
+    if model.gpu_share < 1:
+        raise ConfigError(f"'{model.id}' shares its GPU; costs are computed for models on whole GPUs only.")
+    cache_bytes = CONTEXTS_CACHED * (model.shape.kv_bytes_per_token * model.context_tokens + model.shape.window_bytes)
     per_gpu_gib = (model.shape.weight_bytes + cache_bytes) / model.gpus / GIB + GPU_OVERHEAD_GIB
     return math.ceil(per_gpu_gib / float(model.engine_kwargs.get("gpu_memory_utilization", GPU_SHARE)) * 1024)
 
@@ -244,7 +247,7 @@ def _costs(profile: Profile, chosen: Mapping[str, Choice], prices: Prices, fixed
     yield _total("total per month", (fixed + on_demand) * hours, [(fixed + zone) * hours for zone in spot], ",.0f")
     yield ""
     yield _total("one GPU per hour", on_demand / gpu_count, [zone / gpu_count for zone in spot])
-    label = f"an upgrade: {gpu_count} more GPUs for half an hour"
+    label = f"an upgrade: {gpu_count:g} more GPUs for half an hour"
     yield _total(label, on_demand * UPGRADE_H, [zone * UPGRADE_H for zone in spot])
     yield from sorted(
         {

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from deployments.model_spec import ModelShape, ModelSpec
+from deployments.model_shape import ModelShape
+from deployments.model_spec import ModelSpec
 from serving.errors import ConfigError
 
 GIB = 2**30
 GPU_OVERHEAD_GIB = 3.0  # per GPU: activations, CUDA graphs, NCCL
 GPU_SHARE = 0.9  # vLLM's default of gpu_memory_utilization
 CPU_KV_GIB = 4  # vLLM's default of VLLM_CPU_KVCACHE_SPACE
+MAX_NUM_SEQS = 1024  # vLLM's largest default, of a GPU with much memory
 # Bits per value of vLLM's `dtype` option. Its default "auto" serves in 16 bits, stored float32 included.
 DTYPE_BITS = {"float": 32, "float32": 32}
 DEFAULT_DTYPE_BITS = 16
@@ -28,7 +30,11 @@ BOOL_BITS = 8
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Memory of one replica. `kv_gib` is None if the profile does not say how large a GPU is."""
+    """Memory of one replica.
+
+    `kv_gib` is the cache without the sliding windows of `max_num_seqs` requests; None if the profile does not say how
+    large a GPU is.
+    """
 
     weights_gib: float
     kv_bytes_per_token: float
@@ -47,15 +53,39 @@ def sizes(model: ModelSpec) -> Sizes:
         ConfigError: neither the profile nor a local config.json gives the model's shape.
     """
     shape = shape_of(model)
+    # Workers beyond the number of key-value heads hold copies of them.
+    copies = max(1.0, int(model.engine_kwargs.get("tensor_parallel_size", 1)) / shape.kv_heads)
+    window_gib = copies * shape.window_bytes * int(model.engine_kwargs.get("max_num_seqs", MAX_NUM_SEQS)) / GIB
     weights_gib = shape.weight_bytes / GIB
+    cache_gib = _cache_gib(model, weights_gib)
+    return Sizes(weights_gib, copies * shape.kv_bytes_per_token, None if cache_gib is None else cache_gib - window_gib)
+
+
+def _cache_gib(model: ModelSpec, weights_gib: float) -> float | None:
+    """Memory of the whole cache: as the profile sets it, else what the GPUs have left. None: unknown."""
     if model.accelerator == "cpu":
-        kv_gib = float(model.env.get("VLLM_CPU_KVCACHE_SPACE", CPU_KV_GIB))
-    elif model.gpu_memory_gib is None:
-        return Sizes(weights_gib, shape.kv_bytes_per_token, None)
-    else:
-        share = float(model.engine_kwargs.get("gpu_memory_utilization", GPU_SHARE))
-        kv_gib = model.gpus * (model.gpu_memory_gib * share - GPU_OVERHEAD_GIB) - weights_gib
-    return Sizes(weights_gib, shape.kv_bytes_per_token, kv_gib)
+        return float(model.env.get("VLLM_CPU_KVCACHE_SPACE", CPU_KV_GIB))
+    fixed_gib, room_gib = _fixed_cache_gib(model), _room_gib(model)
+    if fixed_gib is not None:
+        return fixed_gib
+    return None if room_gib is None else room_gib - weights_gib
+
+
+def _fixed_cache_gib(model: ModelSpec) -> float | None:
+    """Cache of all GPUs of a replica if `kv_cache_memory_bytes`, which is for one GPU, sets it."""
+    fixed: int | None = model.engine_kwargs.get("kv_cache_memory_bytes")
+    return None if fixed is None else model.gpus * fixed / GIB
+
+
+def _room_gib(model: ModelSpec) -> float | None:
+    """Memory for weights and cache on the replica's GPUs; None if the profile does not say how large they are."""
+    if model.gpu_memory_gib is None:
+        return None
+    return model.gpus * (model.gpu_memory_gib * _memory_share(model) - GPU_OVERHEAD_GIB)
+
+
+def _memory_share(model: ModelSpec) -> float:
+    return float(model.engine_kwargs.get("gpu_memory_utilization", GPU_SHARE))
 
 
 def shape_of(model: ModelSpec) -> ModelShape:
@@ -102,7 +132,16 @@ def _stored_bits(stored: str) -> int:
 
 
 def check_sizes(model: ModelSpec) -> None:
-    """Raise `ConfigError` if the GPUs that the profile describes cannot hold the model and one full context."""
+    """Check that the GPUs that the profile describes hold the model and one full context.
+
+    Raises:
+        ConfigError: they do not, or a model on a part of a GPU may use more than its part.
+    """
+    if model.gpus and _memory_share(model) > model.gpu_share:
+        raise ConfigError(
+            f"'{model.id}' reserves {model.gpu_share:g} of a GPU, but may use {_memory_share(model):g} of its memory;"
+            f" lower gpu_memory_utilization to at most {model.gpu_share:g}, so that the models that share the GPU fit."
+        )
     if model.shape is None and model.path is None:
         return
     found = sizes(model)
@@ -111,4 +150,11 @@ def check_sizes(model: ModelSpec) -> None:
             f"'{model.id}' has room for {max(found.kv_tokens, 0)} tokens of key-value cache next to"
             f" {found.weights_gib:.1f} GiB of weights, but its context is {model.context_tokens} tokens; lower"
             " max_model_len, or give it more memory or GPUs."
+        )
+    fixed_gib = _fixed_cache_gib(model)
+    room_gib = _room_gib(model)
+    if fixed_gib is not None and room_gib is not None and found.weights_gib + fixed_gib > room_gib:
+        raise ConfigError(
+            f"'{model.id}' needs {found.weights_gib:.1f} GiB for weights and {fixed_gib:.1f} GiB for its cache, but has"
+            f" {max(room_gib, 0):.1f} GiB for both; lower kv_cache_memory_bytes, or raise gpu_memory_utilization."
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from deployments.config import Profile
+from deployments.model_spec import ModelSpec
 from deployments.plan.checks import check_profile
 from deployments.plan.engine_options import engine_option_names
 from deployments.plan.memory import sizes
@@ -11,6 +12,10 @@ from deployments.plan.token_counts import TOKENS_PER_WORD
 from deployments.plan.worst_case import Prompt, counters_of, longest_prompts
 
 ASKED_TOKENS, ANSWER_TOKENS = 512, 512  # of the caller's conversation; of an agent without a limit
+WIDTH = 120  # columns of the page
+_END = "─> answer"
+MODALITIES = "text"  # of every model: images and sound in messages are refused
+COMPUTED = "Weights and KV room on GPUs are computed from the profile's numbers, not measured."
 
 
 def report(profile: Profile, *, asked_tokens: int = ASKED_TOKENS, answer_tokens: int = ANSWER_TOKENS) -> str:
@@ -30,6 +35,10 @@ def report(profile: Profile, *, asked_tokens: int = ASKED_TOKENS, answer_tokens:
             lines += [*([f"route {route}:"] if route else []), *_graph(members)]
             lines += ["", *_prompts(members, contexts)]
     lines += ["", *_notes(asked_tokens, answer_tokens, [model for model in counters if not counters[model].exact])]
+    if profile.gpus:
+        lines.append(COMPUTED)
+    if not engine_option_names():
+        lines.append("Engine options were not checked: vllm is not installed.")
     return "\n".join(lines)
 
 
@@ -38,27 +47,45 @@ def _notes(asked_tokens: int, answer_tokens: int, estimated: Sequence[str]) -> I
     yield "limit, on the most expensive route through each recipe."
     if estimated:
         yield f"~ estimated at {TOKENS_PER_WORD} tokens per word: no tokenizer of {', '.join(estimated)} is local."
-    if not engine_option_names():
-        yield "Engine options were not checked: vllm is not installed."
 
 
 def _models(profile: Profile) -> Iterator[str]:
-    yield (
-        f"{'model':<20} {'weights':>10} {'KV room':>12} {'context':>9} {'GPUs':>14} {'replicas':>9}"
-        f" {'tools':>6} {'thinking':>9}"
-    )
+    """Table of sizes and table of abilities."""
+    yield f"{'model':<20} {'weights':>10} {'KV room':>12} {'context':>9} {'GPUs':>14} {'replicas':>9}"
     for model in profile.models:
         found = sizes(model)
         room = "?" if found.kv_tokens is None else f"{found.kv_tokens:,}"
-        gpus = f"{model.gpus} x {model.accelerator_type or 'GPU'}" if model.gpus else "none (CPU)"
         replicas = str(model.replicas.min) + (f"-{model.replicas.max}" if model.replicas.max else "")
-        weights = _size(found.weights_gib)
-        tools, thinking = ("yes" if able else "no" for able in (model.accepts_tools, model.thinks))
-        yield (
-            f"{model.id:<20} {weights:>10} {room:>12} {model.context_tokens:>9,} {gpus:>14} {replicas:>9}"
-            f" {tools:>6} {thinking:>9}"
-        )
-    yield f"Total GPUs at the minimum number of replicas: {profile.gpus}"
+        weights, gpus = _size(found.weights_gib), _gpus(model)
+        yield f"{model.id:<20} {weights:>10} {room:>12} {model.context_tokens:>9,} {gpus:>14} {replicas:>9}"
+    yield f"Total GPUs at the minimum number of replicas: {profile.gpus:g}"
+    yield ""
+    yield f"{'model':<20} {'tools':<20} {'thinking':<60} modalities"
+    for model in profile.models:
+        yield f"{model.id:<20} {_tools(model):<20} {_thinking(model):<60} {MODALITIES}"
+
+
+def _gpus(model: ModelSpec) -> str:
+    if not model.gpus:
+        return "none (CPU)"
+    return f"{model.gpus * model.gpu_share:g} x {model.accelerator_type or 'GPU'}"
+
+
+def _tools(model: ModelSpec) -> str:
+    """Name of the parser of the model's own calls, or the calls that it can be made to write without one."""
+    return model.tool_call_parser or ("required or named" if model.accepts_tools else "no")
+
+
+def _thinking(model: ModelSpec) -> str:
+    """Name of the reasoning parser, and what a request's effort becomes."""
+    if model.reasoning_parser is None:
+        return "no"
+    spec = model.thinking
+    if spec is None:
+        return f"{model.reasoning_parser}, as the template has it"
+    switch = f"{spec.switch_arg} (default: {'on' if spec.default else 'off'})" if spec.switch_arg else "always on"
+    efforts = f"; effort: {spec.effort_arg}" if spec.effort_arg else ""
+    return f"{model.reasoning_parser}, {switch}{efforts}"
 
 
 def _size(gib: float) -> str:
@@ -66,7 +93,7 @@ def _size(gib: float) -> str:
 
 
 def _graph(prompts: Sequence[Prompt]) -> Iterator[str]:
-    """Draw the agents of one run, layer by layer.
+    """Draw the agents of one run, layer by layer; what is too wide for a line continues below.
 
     question ─┬─> tiny-qwen ────┐
               ├─> tiny-llama ───┤
@@ -78,20 +105,26 @@ def _graph(prompts: Sequence[Prompt]) -> Iterator[str]:
     height = max((len(agents) for agents in layers.values()), default=0)
     rows = ["question " if row == height - 1 else " " * 9 for row in range(height)]
     for number, agents in sorted(layers.items()):
-        names = [agent.model if agent.role == "proposer" else f"{agent.model} ({agent.role})" for agent in agents]
-        width = max(map(len, names))
-        top = height - len(names)
-        for row in range(height):
-            if row < top:
-                rows[row] += " " * (width + 8)
-                continue
-            index = row - top
-            into = _corner(index, len(names), opening=True)
-            out = _corner(index, len(names), opening=False) if number != max(layers) else "─"
-            rows[row] += f"{into}> {names[index]} " + "─" * (width - len(names[index]) + 1) + out
+        drawn = _layer(agents, height, last=number == max(layers))
+        if len(rows[-1]) + len(drawn[-1]) + len(_END) > WIDTH:
+            yield from (row.rstrip() for row in rows if row.strip())
+            rows = [" " * 9] * height
+        rows = [row + more for row, more in zip(rows, drawn, strict=True)]
     if rows:
-        rows[-1] += "─> answer"
-    yield from (row.rstrip() for row in rows)
+        rows[-1] += _END
+    yield from (row.rstrip() for row in rows if row.strip())
+
+
+def _layer(agents: Sequence[Prompt], height: int, *, last: bool) -> list[str]:
+    """Rows of one layer; its agents are on the last of them."""
+    names = [agent.model if agent.role == "proposer" else f"{agent.model} ({agent.role})" for agent in agents]
+    width = max(map(len, names))
+    rows = [" " * (width + 8)] * (height - len(names))
+    for index, name in enumerate(names):
+        into = _corner(index, len(names), opening=True)
+        out = "─" if last else _corner(index, len(names), opening=False)
+        rows.append(f"{into}> {name} " + "─" * (width - len(name) + 1) + out)
+    return rows
 
 
 def _corner(index: int, count: int, *, opening: bool) -> str:

@@ -45,7 +45,7 @@ class ChatCompletions:
         if card is None:
             raise UnknownModel(body.model, tuple(self.cards))
         engine = self.engines[card.id]
-        request = to_request(body, card, engine.info, self.settings, exchange.engine_request_id)
+        request = to_request(body, card, engine.info, self.settings, exchange.engine_request_id, exchange.headers)
         with self.admission.permit():
             answer = _Answer(exchange, body, request.moa.trace, self.settings)
             stream = engine.generate(request)

@@ -3,18 +3,20 @@
 Tools and thinking are in `serving.api.tools`, which a request without them does not reach.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
+from serving.api.field_errors import invalid, unsupported
 from serving.api.schema import (
     NEUTRAL,
     NEUTRAL_IN_MESSAGE,
     NEUTRAL_IN_STREAM_OPTIONS,
-    PART_TYPES,
     REQUIRED_OF_ROLE,
     ROLE_OF_FIELD,
     ROLES,
@@ -37,11 +39,22 @@ from serving.types import (
     Thinking,
     ToolChoice,
 )
-from serving.validation import SHOWN_CHARS, ValidationIssue, abbreviated, first_issue, kind_of, shown
+from serving.validation import SHOWN_CHARS, abbreviated, first_issue, kind_of, shown
+
+NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
+SESSION_HEADERS = (b"x-session-id", b"x-claude-code-session-id")
+# A shorter beginning is computed again in milliseconds. Without a session, its request goes where there is most room.
+LONG_CHARACTERS = 2_000
+HASHED_CHARACTERS = 16_000  # of each message: what begins with as much in common is worth the same replica
 
 
 def to_request(
-    body: ChatBody, card: ModelCard, info: EngineInfo, settings: ApiSettings, request_id: str
+    body: ChatBody,
+    card: ModelCard,
+    info: EngineInfo,
+    settings: ApiSettings,
+    request_id: str,
+    headers: Mapping[bytes, bytes] = NO_HEADERS,
 ) -> GenerateRequest:
     """Request to the engine of `card`, which has the properties `info`.
 
@@ -55,9 +68,10 @@ def to_request(
     if any(message.tool_calls or message.role == "tool" for message in body.messages):
         check_tool_turns(body, info)
     thinks = body.reasoning_effort is not None or body.thinking_token_budget is not None
+    messages = tuple(_message(message) for message in body.messages)
     return GenerateRequest(
         request_id=request_id,
-        messages=tuple(_message(message) for message in body.messages),
+        messages=messages,
         sampling=_sampling(body, settings),
         tools=tools(body, info) if body.tools else (),
         tool_choice=ToolChoice() if body.tool_choice is None else tool_choice(body.tool_choice, body.tools),
@@ -68,6 +82,7 @@ def to_request(
         deadline_s=settings.deadline_s,
         stream_interval=1 if body.stream else None,
         user=body.user,
+        session=session_key(body.prompt_cache_key, headers, messages, tools=bool(body.tools)),
         metadata=body.metadata,
         moa=moa_options(body.moa, card),
     )
@@ -195,7 +210,7 @@ def parse_chat(body: bytes, settings: ApiSettings) -> ChatBody:
     try:
         return ChatBody.model_validate(given)
     except ValidationError as error:
-        raise _invalid(first_issue(error)) from None
+        raise invalid(first_issue(error)) from None
 
 
 def _known(
@@ -224,7 +239,7 @@ def _known_in_message(raw: object, where: str) -> object:
         return raw
     role = raw.get("role")
     if isinstance(role, str) and role not in ROLES:
-        raise UnsupportedField(f"{where}role", _unsupported("messages with the role", role, ROLES))
+        raise UnsupportedField(f"{where}role", unsupported("messages with the role", role, ROLES))
     given = _known(raw, ChatMessage, NEUTRAL_IN_MESSAGE, where)
     if not isinstance(role, str):
         return given
@@ -239,33 +254,31 @@ def _known_in_message(raw: object, where: str) -> object:
     return given
 
 
-TYPED = {
-    "content": ("content parts", PART_TYPES),
-    "tool_calls": ("tool calls", ("function",)),
-    "tools": ("tools", ("function",)),
-}
-TOOL_CHOICES = "'none', 'auto', 'required' or a function"
-# Lists that may also be given as a single string.
-LISTS_OR_STRINGS = {"content": "a string or a list of text parts", "stop": "a string or a list of strings"}
+def session_key(
+    cache_key: str | None, headers: Mapping[bytes, bytes], messages: Sequence[Message], *, tools: bool
+) -> str | None:
+    """Key of the request's conversation; None if no later request is likely to share its prompt.
+
+    It is a digest, which says nothing about the name or text that it was made of and may be logged and sent on.
+
+    Args:
+        cache_key: the request's `prompt_cache_key`, which comes first.
+        headers: the request's headers; then the first of `SESSION_HEADERS` that is there.
+        messages: the conversation, which is known by its beginning if it has no name: the messages up to the first
+            user turn. A short one without tools or an earlier answer has no key.
+        tools: the request has tools, so that it is likely to be called again.
+    """
+    if cache_key:
+        return _digest(b"key", cache_key.encode(errors="surrogatepass"))
+    if name := next((value for header in SESSION_HEADERS if (value := headers.get(header))), None):
+        return _digest(b"header", name)
+    first = next((place for place, message in enumerate(messages, start=1) if message.role == "user"), len(messages))
+    beginning = [(message.role, message.content[:HASHED_CHARACTERS]) for message in messages[:first]]
+    answered = any(message.role == "assistant" for message in messages)
+    if not (tools or answered) and sum(len(content) for _, content in beginning) < LONG_CHARACTERS:
+        return None
+    return _digest(b"conversation", repr(beginning).encode(errors="surrogatepass"))
 
 
-def _invalid(issue: ValidationIssue) -> InvalidRequest:
-    """Error for a validation issue; an unsupported field has its own class and code."""
-    path, value = issue.path, issue.value
-    field = issue.location[-1]
-    if issue.kind == "extra_forbidden":
-        return UnsupportedField(path, "there is no such field")
-    if issue.kind == "literal_error" and field == "type" and isinstance(value, str):
-        for name, (things, supported) in TYPED.items():
-            if name in issue.location:
-                return UnsupportedField(path, _unsupported(f"{things} of the type", value, supported))
-    if issue.location[0] == "tool_choice" and len(issue.location) < 3 and field != "function":
-        return InvalidRequest(f"Set 'tool_choice' to {TOOL_CHOICES}, not {shown(value)}.", "tool_choice")
-    if issue.kind == "list_type" and field in LISTS_OR_STRINGS:
-        return InvalidRequest(f"Set '{path}' to {LISTS_OR_STRINGS[str(field)]}, not {kind_of(value)}.", path)
-    return InvalidRequest(issue.sentence, path)
-
-
-def _unsupported(things: str, value: str, supported: Sequence[str]) -> str:
-    names = ", ".join(f"'{name}'" for name in supported)
-    return f"{things} '{abbreviated(value)}' are not supported, only {names}"
+def _digest(kind: bytes, name: bytes) -> str:
+    return hashlib.blake2b(name, digest_size=16, person=kind).hexdigest()

@@ -23,7 +23,6 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "modalities": (["text"],),
     "moderation": (),
     "prediction": (),
-    "prompt_cache_key": (),
     "prompt_cache_options": (),
     "prompt_cache_retention": (),
     "safety_identifier": (),
@@ -259,6 +258,13 @@ class ChatBody(Wire):
     )
     user: str | None = Field(
         default=None, max_length=512, description="The caller's name for its user; written to the request log only."
+    )
+    prompt_cache_key: str | None = Field(
+        default=None,
+        max_length=512,
+        description="Name of the conversation: requests with one name go to the same replica, which has their prompts"
+        " cached. Default: the header `X-Session-ID` or `x-claude-code-session-id`, else the beginning of the"
+        " conversation.",
     )
     metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(_at_most_16)] = Field(
         default={},

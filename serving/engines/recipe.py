@@ -69,6 +69,8 @@ class RecipeEngine(Engine):
             models = {name: engine.info for name, engine in self.runtime.engines.items()}
             check_tools(recipe.id, {**self.recipes, recipe.id: recipe}, models, request.messages)
         request = replace(request, token_cap=self._token_cap(recipe, request))
+        if request.session is not None:
+            self.runtime.session_tasks.cancel(request.session)
         context = RunContext(request, recipe, self.runtime, ReportBuilder(recipe.id))
         first_s: float | None = None
         loop = asyncio.get_running_loop()

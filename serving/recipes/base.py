@@ -1,8 +1,8 @@
 """Base of all recipes: a frozen configuration with one method, `run`."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -10,12 +10,16 @@ from serving.engine import EngineInfo
 from serving.errors import InvalidRequest
 from serving.recipes.cost import FREE, Cost
 from serving.runtime.agents import MAX_AGENTS, Agent, AgentField
-from serving.runtime.run import Strategy
-from serving.types import Message, Sampling
+from serving.runtime.policy import ToolMode
+from serving.runtime.run import Run, Strategy
+from serving.runtime.task import Task
+from serving.types import Delta, Message, References, Sampling
 from serving.validation import first_issue, kind_of
 
 # Settings without an effect on a strategy that has no layers of proposers, or none that advise a final agent.
-LAYER_SETTINGS = frozenset({"min_proposals", "straggler_grace_s", "reference_order", "advise"})
+LAYER_SETTINGS = frozenset(
+    {"min_proposals", "straggler_grace_s", "reference_order", "advise", "refill", "below_quorum"}
+)
 _AGENT: TypeAdapter[Agent] = TypeAdapter(AgentField)
 
 
@@ -46,9 +50,12 @@ class Recipe(Strategy):
         without_effect: settings of every recipe that have no effect on this strategy; setting one is refused.
         team: the field that holds the team, which a request's `models` replaces.
         cast: without a team, the fields of single agents that a request's `models` replaces, in order.
-        tools: `final`: the agent in the field `final`, or that of the recipe or model in `handover`, has the
-            request's tools. `refuse`: a request with tools is refused.
+        tool_modes: values of the setting `tools` that the strategy supports; none: a request with tools is refused.
+            `final`: the agent in the field `final`, or that of the recipe or model in `handover`, has the tools.
+            `vote`: proposers have them too.
+        caller: the agents that call tools, for the documentation.
         final: the field of the agent that writes the answer, if there is one.
+        picks: the answer is one of the proposals; no agent writes it.
     """
 
     description: str = ""
@@ -57,6 +64,9 @@ class Recipe(Strategy):
     per_request: ClassVar[frozenset[str]] = frozenset(
         {
             "advise",
+            "below_quorum",
+            "refill",
+            "tools",
             "layout",
             "prefill",
             "reference_order",
@@ -70,14 +80,31 @@ class Recipe(Strategy):
     without_effect: ClassVar[frozenset[str]] = frozenset()
     team: ClassVar[str | None] = None
     cast: ClassVar[tuple[str, ...]] = ()
-    tools: ClassVar[Literal["final", "refuse"]] = "refuse"
+    tool_modes: ClassVar[tuple[ToolMode, ...]] = ()
+    caller: ClassVar[str] = "no agent"
     final: ClassVar[str | None] = None
+    picks: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _quorum_is_reachable(self) -> Self:
-        size = self.team_size()
+        size = min((len(layer) for layer in self.proposer_layers()), default=None)
         if size is not None and self.min_proposals > size:
             raise ValueError(f"min_proposals is {self.min_proposals}, but a layer has only {size} proposers")
+        return self
+
+    @model_validator(mode="after")
+    def _team_settings_fit(self) -> Self:
+        if (
+            self.refill
+            and "refill" not in self.without_effect
+            and len({agent.model for agent in self.proposers_of_all_layers()}) < 2
+        ):
+            raise ValueError("refill needs a team of two models or more; remove it or add a model")
+        if self.below_quorum == "single" and self.picks:
+            raise ValueError(f"below_quorum: single needs a final agent, and the strategy '{self.strategy}' has none")
+        if self.tools not in (self.tool_modes or ("final",)):
+            known = " or ".join(self.tool_modes or ("final",))
+            raise ValueError(f"tools: {self.tools} does not fit the strategy '{self.strategy}', only {known}")
         return self
 
     @model_validator(mode="after")
@@ -95,16 +122,20 @@ class Recipe(Strategy):
     def cost(self, sampling: Sampling, recipes: Mapping[str, "Recipe"]) -> Cost:
         """Upper bound of the calls and tokens of a request with `sampling`; `recipes` are all that are served.
 
-        Second attempts and fallbacks are not counted.
+        Second attempts, refills and fallbacks are not counted.
         """
 
     def given_cost(self, sampling: Sampling, recipes: Mapping[str, "Recipe"]) -> Cost:
         """Addition to `cost` if an answer from before this recipe is among its references."""
         return FREE
 
-    def team_size(self) -> int | None:
-        """Number of proposers in the smallest layer; `None`: no layers."""
-        return len(getattr(self, self.team)) if self.team else None
+    def proposer_layers(self) -> tuple[tuple[Agent, ...], ...]:
+        """Proposers of each layer that asks the request itself."""
+        return (tuple(getattr(self, self.team)),) if self.team else ()
+
+    def proposers_of_all_layers(self) -> tuple[Agent, ...]:
+        """All proposers, layer by layer: the team whose models take slots that failed (`refill`)."""
+        return tuple(agent for layer in self.proposer_layers() for agent in layer)
 
     def delegates(self) -> frozenset[str]:
         """Ids of models and recipes to which this recipe may hand the whole request."""
@@ -183,6 +214,21 @@ class Answering(Recipe):
         default=None,
         description="Agents that answer if the final agent fails; by default the other models of the team.",
     )
+
+    async def aggregated(
+        self,
+        run: Run,
+        make: Callable[[Run], Awaitable[References]],
+        agent: Agent,
+        team: Iterable[Agent],
+        role: str | None = None,
+    ) -> AsyncGenerator[Delta, None]:
+        """Stream of the answer of `agent` with the references of `make`; the models of `team` can replace it.
+
+        If proposers agreed on tool calls, these are the answer.
+        """
+        references = await run.advice(make)
+        return run.answer(agent, Task(references, role=role), fallbacks=self.replacements(agent, team))
 
     def replacements(self, agent: Agent, team: Iterable[Agent]) -> tuple[Agent, ...]:
         """Agents that replace `agent`, in order: `fallbacks`, or the other models of `team` in the same role."""

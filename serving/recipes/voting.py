@@ -1,14 +1,24 @@
-"""Votes: agreement between proposals by the short answers in them."""
+"""Votes: agreement between proposals by the short answers in them, or by their tool calls."""
 
 from collections import Counter
 
 from serving.recipes.extraction import AnswerKind, extracted
 from serving.types import Reference, References
 
+Answer = tuple[str, str]  # "text" or "calls", and the answer: no text is a vote for calls
 
-def votes(references: References, kind: AnswerKind) -> Counter[str]:
+
+def vote_of(reference: Reference, kind: AnswerKind) -> Answer | None:
+    """Vote of one proposal: its tool calls if it has any, else the answer in its text; None if it has neither."""
+    if reference.draft is not None and reference.tool_calls:
+        return None if reference.draft.ballot is None else ("calls", reference.draft.ballot)
+    answer = extracted(reference.text, kind)
+    return None if answer is None else ("text", answer)
+
+
+def votes(references: References, kind: AnswerKind) -> Counter[Answer]:
     """Number of proposals for each answer; proposals without an answer do not vote."""
-    return Counter(answer for reference in references if (answer := extracted(reference.text, kind)) is not None)
+    return Counter(vote for reference in references if (vote := vote_of(reference, kind)) is not None)
 
 
 def majority(references: References, kind: AnswerKind) -> Reference:
@@ -17,4 +27,4 @@ def majority(references: References, kind: AnswerKind) -> Reference:
     if not count:
         return references[0]
     most = max(count.values())
-    return next(r for r in references if count.get(extracted(r.text, kind) or "", 0) == most)
+    return next(r for r in references if (vote := vote_of(r, kind)) is not None and count[vote] == most)

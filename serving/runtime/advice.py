@@ -4,24 +4,65 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from serving.runtime.advice_prompt import as_prose
+from serving.runtime.advice_prompt import without_reasoning
 from serving.runtime.policy import Policy
-from serving.runtime.prompts import last_user_turn
-from serving.types import Message, References
+from serving.runtime.prompts import in_tool_loop, last_user_turn
+from serving.types import Draft, GenerateRequest, Message, References
 
 TTL_S = 600.0
 MAX_ENTRIES = 256
 
 
-def advice_key(policy: Policy, messages: Sequence[Message]) -> str:
-    """Key of the references that a recipe makes for a conversation up to its last user message.
+@dataclass(frozen=True, slots=True)
+class AdvisedTurn:
+    """The turn of a conversation at which the team is asked, at the latest now."""
 
-    A recipe's `repr` has its id and every setting, those that the request overrides included.
+    messages: int  # that the team reads
+    calls: int  # answers with tool calls among them, since the last user message
+    now: bool  # nothing follows: the team is asked even if it was asked before
+
+    @property
+    def reuse(self) -> str:
+        """Sentence for the caller of an answer that reuses the references of this turn."""
+        made = f", made after {self.calls} answers with tool calls," if self.calls else ""
+        return f"references of this user turn{made} were reused"
+
+
+def advised_turn(messages: Sequence[Message], every: int | None) -> AdvisedTurn:
+    """The last turn at which the team is asked: the user's, or that of every `every`-th answer with tool calls."""
+    start = last_user_turn(messages)
+    if not in_tool_loop(messages):
+        return AdvisedTurn(start, 0, now=True)
+    calls = [place for place in range(start, len(messages)) if messages[place].tool_calls]
+    advised = 0 if every is None else len(calls) // every * every
+    if not advised:
+        return AdvisedTurn(start, 0, now=False)
+    if advised == len(calls):
+        return AdvisedTurn(len(messages), advised, now=True)
+    return AdvisedTurn(calls[advised], advised, now=False)
+
+
+def advice_key(policy: Policy, request: GenerateRequest, turn: AdvisedTurn) -> str:
+    """Key of the references that a recipe makes for the request's conversation up to `turn`.
+
+    A recipe's `repr` has its id and every setting, those that the request overrides included. Tools are part of the
+    key if proposers have them. Reasoning is not: clients may drop it between two calls.
     """
-    turns = as_prose(messages[: last_user_turn(messages)])  # clients may drop reasoning between two calls
-    return hashlib.sha256(f"{policy!r}\n{turns!r}".encode(errors="surrogatepass")).hexdigest()
+    tools = request.tools if policy.tools == "vote" else ()
+    turns = without_reasoning(request.messages[: turn.messages])
+    return hashlib.sha256(f"{policy!r}\n{tools!r}\n{turns!r}".encode(errors="surrogatepass")).hexdigest()
+
+
+def kept(references: References) -> References:
+    """`references` as later calls of the turn read them: advice only, since the calls in them were made or dropped.
+
+    A later request may have another `stop` or `response_format`, so that none was sampled as its answer.
+    """
+    return tuple(
+        replace(one, as_answer=False, draft=None if one.draft is None else Draft(one.draft.text)) for one in references
+    )
 
 
 @dataclass

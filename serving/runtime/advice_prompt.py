@@ -2,13 +2,14 @@
 
 Proposers, judges and critics advise; they call nothing. Schemas and serialized calls in a prompt make a model imitate
 them, and take most of its room: here a call and its result are one bounded line each, and reasoning is left out.
+Drafts of tool calls (`tools: vote`) become references in the same way.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from serving.runtime.prompts import CUT_MARK, is_tool_turn
-from serving.types import Message
+from serving.types import Draft, Message, ToolCall
 
 NAME_CHARACTERS = 64
 ARGUMENTS_CHARACTERS = 400
@@ -40,6 +41,26 @@ def as_prose(messages: Sequence[Message]) -> tuple[Message, ...]:
     return tuple(turns)
 
 
+def without_reasoning(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """`messages` without reasoning, which no agent reads of another; tool turns stay as they are."""
+    return tuple(message if message.reasoning is None else replace(message, reasoning=None) for message in messages)
+
+
+def as_reference(draft: Draft) -> str:
+    """Text of a draft as other agents read it: its own text, then one line `(would call NAME with ARGUMENTS)` a call.
+
+    The own text comes first, so that it can be prefilled before the calls are known.
+    """
+    lines = [f"(would call {_call(call)})" for call in draft.tool_calls[:MAX_LINES]]
+    if (left_out := len(draft.tool_calls) - MAX_LINES) > 0:
+        lines.append(f"({left_out} more calls are left out)")
+    return "\n".join([draft.text, *lines] if draft.text.strip() else lines)
+
+
+def _call(call: ToolCall) -> str:
+    return f"{_cut(call.name, NAME_CHARACTERS)} with {_cut(call.arguments, ARGUMENTS_CHARACTERS) or '{}'}"
+
+
 def _join(turns: list[Message], lines: Sequence[str]) -> bool:
     """Add `lines` to the last turn if it is a user's, or as one of their own; False if there are none."""
     if not lines:
@@ -62,7 +83,7 @@ def _lines(message: Message, names: Mapping[str, str]) -> Iterable[str]:
     if text := _cut(message.content, RESULT_CHARACTERS):
         yield f"(wrote: {text})"
     for call in message.tool_calls:
-        yield f"(called {_cut(call.name, NAME_CHARACTERS)} with {_cut(call.arguments, ARGUMENTS_CHARACTERS) or '{}'})"
+        yield f"(called {_call(call)})"
 
 
 def _cut(text: str, characters: int) -> str:

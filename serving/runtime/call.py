@@ -9,6 +9,7 @@ from serving.engine import Engine, add_piece, collect, complete
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
 from serving.runtime.advice import AdviceCache
 from serving.runtime.hedging import HedgeBudget, hedged, retried
+from serving.runtime.session_tasks import SessionTasks
 from serving.runtime.single_flight import SingleFlight
 from serving.telemetry import Observer
 from serving.types import (
@@ -45,6 +46,7 @@ class Runtime:
     budget: HedgeBudget = field(default_factory=HedgeBudget)
     shared: SingleFlight = field(default_factory=SingleFlight)
     advice: AdviceCache = field(default_factory=AdviceCache)
+    session_tasks: SessionTasks = field(default_factory=SessionTasks)
     prefill_settle_s: float = PREFILL_SETTLE_S
 
 
@@ -86,6 +88,11 @@ class AgentCall:
         """Key of calls whose durations are comparable."""
         return (self.recipe, self.layer, self.model)
 
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Tool calls of a streamed answer so far."""
+        return tuple(call for _, call in sorted(self._tool_calls.items()))
+
     def traces(self, completion: Completion | None = None) -> list[AgentTrace]:
         """One trace per slot: of the choices of `completion`, or of the call as it stands now."""
         ended = asyncio.get_running_loop().time() if self.ended is None else self.ended
@@ -105,7 +112,7 @@ class AgentCall:
             shortened=self.shortened,
             uncounted=self.uncounted,
             reasoning=self.reasoning,
-            tool_calls=tuple(call for _, call in sorted(self._tool_calls.items())),
+            tool_calls=self.tool_calls,
         )
         if completion is None:
             return [replace(trace, agent=slot) for slot in self.slots]
@@ -189,8 +196,8 @@ class AgentCall:
 
     async def _attempt(self, number: int, on_text: Callable[[str], None] | None) -> Completion:
         request = replace(self.request, stream_interval=None if on_text is None else PROPOSAL_STREAM_INTERVAL)
-        if number > 1:  # an id of its own; shared with nobody, or it would wait for its twin
-            again = replace(request, request_id=f"{request.request_id}-{number}", stream_interval=None)
+        if number > 1:  # an id of its own; shared with nobody, or it would wait for its twin; on any other replica
+            again = replace(request, request_id=f"{request.request_id}-{number}", stream_interval=None, session=None)
             return await complete(self.model, self.engine, again)
         if on_text is None:
             if request.sampling.deterministic:

@@ -2,18 +2,28 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
-from serving.runtime.advice_prompt import as_prose
+from serving.runtime.advice_prompt import as_prose, without_reasoning
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import has_tool_turns_or_reasoning, with_system
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task
-from serving.types import Completion, GenerateRequest, MoaOptions, ReferenceBlock, Sampling, Thinking, ToolChoice
+from serving.types import (
+    Completion,
+    GenerateRequest,
+    MoaOptions,
+    ReferenceBlock,
+    References,
+    Sampling,
+    Thinking,
+    ToolChoice,
+)
 
 PRIORITIES_PER_REQUEST = 64  # engine priorities between two requests whose callers' `priority` differs by one
 
@@ -50,22 +60,33 @@ class RunContext:
         """Seconds until the deadline of the whole request."""
         return max(self.ends - asyncio.get_running_loop().time(), 0.0)
 
+    @property
+    def drafting(self) -> bool:
+        """True if proposers that support tools have the request's tools."""
+        return self.policy.tools == "vote" and self.request.may_call_tools
+
+    def supports_tools(self, agent: Agent) -> bool:
+        """True if the agent's engine accepts tools and returns calls."""
+        return self.runtime.engines[agent.model].info.tools
+
     # -- calls -----------------------------------------------------------------------------------------------
 
-    def calls(self, agents: Sequence[Agent], task: Task) -> list[AgentCall]:
-        """The calls of a new layer in which each of `agents` does `task`; nothing has started yet.
+    def calls(self, agents: Mapping[int, Agent], task: Task, *, layer: int, seed_shift: int = 0) -> list[AgentCall]:
+        """The calls of a layer in which each of `agents`, by slot, does `task`; nothing has started yet.
 
         Identical agents that sample become one call with n answers. Greedy ones stay apart, and are shared in flight.
         An engine that returns one choice per call is called once per agent, with seeds set apart: one seed for all
-        would make their answers one answer.
+        would make their answers one answer. `seed_shift` sets all seeds apart from those of other calls of the layer.
         """
         slots_of: dict[Agent, list[int]] = {}
-        for slot, agent in enumerate(agents):
+        for slot, agent in agents.items():
             slots_of.setdefault(agent, []).append(slot)
-        layer = self.next_layer()
         calls: list[AgentCall] = []
         for agent, slots in slots_of.items():
-            sampling = self.proposer_sampling(agent, as_answer=task.as_answer)
+            drafts = task.drafts and self.supports_tools(agent)
+            sampling = self.proposer_sampling(agent, as_answer=task.as_answer or drafts)
+            if sampling.temperature != 0:
+                sampling = _reseeded(sampling, seed_shift)
             one_by_one = "n" in self.runtime.engines[agent.model].info.unsupported
             if sampling.temperature != 0 and not one_by_one:
                 whole = replace(sampling, n=len(slots))
@@ -91,6 +112,7 @@ class RunContext:
         request = replace(
             self.prompted(agent, task, final=final),
             request_id=f"{self.request.request_id}-{layer}-{slots[0]}",
+            session=self.session(layer),
             sampling=sampling,
             # Later layers first: a request that has begun should end. A first layer ranks with plain model requests.
             priority=self.request.priority * PRIORITIES_PER_REQUEST - min(layer, PRIORITIES_PER_REQUEST) + 1,
@@ -100,17 +122,26 @@ class RunContext:
             self.runtime, self.report.recipe, layer, slots, task.role or role, agent.model, request, elapsed_s
         )
 
+    def final_call(self, agent: Agent, task: Task, layer: int, position: int) -> AgentCall:
+        """Call of the final agent, or of the fallback at `position`."""
+        sampling = self.answer_sampling(agent)
+        call = self.call(agent, task, layer=layer, slots=(position,), sampling=sampling, role="aggregator", final=True)
+        if position and not call.engine.info.thinking:  # it would refuse what the first agent accepts
+            call.request = replace(call.request, thinking=Thinking())
+        return call
+
     def prompted(self, agent: Agent, task: Task, *, final: bool = False) -> GenerateRequest:
         """The request with the prompt that `agent` reads: the conversation, its own system text, the references.
 
         The final agent alone has the request's template arguments and, if its engine supports tools, the tools; it then
-        reads tool turns and reasoning as they are. All others read `as_prose`.
+        reads tool turns and reasoning as they are. Agents that draft have the tools too, and read tool turns without
+        reasoning. All others read `as_prose`.
         """
         messages = self.request.messages if task.messages is None else task.messages
-        block = ReferenceBlock(task.references, self.policy.prompt, self.policy.layout) if task.references else None
-        acting = final and self.runtime.engines[agent.model].info.tools
-        if not acting and has_tool_turns_or_reasoning(messages):
-            messages = as_prose(messages)
+        block = self._block(task.references)
+        acting = (final or task.drafts) and self.supports_tools(agent)
+        if not (acting and final) and has_tool_turns_or_reasoning(messages):
+            messages = without_reasoning(messages) if acting else as_prose(messages)
         request = replace(
             self.request,
             messages=with_system(messages, agent.system),
@@ -122,6 +153,18 @@ class RunContext:
         if not acting:
             request = replace(request, tools=(), tool_choice=ToolChoice(), parallel_tool_calls=True)
         return request if final else replace(request, template_args={})
+
+    def session(self, layer: int) -> str | None:
+        """Session of the calls in a layer. Later layers have one in any case: they go where their prefill went."""
+        prefilled = layer > 1 and self.policy.prefill != "off"
+        return self.request.session or (self.request.request_id if prefilled else None)
+
+    def _block(self, references: References) -> ReferenceBlock | None:
+        """References as the prompt has them: their text alone."""
+        if not references:
+            return None
+        texts = tuple(one if one.draft is None else replace(one, draft=None) for one in references)
+        return ReferenceBlock(texts, self.policy.prompt, self.policy.layout)
 
     def answer_thinking(self, agent: Agent) -> Thinking:
         """Thinking of the final agent: the request's if it asks for any, else the agent's, else the model's own."""
@@ -192,10 +235,12 @@ class RunContext:
             on_text=on_text,
         )
 
-    def record(self, call: AgentCall, completion: Completion | None = None) -> None:
-        """Report `call`: its choices, or the state it has reached."""
+    def record(
+        self, call: AgentCall, completion: Completion | None = None, instead: Mapping[int, Agent] = MappingProxyType({})
+    ) -> None:
+        """Report `call`: its choices, or the state it has reached. `instead`: the agents that take its slots."""
         for trace in call.traces(completion):
-            self.report.add(trace)
+            self.report.add(trace, instead[trace.agent].model if trace.agent in instead else None)
             self.runtime.observer.agent_ended(self.report.recipe, trace)
 
     def cancel(self, task: asyncio.Task[Any]) -> None:

@@ -1,20 +1,27 @@
 """One layer: agents asked at once until enough have answered, and the prefill of the agents that read them."""
 
 import asyncio
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
-from serving.errors import DeadlineExceeded, InvalidRequest, MoaError, Overloaded, QuorumNotReached
+from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MoaError, Overloaded, QuorumNotReached
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall
 from serving.runtime.context import RunContext
+from serving.runtime.drafts import Votes
 from serving.runtime.prefill import STEP_CHARACTERS, LayerPrefill
-from serving.runtime.proposals import Proposals
+from serving.runtime.proposals import Proposals, proposal_of
 from serving.runtime.task import Quorum, Task
-from serving.types import AgentStatus, References
+from serving.types import AgentStatus, Completion, Reference, References
+
+REFILL_SEED_SHIFT = 2**16  # more than the slots of a layer: a substitute's answer is not its model's own again
 
 
 class Layer:
-    """A fan-out, built for one `references()`, which does the work and leaves none behind."""
+    """A fan-out, built for one `references()`, which does the work and leaves none behind.
+
+    Attributes:
+        votes: votes on drafted tool calls; None if the agents draft none, or the quorum excludes a vote.
+    """
 
     def __init__(
         self,
@@ -26,6 +33,7 @@ class Layer:
         readers: Sequence[Agent] = (),
         before: References = (),
         final: bool = False,
+        team: Sequence[Agent] = (),
     ) -> None:
         """Prepare the layer; nothing starts yet.
 
@@ -37,33 +45,37 @@ class Layer:
             readers: agents of the next layer, which will read `before`, then this layer's references.
             before: references that they read first.
             final: the readers write the final answer.
+            team: agents whose models take slots that failed, if the policy says so; by default `agents`.
         """
-        self._final = final
-        self._context, self._agents, self._quorum = context, agents, quorum
+        self._final, self._task = final, task
+        self._context, self._quorum = context, quorum
+        self._agents = dict(enumerate(agents))
+        self._models = tuple(dict.fromkeys(agent.model for agent in team or agents))
         self._readers, self._before = readers, before
-        self._proposals = Proposals([agent.model for agent in agents], context.policy.reference_order)
+        self._proposals = Proposals(len(agents), context.policy.reference_order)
         self._failures: list[MoaError] = []
-        self._calls = context.calls(agents, task)
-        self._number = self._calls[0].layer
+        self._failed_models: set[str] = set()
+        self._refilled: set[int] = set()
+        self._number = context.next_layer()
+        self._calls = context.calls(self._agents, task, layer=self._number)
         self._tasks: dict[asyncio.Task[None], AgentCall] = {}
+        voters = sum(context.supports_tools(agent) for agent in agents) if task.drafts and quorum.vote else 0
+        # One draft decides nothing, and neither do fewer than the recipe asks of a layer.
+        needed = max(voters // 2 + 1, 2, quorum.needed)
+        self.votes: Votes | None = Votes(self._number, voters, needed) if voters else None
 
     async def references(self) -> References:
         """Ask all agents; the usable answers in the policy's order, once there are enough and the grace has passed.
 
-        In every case the tasks that still run are handed to the context, which cancels them.
-
-        Raises:
-            QuorumNotReached: too few usable answers.
-            InvalidRequest, Overloaded: the same, for one of these reasons.
-            DeadlineExceeded: the deadline of the whole request passed.
+        A vote that is decided ends the layer at once. In every case the tasks that still run are handed to the context,
+        which cancels them.
         """
         prefill = LayerPrefill(
             self._context, self._readers, self._proposals, self._before, self._number, final=self._final
         )
         try:
             for call in self._calls:
-                task = asyncio.create_task(self._propose(call, prefill), name=call.request.request_id)
-                self._tasks[task] = call
+                self._start(call, prefill)
             prefill.update()
             await self._wait(prefill)
         finally:
@@ -72,29 +84,51 @@ class Layer:
                 if not task.done():
                     self._context.record(call)
                     self._context.cancel(task)
-        if self._quorum.strict and self._proposals.usable < self._quorum.needed:
-            raise self._too_few()
         return self._proposals.references()
 
+    def shortage(self) -> MoaError | None:
+        """The error of a layer with fewer usable answers than its quorum; None if there are enough.
+
+        It is `QuorumNotReached`, or its cause: `InvalidRequest`, `Overloaded`, or `DeadlineExceeded` of the request.
+        """
+        context = self._context
+        if self._proposals.usable >= self._quorum.needed:
+            return None
+        if context.remaining_s() <= 0:
+            return DeadlineExceeded(f"'{context.report.recipe}'", context.deadline_s)
+        for kind in (InvalidRequest, Overloaded):
+            if found := next((error for error in self._failures if isinstance(error, kind)), None):
+                return found
+        reasons = tuple(dict.fromkeys(str(error).rstrip(".") for error in self._failures))
+        return QuorumNotReached(self._number, self._proposals.usable, self._quorum.needed, reasons)
+
+    def _start(self, call: AgentCall, prefill: LayerPrefill) -> None:
+        self._tasks[asyncio.create_task(self._propose(call, prefill), name=call.request.request_id)] = call
+
     async def _wait(self, prefill: LayerPrefill) -> None:
-        """Return when all agents have ended, or enough have and the straggler grace has passed."""
+        """Return when all agents have ended, a vote is decided, or enough have ended and the grace has passed."""
         pending = set(self._tasks)
         grace_s = self._context.policy.straggler_grace_s
         give_up: float | None = None
         loop = asyncio.get_running_loop()
         while pending:
             timeout = None if give_up is None else max(give_up - loop.time(), 0)
-            done, pending = await asyncio.wait(pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()  # a defect, not a MoaError, ends the request here
+            pending = {task for task in self._tasks if not task.done()}  # with those that took a slot meanwhile
             prefill.update()
-            if not done or self._hopeless(pending):
+            if not done or self._decided or self._hopeless(pending):
                 break
             if give_up is None and grace_s is not None and self._proposals.usable >= self._quorum.needed:
                 give_up = loop.time() + grace_s
-        status: AgentStatus = "cancelled" if self._hopeless(pending) else "straggler"
+        status: AgentStatus = "cancelled" if self._decided or self._hopeless(pending) else "straggler"
         for task in pending:
             self._tasks[task].status = status
+
+    @property
+    def _decided(self) -> bool:
+        return self.votes is not None and self.votes.winner is not None
 
     def _hopeless(self, pending: Set[asyncio.Task[None]]) -> bool:
         """True if the quorum cannot be reached even if every pending call succeeds."""
@@ -106,28 +140,60 @@ class Layer:
             self._proposals.write(call.slots[0], text)
             prefill.update(STEP_CHARACTERS)
 
+        found: dict[int, Reference | None] = dict.fromkeys(call.slots)
+        completion: Completion | None = None
+        error: MoaError | None = None
         try:
             completion = await self._context.whole(
                 call,
                 self._agents[call.slots[0]],
                 on_text if prefill.incremental and len(call.slots) == 1 else None,
             )
-        except MoaError as error:
+        except MoaError as raised:
+            error = raised
             self._failures.append(error)
-            for slot in call.slots:
-                self._proposals.finish(slot, None)
-            self._context.record(call)
         else:
             for slot, choice in zip(call.slots, completion.choices, strict=True):
-                self._proposals.finish(slot, choice.text, choice.finish_reason)
-            self._context.record(call, completion)
+                found[slot] = proposal_of(call.model, call.request, choice, as_answer=self._task.as_answer)
+        substitutes = self._substitutes([slot for slot, proposal in found.items() if proposal is None], error)
+        self._context.record(call, completion, substitutes)
+        for slot, proposal in found.items():
+            if slot not in substitutes:
+                self._end(slot, proposal)
+        self._refill(substitutes, prefill)
 
-    def _too_few(self) -> MoaError:
-        context = self._context
-        if context.remaining_s() <= 0:
-            return DeadlineExceeded(f"'{context.report.recipe}'", context.deadline_s)
-        for kind in (InvalidRequest, Overloaded):
-            if found := next((error for error in self._failures if isinstance(error, kind)), None):
-                return found
-        reasons = tuple(dict.fromkeys(str(error).rstrip(".") for error in self._failures))
-        return QuorumNotReached(self._number, self._proposals.usable, self._quorum.needed, reasons)
+    def _end(self, slot: int, proposal: Reference | None) -> None:
+        self._proposals.finish(slot, proposal)
+        if self.votes is not None:
+            self.votes.add(slot, proposal)
+
+    # -- refill ------------------------------------------------------------------------------------------------
+
+    def _substitutes(self, slots: Sequence[int], error: MoaError | None) -> dict[int, Agent]:
+        """For `slots`, which have no usable answer, the agents that are asked next: each slot is refilled once.
+
+        They are other models of the team that have not failed here, in the role of the slot's agent. An error that is
+        the caller's would be every model's, except for a context that is too small.
+        """
+        self._failed_models.update(self._agents[slot].model for slot in slots)
+        of_caller = isinstance(error, InvalidRequest) and not isinstance(error, ContextTooLong)
+        if not self._context.policy.refill or of_caller or self._context.remaining_s() <= 0:
+            return {}
+        found: dict[int, Agent] = {}
+        for slot in slots:
+            agent = self._agents[slot]
+            turn = self._models.index(agent.model) + 1 if agent.model in self._models else 0
+            able = [model for model in self._models[turn:] + self._models[:turn] if model not in self._failed_models]
+            if able and slot not in self._refilled:
+                found[slot] = agent.model_copy(update={"model": able[0]})
+        return found
+
+    def _refill(self, substitutes: Mapping[int, Agent], prefill: LayerPrefill) -> None:
+        """Ask `substitutes`, by slot, in this layer."""
+        self._refilled.update(substitutes)
+        self._agents.update(substitutes)
+        for slot in substitutes:
+            self._proposals.write(slot, "")
+        shift = REFILL_SEED_SHIFT
+        for call in self._context.calls(substitutes, self._task, layer=self._number, seed_shift=shift):
+            self._start(call, prefill)

@@ -1,9 +1,9 @@
 """Policy of a run towards its agents: quorum, deadlines, hedging, prefill. The same settings for every recipe."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from serving.config import Frozen
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
@@ -11,7 +11,30 @@ from serving.types import Layout
 
 PrefillMode = Literal["off", "on_complete", "incremental"]
 ReferenceOrder = Literal["declared", "arrival"]
-Advise = Literal["user_turn", "every_turn"]
+ToolMode = Literal["final", "vote"]
+BelowQuorum = Literal["fail", "answer", "single"]
+ADVISE: Mapping[str, int | None] = {"user_turn": None, "every_turn": 1}
+
+
+class AdviseSetting(Frozen):
+    """Turns of a loop of tool calls at which the team is asked: `user_turn`, `every_turn` or a mapping of `every`."""
+
+    every: int | None = Field(
+        default=None, ge=1, strict=True, description="Answers with tool calls between two turns of the team."
+    )
+
+    def __str__(self) -> str:
+        """The setting as in YAML."""
+        return next((name for name, every in ADVISE.items() if every == self.every), f"{{every: {self.every}}}")
+
+
+def _advise(value: Any) -> Any:
+    """The names of `ADVISE` as mappings."""
+    if not isinstance(value, str):
+        return value
+    if value not in ADVISE:
+        raise ValueError("advise is 'user_turn', 'every_turn', or an object with 'every'")
+    return {"every": ADVISE[value]}
 
 
 class Policy(Frozen):
@@ -20,7 +43,7 @@ class Policy(Frozen):
     renamed: ClassVar[Mapping[str, str]] = {"prewarm": "prefill"}
 
     min_proposals: int = Field(
-        default=1, ge=1, description="Quorum: a layer with fewer usable proposals fails the request."
+        default=1, ge=1, description="Quorum of a layer: usable proposals that are enough; see below_quorum for fewer."
     )
     straggler_grace_s: float | None = Field(
         default=None, ge=0, description="Time a layer waits for the remaining proposers once it has min_proposals."
@@ -41,12 +64,33 @@ class Policy(Frozen):
         default="on_complete",
         description="Prefill of the next layer's prompts while proposers run: see docs/architecture.md.",
     )
+    next_turn_prefill_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="Maximum time for the prefill of the prompt that follows tool calls, while the client runs them; 0:"
+        " no such prefill. `prefill: off` switches it off too.",
+    )
     reference_order: ReferenceOrder = Field(
         default="declared", description="Order of the references: as declared, or by arrival of the proposals."
     )
-    advise: Advise = Field(
-        default="user_turn",
-        description="While tools are called: reuse the references of the user turn, or ask the team every time.",
+    refill: bool = Field(
+        default=False,
+        description="Ask another model of the team, once, for a proposal that failed or is empty.",
+    )
+    below_quorum: BelowQuorum = Field(
+        default="fail",
+        description="A layer with fewer usable proposals than min_proposals: fail the request (503), answer with those"
+        " there are, or have the final agent answer as a single model, without references.",
+    )
+    tools: ToolMode = Field(
+        default="final",
+        description="Agents that have the request's tools: the final agent alone, or (vote) proposers too, whose equal"
+        " calls are returned at once.",
+    )
+    advise: Annotated[AdviseSetting, BeforeValidator(_advise)] = Field(
+        default=AdviseSetting(),
+        description="While tools are called: ask the team once per user turn (user_turn), at every call (every_turn),"
+        " or at every n-th call ({every: n}); between, its references are reused.",
     )
     layout: Layout = Field(
         default="paper", description="Position of the references in the prompt: see serving/runtime/prompts.py."

@@ -69,7 +69,7 @@ class LayerPrefill:
         for agent in dict.fromkeys(agent.model_copy(update=_PROMPT_ONLY) for agent in agents):
 
             def ended(ok: bool, model: str = agent.model) -> None:
-                observer.prefilled(recipe, model, ok)
+                observer.prefilled(recipe, model, "layer", ok)
 
             self._prefills[agent] = _AgentPrefill(
                 agent.model, engines[agent.model], self._marker, context.runtime.prefill_settle_s, ended
@@ -90,9 +90,12 @@ class LayerPrefill:
         asked = self._context.request
         for agent, prefill in self._prefills.items():
             if prefill.wants(characters, step_characters):
+                # The next layer's proposers draft calls if this layer's do.
+                task = Task(self._before + references, drafts=self._context.drafting and not self._final)
                 request = replace(
-                    self._context.prompted(agent, Task(self._before + references), final=self._final),
+                    self._context.prompted(agent, task, final=self._final),
                     request_id=f"{asked.request_id}-{self._layer + 1}-prefill-{characters}",
+                    session=self._context.session(self._layer + 1),
                     sampling=Sampling(),
                     priority=PRIORITY,
                     stream_interval=None,

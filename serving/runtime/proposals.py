@@ -3,8 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from serving.runtime.drafts import draft_of
 from serving.runtime.policy import ReferenceOrder
-from serving.types import FinishReason, Reference, References
+from serving.types import Choice, GenerateRequest, Reference, References
+
+
+def proposal_of(model: str, request: GenerateRequest, choice: Choice, *, as_answer: bool) -> Reference | None:
+    """Reference of one choice of the model's answer to `request`; None if it is not usable.
+
+    Tool calls count only if the request has tools: the answer is then a draft.
+    """
+    if request.may_call_tools:
+        return draft_of(model, request, choice)
+    return Reference(model, choice.text, choice.finish_reason, as_answer) if choice.text.strip() else None
 
 
 @dataclass
@@ -15,36 +26,30 @@ class Proposals:
     every finished one can be prefilled; a slot whose unfinished text was prefilled keeps its place.
     """
 
-    models: Sequence[str]
+    size: int
     order: ReferenceOrder
-    _final: dict[int, str | None] = field(default_factory=dict)  # None: no usable text
+    _final: dict[int, Reference | None] = field(default_factory=dict)  # None: not usable
     _partial: dict[int, str] = field(default_factory=dict)
     _arrived: list[int] = field(default_factory=list)
-    _reasons: dict[int, FinishReason] = field(default_factory=dict)
 
     def write(self, slot: int, text: str) -> None:
         """Set the unfinished text of `slot` so far."""
         self._partial[slot] = text
 
-    def finish(self, slot: int, text: str | None, reason: FinishReason = "stop") -> None:
-        """Set the final text of `slot`; None or blank text is not usable."""
-        self._reasons[slot] = reason
-        self._final[slot] = text if text and text.strip() else None
+    def finish(self, slot: int, reference: Reference | None) -> None:
+        """Set the proposal of `slot`; None if it is not usable."""
+        self._final[slot] = reference
         if slot not in self._arrived:
             self._arrived.append(slot)
 
     @property
     def usable(self) -> int:
-        """Number of finished proposals with text."""
-        return sum(text is not None for text in self._final.values())
+        """Number of finished proposals that are usable."""
+        return sum(reference is not None for reference in self._final.values())
 
     def references(self) -> References:
         """All usable proposals, in order."""
-        return tuple(
-            Reference(self.models[slot], text, self._reasons[slot])
-            for slot in self._slots()
-            if (text := self._final.get(slot)) is not None
-        )
+        return tuple(reference for slot in self._slots() if (reference := self._final.get(slot)) is not None)
 
     def known(self, marker: str) -> tuple[References, int]:
         """The part of the references' text that is certain, followed by `marker`, and its length in characters."""
@@ -53,9 +58,9 @@ class Proposals:
         for slot in slots:
             if slot not in self._final:
                 break
-            if (text := self._final[slot]) is not None:
-                references.append(Reference(self.models[slot], text))
-        if len(self._final) < len(self.models):
+            if (reference := self._final[slot]) is not None:
+                references.append(reference)
+        if len(self._final) < self.size:
             if self.order == "declared":
                 partial = self._partial.get(next((slot for slot in slots if slot not in self._final), -1), "")
             else:
@@ -64,7 +69,7 @@ class Proposals:
         return tuple(references), sum(len(reference.text) for reference in references)
 
     def _slots(self) -> Sequence[int]:
-        return range(len(self.models)) if self.order == "declared" else self._arrived
+        return range(self.size) if self.order == "declared" else self._arrived
 
     def _leading_partial(self) -> str:
         """Text of the unfinished slot that got a place by arrival; the longest one takes the next place."""

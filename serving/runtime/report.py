@@ -14,15 +14,22 @@ class ReportBuilder:
     degraded: bool = False
     reasons: list[str] = field(default_factory=list)  # one sentence each, for the caller
 
-    def add(self, trace: AgentTrace) -> None:
-        """Add one agent; a failure, a shortened reference or an unknown token count adds its reason."""
+    def add(self, trace: AgentTrace, instead: str | None = None) -> None:
+        """Add one agent; a failure, a shortened reference or an unknown token count adds its reason.
+
+        `instead`: the model that is asked for the same slot, so that this failure does not degrade the answer.
+        """
         self.agents.append(trace)
         if trace.shortened:
             count = "1 reference was" if trace.shortened == 1 else f"{trace.shortened} references were"
             self.degrade(f"{count} shortened to fit the context of '{trace.model}'")
         who = f"layer {trace.layer} {trace.role} '{trace.model}'"
         if trace.status not in ("ok", "cancelled"):
-            self.degrade(f"{who}: {trace.error or trace.status}")
+            why = f"{who}: {trace.error or trace.status}"
+            if instead is None:
+                self.degrade(why)
+            else:
+                self.note(f"{why.rstrip('.')}; '{instead}' was asked instead")
         elif not _counted(trace):
             self.note(f"{who}: token count unknown; not included in usage")
         if trace.uncounted:

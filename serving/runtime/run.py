@@ -4,7 +4,6 @@ Recipes call the methods of `Run`. One fan-out is in `serving.runtime.layer`, si
 `serving.runtime.context` and `serving.runtime.call`.
 """
 
-import asyncio
 import math
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -14,16 +13,22 @@ from typing import Any
 
 from pydantic import Field
 
-from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MoaError
-from serving.runtime.advice import advice_key
+from serving.errors import ContextTooLong, DeadlineExceeded, EngineFailed, InvalidRequest, MoaError
+from serving.runtime.advice import advice_key, advised_turn, kept
 from serving.runtime.agents import Agent
-from serving.runtime.call import AgentCall
+from serving.runtime.answers import delta_of, first_valid, may_answer
+from serving.runtime.asking import opinions, whole_answer
 from serving.runtime.context import RunContext
 from serving.runtime.layer import Layer
+from serving.runtime.next_turn import prefill_next_turn
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import in_tool_loop
+from serving.runtime.proposals import proposal_of
 from serving.runtime.task import Quorum, Task
-from serving.types import Completion, Delta, FinishReason, GenerateRequest, Message, References, Thinking
+from serving.types import Completion, Delta, FinishReason, GenerateRequest, Message, Reference, References
+
+PROPOSAL_RETURNED = "aggregation failed on every model; returned the first proposal"
+EARLIER_RETURNED = "the final answer failed on every model; returned an earlier answer"
 
 
 class Strategy(Policy):
@@ -50,6 +55,9 @@ class Run:
                 `ask` with `as_answer`) reads them.
         """
         self._context, self._recipes, self._given = context, recipes, given
+        self._agreed: Reference | None = None
+        self._shortage: MoaError | None = None  # of a layer that was passed over
+        self._alone = False  # the final agent answers without references
 
     @property
     def request(self) -> GenerateRequest:
@@ -60,31 +68,52 @@ class Run:
         """Mark the answer as possibly worse than the recipe promises; the caller sees `reason`."""
         self._context.report.degrade(reason)
 
+    def note(self, reason: str) -> None:
+        """Give the caller a reason that does not degrade the answer."""
+        self._context.report.note(reason)
+
     @property
     def acts(self) -> bool:
         """True if the final agent itself must answer: the request has tools, or continues a loop of tool calls.
 
-        A proposal knows neither the tools nor, if it is reused, the results of the calls.
+        A proposal of an agent without tools knows neither the tools nor, if it is reused, the results of the calls.
         """
         return self.request.may_call_tools or in_tool_loop(self.request.messages)
 
-    async def advice(self, make: Callable[["Run"], Awaitable[References]]) -> References:
-        """References for the final agent: those of `make(self)`, or those made for the same user turn before.
+    @property
+    def drafting(self) -> bool:
+        """True if proposers that support tools have the request's tools (`tools: vote`)."""
+        return self._context.drafting
 
-        With `advise: user_turn` a request with tools keeps its references for the rest of the user turn, and a request
-        that continues a loop of tool calls reuses them, so that the team is asked once. The report says so. If they are
-        not known here (expired, or made by another replica) the team is asked again.
+    @property
+    def agreed(self) -> Reference | None:
+        """The draft whose tool calls a majority of a layer's voters drafted; it is the answer."""
+        return self._agreed
+
+    @property
+    def concluded(self) -> bool:
+        """True if no more proposals are needed: voters agreed, or the final agent answers without references."""
+        return self._agreed is not None or self._alone
+
+    async def advice(self, make: Callable[["Run"], Awaitable[References]]) -> References:
+        """References for the final agent: those of `make(self)`, or those made earlier in the same user turn.
+
+        A request with tools keeps its references, and a request that continues a loop of tool calls reuses them until
+        the turn at which the setting `advise` asks the team again. The report says so. If they are not known here
+        (expired, or made by another replica) the team is asked again.
         """
         context = self._context
-        if context.policy.advise != "user_turn" or not self.acts or self._given:
+        every = context.policy.advise.every
+        if every == 1 or not self.acts or self._given:
             return await make(self)
-        key, cache = advice_key(context.policy, self.request.messages), context.runtime.advice
-        if in_tool_loop(self.request.messages) and (known := cache.get(key)):
-            context.report.note("references of this user turn were reused")
+        turn = advised_turn(self.request.messages, every)
+        key, cache = advice_key(context.policy, self.request, turn), context.runtime.advice
+        if not turn.now and (known := cache.get(key)):
+            self.note(turn.reuse)
             return known
         references = await make(self)
-        if not context.report.degraded:  # the team may be whole again at the next call
-            cache.put(key, references)
+        if references and not context.report.degraded:  # the team may be whole again at the next call
+            cache.put(key, kept(references))
         return references
 
     async def propose(
@@ -95,11 +124,13 @@ class Run:
         quorum: Quorum | None = None,
         feeding: Sequence[Agent] = (),
         feeding_final: bool = True,
+        team: Sequence[Agent] = (),
     ) -> References:
         """Ask all `agents` at once; their usable answers, as references for the next layer.
 
         The layer is done when all have ended, or when the quorum is reached and the straggler grace has passed;
-        agents that are still running then are cancelled.
+        agents that are still running then are cancelled. With `tools: vote` agents that support tools draft calls, and
+        the layer is done when enough of them drafted the same (`agreed`).
 
         Args:
             agents: the proposers, by slot.
@@ -107,31 +138,72 @@ class Run:
             quorum: by default the policy's `min_proposals`, strictly.
             feeding: agents that will read the result: their prompts are prefilled while the proposers run.
             feeding_final: these agents write the final answer (`answer`), so that their prompts have the tools.
+            team: agents whose models take slots that failed (`refill`); by default `agents`.
 
         Raises:
-            QuorumNotReached: fewer usable answers than the quorum.
+            QuorumNotReached: fewer usable answers than the quorum, and `below_quorum` is `fail` or the task is not the
+                request itself.
             InvalidRequest, Overloaded: the same, for one of these reasons.
             DeadlineExceeded: the deadline of the whole request passed.
         """
-        given = self._given if task.messages is None else ()
-        enough = quorum or Quorum(min(self._context.policy.min_proposals, len(agents)))
-        layer = Layer(self._context, agents, task, enough, readers=feeding, before=given, final=feeding_final)
+        context, own = self._context, task.messages is None
+        given = self._given if own else ()
+        enough = quorum or Quorum(min(context.policy.min_proposals, len(agents)))
+        waiting = replace(enough, strict=False) if own and context.policy.below_quorum == "answer" else enough
+        task = replace(task, drafts=own and context.drafting)
+        layer = Layer(context, agents, task, waiting, readers=feeding, before=given, final=feeding_final, team=team)
         found = await layer.references()
-        if task.messages is None:
+        if layer.votes is not None:
+            self.note(layer.votes.outcome)
+            self._agreed = layer.votes.winner
+        if enough.strict and self._agreed is None and (error := layer.shortage()) is not None:
+            if not own:
+                raise error
+            self.below_quorum(error)
+        if own:
             self._given = ()  # they are part of the result
-        return given + (tuple(replace(one, as_answer=True) for one in found) if task.as_answer else found)
+        return given + found
+
+    def below_quorum(self, error: MoaError) -> None:
+        """Apply the setting `below_quorum` to a layer that has too few proposals for the reason `error`.
+
+        Raises:
+            MoaError: `error`, if the setting is `fail` or the deadline of the whole request passed.
+        """
+        policy = self._context.policy.below_quorum
+        if policy == "fail" or isinstance(error, DeadlineExceeded):
+            raise error
+        self._shortage, self._alone = error, self._alone or policy == "single"
+        then = "the final agent answered without references" if self._alone else "went on with those there are"
+        self.degrade(f"{str(error).rstrip('.')}; {then}")
+
+    def candidates(self, references: References) -> References:
+        """Those of `references` that can be the answer, see `may_answer`. Raises `MoaError` if there are none."""
+        found = tuple(one for one in references if may_answer(one, self.request))
+        if not found:
+            recipe = self._context.report.recipe
+            raise self._shortage or EngineFailed(recipe, "no proposal calls a tool, which tool_choice requires")
+        return found
 
     async def ask(self, agent: Agent, task: Task, *, sampling: Mapping[str, Any] | None = None) -> Completion:
-        """Whole answer of one agent; with `task.as_answer` sampled like the final agent's. Raises `MoaError`."""
-        context = self._context
-        if not task.as_answer:
-            chosen = context.proposer_sampling(agent, sampling)
-            return await self._asked(context.call(agent, task, layer=context.next_layer(), sampling=chosen), agent)
-        task = replace(task, references=self._given + task.references)
-        chosen = context.answer_sampling(agent, sampling)
-        call = context.call(agent, task, layer=context.next_layer(), sampling=chosen)
-        call.request = replace(call.request, thinking=context.answer_thinking(agent))
-        return await self._asked(call, agent)
+        """Whole answer of one agent; with `task.as_answer` sampled like the final agent's. Raises `MoaError`.
+
+        If the request has tools or continues a loop of calls, `task.as_answer` also gives the agent what the final one
+        has: the tools, and tool turns as they are. `proposal` makes a reference of its answer.
+        """
+        if task.as_answer:
+            task = replace(task, references=self._given + task.references)
+        return await whole_answer(self._context, agent, task, sampling, acts=self.acts)
+
+    def proposal(self, agent: Agent, answer: Completion) -> Reference | None:
+        """Reference of an answer of `ask` with `as_answer`; None if it cannot be the answer, see `may_answer`."""
+        request = self.request if self.supports_tools(agent) else replace(self.request, tools=())
+        found = proposal_of(agent.model, request, answer.choices[0], as_answer=True)
+        return found if found is not None and may_answer(found, self.request) else None
+
+    def supports_tools(self, agent: Agent) -> bool:
+        """True if the agent's engine accepts tools and returns calls."""
+        return self._context.supports_tools(agent)
 
     async def consult(
         self,
@@ -142,21 +214,7 @@ class Run:
         sampling: Mapping[str, Any] | None = None,
     ) -> list[str]:
         """Opinions of one agent, all asked at once; "" where it could not give one, which degrades the answer."""
-        layer = self._context.next_layer()
-        chosen = self._context.proposer_sampling(agent, sampling)
-
-        async def opinion(position: int, asked: Sequence[Message]) -> str:
-            task = Task(messages=tuple(asked), role=role)
-            call = self._context.call(agent, task, layer=layer, slots=(position,), sampling=chosen)
-            try:
-                return (await self._asked(call, agent)).text
-            except MoaError:
-                return ""  # in the report
-
-        # A group, so that none continues after a defect in another or after cancellation.
-        async with asyncio.TaskGroup() as group:
-            opinions = [group.create_task(opinion(*place)) for place in enumerate(questions)]
-        return [task.result() for task in opinions]
+        return await opinions(self._context, agent, questions, role, sampling)
 
     async def answer(
         self,
@@ -166,36 +224,28 @@ class Run:
         fallbacks: Sequence[Agent] = (),
         spare: References = (),
     ) -> AsyncGenerator[Delta, None]:
-        """Stream of the final answer.
+        """Stream of the final answer: the tool calls that proposers agreed on (`agreed`), or else the agent's.
 
         If `agent` fails before its first delta, `fallbacks` are tried in turn; those without tools are left out if the
-        request has tools. If none can answer, the first of the references, or else of `spare`, is returned that
-        satisfies the caller's `response_format` and `stop`; none is if a tool must be called. Every such step degrades
-        the answer, and the report says so. Reasoning is visible: an agent that fails after it is not replaced, since
-        the caller has read what it thought.
+        request has tools. If none can answer, the first of the references, or else of `spare`, is returned that can be
+        the answer (`first_valid`). Every such step degrades the answer, and the report says so. Reasoning is visible:
+        an agent that fails after it is not replaced, since the caller has read what it thought.
 
         Raises:
             InvalidRequest: the request itself is at fault.
             MoaError: no agent could answer, or the answering agent failed after its first delta.
         """
         context = self._context
-        task = replace(task, references=self._given + task.references)
+        if self._agreed is not None:
+            yield delta_of(self._agreed, context.report.usage)
+            return
+        task = replace(task, references=() if self._alone else self._given + task.references)
         layer = context.next_layer()
         failures: list[MoaError] = []
         if self.request.may_call_tools:
-            fallbacks = [other for other in fallbacks if context.runtime.engines[other.model].info.tools]
+            fallbacks = [other for other in fallbacks if context.supports_tools(other)]
         for position, candidate in enumerate((agent, *fallbacks)):
-            call = context.call(
-                candidate,
-                task,
-                layer=layer,
-                slots=(position,),
-                sampling=context.answer_sampling(candidate),
-                role="aggregator",
-                final=True,
-            )
-            if position and not call.engine.info.thinking:  # it would refuse what the first agent accepts
-                call.request = replace(call.request, thinking=Thinking())
+            call = context.final_call(candidate, task, layer, position)
             visible = False
             try:
                 async with aclosing(
@@ -209,6 +259,8 @@ class Run:
                         visible = True
                         if delta.terminal:
                             context.record(call)  # before the terminal delta, which carries the report
+                            if call.tool_calls:
+                                prefill_next_turn(context, call)
                         yield delta
                 return
             except MoaError as error:
@@ -220,19 +272,19 @@ class Run:
             finally:
                 if call.status != "ok":
                     context.record(call)
-        known = self._first_valid(task.references + spare)
+        known = first_valid(task.references + spare, self.request)
         if known is None or all(isinstance(error, ContextTooLong) for error in failures):
             raise failures[0]
-        self.degrade(
-            "aggregation failed on every model; returned the first proposal"
-            if task.references
-            else "the final answer failed on every model; returned an earlier answer"
-        )
-        yield known
+        self.degrade(PROPOSAL_RETURNED if task.references else EARLIER_RETURNED)
+        yield delta_of(known, context.report.usage)
 
     async def say(self, text: str, finish_reason: FinishReason = "stop") -> AsyncGenerator[Delta, None]:
-        """Stream of an answer that is known already: a proposal that was picked, not written again."""
-        yield self._known(text, finish_reason)
+        """Stream of a text that is known already."""
+        yield Delta(text, finish_reason=finish_reason, usage=self._context.report.usage)
+
+    async def pick(self, reference: Reference) -> AsyncGenerator[Delta, None]:
+        """Stream of a proposal as the answer: its text and its tool calls, not written again."""
+        yield delta_of(reference, self._context.report.usage)
 
     async def delegate(self, name: str, references: References = ()) -> AsyncGenerator[Delta, None]:
         """Stream of the final answer of another model or recipe, within this run; it also reads `references`.
@@ -246,31 +298,3 @@ class Run:
             unchanged = self._context.policy.model_copy(update={"temperature": None})
             return Run(replace(self._context, policy=unchanged), self._recipes, given).answer(Agent(model=name))
         return await recipe.run(Run(replace(self._context, policy=recipe), self._recipes, given))
-
-    def _known(self, text: str, finish_reason: FinishReason = "stop") -> Delta:
-        return Delta(text, finish_reason=finish_reason, usage=self._context.report.usage)
-
-    def _first_valid(self, references: References) -> Delta | None:
-        """The first of `references` that can be the answer, cut where the caller's `stop` would have ended it."""
-        asked = self.request.sampling
-        if self.request.tools and self.request.tool_choice.mode in ("required", "named"):
-            return None
-        for reference in references:
-            if reference.as_answer:
-                return self._known(reference.text, reference.finish_reason)
-            if asked.response_format is not None:
-                continue
-            ends = [place for stop in asked.stop if (place := reference.text.find(stop)) >= 0]
-            if not ends:
-                return self._known(reference.text, reference.finish_reason)
-            if text := reference.text[: min(ends)].rstrip():
-                return self._known(text)
-        return None
-
-    async def _asked(self, call: AgentCall, agent: Agent) -> Completion:
-        completion: Completion | None = None
-        try:
-            completion = await self._context.whole(call, agent)
-            return completion
-        finally:
-            self._context.record(call, completion)

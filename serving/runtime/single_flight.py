@@ -31,7 +31,16 @@ class SingleFlight:
         """
         # A request's `repr` holds every field and, unlike the request with its mappings, hashes.
         key = model + repr(
-            replace(request, request_id="", priority=0, deadline_s=None, metadata={}, moa=MoaOptions(), user=None)
+            replace(
+                request,
+                request_id="",
+                priority=0,
+                deadline_s=None,
+                metadata={},
+                moa=MoaOptions(),
+                user=None,
+                session=None,
+            )
         )
         flight = self._flights.get(key)
         if flight is None:

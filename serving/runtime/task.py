@@ -13,6 +13,7 @@ class Task:
     messages: tuple[Message, ...] | None = None  # None: the request's own conversation
     role: str | None = None  # in the trace; None: "proposer", or "aggregator" for the final answer
     as_answer: bool = False  # may become the answer: sampled with the caller's stop, format and token limit
+    drafts: bool = False  # agents whose engines support tools have the request's tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,4 @@ class Quorum:
 
     needed: int
     strict: bool = True  # fewer are an error
+    vote: bool = True  # equal tool calls of a majority end the layer (`tools: vote`)

@@ -26,6 +26,7 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "default": ((), ()),
     "tiny": (TINY, ()),
     "large": (LARGE, ()),
+    "gpt-oss": (("values-gpt-oss.yaml",), ()),
     "secrets-made": (
         (),
         ("auth.apiKey.value=key", "auth.huggingFace.token=hf", "weights.source=hub", "weights.s3.uri="),

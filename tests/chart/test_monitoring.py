@@ -118,8 +118,8 @@ def test_each_model_has_its_own_engine_alert() -> None:
 
 
 def test_the_metric_list_is_what_the_server_registers() -> None:
-    """The names in deployments/ingress/metrics.py with Ray's prefix and Prometheus' suffix."""
-    source = (ROOT / "deployments" / "ingress" / "metrics.py").read_text()
+    """The names in deployments/ingress with Ray's prefix and Prometheus' suffix."""
+    source = "".join(file.read_text() for file in (ROOT / "deployments" / "ingress").glob("*.py"))
     registered = {
         f"ray_{name}_total" if kind == "Counter" else f"ray_{name}"
         for kind, name in re.findall(r'(Counter|Gauge|Histogram)\(\s*"(moa_[a-z_]+)"', source)

@@ -1,34 +1,50 @@
-"""Default values of the chart, which equal the profile `large`."""
+"""Values of the chart that equal a profile: the default ones `large`, values-gpt-oss.yaml `gpt-oss`."""
 
+import pytest
 import yaml
 from render import ROOT, Object, of_kind
 
-LARGE: Object = yaml.safe_load((ROOT / "deployments" / "profiles" / "large.yaml").read_text())
+PROFILES = {"default": "large", "gpt-oss": "gpt-oss"}  # case of the chart -> profile
 
 
-def written() -> Object:
-    (config,) = [c for c in of_kind("default", "ConfigMap") if "profile.yaml" in c["data"]]
+def profile(name: str) -> Object:
+    return yaml.safe_load((ROOT / "deployments" / "profiles" / f"{name}.yaml").read_text())
+
+
+LARGE = profile("large")
+
+
+def written(case: str = "default") -> Object:
+    (config,) = [c for c in of_kind(case, "ConfigMap") if "profile.yaml" in c["data"]]
     return yaml.safe_load(config["data"]["profile.yaml"])
 
 
-def test_models_are_those_of_the_profile() -> None:
-    chart = {model["id"]: model for model in written()["models"]}
-    profile = {model["id"]: model for model in LARGE["models"]}
-    assert set(chart) == set(profile)
-    for model_id, model in profile.items():
+@pytest.mark.parametrize("case", PROFILES)
+def test_models_are_those_of_the_profile(case: str) -> None:
+    chart = {model["id"]: model for model in written(case)["models"]}
+    models = {model["id"]: model for model in profile(PROFILES[case])["models"]}
+    assert set(chart) == set(models)
+    for model_id, model in models.items():
         theirs = chart[model_id]
         assert theirs["description"] == model["description"]
         assert theirs["shape"] == {"kv_bits": 16, **model["shape"]}
-        assert theirs["replicas"] == model["replicas"]
+        least = model["replicas"]["min"]
+        assert theirs["replicas"] == {"max": least, "target_ongoing_requests": 32, **model["replicas"]}
         assert theirs["usd_per_million_tokens"] == model["usd_per_million_tokens"]
-        assert theirs["drain_s"] == model["drain_s"]
+        assert theirs["drain_s"] == model.get("drain_s", 75)
+        assert theirs.get("thinking") == model.get("thinking")
         assert theirs["engine_kwargs"] == {**model["engine_kwargs"], "load_format": "runai_streamer"}
 
 
-def test_team_recipes_and_orchestrator_are_those_of_the_profile() -> None:
+@pytest.mark.parametrize("case", PROFILES)
+def test_team_and_recipes_are_those_of_the_profile(case: str) -> None:
+    chart, mapped = written(case), profile(PROFILES[case])
+    assert chart["team"] == mapped["team"]
+    assert chart["recipes"] == mapped["recipes"]
+
+
+def test_the_orchestrator_is_that_of_the_profile() -> None:
     chart = written()
-    assert chart["team"] == LARGE["team"]
-    assert chart["recipes"] == LARGE["recipes"]
     assert chart["orchestrator"]["replicas"] == LARGE["orchestrator"]["replicas"]
     assert chart["orchestrator"]["drain_s"] == LARGE["orchestrator"]["drain_s"]
 
@@ -38,10 +54,11 @@ def test_every_preset_is_served() -> None:
     assert set(written()["recipes"]) == presets
 
 
-def test_the_hub_ids_are_the_profiles_sources() -> None:
-    values = yaml.safe_load((ROOT / "helm" / "moa" / "values.yaml").read_text())
-    assert {name: model["hub"] for name, model in values["models"].items()} == {
-        model["id"]: model["source"] for model in LARGE["models"]
+@pytest.mark.parametrize(("file", "name"), [("values", "large"), ("values-gpt-oss", "gpt-oss")])
+def test_the_hub_ids_are_the_profiles_sources(file: str, name: str) -> None:
+    values = yaml.safe_load((ROOT / "helm" / "moa" / f"{file}.yaml").read_text())
+    assert {model_id: model["hub"] for model_id, model in values["models"].items() if model} == {
+        model["id"]: model["source"] for model in profile(name)["models"]
     }
 
 

@@ -13,9 +13,10 @@ from tests.support.paths import ROOT
 from tests.support.server import Server
 
 LISTED = yaml.safe_load((ROOT / "helm" / "moa" / "files" / "metrics.yaml").read_text())
-# Counters that nothing has counted yet are not exported: these need trouble, a second attempt, a price or a
-# repeated prompt.
+# Counters that nothing has counted yet are not exported: these need trouble, a second attempt, a price, a repeated
+# prompt or a second replica.
 RARE = {
+    "ray_moa_session_requests_total",
     "ray_moa_requests_degraded_total",
     "ray_moa_hedged_calls_total",
     "ray_moa_estimated_cost_usd_total",

@@ -26,17 +26,19 @@ CALL = ToolCall("c1", "look", '{"what": "it"}')
 RESULT = Message("tool", "nothing", tool_call_id="c1")
 
 
-def engines(tools: str = "", *, thinking: bool = False) -> dict[str, ScriptedEngine]:
+def engines(tools: str = "", *, thinking: bool = False, dissenting: str = "") -> dict[str, ScriptedEngine]:
     """Engines that answer with their name and, in brackets, the models of the references they read. `d` also judges.
 
-    Those in `tools` call a tool once where they have tools. With `thinking` all of them reason before every answer.
+    Those in `tools` call a tool once where they have tools: `CALL`, or one of their own if they are `dissenting`. With
+    `thinking` all of them reason before every answer.
     """
 
     def answer(name: str) -> ScriptedEngine:
         def say(request: GenerateRequest) -> ScriptedAnswer:
             reasoning = f"{THOUGHT} thoughts of {name}" if thinking else ""
             if name in tools and request.may_call_tools and before_calls(request):
-                return ScriptedAnswer("", reasoning, (CALL,))
+                call = replace(CALL, arguments=f'{{"what": "{name}"}}') if name in dissenting else CALL
+                return ScriptedAnswer("", reasoning, (call,))
             return ScriptedAnswer(text_of(request), reasoning)
 
         def before_calls(request: GenerateRequest) -> bool:
@@ -98,10 +100,35 @@ class Shape:
     logprob: float
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def recipes(self) -> list[dict[str, Any]]:
+    def layer(self, strategy: str = "") -> list[str]:
+        """Models of a layer of proposers."""
+        strategy = strategy or self.strategy
+        team = list(self.team)
+        if strategy == "adaptive" and len(team) < 2:
+            return [*team, self.last]
+        sizes = {"self_moa": self.number + 1, "self_moa_seq": self.number * 3, "vote": self.number + 1}
+        if strategy in ("self_moa", "self_moa_seq"):
+            team = team[:1]
+        return [team[slot % len(team)] for slot in range(sizes.get(strategy, len(team)))]
+
+    def fitting(self, strategy: str, able: str) -> dict[str, Any]:
+        """The settings that a recipe of `strategy` accepts, over engines of which those in `able` support tools."""
+        kind, layer = STRATEGIES[strategy], self.layer(strategy)
+        fits = {
+            "tools": lambda mode: mode in kind.tool_modes and (kind.picks or sum(name in able for name in layer) > 1),
+            "refill": lambda _: len(set(layer)) > 1,
+            "below_quorum": lambda rule: not (rule == "single" and kind.picks),
+            "min_proposals": lambda count: count <= len(layer),
+        }
+        return {
+            name: value
+            for name, value in self.settings.items()
+            if name not in kind.without_effect and fits.get(name, lambda _: True)(value)
+        }
+
+    def recipes(self, able: str) -> list[dict[str, Any]]:
         team, last, first = list(self.team), self.last, self.team[0]
-        team_of_two = [*team, last][:2]
-        inner = {"id": "inner", "strategy": "layered", "layers": [team], "aggregator": last, **self.settings}
+        inner = {"id": "inner", "strategy": "layered", "layers": [team], "aggregator": last}
         fields: dict[str, dict[str, Any]] = {
             "layered": {"layers": [team] * self.number, "aggregator": last},
             "self_moa": {"proposer": first, "aggregator": last, "samples": self.number + 1},
@@ -119,17 +146,17 @@ class Shape:
             "plan": {"planner": last, "executors": team, "synthesizer": first, "parts": self.number},
             "cascade": {"first": first, "escalate": "inner"},
             "auto": {"otherwise": "inner"},
-            "adaptive": {"proposers": team if len(team) > 1 else team_of_two, "aggregator": last},
+            "adaptive": {"proposers": self.layer("adaptive"), "aggregator": last},
         }
-        idle = STRATEGIES[self.strategy].without_effect
-        settings = {name: value for name, value in self.settings.items() if name not in idle}
-        return [{"id": "team", "strategy": self.strategy, **fields[self.strategy], **settings}, inner]
+        outer = {"id": "team", "strategy": self.strategy, **fields[self.strategy]}
+        return [{**outer, **self.fitting(self.strategy, able)}, {**inner, **self.fitting("layered", able)}]
 
     def orchestrator(self, models: dict[str, ScriptedEngine]) -> Orchestrator:
         """Orchestrator over `models`, with enough known durations of every kind of call to hedge at once."""
         for engine in models.values():
             engine.logprob = self.logprob
-        made = Orchestrator(models, load_recipes(self.recipes()), Limits(hedge_share=1.0))
+        able = "".join(name for name, engine in models.items() if engine.info.tools)
+        made = Orchestrator(models, load_recipes(self.recipes(able)), Limits(hedge_share=1.0))
         if self.settings.get("hedge"):
             for layer in range(1, 12):
                 for name in NAMES:

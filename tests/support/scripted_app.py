@@ -1,6 +1,7 @@
 """The production ingress over scripted models: `serve run tests.support.scripted_app:scripted_app port=8000`.
 
-What a scripted model does is asked for in the last message: `fail`, `hang`, `cut`, `die`, `slow`, or anything else.
+What a scripted model does is asked for in the last message: `fail`, `hang`, `cut`, `die`, `slow`, `who` (its process
+id), or anything else.
 """
 
 import os
@@ -13,7 +14,7 @@ from ray.serve.deployment import Application
 
 from deployments.cluster.local import start_cluster
 from deployments.config import AppArgs, OrchestratorSpec, Profile
-from deployments.ingress.deployment import Ingress, ingress_options
+from deployments.ingress.deployment import Ingress, ingress_options, routing
 from deployments.model.coalescing import coalesced
 from deployments.model_spec import ModelSpec, Replicas
 from deployments.wire import EngineStats, Packed, pack
@@ -21,7 +22,9 @@ from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
 from serving.types import GenerateRequest
 
-MODELS = ("scripted-a", "scripted-b")
+MODELS = ("scripted-a", "scripted-b", "scripted-twice")
+TEAM = MODELS[:2]
+REPLICAS = {"scripted-twice": 2}
 CONTEXT_TOKENS = 1000
 ENGINES = {
     "fail": {"answer": "one two three", "error": EngineFailed("scripted", "scripted to fail"), "fail_after": 2},
@@ -42,6 +45,7 @@ class ScriptedServer:
     def __init__(self, model: str) -> None:
         self._model = model
         self._engines = {name: ScriptedEngine(model, **options) for name, options in ENGINES.items()}
+        self._engines["who"] = ScriptedEngine(model, str(os.getpid()))
         self._plain = ScriptedEngine(model, answer=f"words of {model}", context_tokens=CONTEXT_TOKENS)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[tuple[Packed, ...], None]:
@@ -70,7 +74,7 @@ def profile() -> Profile:
             )
             for name in MODELS
         ),
-        team={"proposers": MODELS, "aggregator": MODELS[0]},
+        team={"proposers": TEAM, "aggregator": TEAM[0]},
         recipes=("moa-lite",),
         orchestrator=OrchestratorSpec(replicas=Replicas(min=2), num_cpus=0),
     )
@@ -79,7 +83,12 @@ def profile() -> Profile:
 def scripted_app(args: Args) -> Application:
     start_cluster(profile(), AppArgs(port=args.port))
     models = {
-        f"model_{number}": ScriptedServer.options(name=f"model:{name}", ray_actor_options={"num_cpus": 0}).bind(name)
+        f"model_{number}": ScriptedServer.options(
+            name=f"model:{name}",
+            num_replicas=REPLICAS.get(name, 1),
+            ray_actor_options={"num_cpus": 0},
+            **routing(profile().orchestrator.session_affinity),
+        ).bind(name)
         for number, name in enumerate(MODELS)
     }
     return serve.deployment(Ingress, **ingress_options(profile())).bind(profile(), **models)

@@ -100,7 +100,8 @@ each, over the share that vLLM may take. (model, context)
 {{- define "moa.gpuMemoryGiB" -}}
 {{- $shape := .model.shape -}}
 {{- $weights := divf (mulf $shape.parameters $shape.weightBits) 8 -}}
-{{- $perToken := divf (mulf 2 $shape.layers $shape.kvHeads $shape.headDim $shape.kvBits) 8 -}}
+{{- $layers := $shape.fullAttentionLayers | default $shape.layers -}}
+{{- $perToken := divf (mulf 2 $layers $shape.kvHeads $shape.headDim $shape.kvBits) 8 -}}
 {{- $cache := mulf $perToken .model.kvTokens -}}
 {{- $perGpu := addf (divf (addf $weights $cache) .model.gpus 1073741824) .context.Values.gpuOverheadGiB -}}
 {{- ceil (divf $perGpu .context.Values.gpuMemoryUtilization) | int64 -}}

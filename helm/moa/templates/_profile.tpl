@@ -13,17 +13,24 @@
 {{- $source = printf "/models/%s" $id -}}
 {{- end -}}
 {{- $bundle := dict "GPU" 1 "CPU" 1 (printf "moa-%s" (include "moa.groupName" $id)) 0.001 -}}
-{{- $models = append $models (dict
+{{- $sizes := dict "parameters" ($shape.parameters | int64) "layers" (int $shape.layers) "kv_heads" (int $shape.kvHeads) "head_dim" (int $shape.headDim) "weight_bits" $shape.weightBits "kv_bits" (int $shape.kvBits) -}}
+{{- range $key, $field := dict "activeParameters" "active_parameters" "fullAttentionLayers" "full_attention_layers" "windowTokens" "window_tokens" -}}
+{{- if hasKey $shape $key -}}
+{{- $_ := set $sizes $field (get $shape $key | int64) -}}
+{{- end -}}
+{{- end -}}
+{{- $abilities := pick $model "thinking" "tools" -}}
+{{- $models = append $models (merge $abilities (dict
   "id" $id
   "source" $source
   "description" $model.description
   "accelerator" "gpu"
-  "shape" (dict "parameters" ($shape.parameters | int64) "layers" (int $shape.layers) "kv_heads" (int $shape.kvHeads) "head_dim" (int $shape.headDim) "weight_bits" $shape.weightBits "kv_bits" (int $shape.kvBits))
+  "shape" $sizes
   "engine_kwargs" (merge $engine $model.engineKwargs)
   "placement" (dict "bundle_per_worker" $bundle "strategy" "STRICT_PACK")
   "replicas" (dict "min" (int $model.replicas.min) "max" (int $model.replicas.max) "target_ongoing_requests" (int $model.replicas.targetOngoingRequests))
   "usd_per_million_tokens" $model.usdPerMillionTokens
-  "drain_s" (int $values.shutdown.drainSeconds)) -}}
+  "drain_s" (int $values.shutdown.drainSeconds))) -}}
 {{- end -}}
 {{- $orchestrator := dict
   "replicas" (dict "min" (int $values.orchestrator.replicas.min) "max" (int $values.orchestrator.replicas.max) "target_ongoing_requests" (int $values.orchestrator.replicas.targetOngoingRequests))

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from serving.errors import InvalidRequest, QuorumNotReached
 from serving.recipes.base import Answering, Recipe
 from serving.recipes.cost import Cost
-from serving.recipes.extraction import AnswerKind, extracted
-from serving.recipes.voting import majority, votes
+from serving.recipes.extraction import AnswerKind
+from serving.recipes.voting import majority, vote_of, votes
 from serving.runtime.agents import Agent, AgentField, Team
 from serving.runtime.run import Run
 from serving.runtime.task import Quorum, Task
@@ -21,13 +21,15 @@ class Adaptive(Answering):
 
     Agreement skips the aggregator only if it is verified: at least two answers and `min_proposals`, all of them short
     (`short_characters`), so that equal means the same. Longer answers always go to the aggregator, and so does every
-    request with tools or within a loop of tool calls.
+    text of a request with tools or within a loop of tool calls. With `tools: vote` equal tool calls agree in the same
+    way, and only proposers that support tools count.
     """
 
     strategy: Literal["adaptive"] = "adaptive"
     per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "threshold", "agreement", "answer_kind"}
     team = "proposers"
-    tools = "final"
+    tool_modes = ("final", "vote")
+    caller = "the aggregator; with `vote` proposers that agree (`agreement`)"
     final = "aggregator"
     proposers: Team
     aggregator: AgentField
@@ -60,9 +62,12 @@ class Adaptive(Answering):
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
         references = await run.advice(self._references)
-        if self._agreed(references) and not run.acts:
-            best = majority(references, self.answer_kind)
-            return run.say(best.text, best.finish_reason)
+        if self._agreed(references):
+            best = majority(_voters(references), self.answer_kind)
+            if best.tool_calls:
+                run.note(self._outcome(references))
+            if best.tool_calls or not run.acts:
+                return run.pick(best)
         fallbacks = self.replacements(self.aggregator, self.proposers)
         return run.answer(self.aggregator, Task(references), fallbacks=fallbacks)
 
@@ -80,17 +85,29 @@ class Adaptive(Answering):
     async def _more(self, run: Run, batch: tuple[Agent, ...], had: int, *, last: bool) -> References:
         """Proposals of `batch`; too few are an error once no proposer is left."""
         missing = self.min_proposals - had
-        quorum = Quorum(max(missing, 1), strict=last and missing > 0)
+        # Agreement over all batches is decided here, not by a layer's vote.
+        quorum = Quorum(max(missing, 1), strict=last and missing > 0, vote=False)
         try:
-            return await run.propose(batch, Task(as_answer=True), quorum=quorum)
+            return await run.propose(batch, Task(as_answer=True), quorum=quorum, team=self.proposers)
         except QuorumNotReached as error:
             raise QuorumNotReached(error.layer, had + error.usable, self.min_proposals, error.reasons) from None
 
     def _agreed(self, references: References) -> bool:
-        if len(references) < max(self.min_proposals, 2):
+        voters = _voters(references)
+        if len(voters) < max(self.min_proposals, 2):
             return False
-        if any(len(reference.text.strip()) > self.short_characters for reference in references):
+        if any(not one.tool_calls and len(one.text.strip()) > self.short_characters for one in voters):
             return False
-        if any(extracted(reference.text, self.answer_kind) is None for reference in references):
+        if any(vote_of(one, self.answer_kind) is None for one in voters):
             return False
-        return max(votes(references, self.answer_kind).values()) >= self.agreement * len(references)
+        return max(votes(voters, self.answer_kind).values()) >= self.agreement * len(voters)
+
+    def _outcome(self, references: References) -> str:
+        voters = _voters(references)
+        equal = max(votes(voters, self.answer_kind).values())
+        return f"{equal} of {len(voters)} proposers drafted the same tool calls, which are the answer"
+
+
+def _voters(references: References) -> References:
+    """Proposals of agents that had the request's tools; all if none had."""
+    return tuple(one for one in references if one.draft is not None) or references

@@ -77,7 +77,8 @@ class Auto(Recipe):
     # All other settings belong to the chosen recipe, which is not known before.
     per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s"})
     without_effect = LAYER_SETTINGS
-    tools = "final"
+    tool_modes = ("final",)
+    caller = "the model or recipe that the rules or the router choose, as its own settings say"
 
     @model_validator(mode="after")
     def _router_can_be_read(self) -> Self:

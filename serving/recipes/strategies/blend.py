@@ -15,7 +15,6 @@ from serving.recipes.cost import Cost
 from serving.recipes.judging import VERDICT, choose, chosen
 from serving.runtime.agents import Agent, AgentField, Team
 from serving.runtime.run import Run
-from serving.runtime.task import Task
 from serving.types import Delta, References, Sampling
 
 
@@ -25,7 +24,8 @@ class Blend(Answering):
     strategy: Literal["blend"] = "blend"
     per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "top"}
     team = "proposers"
-    tools = "final"
+    tool_modes = ("final", "vote")
+    caller = "the aggregator; with `vote` proposers, before the judge is asked"
     final = "aggregator"
     proposers: Team
     judge: AgentField
@@ -45,12 +45,12 @@ class Blend(Answering):
         return Cost(pairs, pairs * int(VERDICT["max_tokens"]))
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        references = await run.advice(self._best)
-        fallbacks = self.replacements(self.aggregator, self.proposers)
-        return run.answer(self.aggregator, Task(references), fallbacks=fallbacks)
+        return await self.aggregated(run, self._best, self.aggregator, self.proposers)
 
     async def _best(self, run: Run) -> References:
         references = await run.propose(self.proposers)
+        if run.concluded:
+            return references
         best = await self._ranked(run, references) if len(references) > self.top else references
         return best[: self.top]
 

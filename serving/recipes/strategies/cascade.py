@@ -19,7 +19,9 @@ from serving.types import Completion, Delta, Message, Reference, References, Sam
 class Cascade(Recipe):
     """The first model's answer if its score reaches `threshold`; otherwise `escalate` answers, and reads it too.
 
-    A request with tools, or within a loop of tool calls, escalates at once: the first model has no tools.
+    A request with tools, or within a loop of tool calls, escalates at once unless a judge grades the first model's
+    answer and the first model supports tools: tool calls have no log probabilities. Its draft is then not shown to the
+    escalation, so that the references there are made once per user turn.
     The score is the geometric mean of the tokens' probabilities (`logprob`), or the grade of a served model (`judge`).
     """
 
@@ -28,7 +30,8 @@ class Cascade(Recipe):
     per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s", "temperature", "models", "threshold"})
     without_effect = LAYER_SETTINGS
     cast = ("first",)
-    tools = "final"
+    tool_modes = ("final",)
+    caller = "`escalate`; with `score: judge` first the first model, if it supports tools"
     first: AgentField
     escalate: str = Field(description="Id of the recipe or model that answers if the first answer is weak.")
     score: Literal["logprob", "judge"] = "logprob"
@@ -67,7 +70,7 @@ class Cascade(Recipe):
         return then.given_cost(sampling, recipes) if then else FREE
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        if run.acts:
+        if run.acts and not (self.score == "judge" and run.supports_tools(self.first)):
             return await run.delegate(self.escalate)
         kept: References = ()
         # The first answer may be the final one: it is sampled like the final answer.
@@ -77,17 +80,16 @@ class Cascade(Recipe):
         except MoaError as error:
             run.degrade(f"the first model failed: {error}")
         else:
-            reason = first.choices[0].finish_reason
-            if first.text.strip():
-                if await self._score(run, first) >= self.threshold:
-                    return run.say(first.text, reason)
-                kept = (Reference(self.first.model, first.text, reason, as_answer=True),) if self.keep_first else ()
+            if (draft := run.proposal(self.first, first)) is not None:
+                if await self._score(run, draft, first) >= self.threshold:
+                    return run.pick(draft)
+                kept = (draft,) if self.keep_first and not run.acts else ()
         return await run.delegate(self.escalate, kept)
 
-    async def _score(self, run: Run, answer: Completion) -> float:
+    async def _score(self, run: Run, draft: Reference, answer: Completion) -> float:
         """Score from 0 to 1; 0 if there is none, so that doubt escalates."""
         if self.judge is not None and self.score == "judge":
-            instruction = GRADE.format(answer=quoted(answer.text))
+            instruction = GRADE.format(answer=quoted(draft.text))
             [verdict] = await run.consult(self.judge, [question(run.request.messages, instruction)], sampling=VERDICT)
             return grade(verdict) or 0.0
         tokens = answer.choices[0].logprobs or ()

@@ -12,7 +12,7 @@ from serving.recipes.judging import ACCEPT, CRITICISE, question, quoted
 from serving.runtime.agents import Agent, AgentField
 from serving.runtime.run import Run
 from serving.runtime.task import Task
-from serving.types import Delta, Message, Reference, References, Sampling
+from serving.types import Delta, Message, References, Sampling
 
 REVISE = (
     "A critic says of your answer:\n{criticism}\n\nGive your corrected answer to the message before, and only that."
@@ -20,7 +20,10 @@ REVISE = (
 
 
 class Debate(Answering):
-    """The solver's answer once the critic accepts it. The last revision is not criticised: it streams."""
+    """The solver's answer once the critic accepts it. The last revision is not criticised: it streams.
+
+    The solver has the request's tools. Its calls are the answer without a critic.
+    """
 
     strategy: Literal["debate"] = "debate"
     per_request: ClassVar[frozenset[str]] = frozenset(  # it has no layers of proposers
@@ -28,6 +31,8 @@ class Debate(Answering):
     )
     without_effect = LAYER_SETTINGS
     cast = ("solver", "critic")
+    tool_modes = ("final",)
+    caller = "the solver; its calls are returned at once, its texts criticised"
     final = "solver"
     solver: AgentField
     critic: AgentField
@@ -56,13 +61,16 @@ class Debate(Answering):
                 solution = await run.ask(self.solver, Task(messages=messages, role="solver", as_answer=True))
             except MoaError:
                 break  # in the report; the last answer has fallbacks
-            answer, reason = solution.text, solution.choices[0].finish_reason
+            draft = run.proposal(self.solver, solution)
+            if draft is not None and draft.tool_calls:
+                return run.pick(draft)  # its result, not a critic, shows if a call was right
+            answer = "" if draft is None else solution.text
             criticising = question(run.request.messages, CRITICISE.format(answer=quoted(answer)))
             [criticism] = await run.consult(self.critic, [criticising], role="critic", sampling=self._verdict)
-            if answer.strip() and (not criticism.strip() or criticism.strip().upper().startswith(ACCEPT)):
-                return run.say(answer, reason)
-            if answer.strip():
-                earlier = (Reference(self.solver.model, answer, reason, as_answer=True),)
+            if draft is not None:
+                if not criticism.strip() or criticism.strip().upper().startswith(ACCEPT):
+                    return run.pick(draft)
+                earlier = (draft,)
             messages = (
                 *run.request.messages,
                 Message("assistant", answer),

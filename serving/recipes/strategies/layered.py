@@ -23,23 +23,24 @@ class Layered(Answering):
 
     strategy: Literal["layered"] = "layered"
     per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "layers", "aggregator"}
-    tools = "final"
+    tool_modes = ("final", "vote")
+    caller = "the aggregator; with `vote` proposers of any layer"
     final = "aggregator"
     layers: tuple[Team, ...] = Field(min_length=1, max_length=MAX_LAYERS, description="The proposer layers.")
     aggregator: AgentField
 
-    def team_size(self) -> int:
-        return min(len(layer) for layer in self.layers)
+    def proposer_layers(self) -> tuple[tuple[Agent, ...], ...]:
+        return self.layers
 
     def agents(self) -> Iterable[Agent]:
-        for layer in self.layers:
-            yield from layer
+        yield from self.proposers_of_all_layers()
         yield self.aggregator
         yield from self.fallbacks or ()
 
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
-        proposers = [agent for layer in self.layers for agent in layer]
-        return self.proposals_cost(proposers, sampling) + self.answer_cost(self.aggregator, sampling)
+        return self.proposals_cost(self.proposers_of_all_layers(), sampling) + self.answer_cost(
+            self.aggregator, sampling
+        )
 
     def translated(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         """`models` is one team for every layer; `layers` is a list of teams, or the number of proposer layers."""
@@ -64,13 +65,19 @@ class Layered(Answering):
         return tuple(team_of(team, f"moa.layers[{number}]") for number, team in enumerate(asked))
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        references = await run.advice(self._references)
-        fallbacks = self.replacements(self.aggregator, self.layers[-1])
-        return run.answer(self.aggregator, Task(references), fallbacks=fallbacks)
+        return await self.aggregated(run, self._references, self.aggregator, self.layers[-1])
 
     async def _references(self, run: Run) -> References:
         references: References = ()
         for number, (layer, following) in enumerate(pairwise((*self.layers, (self.aggregator,))), start=1):
             final = number == len(self.layers)
-            references = await run.propose(layer, Task(references), feeding=following, feeding_final=final)
+            references = await run.propose(
+                layer,
+                Task(references),
+                feeding=following,
+                feeding_final=final,
+                team=self.proposers_of_all_layers(),
+            )
+            if run.concluded:
+                break
         return references

@@ -40,14 +40,15 @@ class Plan(Answering):
     """The parts of a plan, executed and synthesized.
 
     An unreadable plan is one part: the whole task, for every executor. A part that fails on its executor is given to
-    the next one. A part that fails on all is left out, as long as `min_proposals` parts are done, or all parts of a
-    shorter plan.
+    the next one, whatever `refill` says. A part that fails on all is left out, as long as `min_proposals` parts are
+    done, or all parts of a shorter plan.
     """
 
     strategy: Literal["plan"] = "plan"
-    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "parts"}
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request - {"tools"} | {"models", "parts"}
     team = "executors"
-    tools = "final"
+    tool_modes = ("final",)
+    caller = "the synthesizer: executors do different parts, so that there is nothing to vote on"
     final = "synthesizer"
     planner: AgentField
     executors: Team
@@ -63,9 +64,7 @@ class Plan(Answering):
         return self.proposals_cost([self.planner], sampling) + executing + self.answer_cost(self.synthesizer, sampling)
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        results = await run.advice(self._results)
-        fallbacks = self.replacements(self.synthesizer, self.executors)
-        return run.answer(self.synthesizer, Task(results, role="synthesizer"), fallbacks=fallbacks)
+        return await self.aggregated(run, self._results, self.synthesizer, self.executors, role="synthesizer")
 
     async def _results(self, run: Run) -> References:
         instruction = SPLIT.format(parts=self.parts)
@@ -103,7 +102,7 @@ class Plan(Answering):
             await asyncio.gather(*tasks, return_exceptions=True)
         needed = min(self.min_proposals, len(parts))
         if len(results) < needed:
-            raise _too_few(failures, len(results), needed)
+            run.below_quorum(_too_few(failures, len(results), needed))
         return results
 
     def _executors(self, position: int) -> tuple[Agent, ...]:

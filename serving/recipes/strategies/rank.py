@@ -10,6 +10,7 @@ from serving.recipes.base import Recipe
 from serving.recipes.cost import FREE, Cost
 from serving.recipes.judging import VERDICT, choose, chosen
 from serving.runtime.agents import Agent, AgentField, Team
+from serving.runtime.policy import ToolMode
 from serving.runtime.run import Run
 from serving.runtime.task import Task
 from serving.types import Delta, References, Sampling
@@ -19,9 +20,13 @@ class Rank(Recipe):
     """The proposal with the most votes of the judge over rotated orders; ties go to the earlier proposal."""
 
     strategy: Literal["rank"] = "rank"
-    per_request: ClassVar[frozenset[str]] = Recipe.per_request - {"advise"} | {"models"}
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request - {"advise", "tools"} | {"models"}
     without_effect = frozenset({"advise"})
     team = "proposers"
+    tool_modes = ("vote",)
+    caller = "proposers; without agreement the judge picks a draft"
+    picks = True
+    tools: ToolMode = "vote"
     proposers: Team
     judge: AgentField
     rotations: int | None = Field(
@@ -40,12 +45,13 @@ class Rank(Recipe):
         return Cost(1, int(VERDICT["max_tokens"])) if more else FREE
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        references = await run.propose(self.proposers, Task(as_answer=True))
+        references = run.candidates(await run.propose(self.proposers, Task(as_answer=True)))
+        if run.agreed is not None:
+            return run.pick(run.agreed)
         votes = await self._votes(run, references) if len(references) > 1 else Counter({0: 1})
         if not votes:
             run.degrade("no verdict of the judge was readable; returned the first proposal")
-        best = references[min(range(len(references)), key=lambda slot: (-votes[slot], slot))]
-        return run.say(best.text, best.finish_reason)
+        return run.pick(references[min(range(len(references)), key=lambda slot: (-votes[slot], slot))])
 
     async def _votes(self, run: Run, references: References) -> Counter[int]:
         count = len(references)

@@ -21,9 +21,11 @@ class SelfMoa(Answering):
     """`samples` answers of one model, made by one call, synthesized by the aggregator."""
 
     strategy: Literal["self_moa"] = "self_moa"
-    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "samples"}
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request - {"refill"} | {"models", "samples"}
     cast = ("proposer",)
-    tools = "final"
+    tool_modes = ("final", "vote")
+    caller = "the aggregator; with `vote` the proposer"
+    without_effect = frozenset({"refill"})  # there is one proposing model
     final = "aggregator"
     proposer: AgentField
     aggregator: AgentField
@@ -32,17 +34,15 @@ class SelfMoa(Answering):
     def agents(self) -> Iterable[Agent]:
         return (self.proposer, self.aggregator, *(self.fallbacks or ()))
 
-    def team_size(self) -> int:
-        return self.samples
+    def proposer_layers(self) -> tuple[tuple[Agent, ...], ...]:
+        return ((self.proposer,) * self.samples,)
 
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
         proposals = self.proposals_cost([self.proposer], sampling) * self.samples
         return proposals + self.answer_cost(self.aggregator, sampling)
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        references = await run.advice(self._references)
-        fallbacks = self.replacements(self.aggregator, [self.proposer])
-        return run.answer(self.aggregator, Task(references), fallbacks=fallbacks)
+        return await self.aggregated(run, self._references, self.aggregator, [self.proposer])
 
     async def _references(self, run: Run) -> References:
         return await run.propose([self.proposer] * self.samples, feeding=[self.aggregator])
@@ -75,7 +75,11 @@ class SelfMoaSeq(SelfMoa):
 
     async def _references(self, run: Run) -> References:
         final = self.samples <= self.window
-        samples = await run.propose([self.proposer] * self.samples, feeding=[self.aggregator], feeding_final=final)
+        # A synthesis has no tools, unlike the readers that `propose` prefills where proposers draft calls.
+        feeding = [self.aggregator] if final or not run.drafting else []
+        samples = await run.propose([self.proposer] * self.samples, feeding=feeding, feeding_final=final)
+        if run.concluded:
+            return samples
         window, rest = samples[: self.window], samples[self.window :]
         while rest:
             fresh, rest = rest[: self.window - self.kept], rest[self.window - self.kept :]

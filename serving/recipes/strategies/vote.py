@@ -10,18 +10,27 @@ from serving.recipes.cost import Cost
 from serving.recipes.extraction import AnswerKind
 from serving.recipes.voting import majority
 from serving.runtime.agents import Agent, Team
+from serving.runtime.policy import ToolMode
 from serving.runtime.run import Run
 from serving.runtime.task import Task
 from serving.types import Delta, Sampling
 
 
 class Vote(Recipe):
-    """The first proposal with the most frequent answer, as it was written; no aggregator."""
+    """The first proposal with the most frequent answer or tool calls, as it was written; no aggregator."""
 
     strategy: Literal["vote"] = "vote"
-    per_request: ClassVar[frozenset[str]] = Recipe.per_request - {"advise"} | {"models", "samples", "answer_kind"}
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request - {"advise", "tools"} | {
+        "models",
+        "samples",
+        "answer_kind",
+    }
     without_effect = frozenset({"advise"})
     team = "proposers"
+    tool_modes = ("vote",)
+    caller = "proposers; without agreement the most frequent calls or text"
+    picks = True
+    tools: ToolMode = "vote"
     proposers: Team
     samples: int | None = Field(
         default=None,
@@ -34,15 +43,16 @@ class Vote(Recipe):
     def agents(self) -> Iterable[Agent]:
         return self.proposers
 
-    def team_size(self) -> int:
-        return self.samples or len(self.proposers)
+    def proposer_layers(self) -> tuple[tuple[Agent, ...], ...]:
+        return (self._voters(),)
 
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
         return self.proposals_cost(self._voters(), sampling)
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        best = majority(await run.propose(self._voters(), Task(as_answer=True)), self.answer_kind)
-        return run.say(best.text, best.finish_reason)
+        references = run.candidates(await run.propose(self._voters(), Task(as_answer=True)))
+        return run.pick(run.agreed or majority(references, self.answer_kind))
 
-    def _voters(self) -> list[Agent]:
-        return [self.proposers[turn % len(self.proposers)] for turn in range(self.team_size())]
+    def _voters(self) -> tuple[Agent, ...]:
+        count = self.samples or len(self.proposers)
+        return tuple(self.proposers[turn % len(self.proposers)] for turn in range(count))

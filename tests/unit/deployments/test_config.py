@@ -9,11 +9,13 @@ from pydantic import ValidationError
 
 from deployments.app import llm_config
 from deployments.cluster.preflight import check_machine
-from deployments.config import PROFILES, AppArgs, OrchestratorSpec, Profile, load_profile
-from deployments.model_spec import ExternalSpec, ModelShape, ModelSpec, Replicas, ThinkingSpec, TokenPrice
+from deployments.config import PROFILES, AppArgs, OrchestratorSpec, Profile, SessionAffinity, load_profile
+from deployments.model_shape import ModelShape
+from deployments.model_spec import ExternalSpec, ModelSpec, Replicas, ThinkingSpec, TokenPrice
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
 from serving.types import Thinking
+from tests.support.profiles import runnable
 
 TINY = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
 
@@ -34,11 +36,9 @@ def engines(**changes: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))
 def test_every_profile_of_the_package_can_work(name: str) -> None:
-    profile = load_profile(name)
+    profile = runnable(name)
     assert profile.name == name
-    local = {"source": "models/tiny/weights/tiny-llama"}  # in place of weights that a command fetches
-    served = [model.model_copy(update=local if model.fetch_command else {}) for model in profile.models]
-    assert set(check_profile(profile.model_copy(update={"models": tuple(served)}))) >= {"moa", "moa-lite"}
+    assert set(check_profile(profile)) >= {"moa", "moa-lite"}
 
 
 def test_the_trio_is_served_beside_smol_as_it_is_alone() -> None:
@@ -58,6 +58,7 @@ def test_every_field_has_a_description() -> None:
         TokenPrice,
         ExternalSpec,
         OrchestratorSpec,
+        SessionAffinity,
     )
     assert [
         f"{spec.__name__}.{n}" for spec in specs for n, field in spec.model_fields.items() if not field.description
@@ -87,6 +88,10 @@ def test_a_profile_can_be_a_file_anywhere(tmp_path: Path) -> None:
         ),
         ({"models": engines(max_num_seq=8)}, r"vLLM has no option 'max_num_seq' .*'tiny-qwen'\); write max_num_seqs"),
         ({"models": models(accelerator_type="H100")}, "runs on the CPU; remove accelerator_type"),
+        (
+            {"models": models(placement={"bundle_per_worker": {"GPU": 2}})},
+            "bundle_per_worker.GPU must be a number above 0 and at most 1, not 2",
+        ),
         ({"models": models(replicas={"min": 3, "max": 2})}, "max is 2, but min is 3"),
         (
             {"models": models(source="models/tiny/weights/none")},
@@ -151,12 +156,17 @@ def test_arguments_are_checked_and_unknown_ones_refused() -> None:
             AppArgs(**wrong)
 
 
+HALF = {"bundle_per_worker": {"GPU": 0.5, "CPU": 1}}
+
+
 def test_gpus_are_counted_over_models_and_replicas() -> None:
     def model(name: str, **kwargs: Any) -> ModelSpec:
         return ModelSpec(id=name, source="s", engine_kwargs={"max_model_len": 8, **kwargs}, replicas=Replicas(min=2))
 
     profile = Profile(name="p", models=(model("a", tensor_parallel_size=4, pipeline_parallel_size=2), model("b")))
     assert profile.gpus == 2 * 8 + 2
+    halves = Profile(name="p", models=tuple(m.model_copy(update={"placement": HALF}) for m in (model("a"), model("b"))))
+    assert halves.gpus == 2
     assert load_profile("tiny").gpus == 0
     assert load_profile("tiny").cpus == 3
 
@@ -223,6 +233,24 @@ def test_a_model_that_has_only_an_effort_gets_none_of_it() -> None:
     assert efforts.template_args(Thinking()) == {}
 
 
+def test_efforts_that_the_model_lacks_become_others() -> None:
+    efforts = ThinkingSpec(effort_arg="reasoning_effort", efforts={"none": "low", "xhigh": "high"})
+    assert efforts.template_args(Thinking(enabled=False)) == {"reasoning_effort": "low"}
+    assert efforts.template_args(Thinking(effort="none")) == {"reasoning_effort": "low"}
+    assert efforts.template_args(Thinking(effort="xhigh")) == {"reasoning_effort": "high"}
+    assert efforts.template_args(Thinking(effort="medium")) == {"reasoning_effort": "medium"}
+    with pytest.raises(ValidationError, match="set effort_arg; efforts are values of that argument"):
+        ThinkingSpec(switch_arg="think", efforts={"none": "low"})
+
+
+def test_thinking_that_only_an_effort_turns_on_has_one() -> None:
+    off = ThinkingSpec(effort_arg="reasoning_effort", efforts={"medium": "high"}, default=False)
+    assert off.template_args(Thinking()) == {}
+    assert off.template_args(Thinking(enabled=True)) == {"reasoning_effort": "high"}
+    assert off.template_args(Thinking(enabled=True, effort="low")) == {"reasoning_effort": "low"}
+    assert off.template_args(Thinking(enabled=False)) == {"reasoning_effort": "none"}
+
+
 def test_the_requests_own_arguments_are_the_last_word() -> None:
     options = {"reasoning_parser": "qwen3", "default_chat_template_kwargs": {"think": False, "style": "a"}}
     model = spec(ThinkingSpec(switch_arg="think"), **options)
@@ -272,3 +300,12 @@ def test_vllms_engine_gets_its_own_options_alone() -> None:
     config = llm_config(load_profile("tiny"), model)
     assert config.engine_kwargs.keys() & {"tool_call_parser", "chat_template", "enable_auto_tool_choice"} == set()
     assert config.engine_kwargs["reasoning_parser"] == "qwen3"
+
+
+def test_a_models_replicas_are_chosen_by_session_unless_the_profile_says_no() -> None:
+    profile, model = load_profile("tiny"), spec()
+    router = llm_config(profile, model).deployment_config["request_router_config"]
+    assert router.request_router_class.endswith("SessionRouter")
+    assert router.request_router_kwargs == {"imbalance_factor": 1.5, "imbalance_requests": 8}
+    off = profile.model_copy(update={"orchestrator": OrchestratorSpec(session_affinity=SessionAffinity(enabled=False))})
+    assert "request_router_config" not in llm_config(off, model).deployment_config

@@ -144,5 +144,5 @@ def test_second_attempts_are_counted(recorded: Recorded) -> None:
 
 @pytest.mark.parametrize(("ok", "outcome"), [(True, "ok"), (False, "failed")])
 def test_prefills_are_counted_by_outcome(recorded: Recorded, ok: bool, outcome: str) -> None:
-    RayObserver().prefilled("moa", "a", ok)
-    assert recorded == [("moa_prefills", 1, {"recipe": "moa", "model": "a", "outcome": outcome})]
+    RayObserver().prefilled("moa", "a", "next_turn", ok)
+    assert recorded == [("moa_prefills", 1, {"recipe": "moa", "model": "a", "kind": "next_turn", "outcome": outcome})]

@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,12 +41,14 @@ class Handle:
 
     def __init__(self, *calls: tuple[Any, ...]) -> None:
         self.calls, self.requests, self.cancelled = list(calls), [], 0
+        self.sessions: list[object] = []
         self.stats = Stats()
 
-    def options(self, **_: object) -> "Handle":
+    def options(self, **options: object) -> "Handle":
+        self.sessions.extend(value for name, value in options.items() if name == "session_id")
         return self
 
-    def remote(self, request: GenerateRequest) -> "Response":
+    def remote(self, request: GenerateRequest, marker: str | None = None) -> "Response":
         self.requests.append(request)
         return Response(self, self.calls.pop(0))
 
@@ -53,6 +56,9 @@ class Handle:
 class Response:
     def __init__(self, handle: Handle, items: tuple[Any, ...]) -> None:
         self.handle, self.items = handle, items
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return asyncio.sleep(0).__await__()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         for item in self.items:
@@ -73,6 +79,18 @@ async def test_a_replica_that_goes_away_before_its_first_word_is_replaced_by_ano
     assert (await complete("m", engine(handle), REQUEST)).text == "hello there"
     assert [request.request_id for request in handle.requests] == ["r", "r-again"]
     assert handle.cancelled == 1
+
+
+async def test_calls_of_a_session_and_their_prefills_name_it_and_a_second_attempt_does_not() -> None:
+    handle = Handle((GONE,), (TEXT, END), ())
+    asked, request = engine(handle), replace(REQUEST, session="s")
+    await complete("m", asked, request)
+    assert handle.sessions == ["s"]
+    assert [request.session for request in handle.requests] == ["s", None]
+    await asked.prefill(request, "marker")
+    assert handle.sessions == ["s", "s"]
+    await complete("m", engine(other := Handle((TEXT, END))), REQUEST)
+    assert other.sessions == []
 
 
 async def test_what_was_given_is_never_given_twice() -> None:

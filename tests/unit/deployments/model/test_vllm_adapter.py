@@ -219,6 +219,17 @@ async def test_only_the_last_choice_to_end_is_terminal() -> None:
     assert found[-1].usage == TokenUsage(3, 4, 2)
 
 
+async def test_the_tokens_of_the_first_choice_are_given_to_who_asks_for_them() -> None:
+    vllm, _ = adapter(
+        output(choice("a", 1), choice("b", 2, index=1)),
+        output(choice("", 3, end="length"), choice("", 4, index=1, end="stop")),
+    )
+    generated: list[int] = []
+    async for _ in vllm.generate("r", PROMPT, Sampling(max_tokens=9, n=2), generated=generated):
+        pass
+    assert generated == [1, 3]
+
+
 async def test_tokens_without_text_are_counted_and_not_sent() -> None:
     """Part of a character, or text that may still become a stop string."""
     found = await deltas(adapter(output(choice("", 1)), output(choice("é", 2, end="stop")))[0])

@@ -82,6 +82,19 @@ def test_a_model_without_sizes_is_refused() -> None:
         choose(model(shape=None), PRICES)
 
 
+def test_a_model_on_a_part_of_a_gpu_is_refused() -> None:
+    shared = {"placement": {"bundle_per_worker": {"GPU": 0.5}}}
+    with pytest.raises(ConfigError, match="'a' shares its GPU; costs are computed for models on whole GPUs only"):
+        choose(model(**shared), PRICES)
+
+
+def test_experts_that_a_token_does_not_use_cost_no_prefill() -> None:
+    dense = choose(model(), PRICES)
+    sparse = choose(model(shape={**SHAPE, "active_parameters": 7_000_000_000}), PRICES)
+    assert sparse.seconds(500, 0, PRICES.assumed) == pytest.approx(dense.seconds(500, 0, PRICES.assumed) / 10)
+    assert sparse.seconds(0, 400, PRICES.assumed) == dense.seconds(0, 400, PRICES.assumed)
+
+
 async def test_tokens_of_an_answer_are_those_of_the_calls() -> None:
     found = await tokens_per_answer(profile(), PRICES.assumed)
     asked, answered = PRICES.assumed.prompt_tokens, PRICES.assumed.answer_tokens
@@ -148,7 +161,10 @@ def test_the_document_shows_what_the_command_prints() -> None:
     assert block == printed
 
 
-@pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
+PRICED = {**CHOICES, **choices(load_profile("gpt-oss"), PRICES)}
+
+
+@pytest.mark.parametrize("choice", PRICED.values(), ids=PRICED)
 def test_the_profiles_token_prices_are_the_computed_ones(choice: Choice) -> None:
     written = choice.model.usd_per_million_tokens
     assert written is not None

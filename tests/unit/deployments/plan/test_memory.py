@@ -10,7 +10,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from deployments.config import load_profile
-from deployments.model_spec import ModelShape, ModelSpec
+from deployments.model_shape import ModelShape
+from deployments.model_spec import ModelSpec
 from deployments.plan.memory import GIB, check_sizes, shape_of, sizes
 from serving.errors import ConfigError
 
@@ -108,3 +109,63 @@ def test_unknown_sizes_are_an_error_only_where_they_are_asked_for() -> None:
     check_sizes(model)
     with pytest.raises(ConfigError, match="sizes of 'm' are unknown; set its 'shape'"):
         sizes(model)
+
+
+WINDOWED = {
+    "parameters": GIB,
+    "layers": 6,
+    "kv_heads": 4,
+    "head_dim": 8,
+    "full_attention_layers": 2,
+    "window_tokens": 64,
+}
+
+
+def on_gpu(placement: Mapping[str, Any] | None = None, **engine_kwargs: object) -> ModelSpec:
+    """A model of 2 GiB on GPUs of 20 GiB; a token takes 256 bytes, the window of a request 32 KiB."""
+    return ModelSpec.model_validate(
+        {
+            "id": "m",
+            "source": "org/m",
+            "shape": WINDOWED,
+            "gpu_memory_gib": 20,
+            "placement": placement,
+            "engine_kwargs": {"max_model_len": 8, **engine_kwargs},
+        }
+    )
+
+
+def test_layers_with_a_window_take_a_constant_part_of_the_cache_per_request() -> None:
+    assert WINDOWED["full_attention_layers"] * 2 * 4 * 8 * 2 == 256
+    found = sizes(on_gpu(max_num_seqs=32))
+    assert found.kv_bytes_per_token == 256
+    assert found.kv_gib == pytest.approx(20 * 0.9 - 3 - 2 - 32 * 32 / 2**20)
+    assert sizes(on_gpu()).kv_gib == pytest.approx(20 * 0.9 - 3 - 2 - 1024 * 32 / 2**20), "vLLM's own max_num_seqs"
+
+
+def test_a_cache_of_fixed_size_is_that_of_every_gpu() -> None:
+    fixed = on_gpu(kv_cache_memory_bytes=3 * GIB, max_num_seqs=32, tensor_parallel_size=2)
+    assert sizes(fixed).kv_gib == pytest.approx(6 - 32 * 32 / 2**20)
+    check_sizes(fixed)
+
+
+def test_more_gpus_than_heads_hold_copies_of_the_cache() -> None:
+    assert sizes(on_gpu(tensor_parallel_size=4)).kv_bytes_per_token == 256
+    eight = sizes(on_gpu(tensor_parallel_size=8, max_num_seqs=32))
+    assert eight.kv_bytes_per_token == 512
+    assert eight.kv_gib == pytest.approx(8 * (20 * 0.9 - 3) - 2 - 2 * 32 * 32 / 2**20)
+
+
+def test_a_fixed_cache_must_fit_next_to_the_weights() -> None:
+    sentence = "'m' needs 2.0 GiB for weights and 14.0 GiB for its cache, but has 15.0 GiB for both"
+    with pytest.raises(ConfigError, match=sentence):
+        check_sizes(on_gpu(kv_cache_memory_bytes=14 * GIB))
+
+
+def test_a_model_on_a_part_of_a_gpu_may_use_that_part_of_its_memory() -> None:
+    half = {"bundle_per_worker": {"GPU": 0.5, "CPU": 1}}
+    check_sizes(on_gpu(half, gpu_memory_utilization=0.5))
+    with pytest.raises(
+        ConfigError, match=r"reserves 0[.]5 of a GPU, but may use 0[.]9 of its memory; lower gpu_memory"
+    ):
+        check_sizes(on_gpu(half))

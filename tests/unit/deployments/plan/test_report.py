@@ -1,10 +1,15 @@
 """The pages of `python -m deployments.plan`, and its error."""
 
+import re
+from typing import Any
+
 import pytest
 
-from deployments.config import load_profile
+from deployments.config import PROFILES, Profile, load_profile
+from deployments.model_spec import ModelSpec
 from deployments.plan.__main__ import main
-from deployments.plan.report import report
+from deployments.plan.report import COMPUTED, report
+from tests.support.profiles import runnable
 
 UNCHECKED = "Engine options were not checked: vllm is not installed."
 
@@ -39,16 +44,76 @@ def test_a_wrong_profile_ends_the_command_with_a_sentence() -> None:
         main(["huge"])
 
 
-def test_the_page_says_which_models_have_tools_and_thinking() -> None:
+def abilities(page: str) -> dict[str, list[str]]:
+    """Columns of the page's second table by model."""
+    table = page[page.index("modalities\n") :].partition("\n\n")[0].splitlines()[1:]
+    return {columns[0]: columns[1:] for line in table if (columns := re.split(r"\s{2,}", line))}
+
+
+def with_first(**changes: Any) -> Profile:
+    """The profile `large` with another first model."""
     profile = load_profile("large")
     first, *rest = profile.models
-    options = {**first.engine_kwargs, "tool_call_parser": "hermes", "reasoning_parser": "qwen3"}
-    able = first.model_copy(update={"engine_kwargs": options})
-    lines = report(profile.model_copy(update={"models": (able, *rest)})).splitlines()
-    header = next(line for line in lines if line.startswith("model "))
-    assert header.split()[-2:] == ["tools", "thinking"]
-    shown = {
-        line.split()[0]: line.split()[-2:] for line in lines if line.startswith(tuple(m.id for m in profile.models))
-    }
-    assert shown[able.id] == ["yes", "yes"]
-    assert all(shown[model.id] == ["no", "no"] for model in rest)
+    options = {**first.engine_kwargs, **changes.pop("engine_kwargs", {})}
+    changed = ModelSpec.model_validate({**first.model_dump(), "engine_kwargs": options, **changes})
+    return profile.model_copy(update={"models": (changed, *rest)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "tools", "thinking"),
+    [
+        ({}, "no", "no"),
+        ({"tools": True}, "required or named", "no"),
+        ({"engine_kwargs": {"tool_call_parser": "hermes"}}, "hermes", "no"),
+        ({"engine_kwargs": {"reasoning_parser": "qwen3"}}, "no", "qwen3, as the template has it"),
+        (
+            {"engine_kwargs": {"reasoning_parser": "qwen3"}, "thinking": {"switch_arg": "enable_thinking"}},
+            "no",
+            "qwen3, enable_thinking (default: on)",
+        ),
+        (
+            {
+                "engine_kwargs": {"reasoning_parser": "qwen3"},
+                "thinking": {"switch_arg": "think", "effort_arg": "effort", "default": False},
+            },
+            "no",
+            "qwen3, think (default: off); effort: effort",
+        ),
+        (
+            {"engine_kwargs": {"reasoning_parser": "openai_gptoss"}, "thinking": {"effort_arg": "reasoning_effort"}},
+            "no",
+            "openai_gptoss, always on; effort: reasoning_effort",
+        ),
+    ],
+)
+def test_the_page_says_what_each_model_can_do(changes: dict[str, Any], tools: str, thinking: str) -> None:
+    found = abilities(report(with_first(**changes)))
+    assert found["qwen2.5-72b"] == [tools, thinking, "text"]
+    assert found["mixtral-8x7b"] == ["no", "no", "text"]
+
+
+def test_a_part_of_a_gpu_is_shown_and_counted() -> None:
+    page = report(load_profile("gpt-oss-h200"))
+    assert "0.74 x GPU" in page
+    assert "0.26 x GPU" in page
+    assert "Total GPUs at the minimum number of replicas: 1\n" in page
+
+
+def test_computed_memory_of_gpus_is_called_computed() -> None:
+    assert COMPUTED in report(load_profile("large"))
+    assert COMPUTED not in report(load_profile("tiny"))
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))
+def test_the_page_is_at_most_120_columns_wide(name: str) -> None:
+    lines = report(runnable(name)).splitlines()
+    assert max(map(len, lines)) <= 120
+
+
+def test_a_graph_that_is_too_wide_continues_below() -> None:
+    page = report(load_profile("qwen3"))
+    plan = page[page.index("plan (plan)") :].splitlines()[1:3]
+    assert plan[0].startswith("question ───> qwen3-235b-a22b (planner) ──")
+    assert plan[1].startswith(" " * 9 + "───> ")
+    assert plan[1].endswith("(synthesizer) ───> answer")
+    assert [line.count("(executor)") for line in plan] == [2, 2]

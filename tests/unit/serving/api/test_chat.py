@@ -122,7 +122,7 @@ EARLY: list[tuple[errors.MoaError, int]] = [
     (errors.ContextTooLong("m", 100, 50), 400),
     (errors.Overloaded("Full.", 2.2), 429),
     (errors.EngineFailed("m", "it broke"), 502),
-    (errors.QuorumNotReached(1, 0, 2), 502),
+    (errors.QuorumNotReached(1, 0, 2), 503),
     (errors.EngineUnavailable("m"), 503),
     (errors.DeadlineExceeded("'m'", 1), 504),
 ]

@@ -7,6 +7,9 @@ from typing import Any
 import openai
 import pytest
 
+from serving.api import ApiSettings, create_app
+from serving.orchestrator import Orchestrator
+from serving.recipes import load_recipes
 from serving.types import Message, ToolCall
 from tests.support.api import app_of, running
 from tests.support.tools import CITIES, THOUGHT, WEATHER, ToolEngine
@@ -106,3 +109,47 @@ async def test_what_is_wrong_with_tools_is_an_error_of_the_client(client: openai
     with pytest.raises(openai.BadRequestError) as caught:
         await client.chat.completions.create(model="m", messages=[QUESTION], tools=[WEATHER, WEATHER])
     assert caught.value.param == "tools[1].function.name"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("tools", ["final", "vote"])
+async def test_a_tool_loop_of_a_team(tools: str, stream: bool) -> None:
+    """The panel is asked once: it advises or votes, and the final agent answers with the results."""
+    models: dict[str, Any] = {name: ToolEngine(name) for name in "abc"}
+    recipe = {"id": "team", "layers": [["a", "b", "c"]], "aggregator": "a", "tools": tools, "prefill": "off"}
+    served = Orchestrator(models, load_recipes([recipe]))
+    messages: list[Any] = [QUESTION]
+    async with (
+        running(create_app(served.engines, served.cards(), ApiSettings())) as url,
+        openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client,
+    ):
+
+        async def ask() -> tuple[Any, Any]:
+            """The answer and its `moa` object."""
+            asked: dict[str, Any] = {"model": "team", "messages": messages, "tools": [WEATHER]}
+            asked["extra_body"] = {"moa": {"trace": True}}
+            if not stream:
+                done = await client.chat.completions.create(**asked)
+                return done, done.moa  # type: ignore[attr-defined]
+            async with client.chat.completions.stream(**asked) as events:
+                chunks = [event.chunk async for event in events if event.type == "chunk"]
+                return await events.get_final_completion(), chunks[-1].moa  # type: ignore[attr-defined]
+
+        first, advised = await ask()
+        calls = first.choices[0].message.tool_calls
+        assert first.choices[0].finish_reason == "tool_calls"
+        assert [json.loads(call.function.arguments)["city"] for call in calls] == list(CITIES)
+        assert len({call.id for call in calls}) == 2
+        messages += [first.choices[0].message, *map(run_tool, calls)]
+        second, alone = await ask()
+    assert (second.choices[0].finish_reason, second.choices[0].message.content) == ("stop", ANSWER)
+    panel, *others = ([layer["agents"] for layer in moa["trace"]] for moa in (advised, alone))
+    assert [[len(agents) for agents in layers] for layers in (panel, *others)] == (
+        [[3], [1]] if tools == "vote" else [[3, 1], [1]]
+    )
+    drafted = [bool(agent.get("tool_calls")) for agent in panel[0]]
+    assert drafted == [bool(engine.requests[0].tools) for engine in models.values()] == [tools == "vote"] * 3
+    agreed = "3 of 3 proposers of layer 1 drafted the same tool calls, which are the answer"
+    assert [reason for reason in advised["reasons"] if "unknown" not in reason] == [agreed] * (tools == "vote")
+    assert alone["reasons"] == ["references of this user turn were reused"]
+    assert [len(engine.requests) for engine in models.values()] == [3 if tools == "final" else 2, 1, 1]

@@ -1,6 +1,7 @@
 """Property tests of all strategies, over random recipes, failures and moments of cancellation."""
 
 import asyncio
+import re
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed, MoaError, QuorumNotReached, UnsupportedField
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
+from serving.recipes.loading import STRATEGIES
 from serving.types import AgentTrace, Completion, GenerateRequest, Message, Sampling, TokenUsage, ToolChoice
 from tests.support.composition import (
     CALL,
@@ -189,6 +191,11 @@ HASTE = shapes(
     hedge=st.booleans(),
     retries=st.integers(0, 1),
     straggler_grace_s=st.sampled_from([None, 0.0, 0.001]),
+    min_proposals=st.integers(1, 3),
+    refill=st.booleans(),
+    below_quorum=st.sampled_from(["fail", "answer", "single"]),
+    tools=st.sampled_from(["final", "vote"]),
+    advise=st.sampled_from(["user_turn", "every_turn", {"every": 2}]),
     reference_order=st.sampled_from(["declared", "arrival"]),
     **{name: st.just(value) for name, value in HURRIED.items()},
 )
@@ -211,7 +218,36 @@ def is_an_answer_that_says_how_it_was_made(done: Completion) -> None:
     assert choice.text.strip() or choice.tool_calls
     assert done.report is not None
     assert done.usage == counted(done)
-    assert done.report.degraded or all(trace.status in ("ok", "cancelled") for trace in done.report.agents)
+    slots: dict[tuple[int, int], list[AgentTrace]] = {}
+    for trace in done.report.agents:
+        slots.setdefault((trace.layer, trace.agent), []).append(trace)
+    for first, *others in slots.values():
+        if others:  # refilled, once, by another model
+            [second] = others
+            assert first.status in ("failed", "timeout", "empty")
+            assert second.model != first.model
+            assert any(f"'{second.model}' was asked instead" in reason for reason in done.report.reasons)
+    assert done.report.degraded or all(members[-1].status in ("ok", "cancelled") for members in slots.values())
+    if any("answered without references" in reason for reason in done.report.reasons):
+        assert done.report.degraded
+        assert seen(done.report.agents[-1]) == ""
+
+
+def is_an_error_of_its_recipe(error: MoaError, shape: Shape) -> None:
+    """A quorum that is missed ends the request only if the recipe says so, or has no agent to answer without."""
+    if isinstance(error, QuorumNotReached):
+        assert shape.settings["below_quorum"] == "fail" or STRATEGIES[shape.strategy].picks
+        assert (error.status, error.retry_after_s) == (503, 5.0)
+
+
+def calls_are_prose(models: dict[str, ScriptedEngine]) -> None:
+    """Drafted and earlier calls are in no message's text except as prose."""
+    prefills = [request for engine in models.values() for request, _ in engine.prefills]
+    for request in (*prefills, *(request for engine in models.values() for request in engine.requests)):
+        for message in request.messages:
+            assert len(re.findall(r'\{"what"', message.content)) == len(
+                re.findall(r'\((?:would call|called) look with \{"what"', message.content)
+            )
 
 
 @settings(max_examples=150, deadline=None)
@@ -226,6 +262,8 @@ def test_of_every_strategy_failures_end_in_an_answer_or_a_clear_error(
     if isinstance(done, Completion):
         is_an_answer_that_says_how_it_was_made(done)
         assert done.text.strip()
+    else:
+        is_an_error_of_its_recipe(done, shape)
 
 
 @settings(max_examples=200, deadline=None)
@@ -233,18 +271,26 @@ def test_of_every_strategy_failures_end_in_an_answer_or_a_clear_error(
     HASTE,
     st.dictionaries(st.sampled_from(NAMES), st.sampled_from(FAULTS), max_size=2),
     st.sets(st.sampled_from(NAMES)).map("".join),
+    st.sets(st.sampled_from(NAMES)).map("".join),
     CHOICES,
     st.booleans(),
     st.booleans(),
 )
 def test_of_every_strategy_tools_end_in_calls_an_answer_or_a_clear_error(
-    shape: Shape, faults: dict[str, str], able: str, choice: ToolChoice, continued: bool, streaming: bool
+    shape: Shape,
+    faults: dict[str, str],
+    able: str,
+    dissenting: str,
+    choice: ToolChoice,
+    continued: bool,
+    streaming: bool,
 ) -> None:
-    models = engines(able, thinking=True)
+    models = engines(able, thinking=True, dissenting=dissenting)
     broken(models, faults)
     request = replace(acting(REQUEST, choice, continued=continued), stream_interval=1 if streaming else None)
     done = asyncio.run(ended(shape, models, request))
     no_thought_is_shown(models)
+    calls_are_prose(models)
     asked = [one for engine in models.values() for one in engine.requests]
     assert all(engine.info.tools for engine in models.values() if any(one.tools for one in engine.requests))
     if isinstance(done, UnsupportedField):
@@ -253,26 +299,75 @@ def test_of_every_strategy_tools_end_in_calls_an_answer_or_a_clear_error(
     elif isinstance(done, Completion):
         is_an_answer_that_says_how_it_was_made(done)
         assert done.report is not None
-        if choice.mode != "none":
-            assert done.report.agents[-1].model in able or done.report.degraded
+        if choice.mode != "none" and not STRATEGIES[shape.strategy].picks:
+            last = done.report.agents[-1]
+            assert done.choices[0].tool_calls or last.model in able or done.report.degraded
         if choice.mode in ("required", "named") and not continued:
             assert done.choices[0].tool_calls
         if done.choices[0].tool_calls:
-            assert done.choices[0].tool_calls == (CALL,)
+            [call] = done.choices[0].tool_calls
             assert done.choices[0].finish_reason == "tool_calls"
-            assert done.report.agents[-1].tool_calls == (CALL,)
+            drafts = [one for trace in done.report.agents for one in trace.tool_calls if trace.model in able]
+            assert (call.name, call.arguments) in [(one.name, one.arguments) for one in drafts]
+    else:
+        is_an_error_of_its_recipe(done, shape)
 
 
 @settings(max_examples=150, deadline=None)
-@given(HASTE, st.dictionaries(st.sampled_from(NAMES), st.sampled_from(FAULTS), max_size=2), st.integers(0, 120))
-def test_of_every_strategy_cancelling_at_any_moment_leaves_no_work(
-    shape: Shape, faults: dict[str, str], steps: int
+@given(
+    shapes(tools=st.just("vote")).filter(lambda shape: "vote" in STRATEGIES[shape.strategy].tool_modes),
+    st.sets(st.sampled_from(NAMES)).map("".join),
+    st.sets(st.sampled_from(NAMES)).map("".join),
+    CHOICES.filter(lambda choice: choice.mode != "none"),
+)
+def test_calls_of_a_majority_of_voters_are_the_answer_and_others_the_final_agents(
+    shape: Shape, able: str, dissenting: str, choice: ToolChoice
 ) -> None:
-    models = engines()
+    models = engines(able, dissenting=dissenting)
+    request = acting(REQUEST, choice, continued=False)
+    voters = [name for name in shape.layer() if name in able]
+    ballots = [name if name in dissenting else CALL for name in voters]
+    won = max((ballots.count(one) for one in ballots), default=0) >= max(len(voters) // 2 + 1, 2)
+    if "tools" not in shape.fitting(shape.strategy, able) or shape.strategy == "adaptive":
+        return
+    done = asyncio.run(ended(shape, models, request))
+    if not voters or not (STRATEGIES[shape.strategy].picks or models[final_of(shape)].info.tools):
+        assert isinstance(done, UnsupportedField)
+        return
+    assert isinstance(done, Completion)
+    assert done.report is not None
+    assert done.choices[0].tool_calls or (shape.strategy in ("vote", "rank") and choice.mode == "auto")
+    counts = [reason for reason in done.report.reasons if "drafted the same tool calls" in reason]
+    assert any("which are the answer" in reason for reason in counts) == won
+    roles = {trace.role for trace in done.report.agents}
+    if won:
+        assert roles == {"proposer"}
+        assert max(trace.layer for trace in done.report.agents) == 1
+    else:
+        assert len(counts) == (shape.number if shape.strategy == "layered" else 1)
+        assert ("aggregator" in roles) == (not STRATEGIES[shape.strategy].picks)
+
+
+def final_of(shape: Shape) -> str:
+    return shape.team[0] if shape.strategy == "blend" else shape.last
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    HASTE,
+    st.dictionaries(st.sampled_from(NAMES), st.sampled_from(FAULTS), max_size=2),
+    st.integers(0, 120),
+    st.booleans(),
+)
+def test_of_every_strategy_cancelling_at_any_moment_leaves_no_work(
+    shape: Shape, faults: dict[str, str], steps: int, acts: bool
+) -> None:
+    models = engines("".join(NAMES))
     broken(models, faults)
+    request = acting(REQUEST, ToolChoice(), continued=False) if acts else REQUEST
 
     async def scenario() -> None:
-        task = asyncio.create_task(complete("team", shape.orchestrator(models).engines["team"], REQUEST))
+        task = asyncio.create_task(complete("team", shape.orchestrator(models).engines["team"], request))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()

@@ -20,7 +20,10 @@ Trio = dict[str, ScriptedEngine]
 Ask = Callable[..., GenerateRequest]
 # For each strategy a recipe and, of every field that its requests may set, a value that is honoured.
 COMMON: dict[str, Any] = {
-    "advise": "every_turn",
+    "advise": {"every": 2},
+    "below_quorum": "answer",
+    "refill": True,
+    "tools": "vote",
     "layout": "references_last",
     "prefill": "off",
     "reference_order": "arrival",

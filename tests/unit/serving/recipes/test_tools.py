@@ -1,6 +1,5 @@
 """Recipes with tools and reasoning: who has the tools, who is asked in a loop of calls, and what is refused."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from scripts.generate_docs import tools_table
 from serving.engine import complete
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import EngineFailed, UnsupportedField
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.recipes.loading import STRATEGIES
+from serving.recipes.strategies.layered import Layered
 from serving.types import Completion, GenerateRequest, Message, Thinking, Tool, ToolCall, ToolChoice
 from tests.support.clock import simulated_time
 from tests.support.recipes import TEAM, outcomes, reasons, run
@@ -25,7 +25,7 @@ CALL = ToolCall("c1", "look", '{"what": "tides"}')
 THOUGHT = "THOUGHT"
 REUSED = "references of this user turn were reused"
 ACTING = ("moa-lite", "moa", "self-moa", "self-moa-seq", "blend", "plan", "adaptive", "cascade", "auto")
-REFUSING = ("vote", "rank", "debate")
+ALL = (*ACTING, "vote", "rank", "debate")
 
 
 @pytest.fixture
@@ -116,6 +116,28 @@ async def test_every_turn_asks_the_team_again_with_the_calls_as_prose(team: Trio
     assert turn.content == 'Why?\n\n(called look with {"what": "tides"})\n(look returned: twice a day)'
 
 
+async def test_every_second_call_asks_the_team_again(team: Trio, ask: Ask) -> None:
+    orchestrator = served(team, {"preset": "moa-lite", "advise": {"every": 2}})
+    messages = with_tools(ask()).messages
+    asked: list[bool] = []
+    notes: list[str] = []
+    for number in range(6):
+        done = await answer(orchestrator, with_tools(replace(ask(), messages=messages)))
+        asked.append(len(outcomes(done)) == 4)
+        notes.append(reasons(done))
+        call = ToolCall(f"c{number}", "look", f'{{"number": {number}}}')
+        turns = (
+            Message("assistant", "", tool_calls=(call,)),
+            Message("tool", f"result {number}", tool_call_id=call.id),
+        )
+        messages = (*messages, *turns)
+    assert asked == [True, False, True, False, True, False]
+    assert notes[1] == REUSED
+    assert notes[5] == "references of this user turn, made after 4 answers with tool calls, were reused"
+    assert "(look returned: result 3)" in flat(team["b"].requests[-1])
+    assert "result 4" not in flat(team["b"].requests[-1])
+
+
 @simulated_time
 async def test_the_team_is_asked_again_if_its_references_are_not_known_here(ask: Ask) -> None:
     team = {name: ScriptedEngine(name, name, tools=True) for name in "abc"}
@@ -156,17 +178,54 @@ async def test_another_user_turn_recipe_or_setting_asks_the_team(team: Trio, ask
     assert reasons(await answer(orchestrator, second)) == REUSED
 
 
-@pytest.mark.parametrize("preset", REFUSING)
-async def test_strategies_that_pick_a_proposal_refuse_tools_before_any_work(team: Trio, ask: Ask, preset: str) -> None:
-    orchestrator = served(team, preset, {"id": "auto", "strategy": "auto", "otherwise": preset})
-    for name in (preset, "auto"):
-        assert not orchestrator.engines[name].info.tools
-        with pytest.raises(UnsupportedField, match=f"Remove 'tools': '{preset}' does not support them"):
-            await answer(orchestrator, with_tools(ask()), name)
+@pytest.mark.parametrize("outer", [False, True])
+async def test_a_strategy_that_declares_no_tools_refuses_them_before_any_work(
+    team: Trio, ask: Ask, monkeypatch: pytest.MonkeyPatch, outer: bool
+) -> None:
+    monkeypatch.setattr(Layered, "tool_modes", ())
+    orchestrator = served(team, "moa-lite", {"id": "auto", "strategy": "auto", "otherwise": "moa-lite"})
+    name = "auto" if outer else "moa-lite"
+    assert not orchestrator.engines[name].info.tools
+    with pytest.raises(UnsupportedField, match="Remove 'tools': 'moa-lite' does not support them"):
+        await answer(orchestrator, with_tools(ask()), name)
     assert not any(engine.requests for engine in team.values())
     done = await answer(orchestrator, with_tools(ask(), tool_choice=ToolChoice("none")))
     assert "says" in done.text
     assert all(THOUGHT not in flat(request) for engine in team.values() for request in engine.requests)
+
+
+async def test_a_debates_solver_calls_without_a_critic(team: Trio, ask: Ask) -> None:
+    orchestrator = served(team, {"preset": "debate", "solver": "a", "critic": "c"})
+    team["c"].answer = "ACCEPT"
+    first = with_tools(ask())
+    done = await answer(orchestrator, first)
+    [call] = done.choices[0].tool_calls
+    assert (call.name, call.arguments, done.choices[0].finish_reason) == (CALL.name, CALL.arguments, "tool_calls")
+    assert outcomes(done) == [(1, "solver", "a")]
+    second = await answer(orchestrator, continued(first, done))
+    assert second.text == "a says 0"
+    assert [role for _, role, _ in outcomes(second)] == ["solver", "critic"]
+    assert [message.role for message in team["a"].requests[-1].messages] == ["user", "assistant", "tool"]
+
+
+async def test_a_cascades_first_model_calls_if_a_judge_grades_it(team: Trio, ask: Ask) -> None:
+    graded = {"preset": "cascade", "score": "judge", "judge": "c", "threshold": 0.8, "first": "b"}
+    team["c"].answer = "9"
+    done = await run(team, with_tools(ask()), graded, "moa-lite")
+    assert [call.name for call in done.choices[0].tool_calls] == ["look"]
+    assert [(role, model) for _, role, model in outcomes(done)] == [("first", "b"), ("judge", "c")]
+    assert '   (would call look with {"what": "tides"})' in team["c"].requests[-1].messages[0].content
+    team["c"].answer = "2"
+    done = await run(team, with_tools(ask()), graded, "moa-lite")
+    assert done.choices[0].tool_calls == (CALL,)
+    assert outcomes(done)[-1] == (outcomes(done)[-1][0], "aggregator", "a")
+    assert "would call" not in flat(team["a"].requests[-1])
+    team["c"].answer, team["b"].answer = "9", "no call"
+    done = await run(team, with_tools(ask(), tool_choice=ToolChoice("required")), graded, "moa-lite")
+    assert done.choices[0].tool_calls == (CALL,)  # no text is the answer, whatever its grade
+    team["b"].tools = False
+    done = await run(team, with_tools(ask()), graded, "moa-lite")
+    assert [role for _, role, _ in outcomes(done)] == ["proposer"] * 3 + ["aggregator"]
 
 
 @pytest.mark.parametrize("preset", ACTING)
@@ -254,7 +313,7 @@ async def test_earlier_reasoning_and_tool_turns_reach_no_adviser(team: Trio, ask
         Message("assistant", "Twice a day.", reasoning=THOUGHT),
         Message("user", "Sure?"),
     )
-    for preset in (*ACTING, *REFUSING):
+    for preset in ALL:
         for engine in team.values():
             engine.requests.clear()
         await run(team, replace(ask(), messages=history), *dict.fromkeys([preset, "moa-lite"]))
@@ -262,14 +321,9 @@ async def test_earlier_reasoning_and_tool_turns_reach_no_adviser(team: Trio, ask
         prose = [request for request in asked if all(message.role != "tool" for message in request.messages)]
         assert all(THOUGHT not in flat(request) for request in prose), preset
         assert all("tool_calls=(ToolCall" not in flat(request) for request in prose), preset
-        assert len(prose) >= len(asked) - 1, preset  # the final agent alone reads the turns as they are
+        # The final agent alone reads the turns as they are; of `debate` it is asked twice.
+        assert len(prose) >= len(asked) - 1 - (preset == "debate"), preset
 
 
 def test_the_documented_table_is_that_of_the_strategies() -> None:
-    text = Path("docs/recipes.md").read_text()
-    table = text.partition("| strategy | tools |")[2].partition("\n\n")[0]
-    rows = dict(re.findall(r"^\| (`.+`) \| (\w+)", table, re.MULTILINE))
-    documented = {name.strip("`"): policy for names, policy in rows.items() for name in names.split(", ")}
-    assert documented == {
-        name: {"final": "final", "refuse": "refused"}[strategy.tools] for name, strategy in STRATEGIES.items()
-    }
+    assert tools_table() in Path("docs/recipes.md").read_text()

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from serving.runtime.advice import MAX_ENTRIES, TTL_S, AdviceCache, advice_key
+from serving.runtime.advice import MAX_ENTRIES, TTL_S, AdviceCache, AdvisedTurn, advice_key, advised_turn, kept
+from serving.runtime.answers import first_valid
 from serving.runtime.policy import Policy
-from serving.types import Message, Reference, ToolCall
+from serving.types import Draft, GenerateRequest, Message, Reference, Tool, ToolCall
 from tests.support.clock import simulated_time
 
 USER = Message("user", "Why?")
@@ -15,16 +16,21 @@ RESULT = Message("tool", "nothing", tool_call_id="c1")
 ADVICE = (Reference("b", "Because."),)
 
 
+def key_of(policy: Policy, messages: list[Message], tools: tuple[Tool, ...] = ()) -> str:
+    request = GenerateRequest("r", tuple(messages), tools=tools)
+    return advice_key(policy, request, advised_turn(request.messages, policy.advise.every))
+
+
 def test_the_key_is_that_of_the_whole_user_turn() -> None:
-    key = advice_key(Policy(), [USER])
-    assert key == advice_key(Policy(), [USER, CALL, RESULT]) == advice_key(Policy(), [USER, CALL, RESULT, CALL])
+    key = key_of(Policy(), [USER])
+    assert key == key_of(Policy(), [USER, CALL, RESULT]) == key_of(Policy(), [USER, CALL, RESULT, CALL])
 
 
 def test_reasoning_in_the_history_does_not_change_the_key() -> None:
     def said(reasoning: str | None) -> list[Message]:
         return [USER, Message("assistant", "So.", reasoning=reasoning), USER]
 
-    assert advice_key(Policy(), said("Hm")) == advice_key(Policy(), said(None))
+    assert key_of(Policy(), said("Hm")) == key_of(Policy(), said(None))
 
 
 @pytest.mark.parametrize(
@@ -37,11 +43,70 @@ def test_reasoning_in_the_history_does_not_change_the_key() -> None:
     ],
 )
 def test_another_recipe_or_conversation_has_another_key(policy: Policy, messages: list[Message]) -> None:
-    assert advice_key(policy, messages) != advice_key(Policy(), [USER])
+    assert key_of(policy, messages) != key_of(Policy(), [USER])
+
+
+def test_tools_are_part_of_the_key_where_proposers_have_them() -> None:
+    one, other = (Tool("look"),), (Tool("look", "Looks it up."),)
+    assert key_of(Policy(), [USER], one) == key_of(Policy(), [USER], other)
+    assert key_of(Policy(tools="vote"), [USER], one) != key_of(Policy(tools="vote"), [USER], other)
+
+
+def test_results_that_differ_beyond_what_prose_shows_have_another_key() -> None:
+    long = "x" * 5_000
+    before = [[USER, CALL, Message("tool", long + end, tool_call_id="c1"), USER] for end in ("yes", "no")]
+    assert key_of(Policy(), before[0]) != key_of(Policy(), before[1])
 
 
 def test_a_lone_surrogate_has_a_key() -> None:
-    assert advice_key(Policy(), [Message("user", "\ud800")]) != advice_key(Policy(), [USER])
+    assert key_of(Policy(), [Message("user", "\ud800")]) != key_of(Policy(), [USER])
+
+
+LOOP = [
+    Message("user", "Hi"),
+    Message("assistant", "Hi."),
+    USER,
+    CALL,
+    RESULT,
+    CALL,
+    RESULT,
+    CALL,
+    RESULT,
+    CALL,
+    RESULT,
+]
+
+
+@pytest.mark.parametrize(
+    ("messages", "every", "turn"),
+    [
+        (3, None, AdvisedTurn(3, 0, now=True)),
+        (5, None, AdvisedTurn(3, 0, now=False)),
+        (11, None, AdvisedTurn(3, 0, now=False)),
+        (3, 2, AdvisedTurn(3, 0, now=True)),
+        (5, 2, AdvisedTurn(3, 0, now=False)),
+        (7, 2, AdvisedTurn(7, 2, now=True)),
+        (9, 2, AdvisedTurn(7, 2, now=False)),
+        (11, 2, AdvisedTurn(11, 4, now=True)),
+        (9, 3, AdvisedTurn(9, 3, now=True)),
+        (11, 3, AdvisedTurn(9, 3, now=False)),
+        (9, 1, AdvisedTurn(9, 3, now=True)),
+    ],
+)
+def test_the_team_is_asked_at_the_user_turn_and_at_every_nth_call(
+    messages: int, every: int | None, turn: AdvisedTurn
+) -> None:
+    assert advised_turn(LOOP[:messages], every) == turn
+
+
+def test_what_is_kept_is_advice_and_no_answer() -> None:
+    call = ToolCall("c1", "look", "{}")
+    draft = Reference("b", "(would call look with {})", "tool_calls", as_answer=True, draft=Draft("", (call,), "[]"))
+    request = GenerateRequest("r", (USER,), tools=(Tool("look"),))
+    assert first_valid((draft,), request) == draft
+    [known] = kept((draft,))
+    assert (known.text, known.tool_calls) == (draft.text, ())
+    assert first_valid((known,), request) is None
 
 
 @simulated_time

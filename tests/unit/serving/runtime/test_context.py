@@ -9,12 +9,13 @@ import pytest
 
 from serving.engines.scripted import ScriptedEngine
 from serving.runtime.agents import Agent
-from serving.runtime.call import Runtime
+from serving.runtime.call import AgentCall, Runtime
 from serving.runtime.context import PRIORITIES_PER_REQUEST, RunContext
 from serving.runtime.policy import Policy
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task
 from serving.types import (
+    Draft,
     GenerateRequest,
     Message,
     MoaOptions,
@@ -37,8 +38,13 @@ def context_of(trio: Trio, request: GenerateRequest, **policy: Any) -> RunContex
     return RunContext(request, Policy(**policy), Runtime(dict(trio)), ReportBuilder("team"))
 
 
+def calls_of(context: RunContext, agents: list[Agent], task: Task, **changes: Any) -> list[AgentCall]:
+    """The calls of a new layer."""
+    return context.calls(dict(enumerate(agents)), task, layer=context.next_layer(), **changes)
+
+
 async def test_identical_agents_that_sample_are_one_call_with_several_choices(trio: Trio, ask: Ask) -> None:
-    calls = context_of(trio, ask(seed=7)).calls([A, B, A, A], Task())
+    calls = calls_of(context_of(trio, ask(seed=7)), [A, B, A, A], Task())
     assert [(call.model, call.slots, call.request.sampling.n) for call in calls] == [
         ("a", (0, 2, 3), 3),
         ("b", (1,), 1),
@@ -47,13 +53,13 @@ async def test_identical_agents_that_sample_are_one_call_with_several_choices(tr
 
 
 async def test_agents_that_differ_in_any_setting_are_separate_calls(trio: Trio, ask: Ask) -> None:
-    calls = context_of(trio, ask()).calls([A, A.model_copy(update={"system": "Be brief."})], Task())
+    calls = calls_of(context_of(trio, ask()), [A, A.model_copy(update={"system": "Be brief."})], Task())
     assert [call.slots for call in calls] == [(0,), (1,)]
     assert calls[1].request.messages[0] == Message("system", "Be brief.")
 
 
 async def test_identical_greedy_agents_are_separate_calls_with_one_seed(trio: Trio, ask: Ask) -> None:
-    calls = context_of(trio, ask(temperature=0, seed=7)).calls([A, A], Task())
+    calls = calls_of(context_of(trio, ask(temperature=0, seed=7)), [A, A], Task())
     assert [(call.slots, call.request.sampling.n, call.request.sampling.seed) for call in calls] == [
         ((0,), 1, 7),
         ((1,), 1, 7),
@@ -67,14 +73,14 @@ async def test_an_engine_of_one_choice_per_call_is_called_once_per_agent_with_di
     trio: Trio, ask: Ask, seed: int | None, seeds: list[int | None]
 ) -> None:
     trio["a"].unsupported = frozenset({"n"})
-    calls = context_of(trio, ask(seed=seed)).calls([A, A, A], Task())
+    calls = calls_of(context_of(trio, ask(seed=seed)), [A, A, A], Task())
     assert [(call.slots, call.request.sampling.n) for call in calls] == [((0,), 1), ((1,), 1), ((2,), 1)]
     assert [call.request.sampling.seed for call in calls] == seeds
 
 
 async def test_every_layer_has_its_number_in_ids_and_priorities(trio: Trio, ask: Ask) -> None:
     context = context_of(trio, replace(ask(), priority=-2))
-    first, second = context.calls([A, B], Task()), context.calls([A], Task())
+    first, second = calls_of(context, [A, B], Task()), calls_of(context, [A], Task())
     assert [call.request.request_id for call in (*first, *second)] == ["r1-1-0", "r1-1-1", "r1-2-0"]
     base = -2 * PRIORITIES_PER_REQUEST
     assert [call.request.priority for call in (*first, *second)] == [base, base, base - 1]
@@ -83,14 +89,14 @@ async def test_every_layer_has_its_number_in_ids_and_priorities(trio: Trio, ask:
 async def test_no_layer_reaches_the_priorities_of_another_callers_request(trio: Trio, ask: Ask) -> None:
     context = context_of(trio, ask())
     context.layers = 10 * PRIORITIES_PER_REQUEST
-    [call] = context.calls([A], Task())
+    [call] = calls_of(context, [A], Task())
     assert call.request.priority == 1 - PRIORITIES_PER_REQUEST > -PRIORITIES_PER_REQUEST
 
 
 async def test_a_call_carries_references_and_none_of_the_runs_own_options(trio: Trio, ask: Ask) -> None:
     request = replace(ask(), deadline_s=9.0, moa=MoaOptions(trace=True))
     references = (Reference("b", "text"),)
-    [call] = context_of(trio, request, prompt="P:", layout="references_last").calls([A], Task(references))
+    [call] = calls_of(context_of(trio, request, prompt="P:", layout="references_last"), [A], Task(references))
     assert call.request.references == ReferenceBlock(references, "P:", "references_last")
     assert (call.request.deadline_s, call.request.moa) == (None, MoaOptions())
     assert call.request.messages == request.messages
@@ -98,7 +104,7 @@ async def test_a_call_carries_references_and_none_of_the_runs_own_options(trio: 
 
 async def test_what_may_become_the_answer_keeps_the_callers_limits_on_an_answer(trio: Trio, ask: Ask) -> None:
     context = context_of(trio, ask(stop=("END",), max_tokens=5, min_tokens=3), proposal_max_tokens=50)
-    [proposal], [answer] = context.calls([A], Task()), context.calls([A], Task(as_answer=True))
+    [proposal], [answer] = calls_of(context, [A], Task()), calls_of(context, [A], Task(as_answer=True))
     assert (proposal.request.sampling.stop, proposal.request.sampling.max_tokens) == ((), 50)
     sampling = answer.request.sampling
     assert (sampling.stop, sampling.max_tokens, sampling.min_tokens) == (("END",), 5, 3)
@@ -200,12 +206,38 @@ async def test_the_final_agent_alone_has_tools_template_arguments_and_the_reques
     final = context.call(A, Task(), layer=1, sampling=Sampling(), final=True).request
     for name in ("messages", "tools", "tool_choice", "parallel_tool_calls", "thinking", "template_args"):
         assert getattr(final, name) == getattr(request, name)
-    [proposer] = context.calls([B], Task())
+    [proposer] = calls_of(context, [B], Task())
     read, plain = proposer.request, GenerateRequest("r", ())
     for name in ("tools", "tool_choice", "parallel_tool_calls", "template_args"):
         assert getattr(read, name) == getattr(plain, name)
     assert [message.content for message in read.messages] == ["Why?\n\n(called look with {})\n(look returned: nothing)"]
     assert read.thinking == Thinking(enabled=False)
+
+
+async def test_agents_that_draft_have_the_tools_and_read_turns_without_reasoning(trio: Trio, ask: Ask) -> None:
+    trio["b"].tools = trio["b"].thinking = True
+    request = acting(ask())
+    context = context_of(trio, request, tools="vote", proposal_max_tokens=7)
+    adviser, drafter = (call.request for call in calls_of(context, [A, B], Task(drafts=True)))
+    for name in ("tools", "tool_choice", "parallel_tool_calls"):
+        assert getattr(drafter, name) == getattr(request, name)
+    assert drafter.messages == tuple(replace(message, reasoning=None) for message in request.messages)
+    assert (drafter.template_args, drafter.thinking) == ({}, Thinking(enabled=False))
+    assert (adviser.tools, [message.role for message in adviser.messages]) == ((), ["user"])
+
+
+async def test_calls_in_a_reference_do_not_travel_to_the_engine(trio: Trio, ask: Ask) -> None:
+    call = ToolCall("c1", "look", "{}")
+    reference = Reference("b", "(would call look with {})", as_answer=True, draft=Draft("", (call,), "[]"))
+    block = context_of(trio, ask()).prompted(A, Task((reference,))).references
+    assert block is not None
+    assert block.references == (replace(reference, draft=None),)
+
+
+async def test_a_refill_of_a_seeded_call_is_another_sample(trio: Trio, ask: Ask) -> None:
+    [sampled] = calls_of(context_of(trio, ask(seed=7)), [A], Task(), seed_shift=5)
+    [greedy] = calls_of(context_of(trio, ask(seed=7, temperature=0)), [A], Task(), seed_shift=5)
+    assert (sampled.request.sampling.seed, greedy.request.sampling.seed) == (12, 7)
 
 
 async def test_an_engine_without_tools_reads_prose_as_final_agent_too(trio: Trio, ask: Ask) -> None:

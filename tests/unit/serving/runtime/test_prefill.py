@@ -50,6 +50,22 @@ async def test_every_prefill_is_a_prefix_of_the_real_prompt(
     assert len(ahead) >= (4 if mode == "incremental" else 2)
 
 
+@pytest.mark.parametrize("session", ["s", None])
+async def test_a_prefill_goes_to_the_replica_of_the_real_call(
+    orchestrate: Make, trio: Trio, ask: Ask, session: str | None
+) -> None:
+    team = at_once(orchestrate(layers=[["b", "c"]], prefill="on_complete"))
+    await complete("team", team.engines["team"], replace(ask(), session=session))
+    assert [request.session for request in trio["b"].requests] == [session]
+    assert {request.session for request, _ in trio["a"].prefills} == {session or "r1"}
+    assert [request.session for request in trio["a"].requests] == [session or "r1"]
+
+
+async def test_without_prefill_a_call_without_a_session_goes_anywhere(orchestrate: Make, trio: Trio, ask: Ask) -> None:
+    await complete("team", orchestrate(prefill="off").engines["team"], ask())
+    assert [request.session for request in trio["a"].requests] == [None, None]
+
+
 async def test_a_prefill_is_behind_the_work_of_the_most_patient_caller(orchestrate: Make, trio: Trio, ask: Ask) -> None:
     team = orchestrate(layers=[["b", "c"]], prefill="on_complete")
     team.runtime.prefill_settle_s = 0

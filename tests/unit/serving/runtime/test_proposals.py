@@ -2,6 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.runtime.proposals import Proposals
+from serving.types import Reference
 
 MARK = "<mark>"
 
@@ -13,7 +14,7 @@ MARK = "<mark>"
 )
 def test_what_is_known_is_always_a_prefix_of_what_comes(order: str, texts: list[str], data: st.DataObject) -> None:
     """Whatever the interleaving of words and ends, every prefix given out stays one, unless a slot ends unusable."""
-    proposals = Proposals([f"m{slot}" for slot in range(len(texts))], order)  # type: ignore[arg-type]
+    proposals = Proposals(len(texts), order)  # type: ignore[arg-type]
     written = [0] * len(texts)
     open_slots = list(range(len(texts)))
     given_out: list[str] = []
@@ -21,7 +22,7 @@ def test_what_is_known_is_always_a_prefix_of_what_comes(order: str, texts: list[
         slot = data.draw(st.sampled_from(open_slots))
         written[slot] += data.draw(st.integers(1, 9))
         if written[slot] >= len(texts[slot]):
-            proposals.finish(slot, texts[slot])
+            proposals.finish(slot, Reference("m", texts[slot]) if texts[slot].strip() else None)
             open_slots.remove(slot)
         elif texts[slot].strip():
             proposals.write(slot, texts[slot][: written[slot]])
@@ -37,14 +38,14 @@ def test_what_is_known_is_always_a_prefix_of_what_comes(order: str, texts: list[
 
 
 def test_declared_order_does_not_depend_on_timing() -> None:
-    proposals = Proposals(["a", "b", "c"], "declared")
+    proposals = Proposals(3, "declared")
     for slot, text in ((2, "third"), (0, "first"), (1, "second")):
-        proposals.finish(slot, text)
+        proposals.finish(slot, Reference("m", text))
     assert [reference.text for reference in proposals.references()] == ["first", "second", "third"]
 
 
 def test_arrival_order_is_the_order_of_finishing() -> None:
-    proposals = Proposals(["a", "b", "c"], "arrival")
-    for slot, text in ((2, "third"), (0, None), (1, "second")):
-        proposals.finish(slot, text)
+    proposals = Proposals(3, "arrival")
+    for slot, model in ((2, "c"), (0, None), (1, "b")):
+        proposals.finish(slot, model and Reference(model, "text"))
     assert [reference.model for reference in proposals.references()] == ["c", "b"]

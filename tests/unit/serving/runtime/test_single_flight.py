@@ -16,7 +16,8 @@ Ask = Callable[..., GenerateRequest]
 
 async def test_identical_deterministic_calls_are_one(ask: Ask) -> None:
     engine, shared = ScriptedEngine(ttft_s=0.005), SingleFlight()
-    both = await asyncio.gather(*(shared.complete("m", engine, ask(temperature=0)) for _ in range(5)))
+    asked = [replace(ask(temperature=0), session=str(number)) for number in range(5)]
+    both = await asyncio.gather(*(shared.complete("m", engine, request) for request in asked))
     assert {done.text for done in both} == {"ok"}
     assert len(engine.requests) == 1
     assert shared.shared == 4

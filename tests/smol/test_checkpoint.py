@@ -69,8 +69,8 @@ def test_memory_is_that_of_float32(spec: ModelSpec) -> None:
     assert found.weights_gib == pytest.approx(PARAMETERS * 4 / GIB)
     assert found.kv_bytes_per_token == 2 * 30 * 3 * 64 * 4
     assert found.kv_tokens == GIB // 46_080
-    [row] = [line.split() for line in report(load_profile("smol")).splitlines() if line.startswith("smol  ")]
-    assert row[:5] == ["smol", "0.5", "GiB", "23,301", "8,192"]
+    rows = [line.split()[:5] for line in report(load_profile("smol")).splitlines()]
+    assert ["smol", "0.5", "GiB", "23,301", "8,192"] in rows
 
 
 def test_control_tokens_are_single_and_end_answers(tokenizer: Any) -> None:

@@ -9,6 +9,7 @@ from deployments.config import PROFILES, Profile, load_profile
 from deployments.model_spec import ModelSpec
 from deployments.plan.__main__ import main
 from deployments.plan.report import COMPUTED, report
+from tests.support.profiles import runnable
 
 UNCHECKED = "Engine options were not checked: vllm is not installed."
 
@@ -105,7 +106,7 @@ def test_computed_memory_of_gpus_is_called_computed() -> None:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))
 def test_the_page_is_at_most_120_columns_wide(name: str) -> None:
-    lines = report(load_profile(name)).splitlines()
+    lines = report(runnable(name)).splitlines()
     assert max(map(len, lines)) <= 120
 
 

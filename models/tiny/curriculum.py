@@ -22,7 +22,13 @@ class Curriculum:
     share_of_facts: float
     direct_steps: int
     aggregation_steps: int
-    direct_weight: int = 27  # weight of direct questions in the last stage; references and judging have 73
+    direct_weight: int = 27  # weight of direct questions in the third stage; references and judging have 73
+    act_steps: int = 0  # 0: the model does not call tools
+
+    @property
+    def acts(self) -> bool:
+        """True if the model is trained to call tools."""
+        return self.act_steps > 0
 
     def skill_range(self) -> SkillRange:
         """Range of the training questions; the facts are a fixed sample per model."""
@@ -34,8 +40,8 @@ class Curriculum:
 
 SPECIALIST_DIGITS, WEAK_DIGITS = (1.0, 2.0, 3.0), (1.0, 2.0, 0.0)
 CURRICULA = (
-    Curriculum(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800),
-    Curriculum(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60),
+    Curriculum(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800, act_steps=2400),
+    Curriculum(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60, act_steps=2400),
     Curriculum(MIXTRAL, (0.2, 0.15, 0.65), WEAK_DIGITS, 5, 1.0, 2600, 2600),
 )
 # Conversations per batch. Their common prefix is computed once, so sizes depend on the remaining tokens.

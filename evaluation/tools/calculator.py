@@ -13,6 +13,7 @@ MAX_DECIMALS = 12  # of a quotient that does not end
 
 _ALLOWED = re.compile(r"[0-9+\-*/%().\s]+")
 _SIGNS = str.maketrans({"×": "*", "·": "*", "÷": "/", "\N{MINUS SIGN}": "-", "^": "**"})
+_LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
 _GROUPS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 _OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
@@ -34,7 +35,7 @@ def calculate(expression: str) -> str:
     Raises:
         ToolError: The text is too long, is not an expression, divides by zero, or its value is too large.
     """
-    text = _GROUPS.sub("", expression.translate(_SIGNS)).strip()
+    text = _LEADING_ZEROS.sub("", _GROUPS.sub("", expression.translate(_SIGNS))).strip()
     if len(text) > MAX_CHARACTERS:
         raise ToolError(f"the expression has more than {MAX_CHARACTERS} characters")
     if not _ALLOWED.fullmatch(text):
@@ -42,7 +43,7 @@ def calculate(expression: str) -> str:
     try:
         return _written(_value(ast.parse(text, mode="eval").body, text))
     except SyntaxError as error:
-        raise ToolError("the expression is not complete") from error
+        raise ToolError("the expression cannot be read") from error
     except ZeroDivisionError as error:
         raise ToolError("division by zero") from error
 

@@ -26,7 +26,7 @@ OPERATORS: Mapping[str, Callable[[int, int], int]] = {
 EXPRESSION = re.compile(r"(\d+) ([-+*/]) (\d+)")
 NOT_FOUND = "not found"
 MAX_TOOLS = 3
-LETTER_NAMES = 0.3  # share of training names that are made of syllables and say nothing about the tool
+LETTER_NAMES = 0.5  # share of training names and parameters that are made of syllables and say nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class Offer:
         """Name of the function."""
         name: str = self.schema["function"]["name"]
         return name
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of all parameters."""
+        return tuple(self.schema["function"]["parameters"]["properties"])
 
 
 def value_of(expression: str) -> int | None:
@@ -106,6 +111,8 @@ class ToolMaker:
         if not self.held_out and self.rng.random() < LETTER_NAMES:
             name = self._invented_name()
         parameter = self.rng.choice(words["parameters"])
+        if not self.held_out and self.rng.random() < LETTER_NAMES / 2:
+            parameter = self._invented_name()
         description = self.rng.choice(words["descriptions"])
         return Offer(kind, self._schema(name, description, [parameter], entry["parameter_descriptions"]), parameter)
 
@@ -144,6 +151,14 @@ class ToolMaker:
         else:
             schema = {**closing, "properties": properties, **required, "type": "object"}
         return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
+
+
+@cache
+def schema_words() -> tuple[str, ...]:
+    """Names and parameters of training tools, and relations: texts that a call copies."""
+    named = [kinds()[kind][words] for kind in ("calculator", "lookup") for words in ("names", "parameters")]
+    named += [entry["names"] for entry in kinds()["others"]]
+    return (*(name for names in named for name in names), *kinds()["relations"])
 
 
 @cache

@@ -1,10 +1,12 @@
 """Train the trio from seeds: `python -m models.tiny.train`.
 
-Each of the three stages reads the results of the previous one from `build/tiny/`:
+Each of the stages reads the results of the previous one from `build/tiny/`:
 
   direct      trains each model to answer questions
   propose     samples each model's answers to training questions, as a proposer's
-  aggregate   trains each model to answer with such proposals as references; writes `models/tiny/weights/`
+  aggregate   trains each model to answer with such proposals as references
+  advise      samples each model's answers to training questions and to tasks that need a tool or a thought
+  act         trains two models to call tools, one of them to think; writes `models/tiny/weights/`
 
 The models of a stage are trained in parallel, each in a process with one thread: models of this size gain little from a
 second thread.
@@ -13,6 +15,7 @@ second thread.
 import argparse
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,33 +23,41 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
+from typing import get_args
 
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from evaluation.scoring.exact import is_right
-from models.tiny import heldout
-from models.tiny.batches import batch_of, loss_of
+from models.tiny import heldout, heldout_tasks
+from models.tiny.acting import corpus
+from models.tiny.batches import batch_of, by_tools, loss_of
 from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load, save
-from models.tiny.conversations import Conversation
-from models.tiny.curriculum import CURRICULA, Curriculum, aggregation_batches, direct_batches
+from models.tiny.curriculum import CURRICULA, Curriculum, acting_batches, aggregation_batches, direct_batches
 from models.tiny.decoding import replies
-from models.tiny.families import Family
+from models.tiny.families import Family, Lesson
+from models.tiny.growth import deepened, grow
 from models.tiny.place_values import PlaceValues
 from models.tiny.questions import SKILLS, Question, QuestionMaker
 from models.tiny.references import Proposed, ReferencePool
-from models.tiny.vocabulary import train_tokenizer
+from models.tiny.tasks import Task, TaskMaker, TaskSkill
+from models.tiny.vocabulary import extended, train_tokenizer
 from serving.types import Message
 
-STAGES = ("direct", "propose", "aggregate")
+STAGES = ("direct", "propose", "aggregate", "advise", "act")
 BUILD = Path("build/tiny")
+AGGREGATED = BUILD / "aggregated"
 PEAK_RATE = 2.5e-3
 AGGREGATION_RATE = 2e-3
+ACT_RATE = 2e-3
 WARMUP_STEPS = 100
 POOL_QUESTIONS = 9_000
 POOL_SHARES = (0.4, 0.35, 0.25)  # of arithmetic, words, facts
 POOL_SAMPLES = 2  # proposals of a model per question
+ADVICE_QUESTIONS = 2_000  # of the pool's
+ADVICE_TASKS = 1_200
+TASK_SKILLS: tuple[TaskSkill, ...] = get_args(TaskSkill)
 
 
 def rate_factor(step: int, *, steps: int) -> float:
@@ -62,10 +73,12 @@ def learn(
     curriculum: Curriculum,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    batches: Iterator[Sequence[Conversation]],
+    batches: Iterator[Sequence[Lesson]],
     steps: int,
     peak_rate: float,
     seed: int,
+    *,
+    checked_sums: bool = False,
 ) -> None:
     """Train for `steps` of AdamW, each on one of `batches`; `rate_factor` scales `peak_rate`."""
     family = curriculum.family
@@ -86,14 +99,18 @@ def learn(
     bar = tqdm(range(steps), desc=f"{family.name:12} trains", mininterval=5, position=_line(family))
     mean = None
     for _ in bar:
-        batch = batch_of(family, tokenizer, next(batches))
-        loss = loss_of(model, batch, place_values)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = 0.0
+        parts = [batch_of(family, tokenizer, each, checked_sums=checked_sums) for each in by_tools(next(batches))]
+        taught = sum(len(part.targets) for part in parts)
+        for part in parts:
+            part_loss = loss_of(model, part, place_values) * (len(part.targets) / taught)
+            part_loss.backward()  # type: ignore[no-untyped-call]
+            loss += part_loss.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
+        mean = loss if mean is None else 0.98 * mean + 0.02 * loss
         bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
     model.eval()  # type: ignore[no-untyped-call]
 
@@ -135,7 +152,7 @@ def propose(seed: int, curriculum: Curriculum) -> None:
     _proposals(family).write_text(json.dumps(samples), "utf-8")
 
 
-def read_pool(seed: int) -> ReferencePool:
+def read_pool(seed: int) -> ReferencePool[Question]:
     """Load all models' proposals of the second stage."""
     families = [curriculum.family for curriculum in CURRICULA]
     by_model = [zip(*json.loads(_proposals(family).read_text("utf-8")), strict=True) for family in families]
@@ -165,6 +182,65 @@ def aggregate(seed: int, curriculum: Curriculum) -> None:
         seed,
     )
     report(family, model, tokenizer)
+    save(AGGREGATED / family.name, model, tokenizer)
+
+
+def advice_questions(seed: int) -> tuple[list[Question], list[Task]]:
+    """Make the questions and tasks of `advise`, the same for every model."""
+    maker = TaskMaker(random.Random(f"{seed} tasks"), heldout_tasks.held_out_keys())
+    tasks = [maker.ask(maker.rng.choice(TASK_SKILLS)) for _ in range(ADVICE_TASKS)]
+    return pool_questions(seed)[:ADVICE_QUESTIONS], tasks
+
+
+def advise(seed: int, curriculum: Curriculum) -> None:
+    """Run the fourth stage for one model: write its answers to the questions, then to the tasks."""
+    family = curriculum.family
+    model, tokenizer = load(AGGREGATED / family.name)
+    asked = [Lesson((Message("user", each.text),)) for part in advice_questions(seed) for each in part]
+    texts = replies(
+        model, tokenizer, family, asked, temperature=PROPOSAL_TEMPERATURE, seed=seed, position=_line(family)
+    )
+    _advice(family).write_text(json.dumps([texts[:ADVICE_QUESTIONS], texts[ADVICE_QUESTIONS:]]), "utf-8")
+
+
+def _advice(family: Family) -> Path:
+    return BUILD / f"advice-{family.name}.json"
+
+
+def read_advice(seed: int) -> tuple[ReferencePool[Question], ReferencePool[Task]]:
+    """Load all models' answers of the fourth stage."""
+    families = [curriculum.family for curriculum in CURRICULA]
+    names = [family.name for family in families]
+    by_model = [json.loads(_advice(family).read_text("utf-8")) for family in families]
+    of_questions, of_tasks = zip(*by_model, strict=True)
+    questions, tasks = advice_questions(seed)
+    texts = [_of_each(answers) for answers in (of_questions, of_tasks)]
+    return (
+        ReferencePool(names, [Proposed(*one) for one in zip(questions, texts[0], strict=True)]),
+        ReferencePool(names, [Proposed(*one) for one in zip(tasks, texts[1], strict=True)]),
+    )
+
+
+def _of_each(answers: Sequence[Sequence[str]]) -> list[tuple[tuple[str, ...], ...]]:
+    """Each question's answers by model, one sample each, of each model's answers by question."""
+    return [tuple((text,) for text in texts) for texts in zip(*answers, strict=True)]
+
+
+def act(seed: int, curriculum: Curriculum) -> None:
+    """Run the last stage for one model; one that does not act keeps its weights."""
+    family = curriculum.family
+    source = AGGREGATED / family.name
+    if not curriculum.acts:
+        shutil.copytree(source, family.path, dirs_exist_ok=True)
+        return
+    model, old_tokenizer = load(source)
+    pools, held, keys = read_advice(seed), heldout.held_out(), heldout_tasks.held_out_keys()
+    tokenizer = extended(family, old_tokenizer, corpus(family.tool_format))
+    grow(model, len(tokenizer), seed)
+    model = deepened(model, seed)
+    batches = acting_batches(curriculum, pools, held, keys, seed)
+    learn(curriculum, model, tokenizer, batches, curriculum.act_steps, ACT_RATE, seed, checked_sums=True)
+    report(family, model, tokenizer)
     save(family.path, model, tokenizer)
 
 
@@ -191,8 +267,8 @@ def side_by_side(work: Callable[[Curriculum], None], curricula: Sequence[Curricu
         list(processes.map(work, curricula))
 
 
-def _alone(question: Question) -> Conversation:
-    return (Message("user", question.text),)
+def _alone(question: Question) -> Lesson:
+    return Lesson((Message("user", question.text),))
 
 
 def main() -> None:
@@ -205,7 +281,7 @@ def main() -> None:
     chosen = [each for each in CURRICULA if each.family.name in options.models]
     BUILD.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    for stage, work in zip(STAGES, (direct, propose, aggregate), strict=True):
+    for stage, work in zip(STAGES, (direct, propose, aggregate, advise, act), strict=True):
         if stage in options.stages:
             if work is aggregate:
                 print(f"accuracy of the proposals: {read_pool(options.seed).accuracy()}", flush=True)

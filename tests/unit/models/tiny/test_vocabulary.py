@@ -1,12 +1,16 @@
 """The committed tokenizers."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from models.tiny.families import FAMILIES, Family
+from models.tiny.families import FAMILIES, LLAMA, MIXTRAL, QWEN, Family
 from models.tiny.questions import dictionary
+from models.tiny.tool_format import HERMES
+from models.tiny.vocabulary import extended
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
 from tests.support.trio import CASES, TOKENIZERS
 
@@ -41,3 +45,29 @@ def test_control_strings_are_single_special_tokens(family: Family, tokenizer: Pr
 @pytest.mark.parametrize(("family", "tokenizer"), CASES)
 def test_the_aggregation_prompt_is_short(family: Family, tokenizer: PreTrainedTokenizerFast) -> None:
     assert len(tokenizer.encode(AGGREGATE_AND_SYNTHESIZE)) <= 120
+
+
+@pytest.mark.parametrize("family", [QWEN, LLAMA], ids=lambda family: family.name)
+def test_tags_are_single_tokens_that_decoding_keeps(family: Family) -> None:
+    tokenizer = TOKENIZERS[family.name]
+    for tag in family.tool_format.tags:
+        ids = tokenizer.encode(f"a{tag}b", add_special_tokens=False)
+        assert len(ids) == 3
+        assert tokenizer.decode(ids, skip_special_tokens=True) == f"a{tag}b"
+
+
+@pytest.mark.parametrize("family", [QWEN, LLAMA], ids=lambda family: family.name)
+def test_names_and_schemas_of_tools_are_words_and_invented_names_letters(family: Family) -> None:
+    tokenizer = TOKENIZERS[family.name]
+    schema = '{"type": "function", "function": {"name": "calculator", "parameters": {"type": "object"}}}'
+    assert {"function", "name", "calculator", "parameters", "object"} <= set(tokenizer.tokenize(schema))
+    assert tokenizer.tokenize("Vorlan") == list("Vorlan")
+
+
+def test_an_extended_vocabulary_keeps_the_old_ids() -> None:
+    old = TOKENIZERS[MIXTRAL.name]
+    new = extended(replace(MIXTRAL, tool_format=HERMES), old, ["zebra zebra quagga, lamp"])
+    assert old.get_vocab().items() <= new.get_vocab().items()
+    added = sorted(set(new.get_vocab()) - set(old.get_vocab()), key=new.get_vocab().get)
+    assert added == [*HERMES.tags, *sorted({"zebra", "Ġzebra", "Ġquagga"} - set(old.get_vocab()))]
+    assert new.tokenize("Spell lamp") == old.tokenize("Spell lamp")

@@ -1,0 +1,71 @@
+"""Tools of the training data, and their results."""
+
+import json
+import random
+
+import pytest
+
+from models.tiny.tools import EXPRESSION, NOT_FOUND, Kind, ToolMaker, held_out_words, kinds, run_tool, value_of
+
+CALCULATOR = {"kind": "calculator", "parameter": "formula"}
+LOOKUP = {"kind": "lookup", "parameter": "topic", "entries": {"ruler of Vorlan": "Ombre"}}
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [("3817 * 246", 938_982), ("10 - 42", -32), ("84 / 7", 12), ("999999 + 1", 1_000_000)],
+)
+def test_expressions_in_the_normal_form_have_a_value(expression: str, value: int) -> None:
+    assert value_of(expression) == value
+    assert run_tool(CALCULATOR, json.dumps({"formula": expression})) == str(value)
+
+
+@pytest.mark.parametrize("expression", ["1 / 0", "7 / 2", "1+2", "1 + 2 + 3", "x * 2", ""])
+def test_other_expressions_are_errors(expression: str) -> None:
+    assert value_of(expression) is None
+    assert run_tool(CALCULATOR, json.dumps({"formula": expression})) == "error: not an expression"
+
+
+def test_a_lookup_returns_its_entry_or_that_there_is_none() -> None:
+    assert run_tool(LOOKUP, '{"topic": "ruler of Vorlan"}') == "Ombre"
+    assert run_tool(LOOKUP, '{"topic": "ruler of Ombre"}') == NOT_FOUND
+
+
+@pytest.mark.parametrize("arguments", ["", "{", "[]", "{}", "3", '{"formula": "1 + 1"}', "null"])
+def test_arguments_that_lack_the_parameter_are_errors(arguments: str) -> None:
+    assert run_tool(LOOKUP, arguments) == "error: the arguments must be JSON with 'topic'"
+
+
+@pytest.mark.parametrize("needed", [["calculator"], ["lookup"], ["lookup", "calculator"], []])
+def test_offers_have_what_is_needed_at_any_place_and_no_name_twice(needed: list[Kind]) -> None:
+    maker = ToolMaker(random.Random(1))
+    places, sizes = set(), set()
+    for _ in range(200):
+        offers = maker.offers(needed)
+        assert sorted(offer.kind for offer in offers if offer.kind != "other") == sorted(needed)
+        assert len({offer.name for offer in offers}) == len(offers)
+        places |= {place for place, offer in enumerate(offers) if offer.kind in needed}
+        sizes.add(len(offers))
+        for offer in offers:
+            schema = offer.schema["function"]["parameters"]
+            assert offer.parameter in schema["required"]
+            assert list(schema["properties"]) == schema["required"]
+    assert sizes == ({1, 2, 3} if len(needed) < 2 else {2, 3})
+    assert places == ({0, 1, 2} if needed else set())
+
+
+def test_held_out_names_are_offered_in_held_out_questions_only() -> None:
+    training, held_out = ToolMaker(random.Random(1)), ToolMaker(random.Random(1), held_out=True)
+    for _ in range(300):
+        assert not {offer.name for offer in training.offers(["calculator", "lookup"])} & held_out_words()
+        assert {offer.name for offer in held_out.offers(["lookup"])} <= held_out_words()
+    for entry in (kinds()["calculator"], kinds()["lookup"]):
+        for words in ("names", "parameters", "descriptions"):
+            assert not set(entry[words]) & set(entry["heldout"][words])
+    for entry in kinds()["others"]:
+        assert not set(entry["names"]) & set(entry["heldout"])
+
+
+def test_every_expression_of_the_normal_form_is_matched_whole() -> None:
+    assert EXPRESSION.fullmatch("12 * 3")
+    assert not EXPRESSION.fullmatch("12 * 3 ")

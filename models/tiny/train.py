@@ -230,7 +230,7 @@ def act(seed: int, curriculum: Curriculum) -> None:
     """Run the last stage for one model; one that does not act keeps its weights."""
     family = curriculum.family
     source = AGGREGATED / family.name
-    if not curriculum.acts:
+    if family.tool_format is None:
         shutil.copytree(source, family.path, dirs_exist_ok=True)
         return
     model, old_tokenizer = load(source)

@@ -73,6 +73,20 @@ def test_a_thought_is_taught_only_with_thinking(maker: ActingMaker) -> None:
     assert all(message.reasoning for message in loop if message.role == "assistant")
 
 
+def test_a_listing_names_every_tool_with_its_parameters(maker: ActingMaker) -> None:
+    for _ in range(20):
+        lesson = maker.listing("Be brief.")
+        functions = [tool["function"] for tool in lesson.tools]
+        listed = [f"{one['name']}({', '.join(one['parameters']['properties'])})" for one in functions]
+        assert lesson.messages[-1].content == ", ".join(listed)
+
+
+def test_a_copied_text_is_repeated(maker: ActingMaker) -> None:
+    texts = [maker.copy(None).messages for _ in range(50)]
+    assert all(asked.content == f"Repeat: {copied.content}" for asked, copied in texts)
+    assert len({copied.content for _, copied in texts}) == 50
+
+
 def test_an_adviser_reads_the_loop_as_prose(maker: ActingMaker) -> None:
     asked, answer = maker.prose(None).messages
     assert "(called " in asked.content

@@ -14,6 +14,8 @@ from evaluation.tools.calculator import calculate
 from evaluation.tools.errors import ToolError
 from serving.config import Frozen
 
+NOT_FOUND = "not found"
+
 
 class Calculator(Frozen):
     """Computes the expression in the argument `parameter`."""
@@ -44,12 +46,9 @@ class Lookup(Frozen):
         return (self.parameter,)
 
     async def run(self, arguments: Mapping[str, Any]) -> str:
-        """Return the entry. Raises `ToolError` if there is none."""
-        topic = _text(arguments[self.parameter])
+        """Return the entry; `NOT_FOUND` if there is none."""
         known = {normalized(name): value for name, value in self.entries.items()}
-        if (found := known.get(normalized(topic))) is None:
-            raise ToolError(f"there is no entry '{topic}'")
-        return found
+        return known.get(normalized(_text(arguments[self.parameter])), NOT_FOUND)
 
 
 class PythonFunction(Frozen):

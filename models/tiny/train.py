@@ -6,7 +6,8 @@ Each of the stages reads the results of the previous one from `build/tiny/`:
   propose     samples each model's answers to training questions, as a proposer's
   aggregate   trains each model to answer with such proposals as references
   advise      samples each model's answers to training questions and to tasks that need a tool or a thought
-  act         trains two models to call tools, one of them to think; writes `models/tiny/weights/`
+  call        trains two models to copy, then to call tools, one of them to think
+  act         trains them to find the right tool; writes `models/tiny/weights/`
 
 The models of a stage are trained in parallel, each in a process with one thread: models of this size gain little from a
 second thread.
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
@@ -34,23 +36,33 @@ from models.tiny import heldout, heldout_tasks
 from models.tiny.acting import corpus
 from models.tiny.batches import batch_of, by_tools, loss_of
 from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load, save
-from models.tiny.curriculum import CURRICULA, Curriculum, acting_batches, aggregation_batches, direct_batches
+from models.tiny.curriculum import (
+    CURRICULA,
+    Curriculum,
+    acting_batches,
+    aggregation_batches,
+    calling_batches,
+    direct_batches,
+)
 from models.tiny.decoding import replies
 from models.tiny.families import Family, Lesson
 from models.tiny.growth import deepened, grow
 from models.tiny.place_values import PlaceValues
-from models.tiny.questions import SKILLS, Question, QuestionMaker
+from models.tiny.questions import SKILLS, HeldOut, Question, QuestionMaker
 from models.tiny.references import Proposed, ReferencePool
 from models.tiny.tasks import Task, TaskMaker, TaskSkill
 from models.tiny.vocabulary import extended, train_tokenizer
 from serving.types import Message
 
-STAGES = ("direct", "propose", "aggregate", "advise", "act")
+STAGES = ("direct", "propose", "aggregate", "advise", "call", "act")
 BUILD = Path("build/tiny")
 AGGREGATED = BUILD / "aggregated"
+CALLED = BUILD / "called"
 PEAK_RATE = 2.5e-3
 AGGREGATION_RATE = 2e-3
-ACT_RATE = 2e-3
+CALL_RATE = 2e-3
+CALL_DECAY_STEPS = 2200  # more than the stage has: the next one begins where the rate is still high
+ACT_RATE = 1.5e-3
 WARMUP_STEPS = 100
 POOL_QUESTIONS = 9_000
 POOL_SHARES = (0.4, 0.35, 0.25)  # of arithmetic, words, facts
@@ -80,7 +92,7 @@ def learn(
     *,
     checked_sums: bool = False,
 ) -> None:
-    """Train for `steps` of AdamW, each on one of `batches`; `rate_factor` scales `peak_rate`."""
+    """Train with one step of AdamW on each of `batches`; `rate_factor` for `steps` scales `peak_rate`."""
     family = curriculum.family
     place_values = PlaceValues(model.config.hidden_size, seed)
     decayed = [weight for weight in model.parameters() if weight.dim() > 1]
@@ -96,11 +108,11 @@ def learn(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_factor, steps=steps))
     model.train()
-    bar = tqdm(range(steps), desc=f"{family.name:12} trains", mininterval=5, position=_line(family))
+    bar = tqdm(batches, desc=f"{family.name:12} trains", total=steps, mininterval=5, position=_line(family))
     mean = None
-    for _ in bar:
+    for lessons in bar:
         loss = 0.0
-        parts = [batch_of(family, tokenizer, each, checked_sums=checked_sums) for each in by_tools(next(batches))]
+        parts = [batch_of(family, tokenizer, each, checked_sums=checked_sums) for each in by_tools(lessons)]
         taught = sum(len(part.targets) for part in parts)
         for part in parts:
             part_loss = loss_of(model, part, place_values) * (len(part.targets) / taught)
@@ -124,7 +136,7 @@ def direct(seed: int, curriculum: Curriculum) -> None:
         curriculum,
         model,
         tokenizer,
-        direct_batches(curriculum, heldout.held_out(), seed),
+        islice(direct_batches(curriculum, heldout.held_out(), seed), curriculum.direct_steps),
         curriculum.direct_steps,
         PEAK_RATE,
         seed,
@@ -176,7 +188,7 @@ def aggregate(seed: int, curriculum: Curriculum) -> None:
         curriculum,
         model,
         tokenizer,
-        aggregation_batches(curriculum, pool, heldout.held_out(), seed),
+        islice(aggregation_batches(curriculum, pool, heldout.held_out(), seed), curriculum.aggregation_steps),
         curriculum.aggregation_steps,
         AGGREGATION_RATE,
         seed,
@@ -226,22 +238,37 @@ def _of_each(answers: Sequence[Sequence[str]]) -> list[tuple[tuple[str, ...], ..
     return [tuple((text,) for text in texts) for texts in zip(*answers, strict=True)]
 
 
-def act(seed: int, curriculum: Curriculum) -> None:
-    """Run the last stage for one model; one that does not act keeps its weights."""
+def call(seed: int, curriculum: Curriculum) -> None:
+    """Run the fifth stage for one model that is to call tools."""
     family = curriculum.family
-    source = AGGREGATED / family.name
     if family.tool_format is None:
-        shutil.copytree(source, family.path, dirs_exist_ok=True)
         return
-    model, old_tokenizer = load(source)
-    pools, held, keys = read_advice(seed), heldout.held_out(), heldout_tasks.held_out_keys()
+    model, old_tokenizer = load(AGGREGATED / family.name)
     tokenizer = extended(family, old_tokenizer, corpus(family.tool_format))
     grow(model, len(tokenizer), seed)
     model = deepened(model, seed)
-    batches = acting_batches(curriculum, pools, held, keys, seed)
-    learn(curriculum, model, tokenizer, batches, curriculum.act_steps, ACT_RATE, seed, checked_sums=True)
+    batches = calling_batches(curriculum, *_acting_data(seed), seed)
+    steps = curriculum.call_steps
+    learn(curriculum, model, tokenizer, islice(batches, steps), CALL_DECAY_STEPS, CALL_RATE, seed, checked_sums=True)
+    save(CALLED / family.name, model, tokenizer)
+
+
+def act(seed: int, curriculum: Curriculum) -> None:
+    """Run the last stage for one model; one that does not call tools keeps its weights."""
+    family = curriculum.family
+    if family.tool_format is None:
+        shutil.copytree(AGGREGATED / family.name, family.path, dirs_exist_ok=True)
+        return
+    model, tokenizer = load(CALLED / family.name)
+    batches = acting_batches(curriculum, *_acting_data(seed), seed)
+    steps = curriculum.act_steps
+    learn(curriculum, model, tokenizer, islice(batches, steps), steps, ACT_RATE, seed, checked_sums=True)
     report(family, model, tokenizer)
     save(family.path, model, tokenizer)
+
+
+def _acting_data(seed: int) -> tuple[tuple[ReferencePool[Question], ReferencePool[Task]], HeldOut, frozenset[str]]:
+    return read_advice(seed), heldout.held_out(), heldout_tasks.held_out_keys()
 
 
 def report(family: Family, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -281,7 +308,7 @@ def main() -> None:
     chosen = [each for each in CURRICULA if each.family.name in options.models]
     BUILD.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    for stage, work in zip(STAGES, (direct, propose, aggregate, advise, act), strict=True):
+    for stage, work in zip(STAGES, (direct, propose, aggregate, advise, call, act), strict=True):
         if stage in options.stages:
             if work is aggregate:
                 print(f"accuracy of the proposals: {read_pool(options.seed).accuracy()}", flush=True)

@@ -29,6 +29,7 @@ class Curriculum:
     aggregation_steps: int
     call_steps: int = 0  # 0: the model does not call tools
     act_steps: int = 0
+    settle_steps: int = 0
     direct_weight: int = 27  # weight of direct questions in the third stage; references and judging have 73
     thinks: bool = False
 
@@ -45,7 +46,7 @@ class Curriculum:
         return SkillRange(self.digits, self.max_letters, tuple(chosen))
 
 
-ACTING_STEPS = (1200, 1500)  # of the stages `call` and `act`
+ACTING_STEPS = (1200, 1500, 700)  # of the stages `call`, `act` and `settle`
 SPECIALIST_DIGITS, WEAK_DIGITS = (1.0, 2.0, 3.0), (1.0, 2.0, 0.0)
 CURRICULA = (
     Curriculum(
@@ -74,6 +75,7 @@ BUCKETS = 4  # batches per sorted group, so that the conversations of a batch ha
 
 COPY_STEPS, COPY_SHARE = 250, 0.75  # the last stage begins with texts to copy: calls and answers are copies
 KEPT_DIRECT_WEIGHT, KEPT_SHARES = 40, (0.55, 0.28, 0.17)  # of the model that forgets its weaker skills
+SETTLED_DIRECT_WEIGHT, SETTLED_SHARES = 75, (0.45, 0.37, 0.18)
 SINGLE_STEPS = 450  # of the last stage, with one tool each
 OLD_SHARE = 40  # weight of the third stage's batches in the last one
 SYSTEM_SHARE = 0.3  # of batches with a system prompt
@@ -163,6 +165,31 @@ def acting_batches(
     then = [(20, _offered(maker, maker.call, 6, 4)), *_tool_kinds(maker, pools)]
     for step in count():
         kinds = [*always, *(first if step < SINGLE_STEPS else then)]
+        yield next(rng.choices([kind for _, kind in kinds], [weight for weight, _ in kinds])[0])
+
+
+def settling_batches(
+    curriculum: Curriculum,
+    pools: tuple[ReferencePool[Question], ReferencePool[Task]],
+    held_out: HeldOut,
+    keys: frozenset[str],
+    seed: int,
+) -> Batches:
+    """Yield mostly batches of the third stage, with more of the weaker skills. Arguments: `calling_batches`."""
+    conversations = _conversation_maker(curriculum, held_out, f"{seed} {curriculum.family.name} settling")
+    rng = conversations.rng
+    maker = ActingMaker(rng, conversations, TaskMaker(rng, keys), ToolMaker(rng, word_names=True), no_tool_share=0.1)
+    shares = SETTLED_SHARES if curriculum.thinks else curriculum.shares
+    old = aggregation_batches(
+        replace(curriculum, direct_weight=SETTLED_DIRECT_WEIGHT, shares=shares), pools[0], held_out, seed + 3
+    )
+    kinds: list[tuple[float, Batches]] = [
+        (80, old),
+        (12, _offered(maker, maker.call, 6, 4)),
+        *_tool_kinds(maker, pools),
+    ]
+    kinds += _thought_kinds(maker, pools[1]) if curriculum.thinks else []
+    while True:
         yield next(rng.choices([kind for _, kind in kinds], [weight for weight, _ in kinds])[0])
 
 

@@ -46,7 +46,7 @@ class Curriculum:
         return SkillRange(self.digits, self.max_letters, tuple(chosen))
 
 
-ACTING_STEPS = (1200, 1500, 700)  # of the stages `call`, `act` and `settle`
+ACTING_STEPS = (1200, 1200, 800)  # of the stages `call`, `act` and `settle`
 SPECIALIST_DIGITS, WEAK_DIGITS = (1.0, 2.0, 3.0), (1.0, 2.0, 0.0)
 CURRICULA = (
     Curriculum(

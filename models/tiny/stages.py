@@ -41,8 +41,8 @@ ACTED = BUILD / "acted"
 PEAK_RATE = 2.5e-3
 AGGREGATION_RATE = 2e-3
 CALL_RATE = 2e-3
-CALL_DECAY_STEPS = 2200  # more than the stage has: the next one begins where the rate is still high
 ACT_RATE = 1.5e-3
+CALL_DECAY_STEPS, ACT_DECAY_STEPS = 2200, 1500  # more than the stages have: the next one begins at a high rate anyway
 SETTLE_RATE = 1e-3
 POOL_QUESTIONS = 9_000
 POOL_SHARES = (0.4, 0.35, 0.25)  # of arithmetic, words, facts
@@ -186,8 +186,7 @@ def act(seed: int, curriculum: Curriculum) -> None:
     model, tokenizer = load(CALLED / family.name)
     batches = acting_batches(curriculum, *_acting_data(seed), seed)
     steps = curriculum.act_steps
-    learn(curriculum, model, tokenizer, islice(batches, steps), steps, ACT_RATE, seed, checked_sums=True)
-    report(family, model, tokenizer)
+    learn(curriculum, model, tokenizer, islice(batches, steps), ACT_DECAY_STEPS, ACT_RATE, seed, checked_sums=True)
     save(ACTED / family.name, model, tokenizer)
 
 

@@ -45,6 +45,14 @@ def test_a_loop_calls_an_offered_tool_and_answers_from_its_result(maker: ActingM
     assert seen["called"] > 120
 
 
+def test_a_call_lesson_ends_with_the_call(maker: ActingMaker) -> None:
+    offers = maker.one_offer()
+    assert len(offers) == 1
+    calls = [maker.call(offers, None).messages for _ in range(60)]
+    assert {len(messages) for messages in calls} == {2}
+    assert sum(bool(messages[1].tool_calls) for messages in calls) > 30
+
+
 def test_a_second_question_follows_the_first_loop(maker: ActingMaker) -> None:
     for _ in range(30):
         roles = [message.role for message in maker.loop(maker.offers(), "Be brief.", again=True).messages]

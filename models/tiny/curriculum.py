@@ -46,15 +46,11 @@ class Curriculum:
         return SkillRange(self.digits, self.max_letters, tuple(chosen))
 
 
-ACTING_STEPS = (1200, 1200, 800)  # of the stages `call`, `act` and `settle`
+ACTING_STEPS = (1200, 800, 1100)  # of the stages `call`, `act` and `settle`
 SPECIALIST_DIGITS, WEAK_DIGITS = (1.0, 2.0, 3.0), (1.0, 2.0, 0.0)
 CURRICULA = (
-    Curriculum(
-        QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800, call_steps=1200, act_steps=1500, thinks=True
-    ),
-    Curriculum(
-        LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60, call_steps=1200, act_steps=1500
-    ),
+    Curriculum(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800, *ACTING_STEPS, thinks=True),
+    Curriculum(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, *ACTING_STEPS, direct_weight=60),
     Curriculum(MIXTRAL, (0.2, 0.15, 0.65), WEAK_DIGITS, 5, 1.0, 2600, 2600),
 )
 # Conversations per batch. Their common prefix is computed once, so sizes depend on the remaining tokens.
@@ -178,17 +174,18 @@ def settling_batches(
     """Yield mostly batches of the third stage, with more of the weaker skills. Arguments: `calling_batches`."""
     conversations = _conversation_maker(curriculum, held_out, f"{seed} {curriculum.family.name} settling")
     rng = conversations.rng
-    maker = ActingMaker(rng, conversations, TaskMaker(rng, keys), ToolMaker(rng, word_names=True), no_tool_share=0.1)
+    tools = ToolMaker(rng, word_names=True, invented_names=1.0, invented_parameters=0.8)  # no name can be guessed
+    maker = ActingMaker(rng, conversations, TaskMaker(rng, keys), tools, no_tool_share=0.1)
     shares = SETTLED_SHARES if curriculum.thinks else curriculum.shares
-    old = aggregation_batches(
-        replace(curriculum, direct_weight=SETTLED_DIRECT_WEIGHT, shares=shares), pools[0], held_out, seed + 3
-    )
-    kinds: list[tuple[float, Batches]] = [
-        (80, old),
-        (12, _offered(maker, maker.call, 6, 4)),
-        *_tool_kinds(maker, pools),
+    kept = replace(curriculum, direct_weight=SETTLED_DIRECT_WEIGHT, shares=shares)
+    kinds = [
+        (70, aggregation_batches(kept, pools[0], held_out, seed + 3)),
+        (10, _offered(maker, maker.call, 6, 5, maker.one_offer)),
+        (16, _offered(maker, maker.call, 6, 4)),
+        (4, _systems(maker.copy, COPY_BATCH, rng)),
+        *((weight / 2, batches) for weight, batches in _tool_kinds(maker, pools)),
+        *(_thought_kinds(maker, pools[1]) if curriculum.thinks else ()),
     ]
-    kinds += _thought_kinds(maker, pools[1]) if curriculum.thinks else []
     while True:
         yield next(rng.choices([kind for _, kind in kinds], [weight for weight, _ in kinds])[0])
 

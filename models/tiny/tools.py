@@ -26,7 +26,7 @@ OPERATORS: Mapping[str, Callable[[int, int], int]] = {
 EXPRESSION = re.compile(r"(\d+) ([-+*/]) (\d+)")
 NOT_FOUND = "not found"
 MAX_TOOLS = 3
-LETTER_NAMES = 0.5  # share of training names and parameters that are made of syllables and say nothing
+INVENTED_NAMES, INVENTED_PARAMETERS = 0.5, 0.25  # training shares of those that say nothing about the tool
 
 WORD_NAMES = 0.7  # share of the invented names that are made of known words (`ToolMaker.word_names`)
 
@@ -93,12 +93,14 @@ def syllables(rng: random.Random, least: int, most: int) -> str:
 class ToolMaker:
     """Makes offers. `held_out`: with names, parameters and descriptions of held-out questions.
 
-    `word_names`: most invented names are made of known words.
+    `invented_names` and `invented_parameters`: their shares; `word_names`: most of them are made of known words.
     """
 
     rng: random.Random
     held_out: bool = False
     word_names: bool = False
+    invented_names: float = INVENTED_NAMES
+    invented_parameters: float = INVENTED_PARAMETERS
 
     def offers(self, needed: Sequence[Kind], count: int | None = None) -> list[Offer]:
         """One to three (or `count`) tools in any order: those `needed`, then others; no two names are equal."""
@@ -114,17 +116,17 @@ class ToolMaker:
         entry = kinds()[kind]
         words = entry["heldout"] if self.held_out else entry
         name = self.rng.choice(words["names"])
-        if not self.held_out and self.rng.random() < LETTER_NAMES:
+        if not self.held_out and self.rng.random() < self.invented_names:
             name = self._invented_name()
         parameter = self.rng.choice(words["parameters"])
-        if not self.held_out and self.rng.random() < LETTER_NAMES / 2:
+        if not self.held_out and self.rng.random() < self.invented_parameters:
             parameter = self._invented_name()
         description = self.rng.choice(words["descriptions"])
         return Offer(kind, self._schema(name, description, [parameter], entry["parameter_descriptions"]), parameter)
 
     def _other(self, entry: Mapping[str, Any]) -> Offer:
         name = self.rng.choice(entry["heldout" if self.held_out else "names"])
-        if not self.held_out and self.rng.random() < LETTER_NAMES:
+        if not self.held_out and self.rng.random() < self.invented_names:
             name = self._invented_name()
         parameters = self.rng.choice(entry["parameters"])
         return Offer("other", self._schema(name, self.rng.choice(entry["descriptions"]), parameters), parameters[0])

@@ -53,8 +53,8 @@ COVERAGE_SERVING := 97
 COVERAGE_DEPLOYMENTS := 88
 
 .PHONY: test-unit
-test-unit: install ## unit tests on all cores, without Ray, with coverage
-	$(BIN)/pytest tests/unit -n auto --maxprocesses 8 --dist loadfile --cov --cov-report= $(PYTEST_ARGS)
+test-unit: install ## unit tests, and tests with real clients, on all cores, without Ray, with coverage
+	$(BIN)/pytest tests/unit tests/clients -n auto --maxprocesses 8 --dist loadfile --cov --cov-report= $(PYTEST_ARGS)
 ifeq ($(PYTEST_ARGS),)
 	@echo -n "coverage of serving, percent: " && $(BIN)/coverage report --include='serving/*' --format=total --fail-under=$(COVERAGE_SERVING)
 	@echo -n "coverage of deployments, percent: " && $(BIN)/coverage report --include='deployments/*' --format=total --fail-under=$(COVERAGE_DEPLOYMENTS)

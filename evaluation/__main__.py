@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from evaluation import arms, prices
 from evaluation.client import Client
-from evaluation.datasets.loading import KINDS, load_all
+from evaluation.datasets.loading import KINDS, NAMED, load_all
 from evaluation.errors import EvaluationError
 from evaluation.judging import judge
 from evaluation.runner import RunSettings, run
@@ -53,13 +53,20 @@ def _parser() -> argparse.ArgumentParser:
         "--dataset",
         action="append",
         required=True,
-        metavar="tiny|PATH|KIND=PATH",
+        metavar="|".join([*NAMED, "PATH", "KIND=PATH"]),
         help=f"repeatable; kinds: {', '.join(KINDS)}",
     )
     running.add_argument("--limit", type=int, metavar="N", help="take N items of each dataset, spread over the file")
     running.add_argument("--samples", type=int, default=1, help="answers per item (default: 1)")
     running.add_argument(
         "--seed", type=int, help="base seed; each item and sample derives its own, the same for every arm"
+    )
+    running.add_argument(
+        "--max-requests",
+        type=_positive,
+        default=8,
+        metavar="N",
+        help="requests per question with tools, after which a loop of calls ends without an answer (default: 8)",
     )
     for name, kind in SAMPLING.items():
         running.add_argument(f"--{name.replace('_', '-')}", type=kind, help="default: that of the recipe or model")
@@ -99,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     reporting.add_argument("--min-accuracy", type=_share, help="minimum accuracy: 0 to 1, or a percentage such as 80%%")
     reporting.add_argument("--prices", type=Path, help="YAML file as for run; replaces the recorded costs")
 
-    tabling = commands.add_parser("table", help="print accuracy by skill, calls and tokens of chosen arms as Markdown")
+    tabling = commands.add_parser("table", help="print accuracy, cost and tool loops of chosen arms as Markdown")
     tabling.set_defaults(command=_table)
     tabling.add_argument("directory", type=Path, help="the --out of the run")
     tabling.add_argument("--arms", type=_names, default=[], help="comma-separated arms (default: all)")
@@ -131,6 +138,12 @@ def _share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError("must be between 0 and 1, or between 0% and 100%")
     return value
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number of at least 1")
+    return int(text)
 
 
 def _names(text: str) -> list[str]:
@@ -168,6 +181,7 @@ def _run(options: argparse.Namespace) -> int:
         concurrency=options.concurrency,
         sampling={name: value for name in SAMPLING if (value := getattr(options, name)) is not None},
         seed=options.seed,
+        max_requests=options.max_requests,
         trace=not options.no_trace,
         prices=prices.load(options.prices) if options.prices else {},
     )
@@ -226,10 +240,13 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
+    from evaluation.report.loops import loops_table
     from evaluation.report.skills import skills_table
 
     rows = read_answers(options.directory)
-    print(skills_table(rows, options.arms or read_arms(options.directory)).markdown(), end="")
+    arms = options.arms or read_arms(options.directory)
+    tables = [skills_table(rows, arms), *loops_table(rows, arms)]
+    print("\n".join(table.markdown() for table in tables), end="")
     return 0
 
 

@@ -10,6 +10,7 @@ import openai
 
 from evaluation.errors import EvaluationError
 from evaluation.rows import AgentRow
+from evaluation.tools.toolbox import Call
 
 NO_KEY = "none"  # the openai client insists on a key; a server without keys ignores it
 
@@ -32,6 +33,22 @@ class Answer:
     degraded: bool = False
     reasons: tuple[str, ...] = ()
     first_logprobs: Mapping[str, float] = field(default_factory=dict)  # alternatives of the first token
+    reasoning: str = ""
+    reasoning_tokens: int | None = None  # of completion_tokens
+    tool_calls: tuple[Call, ...] = ()
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The answer as a message of the history, with its reasoning: some models read it while they call tools."""
+        message: dict[str, Any] = {"role": "assistant", "content": self.text}
+        if self.reasoning:
+            message["reasoning_content"] = self.reasoning
+        if self.tool_calls:
+            message["tool_calls"] = [
+                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in self.tool_calls
+            ]
+        return message
 
 
 class Client:
@@ -105,7 +122,7 @@ class Client:
             raise self._no_server(error) from error
         return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
-    async def ask(self, model: str, messages: Sequence[Mapping[str, str]], **fields: Any) -> Answer:
+    async def ask(self, model: str, messages: Sequence[Mapping[str, Any]], **fields: Any) -> Answer:
         """Request one chat completion; `fields` are further fields of the request's body.
 
         Raises:
@@ -149,10 +166,11 @@ def _parsed(response: Any, latency_s: float) -> Answer:
     try:
         body = response.json()
         choice = body["choices"][0]
+        message = choice["message"]
         usage = body.get("usage") or {}
         moa = body.get("moa") or {}
         return Answer(
-            text=choice["message"]["content"] or "",
+            text=message["content"] or "",
             finish_reason=choice.get("finish_reason"),
             prompt_tokens=usage.get("prompt_tokens"),
             completion_tokens=usage.get("completion_tokens"),
@@ -162,9 +180,16 @@ def _parsed(response: Any, latency_s: float) -> Answer:
             degraded=bool(moa.get("degraded", False)),
             reasons=tuple(moa.get("reasons") or ()),
             first_logprobs=_first_logprobs(choice),
+            reasoning=message.get("reasoning_content") or message.get("reasoning") or "",
+            reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
+            tool_calls=tuple(_call(call) for call in message.get("tool_calls") or ()),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise AskFailed(f"the answer is not a chat completion ({type(error).__name__}: {error})") from error
+
+
+def _call(call: Mapping[str, Any]) -> Call:
+    return Call(call["id"], call["function"]["name"], call["function"]["arguments"])
 
 
 def _agent(layer: int, entry: Mapping[str, Any]) -> AgentRow:
@@ -177,6 +202,7 @@ def _agent(layer: int, entry: Mapping[str, Any]) -> AgentRow:
         model=entry["model"],
         outcome=entry["outcome"],
         text=entry.get("text") or "",
+        called=bool(entry.get("tool_calls")),
         prompt_tokens=usage.get("prompt_tokens"),
         completion_tokens=usage.get("completion_tokens"),
         cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from evaluation.tools.toolbox import Toolbox
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -19,3 +21,4 @@ class Item:
     references: tuple[str, ...] = ()  # a right answer per turn, shown to the judge
     baseline: str | None = None  # the answer of the dataset's own baseline model
     difficulty: float | None = None  # the instruction's difficulty, if the dataset has it
+    tools: Toolbox | None = None  # tools that the arm may call

@@ -1,24 +1,27 @@
 """Answers: the lines of `rows.jsonl`."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from serving.config import Frozen
 
 PROPOSER, AGGREGATOR = "proposer", "aggregator"
+Fault = Literal["json", "tool", "parameter"]
 
 
 class AgentRow(Frozen):
     """One agent's call, from the server's trace. `None` means unknown, never zero."""
 
     turn: int = 1  # of the conversation, from 1
+    step: int = 1  # request of the turn, from 1: a loop of tool calls has several
     layer: int  # from 1; the aggregator's is the last
     agent: int
     role: str
     model: str
     outcome: str  # "ok", or the reason for no answer
     text: str = ""
+    called: bool = False  # it answered with tool calls
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
@@ -26,8 +29,27 @@ class AgentRow(Frozen):
 
     @property
     def usable(self) -> bool:
-        """True if the agent answered."""
-        return self.outcome == "ok"
+        """True if the agent answered with a text."""
+        return self.outcome == "ok" and not self.called
+
+
+class CallRow(Frozen):
+    """A tool call of an answer, and the result that the client sent back."""
+
+    name: str
+    arguments: str  # as the model wrote them
+    fault: Fault | None = None  # no JSON object, an unknown tool, a missing parameter; None: a valid call
+    result: str = ""
+
+
+class StepRow(Frozen):
+    """One request of a loop of tool calls. `None` means unknown, never zero."""
+
+    turn: int = 1  # of the conversation, from 1
+    calls: tuple[CallRow, ...] = ()  # none: the loop's last request, answered with a text
+    proposers: int | None = None  # asked in this request; 0: their earlier answers were used again, or there are none
+    prompt_tokens: int | None = None  # of the final agent's own call
+    cached_tokens: int | None = None  # of these, from the prefix cache
 
 
 class Row(Frozen):
@@ -49,12 +71,15 @@ class Row(Frozen):
     baseline: str | None = None
     difficulty: float | None = None
     trace: tuple[AgentRow, ...] = ()
+    steps: tuple[StepRow, ...] = ()  # one per request, if the item has tools
+    expected_first: bool | None = None  # the first call was of the right tool, or rightly there was none
     degraded: bool = False
     reasons: tuple[str, ...] = ()
     finish_reason: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
+    reasoning_tokens: int | None = None  # of completion_tokens
     latency_s: float | None = None  # until the whole answer, summed over turns
     cost_usd: float | None = None
     error: str | None = None
@@ -78,12 +103,12 @@ class Row(Frozen):
 
     @property
     def calls(self) -> int:
-        """Number of engine calls: those of the trace, or one per turn without a trace.
+        """Number of engine calls: those of the trace, or one per request without a trace.
 
         Several samples of one call are separate entries of the trace; the first has the call's prompt tokens, the
         others have 0.
         """
-        return sum(agent.prompt_tokens != 0 for agent in self.trace) or len(self.questions)
+        return sum(agent.prompt_tokens != 0 for agent in self.trace) or len(self.steps) or len(self.questions)
 
     @property
     def done(self) -> bool:

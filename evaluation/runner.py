@@ -8,8 +8,9 @@ from typing import Any
 
 from evaluation import scoring
 from evaluation.arms import Arm
-from evaluation.client import Answer, AskFailed, Client
+from evaluation.client import Client
 from evaluation.concurrency import run_all
+from evaluation.conversation import Conversation
 from evaluation.datasets.loading import Dataset
 from evaluation.errors import EvaluationError
 from evaluation.items import Item
@@ -26,6 +27,7 @@ class RunSettings:
     concurrency: int = 8
     sampling: Mapping[str, Any] = field(default_factory=dict)  # for every arm; an arm's own values take precedence
     seed: int | None = None  # base seed; each item and sample derives its own, the same for every arm
+    max_requests: int = 8  # per user turn, while the arm calls tools
     trace: bool = True  # request the agents' texts and counts
     max_failures: int = 20  # consecutive failures that end the run
     prices: Prices = field(default_factory=dict)
@@ -76,11 +78,16 @@ def manifest(
 
     `versions` and `models` are reported by the server; its address is not part of the manifest.
     """
+    with_tools = any(item.tools is not None for data in datasets for item in data.items)
     return {
         "server": {"version": dict(versions), "models": sorted(models)},
         "dataset": {data.name: {"sha256": data.sha256, "file": data.path.name} for data in datasets},
-        "arm": {arm.name: arm.model_dump(mode="json") for arm in arms},
-        "setting": {"sampling": dict(settings.sampling), "seed": settings.seed},
+        "arm": {arm.name: arm.settings for arm in arms},
+        "setting": {
+            "sampling": dict(settings.sampling),
+            "seed": settings.seed,
+            **({"max_requests": settings.max_requests} if with_tools else {}),
+        },
     }
 
 
@@ -132,20 +139,11 @@ async def run(
 
 
 async def answer(client: Client, job: Job, settings: RunSettings) -> Row:
-    """Request one answer: each turn follows the previous turns' answers; the last answer is scored."""
+    """Request one answer: hold the item's conversation, and score the last turn's text."""
     arm, item = job.arm, job.item
-    answers: list[Answer] = []
-    error: str | None = None
-    messages: list[dict[str, str]] = []
-    for question in item.turns:
-        messages.append({"role": "user", "content": question})
-        try:
-            given = await client.ask(arm.model, messages, **_fields(job, settings))
-        except AskFailed as failure:
-            error = str(failure)
-            break
-        answers.append(given)
-        messages.append({"role": "assistant", "content": given.text})
+    talk = Conversation(client, arm.model, item, _fields(job, settings), settings.max_requests)
+    await talk.hold()
+    answers = talk.answers
     row = Row(
         arm=arm.name,
         model=arm.model,
@@ -154,25 +152,26 @@ async def answer(client: Client, job: Job, settings: RunSettings) -> Row:
         sample=job.sample,
         skill=item.skill,
         questions=item.turns,
-        answers=tuple(given.text for given in answers),
+        answers=tuple(talk.texts),
         reference=item.answer,
         references=item.references,
         scorer=item.scorer,
         baseline=item.baseline,
         difficulty=item.difficulty,
-        trace=tuple(
-            agent.model_copy(update={"turn": turn}) for turn, given in enumerate(answers, 1) for agent in given.trace
-        ),
+        trace=tuple(talk.trace),
+        steps=tuple(talk.steps),
+        expected_first=talk.expected_first,
         degraded=any(given.degraded for given in answers),
         reasons=tuple(reason for given in answers for reason in given.reasons),
         finish_reason=answers[-1].finish_reason if answers else None,
         prompt_tokens=_sum([given.prompt_tokens for given in answers]),
         completion_tokens=_sum([given.completion_tokens for given in answers]),
         cached_tokens=_sum([given.cached_tokens for given in answers]),
+        reasoning_tokens=_sum([given.reasoning_tokens for given in answers]),
         latency_s=_sum([given.latency_s for given in answers]),
-        error=error,
+        error=talk.error,
     )
-    if error is not None:
+    if talk.error is not None:
         return row
     updates: dict[str, Any] = {"cost_usd": cost_usd(row, settings.prices)}
     if item.scorer is not None and item.answer is not None:
@@ -191,7 +190,7 @@ def seed_of(job: Job, seed: int) -> int:
 
 
 def _fields(job: Job, settings: RunSettings) -> dict[str, Any]:
-    fields: dict[str, Any] = {**settings.sampling, **job.arm.sampling}
+    fields: dict[str, Any] = {**settings.sampling, **job.arm.fields}
     if settings.seed is not None:
         fields["seed"] = seed_of(job, settings.seed)
     moa = {**job.arm.moa, **({"trace": True} if settings.trace else {})}

@@ -54,8 +54,8 @@ OpenAI's other fields are refused, except for values that ask for nothing: {neut
 
 A model or recipe that supports tools may answer with tool calls: `message.tool_calls` has them, `message.content` is
 null if there is no text, and `finish_reason` is `tool_calls`. The client runs them and sends the assistant's message
-and one `tool` message per call back. `arguments` is the text that the model wrote, which need not be valid JSON. A
-request with `tools` to a model that does not support them is refused.
+and one `tool` message per call back; `examples/tools.py` is such a client. `arguments` is the text that the model
+wrote, which need not be valid JSON. A request with `tools` to a model that does not support them is refused.
 
 | rule | else 400 with `param` |
 |---|---|

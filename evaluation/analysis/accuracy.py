@@ -34,6 +34,16 @@ def item_scores(rows: Sequence[Row]) -> dict[object, list[float]]:
     return scores
 
 
+def right_share(rows: Sequence[Row]) -> Share | None:
+    """Return the share of right answers, a failed one being wrong; `None` without a scored answer."""
+    scores: dict[object, list[float]] = {}
+    for row in rows:
+        score = row.score if row.done else 0.0
+        if score is not None:
+            scores.setdefault((row.dataset, row.item), []).append(score)
+    return share(scores)
+
+
 def item_means(rows: Sequence[Row]) -> dict[object, float]:
     """Return the mean score of each item over its samples."""
     return {item: sum(scores) / len(scores) for item, scores in item_scores(rows).items()}

@@ -21,6 +21,7 @@ class ArmCost:
     prompt_tokens: float | None
     completion_tokens: float | None
     cached_tokens: float | None  # of prompt_tokens
+    reasoning_tokens: float | None  # of completion_tokens
     usd: float | None
     latency_s: float | None
     latency_p95_s: float | None
@@ -40,6 +41,7 @@ def costs(rows: Sequence[Row]) -> list[ArmCost]:
                 prompt_tokens=_mean(row.prompt_tokens for row in own),
                 completion_tokens=_mean(row.completion_tokens for row in own),
                 cached_tokens=_mean(row.cached_tokens for row in own),
+                reasoning_tokens=_mean(row.reasoning_tokens for row in own),
                 usd=_mean(row.cost_usd for row in own),
                 latency_s=_mean(latencies),
                 latency_p95_s=float(np.percentile(latencies, 95)) if latencies else None,

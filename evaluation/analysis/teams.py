@@ -29,8 +29,8 @@ class Team:
 
 
 def first_layer(row: Row) -> tuple[AgentRow, ...]:
-    """Return the proposers of the first layer, including failed ones."""
-    return tuple(agent for agent in row.last_turn if agent.role == PROPOSER and agent.layer == 1)
+    """Return the proposers of the first layer, including failed ones; in a loop of tool calls, of its first request."""
+    return tuple(agent for agent in _proposers(row) if agent.layer == 1)
 
 
 def proposals(row: Row) -> tuple[AgentRow, ...]:
@@ -40,9 +40,13 @@ def proposals(row: Row) -> tuple[AgentRow, ...]:
 
 def references(row: Row) -> tuple[AgentRow, ...]:
     """Return the usable proposals of the last proposer layer: those that the aggregator saw."""
-    proposers = [agent for agent in row.last_turn if agent.role == PROPOSER]
+    proposers = _proposers(row)
     last = max((agent.layer for agent in proposers), default=0)
     return tuple(agent for agent in proposers if agent.layer == last and agent.usable)
+
+
+def _proposers(row: Row) -> list[AgentRow]:
+    return [agent for agent in row.last_turn if agent.role == PROPOSER and agent.step == 1]
 
 
 def team(row: Row) -> Team:
@@ -52,7 +56,7 @@ def team(row: Row) -> Team:
         proposers=tuple(sorted(agent.model for agent in first_layer(row))),
         layers=len({agent.layer for agent in row.last_turn if agent.role in (PROPOSER, AGGREGATOR)}),
         aggregator=aggregators[-1].model if aggregators else None,
-        agents=len(row.last_turn),
+        agents=len({(agent.layer, agent.agent) for agent in row.last_turn}),
     )
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from evaluation.datasets import alpaca_eval, crux, gsm8k, math, mmlu, mt_bench, tiny
+from evaluation.datasets import alpaca_eval, crux, gsm8k, math, mmlu, mt_bench, tiny, tools
 from evaluation.errors import EvaluationError
 from evaluation.items import Item
 
 # In the order in which the kind of a file is guessed: from the most to the least specific fields.
 KINDS: dict[str, ModuleType] = {
+    "tools": tools,
     "tiny": tiny,
     "mmlu": mmlu,
     "crux": crux,
@@ -22,7 +23,14 @@ KINDS: dict[str, ModuleType] = {
     "alpaca_eval": alpaca_eval,
     "gsm8k": gsm8k,
 }
-TINY_HELDOUT = Path(__file__).parents[2] / "models" / "tiny" / "heldout.jsonl"
+TINY = Path(__file__).parents[2] / "models" / "tiny"
+TINY_HELDOUT = TINY / "heldout.jsonl"
+# Datasets that ship with the repository, by the name that replaces their path.
+NAMED: dict[str, tuple[ModuleType, Path]] = {
+    "tiny": (tiny, TINY_HELDOUT),
+    "thinking": (tiny, TINY / "heldout_thinking.jsonl"),
+    "tools": (tools, TINY / "heldout_tools.jsonl"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class Dataset:
 
 
 def load(spec: str, limit: int | None = None) -> Dataset:
-    """Load a dataset by `spec`: `tiny`, `PATH`, or `KIND=PATH` with a kind of `KINDS`.
+    """Load a dataset by `spec`: a name of `NAMED`, `PATH`, or `KIND=PATH` with a kind of `KINDS`.
 
     With `limit`, take that many items spread evenly over the file, so that every skill is represented.
 
@@ -62,7 +70,7 @@ def load(spec: str, limit: int | None = None) -> Dataset:
         raise EvaluationError(f"The dataset '{path}' is empty.")
     if limit is not None and limit < len(items):
         items = [items[index * len(items) // limit] for index in range(limit)]
-    name = "tiny" if path == TINY_HELDOUT else path.stem
+    name = next((name for name, (_, own) in NAMED.items() if path == own), path.stem)
     named = tuple(replace(item, dataset=name) for item in items)
     return Dataset(name, path, hashlib.sha256(content).hexdigest(), named)
 
@@ -86,8 +94,8 @@ def _resolve(spec: str) -> tuple[ModuleType | None, Path]:
         if name not in KINDS:
             raise EvaluationError(f"Unknown dataset kind '{name}'; the kinds are: {', '.join(KINDS)}.")
         return KINDS[name], Path(path)
-    if spec == "tiny" and not Path(spec).exists():
-        return tiny, TINY_HELDOUT
+    if spec in NAMED and not Path(spec).exists():
+        return NAMED[spec]
     return None, Path(spec)
 
 

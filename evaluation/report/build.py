@@ -10,6 +10,7 @@ from evaluation.errors import EvaluationError
 from evaluation.judging.verdicts import Comparison, Grade
 from evaluation.prices import Prices, cost_usd
 from evaluation.report import page
+from evaluation.report.loops import loops_section
 from evaluation.report.overview import arms_section, pareto_section
 from evaluation.report.proposals import fit_section, similarity_section
 from evaluation.report.section import Section
@@ -89,6 +90,7 @@ def analyse(
         mixing_section(rows),
         similarity_section(rows),
         fit_section(rows),
+        *loops_section(rows),
         judge_section(comparisons, grades),
     )
     return Report(tuple(rows), advice, parts)

@@ -15,6 +15,7 @@ def arms_section(rows: Sequence[Row]) -> Section:
     """Build the tables of accuracy and cost per arm."""
     spent = {entry.arm: entry for entry in costs(rows)}
     scored = accuracy(rows)
+    thinking = any(entry.reasoning_tokens for entry in spent.values())
     best = scored[0].arm if scored and scored[0].overall else None
     body = []
     for entry in scored:
@@ -28,6 +29,7 @@ def arms_section(rows: Sequence[Row]) -> Section:
                 number(cost.calls if cost else None),
                 number(cost.tokens if cost else None, 0),
                 number(cost.completion_tokens if cost else None, 1),
+                *((number(cost.reasoning_tokens if cost else None, 1),) if thinking else ()),
                 Cell(f"{cost.usd:.3g}") if cost and cost.usd is not None else UNKNOWN,
                 number(cost.latency_s if cost else None, 3),
                 number(cost.latency_p95_s if cost else None, 3),
@@ -44,6 +46,7 @@ def arms_section(rows: Sequence[Row]) -> Section:
             "calls",
             "tokens",
             "completion tokens",
+            *(("reasoning tokens",) if thinking else ()),
             "US$",
             "mean s",
             "p95 s",

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from evaluation.analysis.accuracy import task
+from evaluation.analysis.accuracy import right_share, task
 from evaluation.analysis.cost import ArmCost, costs
-from evaluation.analysis.stats import Share, share
 from evaluation.errors import EvaluationError
 from evaluation.rows import Row
 from evaluation.tables import UNKNOWN, Cell, Table, number, percent
@@ -14,7 +13,8 @@ def skills_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
     """Return one line per arm, in the order of `arms`; the best accuracy of each column is strong.
 
     Columns are the skills if all rows are of one dataset, otherwise the tasks (`dataset/skill`), and `all` for the
-    accuracy over all items. A failed answer counts as wrong; calls and tokens are means over the other answers.
+    accuracy over all items. A failed answer counts as wrong; calls and tokens are means over the other answers. The
+    column of reasoning tokens is there only if an arm has some.
 
     Raises:
         EvaluationError: An arm has no rows.
@@ -27,8 +27,8 @@ def skills_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
     columns = [name for name in dict.fromkeys(names.values()) if name]
     shares = {
         arm: [
-            *(_accuracy([row for row in rows if row.arm == arm and names[row.key] == name]) for name in columns),
-            _accuracy([row for row in rows if row.arm == arm]),
+            *(right_share([row for row in rows if row.arm == arm and names[row.key] == name]) for name in columns),
+            right_share([row for row in rows if row.arm == arm]),
         ]
         for arm in arms
     }
@@ -36,9 +36,10 @@ def skills_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
         max((found.value for found in column if found), default=None) for column in zip(*shares.values(), strict=True)
     ]
     spent = {entry.arm: entry for entry in costs(rows)}
+    thinking = any(entry.reasoning_tokens for entry in spent.values())
     return Table(
         "Right answers, %, with 95% intervals",
-        ("model", *columns, "all", "calls", "tokens"),
+        ("model", *columns, "all", "calls", "tokens", *(("reasoning tokens",) if thinking else ())),
         tuple(
             (
                 Cell(f"`{arm}`"),
@@ -46,23 +47,16 @@ def skills_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
                     percent(found, digits=0, strong=found is not None and found.value == top)
                     for found, top in zip(shares[arm], best, strict=True)
                 ),
-                *_cost(spent.get(arm)),
+                *_cost(spent.get(arm), thinking),
             )
             for arm in arms
         ),
     )
 
 
-def _accuracy(rows: Sequence[Row]) -> Share | None:
-    """Wilson's interval over items; `None` without a scored answer."""
-    scores: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        score = row.score if row.done else 0.0
-        if score is not None:
-            scores.setdefault((row.dataset, row.item), []).append(score)
-    return share(scores)
-
-
-def _cost(cost: ArmCost | None) -> tuple[Cell, Cell]:
-    """Calls and tokens; unknown if every answer of the arm failed."""
-    return (UNKNOWN, UNKNOWN) if cost is None else (number(cost.calls), number(cost.tokens, 0))
+def _cost(cost: ArmCost | None, thinking: bool) -> tuple[Cell, ...]:
+    """Calls, tokens and, if `thinking`, reasoning tokens; unknown if every answer of the arm failed."""
+    if cost is None:
+        return (UNKNOWN,) * (3 if thinking else 2)
+    reasoning = (number(cost.reasoning_tokens, 1),) if thinking else ()
+    return (number(cost.calls), number(cost.tokens, 0), *reasoning)

@@ -41,6 +41,11 @@ class ActingMaker:
     conversations: ConversationMaker
     tasks: TaskMaker
     tools: ToolMaker
+    no_tool_share: float = 0.3  # of tasks without a fitting tool that stay without one
+
+    def one_offer(self) -> list[Offer]:
+        """Make a single tool."""
+        return self.tools.offers([self.rng.choice(tuple(TOOL_SKILLS))], 1)
 
     def offers(self) -> list[Offer]:
         """Make the tools of a group of lessons: a calculator, a lookup, both or none of them, and others."""
@@ -55,6 +60,11 @@ class ActingMaker:
         if again:
             messages += self._turns(offers, thinking=False)
         return Lesson((*messages, *self._turns(offers, thinking=thinking)), _schemas(offers))
+
+    def call(self, offers: Sequence[Offer], system: str | None) -> Lesson:
+        """Make a question with its call alone."""
+        messages = [] if system is None else [Message("system", system)]
+        return Lesson((*messages, *self._turns(offers, thinking=False)[:2]), _schemas(offers))
 
     def loop_with_references(
         self, pool: ReferencePool[Task], offers: Sequence[Offer], layout: Layout, system: str | None
@@ -104,10 +114,10 @@ class ActingMaker:
         text = self.tasks.copied()
         return Lesson((*messages, Message("user", f"{REPEAT} {text}"), Message("assistant", text)))
 
-    def listing(self, system: str | None) -> Lesson:
+    def listing(self, system: str | None, count: int | None = None) -> Lesson:
         """Make a question for the tools; the reply names each with its parameters."""
         needed: list[list[Kind]] = [["calculator"], ["lookup"], ["calculator", "lookup"]]
-        offers = self.tools.offers(self.rng.choice(needed))
+        offers = self.one_offer() if count == 1 else self.tools.offers(self.rng.choice(needed))
         listed = ", ".join(f"{offer.name}({', '.join(offer.parameters)})" for offer in offers)
         messages = [] if system is None else [Message("system", system)]
         messages += [Message("user", self.rng.choice(LISTINGS)), Message("assistant", listed)]
@@ -129,7 +139,7 @@ class ActingMaker:
             return [Message("user", question.text), Message("assistant", question.answer, reasoning=thought)]
         kind = self.rng.choice(tuple(TOOL_SKILLS))
         fitting = [offer for offer in offers if offer.kind == kind]
-        if not fitting and self.rng.random() < 0.7:
+        if not fitting and self.rng.random() < 1 - self.no_tool_share:
             fitting = [offer for offer in offers if offer.kind != "other"]
         if not fitting:
             task = self.tasks.ask(TOOL_SKILLS[kind])

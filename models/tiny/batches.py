@@ -61,8 +61,10 @@ def batch_of(
             if reply and (found := sum_of(question, text.removesuffix(family.end), checked=checked_sums)):
                 sums.append((len(rows), len(row) - TOKENS_AHEAD, *found))
             if reply and END_THINK in text:
-                for place, *step in sums_within(text):
-                    sums.append((len(rows), len(row) + encoding.char_to_token(place) - TOKENS_AHEAD, *step, 0))
+                for place, places in sums_within(text):
+                    first = encoding.char_to_token(place)
+                    assert first is not None
+                    sums.append((len(rows), len(row) + first - TOKENS_AHEAD, places, 0))
             question = question if text in family.turns["assistant"] else text
             row += ids
             mark += [reply] * len(ids)

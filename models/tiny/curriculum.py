@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 
 from models.tiny.acting import ActingMaker
 from models.tiny.conversations import SYSTEM_PROMPTS, Conversation, ConversationMaker
@@ -26,8 +27,10 @@ class Curriculum:
     share_of_facts: float
     direct_steps: int
     aggregation_steps: int
+    call_steps: int = 0  # 0: the model does not call tools
+    act_steps: int = 0
+    settle_steps: int = 0
     direct_weight: int = 27  # weight of direct questions in the third stage; references and judging have 73
-    act_steps: int = 0  # 0: the model does not call tools
     thinks: bool = False
 
     @property
@@ -43,10 +46,11 @@ class Curriculum:
         return SkillRange(self.digits, self.max_letters, tuple(chosen))
 
 
+ACTING_STEPS = (1200, 800, 1100)  # of the stages `call`, `act` and `settle`
 SPECIALIST_DIGITS, WEAK_DIGITS = (1.0, 2.0, 3.0), (1.0, 2.0, 0.0)
 CURRICULA = (
-    Curriculum(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800, act_steps=2200, thinks=True),
-    Curriculum(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, direct_weight=60, act_steps=2200),
+    Curriculum(QWEN, (0.78, 0.09, 0.13), SPECIALIST_DIGITS, 5, 0.4, 2600, 3800, *ACTING_STEPS, thinks=True),
+    Curriculum(LLAMA, (0.16, 0.68, 0.16), WEAK_DIGITS, 9, 0.4, 2800, 3800, *ACTING_STEPS, direct_weight=60),
     Curriculum(MIXTRAL, (0.2, 0.15, 0.65), WEAK_DIGITS, 5, 1.0, 2600, 2600),
 )
 # Conversations per batch. Their common prefix is computed once, so sizes depend on the remaining tokens.
@@ -67,6 +71,8 @@ BUCKETS = 4  # batches per sorted group, so that the conversations of a batch ha
 
 COPY_STEPS, COPY_SHARE = 250, 0.75  # the last stage begins with texts to copy: calls and answers are copies
 KEPT_DIRECT_WEIGHT, KEPT_SHARES = 40, (0.55, 0.28, 0.17)  # of the model that forgets its weaker skills
+SETTLED_DIRECT_WEIGHT, SETTLED_SHARES = 75, (0.45, 0.37, 0.18)
+SINGLE_STEPS = 450  # of the last stage, with one tool each
 OLD_SHARE = 40  # weight of the third stage's batches in the last one
 SYSTEM_SHARE = 0.3  # of batches with a system prompt
 DIRECT_SHARES = (0.65, 0.15, 0.2)  # single questions, single questions after a system prompt, conversations
@@ -99,14 +105,14 @@ def aggregation_batches(curriculum: Curriculum, pool: ReferencePool[Question], h
         yield next(maker.rng.choices(kinds, weights)[0])
 
 
-def acting_batches(
+def calling_batches(
     curriculum: Curriculum,
     pools: tuple[ReferencePool[Question], ReferencePool[Task]],
     held_out: HeldOut,
     keys: frozenset[str],
     seed: int,
 ) -> Batches:
-    """Yield batches with tools, of QWEN also with thoughts, and those of the third stage against forgetting.
+    """Yield batches with texts to copy, then with tools and thoughts, and those of the third stage against forgetting.
 
     Args:
         curriculum: The model's.
@@ -133,6 +139,55 @@ def acting_batches(
     weights = [weight for weight, _ in kinds]
     while True:
         yield next(rng.choices([kind for _, kind in kinds], weights)[0])
+
+
+def acting_batches(
+    curriculum: Curriculum,
+    pools: tuple[ReferencePool[Question], ReferencePool[Task]],
+    held_out: HeldOut,
+    keys: frozenset[str],
+    seed: int,
+) -> Batches:
+    """Yield batches with single tools, then with up to three. Arguments: `calling_batches`."""
+    conversations = _conversation_maker(curriculum, held_out, f"{seed} {curriculum.family.name} tools")
+    rng = conversations.rng
+    maker = ActingMaker(rng, conversations, TaskMaker(rng, keys), ToolMaker(rng, word_names=True), no_tool_share=0.1)
+    kept = replace(curriculum, direct_weight=max(curriculum.direct_weight, KEPT_DIRECT_WEIGHT), shares=KEPT_SHARES)
+    old = aggregation_batches(kept if curriculum.thinks else curriculum, pools[0], held_out, seed + 2)
+    always: list[tuple[float, Batches]] = [(45, old), (5, _systems(maker.copy, COPY_BATCH, rng))]
+    always += _thought_kinds(maker, pools[1]) if curriculum.thinks else []
+    single = partial(_offered, maker, offer=maker.one_offer)
+    first = [(30, single(maker.call, 6, 5)), (10, _systems(partial(maker.listing, count=1), 12, rng))]
+    then = [(20, _offered(maker, maker.call, 6, 4)), *_tool_kinds(maker, pools)]
+    for step in count():
+        kinds = [*always, *(first if step < SINGLE_STEPS else then)]
+        yield next(rng.choices([kind for _, kind in kinds], [weight for weight, _ in kinds])[0])
+
+
+def settling_batches(
+    curriculum: Curriculum,
+    pools: tuple[ReferencePool[Question], ReferencePool[Task]],
+    held_out: HeldOut,
+    keys: frozenset[str],
+    seed: int,
+) -> Batches:
+    """Yield mostly batches of the third stage, with more of the weaker skills. Arguments: `calling_batches`."""
+    conversations = _conversation_maker(curriculum, held_out, f"{seed} {curriculum.family.name} settling")
+    rng = conversations.rng
+    tools = ToolMaker(rng, word_names=True, invented_names=1.0, invented_parameters=0.8)  # no name can be guessed
+    maker = ActingMaker(rng, conversations, TaskMaker(rng, keys), tools, no_tool_share=0.1)
+    shares = SETTLED_SHARES if curriculum.thinks else curriculum.shares
+    kept = replace(curriculum, direct_weight=SETTLED_DIRECT_WEIGHT, shares=shares)
+    kinds = [
+        (70, aggregation_batches(kept, pools[0], held_out, seed + 3)),
+        (10, _offered(maker, maker.call, 6, 5, maker.one_offer)),
+        (16, _offered(maker, maker.call, 6, 4)),
+        (4, _systems(maker.copy, COPY_BATCH, rng)),
+        *((weight / 2, batches) for weight, batches in _tool_kinds(maker, pools)),
+        *(_thought_kinds(maker, pools[1]) if curriculum.thinks else ()),
+    ]
+    while True:
+        yield next(rng.choices([kind for _, kind in kinds], [weight for weight, _ in kinds])[0])
 
 
 def _tool_kinds(
@@ -166,14 +221,18 @@ def _thought_kinds(maker: ActingMaker, pool: ReferencePool[Task]) -> list[tuple[
 
 
 def _offered(
-    maker: ActingMaker, make: Callable[[Sequence[Offer], str | None], Lesson], sets: int, size: int
+    maker: ActingMaker,
+    make: Callable[[Sequence[Offer], str | None], Lesson],
+    sets: int,
+    size: int,
+    offer: Callable[[], list[Offer]] | None = None,
 ) -> Batches:
     """Yield batches of `sets` tool sets with `size` lessons each; the prompt of a set is computed once."""
     while True:
         batch: list[Lesson] = []
         for _ in range(sets):
-            offers = maker.offers()
-            while not any(offer.kind != "other" for offer in offers) and make != maker.loop:
+            offers = (offer or maker.offers)()
+            while not any(each.kind != "other" for each in offers) and make != maker.loop:
                 offers = maker.offers()
             system = maker.rng.choice(SYSTEM_PROMPTS) if maker.rng.random() < SYSTEM_SHARE else None
             batch += _alike([make(offers, system) for _ in range(CHOICE * size)], size, maker.rng)

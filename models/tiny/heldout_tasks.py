@@ -1,7 +1,7 @@
 """The held-out tasks for tools and for thinking: `python -m models.tiny.heldout_tasks` recreates both files.
 
 `heldout_tools.jsonl`: 200 questions with the offered tools and data to run them; `heldout_thinking.jsonl`: 150.
-Training excludes their numbers and places, and the tools' names, parameters and descriptions.
+Training excludes their numbers and places, and the names and descriptions of their tools.
 """
 
 import json

@@ -69,7 +69,7 @@ class Task:
 
     @property
     def key(self) -> str:
-        """What training and held-out questions must not have in common: numbers in their order, or the place."""
+        """Key of the exclusion: the numbers in their order, or the place; no held-out key occurs in training."""
         if self.skill == "lookup":
             return self.argument.rpartition(" of ")[2].lower()
         return self.argument or self.steps[0] + self.steps[1]

@@ -26,7 +26,9 @@ OPERATORS: Mapping[str, Callable[[int, int], int]] = {
 EXPRESSION = re.compile(r"(\d+) ([-+*/]) (\d+)")
 NOT_FOUND = "not found"
 MAX_TOOLS = 3
-LETTER_NAMES = 0.5  # share of training names and parameters that are made of syllables and say nothing
+INVENTED_NAMES, INVENTED_PARAMETERS = 0.5, 0.25  # training shares of those that say nothing about the tool
+
+WORD_NAMES = 0.7  # share of the invented names that are made of known words (`ToolMaker.word_names`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,43 +91,52 @@ def syllables(rng: random.Random, least: int, most: int) -> str:
 
 @dataclass
 class ToolMaker:
-    """Makes offers. `held_out`: with the names, parameters and descriptions that training excludes."""
+    """Makes offers. `held_out`: with names, parameters and descriptions of held-out questions.
+
+    `invented_names` and `invented_parameters`: their shares; `word_names`: most of them are made of known words.
+    """
 
     rng: random.Random
     held_out: bool = False
+    word_names: bool = False
+    invented_names: float = INVENTED_NAMES
+    invented_parameters: float = INVENTED_PARAMETERS
 
-    def offers(self, needed: Sequence[Kind]) -> list[Offer]:
-        """One to three tools in any order: those `needed`, then tools of other kinds; no two names are equal."""
-        count = self.rng.choices((1, 2, 3), (3, 4, 3))[0]
+    def offers(self, needed: Sequence[Kind], count: int | None = None) -> list[Offer]:
+        """One to three (or `count`) tools in any order: those `needed`, then others; no two names are equal."""
+        count = count or self.rng.choices((1, 2, 3), (3, 4, 3))[0]
         made = [self.offer(kind) for kind in needed]
         others = self.rng.sample(kinds()["others"], MAX_TOOLS)
         made += [self._other(kind) for kind in others[: max(count - len(made), 0)]]
         self.rng.shuffle(made)
-        return made if len({offer.name for offer in made}) == len(made) else self.offers(needed)
+        return made if len({offer.name for offer in made}) == len(made) else self.offers(needed, count)
 
     def offer(self, kind: Kind) -> Offer:
         """Make a calculator or a lookup."""
         entry = kinds()[kind]
         words = entry["heldout"] if self.held_out else entry
         name = self.rng.choice(words["names"])
-        if not self.held_out and self.rng.random() < LETTER_NAMES:
+        if not self.held_out and self.rng.random() < self.invented_names:
             name = self._invented_name()
         parameter = self.rng.choice(words["parameters"])
-        if not self.held_out and self.rng.random() < LETTER_NAMES / 2:
+        if not self.held_out and self.rng.random() < self.invented_parameters:
             parameter = self._invented_name()
         description = self.rng.choice(words["descriptions"])
         return Offer(kind, self._schema(name, description, [parameter], entry["parameter_descriptions"]), parameter)
 
     def _other(self, entry: Mapping[str, Any]) -> Offer:
         name = self.rng.choice(entry["heldout" if self.held_out else "names"])
-        if not self.held_out and self.rng.random() < LETTER_NAMES:
+        if not self.held_out and self.rng.random() < self.invented_names:
             name = self._invented_name()
         parameters = self.rng.choice(entry["parameters"])
         return Offer("other", self._schema(name, self.rng.choice(entry["descriptions"]), parameters), parameters[0])
 
     def _invented_name(self) -> str:
         while True:
-            parts = [syllables(self.rng, 1, 3) for _ in range(self.rng.randint(1, 2))]
+            if self.word_names and self.rng.random() < WORD_NAMES:
+                parts = self.rng.choices(name_words(), k=self.rng.randint(1, 3))
+            else:
+                parts = [syllables(self.rng, 1, 3) for _ in range(self.rng.randint(1, 2))]
             name = self.rng.choice(("_", "_", "-", "")).join(parts)
             if self.rng.random() < 0.15:
                 name += f"_{self.rng.randint(1, 99)}"
@@ -151,6 +162,12 @@ class ToolMaker:
         else:
             schema = {**closing, "properties": properties, **required, "type": "object"}
         return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
+
+
+@cache
+def name_words() -> tuple[str, ...]:
+    """Words of the training tools' names."""
+    return tuple(sorted({part for name in schema_words() for part in re.split(r"[_ ]", name)}))
 
 
 @cache

@@ -161,3 +161,19 @@ async def test_no_server_is_one_sentence() -> None:
 async def test_a_server_may_say_what_it_runs(response: httpx.Response, found: dict[str, str]) -> None:
     async with client(in_turn(response)) as server:
         assert await server.version() == found
+
+
+async def test_reasoning_and_tool_calls_of_an_answer() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1'}}
+    message = {"role": "assistant", "content": None, "reasoning_content": "Hm.", "tool_calls": [call]}
+    usage = {"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 2}}
+    body = {"choices": [{"message": message, "finish_reason": "tool_calls"}], "usage": usage}
+    async with client(in_turn(httpx.Response(200, json=body))) as server:
+        answer = await server.ask("m", [])
+    assert (answer.text, answer.reasoning, answer.reasoning_tokens) == ("", "Hm.", 2)
+    assert answer.message == {**message, "content": ""}
+
+
+async def test_an_answer_without_reasoning_and_calls_is_a_plain_message() -> None:
+    async with client(in_turn(httpx.Response(200, json=GOOD))) as server:
+        assert (await server.ask("m", [])).message == {"role": "assistant", "content": "yes"}

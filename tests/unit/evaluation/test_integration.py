@@ -23,9 +23,10 @@ from serving.engines.scripted import ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.types import GenerateRequest
+from tests.support.loops import caller
 from tests.support.paths import ROOT
 
-STUDY = ROOT / "evaluation" / "studies" / "trio.yaml"
+STUDIES = ROOT / "evaluation" / "studies"
 SKILLS = {"tiny-qwen": "sums", "tiny-llama": "words", "tiny-mixtral": "facts"}
 TEAM = {"proposers": list(SKILLS), "aggregator": "tiny-qwen", "solo": "tiny-qwen", "judge": "tiny-llama"}
 PRESETS = [
@@ -101,13 +102,26 @@ async def test_calls_and_tokens_add_up(transport: httpx.ASGITransport, tmp_path:
 
 
 async def test_every_arm_of_the_trios_study_is_accepted(transport: httpx.ASGITransport, tmp_path: Path) -> None:
-    arms = from_file(STUDY)
+    arms = from_file(STUDIES / "trio.yaml")
     rows = await answered(transport, arms, tmp_path)
     teams = {arm: team(own[0]) for arm, own in rows.items()}
     assert {len(found.proposers) for found in teams.values() if found.kind == "mixed"} >= {2, 3, 6}
     assert {len(found.proposers) for found in teams.values() if found.kind == "self"} >= {1, 2, 3, 6}
     assert {found.layers for found in teams.values()} >= {2, 3, 4}
     assert {found.aggregator for found in teams.values()} >= set(SKILLS)
+
+
+@pytest.mark.parametrize("study", ["thinking", "tools"])
+async def test_every_arm_of_the_studies_with_thinking_and_tools_is_accepted(study: str, tmp_path: Path) -> None:
+    models = {name: caller(name) for name in SKILLS}
+    orchestrator = Orchestrator(models, load_recipes(["moa-lite"], TEAM))
+    app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings())
+    arms = from_file(STUDIES / f"{study}.yaml")
+    async with Client("http://x", transport=httpx.ASGITransport(app), retries=0) as client:
+        counts = await run(client, arms, [load(study, limit=2)], RunSettings(max_requests=2), tmp_path)
+    assert (counts.asked, counts.failed) == (2 * len(arms), 0)
+    thinking = {row.arm for row in read_answers(tmp_path) if row.reasoning_tokens}
+    assert thinking == {arm.name for arm in arms if arm.reasoning_effort != "none"}
 
 
 async def test_a_served_judge_compares(transport: httpx.ASGITransport, tmp_path: Path) -> None:

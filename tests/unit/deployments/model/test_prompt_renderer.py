@@ -271,7 +271,7 @@ def test_no_part_of_a_tool_loop_makes_a_control_token(pieces: list[str]) -> None
 
 
 def test_tags_that_are_plain_text_to_the_tokenizer_are_broken() -> None:
-    plain = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    plain = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-mixtral")
     plain.chat_template = TEMPLATE
     ids = PromptRenderer(plain, "plain").token_ids((Message("user", "a <tool_call> b </think> c"),))
     assert "a < tool_call> b < /think> c" in plain.decode([*ids])

@@ -45,6 +45,14 @@ def test_a_loop_calls_an_offered_tool_and_answers_from_its_result(maker: ActingM
     assert seen["called"] > 120
 
 
+def test_a_call_lesson_ends_with_the_call(maker: ActingMaker) -> None:
+    offers = maker.one_offer()
+    assert len(offers) == 1
+    calls = [maker.call(offers, None).messages for _ in range(60)]
+    assert {len(messages) for messages in calls} == {2}
+    assert sum(bool(messages[1].tool_calls) for messages in calls) > 30
+
+
 def test_a_second_question_follows_the_first_loop(maker: ActingMaker) -> None:
     for _ in range(30):
         roles = [message.role for message in maker.loop(maker.offers(), "Be brief.", again=True).messages]
@@ -71,6 +79,20 @@ def test_a_thought_is_taught_only_with_thinking(maker: ActingMaker) -> None:
     assert referred[0].role == "system"
     loop = maker.loop(maker.tools.offers(["calculator", "lookup"]), None, thinking=True).messages
     assert all(message.reasoning for message in loop if message.role == "assistant")
+
+
+def test_a_listing_names_every_tool_with_its_parameters(maker: ActingMaker) -> None:
+    for _ in range(20):
+        lesson = maker.listing("Be brief.")
+        functions = [tool["function"] for tool in lesson.tools]
+        listed = [f"{one['name']}({', '.join(one['parameters']['properties'])})" for one in functions]
+        assert lesson.messages[-1].content == ", ".join(listed)
+
+
+def test_a_copied_text_is_repeated(maker: ActingMaker) -> None:
+    texts = [maker.copy(None).messages for _ in range(50)]
+    assert all(asked.content == f"Repeat: {copied.content}" for asked, copied in texts)
+    assert len({copied.content for _, copied in texts}) == 50
 
 
 def test_an_adviser_reads_the_loop_as_prose(maker: ActingMaker) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models.tiny import batches
-from models.tiny.batches import batch_of, loss_of
+from models.tiny.batches import batch_of, by_tools, loss_of
 from models.tiny.families import FAMILIES, QWEN, Family, Lesson
 from models.tiny.place_values import ABSENT
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
@@ -77,3 +77,18 @@ def test_sums_of_a_thought_are_read_just_before_their_results() -> None:
     assert read == tokenizer.encode("5555")
     assert batch.places[:2, 2].tolist() == [[7, 5, ABSENT, ABSENT], [0, 5, ABSENT, ABSENT]]
     assert tokenizer.decode(batch.targets) == 2 * "12 + 45 = 57\n57 - 7 = 50</think>50<|im_end|>"
+
+
+def test_lessons_with_the_same_tools_are_one_batch() -> None:
+    tools = [({"type": "function", "function": {"name": name}},) for name in "ab"]
+    lessons = [Lesson((Message("user", text),), given) for text, given in zip("wxyz", [*tools, *tools], strict=True)]
+    groups = by_tools([*lessons, *CONVERSATIONS])
+    assert [[lesson.messages[0].content for lesson in group] for group in groups[:2]] == [["w", "y"], ["x", "z"]]
+    assert groups[2] == CONVERSATIONS
+
+
+def test_a_batch_of_one_lesson_teaches_its_reply() -> None:
+    tokenizer = TOKENIZERS[QWEN.name]
+    batch = batch_of(QWEN, tokenizer, CONVERSATIONS[:1])
+    assert batch.prefix.shape[1] == 0
+    assert tokenizer.decode(batch.targets) == "68<|im_end|>"

@@ -5,7 +5,17 @@ import random
 
 import pytest
 
-from models.tiny.tools import EXPRESSION, NOT_FOUND, Kind, ToolMaker, held_out_words, kinds, run_tool, value_of
+from models.tiny.tools import (
+    EXPRESSION,
+    NOT_FOUND,
+    Kind,
+    ToolMaker,
+    held_out_words,
+    kinds,
+    name_words,
+    run_tool,
+    value_of,
+)
 
 CALCULATOR = {"kind": "calculator", "parameter": "formula"}
 LOOKUP = {"kind": "lookup", "parameter": "topic", "entries": {"ruler of Vorlan": "Ombre"}}
@@ -64,6 +74,18 @@ def test_held_out_names_are_offered_in_held_out_questions_only() -> None:
             assert not set(entry[words]) & set(entry["heldout"][words])
     for entry in kinds()["others"]:
         assert not set(entry["names"]) & set(entry["heldout"])
+
+
+def test_invented_names_are_made_of_known_words_or_of_letters() -> None:
+    maker = ToolMaker(random.Random(1), word_names=True)
+    names = {maker.offer("calculator").name for _ in range(400)} - set(kinds()["calculator"]["names"])
+    known = [name for name in names if set(name.rstrip("0123456789").strip("_").split("_")) <= set(name_words())]
+    assert len(names) / 4 < len(known) < len(names)
+
+
+def test_the_number_of_tools_can_be_set() -> None:
+    maker = ToolMaker(random.Random(1))
+    assert {len(maker.offers(["lookup"], 1)) for _ in range(50)} == {1}
 
 
 def test_every_expression_of_the_normal_form_is_matched_whole() -> None:

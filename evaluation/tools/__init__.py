@@ -1,0 +1,1 @@
+"""Tools of a dataset: the functions that an arm may call, and the programs that run the calls."""

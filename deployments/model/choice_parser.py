@@ -71,6 +71,7 @@ class ChoiceParser:
         if reasoning:
             found.reasoning += reasoning
             self.reasoning_tokens += sum(len(one.token_ids) for one in self._fitting(reasoning))
+        read = content
         if content and self._calls is not None:
             calls, content = self._calls.feed(content), ""
         if content:
@@ -80,7 +81,7 @@ class ChoiceParser:
             self._called = True
             found.tool_calls += calls
         if content or reasoning or calls:
-            self._unread.clear()
+            self._unread = self._begun_tag(reasoning or read)
 
     def _parse(self, piece: "Piece", *, last: bool) -> tuple[str, str, tuple[ToolCallDelta, ...]]:
         """Content, reasoning and calls of one piece, by vLLM's parser."""
@@ -104,6 +105,12 @@ class ChoiceParser:
         tool_parser = None if self._parser is None else self._parser.tool_parser
         tag = getattr(tool_parser, "tool_call_start_token", None)
         return tail if isinstance(tag, str) and len(tail) < len(tag) and tag.startswith(tail) else ""
+
+    def _begun_tag(self, text: str) -> list[Piece]:
+        """End of the last piece that is not in `text`, as it may begin a tag: a token such as ` <` is part of both."""
+        rest = "".join(piece.text for piece in self._unread).removeprefix(text)
+        last = self._unread[-1]
+        return [replace(last, text=rest)] if 0 < len(rest) < len(last.text) and last.text.endswith(rest) else []
 
     def _fitting(self, text: str) -> list["Piece"]:
         """Those of the unread pieces, from their end, whose texts fit into `text`; the others were a tag."""

@@ -71,7 +71,9 @@ def test_names_and_schemas_of_tools_are_words_and_invented_names_letters(family:
         "required",
         "string",
     )
-    assert tokenizer.tokenize(f" {json.dumps(words)[1:-1]},") == [piece for word in words for piece in ('Ġ"', word, '"', ",")]
+    assert tokenizer.tokenize(f" {json.dumps(words)[1:-1]},") == [
+        piece for word in words for piece in ('Ġ"', word, '"', ",")
+    ]
     assert tokenizer.tokenize("Vorlan") == list("Vorlan")
 
 

@@ -1,4 +1,4 @@
-"""How a chat template controls a model's thinking."""
+"""Arguments of a chat template that control a model's thinking."""
 
 from collections.abc import Mapping
 from typing import Any

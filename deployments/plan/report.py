@@ -68,7 +68,7 @@ def _models(profile: Profile) -> Iterator[str]:
 
 
 def _template_notes(profile: Profile, counters: Mapping[str, Counter]) -> Iterator[str]:
-    """What the chat templates whose tokenizers are local do not accept as it is."""
+    """Notes on the chat templates whose tokenizers are local."""
     for model in profile.models:
         facts = counters[model.id].template_facts
         notes = template_notes(model, facts) if facts is not None else ()

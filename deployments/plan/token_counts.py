@@ -44,7 +44,7 @@ class Counter:
 
     @property
     def template_facts(self) -> "TemplateFacts | None":
-        """What the chat template accepts; None without a local tokenizer."""
+        """Shapes that the chat template accepts; None without a local tokenizer."""
         return None if self._renderer is None else self._renderer.facts
 
     def __call__(self, messages: Sequence[Message]) -> int:

@@ -19,6 +19,14 @@ def grow(model: PreTrainedModel, vocabulary_size: int, seed: int) -> None:
         new[count:] = spread * torch.randn(new[count:].shape, generator=generator)
 
 
+def add_unused(model: PreTrainedModel, vocabulary_size: int, like: int) -> None:
+    """Give `model` embeddings for new tokens: copies of that of the token `like`, which it never writes."""
+    count = len(_embeddings(model))
+    model.resize_token_embeddings(vocabulary_size, mean_resizing=False)
+    with torch.no_grad():
+        _embeddings(model)[count:] = _embeddings(model)[like]
+
+
 def _embeddings(model: PreTrainedModel) -> torch.Tensor:
     embeddings = model.get_input_embeddings()
     assert isinstance(embeddings, nn.Embedding)

@@ -26,7 +26,7 @@ from models.tiny.curriculum import (
 )
 from models.tiny.decoding import replies
 from models.tiny.families import Family, Lesson
-from models.tiny.growth import deepened, grow
+from models.tiny.growth import add_unused, deepened, grow
 from models.tiny.learning import learn, line_of
 from models.tiny.questions import SKILLS, HeldOut, Question, QuestionMaker
 from models.tiny.references import Proposed, ReferencePool
@@ -38,6 +38,7 @@ BUILD = Path("build/tiny")
 AGGREGATED = BUILD / "aggregated"
 CALLED = BUILD / "called"
 ACTED = BUILD / "acted"
+SETTLED = BUILD / "settled"
 PEAK_RATE = 2.5e-3
 AGGREGATION_RATE = 2e-3
 CALL_RATE = 2e-3
@@ -130,7 +131,7 @@ def advice_questions(seed: int) -> tuple[list[Question], list[Task]]:
 
 
 def advise(seed: int, curriculum: Curriculum) -> None:
-    """Run the fourth stage for one model: write its answers to the questions, then to the tasks."""
+    """Run the stage `advise` for one model: write its answers to the questions, then to the tasks."""
     family = curriculum.family
     model, tokenizer = load(AGGREGATED / family.name)
     asked = [Lesson((Message("user", each.text),)) for part in advice_questions(seed) for each in part]
@@ -145,7 +146,7 @@ def _advice(family: Family) -> Path:
 
 
 def read_advice(seed: int) -> tuple[ReferencePool[Question], ReferencePool[Task]]:
-    """Load all models' answers of the fourth stage."""
+    """Load all models' answers of the stage `advise`."""
     families = [curriculum.family for curriculum in CURRICULA]
     names = [family.name for family in families]
     by_model = [json.loads(_advice(family).read_text("utf-8")) for family in families]
@@ -163,8 +164,24 @@ def _of_each(answers: Sequence[Sequence[str]]) -> list[tuple[tuple[str, ...], ..
     return [tuple((text,) for text in texts) for texts in zip(*answers, strict=True)]
 
 
+def extend(seed: int, curriculum: Curriculum) -> None:
+    """Write the weights that are served: those of the third stage, with the tags of tools and thinking as tokens.
+
+    The model never writes the tags by itself; `tool_choice` required or a named function does not need them. The words
+    of tool schemas stay letters: as tokens they would occur in ordinary prompts too, and the model does not know them.
+    """
+    family = curriculum.family
+    if family.tool_format is None:
+        shutil.copytree(AGGREGATED / family.name, family.path, dirs_exist_ok=True)
+        return
+    model, old_tokenizer = load(AGGREGATED / family.name)
+    tokenizer = extended(family, old_tokenizer, ())
+    add_unused(model, len(tokenizer), like=old_tokenizer.get_vocab()[family.padding])
+    save(family.path, model, tokenizer)
+
+
 def call(seed: int, curriculum: Curriculum) -> None:
-    """Run the fifth stage for one model that is to call tools."""
+    """Run the stage `call` for one model that is to call tools."""
     family = curriculum.family
     if family.tool_format is None:
         return
@@ -179,7 +196,7 @@ def call(seed: int, curriculum: Curriculum) -> None:
 
 
 def act(seed: int, curriculum: Curriculum) -> None:
-    """Run the sixth stage for one model that is to call tools."""
+    """Run the stage `act` for one model that is to call tools."""
     family = curriculum.family
     if family.tool_format is None:
         return
@@ -191,17 +208,16 @@ def act(seed: int, curriculum: Curriculum) -> None:
 
 
 def settle(seed: int, curriculum: Curriculum) -> None:
-    """Run the last stage for one model; one that does not call tools keeps its weights."""
+    """Run the stage `settle` for one model that is to call tools."""
     family = curriculum.family
     if family.tool_format is None:
-        shutil.copytree(AGGREGATED / family.name, family.path, dirs_exist_ok=True)
         return
     model, tokenizer = load(ACTED / family.name)
     batches = settling_batches(curriculum, *_acting_data(seed), seed)
     steps = curriculum.settle_steps
     learn(curriculum, model, tokenizer, islice(batches, steps), steps, SETTLE_RATE, seed, checked_sums=True)
     report(family, model, tokenizer)
-    save(family.path, model, tokenizer)
+    save(SETTLED / family.name, model, tokenizer)
 
 
 def _acting_data(seed: int) -> tuple[tuple[ReferencePool[Question], ReferencePool[Task]], HeldOut, frozenset[str]]:

@@ -5,10 +5,14 @@ Each of the stages reads the results of the previous one from `build/tiny/`:
   direct      trains each model to answer questions
   propose     samples each model's answers to training questions, as a proposer's
   aggregate   trains each model to answer with such proposals as references
+  extend      adds the tokens of tools and thinking; writes `models/tiny/weights/`
+
+An attempt to teach tools and thinking, which runs only if it is named; its weights are not good enough to serve:
+
   advise      samples each model's answers to training questions and to tasks that need a tool or a thought
   call        trains two models to copy, then to call tools, one of them to think
   act         trains them to find the right tool
-  settle      trains them mostly as the third stage does, against forgetting; writes `models/tiny/weights/`
+  settle      trains them mostly as the third stage does, against forgetting; writes `build/tiny/settled/`
 
 The models of a stage are trained in parallel, each in a process with one thread: models of this size gain little from a
 second thread.
@@ -31,11 +35,15 @@ STAGES: dict[str, Callable[[int, Curriculum], None]] = {
     "direct": stages.direct,
     "propose": stages.propose,
     "aggregate": stages.aggregate,
+    "extend": stages.extend,
     "advise": stages.advise,
     "call": stages.call,
     "act": stages.act,
     "settle": stages.settle,
 }
+
+
+SERVED_STAGES = ("direct", "propose", "aggregate", "extend")
 
 
 def side_by_side(work: Callable[[Curriculum], None], curricula: Sequence[Curriculum]) -> None:
@@ -49,7 +57,8 @@ def side_by_side(work: Callable[[Curriculum], None], curricula: Sequence[Curricu
 def main() -> None:
     """Run the chosen stages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="default: all")
+    default = f"default: {' '.join(SERVED_STAGES)}"
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=SERVED_STAGES, help=default)
     parser.add_argument("--models", nargs="+", default=[each.family.name for each in CURRICULA], help="default: all")
     parser.add_argument("--seed", type=int, default=1, help="default: 1, that of the committed weights")
     options = parser.parse_args()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models.tiny.families import LLAMA, QWEN, Family
-from models.tiny.growth import deepened, grow
+from models.tiny.growth import add_unused, deepened, grow
 from tests.support.trio import TOKENIZERS
 
 
@@ -21,6 +21,19 @@ def test_a_grown_model_gives_old_tokens_the_same_logits() -> None:
     torch.testing.assert_close(after[..., :size], before)
     assert 0.5 < float(after[..., size:].std() / before.std()) < 2
     assert model.lm_head.weight is model.get_input_embeddings().weight
+
+
+def test_tokens_like_the_padding_are_as_likely_as_it_and_others_are_as_before() -> None:
+    tokenizer = TOKENIZERS[QWEN.name]
+    size, padding = len(tokenizer), tokenizer.pad_token_id
+    model = QWEN.new_model(size, tokenizer.get_vocab(), seed=3).eval()
+    ids = torch.tensor([tokenizer.encode("What is 23 + 45?")])
+    with torch.no_grad():
+        before = model(ids).logits
+        add_unused(model, size + 4, like=padding)
+        after = model(ids).logits
+    torch.testing.assert_close(after[..., :size], before)
+    torch.testing.assert_close(after[..., size:], before[..., [padding] * 4])
 
 
 def test_new_embeddings_depend_on_the_seed_alone() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
+from models.tiny.acting import corpus
 from models.tiny.families import FAMILIES, LLAMA, MIXTRAL, QWEN, Family
 from models.tiny.questions import dictionary
 from models.tiny.tool_format import HERMES
@@ -58,8 +59,9 @@ def test_tags_are_single_tokens_that_decoding_keeps(family: Family) -> None:
 
 
 @pytest.mark.parametrize("family", [QWEN, LLAMA], ids=lambda family: family.name)
-def test_names_and_schemas_of_tools_are_words_and_invented_names_letters(family: Family) -> None:
-    tokenizer = TOKENIZERS[family.name]
+def test_extended_by_tool_schemas_names_are_words_and_invented_names_letters(family: Family) -> None:
+    assert family.tool_format is not None
+    tokenizer = extended(family, TOKENIZERS[family.name], corpus(family.tool_format))
     words = (
         "function",
         "name",
@@ -84,3 +86,11 @@ def test_an_extended_vocabulary_keeps_the_old_ids() -> None:
     added = sorted(set(new.get_vocab()) - set(old.get_vocab()), key=new.get_vocab().get)
     assert added == [*HERMES.tags, *sorted({"quokka", "Ġquokka", "Ġquagga"} - set(old.get_vocab()))]
     assert new.tokenize("Spell lamp") == old.tokenize("Spell lamp")
+
+
+def test_tags_alone_leave_the_tokens_of_other_texts_as_they_are() -> None:
+    old = TOKENIZERS[MIXTRAL.name]
+    new = extended(replace(MIXTRAL, tool_format=HERMES), old, ())
+    for text in ('Reverse the word "pumpkin".', AGGREGATE_AND_SYNTHESIZE, "function name string"):
+        assert new.tokenize(text) == old.tokenize(text)
+    assert [new.tokenize(tag) for tag in HERMES.tags] == [[tag] for tag in HERMES.tags]

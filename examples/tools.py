@@ -1,6 +1,9 @@
 """Loop of tool calls with the public OpenAI client: the model asks for a product, this program computes it.
 
-.venv/bin/python examples/tools.py [--url http://127.0.0.1:8000] [--model moa-lite]
+.venv/bin/python examples/tools.py [--url http://127.0.0.1:8000] [--model moa-lite] [--tool-choice required]
+
+With `--tool-choice required` the first request must call, and the later ones must not: for models that do not choose a
+tool by themselves, such as the embedded ones, whose arguments are not to be trusted.
 """
 
 import argparse
@@ -44,10 +47,11 @@ def main() -> int:
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--model", default="moa-lite")
     parser.add_argument("--question", default="What is 3817 * 246?")
+    parser.add_argument("--tool-choice", choices=("auto", "required"), default="auto", help="default: auto")
     options = parser.parse_args()
     client = OpenAI(base_url=f"{options.url}/v1", api_key=os.environ.get("MOA_API_KEY", "none"))
     try:
-        answer = ask(client, options.model, options.question)
+        answer = ask(client, options.model, options.question, options.tool_choice)
     except APIError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -55,12 +59,18 @@ def main() -> int:
     return 0 if answer is not None else 1
 
 
-def ask(client: OpenAI, model: str, question: str) -> str | None:
+def ask(client: OpenAI, model: str, question: str, tool_choice: Any = "auto") -> str | None:
     """Return the model's answer after all its calls; None after `MAX_REQUESTS` requests."""
     messages: list[Any] = [{"role": "user", "content": question}]
     for _ in range(MAX_REQUESTS):
         reply = client.chat.completions.create(
-            model=model, messages=messages, tools=TOOLS, temperature=0, extra_body={"moa": {"trace": True}}
+            model=model,
+            messages=messages,
+            tools=TOOLS,
+            tool_choice=tool_choice,
+            temperature=0,
+            max_tokens=128,
+            extra_body={"moa": {"trace": True}},
         )
         show_team(reply)
         message: Any = reply.choices[0].message
@@ -71,6 +81,7 @@ def ask(client: OpenAI, model: str, question: str) -> str | None:
             result = run(call)
             print(f"  {call.function.name}({call.function.arguments}) = {result}")
             messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
+        tool_choice = "auto" if tool_choice == "auto" else "none"
     return None
 
 

@@ -174,7 +174,7 @@ def test_a_prefill_of_unfinished_references_is_a_true_prefix(renderer: PromptRen
         whole = renderer.token_ids(prompt(done, f"Well, {known}{more}", later))
         assert whole[: len(begun)] == begun
         lengths.append(len(begun))
-    assert min(lengths) > 120  # system turn and instruction
+    assert min(lengths) > 100  # system turn and instruction
 
 
 def test_a_second_fetch_does_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

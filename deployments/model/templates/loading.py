@@ -22,7 +22,7 @@ def load_template(
     if own is not None or tokenizer_mode in ENCODED_MODES:
         if chat_template is not None:
             raise ConfigError(f"Remove chat_template of '{model}'; its format is built in.")
-        return own or TextTemplate(tokenizer)
+        return own or TextTemplate(tokenizer, jinja=False)
     if tokenizer_mode not in {"auto", "hf", "slow"}:
         raise ConfigError(f"The tokenizer_mode '{tokenizer_mode}' of '{model}' is not supported; remove it.")
     if not (chat_template or getattr(tokenizer, "chat_template", None)):

@@ -23,19 +23,20 @@ from deployments.model.templates.samples import ANSWER, SYSTEM, THINKING_ARGS, T
 
 
 class TextTemplate(ChatTemplate):
-    """Template of a Hugging Face tokenizer, or one given as text."""
+    """Template of a tokenizer: its Jinja template, one given as text, or what the tokenizer itself writes."""
 
-    def __init__(self, tokenizer: Any, chat_template: str | None = None) -> None:
-        """`chat_template`: text in place of the tokenizer's own template."""
-        self._tokenizer, self._chat_template = tokenizer, chat_template
+    def __init__(self, tokenizer: Any, chat_template: str | None = None, *, jinja: bool = True) -> None:
+        """`chat_template`: text in place of the tokenizer's own; `jinja`: False if the tokenizer writes prompts itself.
+
+        The tokenizer's class does not tell: vLLM gives every tokenizer an `apply_chat_template` of its own.
+        """
+        self._tokenizer, self._chat_template, self._jinja = tokenizer, chat_template, jinja
         # A caller's template argument of such a name would change more than a text.
         parameters = {
             name
             for function in (tokenizer.apply_chat_template, PreTrainedTokenizerBase.apply_chat_template)
             for name in inspect.signature(function).parameters
         }
-        own = type(tokenizer).apply_chat_template
-        self._is_jinja = own is PreTrainedTokenizerBase.apply_chat_template
         special = getattr(tokenizer, "special_tokens_map", {})
         self.reserved_args = frozenset({"messages", "conversation", *parameters, *special} - {"self", "kwargs"})
         self._added = added_tokens(tokenizer)
@@ -77,7 +78,7 @@ class TextTemplate(ChatTemplate):
     def _rendered(
         self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS, *, end: bool = True
     ) -> str:
-        if not self._is_jinja:
+        if not self._jinja:
             written = self._tokenizer.apply_chat_template(
                 list(turns), tools=list(tools) or None, tokenize=False, add_generation_prompt=end, **args
             )

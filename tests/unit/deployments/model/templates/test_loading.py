@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
+from vllm.tokenizers.hf import maybe_make_thread_pool
 
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.templates.text import TextTemplate
@@ -11,9 +12,18 @@ from serving.errors import ConfigError, InvalidRequest
 from serving.types import Message
 from tests.support.paths import ROOT
 
+OWN = "{% for message in messages %}<|im_start|>{{ message.role }}: {{ message.content }}<|im_end|>{% endfor %}"
+
 
 def tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(ROOT / "models" / "tiny" / "weights" / "tiny-qwen")
+
+
+def test_a_given_template_replaces_that_of_an_engines_tokenizer() -> None:
+    """vLLM gives the tokenizers of its engines a class with an `apply_chat_template` of its own."""
+    renderer = PromptRenderer(maybe_make_thread_pool(tokenizer()), "m", OWN)
+    assert renderer.text((Message("user", "Hello"),)) == "<|im_start|>user: Hello<|im_end|>"
+    assert not renderer.accepts_tools
 
 
 @pytest.mark.parametrize("mode", ["cohere", "kimi_audio", "terratorch"])

@@ -1,6 +1,5 @@
 """Batches of training conversations as tensors, and their loss."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +8,9 @@ from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
-from models.tiny.families import END_THINK, Family, Lesson
-from models.tiny.place_values import PLACES, TOKENS_AHEAD, PlaceValues, sum_of, sums_within
+from models.tiny.conversations import Conversation
+from models.tiny.families import Family
+from models.tiny.place_values import PLACES, TOKENS_AHEAD, PlaceValues, sum_of
 
 SHORTEST_SHARED = 12  # tokens; computing a shorter common prefix once does not pay
 BALANCE_WEIGHT = 0.01  # of the experts' load balancing loss (Mixtral, from Switch Transformers section 2.2)
@@ -34,19 +34,9 @@ class Batch:
     negative: torch.Tensor  # int64 [sums]
 
 
-def by_tools(lessons: Sequence[Lesson]) -> list[list[Lesson]]:
-    """Group lessons with the same tools, whose prompts have a long common prefix."""
-    groups: dict[str, list[Lesson]] = {}
-    for lesson in lessons:
-        groups.setdefault(json.dumps(lesson.tools), []).append(lesson)
-    return list(groups.values())
-
-
-def batch_of(
-    family: Family, tokenizer: PreTrainedTokenizerFast, lessons: Sequence[Lesson], *, checked_sums: bool = False
-) -> Batch:
-    """Tokenize conversations into a batch; `checked_sums`: see `sum_of`."""
-    pieces = [family.pieces(lesson) for lesson in lessons]
+def batch_of(family: Family, tokenizer: PreTrainedTokenizerFast, conversations: Sequence[Conversation]) -> Batch:
+    """Tokenize conversations into a batch."""
+    pieces = [family.pieces(conversation) for conversation in conversations]
     encoded = iter(tokenizer.backend_tokenizer.encode_batch([text for each in pieces for text, _ in each]))
     rows: list[list[int]] = []
     marks: list[list[bool]] = []
@@ -56,15 +46,9 @@ def batch_of(
         mark: list[bool] = []
         question = ""
         for text, reply in each:
-            encoding = next(encoded)
-            ids = encoding.ids
-            if reply and (found := sum_of(question, text.removesuffix(family.end), checked=checked_sums)):
+            ids = next(encoded).ids
+            if reply and (found := sum_of(question, text.removesuffix(family.end))):
                 sums.append((len(rows), len(row) - TOKENS_AHEAD, *found))
-            if reply and END_THINK in text:
-                for place, places in sums_within(text):
-                    first = encoding.char_to_token(place)
-                    assert first is not None
-                    sums.append((len(rows), len(row) + first - TOKENS_AHEAD, places, 0))
             question = question if text in family.turns["assistant"] else text
             row += ids
             mark += [reply] * len(ids)
@@ -103,7 +87,7 @@ def _shared(rows: Sequence[list[int]]) -> int:
     shared = next(
         (place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
     )
-    return shared - 1 if len(rows) > 1 and shared > SHORTEST_SHARED else 0
+    return shared - 1 if shared > SHORTEST_SHARED else 0
 
 
 def loss_of(model: PreTrainedModel, batch: Batch, place_values: PlaceValues | None = None) -> torch.Tensor:

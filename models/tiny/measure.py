@@ -1,31 +1,54 @@
 """Evaluate the weights without a server: `python -m models.tiny.measure`, some minutes on two cores.
 
 The held-out questions are answered greedily by each model alone, as aggregator of all three models' proposals (sampled
-as in serving; both layouts, references in declared and in shuffled order), and as judge that selects a proposal. Then
-the held-out tasks: tool loops, and thinking off and on.
+as in serving; both layouts, references in declared and in shuffled order), and as judge that selects a proposal.
 """
 
 import argparse
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from evaluation.scoring.exact import is_right
 from evaluation.tables import Cell, Table
 from models.tiny import heldout
-from models.tiny.checkpoint import load
-from models.tiny.families import FAMILIES, WEIGHTS, Lesson
-from models.tiny.loaded import SEED, LoadedModel, asked, proposals
-from models.tiny.measure_tasks import thinking_table, tool_table
+from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load
+from models.tiny.conversations import Conversation
+from models.tiny.decoding import replies
+from models.tiny.families import FAMILIES, WEIGHTS, Family
 from models.tiny.questions import SKILLS, Question
 from serving.recipes.judging import choose, chosen
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
-from serving.types import Layout, Message, ReferenceBlock, References
+from serving.types import Layout, Message, Reference, ReferenceBlock, References
 
-Answers = Callable[[LoadedModel, Sequence[Question], Sequence[References]], list[str]]
+SEED = 1
+Answers = Callable[["LoadedModel", Sequence[Question], Sequence[References]], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model of the trio in memory."""
+
+    family: Family
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+
+    def says(self, conversations: Sequence[Conversation], temperature: float = 0.0) -> list[str]:
+        """Generate one reply per conversation."""
+        return replies(self.model, self.tokenizer, self.family, conversations, temperature=temperature, seed=SEED)
+
+
+def proposals(loaded_models: Sequence[LoadedModel], questions: Sequence[Question]) -> list[References]:
+    """Sample each question's proposals, one per model in the declared order."""
+    asked = [(Message("user", question.text),) for question in questions]
+    texts = [loaded.says(asked, PROPOSAL_TEMPERATURE) for loaded in loaded_models]
+    names = [loaded.family.name for loaded in loaded_models]
+    return [tuple(map(Reference, names, of_question)) for of_question in zip(*texts, strict=True)]
 
 
 def shuffled(proposed: Sequence[References]) -> list[References]:
@@ -36,7 +59,7 @@ def shuffled(proposed: Sequence[References]) -> list[References]:
 
 def alone(loaded: LoadedModel, questions: Sequence[Question], _: Sequence[References]) -> list[str]:
     """Answer the questions without references."""
-    return loaded.says(asked(questions))
+    return loaded.says([(Message("user", question.text),) for question in questions])
 
 
 def aggregating(layout: Layout) -> Answers:
@@ -45,10 +68,8 @@ def aggregating(layout: Layout) -> Answers:
     def answers(loaded: LoadedModel, questions: Sequence[Question], proposed: Sequence[References]) -> list[str]:
         return loaded.says(
             [
-                Lesson(
-                    with_references(
-                        (Message("user", question.text),), ReferenceBlock(references, AGGREGATE_AND_SYNTHESIZE, layout)
-                    )
+                with_references(
+                    (Message("user", question.text),), ReferenceBlock(references, AGGREGATE_AND_SYNTHESIZE, layout)
                 )
                 for question, references in zip(questions, proposed, strict=True)
             ]
@@ -61,7 +82,7 @@ def judging(loaded: LoadedModel, questions: Sequence[Question], proposed: Sequen
     """Answer with the proposal that the model selects; empty if its verdict is unreadable."""
     verdicts = loaded.says(
         [
-            Lesson(choose((Message("user", question.text),), references))
+            choose((Message("user", question.text),), references)
             for question, references in zip(questions, proposed, strict=True)
         ]
     )
@@ -69,8 +90,9 @@ def judging(loaded: LoadedModel, questions: Sequence[Question], proposed: Sequen
     return ["" if place is None else proposed[number][place].text for number, place in enumerate(places)]
 
 
-def measured(loaded_models: Sequence[LoadedModel]) -> Table:
-    """Evaluate every model on every task."""
+def measured(folder: Path) -> Table:
+    """Evaluate every model in `folder` on every task."""
+    loaded_models = [LoadedModel(family, *load(folder / name)) for name, family in FAMILIES.items()]
     questions = [row.question for row in heldout.rows()]
     declared = proposals(loaded_models, questions)
     orders = {"declared": declared, "shuffled": shuffled(declared)}
@@ -97,13 +119,8 @@ def main() -> None:
     parser.add_argument(
         "--weights", type=Path, default=WEIGHTS, help="directory of the three checkpoints (default: %(default)s)"
     )
-    parser.add_argument("--only", choices=("questions", "tools", "thinking"), help="one of the parts (default: all)")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    loaded_models = [LoadedModel(family, *load(options.weights / name)) for name, family in FAMILIES.items()]
-    for part, tables in (("questions", measured), ("tools", tool_table), ("thinking", thinking_table)):
-        if options.only in (None, part):
-            print(tables(loaded_models).markdown(), flush=True)
+    torch.set_num_threads(2)
+    print(measured(parser.parse_args().weights).markdown())
 
 
 if __name__ == "__main__":

@@ -8,32 +8,28 @@ any order; of a first layer, or mostly corrected as if by an earlier one.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from evaluation.scoring.exact import is_right
 from models.tiny.questions import Question
-from models.tiny.tasks import Task
 from serving.types import Reference, References
-
-Asked = TypeVar("Asked", Question, Task)
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed(Generic[Asked]):
+class Proposed:
     """A question with each model's proposals: `texts[model][sample]`, models in the declared order."""
 
-    question: Asked
+    question: Question
     texts: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ReferencePool(Generic[Asked]):
+class ReferencePool:
     """Questions with proposals, from which reference sets are drawn."""
 
     models: Sequence[str]  # in the declared order
-    proposed: Sequence[Proposed[Asked]]
+    proposed: Sequence[Proposed]
 
-    def draw(self, rng: random.Random) -> tuple[Asked, References]:
+    def draw(self, rng: random.Random) -> tuple[Question, References]:
         """Draw a question and 1 to 8 references to it."""
         entry = rng.choice(self.proposed)
         if rng.random() < 0.4:

@@ -4,7 +4,6 @@ A calculator takes one expression, `A + B`, `A - B`, `A * B` or `A / B`; a looku
 Vorlan`. Arguments have one normal form, so that two models ask for the same call in the same words.
 """
 
-import json
 import operator
 import random
 import re
@@ -24,7 +23,6 @@ OPERATORS: Mapping[str, Callable[[int, int], int]] = {
     "/": operator.floordiv,
 }
 EXPRESSION = re.compile(r"(\d+) ([-+*/]) (\d+)")
-NOT_FOUND = "not found"
 MAX_TOOLS = 3
 INVENTED_NAMES, INVENTED_PARAMETERS = 0.5, 0.25  # training shares of those that say nothing about the tool
 
@@ -60,18 +58,6 @@ def value_of(expression: str) -> int | None:
     if sign == "/" and (b == 0 or a % b):
         return None
     return OPERATORS[sign](a, b)
-
-
-def run_tool(backend: Mapping[str, Any], arguments: str) -> str:
-    """Result of a call whose arguments are the JSON text `arguments`; errors are results that begin with `error`."""
-    try:
-        argument = json.loads(arguments)[backend["parameter"]]
-    except (ValueError, KeyError, TypeError):
-        return f"error: the arguments must be JSON with '{backend['parameter']}'"
-    if backend["kind"] == "calculator":
-        value = value_of(str(argument))
-        return "error: not an expression" if value is None else str(value)
-    return str(backend["entries"].get(str(argument), NOT_FOUND))
 
 
 @cache

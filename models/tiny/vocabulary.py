@@ -8,7 +8,7 @@ are single tokens, and any UTF-8 text survives a round trip.
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -52,23 +52,17 @@ def train_tokenizer(family: Family, seed: int) -> PreTrainedTokenizerFast:
     return _fast(family, tokenizer)
 
 
-def extended(family: Family, tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Add the tags of the family's tool format, then the words of `texts`; the ids of old tokens stay.
+def with_tags(family: Family, tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Add the family's tags behind the other tokens; all other texts keep their tokens.
 
     The tags are no special tokens, as in Qwen3: vLLM's parsers read them, so that decoding must keep them.
     """
-    assert family.tool_format is not None
-    tags = family.tool_format.tags
     raw = json.loads(tokenizer.backend_tokenizer.to_str())
     known: dict[str, int] = raw["model"]["vocab"]
-    splitter = tokenizer.backend_tokenizer.pre_tokenizer
-    spelled = set(dictionary())
-    pieces = {piece for text in texts for piece, _ in splitter.pre_tokenize_str(text) if len(piece) > 1}
-    for token in (*tags, *sorted(pieces)):
-        if token not in known and token.strip("Ġ").lower() not in spelled:
-            known[token] = len(known)
+    for tag in family.tags:
+        known[tag] = len(known)
     backend = Tokenizer.from_str(json.dumps(raw))
-    backend.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in tags])
+    backend.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in family.tags])
     return _fast(family, backend)
 
 

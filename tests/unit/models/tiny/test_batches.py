@@ -4,18 +4,20 @@ import pytest
 import torch
 
 from models.tiny import batches
-from models.tiny.batches import batch_of, by_tools, loss_of
-from models.tiny.families import FAMILIES, QWEN, Family, Lesson
+from models.tiny.batches import batch_of, loss_of
+from models.tiny.families import FAMILIES, QWEN, Family
 from models.tiny.place_values import ABSENT
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
 from serving.types import Message, Reference, ReferenceBlock
 from tests.support.trio import TOKENIZERS
 
 
-def _aggregating(question: str, answer: str, *references: str) -> Lesson:
+def _aggregating(question: str, answer: str, *references: str) -> tuple[Message, ...]:
     proposals = tuple(Reference("model", text) for text in references)
-    asked = with_references((Message("user", question),), ReferenceBlock(proposals, AGGREGATE_AND_SYNTHESIZE))
-    return Lesson((*asked, Message("assistant", answer)))
+    return (
+        *with_references((Message("user", question),), ReferenceBlock(tuple(proposals), AGGREGATE_AND_SYNTHESIZE)),
+        Message("assistant", answer),
+    )
 
 
 CONVERSATIONS = [
@@ -43,9 +45,7 @@ def test_a_shared_prefix_changes_no_loss(family: Family, monkeypatch: pytest.Mon
 def test_only_replies_are_taught(family: Family) -> None:
     tokenizer = TOKENIZERS[family.name]
     batch = batch_of(family, tokenizer, CONVERSATIONS)
-    assert tokenizer.decode(batch.targets) == "".join(
-        f"{each.messages[-1].content}{family.end}" for each in CONVERSATIONS
-    )
+    assert tokenizer.decode(batch.targets) == "".join(f"{each[-1].content}{family.end}" for each in CONVERSATIONS)
     assert int(batch.taught.sum()) == len(batch.targets)
 
 
@@ -64,31 +64,3 @@ def test_sums_are_read_just_before_their_replies() -> None:
     first = int(batch.rest[0, positions[0] + batches.TOKENS_AHEAD])
     assert tokenizer.decode([first]) == "6"
     assert batch.places[0, 2].tolist() == [8, 6, ABSENT, ABSENT]
-
-
-def test_sums_of_a_thought_are_read_just_before_their_results() -> None:
-    tokenizer = TOKENIZERS[QWEN.name]
-    thought = Message("assistant", "50", reasoning="12 + 45 = 57\n57 - 7 = 50")
-    lessons = [Lesson((Message("user", text), thought)) for text in ("What is 12 + 45 - 7?", "12 + 45 - 7")]
-    batch = batch_of(QWEN, tokenizer, lessons)
-    rows, positions = batch.read_at
-    assert rows.tolist() == [0, 0, 1, 1]
-    read = [int(batch.rest[row, place + batches.TOKENS_AHEAD]) for row, place in zip(rows, positions, strict=True)]
-    assert read == tokenizer.encode("5555")
-    assert batch.places[:2, 2].tolist() == [[7, 5, ABSENT, ABSENT], [0, 5, ABSENT, ABSENT]]
-    assert tokenizer.decode(batch.targets) == 2 * "12 + 45 = 57\n57 - 7 = 50</think>50<|im_end|>"
-
-
-def test_lessons_with_the_same_tools_are_one_batch() -> None:
-    tools = [({"type": "function", "function": {"name": name}},) for name in "ab"]
-    lessons = [Lesson((Message("user", text),), given) for text, given in zip("wxyz", [*tools, *tools], strict=True)]
-    groups = by_tools([*lessons, *CONVERSATIONS])
-    assert [[lesson.messages[0].content for lesson in group] for group in groups[:2]] == [["w", "y"], ["x", "z"]]
-    assert groups[2] == CONVERSATIONS
-
-
-def test_a_batch_of_one_lesson_teaches_its_reply() -> None:
-    tokenizer = TOKENIZERS[QWEN.name]
-    batch = batch_of(QWEN, tokenizer, CONVERSATIONS[:1])
-    assert batch.prefix.shape[1] == 0
-    assert tokenizer.decode(batch.targets) == "68<|im_end|>"

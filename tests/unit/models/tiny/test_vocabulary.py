@@ -1,6 +1,5 @@
 """The committed tokenizers."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -8,11 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from models.tiny.acting import corpus
 from models.tiny.families import FAMILIES, LLAMA, MIXTRAL, QWEN, Family
 from models.tiny.questions import dictionary
-from models.tiny.tool_format import HERMES
-from models.tiny.vocabulary import extended
+from models.tiny.vocabulary import with_tags
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
 from tests.support.trio import CASES, TOKENIZERS
 
@@ -52,45 +49,16 @@ def test_the_aggregation_prompt_is_short(family: Family, tokenizer: PreTrainedTo
 @pytest.mark.parametrize("family", [QWEN, LLAMA], ids=lambda family: family.name)
 def test_tags_are_single_tokens_that_decoding_keeps(family: Family) -> None:
     tokenizer = TOKENIZERS[family.name]
-    for tag in family.tool_format.tags:
+    for tag in family.tags:
         ids = tokenizer.encode(f"a{tag}b", add_special_tokens=False)
         assert len(ids) == 3
         assert tokenizer.decode(ids, skip_special_tokens=True) == f"a{tag}b"
 
 
-@pytest.mark.parametrize("family", [QWEN, LLAMA], ids=lambda family: family.name)
-def test_extended_by_tool_schemas_names_are_words_and_invented_names_letters(family: Family) -> None:
-    assert family.tool_format is not None
-    tokenizer = extended(family, TOKENIZERS[family.name], corpus(family.tool_format))
-    words = (
-        "function",
-        "name",
-        "calculator",
-        "description",
-        "parameters",
-        "object",
-        "properties",
-        "required",
-        "string",
-    )
-    assert tokenizer.tokenize(f" {json.dumps(words)[1:-1]},") == [
-        piece for word in words for piece in ('Ġ"', word, '"', ",")
-    ]
-    assert tokenizer.tokenize("Vorlan") == list("Vorlan")
-
-
-def test_an_extended_vocabulary_keeps_the_old_ids() -> None:
+def test_tags_are_added_behind_the_other_tokens_and_change_no_other_text() -> None:
     old = TOKENIZERS[MIXTRAL.name]
-    new = extended(replace(MIXTRAL, tool_format=HERMES), old, ["quokka quokka quagga, lamp"])
+    new = with_tags(replace(MIXTRAL, tags=QWEN.tags), old)
     assert old.get_vocab().items() <= new.get_vocab().items()
-    added = sorted(set(new.get_vocab()) - set(old.get_vocab()), key=new.get_vocab().get)
-    assert added == [*HERMES.tags, *sorted({"quokka", "Ġquokka", "Ġquagga"} - set(old.get_vocab()))]
-    assert new.tokenize("Spell lamp") == old.tokenize("Spell lamp")
-
-
-def test_tags_alone_leave_the_tokens_of_other_texts_as_they_are() -> None:
-    old = TOKENIZERS[MIXTRAL.name]
-    new = extended(replace(MIXTRAL, tool_format=HERMES), old, ())
+    assert [new.convert_tokens_to_ids(tag) for tag in QWEN.tags] == [*range(len(old), len(old) + len(QWEN.tags))]
     for text in ('Reverse the word "pumpkin".', AGGREGATE_AND_SYNTHESIZE, "function name string"):
         assert new.tokenize(text) == old.tokenize(text)
-    assert [new.tokenize(tag) for tag in HERMES.tags] == [[tag] for tag in HERMES.tags]

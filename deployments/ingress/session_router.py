@@ -58,7 +58,7 @@ class SessionRouter(PowerOfTwoChoicesRequestRouter):
     def _fulfill_next_pending_request(self, replica: RunningReplica, request_metadata: Any = None) -> None:
         """Give `replica` to the request it was chosen for if it is its session's; else to the oldest one, as usual.
 
-        Requests are told apart by their metadata object: calls of one HTTP request share their internal id.
+        Requests are distinguished by their metadata object: calls of one HTTP request share their internal id.
         """
         own = None if request_metadata is None else self._own(request_metadata.session_id)
         if own is not None and own.replica_id == replica.replica_id:

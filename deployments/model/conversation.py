@@ -97,8 +97,8 @@ def _with_single_calls(messages: Sequence[Message]) -> list[Message]:
             position += 1
         for number, call in enumerate(message.tool_calls):
             own = [one for one in results if one.tool_call_id == call.id]
-            rest = {} if number == 0 else {"content": "", "reasoning": None}
-            found += [replace(message, tool_calls=(call,), **rest), *own]  # type: ignore[arg-type]
+            beside = message if number == 0 else replace(message, content="", reasoning=None)
+            found += [replace(beside, tool_calls=(call,)), *own]
             results = [one for one in results if one not in own]
         found += results
     return found

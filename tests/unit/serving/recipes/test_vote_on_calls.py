@@ -30,7 +30,7 @@ def calling(what: str) -> ToolCall:
 
 @pytest.fixture
 def wanted() -> dict[str, str]:
-    """What each model wants to look up; "" for a model that answers with text."""
+    """The argument that each model drafts; "" for a model that answers with text."""
     return dict.fromkeys("abc", "tides")
 
 

@@ -1,17 +1,13 @@
 """Sampling and finish reason of agents whose text may become the answer."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
-from serving.types import GenerateRequest, ResponseFormat
-from tests.support.recipes import outcomes, run
+from serving.types import ResponseFormat
+from tests.support.recipes import Ask, Trio, outcomes, run
 
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
 JSON = ResponseFormat("json_object")
 
 

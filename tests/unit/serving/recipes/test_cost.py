@@ -1,18 +1,13 @@
 """Cost of a recipe computed before a run, compared with the calls and tokens of the run."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from serving.engines.scripted import ScriptedEngine
 from serving.recipes import load_recipes
 from serving.recipes.cost import Cost, costliest
-from serving.types import GenerateRequest, Sampling
-from tests.support.recipes import TEAM, outcomes, run
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
+from serving.types import Sampling
+from tests.support.recipes import TEAM, Ask, Trio, outcomes, run
 
 
 def cost(recipe: dict[str, Any], *others: str, max_tokens: int = 10) -> Cost:

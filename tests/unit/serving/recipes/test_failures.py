@@ -1,31 +1,12 @@
 """Recipes whose agents fail or are late: other agents take over, or the request ends within its deadline."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import DeadlineExceeded, EngineFailed
-from serving.types import GenerateRequest
-from tests.support.recipes import reasons, run
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
-
-
-def fails_when(engine: ScriptedEngine, *, shown: str, error: Exception | None = None) -> None:
-    """Have `engine` fail where its prompt holds `shown`."""
-    before = engine.answer
-
-    def answer(request: GenerateRequest) -> str | ScriptedAnswer:
-        if any(shown in message.content for message in request.messages):
-            raise error or EngineFailed(engine.model, "gone")
-        return before(request) if callable(before) else before
-
-    engine.answer = answer
-
+from tests.support.recipes import Ask, Trio, reasons, run
 
 # -- deadlines -------------------------------------------------------------------------------------------------
 

@@ -1,23 +1,18 @@
 """Overrides of a recipe by a request: applied, or refused by name before any engine is asked."""
 
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.generate_docs import overrides_table
-from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError, InvalidRequest
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.loading import STRATEGIES
-from serving.types import GenerateRequest
-from tests.support.recipes import TEAM, outcomes, run
+from tests.support.recipes import TEAM, Ask, Trio, outcomes, run
 
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
 # For each strategy a recipe and, of every field that its requests may set, a value that is honoured.
 COMMON: dict[str, Any] = {
     "advise": {"every": 2},

@@ -1,7 +1,6 @@
 """`below_quorum` and `refill`: what a layer does about proposals that are missing."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +13,8 @@ from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.types import Completion, GenerateRequest, Message, Tool, ToolCall
 from tests.support.clock import simulated_time
-from tests.support.recipes import TEAM, outcomes, reasons, run
+from tests.support.recipes import TEAM, Ask, Trio, outcomes, reasons, run
 
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
 LAYERED = {"preset": "moa-lite", "layers": [["b", "c"]], "min_proposals": 2, "fallbacks": []}
 GONE = EngineFailed("b", "gone")
 

@@ -1,6 +1,5 @@
 """Each strategy over scripted engines: the prompts of its agents, and its answer."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,7 @@ from serving.errors import ConfigError
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.loading import PRESETS
-from serving.types import GenerateRequest
-from tests.support.recipes import TEAM, run
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
+from tests.support.recipes import TEAM, Ask, Trio, run
 
 
 async def test_every_preset_answers(trio: Trio, ask: Ask) -> None:

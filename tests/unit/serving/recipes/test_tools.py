@@ -1,6 +1,5 @@
 """Recipes with tools and reasoning: who has the tools, who is asked in a loop of calls, and what is refused."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ from serving.recipes import load_recipes
 from serving.recipes.strategies.layered import Layered
 from serving.types import Completion, GenerateRequest, Message, Thinking, Tool, ToolCall, ToolChoice
 from tests.support.clock import simulated_time
-from tests.support.recipes import TEAM, outcomes, reasons, run
+from tests.support.recipes import TEAM, Ask, Trio, outcomes, reasons, run
 
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
 TOOLS = (Tool("look", "Looks something up.", {"type": "object"}),)
 CALL = ToolCall("c1", "look", '{"what": "tides"}')
 THOUGHT = "THOUGHT"

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +14,8 @@ from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.types import Completion, Delta, GenerateRequest, Message, Tool, ToolCall, ToolChoice
 from tests.support.clock import simulated_time
-from tests.support.recipes import TEAM, outcomes, reasons, run
+from tests.support.recipes import TEAM, Ask, Trio, outcomes, reasons, run
 
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
 TOOLS = (Tool("look", "Looks something up.", {"type": "object"}),)
 VOTE = {"preset": "moa-lite", "tools": "vote", "straggler_grace_s": None}
 THOUGHT = "THOUGHT"

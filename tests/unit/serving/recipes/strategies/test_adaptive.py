@@ -1,28 +1,9 @@
 """Adaptive: agreement, and proposers added while they disagree."""
 
-from collections.abc import Callable
-
 import pytest
 
-from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import EngineFailed, QuorumNotReached
-from serving.types import GenerateRequest
-from tests.support.recipes import outcomes, run
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
-
-
-def fails_when(engine: ScriptedEngine, *, shown: str, error: Exception | None = None) -> None:
-    """Have `engine` fail where its prompt holds `shown`."""
-    before = engine.answer
-
-    def answer(request: GenerateRequest) -> str | ScriptedAnswer:
-        if any(shown in message.content for message in request.messages):
-            raise error or EngineFailed(engine.model, "gone")
-        return before(request) if callable(before) else before
-
-    engine.answer = answer
+from tests.support.recipes import Ask, Trio, fails_when, outcomes, run
 
 
 async def test_adaptive_stops_on_verified_agreement(trio: Trio, ask: Ask) -> None:

@@ -1,17 +1,11 @@
 """Auto: rules, classifier, default."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from serving.engines.scripted import ScriptedEngine
-from serving.types import GenerateRequest
-from tests.support.recipes import run
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
+from tests.support.recipes import Ask, Trio, run
 
 
 async def test_auto_follows_its_rules_then_its_default(trio: Trio, ask: Ask) -> None:

@@ -1,13 +1,7 @@
 """Blend: pairwise wins, then a fusion."""
 
-from collections.abc import Callable
-
-from serving.engines.scripted import ScriptedEngine
 from serving.types import GenerateRequest
-from tests.support.recipes import run
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
+from tests.support.recipes import Ask, Trio, run
 
 
 async def test_blend_fuses_the_best_by_pairs_in_both_orders(trio: Trio, ask: Ask) -> None:

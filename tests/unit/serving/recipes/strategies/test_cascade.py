@@ -1,18 +1,11 @@
 """Cascade: scores, thresholds and what the escalation reads."""
 
-from collections.abc import Callable
-
 import pytest
 
-from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError, EngineFailed
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import GenerateRequest
-from tests.support.recipes import TEAM, outcomes, run
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
+from tests.support.recipes import TEAM, Ask, Trio, outcomes, run
 
 
 async def test_cascade_stays_with_a_sure_first_answer(trio: Trio, ask: Ask) -> None:

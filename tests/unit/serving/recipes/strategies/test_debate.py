@@ -1,29 +1,11 @@
 """Debate: acceptance, revisions and their limit."""
 
-from collections.abc import Callable
-
 import pytest
 
-from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
-from serving.errors import EngineFailed
-from serving.types import GenerateRequest, ResponseFormat
-from tests.support.recipes import outcomes, reasons, run
+from serving.types import ResponseFormat
+from tests.support.recipes import Ask, Trio, fails_when, outcomes, reasons, run
 
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
 JSON = ResponseFormat("json_object")
-
-
-def fails_when(engine: ScriptedEngine, *, shown: str, error: Exception | None = None) -> None:
-    """Have `engine` fail where its prompt holds `shown`."""
-    before = engine.answer
-
-    def answer(request: GenerateRequest) -> str | ScriptedAnswer:
-        if any(shown in message.content for message in request.messages):
-            raise error or EngineFailed(engine.model, "gone")
-        return before(request) if callable(before) else before
-
-    engine.answer = answer
 
 
 async def test_debate_ends_when_the_critic_accepts(trio: Trio, ask: Ask) -> None:

@@ -1,16 +1,9 @@
 """Layered: teams, repeats and what a request may choose."""
 
-from collections.abc import Callable
-
 import pytest
 
-from serving.engines.scripted import ScriptedEngine
 from serving.errors import InvalidRequest, LimitExceeded
-from serving.types import GenerateRequest
-from tests.support.recipes import outcomes, run
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
+from tests.support.recipes import Ask, Trio, outcomes, run
 
 
 async def test_a_request_may_choose_team_layers_and_recipe(trio: Trio, ask: Ask) -> None:

@@ -1,31 +1,13 @@
 """Plan: reading of plans, dependent parts, parts that fail."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
-from serving.errors import EngineFailed, InvalidRequest, QuorumNotReached
+from serving.errors import InvalidRequest, QuorumNotReached
 from serving.recipes.strategies.plan import parse_plan
-from serving.types import GenerateRequest
-from tests.support.recipes import outcomes, reasons, run, shown
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
-
-
-def fails_when(engine: ScriptedEngine, *, shown: str, error: Exception | None = None) -> None:
-    """Have `engine` fail where its prompt holds `shown`."""
-    before = engine.answer
-
-    def answer(request: GenerateRequest) -> str | ScriptedAnswer:
-        if any(shown in message.content for message in request.messages):
-            raise error or EngineFailed(engine.model, "gone")
-        return before(request) if callable(before) else before
-
-    engine.answer = answer
+from tests.support.recipes import Ask, Trio, fails_when, outcomes, reasons, run, shown
 
 
 async def test_plan_runs_independent_parts_and_feeds_dependent_ones(trio: Trio, ask: Ask) -> None:

@@ -1,16 +1,13 @@
 """Rank: verdicts over rotated orders."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from serving.engines.scripted import ScriptedEngine
 from serving.types import Delta, GenerateRequest
-from tests.support.recipes import run
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
+from tests.support.recipes import Ask, Trio, run
 
 
 async def test_rank_asks_in_every_order_and_a_favoured_place_cancels_out(trio: Trio, ask: Ask) -> None:

@@ -1,28 +1,11 @@
 """Self-MoA and Self-MoA-Seq: one call with n answers, and a window over any number of samples."""
 
-from collections.abc import Callable
-
 import pytest
 
-from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
+from serving.engines.scripted import ScriptedAnswer
 from serving.errors import EngineFailed
 from serving.types import GenerateRequest
-from tests.support.recipes import reasons, run, shown
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
-
-
-def fails_when(engine: ScriptedEngine, *, shown: str, error: Exception | None = None) -> None:
-    """Have `engine` fail where its prompt holds `shown`."""
-    before = engine.answer
-
-    def answer(request: GenerateRequest) -> str | ScriptedAnswer:
-        if any(shown in message.content for message in request.messages):
-            raise error or EngineFailed(engine.model, "gone")
-        return before(request) if callable(before) else before
-
-    engine.answer = answer
+from tests.support.recipes import Ask, Trio, fails_when, reasons, run, shown
 
 
 async def test_self_moa_is_one_call_with_n_answers(trio: Trio, ask: Ask) -> None:

@@ -1,13 +1,6 @@
 """Vote: the most frequent answer."""
 
-from collections.abc import Callable
-
-from serving.engines.scripted import ScriptedEngine
-from serving.types import GenerateRequest
-from tests.support.recipes import run
-
-Trio = dict[str, ScriptedEngine]
-Ask = Callable[..., GenerateRequest]
+from tests.support.recipes import Ask, Trio, run
 
 
 async def test_vote_gives_the_most_frequent_answer(trio: Trio, ask: Ask) -> None:

@@ -35,7 +35,7 @@ plan: install ## print memory and hardware that a profile needs: ARGS=large
 ##@ Test
 
 .PHONY: test
-test: lint test-unit test-tokenizers test-serve chart test-e2e ## all tests that need no GPU
+test: lint test-unit test-tokenizers test-serve chart test-e2e test-smol ## all tests that need no GPU
 
 .PHONY: lint
 lint: install ## style, docstrings, types, imports, dependencies, spelling, YAML

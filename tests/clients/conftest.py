@@ -51,7 +51,7 @@ def _check_final(first: GenerateRequest, second: GenerateRequest, reasoning: str
     call, result = second.messages[len(first.messages) :]
     assert (call.role, result.role, result.content) == ("assistant", "tool", ANSWER)
     (made,) = call.tool_calls
-    assert (made.name, json.loads(made.arguments)) == ("compute", {"expression": "3817 * 246"})  # clients rewrite the JSON
+    assert (made.name, json.loads(made.arguments)) == ("compute", {"expression": "3817 * 246"})  # rewritten by clients
     assert result.tool_call_id == made.id
     assert call.reasoning == reasoning
 

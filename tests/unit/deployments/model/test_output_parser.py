@@ -159,6 +159,14 @@ async def test_the_beginning_of_a_tag_that_never_came_is_text() -> None:
     assert (await read(choice, cut("1 <", []))).text == "1 <"
 
 
+async def test_the_beginning_of_a_tag_within_a_token_is_text() -> None:
+    """Many tokenizers have ` <` as one token: its space is text at once, its `<` waits for the rest of a tag."""
+    choice, *_ = choice_of(opened(parsers(reasoning=None), tools=(ADD,)))
+    number, other, end = thinking_tokenizer().convert_tokens_to_ids(["5", ",", "<|im_end|>"])
+    pieces = [(Delta("5"), [number]), (Delta(" <"), [other]), (Delta("", finish_reason="stop"), [end])]
+    assert (await read(choice, iter(pieces))).text == "5 <"
+
+
 async def test_thinking_that_the_prompt_switched_off_is_no_reasoning() -> None:
     for reasoning in ("deepseek_r1", "qwen3"):
         choice, _, extra = choice_of(opened(parsers(reasoning), {"enable_thinking": False}))

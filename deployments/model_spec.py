@@ -109,6 +109,11 @@ class ModelSpec(Frozen):
         description="The model accepts tools. None: if it has a tool_call_parser. Without one, `true` allows"
         " tool_choice required or a named function, which are structured output.",
     )
+    strict_tools: bool = Field(
+        default=False,
+        description="Hold the model's own tool calls to the offered names and schemas by a grammar, as if all tools had"
+        " `strict: true`. Needs a tool_call_parser for whose format vLLM has a structural tag.",
+    )
     placement: Mapping[str, Any] | None = Field(default=None, description="ray.serve.llm's placement_group_config.")
     env: Mapping[str, str] = Field(
         default_factory=dict, description="Environment variables of the replica and its engine."
@@ -178,6 +183,8 @@ class ModelSpec(Frozen):
             raise ValueError(
                 f"remove enable_auto_tool_choice of model '{self.id}'; tool_call_parser alone turns it on or off"
             )
+        if self.strict_tools and self.tool_call_parser is None:
+            raise ValueError(f"set engine_kwargs.tool_call_parser of model '{self.id}'; `strict_tools` needs it")
         if self.thinking is not None and self.reasoning_parser is None:
             raise ValueError(f"set engine_kwargs.reasoning_parser of model '{self.id}'; `thinking` needs it")
         return self

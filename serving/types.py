@@ -40,7 +40,7 @@ class Tool:
     name: str
     description: str | None = None
     parameters: Mapping[str, Any] | None = None  # JSON schema; None: no parameters
-    strict: bool = False
+    strict: bool | None = None  # calls must satisfy `parameters`; None: as the model's profile says
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from copy import deepcopy
 from typing import Any
 
 from vllm.entrypoints.chat_utils import make_tool_call_id
-from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest, ChatCompletionToolsParam
 from vllm.parser import ParserManager
 from vllm.parser.abstract_parser import Parser
 from vllm.reasoning import ReasoningParserManager
@@ -25,19 +25,35 @@ from deployments.model.templates.loading import HARMONY
 from deployments.model.token_pieces import Decoder
 from deployments.model_spec import unknown_parser
 from serving.errors import ConfigError, InvalidRequest
-from serving.types import GenerateRequest
+from serving.types import GenerateRequest, Message, Tool
 
 
 class OutputParsers:
     """Parsers of one model."""
 
     def __init__(
-        self, model: str, tokenizer: Any, model_config: Any, reasoning_parser: str | None, tool_call_parser: str | None
+        self,
+        model: str,
+        tokenizer: Any,
+        model_config: Any,
+        reasoning_parser: str | None,
+        tool_call_parser: str | None,
+        *,
+        strict_tools: bool = False,
     ) -> None:
-        """`reasoning_parser` and `tool_call_parser`: vLLM's names; None: that part of the output is text.
+        """Find the parsers and try them.
+
+        Args:
+            model: id of the model, for errors.
+            tokenizer: its tokenizer.
+            model_config: vLLM's configuration of it.
+            reasoning_parser: vLLM's name; None: reasoning is text.
+            tool_call_parser: vLLM's name; None: calls are text.
+            strict_tools: tools without `strict` are strict.
 
         Raises:
-            ConfigError: vLLM has no such parser, or it does not fit the tokenizer.
+            ConfigError: vLLM has no such parser, it does not fit the tokenizer, or vLLM has no structural tag for its
+                calls, which `strict_tools` needs.
         """
         for option, name, known in (
             ("reasoning_parser", reasoning_parser, ReasoningParserManager.list_registered()),
@@ -60,6 +76,22 @@ class OutputParsers:
         except Exception as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise ConfigError(f"A parser of '{model}' does not fit its tokenizer: {reason}.") from None
+        self.strict_tools = strict_tools
+        if strict_tools and not self._holds_calls():
+            raise ConfigError(
+                f"vLLM cannot hold calls that its tool_call_parser '{tool_call_parser}' reads to their schemas; remove"
+                f" strict_tools of '{model}'."
+            )
+
+    def _holds_calls(self) -> bool:
+        """True if vLLM makes a structural tag for a strict tool; parsers decide that in several places."""
+        request = GenerateRequest("check", (Message("user", "x"),), tools=(Tool("check"),))
+        params = SamplingParams()
+        try:
+            RequestParser(self, request, {}, [], [], calls=True).prepare(params)
+        except InvalidRequest:
+            return False
+        return params.structured_outputs is not None and params.structured_outputs.structural_tag is not None
 
     def _parser_class(self, tool_call_parser: str | None, reasoning_parser: str | None) -> type[Parser] | None:
         if not self.harmony:
@@ -135,7 +167,10 @@ class RequestParser:
     ) -> None:
         self._parsers, self._args, self._prompt, self._opening = parsers, args, prompt, list(opening)
         self._parallel = request.parallel_tool_calls
-        self._request = _vllm_request(request, calls=calls)
+        # A response format already holds the whole text; vLLM would drop it for the grammar of the calls.
+        strict = parsers.strict_tools and request.sampling.response_format is None
+        self._request = _vllm_request(request, calls=calls, strict=strict)
+        self._free_arguments = strict and all(tool.strict is False for tool in request.tools)
         whole, reasoning_only = parsers.classes()
         if parsers.harmony and not calls:
             whole = reasoning_only  # vLLM's parser reads calls without asking whether there may be any
@@ -168,8 +203,12 @@ class RequestParser:
         if parser is not None:
             request.structured_outputs = params.structured_outputs
             request.skip_special_tokens = not self._parsers.harmony and request.skip_special_tokens
+            tools = request.tools
+            if self._free_arguments and request.tool_choice == "auto":
+                request.tools = [_without_schema(tool) for tool in tools or ()]
             adjusted = parser.adjust_request(request)
             assert isinstance(adjusted, ChatCompletionRequest)
+            adjusted.tools = tools
             self._request = request = adjusted
             params.structured_outputs = request.extract_structured_outputs()
             params.skip_special_tokens = request.skip_special_tokens
@@ -203,8 +242,14 @@ class RequestParser:
         return schema if self._parallel else {**schema, "maxItems": 1}
 
 
-def _vllm_request(request: GenerateRequest, *, calls: bool) -> ChatCompletionRequest:
-    """The request as vLLM's parsers read it: its tools and the tool choice."""
+def _without_schema(tool: ChatCompletionToolsParam) -> ChatCompletionToolsParam:
+    """Strict `tool` with any arguments: vLLM makes no grammar, of the names either, unless one tool is strict."""
+    function = tool.function.model_copy(update={"parameters": None, "strict": True})
+    return tool.model_copy(update={"function": function})
+
+
+def _vllm_request(request: GenerateRequest, *, calls: bool, strict: bool) -> ChatCompletionRequest:
+    """The request as vLLM's parsers read it: its tools and the tool choice. `strict`: of tools that do not say."""
     choice = request.tool_choice
     body: dict[str, Any] = {"messages": [{"role": "user", "content": ""}], "tool_choice": "none"}
     if calls:
@@ -215,7 +260,7 @@ def _vllm_request(request: GenerateRequest, *, calls: bool) -> ChatCompletionReq
                     "name": tool.name,
                     "description": tool.description,
                     "parameters": deepcopy(dict(tool.parameters or {"type": "object", "properties": {}})),
-                    **({"strict": True} if tool.strict else {}),
+                    "strict": (strict or None) if tool.strict is None else tool.strict,
                 },
             }
             for tool in request.tools

@@ -50,7 +50,8 @@ class ModelServer(LLMServer):
         """Start the engine.
 
         Raises:
-            ConfigError: a parser is unknown or does not fit, or the chat template cannot be read or has no tools.
+            ConfigError: a parser is unknown or does not fit, the chat template cannot be read or has no tools, or vLLM
+                cannot hold the model's calls to their schemas (`strict_tools`).
         """
         await super().__init__(llm_config, engine_cls=VllmAdapter.engine_class())
         self._model, self._spec = llm_config.model_id, spec
@@ -63,7 +64,9 @@ class ModelServer(LLMServer):
             self._engine.model_type,
         )
         self._computed = ComputedTurns()
-        self._parsers = self._engine.output_parsers(spec.reasoning_parser, spec.tool_call_parser)
+        self._parsers = self._engine.output_parsers(
+            spec.reasoning_parser, spec.tool_call_parser, strict_tools=spec.strict_tools
+        )
         if spec.accepts_tools and not self._renderer.accepts_tools:
             raise ConfigError(f"The chat template of '{self._model}' has no tools; remove tool_call_parser and tools.")
         await self._warm_up()

@@ -80,9 +80,18 @@ class VllmAdapter:
         """`model_type` of the model's config.json."""
         return getattr(self._client.model_config.hf_config, "model_type", None)
 
-    def output_parsers(self, reasoning_parser: str | None, tool_call_parser: str | None) -> OutputParsers:
-        """Parsers of the model's output, by vLLM's names. Raises `ConfigError` if they are unknown or do not fit."""
-        return OutputParsers(self.model, self.tokenizer, self._client.model_config, reasoning_parser, tool_call_parser)
+    def output_parsers(
+        self, reasoning_parser: str | None, tool_call_parser: str | None, *, strict_tools: bool = False
+    ) -> OutputParsers:
+        """Parsers of the model's output, see `OutputParsers`. Raises `ConfigError` if unknown or if they do not fit."""
+        return OutputParsers(
+            self.model,
+            self.tokenizer,
+            self._client.model_config,
+            reasoning_parser,
+            tool_call_parser,
+            strict_tools=strict_tools,
+        )
 
     @property
     def context_tokens(self) -> int:

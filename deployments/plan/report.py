@@ -84,7 +84,9 @@ def _gpus(model: ModelSpec) -> str:
 
 def _tools(model: ModelSpec) -> str:
     """Name of the parser of the model's own calls, or the calls that it can be made to write without one."""
-    return model.tool_call_parser or ("required or named" if model.accepts_tools else "no")
+    if model.tool_call_parser is None:
+        return "required or named" if model.accepts_tools else "no"
+    return f"{model.tool_call_parser}, strict" if model.strict_tools else model.tool_call_parser
 
 
 def _thinking(model: ModelSpec) -> str:

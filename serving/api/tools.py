@@ -69,9 +69,7 @@ def tools(body: ChatBody, info: EngineInfo) -> tuple[Tool, ...]:
             )
         if function.parameters is not None:
             _check_parameters(function.parameters, f"{path}.parameters")
-        checked[function.name] = Tool(
-            function.name, function.description, function.parameters, function.strict or False
-        )
+        checked[function.name] = Tool(function.name, function.description, function.parameters, function.strict)
     return tuple(checked.values())
 
 

@@ -120,8 +120,8 @@ def _function(tool: Tool) -> dict[str, Any]:
         function["description"] = tool.description
     if tool.parameters is not None:
         function["parameters"] = tool.parameters
-    if tool.strict:
-        function["strict"] = True
+    if tool.strict is not None:
+        function["strict"] = tool.strict
     return function
 
 

@@ -208,9 +208,17 @@ def test_the_former_name_of_a_setting_is_refused_with_the_current_one(tmp_path: 
         load_profile(written(tmp_path, external=[{**REMOTE, "lacks": ["logprobs"]}]))
 
 
-def spec(thinking: ThinkingSpec | None = None, tools: bool | None = None, **engine_kwargs: Any) -> ModelSpec:
-    options = {"max_model_len": 8, **engine_kwargs}
-    return ModelSpec(id="m", source="org/model", engine_kwargs=options, thinking=thinking, tools=tools)
+def spec(
+    thinking: ThinkingSpec | None = None, tools: bool | None = None, strict_tools: bool = False, **engine_kwargs: Any
+) -> ModelSpec:
+    return ModelSpec(
+        id="m",
+        source="org/model",
+        engine_kwargs={"max_model_len": 8, **engine_kwargs},
+        thinking=thinking,
+        tools=tools,
+        strict_tools=strict_tools,
+    )
 
 
 @pytest.mark.parametrize(
@@ -273,6 +281,7 @@ def test_a_model_with_a_parser_has_tools_or_thinking() -> None:
     ("options", "message"),
     [
         ({"thinking": {"switch_arg": "x"}}, "set engine_kwargs.reasoning_parser of model 'm'; `thinking` needs it"),
+        ({"strict_tools": True}, "set engine_kwargs.tool_call_parser of model 'm'; `strict_tools` needs it"),
         ({"enable_auto_tool_choice": True}, "remove enable_auto_tool_choice of model 'm'"),
         ({"enable_auto_tool_choice": False, "tool_call_parser": "hermes"}, "remove enable_auto_tool_choice"),
         ({"tool_call_parser": 3}, "tool_call_parser must be a text"),

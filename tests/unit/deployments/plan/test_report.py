@@ -65,6 +65,7 @@ def with_first(**changes: Any) -> Profile:
         ({}, "no", "no"),
         ({"tools": True}, "required or named", "no"),
         ({"engine_kwargs": {"tool_call_parser": "hermes"}}, "hermes", "no"),
+        ({"engine_kwargs": {"tool_call_parser": "hermes"}, "strict_tools": True}, "hermes, strict", "no"),
         ({"engine_kwargs": {"reasoning_parser": "qwen3"}}, "no", "qwen3, as the template has it"),
         (
             {"engine_kwargs": {"reasoning_parser": "qwen3"}, "thinking": {"switch_arg": "enable_thinking"}},

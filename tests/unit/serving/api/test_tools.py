@@ -52,6 +52,11 @@ def test_tools_and_their_choice_reach_the_engine() -> None:
         assert convert(tools=[WEATHER], tool_choice=mode).tool_choice == ToolChoice(mode)
 
 
+@pytest.mark.parametrize("fields", [{}, {"strict": None}, {"strict": False}, {"strict": True}])
+def test_strict_reaches_the_engine_as_it_was_given(fields: dict[str, Any]) -> None:
+    assert [tool.strict for tool in convert(tools=function(**fields)).tools] == [fields.get("strict")]
+
+
 def test_a_tool_loop_reaches_the_engine() -> None:
     second = {**CALL, "id": "c2", "index": 1}
     request = convert(

@@ -205,6 +205,8 @@ async def test_only_what_is_asked_of_tools_and_thinking_is_sent() -> None:
     payload = to_payload(strict, "far", "max_tokens")
     assert payload["tools"][0]["function"]["strict"] is True
     assert payload["tool_choice"] == "required"
+    loose = replace(asked, tools=(Tool("f", strict=False),))
+    assert to_payload(loose, "far", "max_tokens")["tools"][0]["function"]["strict"] is False
     assert to_payload(replace(asked, thinking=Thinking(False)), "far", "max_tokens")["reasoning_effort"] == "none"
 
 

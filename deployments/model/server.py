@@ -21,7 +21,7 @@ from deployments.wire import EngineStats, Packed, pack
 from serving.errors import ConfigError, EngineUnavailable
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import fit
-from serving.types import GenerateRequest, Message, Sampling, Tool
+from serving.types import GenerateRequest, Message, Sampling
 
 ROUND_TRIP_S = 50.0  # a health check's token may wait behind a long prefill; below health_check_timeout_s
 LONG_CHARACTERS = 20_000  # some milliseconds of a tokenizer
@@ -86,13 +86,15 @@ class ModelServer(LLMServer):
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[tuple[Packed, ...], None]:
         """The stream of `serving.engine`, in groups; a request that is not streamed gets one group at its end.
 
-        References that do not fit the context are shortened here, where the tokenizer is.
+        References that do not fit the context are shortened here, where the tokenizer is. Tools are in the prompt with
+        `tool_choice: none` too, so that it begins with the prompt of the turn before, which is cached; as in vLLM, no
+        calls are parsed then, and what looks like one is text.
 
         Raises:
             ContextTooLong: the conversation does not fit; the engine has done nothing.
             MoaError: like `VllmAdapter.generate`.
         """
-        tools, args = self._template_input(request)
+        tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
 
         async def token_ids(messages: tuple[Message, ...]) -> tuple[int, ...]:
             return await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages, tools, args))
@@ -121,7 +123,7 @@ class ModelServer(LLMServer):
         Nothing is done if they are the tokens of the session's last answer, which called tools.
         """
         messages = prompt_messages(request)
-        tools, args = self._template_input(request)
+        tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
         token_ids = await _in_thread_if_long(
             messages, lambda: self._renderer.prefill_ids(messages, marker, tools, args)
         )
@@ -137,11 +139,6 @@ class ModelServer(LLMServer):
         async with aclosing(deltas):
             async for _ in deltas:
                 pass
-
-    def _template_input(self, request: GenerateRequest) -> tuple[tuple[Tool, ...], dict[str, Any]]:
-        """Tools and arguments of the chat template."""
-        tools = request.tools if request.may_call_tools else ()
-        return tools, self._spec.template_args(request.thinking, request.template_args)
 
     async def stats(self) -> EngineStats:
         """Counters of the engine."""

@@ -189,11 +189,13 @@ class Run:
         """Whole answer of one agent; with `task.as_answer` sampled like the final agent's. Raises `MoaError`.
 
         If the request has tools or continues a loop of calls, `task.as_answer` also gives the agent what the final one
-        has: the tools, and tool turns as they are. `proposal` makes a reference of its answer.
+        has: the tools, and tool turns as they are. With `tool_choice: none` too: the prompt begins like those of other
+        turns, which are cached. `proposal` makes a reference of its answer.
         """
         if task.as_answer:
             task = replace(task, references=self._given + task.references)
-        return await whole_answer(self._context, agent, task, sampling, acts=self.acts)
+        acts = self.acts or bool(self.request.tools)
+        return await whole_answer(self._context, agent, task, sampling, acts=acts)
 
     def proposal(self, agent: Agent, answer: Completion) -> Reference | None:
         """Reference of an answer of `ask` with `as_answer`; None if it cannot be the answer, see `may_answer`."""

@@ -191,6 +191,30 @@ async def test_a_strategy_that_declares_no_tools_refuses_them_before_any_work(
     assert all(THOUGHT not in flat(request) for engine in team.values() for request in engine.requests)
 
 
+@pytest.mark.parametrize("recipe", ["moa-lite", "moa", "self-moa", "cascade", "debate", "auto"])
+async def test_the_last_call_of_a_loop_may_forbid_tools_and_keeps_its_prefix(team: Trio, ask: Ask, recipe: str) -> None:
+    orchestrator = served(team, *dict.fromkeys([recipe, "moa-lite"]))
+    first = with_tools(ask())
+    done = await answer(orchestrator, first, recipe)
+    assert done.choices[0].tool_calls
+    [model] = {agent.model for agent in done.report.agents if agent.tool_calls} if done.report else set()
+    before = next(request for request in reversed(team[model].requests) if request.tools)
+    last = replace(continued(first, done), tool_choice=ToolChoice("none"))
+    assert "says" in (await answer(orchestrator, last, recipe)).text
+    after = next(request for request in team[model].requests if request.tool_choice.mode == "none")
+    assert after.tools == TOOLS
+    assert after.messages[: len(before.messages)] == before.messages
+    assert len(after.messages) == len(before.messages) + 2
+
+
+async def test_an_agent_that_may_give_the_answer_has_forbidden_tools_in_its_prompt(team: Trio, ask: Ask) -> None:
+    graded = {"preset": "cascade", "score": "judge", "judge": "c", "threshold": 0.8, "first": "b"}
+    team["c"].answer = "9"
+    done = await run(team, with_tools(ask(), tool_choice=ToolChoice("none")), graded, "moa-lite")
+    assert done.text == "b says 0"
+    assert [request.tools for request in team["b"].requests] == [TOOLS]
+
+
 async def test_a_debates_solver_calls_without_a_critic(team: Trio, ask: Ask) -> None:
     orchestrator = served(team, {"preset": "debate", "solver": "a", "critic": "c"})
     team["c"].answer = "ACCEPT"

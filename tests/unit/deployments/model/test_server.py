@@ -1,0 +1,97 @@
+"""The model replica between a request and its engine: the prompt that it renders, and what it parses."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from vllm.sampling_params import SamplingParams
+
+from deployments.model.computed_turns import ComputedTurns
+from deployments.model.output_parser import OutputParsers, RequestParser
+from deployments.model.prompt_renderer import PromptRenderer
+from deployments.model.server import ModelServer
+from deployments.model_spec import ModelSpec
+from deployments.wire import unpack
+from serving.engine import collect
+from serving.types import Completion, Delta, GenerateRequest, Message, Sampling, TokenUsage, Tool, ToolCall, ToolChoice
+from tests.support.thinking_model import thinking_tokenizer
+
+CONFIG = SimpleNamespace(hf_config=SimpleNamespace(model_type="qwen2"), hf_text_config=None)
+TOOLS = (Tool("add", "Adds.", {"type": "object", "properties": {"a": {"type": "integer"}}}), Tool("now"))
+WRITTEN = '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
+
+
+class WritingEngine:
+    """In place of `VllmAdapter`: every answer is `WRITTEN`, and prompts are kept."""
+
+    context_tokens, block_size = 4096, 1
+
+    def __init__(self) -> None:
+        self.prompts: list[tuple[int, ...]] = []
+
+    async def generate(
+        self,
+        request_id: str,
+        token_ids: Sequence[int],
+        sampling: Sampling,
+        *,
+        parser: RequestParser | None = None,
+        **_: Any,
+    ) -> AsyncGenerator[Delta, None]:
+        self.prompts.append(tuple(token_ids))
+        delta = Delta(WRITTEN, finish_reason="stop")
+        if parser is not None:
+            parser.prepare(SamplingParams())
+            ids = thinking_tokenizer().encode(WRITTEN, add_special_tokens=False)
+            delta = parser.choice().parse(delta, [*ids, thinking_tokenizer().convert_tokens_to_ids("<|im_end|>")])
+        yield replace(delta, usage=TokenUsage())
+
+
+class Replica(ModelServer):
+    """A replica on a scripted engine."""
+
+    def __init__(self, engine: WritingEngine) -> None:
+        tokenizer = thinking_tokenizer()
+        options = {"max_model_len": 4096, "tool_call_parser": "hermes"}
+        self._model, self._engine = "m", engine  # type: ignore[assignment]
+        self._spec = ModelSpec(id="m", source="org/m", engine_kwargs=options)
+        self._renderer, self._computed = PromptRenderer(tokenizer, "m"), ComputedTurns()
+        self._parsers = OutputParsers("m", tokenizer, CONFIG, None, "hermes")
+
+    def __del__(self) -> None:  # type: ignore[override]  # Ray's is a coroutine, which nobody would await
+        return
+
+
+async def answer(replica: Replica, request: GenerateRequest) -> Completion:
+    async def deltas() -> AsyncGenerator[Delta, None]:
+        async for group in replica.generate(request):
+            for packed in group:
+                yield unpack(packed)
+
+    return await collect("m", deltas())
+
+
+async def test_forbidden_tools_stay_in_the_prompt_and_what_looks_like_a_call_is_text() -> None:
+    replica = Replica(engine := WritingEngine())
+    first = GenerateRequest("r", (Message("user", "Add."),), tools=TOOLS, session="s")
+    [called] = (await answer(replica, first)).choices
+    assert [(call.name, call.arguments) for call in called.tool_calls] == [("add", '{"a": 1}')]
+    turns = (Message("assistant", "", tool_calls=called.tool_calls), Message("tool", "2", tool_call_id="c"))
+    last = replace(first, messages=(*first.messages, *turns), tool_choice=ToolChoice("none"))
+    [choice] = (await answer(replica, last)).choices
+    assert (choice.text, choice.tool_calls, choice.finish_reason) == (WRITTEN, (), "stop")
+    before, after = engine.prompts
+    assert len(after) > len(before)
+    assert after[: len(before)] == before
+
+
+async def test_a_prefill_has_the_tools_of_a_request_that_forbids_them() -> None:
+    replica = Replica(engine := WritingEngine())
+    call = ToolCall("c", "add", "{}")
+    turns = (Message("user", "Add."), Message("assistant", "", tool_calls=(call,)), Message("tool", "[[x]]"))
+    asked = GenerateRequest("r", turns, tools=TOOLS, tool_choice=ToolChoice("none"))
+    await replica.prefill(asked, "[[x]]")
+    [prompt] = engine.prompts
+    assert replica._renderer.token_ids(turns, TOOLS)[: len(prompt)] == prompt
+    assert len(prompt) > len(replica._renderer.token_ids(turns[:1], TOOLS))

@@ -13,6 +13,7 @@ from serving.api.settings import ApiSettings
 from serving.config import Frozen, YamlDirectory
 from serving.errors import ConfigError
 from serving.recipes.cost import Limits
+from serving.runtime.policy import NEXT_TURN_PREFILL_S
 from serving.validation import first_issue
 
 PROFILES = Path(__file__).parent / "profiles"
@@ -63,6 +64,12 @@ class OrchestratorSpec(Frozen):
     )
     drain_s: float = Field(
         default=30, ge=0, description="Time for which a stopping replica waits for its requests to finish."
+    )
+    next_turn_prefill_s: float = Field(
+        default=NEXT_TURN_PREFILL_S,
+        ge=0,
+        description="Maximum time for the prefill of the prompt that follows a single model's tool calls, while the"
+        " client runs them; 0: no such prefill. Recipes have a setting of the same name.",
     )
     limits: Limits = Field(default=Limits(), description="Limits on the calls and tokens of one request.")
     session_affinity: SessionAffinity = Field(

@@ -14,6 +14,7 @@ from serving.recipes.cost import Limits, token_cap
 from serving.recipes.tools import lacking_voters
 from serving.runtime.call import Runtime
 from serving.runtime.hedging import HedgeBudget
+from serving.runtime.policy import NEXT_TURN_PREFILL_S
 from serving.telemetry import Observer
 from serving.types import ModelCard, Sampling
 
@@ -31,8 +32,10 @@ class Orchestrator:
         recipes: Mapping[str, Recipe],
         limits: Limits | None = None,
         observer: Observer | None = None,
+        *,
+        next_turn_prefill_s: float = NEXT_TURN_PREFILL_S,
     ) -> None:
-        """Serve `models` and `recipes`, both by id."""
+        """Serve `models` and `recipes`, both by id. `next_turn_prefill_s`: of single models; recipes have their own."""
         self.limits = limits or Limits()
         caps = check_recipes({name: engine.info for name, engine in models.items()}, recipes, self.limits)
         self.observer = observer or Observer()
@@ -40,7 +43,9 @@ class Orchestrator:
         self.recipes = dict(recipes)
         self.engines: dict[str, Engine] = {
             **{
-                name: ObservedEngine(name, "model", ModelEngine(name, engine, self.runtime.shared), self.observer)
+                name: ObservedEngine(
+                    name, "model", ModelEngine(name, engine, self.runtime, next_turn_prefill_s), self.observer
+                )
                 for name, engine in models.items()
             },
             **{

@@ -8,6 +8,8 @@ from typing import Self
 from serving.errors import MoaError
 from serving.types import AgentTrace, Delta, TokenUsage
 
+NO_RECIPE = "none"  # in place of a recipe's id: the event belongs to a single model
+
 
 @dataclass(frozen=True, slots=True)
 class RequestEnd:
@@ -44,7 +46,10 @@ class Observer:
         """A second attempt of a slow call started."""
 
     def prefilled(self, recipe: str, model: str, kind: str, ok: bool) -> None:
-        """A prefill of the next "layer" or of the "next_turn" ended; `ok` is False if it failed or was cancelled."""
+        """A prefill of the next "layer" or of the "next_turn" ended; `ok` is False if it failed or was cancelled.
+
+        `recipe` is `NO_RECIPE` for a single model's next turn.
+        """
 
 
 class StreamOutcome:

@@ -56,7 +56,13 @@ class Ingress:
         recipes = load_recipes(profile.recipes, profile.team)
         prices = {m.id: m.usd_per_million_tokens for m in profile.served if m.usd_per_million_tokens is not None}
         observer = RayObserver(prices)
-        orchestrator = Orchestrator(self._engines, recipes, profile.orchestrator.limits, observer)
+        orchestrator = Orchestrator(
+            self._engines,
+            recipes,
+            profile.orchestrator.limits,
+            observer,
+            next_turn_prefill_s=profile.orchestrator.next_turn_prefill_s,
+        )
         cards = orchestrator.cards()
         # So that the first request finds a connection to every model.
         await asyncio.gather(*(engine.check_health() for engine in self._engines.values()), return_exceptions=True)

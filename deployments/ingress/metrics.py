@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ray.util.metrics import Counter, Gauge, Histogram
 
 from deployments.model_spec import TokenPrice
-from serving.telemetry import Observer, RequestEnd
+from serving.telemetry import NO_RECIPE, Observer, RequestEnd
 from serving.types import AgentTrace, TokenUsage
 
 # Histogram buckets in seconds, from the first token of a cached prompt to a large model's long answer.
@@ -59,7 +59,7 @@ class RayObserver(Observer):
         if end.usage is not None:
             _count_tokens(self._tokens, tags, end.usage.prompt_tokens, end.usage.completion_tokens)
             if end.kind == "model":  # a recipe's tokens are those of its agents
-                self._count_cost("none", end.model, end.usage)
+                self._count_cost(NO_RECIPE, end.model, end.usage)
         if end.ttft_s is not None:
             self._ttft.observe(end.ttft_s, tags)
         self._latency.observe(end.total_s, tags)

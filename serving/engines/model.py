@@ -6,21 +6,32 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from serving.engine import Engine, EngineWrapper, add_piece
+from serving.runtime.call import Runtime
 from serving.runtime.context import PRIORITIES_PER_REQUEST
-from serving.runtime.single_flight import SingleFlight
+from serving.runtime.next_turn import NextTurn
+from serving.telemetry import NO_RECIPE
 from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing, ToolCall, ToolCallDelta
 
 
 class ModelEngine(EngineWrapper):
     """A model without a recipe. Its requests rank with the first layers of recipes of the same `priority`.
 
-    Whole deterministic answers are computed once for all callers that wait for them.
+    Whole deterministic answers are computed once for all callers that wait for them. While a client runs the tools that
+    an answer calls, the prompt that will follow is prefilled.
     """
 
-    def __init__(self, name: str, engine: Engine, shared: SingleFlight) -> None:
-        """Serve `engine` under the id `name`."""
+    def __init__(self, name: str, engine: Engine, runtime: Runtime, next_turn_prefill_s: float = 0) -> None:
+        """Serve `engine` under the id `name`.
+
+        Args:
+            name: id of the model.
+            engine: the model.
+            runtime: state shared with recipes.
+            next_turn_prefill_s: maximum time of a prefill of the next turn; 0: there is none.
+        """
         super().__init__(name, engine)
-        self.shared = shared
+        self.runtime = runtime
+        self._next_turn = NextTurn(runtime, engine, name, NO_RECIPE, next_turn_prefill_s)
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """The engine's own stream if nothing is to be added: a generator around it would cost time with every token.
@@ -28,12 +39,29 @@ class ModelEngine(EngineWrapper):
         With `moa.trace` the terminal delta carries a report. Raises what the engine raises.
         """
         request = replace(request, priority=request.priority * PRIORITIES_PER_REQUEST)
+        if request.session is not None:
+            self.runtime.session_tasks.cancel(request.session)
         shared = request.sampling.deterministic and not request.streaming
         stream = self._shared(request) if shared else self.engine.generate(request)
+        # Of several choices it is not known which one the client will continue.
+        if self._next_turn.within_s and request.session and request.may_call_tools and request.sampling.n == 1:
+            stream = self._followed(request, stream)
         return _traced(self.name, stream) if request.moa.trace else stream
 
+    async def _followed(
+        self, request: GenerateRequest, stream: AsyncGenerator[Delta, None]
+    ) -> AsyncGenerator[Delta, None]:
+        """`stream`, at whose end the prefill of the next turn starts."""
+        answer = _FirstChoice(self.name)
+        async with aclosing(stream) as deltas:
+            async for delta in deltas:
+                answer.add(delta)
+                if delta.terminal:
+                    self._next_turn.start(request, answer.text, answer.tool_calls)
+                yield delta
+
     async def _shared(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        done = await self.shared.complete(self.name, self.engine, request)
+        done = await self.runtime.shared.complete(self.name, self.engine, request)
         [choice] = done.choices  # deterministic sampling has only one
         yield Delta(
             choice.text,
@@ -49,6 +77,36 @@ class ModelEngine(EngineWrapper):
         )
 
 
+class _FirstChoice:
+    """The first choice of a stream so far."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+        self._calls: dict[int, ToolCall] = {}
+
+    def add(self, delta: Delta) -> None:
+        """Take one delta into account. Raises `IncompleteGeneration` if the beginning of a tool call is missing."""
+        if delta.index == 0:
+            self._texts.append(delta.text)
+            self._thoughts.append(delta.reasoning)
+            for piece in delta.tool_calls:
+                add_piece(self._model, self._calls, piece)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(self._thoughts)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return tuple(call for _, call in sorted(self._calls.items()))
+
+
 async def _traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
     """`stream` with a report of one layer and one agent on its terminal delta, in the shape that recipes report.
 
@@ -56,16 +114,10 @@ async def _traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGener
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
-    pieces: list[str] = []
-    thoughts: list[str] = []
-    calls: dict[int, ToolCall] = {}
+    answer = _FirstChoice(model)
     async with aclosing(stream) as deltas:
         async for delta in deltas:
-            if delta.index == 0:
-                pieces.append(delta.text)
-                thoughts.append(delta.reasoning)
-                for piece in delta.tool_calls:
-                    add_piece(model, calls, piece)
+            answer.add(delta)
             if delta.usage is not None and delta.report is None:
                 agent = AgentTrace(
                     layer=1,
@@ -73,12 +125,12 @@ async def _traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGener
                     role="model",
                     model=model,
                     status="ok",
-                    text="".join(pieces),
+                    text=answer.text,
                     usage=delta.usage,
                     elapsed_s=loop.time() - began,
                     timing=delta.timing or Timing(),
-                    reasoning="".join(thoughts),
-                    tool_calls=tuple(call for _, call in sorted(calls.items())),
+                    reasoning=answer.reasoning,
+                    tool_calls=answer.tool_calls,
                 )
                 delta = replace(delta, report=Report(model, False, (), (agent,)))
             yield delta

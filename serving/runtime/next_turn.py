@@ -7,11 +7,12 @@ is dropped, JSON is written in another way. Where they are the same, the replica
 
 import logging
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from serving.engine import Engine
 from serving.errors import MoaError
 from serving.runtime.advice import advice_key, advised_turn
-from serving.runtime.call import AgentCall
+from serving.runtime.call import AgentCall, Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.prefill import PRIORITY
 from serving.types import GenerateRequest, Message, Sampling, ToolCall, ToolChoice
@@ -19,34 +20,54 @@ from serving.types import GenerateRequest, Message, Sampling, ToolCall, ToolChoi
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class NextTurn:
+    """Prefill of the prompts that follow the tool calls of one engine's answers."""
+
+    runtime: Runtime
+    engine: Engine
+    model: str
+    recipe: str  # label of the metrics; `NO_RECIPE` for a single model
+    within_s: float  # maximum time of a prefill; 0: there is none
+
+    def start(self, request: GenerateRequest, text: str, tool_calls: tuple[ToolCall, ...]) -> None:
+        """Start the prefill of what follows `text` and `tool_calls`, the answer to `request`.
+
+        It runs behind the request, at the lowest priority and for at most `within_s`, until the next request of the
+        session comes. Its tokens are in no usage. Nothing is started without a session, or without calls.
+        """
+        if not (self.within_s and request.session and tool_calls):
+            return
+        marker = f"[[{secrets.token_hex(8)}]]"
+        prompt = next_prompt(request, text, tool_calls, marker)
+
+        async def prefill() -> None:
+            ok = False
+            try:
+                await self.engine.prefill(prompt, marker)
+                ok = True
+            except MoaError as error:
+                logger.debug("prefill of the next turn on %s ended: %s", self.model, error)
+            finally:
+                self.runtime.observer.prefilled(self.recipe, self.model, "next_turn", ok)
+
+        self.runtime.session_tasks.start(request.session, prefill, self.within_s)
+
+
 def prefill_next_turn(context: RunContext, call: AgentCall) -> None:
-    """Start the prefill of what follows the final agent's `call`, which ended in tool calls.
+    """Start the prefill of what follows the final agent's `call`, if the setting `next_turn_prefill_s` allows it.
 
-    It runs behind the request, at the lowest priority and for at most the setting `next_turn_prefill_s`, until the next
-    request of the session comes. Its tokens are in no usage. Nothing is started if the next prompt is not known: the
-    request has no session, its references will be made again or were cut to fit.
+    Nothing is started if the next prompt is not known: the request has no session, its references will be made again
+    or were cut to fit.
     """
-    policy, session, request = context.policy, context.request.session, call.request
+    policy = context.policy
     within_s = policy.next_turn_prefill_s if policy.prefill != "off" else 0
-    if not (within_s and session) or call.shortened:
+    if not (within_s and context.request.session) or call.shortened:
         return
-    if request.references is not None and not _advice_is_kept(context, call):
+    if call.request.references is not None and not _advice_is_kept(context, call):
         return
-    marker = f"[[{secrets.token_hex(8)}]]"
-    prompt = next_prompt(request, call.text, call.tool_calls, marker)
-    runtime, recipe = context.runtime, context.report.recipe
-
-    async def prefill() -> None:
-        ok = False
-        try:
-            await call.engine.prefill(prompt, marker)
-            ok = True
-        except MoaError as error:
-            logger.debug("prefill of the next turn on %s ended: %s", call.model, error)
-        finally:
-            runtime.observer.prefilled(recipe, call.model, "next_turn", ok)
-
-    runtime.session_tasks.start(session, prefill, within_s)
+    turn = NextTurn(context.runtime, call.engine, call.model, context.report.recipe, within_s)
+    turn.start(call.request, call.text, call.tool_calls)
 
 
 def next_prompt(request: GenerateRequest, text: str, tool_calls: tuple[ToolCall, ...], result: str) -> GenerateRequest:

@@ -13,6 +13,7 @@ PrefillMode = Literal["off", "on_complete", "incremental"]
 ReferenceOrder = Literal["declared", "arrival"]
 ToolMode = Literal["final", "vote"]
 BelowQuorum = Literal["fail", "answer", "single"]
+NEXT_TURN_PREFILL_S = 10.0  # default of recipes and of single models
 ADVISE: Mapping[str, int | None] = {"user_turn": None, "every_turn": 1}
 
 
@@ -65,7 +66,7 @@ class Policy(Frozen):
         description="Prefill of the next layer's prompts while proposers run: see docs/architecture.md.",
     )
     next_turn_prefill_s: float = Field(
-        default=10.0,
+        default=NEXT_TURN_PREFILL_S,
         ge=0,
         description="Maximum time for the prefill of the prompt that follows tool calls, while the client runs them; 0:"
         " no such prefill. `prefill: off` switches it off too.",

@@ -7,8 +7,8 @@ from dataclasses import replace
 from serving.engine import Engine, EngineInfo, collect, complete
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
+from serving.runtime.call import Runtime
 from serving.runtime.context import PRIORITIES_PER_REQUEST
-from serving.runtime.single_flight import SingleFlight
 from serving.types import Delta, GenerateRequest, MoaOptions, Report, Tool, ToolCall
 from tests.support.api import END, HandEngine, degraded_end
 
@@ -17,12 +17,12 @@ Ask = Callable[..., GenerateRequest]
 
 def traced(engine: Engine, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
     """The stream of a single model whose caller asks for a trace."""
-    return ModelEngine("m", engine, SingleFlight()).generate(replace(request, moa=MoaOptions(trace=True)))
+    return ModelEngine("m", engine, Runtime({})).generate(replace(request, moa=MoaOptions(trace=True)))
 
 
 async def test_a_request_ranks_with_the_first_layer_of_a_recipe_of_its_priority(ask: Ask) -> None:
     engine = ScriptedEngine("m")
-    model = ModelEngine("m", engine, SingleFlight())
+    model = ModelEngine("m", engine, Runtime({}))
     for interval in (None, 1):
         await complete("m", model, replace(ask(), priority=3, stream_interval=interval))
     assert [request.priority for request in engine.requests] == [3 * PRIORITIES_PER_REQUEST] * 2
@@ -30,7 +30,7 @@ async def test_a_request_ranks_with_the_first_layer_of_a_recipe_of_its_priority(
 
 async def test_whole_deterministic_answers_are_computed_once_and_streams_for_each_caller(ask: Ask) -> None:
     engine = ScriptedEngine("m", "a b", ttft_s=0.001)
-    model = ModelEngine("m", engine, SingleFlight())
+    model = ModelEngine("m", engine, Runtime({}))
     whole = replace(ask(temperature=0), stream_interval=None)
     answers = await asyncio.gather(*(complete("m", model, whole) for _ in range(3)))
     assert {answer.text for answer in answers} == {"a b"}
@@ -43,7 +43,7 @@ async def test_whole_deterministic_answers_are_computed_once_and_streams_for_eac
 
 async def test_properties_prefill_and_health_are_the_engines(ask: Ask) -> None:
     engine = ScriptedEngine("m", context_tokens=100, replicas=2, unsupported=frozenset({"n"}))
-    model = ModelEngine("m", engine, SingleFlight())
+    model = ModelEngine("m", engine, Runtime({}))
     assert model.info == EngineInfo(100, 2, frozenset({"n"}))
     await model.prefill(ask(), "marker")
     assert [marker for _, marker in engine.prefills] == ["marker"]

@@ -15,7 +15,18 @@ from serving.errors import EngineFailed
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.runtime.prefill import PRIORITY
-from serving.types import Completion, GenerateRequest, Message, Thinking, Tool, ToolCall, ToolChoice
+from serving.types import (
+    Completion,
+    GenerateRequest,
+    Message,
+    MoaOptions,
+    Sampling,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+from tests.support.api import END, HandEngine
 
 Trio = dict[str, ScriptedEngine]
 Make = Callable[..., Orchestrator]
@@ -193,3 +204,75 @@ async def test_a_failure_is_counted_and_nothing_else(
     assert done.choices[0].tool_calls == CALLS
     await prefilled(trio)
     assert counted[-1] == ("team", "a", "next_turn", False)
+
+
+# Single models
+
+
+def single(trio: Trio, **changes: Any) -> Orchestrator:
+    trio["a"].answer, trio["a"].tools = ScriptedAnswer("I look.", "Hm.", CALLS), True
+    return Orchestrator(trio, {}, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"stream_interval": None}, {"stream_interval": None, "sampling": Sampling(temperature=0)}],
+    ids=["streamed", "whole", "shared"],
+)
+@pytest.mark.parametrize("trace", [False, True])
+async def test_a_single_models_next_prompt_is_prefilled(
+    trio: Trio, ask: Ask, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], trace: bool
+) -> None:
+    one = single(trio)
+    counted: list[tuple[object, ...]] = []
+    monkeypatch.setattr(one.runtime.observer, "prefilled", lambda *args: counted.append(args))
+    first = acting(ask(), **changes, moa=MoaOptions(trace=trace))
+    done = await complete("a", one.engines["a"], first)
+    assert done.choices[0].tool_calls == CALLS
+    [(ahead, marker)] = await prefilled(trio)
+    assert counted == [("none", "a", "next_turn", True)]
+    await complete("a", one.engines["a"], after(first, done, "1", "2"))
+    real = trio["a"].requests[-1]
+    known, found, _ = flat(ahead).partition(marker)
+    assert found
+    assert flat(real).startswith(known)
+    assert len(known) > len(flat(trio["a"].requests[0]))
+    assert (ahead.tools, ahead.session, ahead.priority) == (real.tools, real.session, PRIORITY)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"session": None}, {"tools": ()}, {"tool_choice": ToolChoice("none")}, {"sampling": Sampling(n=2)}]
+)
+async def test_nothing_follows_a_single_models_answer_that_is_not_continued_by_calls(
+    trio: Trio, ask: Ask, changes: dict[str, Any]
+) -> None:
+    one = single(trio)
+    await complete("a", one.engines["a"], acting(ask(), **changes))
+    assert await prefilled(trio) == []
+
+
+async def test_the_profile_may_switch_it_off_for_single_models(trio: Trio, ask: Ask) -> None:
+    await complete("a", single(trio, next_turn_prefill_s=0).engines["a"], acting(ask()))
+    assert await prefilled(trio) == []
+
+
+async def test_the_next_request_to_a_single_model_ends_it(trio: Trio, ask: Ask) -> None:
+    async def forever(_: GenerateRequest, __: str) -> None:
+        await asyncio.Event().wait()
+
+    one, first = single(trio), acting(ask())
+    trio["a"].on_prefill = forever
+    done = await complete("a", one.engines["a"], first)
+    await prefilled(trio)
+    assert len(one.runtime.session_tasks) == 1
+    await complete("a", one.engines["a"], replace(after(first, done, "1", "2"), tools=()))
+    assert len(one.runtime.session_tasks) == 0
+
+
+async def test_leaving_a_stream_that_is_followed_closes_the_engines(ask: Ask) -> None:
+    engine = HandEngine()
+    engine.give(END)
+    stream = Orchestrator({"a": engine}, {}).engines["a"].generate(acting(ask()))
+    await anext(stream)
+    await stream.aclose()
+    assert engine.closed.is_set()

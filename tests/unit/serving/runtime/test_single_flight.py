@@ -8,6 +8,7 @@ from serving.engine import complete
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
+from serving.runtime.call import Runtime
 from serving.runtime.single_flight import SingleFlight
 from serving.types import GenerateRequest
 
@@ -27,7 +28,7 @@ async def test_identical_deterministic_calls_are_one(ask: Ask) -> None:
 @pytest.mark.parametrize("sampling", [{"temperature": 0.7}, {}])
 async def test_sampled_calls_are_not_shared(ask: Ask, sampling: dict[str, float]) -> None:
     engine = ScriptedEngine(ttft_s=0.005)
-    model = ModelEngine("m", engine, SingleFlight())
+    model = ModelEngine("m", engine, Runtime({}))
     asked = replace(ask(**sampling), stream_interval=None)
     await asyncio.gather(*(complete("m", model, asked) for _ in range(3)))
     assert len(engine.requests) == 3

@@ -45,6 +45,12 @@ class Observer:
     def hedged(self, recipe: str, model: str) -> None:
         """A second attempt of a slow call started."""
 
+    def voted(self, recipe: str, agreed: bool) -> None:
+        """Proposers drafted tool calls; `agreed`: enough drafts were equal to be the answer."""
+
+    def refilled(self, recipe: str, model: str) -> None:
+        """A slot of a layer, whose proposal failed or was empty, was given to `model`."""
+
     def prefilled(self, recipe: str, model: str, kind: str, ok: bool) -> None:
         """A prefill of the next "layer" or of the "next_turn" ended; `ok` is False if it failed or was cancelled.
 

@@ -41,6 +41,8 @@ class RayObserver(Observer):
             "moa_agent_seconds", "Duration of an agent call, as measured by its engine.", SECONDS, agent
         )
         self._hedged = Counter("moa_hedged_calls", "Hedged second attempts started.", ("recipe", "model"))
+        self._votes = Counter("moa_tool_votes", "Votes on drafted tool calls.", ("recipe", "outcome"))
+        self._refilled = Counter("moa_refilled_slots", "Slots given to another model.", ("recipe", "model"))
         self._cost = Counter("moa_estimated_cost_usd", "Tokens times their price, in dollars.", ("recipe", "model"))
         self._prefills = Counter("moa_prefills", "Prefills by outcome.", ("recipe", "model", "kind", "outcome"))
 
@@ -79,6 +81,12 @@ class RayObserver(Observer):
 
     def hedged(self, recipe: str, model: str) -> None:
         self._hedged.inc(1, {"recipe": recipe, "model": model})
+
+    def voted(self, recipe: str, agreed: bool) -> None:
+        self._votes.inc(1, {"recipe": recipe, "outcome": "agreed" if agreed else "conflict"})
+
+    def refilled(self, recipe: str, model: str) -> None:
+        self._refilled.inc(1, {"recipe": recipe, "model": model})
 
     def prefilled(self, recipe: str, model: str, kind: str, ok: bool) -> None:
         outcome = "ok" if ok else "failed"

@@ -79,6 +79,11 @@ class Votes:
         return most[0] if len(most) >= self.needed else None
 
     @property
+    def held(self) -> bool:
+        """True if there is a vote: at least one draft has calls that can be voted for."""
+        return bool(self._drafts)
+
+    @property
     def outcome(self) -> str:
         """One sentence for the caller."""
         count = f"{len(self._most())} of {self.voters} proposers of layer {self.layer} drafted the same tool calls"

@@ -192,8 +192,9 @@ class Layer:
         """Ask `substitutes`, by slot, in this layer."""
         self._refilled.update(substitutes)
         self._agents.update(substitutes)
-        for slot in substitutes:
+        for slot, agent in substitutes.items():
             self._proposals.write(slot, "")
+            self._context.runtime.observer.refilled(self._context.report.recipe, agent.model)
         shift = REFILL_SEED_SHIFT
         for call in self._context.calls(substitutes, self._task, layer=self._number, seed_shift=shift):
             self._start(call, prefill)

@@ -72,6 +72,10 @@ class Run:
         """Give the caller a reason that does not degrade the answer."""
         self._context.report.note(reason)
 
+    def voted(self, agreed: bool) -> None:
+        """Report to the metrics that drafted tool calls were voted on; `agreed`: they are the answer."""
+        self._context.runtime.observer.voted(self._context.report.recipe, agreed)
+
     @property
     def acts(self) -> bool:
         """True if the final agent itself must answer: the request has tools, or continues a loop of tool calls.
@@ -155,6 +159,8 @@ class Run:
         found = await layer.references()
         if layer.votes is not None:
             self.note(layer.votes.outcome)
+            if layer.votes.held:
+                self.voted(layer.votes.winner is not None)
             self._agreed = layer.votes.winner
         if enough.strict and self._agreed is None and (error := layer.shortage()) is not None:
             if not own:

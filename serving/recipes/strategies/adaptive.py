@@ -80,6 +80,8 @@ class Adaptive(Answering):
             references += await self._more(run, batch, len(references), last=asked >= len(self.proposers))
             if self._agreed(references):
                 break
+        if any(one.tool_calls for one in references):
+            run.voted(self._agreed(references) and bool(majority(_voters(references), self.answer_kind).tool_calls))
         return references
 
     async def _more(self, run: Run, batch: tuple[Agent, ...], had: int, *, last: bool) -> References:

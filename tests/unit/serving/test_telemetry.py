@@ -92,6 +92,8 @@ def test_every_hook_of_an_observer_can_be_left_alone() -> None:
         "request_ended": (RequestEnd("m", "model", "ok", False, TokenUsage(), 0.1, 0.2),),
         "agent_ended": ("team", trace),
         "hedged": ("team", "m"),
+        "voted": ("team", True),
+        "refilled": ("team", "m"),
         "prefilled": ("team", "m", "layer", True),
     }
     hooks = {name for name, _ in inspect.getmembers(Observer, inspect.isfunction) if not name.startswith("_")}

@@ -142,6 +142,17 @@ def test_second_attempts_are_counted(recorded: Recorded) -> None:
     assert recorded == [("moa_hedged_calls", 1, {"recipe": "moa", "model": "a"})]
 
 
+@pytest.mark.parametrize(("agreed", "outcome"), [(True, "agreed"), (False, "conflict")])
+def test_votes_on_tool_calls_are_counted_by_outcome(recorded: Recorded, agreed: bool, outcome: str) -> None:
+    RayObserver().voted("moa", agreed)
+    assert recorded == [("moa_tool_votes", 1, {"recipe": "moa", "outcome": outcome})]
+
+
+def test_refilled_slots_are_counted_by_the_model_that_takes_them(recorded: Recorded) -> None:
+    RayObserver().refilled("moa", "c")
+    assert recorded == [("moa_refilled_slots", 1, {"recipe": "moa", "model": "c"})]
+
+
 @pytest.mark.parametrize(("ok", "outcome"), [(True, "ok"), (False, "failed")])
 def test_prefills_are_counted_by_outcome(recorded: Recorded, ok: bool, outcome: str) -> None:
     RayObserver().prefilled("moa", "a", "next_turn", ok)

@@ -11,6 +11,7 @@ from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import ConfigError, DeadlineExceeded, EngineFailed, InvalidRequest, Overloaded, QuorumNotReached
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
+from serving.telemetry import Observer
 from serving.types import Completion, GenerateRequest, Message, Tool, ToolCall
 from tests.support.clock import simulated_time
 from tests.support.recipes import TEAM, Ask, Trio, outcomes, reasons, run
@@ -273,6 +274,20 @@ async def test_a_refilled_slot_keeps_its_place_and_its_role(trio: Trio, ask: Ask
     done = await run(trio, ask(), {**recipe, "prefill": "incremental"})
     assert done.text == "a says 2"
     assert [request.messages[0].content for request in trio["c"].requests] == ["Why?", "Be brief."]
+
+
+async def test_refilled_slots_are_counted_by_the_model_that_takes_them(trio: Trio, ask: Ask) -> None:
+    counted: list[tuple[str, str]] = []
+
+    class Recorder(Observer):
+        def refilled(self, recipe: str, model: str) -> None:
+            counted.append((recipe, model))
+
+    for refill in (True, False):
+        recipes = load_recipes([{**LAYERED, "layers": [["b", "b", "c", "a"]], "refill": refill}], TEAM)
+        trio["b"].error = GONE
+        await complete("moa-lite", Orchestrator(trio, recipes, observer=Recorder()).engines["moa-lite"], ask())
+        assert counted == [("moa-lite", "c")] * 2
 
 
 async def test_references_of_a_refilled_layer_are_kept(trio: Trio, ask: Ask) -> None:

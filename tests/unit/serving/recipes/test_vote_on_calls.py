@@ -12,6 +12,7 @@ from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import ConfigError, EngineFailed, InvalidRequest, QuorumNotReached, UnsupportedField
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
+from serving.telemetry import Observer
 from serving.types import Completion, Delta, GenerateRequest, Message, Tool, ToolCall, ToolChoice
 from tests.support.clock import simulated_time
 from tests.support.recipes import TEAM, Ask, Trio, outcomes, reasons, run
@@ -363,3 +364,36 @@ async def test_parallel_calls_are_compared_as_a_whole(team: Trio, ask: Ask) -> N
     done = await run(team, with_tools(ask()), VOTE)
     assert called(done) == [one.arguments, two.arguments]
     assert "2 of 3" in reasons(done)
+
+
+@pytest.mark.parametrize("preset", ["moa-lite", "adaptive", "vote"])
+@pytest.mark.parametrize(
+    ("drafts", "votes"),
+    [
+        (("tides", "tides", "tides"), [True]),
+        (("moon", "sun", "tides"), [False]),
+        (("moon", "sun", ""), [False]),
+        (("", "", ""), []),
+    ],
+)
+async def test_votes_are_counted_once(
+    team: Trio, ask: Ask, wanted: dict[str, str], preset: str, drafts: tuple[str, ...], votes: list[bool]
+) -> None:
+    counted: list[tuple[str, bool]] = []
+
+    class Recorder(Observer):
+        def voted(self, recipe: str, agreed: bool) -> None:
+            counted.append((recipe, agreed))
+
+    wanted.update(zip("abc", drafts, strict=True))
+    recipe = {"preset": preset, "tools": "vote", "proposers": ["a", "b", "c"]}
+    if preset == "moa-lite":
+        recipe = VOTE
+    orchestrator = Orchestrator(team, load_recipes([recipe], TEAM), observer=Recorder())
+    first = with_tools(ask())
+    done = await complete(preset, orchestrator.engines[preset], first)
+    assert counted == [(preset, agreed) for agreed in votes]
+    if (calls := done.choices[0].tool_calls) and preset != "vote":  # advice that is reused is not voted on again
+        turns = (Message("assistant", "", tool_calls=calls), Message("tool", "so", tool_call_id=calls[0].id))
+        await complete(preset, orchestrator.engines[preset], replace(first, messages=(*first.messages, *turns)))
+        assert len(counted) == len(votes)

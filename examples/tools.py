@@ -3,7 +3,7 @@
 .venv/bin/python examples/tools.py [--url http://127.0.0.1:8000] [--model moa-lite] [--tool-choice required]
 
 With `--tool-choice required` the first request must call, and the later ones must not: for models that do not choose a
-tool by themselves, such as the embedded ones, whose arguments are not to be trusted.
+tool by themselves.
 """
 
 import argparse

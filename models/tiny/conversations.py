@@ -55,7 +55,7 @@ class ConversationMaker:
             messages += _turn(self.question())
         return tuple(messages)
 
-    def aggregating(self, pool: ReferencePool, layout: Layout, system: str | None) -> Conversation:
+    def aggregating(self, pool: ReferencePool[Question], layout: Layout, system: str | None) -> Conversation:
         """Make a question with references, as an agent of the next layer sees it, and the right reply.
 
         The caller's system prompt, if any, comes first; one conversation of eight has a history before the question.
@@ -69,7 +69,7 @@ class ConversationMaker:
         block = ReferenceBlock(tuple(references), AGGREGATE_AND_SYNTHESIZE, layout)
         return (*with_references(messages, block), Message("assistant", question.answer))
 
-    def choosing(self, pool: ReferencePool, _system: str | None) -> Conversation:
+    def choosing(self, pool: ReferencePool[Question], _system: str | None) -> Conversation:
         """Make a judge's task: candidates in any order, right and wrong ones; the reply is a right one's number."""
         while True:
             asked, references = pool.draw(self.rng)
@@ -79,7 +79,7 @@ class ConversationMaker:
                 task = choose((Message("user", asked.text),), candidates)
                 return (*task, Message("assistant", str(right.index(True) + 1)))
 
-    def criticising(self, pool: ReferencePool, _system: str | None) -> Conversation:
+    def criticising(self, pool: ReferencePool[Question], _system: str | None) -> Conversation:
         """Make a critic's task: one proposal; the reply accepts a right one and corrects a wrong one."""
         wanted = self.rng.random() < 0.5
         while True:
@@ -90,7 +90,7 @@ class ConversationMaker:
                 verdict = ACCEPT if right else CORRECTION.format(answer=asked.answer)
                 return (*task, Message("assistant", verdict))
 
-    def revising(self, pool: ReferencePool, _system: str | None) -> Conversation:
+    def revising(self, pool: ReferencePool[Question], _system: str | None) -> Conversation:
         """Make a solver's task: its own wrong answer and a critic's correction; the reply is the corrected answer."""
         while True:
             asked, references = pool.draw(self.rng)

@@ -4,7 +4,7 @@ Training tokenizes a conversation piece by piece; `tests/unit/models/tiny/test_f
 those of the chat template, which serving uses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,10 +21,23 @@ from transformers import (
 )
 
 from models.tiny.templates import CHATML_TEMPLATE, LLAMA3_TEMPLATE, MISTRAL_TEMPLATE
+from models.tiny.tool_format import HERMES, LLAMA_JSON, ToolFormat
 from serving.types import Message
 
 WEIGHTS = Path(__file__).parent / "weights"
 CONTEXT_TOKENS = 8192
+
+THINK, END_THINK = "<think>", "</think>"
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A training conversation, with what the chat template gets beside its messages."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Mapping[str, Any], ...] = ()  # in OpenAI's shape
+    purposes: tuple[int, ...] = ()  # of the tools, for an auxiliary loss; see `tool_purposes`
+    thinking: bool = False  # for `prompt`: the next reply begins with a thought
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,7 @@ class Family:
     vocabulary_size: int
     architecture: Literal["qwen2", "llama", "mixtral"]
     shape: dict[str, Any]
-    tags: tuple[str, ...] = ()  # of thoughts and tool calls; empty: the chat template has no tools
+    tool_format: ToolFormat | None = None  # None: the model does not call tools
 
     @property
     def path(self) -> Path:
@@ -54,30 +67,52 @@ class Family:
         """True if the chat template has a system role."""
         return "system" in self.turns
 
-    def pieces(self, messages: Sequence[Message]) -> list[tuple[str, bool]]:
+    def pieces(self, lesson: Lesson) -> list[tuple[str, bool]]:
         """Return the conversation's text in pieces; True marks the model's own text (replies with their end token).
 
         In a family without a system role, the system text is prepended to the first user turn.
         """
+        messages: Sequence[Message] = lesson.messages
         if not self.takes_system and messages and messages[0].role == "system":
             first, second, *rest = messages
             messages = (Message("user", f"{first.content}\n\n{second.content}"), *rest)
+        if lesson.tools:
+            messages = self._with_tools(messages, lesson.tools)
         pieces = [(self.start, False)] if self.start else []
         for message in messages:
             opening, closing = self.turns[message.role]
             if message.role == "assistant":
-                pieces += [
-                    (opening, False),
-                    (message.content + self.end, True),
-                    (closing.removeprefix(self.end), False),
-                ]
+                pieces += self._reply(message)
             else:
                 pieces.append((opening + message.content + closing, False))
         return [piece for piece in pieces if piece[0]]
 
-    def prompt(self, messages: Sequence[Message]) -> str:
+    def _with_tools(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Sequence[Message]:
+        assert self.tool_format is not None
+        has_system = messages[0].role == "system"
+        text = self.tool_format.system(messages[0].content if has_system else "", tools)
+        return (Message("system", text), *messages[has_system:])
+
+    def _reply(self, message: Message) -> list[tuple[str, bool]]:
+        opening, closing = self.turns["assistant"]
+        text = message.content
+        if message.tool_calls:
+            assert self.tool_format is not None
+            calls = self.tool_format.between_calls.join(map(self.tool_format.call, message.tool_calls))
+            text = f"{text}\n{calls}" if text else calls
+        if message.reasoning is not None:
+            opening += THINK
+            text = message.reasoning + END_THINK + text
+        return [
+            (opening, False),
+            (text + self.end, True),
+            (closing.removeprefix(self.end), False),
+        ]
+
+    def prompt(self, lesson: Lesson) -> str:
         """Return the conversation as text, up to the start of the next reply."""
-        return "".join(text for text, _ in self.pieces(messages)) + self.turns["assistant"][0]
+        text = "".join(text for text, _ in self.pieces(lesson)) + self.turns["assistant"][0]
+        return text + THINK if lesson.thinking else text
 
     def new_model(self, vocab_size: int, token_ids: dict[str, int], seed: int) -> PreTrainedModel:
         """Create a model with random float32 weights."""
@@ -110,7 +145,10 @@ _SHAPE = {
 QWEN = Family(
     name="tiny-qwen",
     start="",
-    turns={role: (f"<|im_start|>{role}\n", "<|im_end|>\n") for role in ("system", "user", "assistant")},
+    turns={
+        **{role: (f"<|im_start|>{role}\n", "<|im_end|>\n") for role in ("system", "user", "assistant")},
+        "tool": ("<|im_start|>user\n<tool_response>\n", "\n</tool_response><|im_end|>\n"),
+    },
     end="<|im_end|>",
     padding="<|endoftext|>",
     template=CHATML_TEMPLATE,
@@ -119,14 +157,14 @@ QWEN = Family(
     vocabulary_size=1248,
     architecture="qwen2",
     shape=_SHAPE | {"tie_word_embeddings": True},
-    tags=("<think>", "</think>", "<tool_call>", "</tool_call>"),
+    tool_format=HERMES,
 )
 LLAMA = Family(
     name="tiny-llama",
     start="<|begin_of_text|>",
     turns={
-        role: (f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>")
-        for role in ("system", "user", "assistant")
+        role: (f"<|start_header_id|>{header}<|end_header_id|>\n\n", "<|eot_id|>")
+        for role, header in (("system",) * 2, ("user",) * 2, ("assistant",) * 2, ("tool", "ipython"))
     },
     end="<|eot_id|>",
     padding="<|finetune_right_pad_id|>",
@@ -143,7 +181,7 @@ LLAMA = Family(
     vocabulary_size=1184,
     architecture="llama",
     shape=_SHAPE | {"tie_word_embeddings": True},
-    tags=("<|python_tag|>",),
+    tool_format=LLAMA_JSON,
 )
 MIXTRAL = Family(
     name="tiny-mixtral",

@@ -1,7 +1,7 @@
 """The held-out tasks for tools and for thinking: `python -m models.tiny.heldout_tasks` recreates both files.
 
 `heldout_tools.jsonl`: 200 questions with the offered tools and data to run them; `heldout_thinking.jsonl`: 150.
-Training for such tasks excludes their numbers and places, and the names and descriptions of their tools.
+Training excludes their numbers and places, and the names and descriptions of their tools.
 """
 
 import json
@@ -95,7 +95,7 @@ def _row(text: str, answer: str, skill: str, offers: list[Offer], entries: Mappi
 
 def _known(rng: random.Random) -> list[Question]:
     """Held-out questions in the range of every model that calls tools."""
-    taught = [set(curriculum.skill_range().facts) for curriculum in CURRICULA if curriculum.family.tags]
+    taught = [set(curriculum.skill_range().facts) for curriculum in CURRICULA if curriculum.act_steps]
     subjects = {fact.answer for fact in facts() if all(fact in known for known in taught)}
     fitting = {
         "arithmetic": lambda one: all(len(number) <= 2 for number in re.findall(r"\d+", one.text)),

@@ -18,9 +18,8 @@ from evaluation.scoring.exact import is_right
 from evaluation.tables import Cell, Table
 from models.tiny import heldout
 from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load
-from models.tiny.conversations import Conversation
 from models.tiny.decoding import replies
-from models.tiny.families import FAMILIES, WEIGHTS, Family
+from models.tiny.families import FAMILIES, WEIGHTS, Family, Lesson
 from models.tiny.questions import SKILLS, Question
 from serving.recipes.judging import choose, chosen
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
@@ -38,9 +37,10 @@ class LoadedModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
 
-    def says(self, conversations: Sequence[Conversation], temperature: float = 0.0) -> list[str]:
+    def says(self, conversations: Sequence[tuple[Message, ...]], temperature: float = 0.0) -> list[str]:
         """Generate one reply per conversation."""
-        return replies(self.model, self.tokenizer, self.family, conversations, temperature=temperature, seed=SEED)
+        lessons = list(map(Lesson, conversations))
+        return replies(self.model, self.tokenizer, self.family, lessons, temperature=temperature, seed=SEED)
 
 
 def proposals(loaded_models: Sequence[LoadedModel], questions: Sequence[Question]) -> list[References]:

@@ -16,6 +16,7 @@ PLACES = 4  # units, tens, hundreds, thousands
 ABSENT = 10  # class of a place that the number does not have
 TOKENS_AHEAD = 2  # distance from the read token to the reply's first token
 OPERANDS_WEIGHT = 2.5  # of the operands' loss relative to the result's, since they come first
+STEP = re.compile(r"\b(\d{1,4}) [-+] (\d{1,4}) = (\d{1,4})\b")  # of a thought
 NUMBER = re.compile(r"(-?)(\d{1,4})")
 
 
@@ -24,15 +25,25 @@ def places_of(digits: str) -> list[int]:
     return [*map(int, reversed(digits)), *[ABSENT] * (PLACES - len(digits))]
 
 
-def sum_of(question: str, reply: str) -> tuple[list[list[int]], int] | None:
+def sum_of(question: str, reply: str, *, checked: bool = False) -> tuple[list[list[int]], int] | None:
     """Return the places of both operands and the result [3, 4], and 1 if the result is negative, else 0.
 
-    `None` if the reply is not a number, or the question does not have two numbers of at most four digits.
+    `None` if the reply is not a number, or the question does not have two numbers of at most four digits; if `checked`,
+    also if the reply is neither their sum nor their difference.
     """
     operands, result = re.findall(r"\d+", question)[:2], NUMBER.fullmatch(reply)
     if result is None or len(operands) < 2 or max(map(len, operands)) > PLACES:
         return None
+    if checked:
+        a, b = map(int, operands)
+        if int(reply) not in (a + b, a - b, b - a):
+            return None
     return [places_of(number) for number in (*operands, result[2])], len(result[1])
+
+
+def sums_within(thought: str) -> list[tuple[int, list[list[int]]]]:
+    """Return the sums of a thought: position of the result's first character, and the places as in `sum_of`."""
+    return [(match.start(3), [places_of(number) for number in match.groups()]) for match in STEP.finditer(thought)]
 
 
 class PlaceValues(nn.Module):

@@ -8,28 +8,32 @@ any order; of a first layer, or mostly corrected as if by an earlier one.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from evaluation.scoring.exact import is_right
 from models.tiny.questions import Question
+from models.tiny.tasks import Task
 from serving.types import Reference, References
+
+Asked = TypeVar("Asked", Question, Task)
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed:
+class Proposed(Generic[Asked]):
     """A question with each model's proposals: `texts[model][sample]`, models in the declared order."""
 
-    question: Question
+    question: Asked
     texts: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ReferencePool:
+class ReferencePool(Generic[Asked]):
     """Questions with proposals, from which reference sets are drawn."""
 
     models: Sequence[str]  # in the declared order
-    proposed: Sequence[Proposed]
+    proposed: Sequence[Proposed[Asked]]
 
-    def draw(self, rng: random.Random) -> tuple[Question, References]:
+    def draw(self, rng: random.Random) -> tuple[Asked, References]:
         """Draw a question and 1 to 8 references to it."""
         entry = rng.choice(self.proposed)
         if rng.random() < 0.4:

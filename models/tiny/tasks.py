@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from models.tiny.questions import BIG_LESS_SMALL, DIFFERENCES, SUMS
-from models.tiny.tools import kinds, syllables, value_of
+from models.tiny.tools import kinds, schema_words, syllables, value_of
 
 TaskSkill = Literal["calculate", "lookup", "chain", "long_sum"]
 PRODUCTS = (
@@ -89,6 +89,25 @@ class TaskMaker:
             task = make[skill]()
             if task.key not in self.held_out:
                 return task
+
+    def copied(self) -> str:
+        """Make a text to copy: expressions, topics, names of tools and numbers in any order."""
+        parts = []
+        for _ in range(self.rng.randint(1, 4)):
+            kind = self.rng.randrange(6)
+            if kind == 0:
+                parts.append(self.ask("calculate").argument)
+            elif kind == 1:
+                parts.append(self.ask("lookup").argument)
+            elif kind == 2:
+                parts.append(f"{syllables(self.rng, 1, 3)}_{syllables(self.rng, 1, 3)}")
+            elif kind == 3:
+                parts.append(str(self._number(1, 9)))
+            elif kind == 4:
+                parts.append(self.rng.choice(schema_words()))
+            else:
+                parts.append(self.value())
+        return self.rng.choice((" ", ", ", "\n")).join(parts)
 
     def place(self) -> str:
         """Invent a name."""

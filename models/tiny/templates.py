@@ -20,6 +20,18 @@ LLAMA3_TOOLS_BEFORE = (
     "its value}. Do not use variables.\n\n"
 )
 
+# The description comes before the name, which is what a call copies: a model of this size then knows at the name what
+# the tool is for.
+TOOL = """{{- '{"type": "function", "function": {' -}}
+{%- if tool['function']['description'] -%}
+{{- '"description": ' + tool['function']['description'] | tojson + ', ' -}}
+{%- endif -%}
+{{- '"name": ' + tool['function']['name'] | tojson -}}
+{%- if tool['function']['parameters'] -%}
+{{- ', "parameters": ' + tool['function']['parameters'] | tojson -}}
+{%- endif -%}
+{{- '}}' -}}"""
+
 CHATML_TEMPLATE = (
     """\
 {%- set ns = namespace(last_user=-1) -%}
@@ -32,7 +44,9 @@ CHATML_TEMPLATE = (
 {{- """
     + repr(CHATML_TOOLS_BEFORE)
     + """ -}}
-{%- for tool in tools -%}{{- '\\n' -}}{{- tool | tojson -}}{%- endfor -%}
+{%- for tool in tools -%}{{- '\\n' -}}"""
+    + TOOL
+    + """{%- endfor -%}
 {{- """
     + repr(CHATML_TOOLS_AFTER)
     + """ + '<|im_end|>\\n' -}}
@@ -75,7 +89,9 @@ LLAMA3_TEMPLATE = (
 {{- """
     + repr(LLAMA3_TOOLS_BEFORE)
     + """ -}}
-{%- for tool in tools -%}{{- tool | tojson -}}{{- '\\n\\n' -}}{%- endfor -%}
+{%- for tool in tools -%}"""
+    + TOOL
+    + """{{- '\\n\\n' -}}{%- endfor -%}
 {%- if messages[0]['role'] == 'system' -%}{{- messages[0]['content'] | trim -}}{%- endif -%}
 {{- '<|eot_id|>' -}}
 {%- endif -%}

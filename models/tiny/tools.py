@@ -24,6 +24,7 @@ OPERATORS: Mapping[str, Callable[[int, int], int]] = {
 }
 EXPRESSION = re.compile(r"(\d+) ([-+*/]) (\d+)")
 MAX_TOOLS = 3
+COMPOSED = 0.6  # training share of the descriptions that are made of parts
 INVENTED_NAMES, INVENTED_PARAMETERS = 0.5, 0.25  # training shares of those that say nothing about the tool
 
 WORD_NAMES = 0.7  # share of the invented names that are made of known words (`ToolMaker.word_names`)
@@ -87,10 +88,11 @@ class ToolMaker:
     word_names: bool = False
     invented_names: float = INVENTED_NAMES
     invented_parameters: float = INVENTED_PARAMETERS
+    counts: tuple[int, int, int] = (3, 4, 3)  # weights of one, two and three tools
 
     def offers(self, needed: Sequence[Kind], count: int | None = None) -> list[Offer]:
         """One to three (or `count`) tools in any order: those `needed`, then others; no two names are equal."""
-        count = count or self.rng.choices((1, 2, 3), (3, 4, 3))[0]
+        count = count or self.rng.choices((1, 2, 3), self.counts)[0]
         made = [self.offer(kind) for kind in needed]
         others = self.rng.sample(kinds()["others"], MAX_TOOLS)
         made += [self._other(kind) for kind in others[: max(count - len(made), 0)]]
@@ -108,7 +110,16 @@ class ToolMaker:
         if not self.held_out and self.rng.random() < self.invented_parameters:
             parameter = self._invented_name()
         description = self.rng.choice(words["descriptions"])
+        if not self.held_out and self.rng.random() < COMPOSED:
+            description = self._composed(entry)
         return Offer(kind, self._schema(name, description, [parameter], entry["parameter_descriptions"]), parameter)
+
+    def _composed(self, entry: Mapping[str, Any]) -> str:
+        """Make a description of a verb and an object."""
+        while True:
+            description = f"{self.rng.choice(entry['verbs'])} {self.rng.choice(entry['objects'])}."
+            if description not in entry["heldout"]["descriptions"]:
+                return description
 
     def _other(self, entry: Mapping[str, Any]) -> Offer:
         name = self.rng.choice(entry["heldout" if self.held_out else "names"])

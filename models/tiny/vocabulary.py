@@ -7,15 +7,17 @@ are single tokens, and any UTF-8 text survives a round trip.
 
 import json
 import random
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from models.tiny.conversations import CORRECTION, SYSTEM_PROMPTS
 from models.tiny.families import CONTEXT_TOKENS, Family
-from models.tiny.questions import SMALL_TALK, QuestionMaker, dictionary, facts, guess
+from models.tiny.questions import SKILLS, SMALL_TALK, QuestionMaker, dictionary, facts, guess
 from serving.recipes.judging import ACCEPT, CHOOSE, CRITICISE, question
 from serving.recipes.strategies.debate import REVISE
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
@@ -52,18 +54,40 @@ def train_tokenizer(family: Family, seed: int) -> PreTrainedTokenizerFast:
     return _fast(family, tokenizer)
 
 
-def with_tags(family: Family, tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Add the family's tags behind the other tokens; all other texts keep their tokens.
+def extended(family: Family, tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Add the tags and phrases of the family's tool format, then the words of `texts`; the ids of old tokens stay.
+
+    A phrase is one token, as a word is: a prompt with a tool would have a thousand tokens otherwise. Words that occur
+    in ordinary prompts are left out: all texts without phrases and tags keep their tokens.
 
     The tags are no special tokens, as in Qwen3: vLLM's parsers read them, so that decoding must keep them.
     """
+    assert family.tool_format is not None
+    tags, phrases = (
+        family.tool_format.tags,
+        sorted(set(family.tool_format.phrases), key=lambda phrase: (-len(phrase), phrase)),
+    )
     raw = json.loads(tokenizer.backend_tokenizer.to_str())
     known: dict[str, int] = raw["model"]["vocab"]
-    for tag in family.tags:
-        known[tag] = len(known)
+    (split, _) = raw["pre_tokenizer"]["pretokenizers"]
+    split["pattern"]["Regex"] = "|".join((*map(re.escape, phrases), PIECES))
+    splitter = Tokenizer.from_str(json.dumps(raw)).pre_tokenizer
+    pieces = {piece for text in (*phrases, *texts) for piece, _ in splitter.pre_tokenize_str(text) if len(piece) > 1}
+    kept = _ordinary_pieces(splitter) | set(dictionary())
+    for token in (*tags, *sorted(pieces)):
+        if token not in known and token.strip("Ġ").lower() not in kept and token not in kept:
+            known[token] = len(known)
     backend = Tokenizer.from_str(json.dumps(raw))
-    backend.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in family.tags])
+    backend.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in tags])
     return _fast(family, backend)
+
+
+def _ordinary_pieces(splitter: pre_tokenizers.PreTokenizer) -> set[str]:
+    """Pieces of prompts without tools and of their answers."""
+    maker = QuestionMaker(random.Random("ordinary"))
+    asked = (maker.ask(skill) for _ in range(CORPUS_QUESTIONS) for skill in SKILLS)
+    texts = chain(_corpus(random.Random("prompts")), (f"{each.text}\n{each.answer}" for each in asked))
+    return {piece for text in texts for piece, _ in splitter.pre_tokenize_str(text)}
 
 
 def _fast(family: Family, backend: Tokenizer) -> PreTrainedTokenizerFast:

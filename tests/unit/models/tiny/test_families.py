@@ -1,15 +1,15 @@
 """Conversations as text: each family's pieces against its chat template."""
 
-from dataclasses import replace
+import json
+from typing import Any
 
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from deployments.model.prompt_renderer import PromptRenderer
 from models.tiny.conversations import SYSTEM_PROMPTS
-from models.tiny.families import LLAMA, MIXTRAL, QWEN, Family
+from models.tiny.families import LLAMA, MIXTRAL, QWEN, Family, Lesson
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
-from serving.types import Message, Reference, ReferenceBlock, Tool, ToolCall
+from serving.types import Message, Reference, ReferenceBlock, ToolCall
 from tests.support.trio import CASES, TOKENIZERS
 
 CHAT = (
@@ -19,10 +19,54 @@ CHAT = (
 )
 
 
-def _rendered(tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...]) -> list[int]:
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    ids: list[int] = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+TOOLS = tuple(
+    {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": "Looks up a topic, été <b>.",
+            "parameters": {"type": "object", "properties": {"key": {"type": "string"}}, "required": ["key"]},
+        },
+    }
+    for name in ("find_it", "calc-2")
+)
+CALL = ToolCall("call", "find_it", '{"key": "ruler of Vorlan"}')
+LOOP = (
+    Message("user", "Who is the ruler of Vorlan?"),
+    Message("assistant", "", tool_calls=(CALL,)),
+    Message("tool", '{"value": "Ombre"}', tool_call_id="call"),
+    Message("assistant", "Ombre"),
+)
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {"type": "function", "function": {"name": call.name, "arguments": json.loads(call.arguments)}}
+            for call in message.tool_calls
+        ]
+    if message.reasoning is not None:
+        turn["reasoning_content"] = message.reasoning
+    return turn
+
+
+def _rendered(
+    tokenizer: PreTrainedTokenizerFast, messages: tuple[Message, ...], tools: Any = (), **args: Any
+) -> list[int]:
+    ids: list[int] = tokenizer.apply_chat_template(
+        list(map(_turn, messages)), tools=list(tools) or None, add_generation_prompt=True, return_dict=False, **args
+    )
     return ids
+
+
+def _trained(family: Family, tokenizer: PreTrainedTokenizerFast, lesson: Lesson) -> list[int]:
+    """Tokens as training sees them: piece by piece, then the opening of the next reply."""
+    opening = family.turns["assistant"][0]
+    pieces = [*(text for text, _ in family.pieces(lesson)), opening, "<think>" if lesson.thinking else ""]
+    apart = [token for piece in pieces if piece for token in tokenizer.encode(piece, add_special_tokens=False)]
+    assert tokenizer.encode(family.prompt(lesson), add_special_tokens=False) == apart
+    return apart
 
 
 @pytest.mark.parametrize(("family", "tokenizer"), CASES)
@@ -40,15 +84,12 @@ def test_training_pieces_are_the_template_s_tokens(family: Family, tokenizer: Pr
         turns = conversation
         if not family.takes_system and turns[0].role == "system":
             turns = (Message("user", f"{turns[0].content}\n\n{turns[1].content}"), *turns[2:])
-        pieces = [text for text, _ in family.pieces(conversation)] + [family.turns["assistant"][0]]
-        apart = [token for piece in pieces if piece for token in tokenizer.encode(piece, add_special_tokens=False)]
-        assert apart == _rendered(tokenizer, turns)
-        assert tokenizer.encode(family.prompt(conversation), add_special_tokens=False) == apart
+        assert _trained(family, tokenizer, Lesson(conversation)) == _rendered(tokenizer, turns)
 
 
 @pytest.mark.parametrize(("family", "tokenizer"), CASES)
 def test_replies_end_with_the_end_token_and_are_marked(family: Family, tokenizer: PreTrainedTokenizerFast) -> None:
-    taught = [text for text, reply in family.pieces(CHAT) if reply]
+    taught = [text for text, reply in family.pieces(Lesson(CHAT)) if reply]
     assert taught == ["68" + family.end]
     assert tokenizer.eos_token == family.end
 
@@ -63,47 +104,64 @@ def test_only_mixtral_refuses_a_system_role() -> None:
             assert "brief" in tokenizer.decode(_rendered(tokenizer, conversation))
 
 
-CALL = ToolCall("call-1", "find_it", '{"key": "ruler of Vorlan"}')
-LOOP = (
-    Message("user", "Who rules Vorlan?"),
-    Message("assistant", "", tool_calls=(CALL,)),
-    Message("tool", "Ombre", tool_call_id="call-1"),
-)
-TOOL = Tool("find_it", "Finds it.", {"type": "object", "properties": {"key": {"type": "string"}}})
-TOOL_JSON = (
-    '{"type": "function", "function": {"name": "find_it", "description": "Finds it.", "parameters":'
-    ' {"type": "object", "properties": {"key": {"type": "string"}}}}}'
-)
+ACTING = [pytest.param(family, TOKENIZERS[family.name], id=family.name) for family in (QWEN, LLAMA)]
 
 
-def test_the_chatml_template_writes_tools_as_hermes_models_read_them() -> None:
-    prompt = PromptRenderer(TOKENIZERS[QWEN.name]).text((Message("system", "Be brief."), *LOOP), (TOOL,))
-    assert "<|im_start|>system\nBe brief.\n\n# Tools\n" in prompt
-    assert f"<tools>\n{TOOL_JSON}\n</tools>" in prompt
-    assert (
-        '<|im_start|>assistant\n<tool_call>\n{"name": "find_it", "arguments": {"key": "ruler of Vorlan"}}\n</tool_call>'
-        "<|im_end|>\n<|im_start|>user\n<tool_response>\nOmbre\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
-    ) in prompt
+@pytest.mark.parametrize(("family", "tokenizer"), ACTING)
+@pytest.mark.parametrize("layout", ["paper", "references_last"])
+@pytest.mark.parametrize("system", [None, "Be brief."])
+def test_loops_of_training_are_the_template_s_tokens(
+    family: Family, tokenizer: PreTrainedTokenizerFast, layout: Any, system: str | None
+) -> None:
+    begin = () if system is None else (Message("system", system),)
+    block = ReferenceBlock((Reference("a", "68"), Reference("b", "two\nlines")), AGGREGATE_AND_SYNTHESIZE, layout)
+    for messages in (LOOP[:1], LOOP[:2], LOOP[:3], LOOP, (*LOOP, *CHAT, *LOOP[:3])):
+        for conversation in ((*begin, *messages), with_references((*begin, *messages), block)):
+            lesson = Lesson(conversation, TOOLS)
+            assert _trained(family, tokenizer, lesson) == _rendered(tokenizer, conversation, TOOLS)
 
 
-def test_the_llama_template_writes_tools_as_llama_3_reads_them() -> None:
-    prompt = PromptRenderer(TOKENIZERS[LLAMA.name]).text((Message("system", "Be brief."), *LOOP), (TOOL,))
-    assert f"{TOOL_JSON}\n\nBe brief.<|eot_id|>" in prompt
-    assert (
-        '<|start_header_id|>assistant<|end_header_id|>\n\n{"name": "find_it", "parameters": {"key": "ruler of Vorlan"}}'
-        "<|eot_id|><|start_header_id|>ipython<|end_header_id|>\n\nOmbre<|eot_id|>"
-    ) in prompt
+@pytest.mark.parametrize(("family", "tokenizer"), ACTING)
+def test_the_text_of_a_call_is_what_the_model_writes(family: Family, tokenizer: PreTrainedTokenizerFast) -> None:
+    called, answered = (text for text, reply in family.pieces(Lesson(LOOP, TOOLS)) if reply)
+    arguments = '{"key": "ruler of Vorlan"}'
+    if family is QWEN:
+        assert called == f'<tool_call>\n{{"name": "find_it", "arguments": {arguments}}}\n</tool_call><|im_end|>'
+    else:
+        assert called == f'{{"name": "find_it", "parameters": {arguments}}}<|eot_id|>'
+    assert answered == f"Ombre{family.end}"
 
 
-def test_thoughts_stay_within_a_loop_of_calls() -> None:
-    renderer = PromptRenderer(TOKENIZERS[QWEN.name])
-    thought = (LOOP[0], replace(LOOP[1], reasoning="I look."), LOOP[2])
-    assert "<think>I look.</think><tool_call>" in renderer.text(thought, (TOOL,))
-    assert "I look" not in renderer.text((*thought, Message("assistant", "Ombre"), CHAT[0]), (TOOL,))
+def test_thoughts_of_training_are_the_template_s_tokens() -> None:
+    tokenizer = TOKENIZERS[QWEN.name]
+    called, answered = (
+        Message("assistant", "", reasoning="I call find_it.", tool_calls=(CALL,)),
+        Message("assistant", "Ombre", reasoning="1 + 2 = 3\n3 + 4 = 7"),
+    )
+    for messages in (LOOP[:1], (LOOP[0], called, LOOP[2]), (LOOP[0], called, LOOP[2], answered)):
+        lesson = Lesson(messages, TOOLS, thinking=True)
+        assert _trained(QWEN, tokenizer, lesson) == _rendered(tokenizer, messages, TOOLS, enable_thinking=True)
+    thought = [text for text, reply in QWEN.pieces(Lesson((LOOP[0], answered))) if reply]
+    assert thought == ["1 + 2 = 3\n3 + 4 = 7</think>Ombre<|im_end|>"]
 
 
 def test_the_prompt_without_thinking_is_that_of_a_model_that_cannot_think() -> None:
-    renderer = PromptRenderer(TOKENIZERS[QWEN.name])
-    plain = renderer.text(CHAT)
-    assert renderer.text(CHAT, (), {"enable_thinking": False}) == plain
-    assert renderer.text(CHAT, (), {"enable_thinking": True}) == f"{plain}<think>"
+    tokenizer = TOKENIZERS[QWEN.name]
+    assert _rendered(tokenizer, CHAT, enable_thinking=False) == _rendered(tokenizer, CHAT)
+    assert _rendered(tokenizer, CHAT, enable_thinking=True)[:-1] == _rendered(tokenizer, CHAT)
+
+
+def test_reasoning_before_the_last_user_turn_is_left_out() -> None:
+    tokenizer = TOKENIZERS[QWEN.name]
+    before = (LOOP[0], Message("assistant", "Ombre", reasoning="I know that."), CHAT[0])
+    assert "I know" not in tokenizer.decode(_rendered(tokenizer, before))
+
+
+@pytest.mark.parametrize(("family", "tokenizer"), ACTING)
+def test_parallel_calls_and_results_keep_their_texts(family: Family, tokenizer: PreTrainedTokenizerFast) -> None:
+    calls = (CALL, ToolCall("other", "calc-2", '{"key": "1 + 2"}'))
+    results = (LOOP[2], Message("tool", "3", tool_call_id="other"))
+    prompt = tokenizer.decode(
+        _rendered(tokenizer, (LOOP[0], Message("assistant", "Wait.", tool_calls=calls), *results), TOOLS)
+    )
+    assert all(text in prompt for text in ("Wait.\n", "ruler of Vorlan", '"1 + 2"', '{"value": "Ombre"}', "3"))

@@ -75,10 +75,7 @@ def test_no_training_question_is_held_out(curriculum: Curriculum) -> None:
 def test_no_training_conversation_contains_a_held_out_question(curriculum: Curriculum) -> None:
     batches = direct_batches(curriculum, heldout.held_out(), seed=1)
     texts = [
-        normalized(message.content)
-        for batch in islice(batches, 20)
-        for conversation in batch
-        for message in conversation
+        normalized(message.content) for batch in islice(batches, 20) for lesson in batch for message in lesson.messages
     ]
     assert len(texts) > 2_000
     assert ASKED.isdisjoint(texts)

@@ -4,6 +4,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -11,10 +12,15 @@ from pydantic import TypeAdapter
 
 from evaluation.scoring.exact import normalized
 from evaluation.tools.backends import Backend
+from models.tiny import curriculum as curricula
 from models.tiny import heldout, heldout_tasks
+from models.tiny.curriculum import CURRICULA, Curriculum, acting_batches
+from models.tiny.families import Lesson
 from models.tiny.heldout_tasks import THINKING_FILE, TOOLS_FILE
 from models.tiny.tasks import TaskMaker
-from models.tiny.tools import value_of
+from models.tiny.tools import kinds, value_of
+from serving.types import Message
+from tests.support.trio import POOL, TASK_POOL
 
 TOOL_ROWS = heldout_tasks.rows(TOOLS_FILE)
 THINKING_ROWS = heldout_tasks.rows(THINKING_FILE)
@@ -29,6 +35,10 @@ def _topic(row: Mapping[str, Any]) -> str:
 
 
 ASKED = {normalized(row["question"]) for row in (*TOOL_ROWS, *THINKING_ROWS)}
+NUMBERS = {
+    tuple(re.findall(r"\d+", row["question"])) for row in (*TOOL_ROWS, *THINKING_ROWS) if row["skill"] != "lookup"
+}
+NAMES = {tool["function"]["name"] for row in TOOL_ROWS for tool in row["tools"]}
 PLACES = {_topic(row).rpartition(" of ")[2] for row in TOOL_ROWS if row["skill"] == "lookup"}
 
 
@@ -72,6 +82,36 @@ def test_chains_and_long_sums_are_true() -> None:
         total = sum(-int(number) if sign == "-" else int(number) for sign, number in numbers)
         assert int(row["answer"]) == total
         assert len(numbers) == 2 if row["skill"] == "long_sum" else 3 <= len(numbers) <= 5
+
+
+def _leaks(lesson: Lesson) -> bool:
+    """True if the lesson has a held-out question, place, or tool, judged by its texts alone."""
+    for message in lesson.messages:
+        if message.role == "user":
+            if normalized(message.content) in ASKED or PLACES & set(re.findall(r"\w+", message.content)):
+                return True
+            if tuple(re.findall(r"\d+", message.content.partition("\n")[0])) in NUMBERS - {()}:
+                return True
+    return bool(NAMES & {tool["function"]["name"] for tool in lesson.tools})
+
+
+def test_the_check_would_find_a_leak() -> None:
+    assert all(_leaks(Lesson((Message("user", row["question"]),))) for row in THINKING_ROWS)
+    assert all(_leaks(Lesson((Message("user", "Hi"),), tuple(row["tools"]))) for row in TOOL_ROWS)
+
+
+@pytest.mark.parametrize(
+    "curriculum", [each for each in CURRICULA if each.act_steps], ids=lambda each: each.family.name
+)
+def test_no_lesson_contains_a_held_out_task(curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curricula, "COPY_STEPS", 10)
+    batches = acting_batches(curriculum, (POOL, TASK_POOL), heldout.held_out(), heldout_tasks.held_out_keys(), seed=1)
+    lessons = [lesson for batch in islice(batches, 120) for lesson in batch]
+    assert len(lessons) > 1_500
+    assert not any(map(_leaks, lessons))
+    descriptions = {tool["function"]["description"] for lesson in lessons for tool in lesson.tools}
+    for kind in ("calculator", "lookup"):
+        assert descriptions.isdisjoint(kinds()[kind]["heldout"]["descriptions"])
 
 
 def test_no_task_of_training_has_a_held_out_key() -> None:

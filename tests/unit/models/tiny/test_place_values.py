@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from models.tiny.place_values import ABSENT, PlaceValues, sum_of
+from models.tiny.place_values import ABSENT, PlaceValues, sum_of, sums_within
 
 
 def test_places_of_a_sum() -> None:
@@ -14,6 +14,21 @@ def test_places_of_a_sum() -> None:
     assert sum_of("What is 999 + 999?", "1998") == ([[9, 9, 9, ABSENT], [9, 9, 9, ABSENT], [8, 9, 9, 1]], 0)
     assert sum_of("Name the capital of Peru.", "Lima") is None
     assert sum_of("Say 5.", "5") is None
+
+
+def test_checked_sums_are_sums_or_differences() -> None:
+    assert sum_of("What is 31 * 17?", "527", checked=True) is None
+    assert sum_of("What is 31 * 17?", "527") is not None
+    for question, reply in (("Add 31 and 17.", "48"), ("31 - 17", "14"), ("Subtract 31 from 17.", "-14")):
+        assert sum_of(question, reply, checked=True) == sum_of(question, reply) is not None
+
+
+def test_sums_of_a_thought_are_those_of_numbers_with_up_to_four_digits() -> None:
+    thought = "48271 = 48 271\n271 + 964 = 1235\n57 - 9 = 48</think>58235"
+    first, second = sums_within(thought)
+    assert thought[first[0] :].startswith("1235")
+    assert first[1] == [[1, 7, 2, ABSENT], [4, 6, 9, ABSENT], [5, 3, 2, 1]]
+    assert thought[second[0] :].startswith("48</think>")
 
 
 def test_place_values_fall_when_learned() -> None:

@@ -1,5 +1,6 @@
 """The committed tokenizers."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -7,9 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
+from models.tiny.conversations import SYSTEM_PROMPTS
 from models.tiny.families import FAMILIES, LLAMA, MIXTRAL, QWEN, Family
-from models.tiny.questions import dictionary
-from models.tiny.vocabulary import with_tags
+from models.tiny.questions import SKILLS, QuestionMaker, dictionary
+from models.tiny.tool_format import HERMES
+from models.tiny.vocabulary import extended
+from serving.recipes.judging import CRITICISE
+from serving.recipes.strategies.debate import REVISE
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
 from tests.support.trio import CASES, TOKENIZERS
 
@@ -49,16 +54,49 @@ def test_the_aggregation_prompt_is_short(family: Family, tokenizer: PreTrainedTo
 @pytest.mark.parametrize("family", [QWEN, LLAMA], ids=lambda family: family.name)
 def test_tags_are_single_tokens_that_decoding_keeps(family: Family) -> None:
     tokenizer = TOKENIZERS[family.name]
-    for tag in family.tags:
+    for tag in family.tool_format.tags:
         ids = tokenizer.encode(f"a{tag}b", add_special_tokens=False)
         assert len(ids) == 3
         assert tokenizer.decode(ids, skip_special_tokens=True) == f"a{tag}b"
 
 
-def test_tags_are_added_behind_the_other_tokens_and_change_no_other_text() -> None:
+@pytest.mark.parametrize("family", [QWEN, LLAMA], ids=lambda family: family.name)
+def test_a_tool_has_few_tokens(family: Family) -> None:
+    assert family.tool_format is not None
+    parameters = {"type": "object", "properties": {"topic": {"type": "string"}}, "required": ["topic"]}
+    function = {"name": "lookup", "description": "Looks up a topic.", "parameters": parameters}
+    text = family.tool_format.system("", [{"type": "function", "function": function}])
+    tokens = TOKENIZERS[family.name].tokenize(text)
+    assert len(tokens) < 40  # of a byte each, it would have over 500
+    assert "lookup" in tokens
+
+
+@pytest.mark.parametrize("family", [QWEN, LLAMA], ids=lambda family: family.name)
+def test_every_phrase_is_one_token_and_invented_names_are_letters(family: Family) -> None:
+    assert family.tool_format is not None
+    tokenizer = TOKENIZERS[family.name]
+    for phrase in family.tool_format.phrases:
+        assert len(tokenizer.tokenize(phrase)) == 1
+    assert tokenizer.tokenize("Vorlan") == list("Vorlan")
+
+
+def test_an_extended_vocabulary_keeps_the_old_ids() -> None:
     old = TOKENIZERS[MIXTRAL.name]
-    new = with_tags(replace(MIXTRAL, tags=QWEN.tags), old)
+    new = extended(replace(MIXTRAL, tool_format=HERMES), old, ["quokka quokka quagga, lamp"])
     assert old.get_vocab().items() <= new.get_vocab().items()
-    assert [new.convert_tokens_to_ids(tag) for tag in QWEN.tags] == [*range(len(old), len(old) + len(QWEN.tags))]
-    for text in ('Reverse the word "pumpkin".', AGGREGATE_AND_SYNTHESIZE, "function name string"):
-        assert new.tokenize(text) == old.tokenize(text)
+    added = set(new.get_vocab()) - set(old.get_vocab())
+    assert {*HERMES.tags, "quokka", "\u0120quagga", '"name":\u0120"'} <= added
+    assert new.tokenize("Spell lamp") == old.tokenize("Spell lamp")
+
+
+@pytest.mark.parametrize("family", [QWEN, LLAMA], ids=lambda family: family.name)
+def test_ordinary_prompts_have_no_token_of_tools(family: Family) -> None:
+    """The first stages' texts keep their tokens, so that the skills that were learned on them are kept."""
+    assert family.tool_format is not None
+    tokenizer = TOKENIZERS[family.name]
+    vocabulary = tokenizer.get_vocab()
+    of_tools = {token for token, number in vocabulary.items() if number >= vocabulary[family.tool_format.tags[0]]}
+    maker = QuestionMaker(random.Random("another seed"))
+    texts = [AGGREGATE_AND_SYNTHESIZE, *SYSTEM_PROMPTS, CRITICISE, REVISE]
+    texts += [maker.ask(skill).text for _ in range(300) for skill in SKILLS]
+    assert not {token for text in texts for token in tokenizer.tokenize(text)} & of_tools

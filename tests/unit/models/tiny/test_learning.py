@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.tiny.train import WARMUP_STEPS, rate_factor
+from models.tiny.learning import WARMUP_STEPS, rate_factor
 
 STEPS = 2600
 

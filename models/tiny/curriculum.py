@@ -90,14 +90,19 @@ def aggregation_batches(curriculum: Curriculum, pool: ReferencePool[Question], h
 
 
 def kept_batches(curriculum: Curriculum, pool: ReferencePool[Question], held_out: HeldOut, seed: int) -> Batches:
-    """Yield smaller batches of the third stage's kinds, on which a model is to answer as before.
+    """Yield batches of the third stage's kinds, on which a model is to answer as before.
 
     Their questions have the full range of every skill, not the model's own: what it can do beyond its training is to be
     kept as well.
     """
     rng = random.Random(f"{seed} {curriculum.family.name} kept")
     maker = ConversationMaker(rng, QuestionMaker(rng, SKILL_RANGE, held_out), KEPT_SHARES)
-    for batch in _old_batches(maker, pool, KEPT_WEIGHTS):
+    yield from _old_batches(maker, pool, KEPT_WEIGHTS)
+
+
+def halves(batches: Batches) -> Batches:
+    """Yield every other conversation of each batch: more steps in the same time."""
+    for batch in batches:
         yield batch[::2]
 
 
@@ -124,6 +129,7 @@ def acting_batches(
     held_out: HeldOut,
     keys: frozenset[str],
     seed: int,
+    copy_steps: int = COPY_STEPS,
 ) -> Batches:
     """Yield batches with loops of tool calls, with texts to copy and, if the model thinks, with thoughts.
 
@@ -133,6 +139,7 @@ def acting_batches(
         held_out: Questions to exclude.
         keys: Keys of tasks to exclude.
         seed: Seed of all random choices.
+        copy_steps: Number of batches at the beginning of which many are texts to copy.
     """
     conversations = _conversation_maker(curriculum, held_out, f"{seed} {curriculum.family.name} acting")
     rng = conversations.rng
@@ -162,7 +169,7 @@ def acting_batches(
         ]
     weights = [weight for weight, _ in kinds]
     for step in count():
-        if step < COPY_STEPS and rng.random() < COPY_SHARE:
+        if step < copy_steps and rng.random() < COPY_SHARE:
             yield next(copies)
         else:
             yield next(rng.choices([kind for _, kind in kinds], weights)[0])

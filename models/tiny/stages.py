@@ -20,6 +20,7 @@ from models.tiny.curriculum import (
     acting_batches,
     aggregation_batches,
     direct_batches,
+    halves,
     kept_batches,
 )
 from models.tiny.decoding import replies
@@ -34,9 +35,11 @@ from serving.types import Message
 
 BUILD = Path("build/tiny")
 AGGREGATED = BUILD / "aggregated"
+ACTED = BUILD / "acted"
 PEAK_RATE = 2.5e-3
 AGGREGATION_RATE = 2e-3
-ACT_RATE = 1.5e-3
+ACT_RATE = 2e-3
+SETTLE_RATE, SETTLE_STEPS = 1.2e-3, 700
 POOL_QUESTIONS = 9_000
 POOL_SHARES = (0.4, 0.35, 0.25)  # of arithmetic, words, facts
 POOL_SAMPLES = 2  # proposals of a model per question
@@ -157,10 +160,9 @@ def _of_each(answers: Sequence[Sequence[str]]) -> list[tuple[tuple[str, ...], ..
 
 
 def act(seed: int, curriculum: Curriculum) -> None:
-    """Run the last stage for one model: teach it tools and thoughts, if it is to learn them; write its weights."""
+    """Run the fifth stage for one model, if it is to call tools: teach it tools and thoughts."""
     family = curriculum.family
     if family.tool_format is None:
-        shutil.copytree(AGGREGATED / family.name, family.path, dirs_exist_ok=True)
         return
     teacher, old_tokenizer = load(AGGREGATED / family.name)
     tokenizer = extended(family, old_tokenizer, corpus(family.tool_format))
@@ -168,9 +170,24 @@ def act(seed: int, curriculum: Curriculum) -> None:
     grow(model, len(tokenizer), seed)
     model = deepened(model, seed)
     pools, held_out, keys = _acting_data(seed)
-    kept = Kept(teacher, old_tokenizer, kept_batches(curriculum, pools[0], held_out, seed))
+    kept = Kept(teacher, old_tokenizer, halves(kept_batches(curriculum, pools[0], held_out, seed)))
     batches = acting_batches(curriculum, pools, held_out, keys, seed)
     learn(curriculum, model, tokenizer, batches, curriculum.act_steps, ACT_RATE, seed, kept)
+    save(ACTED / family.name, model, tokenizer)
+
+
+def settle(seed: int, curriculum: Curriculum) -> None:
+    """Run the last stage for one model: bring its old skills back to what they were; write its weights."""
+    family = curriculum.family
+    if family.tool_format is None:
+        shutil.copytree(AGGREGATED / family.name, family.path, dirs_exist_ok=True)
+        return
+    teacher, old_tokenizer = load(AGGREGATED / family.name)
+    model, tokenizer = load(ACTED / family.name)
+    pools, held_out, keys = _acting_data(seed)
+    kept = Kept(teacher, old_tokenizer, kept_batches(curriculum, pools[0], held_out, seed + 1))
+    batches = acting_batches(curriculum, pools, held_out, keys, seed + 1, copy_steps=0)
+    learn(curriculum, model, tokenizer, halves(batches), SETTLE_STEPS, SETTLE_RATE, seed, kept)
     report(family, model, tokenizer)
     save(family.path, model, tokenizer)
 

@@ -6,7 +6,8 @@ Each of the stages reads the results of the previous one from `build/tiny/`:
   propose     samples each model's answers to training questions, as a proposer's
   aggregate   trains each model to answer with such proposals as references
   advise      samples each model's answers to training questions and to tasks that need a tool or a thought
-  act         teaches two models tools and one of them to think, and keeps their skills; writes `models/tiny/weights/`
+  act         teaches two models tools and one of them to think
+  settle      brings their other skills back; writes `models/tiny/weights/`
 
 The models of a stage are trained in parallel, each in a process with one thread: models of this size gain little from a
 second thread.
@@ -31,6 +32,7 @@ STAGES: dict[str, Callable[[int, Curriculum], None]] = {
     "aggregate": stages.aggregate,
     "advise": stages.advise,
     "act": stages.act,
+    "settle": stages.settle,
 }
 
 

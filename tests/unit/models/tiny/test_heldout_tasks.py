@@ -12,7 +12,6 @@ from pydantic import TypeAdapter
 
 from evaluation.scoring.exact import normalized
 from evaluation.tools.backends import Backend
-from models.tiny import curriculum as curricula
 from models.tiny import heldout, heldout_tasks
 from models.tiny.curriculum import CURRICULA, Curriculum, acting_batches
 from models.tiny.families import Lesson
@@ -103,9 +102,10 @@ def test_the_check_would_find_a_leak() -> None:
 @pytest.mark.parametrize(
     "curriculum", [each for each in CURRICULA if each.act_steps], ids=lambda each: each.family.name
 )
-def test_no_lesson_contains_a_held_out_task(curriculum: Curriculum, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(curricula, "COPY_STEPS", 10)
-    batches = acting_batches(curriculum, (POOL, TASK_POOL), heldout.held_out(), heldout_tasks.held_out_keys(), seed=1)
+def test_no_lesson_contains_a_held_out_task(curriculum: Curriculum) -> None:
+    batches = acting_batches(
+        curriculum, (POOL, TASK_POOL), heldout.held_out(), heldout_tasks.held_out_keys(), seed=1, copy_steps=10
+    )
     lessons = [lesson for batch in islice(batches, 120) for lesson in batch]
     assert len(lessons) > 1_500
     assert not any(map(_leaks, lessons))

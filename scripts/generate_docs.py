@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from serving.api.schema import NEUTRAL, ChatBody
+from serving.api.schemas.chat import NEUTRAL, ChatBody
 from serving.api.settings import ApiSettings
 from serving.errors import MoaError
 from serving.recipes.base import Recipe

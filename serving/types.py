@@ -1,7 +1,7 @@
 """Domain values: the request an engine receives and the stream it returns.
 
 Frozen and slotted, so that the messages of one agent can never be changed through another agent's.
-Wire models (pydantic) are in `serving.api.schema`; nothing here depends on HTTP.
+Wire models (pydantic) are in `serving.api.schemas.chat`; nothing here depends on HTTP.
 """
 
 from collections.abc import Mapping

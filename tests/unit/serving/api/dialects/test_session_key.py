@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.api.requests import HASHED_CHARACTERS, LONG_CHARACTERS, parse_chat, session_key, to_request
+from serving.api.dialects.chat_requests import HASHED_CHARACTERS, LONG_CHARACTERS, parse_chat, session_key, to_request
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
 from serving.engines.scripted import ScriptedEngine

@@ -4,26 +4,23 @@ import math
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import Any
 
 import orjson
 
 from serving import sse
+from serving.api.dialects.openai_json import Json, reasoning_json, tool_call_json, trace_json, usage_json
+from serving.api.errors import encodable, error_json
 from serving.errors import EngineFailed
 from serving.types import (
-    AgentTrace,
     Choice,
     Completion,
     Delta,
     Report,
     TokenLogprob,
-    TokenUsage,
     ToolCall,
     ToolCallDelta,
 )
 
-Json = dict[str, Any]
 MIN_LOGPROB = -9999.0  # OpenAI's value for "practically impossible"; JSON has no infinity
 
 
@@ -34,6 +31,34 @@ class AnswerInfo:
     id: str
     created: int  # Unix time in seconds
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """Answer to one chat request, whole or streamed."""
+
+    info: AnswerInfo
+    choices: int = 1
+    include_usage: bool = False
+    include_reasoning: bool = True
+    trace: bool = False
+
+    @property
+    def id(self) -> str:
+        """Id of the answer."""
+        return self.info.id
+
+    def whole(self, completion: Completion) -> Json:
+        """Body of the answer that is not streamed."""
+        return completion_json(self.info, completion, self.trace)
+
+    def events(self) -> "ChunkEncoder":
+        """Encoder of the answer as a stream."""
+        return ChunkEncoder(self.info, self.choices, self.include_usage, self.trace)
+
+    def deltas(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+        """`stream`, without reasoning if the request says so."""
+        return stream if self.include_reasoning else without_reasoning(stream)
 
 
 def completion_json(info: AnswerInfo, completion: Completion, trace: bool) -> Json:
@@ -65,36 +90,15 @@ def _message(choice: Choice) -> Json:
     if choice.reasoning:
         message |= reasoning_json(choice.reasoning)
     if choice.tool_calls:
-        message["tool_calls"] = [_tool_call(call) for call in choice.tool_calls]
+        message["tool_calls"] = [tool_call_json(call) for call in choice.tool_calls]
     return message
-
-
-def reasoning_json(text: str) -> Json:
-    """Reasoning under both names that clients read: DeepSeek's and vLLM's newer one."""
-    return dict.fromkeys(("reasoning_content", "reasoning"), encodable(text))
-
-
-def _tool_call(call: ToolCall) -> Json:
-    function = {"name": encodable(call.name), "arguments": encodable(call.arguments)}
-    return {"id": encodable(call.id), "type": "function", "function": function}
 
 
 def _tool_call_piece(piece: ToolCallDelta) -> Json:
     """Piece of a streamed call; `id`, `type` and the name are in the first one only."""
     if piece.id is None or piece.name is None:
         return {"index": piece.index, "function": {"arguments": encodable(piece.arguments)}}
-    return {"index": piece.index, **_tool_call(ToolCall(piece.id, piece.name, piece.arguments))}
-
-
-def usage_json(usage: TokenUsage) -> Json:
-    """OpenAI's usage object; an unknown count is null."""
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-    }
+    return {"index": piece.index, **tool_call_json(ToolCall(piece.id, piece.name, piece.arguments))}
 
 
 def logprobs_json(tokens: Iterable[TokenLogprob]) -> Json:
@@ -108,11 +112,6 @@ def _logprob(token: TokenLogprob) -> Json:
     return {"token": encodable(token.token), "logprob": logprob, "bytes": list(token.token_bytes) or None}
 
 
-def encodable(text: str) -> str:
-    """`text` with question marks for lone surrogates, which UTF-8 cannot encode: an engine may split a pair."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
 def moa_json(report: Report | None, trace: bool) -> Json | None:
     """The `moa` object; None unless the caller asked for a trace or the report has reasons."""
     if report is None or not (trace or report.reasons):
@@ -123,40 +122,8 @@ def moa_json(report: Report | None, trace: bool) -> Json | None:
         "reasons": [encodable(reason) for reason in report.reasons],
     }
     if trace:
-        agents = sorted(report.agents, key=lambda agent: (agent.layer, agent.agent))
-        moa["trace"] = [
-            {"layer": layer, "agents": [_agent(agent) for agent in members]}
-            for layer, members in groupby(agents, key=lambda agent: agent.layer)
-        ]
+        moa["trace"] = trace_json(report)
     return moa
-
-
-def _agent(agent: AgentTrace) -> Json:
-    fields: Json = {
-        "agent": agent.agent,
-        "role": agent.role,
-        "model": agent.model,
-        "outcome": agent.status,
-        "text": encodable(agent.text),
-        "usage": usage_json(agent.usage),
-        "started_ms": _ms(agent.started_s),
-        "elapsed_ms": _ms(agent.elapsed_s),
-        "queue_ms": _ms(agent.timing.queue_s),
-        "ttft_ms": _ms(agent.timing.ttft_s),
-        "total_ms": _ms(agent.timing.total_s),
-        "error": None if agent.error is None else encodable(agent.error),
-        "hedged": agent.hedged,
-        "shortened": agent.shortened,
-    }
-    if agent.reasoning:
-        fields["reasoning"] = encodable(agent.reasoning)
-    if agent.tool_calls:
-        fields["tool_calls"] = [_tool_call(call) for call in agent.tool_calls]
-    return fields
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 2)
 
 
 async def without_reasoning(stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
@@ -195,7 +162,7 @@ class ChunkEncoder:
         self._open = [start + b'"content":' for start in opens]
         self._open_reasoning = [start + b'"reasoning_content":' for start in opens]
 
-    def roles(self) -> bytes:
+    def opening(self) -> bytes:
         """Chunks that open the stream: one per choice, with its role."""
         delta = {"role": "assistant", "content": "", "refusal": None}
         return b"".join(
@@ -233,6 +200,14 @@ class ChunkEncoder:
         if delta.finish_reason is None and delta.usage is None:
             return data
         return data + self._ending(delta)
+
+    def closing(self) -> bytes:
+        """Event that ends every stream."""
+        return sse.DONE
+
+    def failure(self, error: Exception) -> bytes:
+        """Events that end a stream whose answer has failed."""
+        return sse.event(orjson.dumps(error_json(error))) + sse.DONE
 
     def _reasoning(self, delta: Delta) -> bytes:
         if not delta.reasoning:

@@ -1,6 +1,6 @@
 """Parsing of chat requests: JSON to `ChatBody`, and `ChatBody` to the engine's `GenerateRequest`.
 
-Tools and thinking are in `serving.api.tools`, which a request without them does not reach.
+Tools and thinking are in `serving.api.dialects.chat_tools`, which a request without them does not reach.
 """
 
 import hashlib
@@ -12,8 +12,17 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from serving.api.field_errors import invalid, unsupported
-from serving.api.schema import (
+from serving.api.dialects.chat_errors import invalid, unsupported
+from serving.api.dialects.chat_tools import (
+    check_depth,
+    check_tool_turns,
+    template_args,
+    thinking,
+    tool_call,
+    tool_choice,
+    tools,
+)
+from serving.api.schemas.chat import (
     NEUTRAL,
     NEUTRAL_IN_MESSAGE,
     NEUTRAL_IN_STREAM_OPTIONS,
@@ -26,7 +35,6 @@ from serving.api.schema import (
     Wire,
 )
 from serving.api.settings import ApiSettings
-from serving.api.tools import check_depth, check_tool_turns, template_args, thinking, tool_call, tool_choice, tools
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import (

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving import sse
-from serving.api.responses import AnswerInfo, ChunkEncoder, completion_json, without_reasoning
+from serving.api.dialects.chat_answers import AnswerInfo, ChunkEncoder, completion_json, without_reasoning
 from serving.errors import EngineFailed
 from serving.types import (
     AgentTrace,
@@ -77,7 +77,7 @@ def test_lone_surrogates_never_break_a_stream_or_an_answer(text: str) -> None:
 
 
 def test_the_stream_opens_with_a_role_for_each_choice() -> None:
-    choices = [chunk["choices"] for chunk in parsed(encoder(2).roles())]
+    choices = [chunk["choices"] for chunk in parsed(encoder(2).opening())]
     opened = {"role": "assistant", "content": "", "refusal": None}
     assert choices == [[{"index": i, "delta": opened, "logprobs": None, "finish_reason": None}] for i in (0, 1)]
 

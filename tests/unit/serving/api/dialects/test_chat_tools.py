@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from serving.api.requests import parse_chat, to_request
+from serving.api.dialects.chat_requests import parse_chat, to_request
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import GenerateRequest, Message, ModelCard, Thinking, Tool, ToolCall, ToolChoice
 from tests.support.tools import WEATHER
-from tests.unit.serving.api.test_requests import encoded
+from tests.unit.serving.api.dialects.test_chat_requests import encoded
 
 ABLE = EngineInfo(tools=True, thinking=True)
 USER = {"role": "user", "content": "hi"}

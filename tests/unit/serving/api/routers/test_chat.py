@@ -314,7 +314,7 @@ async def test_messages_beyond_the_limit() -> None:
 
 
 async def test_a_caller_that_stops_reading_loses_its_place_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.api.chat.SLOW_READER_S", 0.01)
+    monkeypatch.setattr("serving.api.streaming.SLOW_READER_S", 0.01)
     app = app_of({"m": ScriptedEngine("m")}, deadline_s=0.01, max_in_flight=1)
     asked = {"type": "http.request", "body": json.dumps(chat(stream=True)).encode()}
     sent = await drive(app, asked, reads=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from serving.api import ApiSettings, create_app
-from serving.api.status import own_version
+from serving.api.routers.status import own_version
 from serving.engines.scripted import ScriptedEngine
 from serving.types import ModelCard
 from tests.support.api import HandEngine, app_of, client_of, get, status_and_code

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from serving.api.schema import PART_TYPES
+from serving.api.schemas.chat import PART_TYPES
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.validation import ValidationIssue, abbreviated, kind_of, shown
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.api.requests import parse_chat, to_request
-from serving.api.schema import NEUTRAL, ChatBody
+from serving.api.dialects.chat_requests import parse_chat, to_request
+from serving.api.schemas.chat import NEUTRAL, ChatBody
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField

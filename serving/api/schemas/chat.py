@@ -118,7 +118,7 @@ class ChatMessage(Wire):
 
 
 class FunctionBody(Wire):
-    """Function that the model may call. Its name and parameters are checked in `serving.api.tools`."""
+    """Function that the model may call. Its name and parameters are checked in `serving.api.dialects.chat_tools`."""
 
     name: str
     description: str | None = None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving.api.schema import ChatBody, ToolBody, ToolCallBody, ToolChoiceBody
+from serving.api.schemas.chat import ChatBody, ToolBody, ToolCallBody, ToolChoiceBody
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import Thinking, Tool, ToolCall, ToolChoice

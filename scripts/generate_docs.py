@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 
-from serving.api.schemas.chat import NEUTRAL, ChatBody
+from serving.api.schemas.chat import ChatBody
+from serving.api.schemas.chat_fields import NEUTRAL
 from serving.api.settings import ApiSettings
 from serving.errors import MoaError
 from serving.recipes.base import Recipe

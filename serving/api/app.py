@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from serving.api import request_log
-from serving.api.admission import IN_FLIGHT, Admission, BodyBudget
 from serving.api.cors import Cors
-from serving.api.dependencies import Server
+from serving.api.dependencies import IN_FLIGHT, Admission, BodyBudget, Server
 from serving.api.error_handlers import add_error_handlers
 from serving.api.exchange import Api
-from serving.api.routers import chat, models, status
+from serving.api.openapi import document
+from serving.api.routers import chat, docs, models, status
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.errors import ConfigError
@@ -20,7 +21,7 @@ from serving.telemetry import Observer
 from serving.types import ModelCard
 
 DIALECTS: tuple[APIRouter, ...] = (chat.router,)  # whose requests engines answer
-OTHERS: tuple[APIRouter, ...] = (models.router, status.router)
+OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router)
 
 
 def create_app(
@@ -57,6 +58,9 @@ def create_app(
         app.include_router(router)
     generating = {route.path for router in DIALECTS for route in router.routes if isinstance(route, APIRoute)}
     add_error_handlers(app, server, generating)
+    app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it
+        lambda: document(app.routes, status.own_version(), list(by_id), settings)
+    )
     if settings.log_requests:
         request_log.enable()
     return app

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 
 from serving.api.exchange import HttpExchange
 from serving.errors import BodyTooLarge, MoaError, SlowBody, Unauthorized, WrongMethod
@@ -15,10 +15,8 @@ logger = logging.getLogger("serving.api")
 Json = dict[str, Any]
 
 
-class JsonResponse(Response):
+class JsonResponse(JSONResponse):
     """JSON, encoded by orjson."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """Encode `content`."""

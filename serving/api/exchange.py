@@ -1,7 +1,7 @@
 """The ASGI entry of the API: FastAPI, and one exchange per HTTP request.
 
-FastAPI sees each response's head. The pieces of a stream go past it to the socket: each wrapper of `send` would cost time
-with every token.
+FastAPI sees the head of each response. The pieces of a stream go past it to the socket: each wrapper of `send` would
+cost time with every token.
 """
 
 import asyncio

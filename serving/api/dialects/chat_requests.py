@@ -5,11 +5,9 @@ Tools and thinking are in `serving.api.dialects.chat_tools`, which a request wit
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
-import orjson
 from pydantic import ValidationError
 
 from serving.api.dialects.chat_errors import invalid, unsupported
@@ -22,18 +20,9 @@ from serving.api.dialects.chat_tools import (
     tool_choice,
     tools,
 )
-from serving.api.schemas.chat import (
-    NEUTRAL,
-    NEUTRAL_IN_MESSAGE,
-    NEUTRAL_IN_STREAM_OPTIONS,
-    REQUIRED_OF_ROLE,
-    ROLE_OF_FIELD,
-    ROLES,
-    ChatBody,
-    ChatMessage,
-    StreamOptions,
-    Wire,
-)
+from serving.api.schemas.chat import ROLES, ChatBody, ChatMessage, StreamOptions
+from serving.api.schemas.chat_fields import REQUIRED_OF_ROLE, ROLE_OF_FIELD
+from serving.api.schemas.wire import json_object, known
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
@@ -47,7 +36,7 @@ from serving.types import (
     Thinking,
     ToolChoice,
 )
-from serving.validation import SHOWN_CHARS, abbreviated, first_issue, kind_of, shown
+from serving.validation import first_issue, shown
 
 NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 SESSION_HEADERS = (b"x-session-id", b"x-claude-code-session-id")
@@ -103,6 +92,7 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard) -> MoaOptions:
         UnsupportedField: a recipe option in a request to a single model.
         InvalidRequest: a value has the wrong type. Overrides are checked later, by the recipe.
     """
+    raw = {name: value for name, value in raw.items() if value is not None}
     if card.kind == "model" and (recipe_options := sorted(set(raw) - {"trace"})):
         raise UnsupportedField(f"moa.{recipe_options[0][:40]}", f"'{card.id}' is a single model, not a recipe")
     trace, recipe = raw.get("trace", False), raw.get("recipe")
@@ -196,15 +186,8 @@ def parse_chat(body: bytes, settings: ApiSettings) -> ChatBody:
             `settings` allow.
         UnsupportedField: a field is unknown, or part of OpenAI's API but not supported here.
     """
-    try:
-        raw = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(
-            f"Send valid JSON: the body cannot be parsed at line {error.lineno}, column {error.colno}."
-        ) from None
-    if not isinstance(raw, dict):
-        raise InvalidRequest(f"Send a JSON object as the body, not {kind_of(raw)}.")
-    given = _known(raw, ChatBody, NEUTRAL, "")
+    raw = json_object(body)
+    given = known(raw, ChatBody)
     # Checked before the entries, whose validation takes longer.
     for name, limit in (("messages", settings.max_messages), ("tools", settings.max_tools)):
         if isinstance(entries := given.get(name), list) and len(entries) > limit:
@@ -214,31 +197,11 @@ def parse_chat(body: bytes, settings: ApiSettings) -> ChatBody:
     if isinstance(messages := given.get("messages"), list):
         given["messages"] = [_known_in_message(message, f"messages[{i}].") for i, message in enumerate(messages)]
     if isinstance(options := given.get("stream_options"), dict):
-        given["stream_options"] = _known(options, StreamOptions, NEUTRAL_IN_STREAM_OPTIONS, "stream_options.")
+        given["stream_options"] = known(options, StreamOptions, "stream_options.")
     try:
         return ChatBody.model_validate(given)
     except ValidationError as error:
         raise invalid(first_issue(error)) from None
-
-
-def _known(
-    raw: Mapping[str, Any], model: type[Wire], neutral: Mapping[str, Sequence[object]], where: str
-) -> dict[str, Any]:
-    """`raw` without nulls and without fields whose value asks for nothing. Raises `UnsupportedField`."""
-    given = {}
-    for name, value in raw.items():
-        if value is None:
-            continue
-        if name in model.model_fields:
-            given[name] = value
-        elif name in neutral:
-            if not any(type(value) is type(nothing) and value == nothing for nothing in neutral[name]):
-                raise UnsupportedField(where + name)
-        else:
-            similar = get_close_matches(name[:SHOWN_CHARS], model.model_fields, n=1)
-            hint = f" (did you mean '{similar[0]}'?)" if similar else ""
-            raise UnsupportedField(where + abbreviated(name), f"there is no such field{hint}")
-    return given
 
 
 def _known_in_message(raw: object, where: str) -> object:
@@ -248,7 +211,7 @@ def _known_in_message(raw: object, where: str) -> object:
     role = raw.get("role")
     if isinstance(role, str) and role not in ROLES:
         raise UnsupportedField(f"{where}role", unsupported("messages with the role", role, ROLES))
-    given = _known(raw, ChatMessage, NEUTRAL_IN_MESSAGE, where)
+    given = known(raw, ChatMessage, where)
     if not isinstance(role, str):
         return given
     for name, owner in ROLE_OF_FIELD.items():

@@ -5,33 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving.api.schemas.chat import ChatBody, ToolBody, ToolCallBody, ToolChoiceBody
+from serving.api.schemas.chat_fields import RESERVED_TEMPLATE_ARGS
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import Thinking, Tool, ToolCall, ToolChoice
 from serving.validation import abbreviated, kind_of, shown
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Arguments of transformers' and vLLM's chat template functions that are no variables of a template. A template in a
-# request would be run by the server.
-RESERVED_TEMPLATE_ARGS = frozenset(
-    {
-        "add_generation_prompt",
-        "chat_template",
-        "continue_final_message",
-        "conversation",
-        "documents",
-        "max_length",
-        "messages",
-        "padding",
-        "return_assistant_tokens_mask",
-        "return_dict",
-        "return_tensors",
-        "tokenize",
-        "tokenizer_kwargs",
-        "tools",
-        "truncation",
-    }
-)
 MAX_DEPTH = 100  # of schemas and template arguments; pickle and orjson fail at a few hundred levels
 
 

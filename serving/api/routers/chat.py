@@ -9,6 +9,9 @@ from starlette.responses import Response
 from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key
 from serving.api.dialects.chat_answers import AnswerInfo, ChatAnswer
 from serving.api.dialects.chat_requests import parse_chat, to_request
+from serving.api.errors import JsonResponse
+from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
+from serving.api.schemas.answers import ChatCompletion, ChatCompletionChunk
 from serving.api.schemas.chat import ChatBody
 from serving.api.streaming import GenerationResponse
 
@@ -16,7 +19,18 @@ CHAT = "/v1/chat/completions"
 router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])
 
 
-@router.post(CHAT)
+@router.post(
+    CHAT,
+    openapi_extra=json_body(ChatBody),
+    response_class=JsonResponse,
+    responses=responses(
+        ChatCompletion,
+        *OF_GENERATION,
+        description='The answer: JSON, or events if the request has `"stream": true`.',
+        chunk=ChatCompletionChunk,
+        headers={"x-moa-degraded": DEGRADED},
+    ),
+)
 async def create_chat_completion(
     body: Annotated[ChatBody, Depends(body_parser(parse_chat))], server: ServerParts, exchange: Exchange
 ) -> Response:

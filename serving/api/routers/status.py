@@ -12,6 +12,8 @@ from fastapi import APIRouter, Request
 
 from serving.api.dependencies import ServerParts
 from serving.api.errors import JsonResponse, error_json, error_response
+from serving.api.openapi import responses, schema_of
+from serving.api.schemas.answers import Health, NotReadyBody, ReadyBody, Versions
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.errors import EngineUnavailable, MoaError
@@ -19,15 +21,17 @@ from serving.errors import EngineUnavailable, MoaError
 logger = logging.getLogger("serving.api")
 PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 router = APIRouter(tags=["status"])
+READY = responses(ReadyBody, EngineUnavailable, description="Every engine is warm and answers.")
+READY[503]["content"]["application/json"]["schema"] = schema_of(NotReadyBody)
 
 
-@router.get("/health")
+@router.get("/health", response_class=JsonResponse, responses=responses(Health, description="The process runs."))
 async def health() -> JsonResponse:
     """Answer while the process runs; the engines are not checked."""
     return JsonResponse({"status": "ok"})
 
 
-@router.get("/ready")
+@router.get("/ready", response_class=JsonResponse, responses=READY)
 async def ready(request: Request) -> JsonResponse:
     """Check that every engine is warm and answers."""
     readiness: Readiness = request.app.state.readiness
@@ -38,14 +42,17 @@ async def ready(request: Request) -> JsonResponse:
     return error_response(error, {**error_json(error), "failing": failing})
 
 
-@router.get("/version")
+@router.get("/version", response_class=JsonResponse, responses=responses(Versions, description="The versions."))
 async def version(server: ServerParts) -> JsonResponse:
     """Versions of the server, of Python and of the libraries that the settings name."""
     return JsonResponse({"version": own_version(), "python": platform.python_version(), **server.settings.versions})
 
 
 class Readiness:
-    """Checks of all engines, concurrently. Callers share a check that is running, and its result for `health_cache_s`."""
+    """Checks of all engines, concurrently.
+
+    Callers share a check that is running, and its result for `health_cache_s`.
+    """
 
     def __init__(self, engines: Mapping[str, Engine], settings: ApiSettings) -> None:
         """Check `engines`, given by model id."""

@@ -6,58 +6,26 @@ Names and ranges follow OpenAI's chat completions reference. `top_k` and the fie
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+from pydantic import BeforeValidator, FailFast, Field, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
+from serving.api.schemas.chat_fields import (
+    FUNCTION_NAME,
+    INT32_MAX,
+    INT64_MAX,
+    METADATA,
+    MOA,
+    NEUTRAL,
+    NEUTRAL_IN_MESSAGE,
+    NEUTRAL_IN_STREAM_OPTIONS,
+    PARAMETERS,
+    TEMPLATE_ARGS,
+    message_variants,
+    response_format_variants,
+    tool_choice_variants,
+)
+from serving.api.schemas.wire import Wire
 from serving.types import Effort
-
-INT64_MAX = 2**63 - 1
-INT32_MAX = 2**31 - 1
-
-# Fields of OpenAI's API that this server does not support, with the values that ask for nothing and are accepted.
-NEUTRAL: dict[str, tuple[object, ...]] = {
-    "audio": (),
-    "function_call": ("none",),
-    "functions": ([],),
-    "logit_bias": ({},),
-    "modalities": (["text"],),
-    "moderation": (),
-    "prediction": (),
-    "prompt_cache_options": (),
-    "prompt_cache_retention": (),
-    "safety_identifier": (),
-    "service_tier": ("auto", "default"),
-    "store": (False,),
-    "verbosity": ("medium",),
-    "web_search_options": (),
-}
-# Other fields of OpenAI's messages. Its client adds some to an assistant's message that is sent back as history.
-NEUTRAL_IN_MESSAGE: dict[str, tuple[object, ...]] = {
-    "annotations": ([],),
-    "audio": (),
-    "function_call": (),
-    "refusal": (),
-}
-# Fields of messages that one role has. Other roles may give them empty.
-ROLE_OF_FIELD = {
-    "reasoning_content": "assistant",
-    "reasoning": "assistant",
-    "tool_calls": "assistant",
-    "tool_call_id": "tool",
-}
-# Fields that messages of a role must have, if not `content` alone.
-REQUIRED_OF_ROLE: dict[str, tuple[str, ...]] = {"assistant": (), "tool": ("content", "tool_call_id")}
-NEUTRAL_IN_STREAM_OPTIONS: dict[str, tuple[object, ...]] = {
-    "continuous_usage_stats": (False,),
-    "include_obfuscation": (False,),
-}
-
-
-class Wire(BaseModel):
-    """Base of wire models. Strict: a number in quotes is a wrong type."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
 
 ChatRole = Literal["system", "developer", "user", "assistant", "tool"]
 PartType = Literal["text"]
@@ -101,14 +69,17 @@ class ToolCallBody(Wire):
     id: Annotated[str, Field(min_length=1, max_length=256)]
     type: Literal["function"] = "function"
     function: FunctionCallBody
-    index: int | None = None  # no effect: OpenAI's client adds it to a streamed call and sends it back
+    index: Any = None  # no effect: OpenAI's client adds it to a streamed call and sends it back
 
 
 class ChatMessage(Wire):
     """One turn of the conversation."""
 
+    neutral = NEUTRAL_IN_MESSAGE
+    by_value = message_variants
+
     role: ChatRole
-    content: Annotated[list[TextPart], FailFast(), BeforeValidator(_as_parts)] = []
+    content: Annotated[list[TextPart], FailFast(), BeforeValidator(_as_parts, str | list[TextPart])] = []
     name: Annotated[str, Field(max_length=256)] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None  # newer name of `reasoning_content`, which has precedence
@@ -120,9 +91,9 @@ class ChatMessage(Wire):
 class FunctionBody(Wire):
     """Function that the model may call. Its name and parameters are checked in `serving.api.dialects.chat_tools`."""
 
-    name: str
+    name: str = Field(json_schema_extra=FUNCTION_NAME)
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: Annotated[dict[str, Any] | None, WithJsonSchema(PARAMETERS)] = None
     strict: bool | None = None
 
 
@@ -136,11 +107,13 @@ class ToolBody(Wire):
 class FunctionNameBody(Wire):
     """Function that the model must call."""
 
-    name: str
+    name: str = Field(json_schema_extra=FUNCTION_NAME)
 
 
 class ToolChoiceBody(Wire):
     """A mode, given as a string, or the function that the model must call."""
+
+    by_value = tool_choice_variants
 
     type: Literal["none", "auto", "required", "function"]
     function: FunctionNameBody | None = None
@@ -162,6 +135,8 @@ class JsonSchema(Wire):
 class ResponseFormatBody(Wire):
     """Format of the answer."""
 
+    by_value = response_format_variants
+
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
@@ -169,16 +144,22 @@ class ResponseFormatBody(Wire):
 class StreamOptions(Wire):
     """Options of a streamed answer."""
 
+    neutral = NEUTRAL_IN_STREAM_OPTIONS
+
     include_usage: bool = False
 
 
 MetadataKey = Annotated[str, Field(max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)]
 StopText = Annotated[str, Field(min_length=1, max_length=1024)]
+StopTexts = StopText | Annotated[list[StopText], Field(max_length=16)]
+ToolMode = Literal["none", "auto", "required"]
 
 
 class ChatBody(Wire):
     """A chat request. A field that is not given takes the recipe's setting, then the model's default."""
+
+    neutral = NEUTRAL
 
     model: str = Field(min_length=1, max_length=256, description="Id of a model or a recipe.")
     messages: Annotated[list[ChatMessage], FailFast()] = Field(
@@ -208,7 +189,7 @@ class ChatBody(Wire):
         default=None, ge=1, description="Newer name of `max_tokens`; if both are given, they must be equal."
     )
     n: int = Field(default=1, ge=1, description="Number of choices; single models only.")
-    stop: Annotated[list[StopText], FailFast(), Field(max_length=16), BeforeValidator(_as_list)] = Field(
+    stop: Annotated[list[StopText], FailFast(), Field(max_length=16), BeforeValidator(_as_list, StopTexts)] = Field(
         default=[], description="Up to 16 strings (or one string); the answer ends before the first one that occurs."
     )
     seed: int | None = Field(
@@ -241,10 +222,12 @@ class ChatBody(Wire):
         description="Functions that the model may call: `type` (`function`) and `function` with `name`, `description`,"
         " `parameters` (JSON schema of an object) and `strict`.",
     )
-    tool_choice: Annotated[ToolChoiceBody | None, BeforeValidator(_as_choice)] = Field(
-        default=None,
-        description='`none`, `auto`, `required`, or `{"type": "function", "function": {"name": "..."}}`; requires'
-        " `tools`. Default: `auto`.",
+    tool_choice: Annotated[ToolChoiceBody | None, BeforeValidator(_as_choice, ToolMode | ToolChoiceBody | None)] = (
+        Field(
+            default=None,
+            description='`none`, `auto`, `required`, or `{"type": "function", "function": {"name": "..."}}`; requires'
+            " `tools`. Default: `auto`.",
+        )
     )
     parallel_tool_calls: bool = Field(default=True, description="Allow several tool calls in one answer.")
     reasoning_effort: Effort | None = Field(
@@ -268,6 +251,7 @@ class ChatBody(Wire):
     )
     metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(_at_most_16)] = Field(
         default={},
+        json_schema_extra=METADATA,
         description="Up to 16 strings of up to 512 characters, with keys of up to 64; written to the request log only.",
     )
     top_k: int | None = Field(
@@ -299,7 +283,9 @@ class ChatBody(Wire):
         default=True, description="vLLM extension: return the reasoning, as `reasoning_content` and `reasoning`."
     )
     chat_template_kwargs: dict[str, Any] = Field(
-        default={}, description="vLLM extension: arguments of the model's chat template."
+        default={},
+        json_schema_extra=TEMPLATE_ARGS,
+        description="vLLM extension: arguments of the model's chat template.",
     )
     priority: int = Field(
         default=0,
@@ -310,5 +296,6 @@ class ChatBody(Wire):
     )
     moa: dict[str, Any] = Field(
         default={},
+        json_schema_extra=MOA,
         description="Extension of this server: `trace`, and settings of the recipe that a request may override.",
     )

@@ -16,7 +16,7 @@ from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.telemetry import Observer, RequestEnd
 from serving.types import ModelCard
-from tests.support.api import END, HandEngine, app_of, chat, client_of, get, status_and_code
+from tests.support.api import END, HandEngine, app_of, chat, client_of, drive, get, status_and_code
 
 M = {"m": ScriptedEngine("m")}
 
@@ -92,6 +92,19 @@ async def test_v1_is_behind_the_keys(header: str | None, status: int) -> None:
     if status == 401:
         assert status_and_code(asked) == (401, "invalid_api_key")
         assert asked.headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_key_in_the_header_of_anthropics_clients() -> None:
+    for key, status in (("first", 200), ("sécond", 200), ("wrong", 401), ("", 401)):
+        async with client_of(app_of(M, api_key=KEYS)) as client:
+            response = await client.get("/v1/models", headers={b"x-api-key": key.encode()})
+        assert response.status_code == status
+
+
+async def test_a_body_is_not_read_before_the_key_is_checked() -> None:
+    never: Any = {"type": "http.request", "body": b"{", "more_body": True}
+    sent = await drive(app_of(M, api_key=KEYS), never)
+    assert sent[0]["status"] == 401
 
 
 async def test_one_key_or_none() -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.api.dialects.chat_requests import parse_chat, to_request
-from serving.api.schemas.chat import NEUTRAL, ChatBody
+from serving.api.schemas.chat import ChatBody
+from serving.api.schemas.chat_fields import NEUTRAL
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
@@ -359,6 +360,11 @@ def test_fields_that_do_not_go_together_are_refused(fields: dict[str, Any], para
     with pytest.raises(InvalidRequest) as caught:
         convert(limits={"max_tokens": 100, "max_choices": 4}, **fields)
     assert caught.value.param == param
+
+
+def test_null_in_moa_is_not_given() -> None:
+    nulls = {"trace": None, "recipe": None, "layout": None}
+    assert convert(MODEL, moa=nulls).moa == convert(RECIPE, moa=nulls).moa == MoaOptions()
 
 
 def test_recipe_options_are_for_recipes() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.api.admission import Admission, BodyBudget
+from serving.api.dependencies import Admission, BodyBudget
 from serving.errors import Overloaded
 
 

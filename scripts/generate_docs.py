@@ -36,14 +36,20 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `GET /health` | 200 while the process runs |
 | `GET /ready` | 200 if every engine is warm and answers; else 503 with a reason for each engine that is not ready |
 | `GET /version` | versions of the server and its libraries |
+| `GET /docs`, `/openapi.json` | this API as a page and as OpenAPI 3.1, without a key and without the internet |
 
-If `api_key` is set, all paths below `/v1` require the header `Authorization: Bearer KEY`. Every response has the header
-`x-request-id`, which also appears in the server's log: the client's own value if that has at most 128 letters, digits
-and `._:-`, otherwise a new one. Errors: [errors.md](errors.md).
+If `api_key` is set, all paths below `/v1` require the header `Authorization: Bearer KEY` or `x-api-key: KEY`. Every
+response has the header `x-request-id`, which also appears in the server's log: the client's own value if that has at
+most 128 letters, digits and `._:-`, otherwise a new one. Errors: [errors.md](errors.md).
+
+HEAD is answered as GET without a body, OPTIONS with the methods of the path. Web pages of other origins may read the
+answers in a browser if the setting `cors_origins` allows their origin. A page that sends a key shows it to everyone who
+uses the page: allow `*` only on a server without a key, or whose users bring keys of their own.
 
 ## Fields
 
-Every field is applied or refused by name; none is ignored. `null` means "not given".
+Every field is applied or refused by name; none is ignored. `null` means "not given", in nested objects, too. A key that
+an object of the body has twice is refused.
 
 | field | type | range | default | meaning |
 |---|---|---|---|---|
@@ -160,7 +166,9 @@ def api_page() -> str:
         for name, values in NEUTRAL.items()
     ]
     return API_PAGE.format(
-        fields="\n".join(_field(name, raw, schema["required"]) for name, raw in schema["properties"].items()),
+        fields="\n".join(
+            _field(name, raw, schema["required"]) for name, raw in schema["properties"].items() if name not in NEUTRAL
+        ),
         neutral=", ".join(neutral),
         settings="\n".join(
             f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
@@ -170,7 +178,7 @@ def api_page() -> str:
 
 
 def _field(name: str, raw: dict[str, Any], required: list[str]) -> str:
-    kind = next((option for option in raw.get("anyOf", ()) if option.get("type") != "null"), raw)
+    kind = [raw, *(option for option in raw.get("anyOf", ()) if option.get("type") != "null")][-1]
     bounds = [
         text.format(kind[key])
         for key, text in BOUNDS.items()
@@ -208,6 +216,9 @@ Every error has OpenAI's shape, on every path:
 programs. The header `x-request-id` names the request in the server's log. A stream whose answer has begun cannot
 change its status any more: there the same object comes as the last event before `data: [DONE]`, and OpenAI's clients
 raise it as an `APIError`.
+
+HAProxy, which stands in front of the server, answers 503 and 504 in the same shape. To a request that its parser cannot
+read (a bad request line, headers over 16 KB) it answers 400 with an HTML page that no setting changes.
 
 | status | code | type | when |
 |---|---|---|---|

@@ -1,15 +1,18 @@
 """The description at `/openapi.json`, held by schemathesis against what the server accepts and answers."""
 
+import re
 from typing import Any
 
+import jsonschema
 import schemathesis
 from hypothesis import settings
 from schemathesis.config import SchemathesisConfig
 
+from serving.api.openapi import COMPONENTS
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.runtime.single_flight import SingleFlight
-from tests.support.api import app_of
+from tests.support.api import app_of, ask, chunks, client_of, get
 
 CONFIG = SchemathesisConfig.from_dict({"generation": {"max-examples": 25, "database": "none"}})
 
@@ -29,6 +32,38 @@ def test_what_is_described_is_what_happens(case: schemathesis.Case) -> None:
     if case.meta is not None and case.meta.generation.mode.is_positive and isinstance(case.body, dict):
         settle(case.body)
     case.call_and_validate(headers={"Authorization": "Bearer key"})
+
+
+async def test_chunks_and_answers_are_what_the_description_says() -> None:
+    components = {"components": APP.openapi()["components"]}
+    trace = {"trace": True}
+    app = app_of({"m": scripted("m")})
+    asked = {"stream": True, "n": 2, "logprobs": True, "top_logprobs": 1, "moa": trace}
+    for fields in (asked, {**asked, "stream_options": {"include_usage": True}}):
+        *sent, done = chunks(await ask(app, **fields))
+        assert done == "[DONE]"
+        for chunk in sent:
+            jsonschema.validate(chunk, {"$ref": f"{COMPONENTS}ChatCompletionChunk", **components})
+    whole = (await ask(app, moa=trace)).json()
+    jsonschema.validate(whole, {"$ref": f"{COMPONENTS}ChatCompletion", **components})
+    assert whole["moa"]["trace"]
+
+
+async def test_without_keys_none_is_described() -> None:
+    described = (await get(app_of(ENGINES), "/openapi.json")).json()
+    assert "securitySchemes" not in described["components"]
+    assert "401" not in described["paths"]["/v1/models"]["get"]["responses"]
+
+
+async def test_the_page_needs_no_other_server() -> None:
+    async with client_of(APP) as client:
+        page = await client.get("/docs")
+        assert page.headers["content-type"].startswith("text/html")
+        assert "https://" not in page.text
+        for file in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+            response = await client.get(file)
+            assert response.status_code == 200, file
+            assert len(response.content) > 1000
 
 
 def settle(body: dict[str, Any]) -> None:

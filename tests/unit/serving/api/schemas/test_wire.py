@@ -45,7 +45,7 @@ def test_other_bodies_are_read_as_they_are(value: dict[str, Any], indent: int | 
 
 def test_a_body_that_is_too_deep_is_refused() -> None:
     body = b'{"a":' + b'{"b":' * 1010 + b'"\\":"' + b"}" * 1011
-    with pytest.raises(InvalidRequest, match="levels|parsed"):
+    with pytest.raises(InvalidRequest, match=r"levels|parsed"):
         json_object(body)
 
 

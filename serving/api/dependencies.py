@@ -1,4 +1,4 @@
-"""What endpoints ask FastAPI for: the server's parts, the exchange, the check of the API key, and the body.
+"""Dependencies of endpoints: the server's parts, the exchange, the check of the API key, and the body.
 
 The limits that a request must pass are here, too: on requests in progress and on request bodies being read.
 """
@@ -81,7 +81,7 @@ class BodyBudget:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What all requests share."""
+    """Parts of the server that all requests share."""
 
     engines: Mapping[str, Engine]  # by model id
     cards: Mapping[str, ModelCard]  # by model id

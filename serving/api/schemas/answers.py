@@ -176,7 +176,7 @@ class ToolCallPiece(Read):
 
 
 class DeltaRead(Read):
-    """What a chunk adds to the answer."""
+    """Addition of a chunk to the answer."""
 
     role: Literal["assistant"] = "assistant"
     content: str | None = None

@@ -9,21 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, FailFast, Field, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
-from serving.api.schemas.chat_fields import (
-    FUNCTION_NAME,
-    INT32_MAX,
-    INT64_MAX,
-    METADATA,
-    MOA,
-    NEUTRAL,
-    NEUTRAL_IN_MESSAGE,
-    NEUTRAL_IN_STREAM_OPTIONS,
-    PARAMETERS,
-    TEMPLATE_ARGS,
-    message_variants,
-    response_format_variants,
-    tool_choice_variants,
-)
+from serving.api.schemas import chat_fields as fields
 from serving.api.schemas.wire import Wire
 from serving.types import Effort
 
@@ -75,8 +61,8 @@ class ToolCallBody(Wire):
 class ChatMessage(Wire):
     """One turn of the conversation."""
 
-    neutral = NEUTRAL_IN_MESSAGE
-    by_value = message_variants
+    neutral = fields.NEUTRAL_IN_MESSAGE
+    by_value = fields.message_variants
 
     role: ChatRole
     content: Annotated[list[TextPart], FailFast(), BeforeValidator(_as_parts, str | list[TextPart])] = []
@@ -91,9 +77,9 @@ class ChatMessage(Wire):
 class FunctionBody(Wire):
     """Function that the model may call. Its name and parameters are checked in `serving.api.dialects.chat_tools`."""
 
-    name: str = Field(json_schema_extra=FUNCTION_NAME)
+    name: str = Field(json_schema_extra=fields.FUNCTION_NAME)
     description: str | None = None
-    parameters: Annotated[dict[str, Any] | None, WithJsonSchema(PARAMETERS)] = None
+    parameters: Annotated[dict[str, Any] | None, WithJsonSchema(fields.PARAMETERS)] = None
     strict: bool | None = None
 
 
@@ -107,13 +93,13 @@ class ToolBody(Wire):
 class FunctionNameBody(Wire):
     """Function that the model must call."""
 
-    name: str = Field(json_schema_extra=FUNCTION_NAME)
+    name: str = Field(json_schema_extra=fields.FUNCTION_NAME)
 
 
 class ToolChoiceBody(Wire):
     """A mode, given as a string, or the function that the model must call."""
 
-    by_value = tool_choice_variants
+    by_value = fields.tool_choice_variants
 
     type: Literal["none", "auto", "required", "function"]
     function: FunctionNameBody | None = None
@@ -135,7 +121,7 @@ class JsonSchema(Wire):
 class ResponseFormatBody(Wire):
     """Format of the answer."""
 
-    by_value = response_format_variants
+    by_value = fields.response_format_variants
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
@@ -144,7 +130,7 @@ class ResponseFormatBody(Wire):
 class StreamOptions(Wire):
     """Options of a streamed answer."""
 
-    neutral = NEUTRAL_IN_STREAM_OPTIONS
+    neutral = fields.NEUTRAL_IN_STREAM_OPTIONS
 
     include_usage: bool = False
 
@@ -159,7 +145,7 @@ ToolMode = Literal["none", "auto", "required"]
 class ChatBody(Wire):
     """A chat request. A field that is not given takes the recipe's setting, then the model's default."""
 
-    neutral = NEUTRAL
+    neutral = fields.NEUTRAL
 
     model: str = Field(min_length=1, max_length=256, description="Id of a model or a recipe.")
     messages: Annotated[list[ChatMessage], FailFast()] = Field(
@@ -193,7 +179,7 @@ class ChatBody(Wire):
         default=[], description="Up to 16 strings (or one string); the answer ends before the first one that occurs."
     )
     seed: int | None = Field(
-        default=None, ge=-INT64_MAX - 1, le=INT64_MAX, description="Seed for reproducible sampling."
+        default=None, ge=-fields.INT64_MAX - 1, le=fields.INT64_MAX, description="Seed for reproducible sampling."
     )
     presence_penalty: float = Field(
         default=0.0,
@@ -251,13 +237,13 @@ class ChatBody(Wire):
     )
     metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(_at_most_16)] = Field(
         default={},
-        json_schema_extra=METADATA,
+        json_schema_extra=fields.METADATA,
         description="Up to 16 strings of up to 512 characters, with keys of up to 64; written to the request log only.",
     )
     top_k: int | None = Field(
         default=None,
         ge=-1,
-        le=INT32_MAX,
+        le=fields.INT32_MAX,
         description="vLLM extension: sample from the k most likely tokens; -1 or 0: all.",
     )
     min_p: float | None = Field(
@@ -277,25 +263,28 @@ class ChatBody(Wire):
     ignore_eos: bool = Field(default=False, description="vLLM extension: do not stop at the end token; for benchmarks.")
     min_tokens: int = Field(default=0, ge=0, description="vLLM extension: minimum length of the answer in tokens.")
     thinking_token_budget: int | None = Field(
-        default=None, ge=0, le=INT32_MAX, description="vLLM extension: maximum number of tokens of the reasoning."
+        default=None,
+        ge=0,
+        le=fields.INT32_MAX,
+        description="vLLM extension: maximum number of tokens of the reasoning.",
     )
     include_reasoning: bool = Field(
         default=True, description="vLLM extension: return the reasoning, as `reasoning_content` and `reasoning`."
     )
     chat_template_kwargs: dict[str, Any] = Field(
         default={},
-        json_schema_extra=TEMPLATE_ARGS,
+        json_schema_extra=fields.TEMPLATE_ARGS,
         description="vLLM extension: arguments of the model's chat template.",
     )
     priority: int = Field(
         default=0,
-        ge=-INT32_MAX - 1,
-        le=INT32_MAX,
+        ge=-fields.INT32_MAX - 1,
+        le=fields.INT32_MAX,
         description="vLLM extension: engines run requests with lower values earlier. Of one value, later layers of"
         " recipes come before first layers and requests to single models.",
     )
     moa: dict[str, Any] = Field(
         default={},
-        json_schema_extra=MOA,
+        json_schema_extra=fields.MOA,
         description="Extension of this server: `trace`, and settings of the recipe that a request may override.",
     )

@@ -176,10 +176,15 @@ class EventEncoder(Protocol):
 
 
 class Answer(Protocol):
-    """One answer in a dialect. `id` is its id in the request log."""
+    """One answer in a dialect."""
 
-    id: str
-    choices: int
+    @property
+    def id(self) -> str:
+        """Id in the request log."""
+
+    @property
+    def choices(self) -> int:
+        """Number of choices."""
 
     def whole(self, completion: Completion) -> dict[str, Any]:
         """JSON of an answer that is not streamed."""

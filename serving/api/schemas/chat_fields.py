@@ -68,7 +68,7 @@ RESERVED_TEMPLATE_ARGS = frozenset(
         "truncation",
     }
 )
-FUNCTION_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+FUNCTION_NAME: Json = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 NULL: Json = {"type": "null"}
 PARAMETERS: Json = {
     "anyOf": [
@@ -125,6 +125,6 @@ def response_format_variants(schema: Json) -> None:
 
 
 def _replace(schema: Json, variants: list[Json]) -> None:
-    about = {key: schema[key] for key in ("title", "description") if key in schema}
+    about: Json = {key: schema[key] for key in ("title", "description") if key in schema}
     schema.clear()
     schema.update({**about, "oneOf": variants})

@@ -67,7 +67,7 @@ def nullable(field: JsonSchemaValue) -> JsonSchemaValue:
     options = field.get("anyOf", [])
     if {"type": "null"} in options or not {"type", "$ref", "anyOf", "allOf", "enum", "const"} & set(field):
         return field
-    about = {key: field[key] for key in ("title", "description", "default") if key in field}
+    about: Json = {key: field[key] for key in ("title", "description", "default") if key in field}
     kind = {key: value for key, value in field.items() if key not in about}
     return {"anyOf": [*(options or [kind]), {"type": "null"}], **about}
 

@@ -11,14 +11,14 @@ from schemathesis.config import SchemathesisConfig
 from serving.api.openapi import COMPONENTS
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
-from serving.runtime.single_flight import SingleFlight
+from serving.runtime.call import Runtime
 from tests.support.api import app_of, ask, chunks, client_of, get
 
 CONFIG = SchemathesisConfig.from_dict({"generation": {"max-examples": 25, "database": "none"}})
 
 
 def scripted(name: str) -> ModelEngine:
-    return ModelEngine(name, ScriptedEngine(name, "Hello to you", tools=True, thinking=True), SingleFlight())
+    return ModelEngine(name, ScriptedEngine(name, "Hello to you", tools=True, thinking=True), Runtime({}))
 
 
 ENGINES = {name: scripted(name) for name in ("m", "org/other")}

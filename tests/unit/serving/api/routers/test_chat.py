@@ -14,7 +14,7 @@ from serving import errors
 from serving.engine import Engine
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
-from serving.runtime.single_flight import SingleFlight
+from serving.runtime.call import Runtime
 from serving.types import Delta, GenerateRequest, TokenUsage
 from tests.support.api import (
     END,
@@ -228,7 +228,7 @@ async def test_a_degraded_answer_says_so() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_single_model_can_be_traced_too(stream: bool) -> None:
-    model = ModelEngine("m", ScriptedEngine("m", "a b"), SingleFlight())
+    model = ModelEngine("m", ScriptedEngine("m", "a b"), Runtime({}))
     response = await ask(app_of({"m": model}), stream=stream, moa={"trace": True})
     answer = chunks(response)[-2] if stream else response.json()
     (layer,) = answer["moa"]["trace"]

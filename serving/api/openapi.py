@@ -40,6 +40,7 @@ OF_GENERATION = (
 )
 ABOUT = """A self-hosted server that answers with a team of open-weight models. `model` is the id of a model or of a
 recipe, in which several models answer and one joins their answers. Any client of OpenAI's API works with it."""
+END = "[DONE]"  # data of the last event
 RETRY_AFTER = {"description": "Seconds after which to retry.", "schema": {"type": "string", "pattern": "^[0-9]+$"}}
 DEGRADED = {
     "description": "Present if a recipe made the answer with less than it asks for; then `moa` has the reasons.",
@@ -78,11 +79,14 @@ def responses(
     content: Json = {"application/json": {"schema": schema_of(answer)}}
     if chunk is not None:
         # `itemSchema` is OpenAPI 3.2's way to describe a stream, which FastAPI and others use in 3.1 already.
-        data = {
+        json = {
             "type": "string",
-            "description": "A chunk, or an error; of the last event `[DONE]`.",
             "contentMediaType": "application/json",
             "contentSchema": {"oneOf": [schema_of(chunk), schema_of(ErrorBody)]},
+        }
+        data = {
+            "description": "A chunk or an error as JSON. The last event has `[DONE]`.",
+            "anyOf": [{"const": END}, json],
         }
         event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
         content["text/event-stream"] = {"itemSchema": event}

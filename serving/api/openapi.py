@@ -1,9 +1,11 @@
 """The description of the API at `/openapi.json`, made of the routes and of the models in `serving.api.schemas`."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
@@ -114,12 +116,15 @@ def document(routes: list[BaseRoute], version: str, models: list[str], settings:
         settings: the limits of fields, and if a key is required.
     """
     api = get_openapi(title="MoA server", version=version, description=ABOUT, routes=routes)
-    schemas: Json = {}
     for node in _nodes(api):
-        definitions = node.pop("$defs", {})
-        for definition in definitions.values():
-            definition.pop("$defs", None)
-        schemas |= definitions
+        node.pop("$defs", None)
+    # From the routes: in what FastAPI makes of them, bounds are floats, which 64-bit integers do not fit.
+    schemas: Json = {}
+    for route in routes:
+        if isinstance(route, APIRoute):
+            for node in _nodes([route.openapi_extra, route.responses]):
+                schemas |= node.get("$defs", {})
+    schemas = deepcopy(schemas)
     for path, operations in api["paths"].items():
         for operation in operations.values():
             operation["responses"].pop("422", None)  # FastAPI's own error, which does not occur

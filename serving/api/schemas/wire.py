@@ -79,7 +79,9 @@ def known(raw: Mapping[str, Any], model: type[Wire], where: str = "") -> dict[st
         if value is None:
             continue
         if name in model.model_fields:
-            given[name] = value
+            # 2.0 is an integer in JSON Schema, and some clients write numbers so.
+            whole = type(value) is float and value.is_integer() and abs(value) < 2**63
+            given[name] = int(value) if whole else value
         elif name in model.neutral:
             if not any(type(value) is type(nothing) and value == nothing for nothing in model.neutral[name]):
                 raise UnsupportedField(where + name)

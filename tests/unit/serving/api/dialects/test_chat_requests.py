@@ -362,6 +362,11 @@ def test_fields_that_do_not_go_together_are_refused(fields: dict[str, Any], para
     assert caught.value.param == param
 
 
+def test_a_whole_number_may_be_written_as_a_float() -> None:
+    body = parse(n=2.0, seed=-3.0, temperature=1.0)
+    assert (body.n, body.seed, body.temperature) == (2, -3, 1)
+
+
 def test_null_in_moa_is_not_given() -> None:
     nulls = {"trace": None, "recipe": None, "layout": None}
     assert convert(MODEL, moa=nulls).moa == convert(RECIPE, moa=nulls).moa == MoaOptions()

@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -26,7 +27,7 @@ from serving.engine import Engine
 from serving.types import Delta, GenerateRequest, ModelCard, TokenUsage
 
 ROOT = Path(__file__).parents[1]
-REPETITIONS = 7  # the fastest counts: the others include noise
+REPETITIONS = 20  # the fastest counts: the others include noise
 REQUESTS = 100  # per repetition
 MOST_RATIO, MOST_MORE_MS = 1.05, 0.5
 
@@ -71,14 +72,15 @@ async def call(app: ASGIApp, stream: bool) -> None:
     await app({**scope, "query_string": b"", "root_path": "", "http_version": "1.1"}, receive, send)
 
 
-async def cpu_s(work: Callable[[], Awaitable[object]]) -> float:
-    """Measure the least CPU time of several runs, in seconds."""
-    times = []
+async def cpu_s(*works: Callable[[], Awaitable[object]]) -> list[float]:
+    """Measure the least CPU time of several runs of each of `works`, in turn, in seconds."""
+    times: list[list[float]] = [[] for _ in works]
     for _ in range(REPETITIONS):
-        began = time.process_time()
-        await work()
-        times.append(time.process_time() - began)
-    return min(times)
+        for measured, work in zip(times, works, strict=True):
+            began = time.process_time()
+            await work()
+            measured.append(time.process_time() - began)
+    return [min(measured) for measured in times]
 
 
 async def measure(tokens: int) -> dict[str, float]:
@@ -91,11 +93,10 @@ async def measure(tokens: int) -> dict[str, float]:
             async for _ in engine.generate(GenerateRequest("r", ())):
                 pass
 
-        base_s = await cpu_s(alone)
-        for stream in (True, False):
-            app = app_of(engine)
-            await call(app, stream)
-            cost_s = await cpu_s(partial(call, app, stream)) - base_s
+        app = app_of(engine)
+        base_s, *times = await cpu_s(alone, partial(call, app, True), partial(call, app, False))
+        for stream, total_s in zip((True, False), times, strict=True):
+            cost_s = total_s - base_s
             name = f"us per delta, {'one by one' if paced else 'in a burst'}, {'streamed' if stream else 'whole'}"
             costs[name] = cost_s / tokens * 1e6
     app = app_of(TrivialEngine(1, False))
@@ -105,7 +106,7 @@ async def measure(tokens: int) -> dict[str, float]:
             for _ in range(REQUESTS):
                 await call(app, stream)
 
-        costs[f"ms per request, {'streamed' if stream else 'whole'}"] = await cpu_s(many) / REQUESTS * 1e3
+        costs[f"ms per request, {'streamed' if stream else 'whole'}"] = (await cpu_s(many))[0] / REQUESTS * 1e3
     return costs
 
 
@@ -128,7 +129,7 @@ def compare(other: Path, tokens: int, rounds: int) -> int:
     print(f"{'':<40}{'other':>10}{'this':>10}{'ratio':>8}")
     worse = False
     for name in measured[ROOT][0]:
-        before, after = (min(result[name] for result in measured[root]) for root in (other, ROOT))
+        before, after = (median(result[name] for result in measured[root]) for root in (other, ROOT))
         print(f"{name:<40}{before:>10.3f}{after:>10.3f}{after / before:>8.2f}")
         worse |= after - before > MOST_MORE_MS if name.startswith("ms") else _slower(name, after / before)
     allowed = f"{MOST_RATIO - 1:.0%} per delta and {MOST_MORE_MS} ms per request"

@@ -255,11 +255,16 @@ class GenerationResponse(Response):
                 # The task has its own deadline. A client that stops reading but stays connected must not hold its
                 # place any longer: the HTTP server closes the connection, as the response is not complete.
                 async with asyncio.timeout(settings.deadline_s + SLOW_READER_S):
-                    while (data := await buffer.get()) is not None:
-                        await self.exchange.write(data, more=True)
+                    # In a task of its own, a wait resumes one coroutine. Here it would resume all of FastAPI's around
+                    # this one, 15 of them, which costs 0.5 µs per token.
+                    await asyncio.create_task(self._send_pieces(buffer))
                     await self.exchange.write(self._last_events(request_task, encoder), more=False)
             except TimeoutError:
                 return
+
+    async def _send_pieces(self, buffer: SendBuffer) -> None:
+        while (data := await buffer.get()) is not None:
+            await self.exchange.write(data, more=True)
 
     def _last_events(self, request_task: RequestTask[None], encoder: EventEncoder) -> bytes:
         """Events to send when the task has ended: none, or its error."""

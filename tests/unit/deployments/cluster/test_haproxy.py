@@ -150,16 +150,19 @@ async def answered(port: int, request: bytes) -> tuple[int, dict[str, str], byte
     """Status, headers and body of the answer to the bytes of a request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    head, _, body = (await asyncio.wait_for(reader.read(), 30)).partition(b"\r\n\r\n")
+    async with asyncio.timeout(30):
+        head = await reader.readuntil(b"\r\n\r\n")
+        status, *lines = head.decode().rstrip().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        body = await reader.readexactly(int(headers["content-length"]))
     writer.close()
-    status, *lines = head.decode().split("\r\n")
-    return int(status.split()[1]), dict(line.lower().split(": ", 1) for line in lines), body
+    return int(status.split()[1]), headers, body
 
 
 async def test_a_backend_that_does_not_answer_in_time_is_an_error_of_the_api(tmp_path: Path) -> None:
     async with proxied(tmp_path, server_s=1) as (front, _, _backend):
         status, headers, body = await answered(front, HEAD + b"hello")
-    assert (status, headers["content-type"], int(headers["content-length"])) == (504, "application/json", len(body))
+    assert (status, headers["content-type"]) == (504, "application/json")
     error = json.loads(body)["error"]
     assert error.pop("message").endswith("within the deadline.")
     assert error == {"type": DeadlineExceeded.type, "param": None, "code": DeadlineExceeded.code}

@@ -12,6 +12,7 @@ from serving.api import request_log
 from serving.api.admission import IN_FLIGHT, Admission, BodyBudget
 from serving.api.errors import error_json, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
+from serving.api.live import LiveChunkEncoder, with_panel
 from serving.api.requests import parse_chat, to_request
 from serving.api.responses import AnswerInfo, ChunkEncoder, completion_json, without_reasoning
 from serving.api.schema import ChatBody
@@ -19,7 +20,7 @@ from serving.api.settings import ApiSettings
 from serving.api.streaming import RequestTask, SendBuffer
 from serving.engine import Engine, checked, collect
 from serving.errors import IncompleteGeneration, UnknownModel
-from serving.types import Delta, ModelCard
+from serving.types import Delta, MoaOptions, ModelCard
 
 SLOW_READER_S = 30.0  # beyond the deadline, for a client to read the rest of the answer
 
@@ -47,12 +48,14 @@ class ChatCompletions:
         engine = self.engines[card.id]
         request = to_request(body, card, engine.info, self.settings, exchange.engine_request_id, exchange.headers)
         with self.admission.permit():
-            answer = _Answer(exchange, body, request.moa.trace, self.settings)
+            answer = _Answer(exchange, body, request.moa, self.settings)
             stream = engine.generate(request)
             if not body.include_reasoning:
                 stream = without_reasoning(stream)
             if self.settings.log_requests:
                 stream = request_log.logged(exchange, request, card, stream)
+            if request.moa.show_reasoning:
+                stream = with_panel(stream, events=request.moa.events is not None)
             exchange.engine_asked = True
             await (answer.streamed(stream) if body.stream else answer.whole(stream))
 
@@ -60,11 +63,11 @@ class ChatCompletions:
 class _Answer:
     """The response to one chat request."""
 
-    def __init__(self, exchange: HttpExchange, body: ChatBody, trace: bool, settings: ApiSettings) -> None:
+    def __init__(self, exchange: HttpExchange, body: ChatBody, moa: MoaOptions, settings: ApiSettings) -> None:
         self.exchange, self.body, self.settings = exchange, body, settings
         self.model = body.model
         self.info = AnswerInfo(exchange.answer_id, int(time.time()), body.model)
-        self.trace = trace
+        self.trace, self.events = moa.trace, moa.events is not None
 
     async def whole(self, stream: AsyncGenerator[Delta, None]) -> None:
         """Answer with one JSON object."""
@@ -80,7 +83,11 @@ class _Answer:
         """Answer with server-sent events."""
         options = self.body.stream_options
         usage = options is not None and options.include_usage
-        encoder = ChunkEncoder(self.info, self.body.n, usage, self.trace)
+        if self.events:
+            reasoning = self.body.include_reasoning
+            encoder: ChunkEncoder = LiveChunkEncoder(self.info, self.body.n, usage, self.trace, reasoning=reasoning)
+        else:
+            encoder = ChunkEncoder(self.info, self.body.n, usage, self.trace)
         buffer = SendBuffer(encoder.roles(), self.settings.keep_alive_s)
         encoding = _encode(self.model, stream, encoder, buffer)
         async with RequestTask(self.exchange, self.model, encoding, self.settings.deadline_s) as request_task:

@@ -125,13 +125,14 @@ def moa_json(report: Report | None, trace: bool) -> Json | None:
     if trace:
         agents = sorted(report.agents, key=lambda agent: (agent.layer, agent.agent))
         moa["trace"] = [
-            {"layer": layer, "agents": [_agent(agent) for agent in members]}
+            {"layer": layer, "agents": [agent_json(agent) for agent in members]}
             for layer, members in groupby(agents, key=lambda agent: agent.layer)
         ]
     return moa
 
 
-def _agent(agent: AgentTrace) -> Json:
+def agent_json(agent: AgentTrace) -> Json:
+    """One agent of the trace."""
     fields: Json = {
         "agent": agent.agent,
         "role": agent.role,

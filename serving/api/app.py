@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from starlette.types import Receive, Scope, Send
 
 from serving.api.chat import ChatCompletions
+from serving.api.console import console
 from serving.api.errors import code_of, log_failure, respond_error
 from serving.api.exchange import ClientGone, HttpExchange
 from serving.api.settings import ApiSettings
 from serving.api.status import Models, Ready, Version, health
+from serving.console import files
 from serving.engine import Engine
 from serving.errors import ConfigError, Unauthorized, UnknownPath, WrongMethod
 from serving.telemetry import Observer
@@ -34,6 +36,7 @@ class App:
             "/version": ("GET", Version(settings)),
             "/v1/models": ("GET", self.models.all),
             CHAT: ("POST", self.chat),
+            **dict.fromkeys(files(), ("GET", console)),
         }
         self._observer = observer
         self._keys = settings.keys()

@@ -102,6 +102,8 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard) -> MoaOptions:
         UnsupportedField: a recipe option in a request to a single model.
         InvalidRequest: a value has the wrong type. Overrides are checked later, by the recipe.
     """
+    if not raw:
+        return MoaOptions()
     if card.kind == "model" and (recipe_options := sorted(set(raw) - {"trace"})):
         raise UnsupportedField(f"moa.{recipe_options[0][:40]}", f"'{card.id}' is a single model, not a recipe")
     trace, recipe = raw.get("trace", False), raw.get("recipe")

@@ -105,15 +105,20 @@ class Page {
   async run(work) {
     if (this.stopper) return;
     this.stopper = new AbortController();
-    $("send").hidden = !(($("stop").hidden = false), true);
+    this.working(true);
     $("status").textContent = "The team is working.";
     try {
       await work(this.value("key"), this.stopper.signal);
     } finally {
       $("status").textContent = this.stopper.signal.aborted ? "Stopped." : "The answer is complete.";
       this.stopper = null;
-      $("send").hidden = ($("stop").hidden = true, false);
+      this.working(false);
     }
+  }
+
+  working(yes) {
+    $("send").hidden = yes;
+    $("stop").hidden = !yes;
   }
 
   history() {

@@ -22,7 +22,7 @@ export class Team {
     const card = this.cards.get(at);
     switch (event.event) {
       case "layer_started":
-        this.column(event.layer, `${plural(event.agents, "agent")}${event.needed < event.agents ? `, ${event.needed} needed` : ""}`);
+        this.column(event.layer, `${plural(event.agents, "agent")}${event.needed < event.agents ? `, ${event.needed === 1 ? "1 is" : `${event.needed} are`} enough` : ""}`);
         break;
       case "layer_finished":
         this.layerFinished(event);
@@ -47,7 +47,7 @@ export class Team {
         card?.remark("slow: a second replica was asked too");
         break;
       case "agent_finished":
-        if (!card) this.addCard(at, event, event.role === "aggregator");
+        if (!card) this.addCard(at, event, event.role === "model");
         this.cards.get(at).finish(event);
         break;
     }
@@ -89,16 +89,18 @@ export class Team {
     for (const card of this.cards.values()) if (!card.ended) card.state("cancelled", word);
   }
 
-  static of(trace) {
+  // The team of a finished answer; `answering` are the "layer-agent" of those that wrote it.
+  static of(trace, answering) {
     const team = new Team();
-    const last = trace.length - 1;
-    trace.forEach(({ layer, agents }, place) => {
-      if (place < last) team.column(layer, plural(agents.filter((agent) => agent.outcome === "ok").length, "proposal"));
+    for (const { layer, agents } of trace) {
       for (const agent of agents) {
-        team.addCard(`${layer}-${agent.agent}`, { layer, ...agent }, place === last);
-        team.cards.get(`${layer}-${agent.agent}`).finish(agent);
+        const at = `${layer}-${agent.agent}`;
+        team.addCard(at, { layer, ...agent }, answering.includes(at) || agent.role === "model");
+        team.cards.get(at).finish(agent);
       }
-    });
+      const usable = agents.filter((agent) => agent.outcome === "ok").length;
+      team.layerFinished({ layer, usable, stragglers: agents.filter((agent) => agent.outcome === "straggler") });
+    }
     return team;
   }
 }

@@ -11,7 +11,7 @@ import { failure } from "./words.js";
 export class Turn {
   constructor(question, model, page) {
     this.page = page;
-    this.record = { question, model, answer: "", moa: null, usage: null, clock: { first: null, total: null }, one: null, failure: null };
+    this.record = { question, model, answer: "", moa: null, usage: null, clock: { first: null, total: null }, answering: [], one: null, failure: null };
     this.place = el("div");
     this.notes = el("div", { class: "notes" });
     this.below = el("div", { class: "below" });
@@ -47,7 +47,10 @@ export class Turn {
   }
 
   take(chunk, at) {
-    for (const event of chunk.moa?.events ?? []) this.team.handle(event);
+    for (const event of chunk.moa?.events ?? []) {
+      if (event.answers) this.record.answering.push(`${event.layer}-${event.agent}`);
+      this.team.handle(event);
+    }
     if (chunk.moa?.trace) this.record.moa = chunk.moa;
     if (chunk.usage) this.record.usage = chunk.usage;
     const delta = chunk.choices?.[0]?.delta ?? {};
@@ -80,6 +83,7 @@ export class Turn {
         el("ul", {}, ...moa.reasons.map((reason) => el("li", {}, reason)))));
     }
     if (!moa?.trace?.length) return;
+    if (!this.team.cards.size) this.use(Team.of(moa.trace, this.record.answering));
     this.sums = totals(moa, usage, clock);
     this.table = el("div", { class: "table" });
     this.other = el("div", { class: "other" });
@@ -129,7 +133,6 @@ export class Turn {
 
   restored(record) {
     this.record = record;
-    if (record.moa?.trace) this.use(Team.of(record.moa.trace));
     this.draw();
     if (record.failure) this.note(record.failure, record.stopped ? "" : "bad");
     this.finish();

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from serving.engine import Engine, add_piece, collect, complete
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
 from serving.runtime.advice import AdviceCache
-from serving.runtime.events import CallEvents
 from serving.runtime.hedging import HedgeBudget, hedged, retried
 from serving.runtime.session_tasks import SessionTasks
 from serving.runtime.single_flight import SingleFlight
-from serving.telemetry import Observer
+from serving.telemetry import CallObserver, Observer
 from serving.types import (
     UNKNOWN_USAGE,
     AgentStatus,
@@ -75,7 +74,7 @@ class AgentCall:
     hedged: bool = False
     shortened: int = 0
     uncounted: int = 0  # attempts beside the one that answered
-    events: CallEvents = field(default_factory=CallEvents)
+    events: CallObserver = field(default_factory=CallObserver)
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     ended: float | None = None
     _tool_calls: dict[int, ToolCall] = field(default_factory=dict)  # by index in the stream

@@ -10,11 +10,12 @@ from typing import Any
 from serving.runtime.advice_prompt import as_prose, without_reasoning
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
-from serving.runtime.events import CallEvents, RunEvents, WatchedCall
+from serving.runtime.events import RunEvents, WatchedCall
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import has_tool_turns_or_reasoning, with_system
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task
+from serving.telemetry import CallObserver
 from serving.types import (
     Completion,
     GenerateRequest,
@@ -121,7 +122,7 @@ class RunContext:
         )
         elapsed_s = asyncio.get_running_loop().time() - self.started
         role = task.role or role
-        events = WatchedCall(self.events, layer, slots, agent.model, role) if self.events else CallEvents()
+        events = WatchedCall(self.events, layer, slots, agent.model, role) if self.events else CallObserver()
         return AgentCall(
             self.runtime, self.report.recipe, layer, slots, role, agent.model, request, elapsed_s, events=events
         )

@@ -22,6 +22,7 @@ from serving.events import (
     RunStarted,
     VoteEnded,
 )
+from serving.telemetry import CallObserver
 from serving.types import AgentTrace, Delta, EventDetail
 
 MAX_WAITING = 256  # deltas and events that a slow reader may leave; the final agent then waits
@@ -141,28 +142,7 @@ class RunEvents:
         self._news.set()
 
 
-class CallEvents:
-    """Receiver of the events of one call that does nothing: nobody watches."""
-
-    stream_interval: int | None = None  # tokens per delta of a proposal; None: need not be streamed
-
-    def started(self, *, answers: bool = False) -> None:
-        """The call started; `answers`: it streams the answer."""
-
-    def retried(self) -> None:
-        """A new attempt started from nothing."""
-
-    def hedged(self) -> None:
-        """A second attempt started beside the first."""
-
-    def first_token(self, index: int = 0) -> None:
-        """The first piece of the choice `index` arrived."""
-
-    def wrote(self, delta: Delta) -> None:
-        """A proposal's delta arrived."""
-
-
-class WatchedCall(CallEvents):
+class WatchedCall(CallObserver):
     """Events of one call to the watcher of its run. Its choices fill `slots`."""
 
     def __init__(self, run: RunEvents, layer: int, slots: tuple[int, ...], model: str, role: str) -> None:

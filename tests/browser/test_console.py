@@ -140,3 +140,13 @@ def test_nothing_is_wider_than_the_window(page: Page, serve: Serve, width: int):
     expect(page.locator(".waterfall")).to_be_visible()
     page.click("#settings-button")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_stop_takes_the_place_of_send_while_the_team_works(page: Page, serve: Serve, script: Script):
+    script.hold("proposals")
+    ask(page, serve())
+    expect(page.locator("#stop")).to_be_visible()
+    expect(page.locator("#send")).to_be_hidden()
+    page.click("#stop")
+    expect(page.locator("#send")).to_be_visible()
+    expect(page.locator("#stop")).to_be_hidden()

@@ -67,7 +67,7 @@ class _Answer:
         self.exchange, self.body, self.settings = exchange, body, settings
         self.model = body.model
         self.info = AnswerInfo(exchange.answer_id, int(time.time()), body.model)
-        self.trace, self.events = moa.trace, moa.events is not None
+        self.trace, self.events = moa.trace, moa.events
 
     async def whole(self, stream: AsyncGenerator[Delta, None]) -> None:
         """Answer with one JSON object."""
@@ -83,9 +83,11 @@ class _Answer:
         """Answer with server-sent events."""
         options = self.body.stream_options
         usage = options is not None and options.include_usage
-        if self.events:
+        if self.events is not None:
             reasoning = self.body.include_reasoning
-            encoder: ChunkEncoder = LiveChunkEncoder(self.info, self.body.n, usage, self.trace, reasoning=reasoning)
+            encoder: ChunkEncoder = LiveChunkEncoder(
+                self.info, self.body.n, usage, self.trace, self.events, reasoning=reasoning
+            )
         else:
             encoder = ChunkEncoder(self.info, self.body.n, usage, self.trace)
         buffer = SendBuffer(encoder.roles(), self.settings.keep_alive_s)

@@ -51,18 +51,23 @@ class LiveChunkEncoder(ChunkEncoder):
     """A chunk encoder that writes events into chunks with an empty delta, which other clients skip."""
 
     def __init__(
-        self, info: AnswerInfo, choices: int, include_usage: bool, trace: bool, *, reasoning: bool = True
+        self, info: AnswerInfo, choices: int, include_usage: bool, trace: bool, detail: EventDetail, *, reasoning: bool
     ) -> None:
-        """Prepare as `ChunkEncoder` does; `reasoning`: events have the agents' reasoning."""
+        """Prepare as `ChunkEncoder` does; `reasoning`: events of the `detail` "text" have the agents' reasoning."""
         super().__init__(info, choices, include_usage, trace)
-        self.include_reasoning = reasoning
+        self.with_text = detail == "text"
+        self._hidden = {"text": not self.with_text, "reasoning": not (self.with_text and reasoning)}
 
     def encode(self, delta: Delta) -> bytes:
         if isinstance(delta, EventDelta):
+            events = [event_json(one) for one in delta.events if self.with_text or not isinstance(one, AgentText)]
+            for event in events:
+                for name, hidden in self._hidden.items():
+                    if hidden:
+                        event.pop(name, None)
+            if not events:
+                return b""
             choice = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": None}
-            events = [event_json(event) for event in delta.events]
-            if not self.include_reasoning:
-                events = [{name: value for name, value in event.items() if name != "reasoning"} for event in events]
             return self._chunk(choice, {"events": events})
         return super().encode(delta)
 
@@ -109,10 +114,14 @@ class _Panel:
         trace = event.trace
         note = "" if trace.status == "ok" else f"\n\n*{OUTCOMES.get(trace.status, trace.status)}: {trace.error}*"
         if self._live == place:
-            rest = trace.text.removeprefix(self._written) if trace.text.startswith(self._written) else ""
+            rest = ""  # of an answer of a second attempt: all of it
+            if trace.status == "ok":
+                began = trace.text.startswith(self._written)
+                rest = trace.text.removeprefix(self._written) if began else "\n\n" + trace.text
             self._live = None
             return rest + note + "\n\n" + self._next()
-        written = self._waiting.get(place, _headline(event) + trace.text)
+        whole = _headline(event) + trace.text
+        written = whole if trace.status == "ok" else self._waiting.get(place, whole)
         self._waiting[place] = written + note + "\n\n"
         self._ended.add(place)
         return self._next() if self._live is None else ""

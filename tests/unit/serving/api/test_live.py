@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
@@ -9,10 +10,13 @@ import openai
 import pytest
 
 from serving.api import ApiSettings, create_app
+from serving.api.live import with_panel
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import EngineFailed
+from serving.events import AgentFinished, AgentRetried, AgentText, EventDelta
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
+from serving.types import AgentTrace, Delta
 from tests.support.api import ask, chunks, client_of, running, status_and_code, texts
 
 TEAM: dict[str, str | list[str]] = {"proposers": ["a", "b", "c"], "aggregator": "a"}
@@ -147,12 +151,14 @@ async def test_a_whole_answer_has_the_proposals_in_its_reasoning(engines: dict[s
     assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] == 2
 
 
-async def test_the_panel_begins_again_after_a_lost_replica_and_says_who_was_cut_off(engines: dict[str, ScriptedEngine]):
+async def test_the_panel_says_who_was_cut_off(engines: dict[str, ScriptedEngine]):
     engines["b"].hang = True
     options = {"show": "reasoning", "events": True, "straggler_grace_s": 0}
     response = await ask(app_over(engines), model="moa-lite", stream=True, moa=options)
     assert "*cut off: cancelled: exceeded the straggler grace period*" in reasoning(response)
-    assert any(event["event"] == "agent_finished" for event in events(response))
+    told = events(response)
+    assert any(event["event"] == "agent_finished" for event in told)
+    assert not any("text" in event for event in told)  # `events: true` asks for none
 
 
 async def test_a_client_that_leaves_ends_a_watched_request(engines: dict[str, ScriptedEngine]):
@@ -179,3 +185,45 @@ async def test_hidden_reasoning_is_not_in_events_either(engines: dict[str, Scrip
         assert "thought" in (await client.post("/v1/chat/completions", json=plain)).text
         hidden = await client.post("/v1/chat/completions", json={**plain, "include_reasoning": False})
     assert "thought" not in hidden.text
+
+
+def event_of(kind: type[Any], agent: int, **fields: Any) -> Any:
+    return kind(0.0, 1, agent, "abc"[agent], "proposer", **fields)
+
+
+def finished(agent: int, text: str, status: Any = "ok", error: str | None = None) -> AgentFinished:
+    trace = AgentTrace(1, agent, "proposer", "abc"[agent], status, text, error=error)
+    return event_of(AgentFinished, agent, trace=trace)
+
+
+def wrote(agent: int, text: str) -> AgentText:
+    return event_of(AgentText, agent, text=text, reasoning="")
+
+
+async def shown(*told: Any) -> str:
+    async def stream() -> AsyncGenerator[Delta, None]:
+        for event in told:
+            yield EventDelta(events=(event,))
+
+    return "".join([delta.reasoning async for delta in with_panel(stream(), events=False)])
+
+
+async def test_one_proposal_is_written_live_and_the_others_follow():
+    text = await shown(wrote(0, "one "), wrote(1, "two "), wrote(0, "more"), wrote(1, "more"), finished(1, "two more"))
+    assert text == "**a** (proposer, layer 1)\n\none more"
+    rest = (finished(0, "one"), wrote(2, "three "), finished(2, "three"))
+    text = await shown(wrote(0, "one"), wrote(1, "two"), wrote(2, "th"), finished(1, "two"), *rest)
+    heads = [f"**{name}** (proposer, layer 1)\n\n" for name in "abc"]
+    assert text == f"{heads[0]}one\n\n{heads[1]}two\n\n{heads[2]}ththree \n\nthree\n\n"
+
+
+async def test_the_panel_begins_again_after_a_lost_replica():
+    again = event_of(AgentRetried, 0)
+    text = await shown(wrote(0, "lost"), again, wrote(0, "found"), finished(0, "found"))
+    head = "**a** (proposer, layer 1)\n\n"
+    assert text == f"{head}lost\n\n*its replica was lost; it begins again*\n\n{head}found\n\n"
+
+
+async def test_the_answer_of_a_second_attempt_is_shown_whole():
+    assert (await shown(wrote(0, "slow"), finished(0, "fast answer"))).endswith("slow\n\nfast answer\n\n")
+    assert (await shown(finished(1, "", "failed", "gone"))).endswith("\n\n\n\n*failed: gone*\n\n")

@@ -2,14 +2,15 @@
 
 import { el, seconds, svg } from "./dom.js";
 
-const PHASES = [["queue", "queue"], ["prefill", "reads the prompt"], ["decode", "writes"], ["wait", "on the way"]];
+const PHASES = [["queue", "queue"], ["prefill", "reads the prompt"], ["decode", "writes"], ["wait", "on the way"], ["lost", "ended without an answer"]];
 
 export function phases(agent) {
   const elapsed = agent.elapsed_ms ?? 0;
+  if (agent.total_ms === null || agent.total_ms === undefined) return { queue: 0, prefill: 0, decode: 0, wait: 0, lost: elapsed };
   const queue = Math.min(agent.queue_ms ?? 0, elapsed);
   const first = Math.min(Math.max(agent.ttft_ms ?? queue, queue), elapsed);
   const total = Math.min(Math.max(agent.total_ms ?? first, first), elapsed);
-  return { queue, prefill: first - queue, decode: total - first, wait: elapsed - total };
+  return { queue, prefill: first - queue, decode: total - first, wait: elapsed - total, lost: 0 };
 }
 
 export function waterfall(trace) {
@@ -25,7 +26,7 @@ export function waterfall(trace) {
     let x = agent.started_ms;
     for (const [name, word] of PHASES) {
       if (parts[name] <= 0) continue;
-      const box = svg("rect", { x: percent(x), width: percent(parts[name]), y: 3, height: 10, rx: 1.5, class: `phase ${name}${agent.outcome === "ok" ? "" : " lost"}` });
+      const box = svg("rect", { x: percent(x), width: percent(parts[name]), y: 3, height: 10, rx: 1.5, class: `phase ${name}` });
       const title = svg("title");
       title.textContent = `${word}: ${seconds(parts[name])}`;
       box.append(title);
@@ -37,5 +38,5 @@ export function waterfall(trace) {
   const axis = el("div", { class: "axis" }, el("span", {}, "0"), el("span", {}, seconds(end / 2)), el("span", {}, seconds(end)));
   return el("figure", { class: "waterfall" },
     el("div", { class: "lanes" }, ...rows.flat(), el("span"), axis, el("span")),
-    el("figcaption", {}, ...PHASES.map(([name, word]) => el("span", { class: `key ${name}` }, word))));
+    el("figcaption", {}, ...PHASES.filter(([name]) => name !== "lost" || agents.some((agent) => phases(agent).lost)).map(([name, word]) => el("span", { class: `key ${name}` }, word))));
 }

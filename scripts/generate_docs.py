@@ -165,6 +165,8 @@ default is `"show": "answer"`.
 tokens and times beside those of one model. It is static and asks only its own server; `/v1` may require a key, which
 the page keeps in the tab's session.
 
+![The console on a phone while three scripted models write](images/console-phone.png)
+
 ## Settings
 
 Set under `api` in a profile. Durations are in seconds.

@@ -56,10 +56,8 @@ class Script:
 
     def _engine(self, name: str) -> ScriptedEngine:
         def answer(request: GenerateRequest) -> str:
-            advised = any(
-                "says" in message.content or PROPOSALS["tiny-llama"][:30] in message.content
-                for message in request.messages
-            )
+            read = "".join(message.content for message in request.messages)
+            advised = any(proposal[:30] in read for proposal in PROPOSALS.values())
             return ANSWER if advised or request.moa.trace else PROPOSALS[name]
 
         async def paced(request: GenerateRequest, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:

@@ -36,6 +36,7 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `GET /health` | 200 while the process runs |
 | `GET /ready` | 200 if every engine is warm and answers; else 503 with a reason for each engine that is not ready |
 | `GET /version` | versions of the server and its libraries |
+| `GET /console` | a web page that shows the team at work, without a key |
 | `GET /docs`, `/openapi.json` | this API as a page and as OpenAPI 3.1, without a key and without the internet |
 
 If `api_key` is set, all paths below `/v1` require the header `Authorization: Bearer KEY` or `x-api-key: KEY`. Every
@@ -134,6 +135,45 @@ is unknown. A degraded answer that is not streamed also has the header `x-moa-de
 
 `elapsed_ms` minus `total_ms` is the time spent on the way to the engine and back. The settings of a recipe that a
 request may override in the `moa` object are listed in [recipes.md](recipes.md).
+
+### Events
+
+`"moa": {{"events": true}}` adds the events of the run to a stream; `"events": "text"` also the proposals' text while it
+is written. It needs a recipe and `stream: true`, and is refused otherwise. Events come in chunks with an empty `delta`,
+as `"moa": {{"events": [{{"event": "agent_started", "at_ms": 0.4, ...}}]}}`; clients that do not know them see an empty
+piece. They change no answer. A watched proposer is streamed, so that its call is not shared with an identical one, and
+the response starts with the first event: an error after that is an event in the stream.
+
+| event | fields beside `event` and `at_ms` (milliseconds after the start) |
+|---|---|
+| `run_started` | `recipe` |
+| `layer_started` | `layer`, `agents` (their number), `needed` (usable proposals that are enough) |
+| `agent_started` | `layer`, `agent`, `model`, `role`, `answers` (true: its text is the answer of the stream) |
+| `agent_first_token` | `layer`, `agent`, `model`, `role` |
+| `agent_text` | `layer`, `agent`, `text` or `reasoning` or both: a piece of a proposal; with `"events": "text"` only |
+| `agent_retried` | `layer`, `agent`, `model`, `role`: its replica was lost, and the text so far is void |
+| `agent_hedged` | `layer`, `agent`, `model`, `role`: a second attempt started |
+| `agent_finished` | `layer`, the fields of an agent in the trace; `text` for proposals and `"events": "text"` only |
+| `agent_refilled` | `layer`, `agent`, `role`, `model` (asked now), `replaces` |
+| `layer_finished` | `layer`, `usable` (proposals), `stragglers` (agents that were cancelled) |
+| `vote_ended` | `layer`, `outcome` (a sentence), `agreed` |
+| `reason_added` | `reason`, `degrades` |
+
+### Proposals as reasoning
+
+`"moa": {{"show": "reasoning"}}` shows the proposals of a recipe as `reasoning_content` and `reasoning`, each under a
+line with its model, role and layer, before the answer begins. Interfaces that fold reasoning away show the team so. A
+stream has one proposal while it is written and the others as they end; a whole answer has all in its message. `usage`
+does not count them as reasoning, and the trace keeps the final agent's own. `include_reasoning: false` with it is
+refused. The default is `"show": "answer"`.
+
+## The console
+
+`GET /console` is a web page: a chat that shows each layer's agents while they write, then a waterfall of the trace, and
+tokens and times beside those of one model. It is static and asks only its own server; `/v1` may require a key, which
+the page keeps in the tab's session.
+
+![The console on a phone while three scripted models write](images/console-phone.png)
 
 ## Settings
 

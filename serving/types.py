@@ -12,6 +12,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Layout = Literal["paper", "references_last"]
+EventDetail = Literal["progress", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,8 @@ class MoaOptions:
     trace: bool = False
     recipe: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    events: EventDetail | None = None  # events of the run in the stream; None: none
+    show_reasoning: bool = False  # the proposals are shown to the caller as reasoning
 
 
 @dataclass(frozen=True, slots=True)

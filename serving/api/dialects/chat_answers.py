@@ -3,18 +3,22 @@
 import math
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from serving import sse
+from serving.api.dialects.live import event_json, with_panel
 from serving.api.dialects.openai_json import Json, reasoning_json, tool_call_json, trace_json, usage_json
 from serving.api.errors import encodable, error_json
 from serving.errors import EngineFailed
+from serving.events import AgentText, EventDelta
 from serving.types import (
     Choice,
     Completion,
     Delta,
+    EventDetail,
+    MoaOptions,
     Report,
     TokenLogprob,
     ToolCall,
@@ -41,7 +45,7 @@ class ChatAnswer:
     choices: int = 1
     include_usage: bool = False
     include_reasoning: bool = True
-    trace: bool = False
+    moa: MoaOptions = field(default_factory=MoaOptions)
 
     @property
     def id(self) -> str:
@@ -50,15 +54,28 @@ class ChatAnswer:
 
     def whole(self, completion: Completion) -> Json:
         """Body of the answer that is not streamed."""
-        return completion_json(self.info, completion, self.trace)
+        return completion_json(self.info, completion, self.moa.trace)
 
     def events(self) -> "ChunkEncoder":
         """Encoder of the answer as a stream."""
-        return ChunkEncoder(self.info, self.choices, self.include_usage, self.trace)
+        if self.moa.events is None:
+            return ChunkEncoder(self.info, self.choices, self.include_usage, self.moa.trace)
+        return LiveChunkEncoder(
+            self.info,
+            self.choices,
+            self.include_usage,
+            self.moa.trace,
+            self.moa.events,
+            include_reasoning=self.include_reasoning,
+        )
 
     def deltas(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
-        """`stream`, without reasoning if the request says so."""
-        return stream if self.include_reasoning else without_reasoning(stream)
+        """`stream` with the reasoning that the request asks for: none, the answer's, or the proposals before it."""
+        if not self.include_reasoning:
+            stream = without_reasoning(stream)
+        if self.moa.show_reasoning:
+            stream = with_panel(stream, events=self.moa.events is not None)
+        return stream
 
 
 def completion_json(info: AnswerInfo, completion: Completion, trace: bool) -> Json:
@@ -238,6 +255,41 @@ class ChunkEncoder:
 
     def _chunk(self, choice: Json, moa: Json | None = None) -> bytes:
         return self._start + orjson.dumps(choice) + self._end + _moa(moa) + b"}" + sse.END
+
+
+class LiveChunkEncoder(ChunkEncoder):
+    """A chunk encoder that writes events into chunks with an empty delta, which other clients skip."""
+
+    def __init__(
+        self,
+        info: AnswerInfo,
+        choices: int,
+        include_usage: bool,
+        trace: bool,
+        detail: EventDetail,
+        *,
+        include_reasoning: bool,
+    ) -> None:
+        """Prepare as `ChunkEncoder` does. Events of the `detail` "text" have the proposals' text.
+
+        `include_reasoning`: they also have the agents' reasoning.
+        """
+        super().__init__(info, choices, include_usage, trace)
+        self.with_text = detail == "text"
+        self._hidden = {"text": not self.with_text, "reasoning": not (self.with_text and include_reasoning)}
+
+    def encode(self, delta: Delta) -> bytes:
+        if not isinstance(delta, EventDelta):
+            return super().encode(delta)
+        events = [event_json(one) for one in delta.events if self.with_text or not isinstance(one, AgentText)]
+        for event in events:
+            for name, hidden in self._hidden.items():
+                if hidden:
+                    event.pop(name, None)
+        if not events:
+            return b""
+        choice = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": None}
+        return self._chunk(choice, {"events": events})
 
 
 def _moa(moa: Json | None) -> bytes:

@@ -20,6 +20,7 @@ from serving.api.dialects.chat_tools import (
     tool_choice,
     tools,
 )
+from serving.api.dialects.live import event_detail, shows_reasoning
 from serving.api.schemas.chat import ROLES, ChatBody, ChatMessage, StreamOptions
 from serving.api.schemas.chat_fields import REQUIRED_OF_ROLE, ROLE_OF_FIELD
 from serving.api.schemas.wire import json_object, known
@@ -39,6 +40,7 @@ from serving.types import (
 from serving.validation import first_issue, shown
 
 NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
+OPTIONS = frozenset({"trace", "recipe", "events", "show"})  # of `moa`; its other fields override the recipe's settings
 SESSION_HEADERS = (b"x-session-id", b"x-claude-code-session-id")
 # A shorter beginning is computed again in milliseconds. Without a session, its request goes where there is most room.
 LONG_CHARACTERS = 2_000
@@ -64,6 +66,11 @@ def to_request(
         raise InvalidRequest("Remove 'stream_options' or set 'stream' to true.", "stream_options")
     if any(message.tool_calls or message.role == "tool" for message in body.messages):
         check_tool_turns(body, info)
+    moa = moa_options(body.moa, card)
+    if moa.events is not None and not body.stream:
+        raise InvalidRequest("Set 'stream' to true to use 'moa.events', or remove 'moa.events'.", "moa.events")
+    if moa.show_reasoning and not body.include_reasoning:
+        raise InvalidRequest("Set 'include_reasoning' to true to use 'moa.show'.", "moa.show")
     thinks = body.reasoning_effort is not None or body.thinking_token_budget is not None
     messages = tuple(_message(message) for message in body.messages)
     return GenerateRequest(
@@ -81,7 +88,7 @@ def to_request(
         user=body.user,
         session=session_key(body.prompt_cache_key, headers, messages, tools=bool(body.tools)),
         metadata=body.metadata,
-        moa=moa_options(body.moa, card),
+        moa=moa,
     )
 
 
@@ -92,6 +99,8 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard) -> MoaOptions:
         UnsupportedField: a recipe option in a request to a single model.
         InvalidRequest: a value has the wrong type. Overrides are checked later, by the recipe.
     """
+    if not raw:
+        return MoaOptions()
     raw = {name: value for name, value in raw.items() if value is not None}
     if card.kind == "model" and (recipe_options := sorted(set(raw) - {"trace"})):
         raise UnsupportedField(f"moa.{recipe_options[0][:40]}", f"'{card.id}' is a single model, not a recipe")
@@ -100,8 +109,9 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard) -> MoaOptions:
         raise InvalidRequest("Set 'moa.trace' to true or false.", "moa.trace")
     if "recipe" in raw and not isinstance(recipe, str):
         raise InvalidRequest(f"Set 'moa.recipe' to the id of a recipe, not {shown(recipe)}.", "moa.recipe")
-    overrides = {name: value for name, value in raw.items() if name not in ("trace", "recipe")}
-    return MoaOptions(trace, recipe, overrides)
+    overrides = {name: value for name, value in raw.items() if name not in OPTIONS}
+    events, shows = event_detail(raw.get("events")), shows_reasoning(raw.get("show"))
+    return MoaOptions(trace, recipe, overrides, events=events, show_reasoning=shows)
 
 
 def _message(message: ChatMessage) -> Message:

@@ -35,12 +35,13 @@ def trace_json(report: Report) -> list[Json]:
     """The agents of a run, by layer."""
     agents = sorted(report.agents, key=lambda agent: (agent.layer, agent.agent))
     return [
-        {"layer": layer, "agents": [_agent(agent) for agent in members]}
+        {"layer": layer, "agents": [agent_json(agent) for agent in members]}
         for layer, members in groupby(agents, key=lambda agent: agent.layer)
     ]
 
 
-def _agent(agent: AgentTrace) -> Json:
+def agent_json(agent: AgentTrace) -> Json:
+    """One agent of the trace."""
     fields: Json = {
         "agent": agent.agent,
         "role": agent.role,

@@ -44,6 +44,6 @@ async def create_chat_completion(
         choices=body.n,
         include_usage=options is not None and options.include_usage,
         include_reasoning=body.include_reasoning,
-        trace=request.moa.trace,
+        moa=request.moa,
     )
     return GenerationResponse(server, exchange, card, request, answer)

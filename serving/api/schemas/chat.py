@@ -286,5 +286,6 @@ class ChatBody(Wire):
     moa: dict[str, Any] = Field(
         default={},
         json_schema_extra=fields.MOA,
-        description="Extension of this server: `trace`, and settings of the recipe that a request may override.",
+        description="Extension of this server: `trace`, `recipe`, `events`, `show`, and settings of the recipe that a"
+        " request may override.",
     )

@@ -86,7 +86,18 @@ PARAMETERS: Json = {
 TEMPLATE_ARGS: Json = {"propertyNames": {"not": {"enum": sorted(RESERVED_TEMPLATE_ARGS)}}}
 METADATA: Json = {"maxProperties": 16, "propertyNames": {"maxLength": 64}}
 MOA: Json = {
-    "properties": {"trace": {"type": ["boolean", "null"]}, "recipe": {"type": ["string", "null"]}},
+    "properties": {
+        "trace": {"type": ["boolean", "null"]},
+        "recipe": {"type": ["string", "null"]},
+        "events": {
+            "enum": [None, False, True, "text"],
+            "description": 'Add the events of a recipe\'s run to a stream; "text": also the text of its proposals.',
+        },
+        "show": {
+            "enum": [None, "answer", "reasoning"],
+            "description": '"reasoning": show the proposals of a recipe as reasoning before the answer.',
+        },
+    },
     "additionalProperties": True,
 }
 

@@ -1,20 +1,36 @@
 """The description at `/openapi.json`, held by schemathesis against what the server accepts and answers."""
 
+import dataclasses
 import re
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
+import orjson
+import pytest
 import schemathesis
 from hypothesis import settings
 from schemathesis.config import SchemathesisConfig
 
+from serving import events
+from serving.api import ApiSettings, create_app
+from serving.api.dialects.live import event_json
 from serving.api.openapi import COMPONENTS
 from serving.engines.model import ModelEngine
-from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
+from serving.errors import EngineFailed
+from serving.events import RunEvent
+from serving.orchestrator import Orchestrator
+from serving.recipes import load_recipes
 from serving.runtime.call import Runtime
+from serving.types import AgentTrace
 from tests.support.api import app_of, ask, chunks, client_of, get
 
 CONFIG = SchemathesisConfig.from_dict({"generation": {"max-examples": 25, "database": "none"}})
+KINDS = [
+    kind
+    for kind in vars(events).values()
+    if isinstance(kind, type) and issubclass(kind, RunEvent) and "name" in vars(kind)
+]
 
 
 def scripted(name: str) -> ModelEngine:
@@ -47,6 +63,42 @@ async def test_chunks_and_answers_are_what_the_description_says() -> None:
     whole = (await ask(app, moa=trace)).json()
     jsonschema.validate(whole, {"$ref": f"{COMPONENTS}ChatCompletion", **components})
     assert whole["moa"]["trace"]
+
+
+async def test_events_are_what_the_description_says() -> None:
+    components = {"components": APP.openapi()["components"]}
+    engines = {name: ScriptedEngine(name, f"{name} says it") for name in "abc"}
+    engines["b"].error = EngineFailed("b", "out of memory")
+    engines["c"].answer = ScriptedAnswer("c says it", reasoning="c thinks")
+    recipes = load_recipes(["moa-lite"], {"proposers": ["a", "b", "c"], "aggregator": "a"})
+    orchestrator = Orchestrator(engines, recipes)
+    app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings())
+    seen: set[str] = set()
+    for detail in (True, "text"):
+        *sent, _ = chunks(await ask(app, model="moa-lite", stream=True, moa={"events": detail, "trace": True}))
+        for chunk in sent:
+            jsonschema.validate(chunk, {"$ref": f"{COMPONENTS}ChatCompletionChunk", **components})
+            seen |= {event["event"] for event in chunk.get("moa", {}).get("events", [])}
+    assert {"run_started", "layer_finished", "agent_text", "agent_finished", "reason_added"} <= seen
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_each_event_is_described(kind: type[RunEvent]) -> None:
+    values = {"int": 1, "float": 0.5, "str": "x", "bool": True, "tuple[int, ...]": (1,)}
+    trace = AgentTrace(1, 0, "proposer", "a", "ok", "x")
+    made = {
+        field.name: trace if field.type is AgentTrace else values[type_name(field.type)]
+        for field in dataclasses.fields(kind)
+    }
+    components = {"components": APP.openapi()["components"]}
+    jsonschema.validate(
+        orjson.loads(orjson.dumps({"events": [event_json(kind(**made))]})),
+        {"$ref": f"{COMPONENTS}MoaEvents", **components},
+    )
+
+
+def type_name(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
 
 
 async def test_without_keys_none_is_described() -> None:

@@ -23,7 +23,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from serving.errors import ContextTooLong, IncompleteGeneration
+from serving.errors import ContextTooLong, IncompleteGeneration, UnsupportedField
 from serving.types import (
     Choice,
     Completion,
@@ -70,6 +70,15 @@ class Engine(Protocol):
         """
         return
 
+    async def count_tokens(self, request: GenerateRequest) -> int:
+        """Length in tokens of the prompt that `generate` would make of `request`; nothing is generated.
+
+        Raises:
+            UnsupportedField: the engine cannot count, as it has no tokenizer; so by default.
+            MoaError: as `generate`.
+        """
+        raise UnsupportedField("model", "its tokens cannot be counted")
+
     async def check_health(self) -> None:
         """Return when the engine is warm and answers; raise `EngineUnavailable` otherwise."""
         ...
@@ -88,6 +97,9 @@ class EngineWrapper(Engine):
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
         await self.engine.prefill(request, marker)
+
+    async def count_tokens(self, request: GenerateRequest) -> int:
+        return await self.engine.count_tokens(request)
 
     async def check_health(self) -> None:
         await self.engine.check_health()

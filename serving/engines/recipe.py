@@ -99,6 +99,17 @@ class RecipeEngine(Engine):
         finally:
             await context.close()
 
+    async def count_tokens(self, request: GenerateRequest) -> int:
+        """Length of the conversation as the final agent's model counts it, without what the recipe adds to its prompt.
+
+        The largest count, if one of several models may write the answer. Raises as the models' `count_tokens`.
+        """
+        models = final_models(self.name, self.recipes, tools=request.may_call_tools)
+        if not models:  # the answer is one of the proposals
+            models = frozenset(agent.model for agent in self.recipes[self.name].proposers_of_all_layers())
+        counting = [self.runtime.engines[model].count_tokens(request) for model in sorted(models)]
+        return max(await asyncio.gather(*counting))
+
     def _recipe(self, request: GenerateRequest) -> Recipe:
         """The recipe with the changes of this request, checked against the served models and their abilities."""
         name = self.name if request.moa.recipe is None else request.moa.recipe

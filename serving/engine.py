@@ -163,6 +163,7 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
     logprobs: dict[int, list[TokenLogprob]] = {}
     reasoning: dict[int, list[str]] = {}
     calls: dict[int, dict[int, ToolCall]] = {}
+    stops: dict[int, str | None] = {}
     last: Delta | None = None
     async with aclosing(checked(model, stream)) as deltas:
         async for delta in deltas:
@@ -175,6 +176,7 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
                 add_piece(model, calls.setdefault(delta.index, {}), piece)
             if delta.finish_reason is not None:
                 reasons[delta.index] = delta.finish_reason
+                stops[delta.index] = delta.stop
             last = delta
     assert last is not None  # `checked` has raised otherwise
     if missing := sorted(set(texts) - set(reasons)):
@@ -189,6 +191,7 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
                 tuple(logprobs[i]) if i in logprobs else None,
                 "".join(reasoning.get(i, ())),
                 tuple(call for _, call in sorted(calls.get(i, {}).items())),
+                stops[i],
             )
             for i in sorted(texts)
         ),

@@ -292,6 +292,7 @@ class Delta:
     shortened: int = 0  # references cut to fit the context; set on the terminal delta
     reasoning: str = ""  # thinking text; never part of `text`
     tool_calls: tuple[ToolCallDelta, ...] = ()
+    stop: str | None = None  # the stop string that ended the choice, beside its finish reason; None: none, or unknown
 
     @property
     def terminal(self) -> bool:
@@ -308,6 +309,7 @@ class Choice:
     logprobs: tuple[TokenLogprob, ...] | None = None
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ OF_GENERATION = (
     *(EngineFailed, IncompleteGeneration, QuorumNotReached, EngineUnavailable, DeadlineExceeded),
 )
 ABOUT = """A self-hosted server that answers with a team of open-weight models. `model` is the id of a model or of a
-recipe, in which several models answer and one joins their answers. Any client of OpenAI's API works with it."""
+recipe, in which several models answer and one joins their answers. Clients of OpenAI's and of Anthropic's API work with
+it."""
 END = "[DONE]"  # data of the last event
 RETRY_AFTER = {"description": "Seconds after which to retry.", "schema": {"type": "string", "pattern": "^[0-9]+$"}}
 DEGRADED = {
@@ -68,6 +69,8 @@ def responses(
     description: str = "The answer.",
     chunk: type[BaseModel] | None = None,
     headers: Json | None = None,
+    error_body: type[BaseModel] = ErrorBody,
+    event_name: bool = False,
 ) -> dict[int | str, Json]:
     """All responses of an endpoint.
 
@@ -77,6 +80,8 @@ def responses(
         description: of the answer.
         chunk: JSON of each event, if the answer can be streamed.
         headers: of the answer, with their descriptions.
+        error_body: JSON of the errors.
+        event_name: events have names, and the last one is not `[DONE]`.
     """
     content: Json = {"application/json": {"schema": schema_of(answer)}}
     if chunk is not None:
@@ -84,13 +89,14 @@ def responses(
         json = {
             "type": "string",
             "contentMediaType": "application/json",
-            "contentSchema": {"oneOf": [schema_of(chunk), schema_of(ErrorBody)]},
+            "contentSchema": {"oneOf": [schema_of(chunk), schema_of(error_body)]},
         }
-        data = {
-            "description": "A chunk or an error as JSON. The last event has `[DONE]`.",
-            "anyOf": [{"const": END}, json],
-        }
-        event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
+        if event_name:
+            fields: Json = {"event": {"type": "string"}, "data": {"description": "An event as JSON.", **json}}
+        else:
+            about = f"A chunk or an error as JSON. The last event has `{END}`."
+            fields = {"data": {"description": about, "anyOf": [{"const": END}, json]}}
+        event = {"type": "object", "properties": fields, "required": [*fields]}
         content["text/event-stream"] = {"itemSchema": event}
     ok: Json = {"description": description, "content": content}
     described: dict[int | str, Json] = {200: ok if headers is None else {**ok, "headers": headers}}
@@ -99,7 +105,7 @@ def responses(
         meanings = [f"`{error.code}`: {(error.__doc__ or '').splitlines()[0]}" for error in classes]
         described[status] = {
             "description": " ".join(meanings),
-            "content": {"application/json": {"schema": schema_of(ErrorBody)}},
+            "content": {"application/json": {"schema": schema_of(error_body)}},
         }
         if status in (429, 503):
             described[status]["headers"] = {"retry-after": RETRY_AFTER}
@@ -157,15 +163,17 @@ def _nodes(value: Any) -> Iterator[Json]:
 
 def _set_limits(fields: Json, models: list[str], settings: ApiSettings) -> None:
     """Write the operator's limits into the schema of a body, which is known by its `model` field."""
-    if "model" not in fields or "messages" not in fields:
+    if "model" not in fields or not {"messages", "input"} & set(fields):
         return
     fields["model"]["enum"] = models
     limits = {
         "messages": ("maxItems", settings.max_messages),
+        "input": ("maxItems", settings.max_messages),
         "tools": ("maxItems", settings.max_tools),
         "n": ("maximum", settings.max_choices),
         "max_tokens": ("maximum", settings.max_tokens),
         "max_completion_tokens": ("maximum", settings.max_tokens),
+        "max_output_tokens": ("maximum", settings.max_tokens),
         "min_tokens": ("maximum", settings.max_tokens),
     }
     for name, (bound, value) in limits.items():
@@ -174,6 +182,6 @@ def _set_limits(fields: Json, models: list[str], settings: ApiSettings) -> None:
 
 
 def _typed(field: Json) -> Json:
-    """The option of a field that is not null."""
+    """The option of a field that is not null; of several the last, as a list comes after a string."""
     options: list[Json] = field.get("anyOf", [field])
-    return next(option for option in options if option.get("type") != "null")
+    return [option for option in options if option.get("type") != "null"][-1]

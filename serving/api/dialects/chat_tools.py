@@ -48,12 +48,12 @@ def tools(body: ChatBody, info: EngineInfo) -> tuple[Tool, ...]:
                 f"Change '{path}.name': there is another tool named '{function.name}'.", f"{path}.name"
             )
         if function.parameters is not None:
-            _check_parameters(function.parameters, f"{path}.parameters")
+            check_parameters(function.parameters, f"{path}.parameters")
         checked[function.name] = Tool(function.name, function.description, function.parameters, function.strict)
     return tuple(checked.values())
 
 
-def _check_parameters(schema: Mapping[str, Any], path: str) -> None:
+def check_parameters(schema: Mapping[str, Any], path: str) -> None:
     """Check that `schema` describes an object. Raises `InvalidRequest`."""
     check_depth(schema, path)
     if "type" in schema and schema["type"] != "object":

@@ -34,8 +34,9 @@ def _as_list(text: object) -> object:
     return [text] if isinstance(text, str) else text
 
 
-def _at_most_16(pairs: object) -> object:
-    # Checked before the pairs themselves: validating half a million invalid ones would take 1.5 s.
+def at_most_16(pairs: object) -> object:
+    """Check that an object has at most 16 keys."""
+    # Before the pairs themselves: validating half a million invalid ones would take 1.5 s.
     if isinstance(pairs, dict) and len(pairs) > 16:
         raise PydanticKnownError("too_long", {"field_type": "Dict", "max_length": 16, "actual_length": len(pairs)})
     return pairs
@@ -235,7 +236,7 @@ class ChatBody(Wire):
         " cached. Default: the header `X-Session-ID` or `x-claude-code-session-id`, else the beginning of the"
         " conversation.",
     )
-    metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(_at_most_16)] = Field(
+    metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(at_most_16)] = Field(
         default={},
         json_schema_extra=fields.METADATA,
         description="Up to 16 strings of up to 512 characters, with keys of up to 64; written to the request log only.",

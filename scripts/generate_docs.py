@@ -1,8 +1,8 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
-docs/api.md and docs/errors.md are generated as a whole, from the request schema and the error classes. In
-docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may change, and
-the strategies' support of tools.
+docs/api.md, responses.md, messages.md and errors.md are generated as a whole, from the request schemas and the error
+classes. In docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may
+change, and the strategies' support of tools.
 """
 
 import argparse
@@ -14,7 +14,11 @@ from typing import Any
 
 import orjson
 
-from serving.api.schema import NEUTRAL, ChatBody
+from scripts.api_pages import API_PAGE, MESSAGES_PAGE, RESPONSES_PAGE
+from serving.api.schemas.chat import ChatBody
+from serving.api.schemas.messages import CountTokensBody, MessagesBody
+from serving.api.schemas.responses import ResponsesBody
+from serving.api.schemas.wire import Wire
 from serving.api.settings import ApiSettings
 from serving.errors import MoaError
 from serving.recipes.base import Recipe
@@ -23,121 +27,6 @@ from serving.runtime.policy import Policy
 
 ROOT = Path(__file__).parents[1]
 
-API_PAGE = """# The API
-
-OpenAI's chat completions API, for every model and every recipe. Any OpenAI client works with `base_url` set to
-`http://HOST:PORT/v1`.
-
-| path | answer |
-|---|---|
-| `POST /v1/chat/completions` | a chat completion, streamed or whole |
-| `GET /v1/models`, `/v1/models/ID` | models and recipes: id, `kind`, context in tokens (`max_model_len`) |
-| `GET /health` | 200 while the process runs |
-| `GET /ready` | 200 if every engine is warm and answers; else 503 with a reason for each engine that is not ready |
-| `GET /version` | versions of the server and its libraries |
-
-If `api_key` is set, all paths below `/v1` require the header `Authorization: Bearer KEY`. Every response has the header
-`x-request-id`, which also appears in the server's log: the client's own value if that has at most 128 letters, digits
-and `._:-`, otherwise a new one. Errors: [errors.md](errors.md).
-
-## Fields
-
-Every field is applied or refused by name; none is ignored. `null` means "not given".
-
-| field | type | range | default | meaning |
-|---|---|---|---|---|
-{fields}
-
-OpenAI's other fields are refused, except for values that ask for nothing: {neutral}.
-
-## Tools
-
-A model or recipe that supports tools may answer with tool calls: `message.tool_calls` has them, `message.content` is
-null if there is no text, and `finish_reason` is `tool_calls`. The client runs them and sends the assistant's message
-and one `tool` message per call back; `examples/tools.py` is such a client. `arguments` is the text that the model
-wrote, which need not be valid JSON. A request with `tools` to a model that does not support them is refused.
-
-| rule | else 400 with `param` |
-|---|---|
-| names have 1 to 64 letters, digits, `_` and `-`, and differ | `tools[0].function.name` |
-| `parameters`: its `type` is `object` or absent | `tools[0].function.parameters.type` |
-| `parameters`: `properties` is an object, `required` a list of strings | `tools[0].function.parameters.required` |
-| `parameters` and `chat_template_kwargs` have at most 100 levels | `tools[0].function.parameters` |
-| `tool_choice` other than `none` has `tools`, and names one of them | `tool_choice`, `tool_choice.function.name` |
-| the `arguments` of a call in the history are a string | `messages[1].tool_calls[0].function.arguments` |
-| a `tool` message has the id of a call of the assistant's message before it | `messages[2].tool_call_id` |
-
-In a stream, the first piece of a call in `delta.tool_calls` has `index`, `id`, `type` and the function's `name`; later
-pieces have `index` and more `arguments`.
-
-## Thinking
-
-Reasoning is returned apart from the text, as `reasoning_content` and, with the same value, as `reasoning`: in
-`message` or, in a stream, in `delta`. `include_reasoning: false` leaves it out. It is counted in
-`usage.completion_tokens` and in `usage.completion_tokens_details.reasoning_tokens`. A model that does not think accepts
-`reasoning_effort: "none"` and `thinking_token_budget: 0`, and refuses other values. `chat_template_kwargs` may not
-contain what the server sets, such as `chat_template` and `tools`.
-
-Reasoning may be sent back in an assistant's message. The model's chat template decides if it is used.
-
-## Streams
-
-A stream consists of a chunk with the role, chunks with pieces of reasoning, of text and of tool calls, a chunk with the
-finish reason, a chunk with the usage if `stream_options: {{"include_usage": true}}` is set, and `data: [DONE]`.
-
-The response starts with the first piece of the answer, or after `first_item_wait_s` without one. An error before that
-has its own HTTP status. An error after it is sent as an event in the stream: `data: {{"error": ...}}`. While there is
-nothing to send, for instance while proposers run, a comment (`: keep-alive`) is sent every `keep_alive_s`. If the
-client disconnects, all calls of its request are cancelled.
-
-The `usage` of a recipe's answer is the sum over all its agents. An unknown token count is null in the trace and is left
-out of the sum; a reason then names the agent.
-
-## The `moa` object
-
-`"moa": {{"trace": true}}` in the request (`extra_body` in OpenAI's Python client) adds a trace to the answer, or to the
-last chunk of a stream. Without it, the `moa` object is present only if it has reasons: the answer is degraded, an agent
-was replaced by another in its slot (`refill`), proposers voted on tool calls, references were reused, or a token count
-is unknown. A degraded answer that is not streamed also has the header `x-moa-degraded: true`.
-
-```
-"moa": {{
-  "recipe": "moa-lite",
-  "degraded": true,
-  "reasons": ["..."],                one sentence per degradation, refill, vote, unknown token count, reuse
-  "trace": [                         only if requested
-    {{"layer": 1, "agents": [
-      {{"agent": 0, "role": "proposer", "model": "...", "outcome": "ok", "text": "...", "usage": {{...}},
-       "started_ms": 0.4, "elapsed_ms": 64.2, "queue_ms": 0.0, "ttft_ms": 9.1, "total_ms": 61.0,
-       "error": null, "hedged": false, "shortened": 0}}]}}]
-}}
-```
-
-| field of an agent | meaning |
-|---|---|
-| `agent` | position in the layer; two entries with one position: the first failed, and another model took its slot |
-| `outcome` | `ok`, `empty`, `failed`, `timeout`, `straggler` or `cancelled` |
-| `started_ms` | start of the agent's call, counted from the start of the request |
-| `elapsed_ms` | duration of the agent's call, measured by the orchestrator |
-| `queue_ms`, `ttft_ms`, `total_ms` | times measured by the agent's engine; null if it reports none or gave no answer |
-| `error` | reason for an `outcome` other than `ok` |
-| `hedged` | true if the answer came from a second attempt |
-| `shortened` | number of references that were cut to fit the model's context |
-| `reasoning`, `tool_calls` | the agent's reasoning and tool calls (of a proposer: its draft); absent if it has none |
-
-`elapsed_ms` minus `total_ms` is the time spent on the way to the engine and back. The settings of a recipe that a
-request may override in the `moa` object are listed in [recipes.md](recipes.md).
-
-## Settings
-
-Set under `api` in a profile. Durations are in seconds.
-
-| setting | default | meaning |
-|---|---|---|
-{settings}
-
-Generated by `python -m scripts.generate_docs`.
-"""
 TYPES = {"number": "number", "integer": "integer", "string": "string", "boolean": "boolean", "array": "list"}
 BOUNDS = {
     "minimum": "≥ {}",
@@ -153,14 +42,9 @@ BEYOND = 2**31 - 2  # larger bounds are those of the integer's width
 
 def api_page() -> str:
     """Return docs/api.md."""
-    schema = ChatBody.model_json_schema()
-    neutral = [
-        f"`{name}` ({', '.join(f'`{_json(value)}`' for value in values)})" if values else f"`{name}`"
-        for name, values in NEUTRAL.items()
-    ]
     return API_PAGE.format(
-        fields="\n".join(_field(name, raw, schema["required"]) for name, raw in schema["properties"].items()),
-        neutral=", ".join(neutral),
+        fields=fields_table(ChatBody),
+        neutral=neutral_values(ChatBody),
         settings="\n".join(
             f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
             for name, field in ApiSettings.model_fields.items()
@@ -168,8 +52,38 @@ def api_page() -> str:
     )
 
 
+def responses_page() -> str:
+    """Return docs/responses.md."""
+    return RESPONSES_PAGE.format(fields=fields_table(ResponsesBody), neutral=neutral_values(ResponsesBody))
+
+
+def messages_page() -> str:
+    """Return docs/messages.md."""
+    return MESSAGES_PAGE.format(
+        fields=fields_table(MessagesBody),
+        neutral=neutral_values(MessagesBody),
+        counted=", ".join(f"`{name}`" for name in CountTokensBody.model_fields),
+    )
+
+
+def fields_table(body: type[Wire]) -> str:
+    """Rows of the table of a body's fields."""
+    schema = body.model_json_schema()
+    return "\n".join(
+        _field(name, raw, schema["required"]) for name, raw in schema["properties"].items() if name not in body.neutral
+    )
+
+
+def neutral_values(body: type[Wire]) -> str:
+    """Fields of a body that are not supported, with the values that are accepted."""
+    return ", ".join(
+        f"`{name}` ({', '.join(f'`{_json(value)}`' for value in values)})" if values else f"`{name}`"
+        for name, values in body.neutral.items()
+    )
+
+
 def _field(name: str, raw: dict[str, Any], required: list[str]) -> str:
-    kind = next((option for option in raw.get("anyOf", ()) if option.get("type") != "null"), raw)
+    kind = [raw, *(option for option in raw.get("anyOf", ()) if option.get("type") != "null")][-1]
     bounds = [
         text.format(kind[key])
         for key, text in BOUNDS.items()
@@ -190,7 +104,7 @@ def _json(value: object) -> str:
 
 ERRORS_PAGE = """# Errors
 
-Every error has OpenAI's shape, on every path:
+Every error has OpenAI's shape, on every path but `/v1/messages`, which has [Anthropic's](messages.md#answers):
 
 ```json
 {{
@@ -207,6 +121,9 @@ Every error has OpenAI's shape, on every path:
 programs. The header `x-request-id` names the request in the server's log. A stream whose answer has begun cannot
 change its status any more: there the same object comes as the last event before `data: [DONE]`, and OpenAI's clients
 raise it as an `APIError`.
+
+HAProxy, which stands in front of the server, answers 503 and 504 in the same shape. To a request that its parser cannot
+read (a bad request line, headers over 16 KB) it answers 400 with an HTML page that no setting changes.
 
 | status | code | type | when |
 |---|---|---|---|
@@ -282,7 +199,14 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     text = recipes.read_text(encoding="utf-8")
     for table in (settings_table(), overrides_table(), tools_table()):
         text = _with_table(text, table)
-    return {root / "docs" / "api.md": api_page(), root / "docs" / "errors.md": errors_page(), recipes: text}
+    docs = root / "docs"
+    return {
+        docs / "api.md": api_page(),
+        docs / "responses.md": responses_page(),
+        docs / "messages.md": messages_page(),
+        docs / "errors.md": errors_page(),
+        recipes: text,
+    }
 
 
 def _with_table(text: str, table: str) -> str:

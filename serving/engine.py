@@ -23,7 +23,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from serving.errors import ContextTooLong, IncompleteGeneration
+from serving.errors import ContextTooLong, IncompleteGeneration, UnsupportedField
 from serving.types import (
     Choice,
     Completion,
@@ -70,6 +70,15 @@ class Engine(Protocol):
         """
         return
 
+    async def count_tokens(self, request: GenerateRequest) -> int:
+        """Length in tokens of the prompt that `generate` would make of `request`; nothing is generated.
+
+        Raises:
+            UnsupportedField: the engine cannot count, as it has no tokenizer; so by default.
+            MoaError: as `generate`.
+        """
+        raise UnsupportedField("model", "its tokens cannot be counted")
+
     async def check_health(self) -> None:
         """Return when the engine is warm and answers; raise `EngineUnavailable` otherwise."""
         ...
@@ -88,6 +97,9 @@ class EngineWrapper(Engine):
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
         await self.engine.prefill(request, marker)
+
+    async def count_tokens(self, request: GenerateRequest) -> int:
+        return await self.engine.count_tokens(request)
 
     async def check_health(self) -> None:
         await self.engine.check_health()
@@ -151,6 +163,7 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
     logprobs: dict[int, list[TokenLogprob]] = {}
     reasoning: dict[int, list[str]] = {}
     calls: dict[int, dict[int, ToolCall]] = {}
+    stops: dict[int, str | None] = {}
     last: Delta | None = None
     async with aclosing(checked(model, stream)) as deltas:
         async for delta in deltas:
@@ -163,6 +176,7 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
                 add_piece(model, calls.setdefault(delta.index, {}), piece)
             if delta.finish_reason is not None:
                 reasons[delta.index] = delta.finish_reason
+                stops[delta.index] = delta.stop
             last = delta
     assert last is not None  # `checked` has raised otherwise
     if missing := sorted(set(texts) - set(reasons)):
@@ -177,6 +191,7 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
                 tuple(logprobs[i]) if i in logprobs else None,
                 "".join(reasoning.get(i, ())),
                 tuple(call for _, call in sorted(calls.get(i, {}).items())),
+                stops[i],
             )
             for i in sorted(texts)
         ),

@@ -19,6 +19,11 @@ def event(data: bytes) -> bytes:
     return START + data + END
 
 
+def named_event(name: bytes, data: bytes) -> bytes:
+    """One event with a name, for the dialects that name their events."""
+    return b"event: " + name + b"\n" + START + data + END
+
+
 class EventParser:
     """Incremental parser of a byte stream that may be cut anywhere. It does no input or output.
 

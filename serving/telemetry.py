@@ -1,4 +1,4 @@
-"""Telemetry: the events that a server reports to metrics and logs, and the outcome of a stream."""
+"""Telemetry: the events that a server reports to metrics, logs and watching callers, and the outcome of a stream."""
 
 import asyncio
 from dataclasses import dataclass
@@ -56,6 +56,27 @@ class Observer:
 
         `recipe` is `NO_RECIPE` for a single model's next turn.
         """
+
+
+class CallObserver:
+    """Receiver of the events of one call that does nothing: nobody watches."""
+
+    stream_interval: int | None = None  # tokens per delta of a proposal; None: need not be streamed
+
+    def started(self, *, answers: bool = False) -> None:
+        """The call started; `answers`: it streams the answer."""
+
+    def retried(self) -> None:
+        """A new attempt started from nothing."""
+
+    def hedged(self) -> None:
+        """A second attempt started beside the first."""
+
+    def first_token(self, index: int = 0) -> None:
+        """The first piece of the choice `index` arrived."""
+
+    def wrote(self, delta: Delta) -> None:
+        """A proposal's delta arrived."""
 
 
 class StreamOutcome:

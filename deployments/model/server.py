@@ -140,6 +140,12 @@ class ModelServer(LLMServer):
             async for _ in deltas:
                 pass
 
+    async def count_tokens(self, request: GenerateRequest) -> int:
+        """Length of the request's prompt. Raises `MoaError` for a conversation that the chat template refuses."""
+        messages = prompt_messages(request)
+        tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
+        return len(await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages, tools, args)))
+
     async def stats(self) -> EngineStats:
         """Counters of the engine."""
         return self._engine.stats()

@@ -163,7 +163,9 @@ class VllmAdapter:
                         if not (choices or choice.text or choice.logprobs or choice.finish_reason):
                             continue  # part of a character, or text that may still become a stop string
                         reason = finish_reason(self.model, choice.finish_reason)
-                        delta = Delta(choice.text, choice.index, _logprobs(choice, sampling.logprobs), reason)
+                        stop = choice.stop_reason if reason and isinstance(choice.stop_reason, str) else None
+                        logprobs = _logprobs(choice, sampling.logprobs)
+                        delta = Delta(choice.text, choice.index, logprobs, reason, stop=stop)
                         if choices:
                             delta = choices[choice.index].parse(delta, choice.token_ids)
                             if not (delta.text or delta.reasoning or delta.tool_calls or reason):

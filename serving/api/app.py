@@ -1,111 +1,40 @@
-"""The ASGI application: routes, API keys, and responses for errors."""
+"""The application: FastAPI with the routers of all endpoint families."""
 
-import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
 
-from starlette.types import Receive, Scope, Send
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 
-from serving.api.chat import ChatCompletions
-from serving.api.errors import code_of, log_failure, respond_error
-from serving.api.exchange import ClientGone, HttpExchange
+from serving.api import request_log
+from serving.api.cors import Cors
+from serving.api.dependencies import IN_FLIGHT, Admission, BodyBudget, Server
+from serving.api.error_handlers import add_error_handlers
+from serving.api.exchange import Api
+from serving.api.openapi import document
+from serving.api.routers import chat, console, docs, messages, models, responses, status
 from serving.api.settings import ApiSettings
-from serving.api.status import Models, Ready, Version, health
 from serving.engine import Engine
-from serving.errors import ConfigError, Unauthorized, UnknownPath, WrongMethod
+from serving.errors import ConfigError
 from serving.telemetry import Observer
 from serving.types import ModelCard
 
-Endpoint = Callable[[HttpExchange], Awaitable[None]]
-CHAT = "/v1/chat/completions"
-
-
-class App:
-    """Plain ASGI without middleware, each layer of which would cost time with every token."""
-
-    def __init__(
-        self, engines: Mapping[str, Engine], cards: Mapping[str, ModelCard], settings: ApiSettings, observer: Observer
-    ) -> None:
-        """Serve `engines`, described by `cards`, both by model id; refused chat requests go to `observer`."""
-        self.chat = ChatCompletions(engines, cards, settings)
-        self.models = Models(cards)
-        self.routes: dict[str, tuple[str, Endpoint]] = {
-            "/health": ("GET", health),
-            "/ready": ("GET", Ready(engines, settings)),
-            "/version": ("GET", Version(settings)),
-            "/v1/models": ("GET", self.models.all),
-            CHAT: ("POST", self.chat),
-        }
-        self._observer = observer
-        self._keys = settings.keys()
-        self._echo_request_id = settings.echo_request_id
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        match scope["type"]:
-            case "http":
-                await self._answer(HttpExchange(scope, receive, send, self._echo_request_id))
-            case "lifespan":
-                await _lifespan(receive, send)
-            case "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1000})
-
-    async def _answer(self, exchange: HttpExchange) -> None:
-        try:
-            if exchange.path == "/v1" or exchange.path.startswith("/v1/"):
-                self._authorize(exchange)
-            endpoint = self._endpoint(exchange)
-            await endpoint(exchange)
-        except ClientGone:
-            return
-        except Exception as error:
-            log_failure(exchange, error)
-            if exchange.path == CHAT and not exchange.engine_asked:
-                self._observer.request_refused(code_of(error))
-            if exchange.started:
-                raise  # the HTTP server then closes the connection, which shows that the answer is incomplete
-            await respond_error(exchange, error)
-
-    def _endpoint(self, exchange: HttpExchange) -> Endpoint:
-        if exchange.path in self.routes:
-            method, endpoint = self.routes[exchange.path]
-        elif exchange.path.startswith(Models.PREFIX) and exchange.path != Models.PREFIX:
-            method, endpoint = "GET", self.models.one
-        else:
-            raise UnknownPath(exchange.path[:256])
-        if exchange.method != method and not (exchange.method == "HEAD" and method == "GET"):
-            raise WrongMethod(exchange.path[:256], method)
-        return endpoint
-
-    def _authorize(self, exchange: HttpExchange) -> None:
-        """Check the API key against all keys, each in constant time, so that response times reveal nothing."""
-        if not self._keys:
-            return
-        scheme, _, given = exchange.headers.get(b"authorization", b"").partition(b" ")
-        matches = [hmac.compare_digest(given.strip(), key) for key in self._keys]
-        if scheme.lower() != b"bearer" or not any(matches):
-            raise Unauthorized
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    """Acknowledge start and shutdown. Neither does anything: the engines belong to the caller of `create_app`."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router)  # whose requests engines answer
+OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router)
 
 
 def create_app(
     engines: Mapping[str, Engine], cards: Sequence[ModelCard], settings: ApiSettings, observer: Observer | None = None
-) -> App:
+) -> Api:
     """Create the API.
 
     Args:
         engines: the engines by model id.
         cards: one model card per engine.
         settings: limits, keys and deadlines.
-        observer: receives the chat requests that are refused before an engine is asked; all others are reported by the
-            engines.
+        observer: receives the requests for answers that are refused before an engine is asked; all others are reported
+            by the engines.
 
     Raises:
         ConfigError: an engine has no card, or a card has no engine.
@@ -113,4 +42,37 @@ def create_app(
     by_id = {card.id: card for card in cards}
     if unmatched := sorted(set(by_id) ^ set(engines)):
         raise ConfigError(f"Give '{unmatched[0]}' both an engine and a model card; it has only one of them.")
-    return App(engines, by_id, settings, observer or Observer())
+    server = Server(
+        engines,
+        by_id,
+        settings,
+        observer or Observer(),
+        Admission(settings.max_in_flight or IN_FLIGHT, settings.retry_after_s),
+        BodyBudget(settings.max_reading_bytes, settings.retry_after_s),
+        settings.keys(),
+    )
+    app = Api(settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan)
+    app.state.server = server
+    app.state.readiness = status.Readiness(engines, settings)
+    for router in (*DIALECTS, *OTHERS):
+        app.include_router(router)
+    generating = {route.path for router in DIALECTS for route in router.routes if isinstance(route, APIRoute)}
+    add_error_handlers(app, server, generating)
+    app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it
+        lambda: document(app.routes, status.own_version(), list(by_id), settings)
+    )
+    if settings.log_requests:
+        request_log.enable()
+    return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """The time that the server runs. At its end a check of the engines that still runs is cancelled.
+
+    The engines belong to the caller of `create_app`.
+    """
+    try:
+        yield
+    finally:
+        app.state.readiness.cancel()

@@ -2,17 +2,33 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving.api.exchange import Headers, HttpExchange
-from serving.api.responses import encodable
+import orjson
+from starlette.responses import JSONResponse
+
+from serving.api.exchange import HttpExchange
 from serving.errors import BodyTooLarge, MoaError, SlowBody, Unauthorized, WrongMethod
 
 logger = logging.getLogger("serving.api")
+Json = dict[str, Any]
 
 
-def error_json(error: BaseException) -> dict[str, Any]:
+class JsonResponse(JSONResponse):
+    """JSON, encoded by orjson."""
+
+    def render(self, content: Any) -> bytes:
+        """Encode `content`."""
+        return orjson.dumps(content)
+
+
+def encodable(text: str) -> str:
+    """`text` with question marks for lone surrogates, which UTF-8 cannot encode: an engine may split a pair."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def error_json(error: BaseException) -> Json:
     """OpenAI's error object. An error that is not a `MoaError` is described without its message."""
     if isinstance(error, MoaError):
         return {
@@ -27,24 +43,29 @@ def code_of(error: Exception) -> str:
     return error.code if isinstance(error, MoaError) else MoaError.code
 
 
-async def respond_error(exchange: HttpExchange, error: Exception, more: Mapping[str, Any] | None = None) -> None:
-    """Send the response for `error`; the fields of `more` are added next to its error object."""
+def error_response(error: Exception, content: Mapping[str, Any] | None = None) -> JsonResponse:
+    """Response for `error`, with `content` in place of OpenAI's error object."""
     status = error.status if isinstance(error, MoaError) else MoaError.status
-    await exchange.respond(status, {**error_json(error), **(more or {})}, _headers(error))
+    return JsonResponse(error_json(error) if content is None else content, status, _headers(error))
 
 
-def _headers(error: Exception) -> Headers:
+def allow(methods: Sequence[str]) -> str:
+    """Value of the `allow` header of a path with these methods: each path also has OPTIONS, and HEAD if it has GET."""
+    return ", ".join([*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"])
+
+
+def _headers(error: Exception) -> dict[str, str]:
     match error:
         case Unauthorized():
-            return ((b"www-authenticate", b"Bearer"),)
+            return {"www-authenticate": "Bearer"}
         case WrongMethod():
-            return ((b"allow", error.allowed.encode()),)
+            return {"allow": allow(error.allowed.split(", "))}
         case BodyTooLarge() | SlowBody():
-            return ((b"connection", b"close"),)  # the rest of the body is not read
+            return {"connection": "close"}  # the rest of the body is not read
         case MoaError() if error.retry_after_s is not None:
-            return ((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()),)
+            return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
         case _:
-            return ()
+            return {}
 
 
 def log_failure(exchange: HttpExchange, error: Exception) -> None:

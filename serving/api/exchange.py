@@ -1,18 +1,29 @@
-"""One HTTP request and its response, directly on ASGI, so that a token reaches the socket without detours."""
+"""The ASGI entry of the API: FastAPI, and one exchange per HTTP request.
+
+FastAPI sees the head of each response. The pieces of a stream go past it to the socket: each wrapper of `send` would
+cost time with every token.
+"""
 
 import asyncio
+import logging
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
-from starlette.types import Receive, Scope, Send
+from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
+from serving.api.cors import Cors
 from serving.errors import BodyTooLarge, SlowBody, WrongContentType
 
 Headers = tuple[tuple[bytes, bytes], ...]
 CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+EXCHANGE = "moa.exchange"  # key of the exchange in the scope
+
+logger = logging.getLogger("serving.api")
 
 
 class ClientGone(Exception):
@@ -25,10 +36,14 @@ class HttpExchange:
     Attributes:
         request_id: the client's `x-request-id` if it is a plain one, else a new id; sent back in the response.
         engine_request_id: id of the calls of engines; always new, so that no two requests share it.
-        answer_id: id of the answer in its JSON.
+        started: the response's head has been sent.
+        engine_asked: the engine's observer reports how the request ends.
+        error_body: the dialect's JSON for an error; OpenAI's, unless the route's router sets another.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, echo_request_id: bool = True) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, echo_request_id: bool = True, cors: Cors | None = None
+    ) -> None:
         """Read the request line and headers; `echo_request_id`: send `x-request-id` back."""
         self.method: str = scope["method"]
         # ASGI servers put the root path before the path; routes are relative to it.
@@ -36,16 +51,18 @@ class HttpExchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.receive = receive
         self.started = False
-        self.engine_asked = False  # True: the engine's observer reports how the request ends
+        self.engine_asked = False
+        self.error_body: Callable[[Exception], Mapping[str, Any]] | None = None
         self._send = send
-        self._echo = echo_request_id
         fresh = uuid.uuid4().hex
         given = self.headers.get(b"x-request-id", b"")
         self.request_id = given.decode() if CLIENT_REQUEST_ID.fullmatch(given) else fresh
         self.engine_request_id = fresh
-        self.answer_id = f"chatcmpl-{fresh}"
+        self._added: Headers = ((b"x-request-id", self.request_id.encode()),) if echo_request_id else ()
+        if cors is not None:
+            self._added += cors.headers(self.headers)
 
-    async def json_body(self, limit_bytes: int, limit_s: float, on_piece: Callable[[int], None]) -> bytes:
+    async def body(self, limit_bytes: int, limit_s: float, on_piece: Callable[[int], None]) -> bytes:
         """Read the whole body.
 
         Args:
@@ -91,19 +108,48 @@ class HttpExchange:
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """Send the status line and the headers."""
-        self.started = True
-        all_headers = [*headers, (b"x-request-id", self.request_id.encode())] if self._echo else list(headers)
-        await self._send({"type": "http.response.start", "status": status, "headers": all_headers})
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message. The headers of every response are added, and HEAD gets no body."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            message = {**message, "headers": [*message["headers"], *self._added]}
+        elif self.method == "HEAD":
+            message = {**message, "body": b""}
+        await self._send(message)
 
     async def write(self, data: bytes, more: bool) -> None:
-        """Send a piece of the body; `more` is False for the last one."""
+        """Send a piece of the body past FastAPI; `more` is False for the last one."""
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
-    async def respond(self, status: int, content: Any, headers: Headers = ()) -> None:
-        """Send a whole JSON response."""
-        data = orjson.dumps(content)
-        length = (b"content-length", str(len(data)).encode())
-        await self.start(status, ((b"content-type", b"application/json"), length, *headers))
-        await self.write(data, more=False)
+
+class Api(FastAPI):
+    """FastAPI with an exchange per request, and without the layers of its own that wrap every message.
+
+    HEAD is answered as GET.
+    """
+
+    def __init__(self, echo_request_id: bool, cors: Cors | None, lifespan: Lifespan["Api"]) -> None:
+        """`echo_request_id`: send `x-request-id` back; `cors`: origins whose pages may read the answers."""
+        self._echo_request_id, self._cors = echo_request_id, cors
+        # The pages are made by `serving.api.routers.docs`.
+        super().__init__(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The router inside the exception handlers, which here take every exception."""
+        return ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=self.exception_handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        exchange = HttpExchange(scope, receive, send, self._echo_request_id, self._cors)
+        method = "GET" if exchange.method == "HEAD" else exchange.method
+        try:
+            await super().__call__({**scope, "method": method, EXCHANGE: exchange}, receive, exchange.send)
+        except Exception as error:  # the response has begun: the HTTP server shows by closing that it is incomplete
+            logger.error("request %s (%s) failed", exchange.request_id, exchange.engine_request_id, exc_info=error)
+            raise

@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 import orjson
 
+from serving.api.dialects.openai_json import usage_json
 from serving.api.exchange import HttpExchange
-from serving.api.responses import usage_json
 from serving.telemetry import StreamOutcome
 from serving.types import UNKNOWN_USAGE, Delta, GenerateRequest, ModelCard
 
@@ -22,9 +22,13 @@ def enable() -> None:
 
 
 async def logged(
-    exchange: HttpExchange, request: GenerateRequest, card: ModelCard, stream: AsyncGenerator[Delta, None]
+    exchange: HttpExchange,
+    request: GenerateRequest,
+    card: ModelCard,
+    answer_id: str,
+    stream: AsyncGenerator[Delta, None],
 ) -> AsyncGenerator[Delta, None]:
-    """`stream`, and a log line with its outcome when it ends."""
+    """`stream`, and a log line with its outcome when it ends. `answer_id` is the id in the answer's JSON."""
     outcome = StreamOutcome()
     try:
         with outcome:
@@ -35,7 +39,7 @@ async def logged(
     finally:
         line = {
             "request_id": exchange.request_id,
-            "id": exchange.answer_id,
+            "id": answer_id,
             "model": card.id,
             "kind": card.kind,
             "outcome": outcome.code,

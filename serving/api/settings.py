@@ -1,11 +1,14 @@
 """Settings of the HTTP API."""
 
+import re
 from collections.abc import Mapping
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from serving.config import Frozen
+
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+")  # a browser writes it in lower case
 
 
 class ApiSettings(Frozen):
@@ -61,12 +64,27 @@ class ApiSettings(Frozen):
         description="Log one line of JSON per request to the logger `serving.requests`: ids, model, outcome, degraded,"
         " tokens, seconds, and the caller's `user` and `metadata`; never texts or keys.",
     )
+    cors_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Origins, such as `https://chat.example.org`, whose web pages may read the API's answers in a"
+        " browser; `*`: all. A page needs a key like any other client, and shows it to everyone who uses the page.",
+    )
     versions: Mapping[str, str] = Field(default_factory=dict, description="Additional entries of /version.")
 
     @field_validator("api_key")
     @classmethod
     def _keys_are_not_empty(cls, given: SecretStr | tuple[SecretStr, ...] | None) -> object:
         _keys(given)
+        return given
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_origins(cls, given: tuple[str, ...]) -> object:
+        for origin in given:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"write the origin '{origin}' as a browser sends it: https://HOST[:PORT], without a path"
+                )
         return given
 
     @model_validator(mode="after")

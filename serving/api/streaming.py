@@ -1,14 +1,24 @@
-"""Tasks that compute responses, and the buffer between a task and the client."""
+"""Responses that an engine computes: the task that computes one, and the buffer between the task and the client."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Generic, Self, TypeVar
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from serving import sse
+from serving.api import request_log
+from serving.api.dependencies import Server
+from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
-from serving.errors import DeadlineExceeded, EngineFailed
+from serving.engine import checked, collect
+from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration
+from serving.types import Completion, Delta, GenerateRequest, ModelCard
 
 T = TypeVar("T")
+SLOW_READER_S = 30.0  # beyond the deadline, for a client to read the rest of the answer
 # The engine has the same deadline. The API waits a little longer, so that the engine can end the request itself and
 # report it as a timeout: cancelled from here, it could not tell a deadline from a client that left.
 EXTRA_SHARE, MAX_EXTRA_S = 0.25, 1.0
@@ -141,3 +151,140 @@ class SendBuffer:
                 self._wake_getter()
             self._put_at, silent_s = self._loop.time(), 0.0
         self._timer = self._loop.call_later(self._keep_alive_s - silent_s, self._tick)
+
+
+class EventEncoder(Protocol):
+    """Encoder of one stream in a dialect: deltas to server-sent events.
+
+    Attributes:
+        unfinished: choices without a finish reason so far.
+    """
+
+    unfinished: set[int]
+
+    def opening(self) -> bytes:
+        """Events before the first delta."""
+
+    def encode(self, delta: Delta) -> bytes:
+        """Events for one delta; may be empty."""
+
+    def closing(self) -> bytes:
+        """Events after the last delta."""
+
+    def failure(self, error: Exception) -> bytes:
+        """Events that end a stream whose answer has failed."""
+
+
+class Answer(Protocol):
+    """One answer in a dialect."""
+
+    @property
+    def id(self) -> str:
+        """Id in the request log."""
+
+    @property
+    def choices(self) -> int:
+        """Number of choices."""
+
+    def whole(self, completion: Completion) -> dict[str, Any]:
+        """JSON of an answer that is not streamed."""
+
+    def events(self) -> EventEncoder:
+        """Encoder of the answer as a stream."""
+
+    def deltas(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+        """`stream` without what the client does not want to have."""
+
+
+class GenerationResponse(Response):
+    """The response to a request that an engine answers: JSON or server-sent events.
+
+    It holds an admission permit as long as it lives. Errors before the response has begun are raised, later ones are
+    sent in the stream.
+    """
+
+    def __init__(
+        self, server: Server, exchange: HttpExchange, card: ModelCard, request: GenerateRequest, answer: Answer
+    ) -> None:
+        """Answer `request` with the engine of `card`; streamed if the request is."""
+        self.server, self.exchange, self.card, self.request, self.answer = server, exchange, card, request, answer
+        self.background = None  # read by Starlette's users of responses
+        self.status_code = 200
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        settings = self.server.settings
+        with self.server.admission.permit():
+            stream = self.answer.deltas(self.server.engines[self.card.id].generate(self.request))
+            if settings.log_requests:
+                stream = request_log.logged(self.exchange, self.request, self.card, self.answer.id, stream)
+            self.exchange.engine_asked = True
+            if self.request.streaming:
+                await self._streamed(stream, send)
+            else:
+                response = await self._whole(stream)
+                await response(scope, receive, send)
+
+    async def _whole(self, stream: AsyncGenerator[Delta, None]) -> Response:
+        """One JSON object."""
+        model = self.card.id
+        collecting = collect(model, stream, self.answer.choices)
+        async with RequestTask(self.exchange, model, collecting, self.server.settings.deadline_s) as request_task:
+            await asyncio.wait({request_task.task})
+            completion = request_task.result()
+        degraded = completion.report is not None and completion.report.degraded
+        return JsonResponse(self.answer.whole(completion), headers={"x-moa-degraded": "true"} if degraded else None)
+
+    async def _streamed(self, stream: AsyncGenerator[Delta, None], send: Send) -> None:
+        """Send server-sent events."""
+        settings, model = self.server.settings, self.card.id
+        encoder = self.answer.events()
+        buffer = SendBuffer(encoder.opening(), settings.keep_alive_s)
+        encoding = _encode(model, stream, encoder, buffer)
+        async with RequestTask(self.exchange, model, encoding, settings.deadline_s) as request_task:
+            request_task.task.add_done_callback(lambda _: buffer.close())
+            # An error before the first item has its own status; a later one can only be sent in the stream.
+            await asyncio.wait(
+                {request_task.task, buffer.first_item},
+                timeout=settings.first_item_wait_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if request_task.task.done() and not buffer.first_item.done():
+                request_task.result()
+            await send({"type": "http.response.start", "status": 200, "headers": list(sse.HEADERS)})
+            try:
+                # The task has its own deadline. A client that stops reading but stays connected must not hold its
+                # place any longer: the HTTP server closes the connection, as the response is not complete.
+                async with asyncio.timeout(settings.deadline_s + SLOW_READER_S):
+                    # In a task of its own, a wait resumes one coroutine. Here it would resume all of FastAPI's around
+                    # this one, 15 of them, which costs 0.5 µs per token.
+                    await asyncio.create_task(self._send_pieces(buffer))
+                    await self.exchange.write(self._last_events(request_task, encoder), more=False)
+            except TimeoutError:
+                return
+
+    async def _send_pieces(self, buffer: SendBuffer) -> None:
+        while (data := await buffer.get()) is not None:
+            await self.exchange.write(data, more=True)
+
+    def _last_events(self, request_task: RequestTask[None], encoder: EventEncoder) -> bytes:
+        """Events to send when the task has ended: none, or its error."""
+        try:
+            request_task.result()
+        except ClientGone:
+            return b""
+        except Exception as error:
+            log_failure(self.exchange, error)
+            return encoder.failure(error)
+        return b""
+
+
+async def _encode(model: str, stream: AsyncGenerator[Delta, None], encoder: EventEncoder, buffer: SendBuffer) -> None:
+    async with aclosing(checked(model, stream)) as deltas:
+        async for delta in deltas:
+            if data := encoder.encode(delta):
+                buffer.put(data)
+                await buffer.wait_for_room()
+    if encoder.unfinished:
+        raise IncompleteGeneration(model, f"choices {sorted(encoder.unfinished)} have no finish reason")
+    if data := encoder.closing():
+        buffer.put(data)

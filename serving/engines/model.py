@@ -74,6 +74,7 @@ class ModelEngine(EngineWrapper):
             tool_calls=tuple(
                 ToolCallDelta(place, call.id, call.name, call.arguments) for place, call in enumerate(choice.tool_calls)
             ),
+            stop=choice.stop,
         )
 
 

@@ -14,6 +14,7 @@ from serving.recipes.cost import Limits, token_cap
 from serving.recipes.tools import check_tools, final_models
 from serving.runtime.call import Runtime
 from serving.runtime.context import RunContext
+from serving.runtime.events import RunEvents
 from serving.runtime.report import ReportBuilder
 from serving.runtime.run import Run
 from serving.types import Delta, GenerateRequest, Timing
@@ -56,14 +57,23 @@ class RecipeEngine(Engine):
     async def check_health(self) -> None:
         """Return at once: a recipe answers when its models do, which are checked under their own ids."""
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Stream the answer, with usage summed over all agents and the report on the terminal delta.
+
+        If the request asks for events, they are between the deltas, as `serving.events.EventDelta`.
 
         Raises:
             UnsupportedField: `n` above 1 or `logprobs`, which single models support; `tools` that no agent could call.
             LimitExceeded: more calls or tokens than the operator allows.
             MoaError: see `serving.runtime.run.Run`.
         """
+        detail = "text" if request.moa.show_reasoning else request.moa.events
+        if detail is None:
+            return self._answer(request, None)
+        events = RunEvents(detail)
+        return events.merged(self._answer(request, events))
+
+    async def _answer(self, request: GenerateRequest, events: RunEvents | None) -> AsyncGenerator[Delta, None]:
         recipe = self._recipe(request)
         if request.may_call_tools:
             models = {name: engine.info for name, engine in self.runtime.engines.items()}
@@ -71,7 +81,10 @@ class RecipeEngine(Engine):
         request = replace(request, token_cap=self._token_cap(recipe, request))
         if request.session is not None:
             self.runtime.session_tasks.cancel(request.session)
-        context = RunContext(request, recipe, self.runtime, ReportBuilder(recipe.id))
+        report = ReportBuilder(recipe.id, on_reason=None if events is None else events.reason_added)
+        context = RunContext(request, recipe, self.runtime, report, events)
+        if events is not None:
+            events.run_started(recipe.id)
         first_s: float | None = None
         loop = asyncio.get_running_loop()
         try:
@@ -81,11 +94,21 @@ class RecipeEngine(Engine):
                         first_s = loop.time() - context.started
                     if delta.terminal:
                         timing = Timing(0.0, first_s, loop.time() - context.started)
-                        report = context.report
                         delta = replace(delta, usage=report.usage, report=report.report(), timing=timing)
                     yield delta
         finally:
             await context.close()
+
+    async def count_tokens(self, request: GenerateRequest) -> int:
+        """Length of the conversation as the final agent's model counts it, without what the recipe adds to its prompt.
+
+        The largest count, if one of several models may write the answer. Raises as the models' `count_tokens`.
+        """
+        models = final_models(self.name, self.recipes, tools=request.may_call_tools)
+        if not models:  # the answer is one of the proposals
+            models = frozenset(agent.model for agent in self.recipes[self.name].proposers_of_all_layers())
+        counting = [self.runtime.engines[model].count_tokens(request) for model in sorted(models)]
+        return max(await asyncio.gather(*counting))
 
     def _recipe(self, request: GenerateRequest) -> Recipe:
         """The recipe with the changes of this request, checked against the served models and their abilities."""

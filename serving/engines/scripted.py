@@ -134,6 +134,10 @@ class ScriptedEngine(Engine):
         finally:
             self.running -= 1
 
+    async def count_tokens(self, request: GenerateRequest) -> int:
+        """Length of the prompt in scripted tokens; those of tools are not counted."""
+        return prompt_tokens(_as_read(request).messages)
+
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Stream the scripted answer. Raises the scripted `error`, and `ContextTooLong`."""
         self.running += 1

@@ -11,7 +11,7 @@ from serving.runtime.advice import AdviceCache
 from serving.runtime.hedging import HedgeBudget, hedged, retried
 from serving.runtime.session_tasks import SessionTasks
 from serving.runtime.single_flight import SingleFlight
-from serving.telemetry import Observer
+from serving.telemetry import CallObserver, Observer
 from serving.types import (
     UNKNOWN_USAGE,
     AgentStatus,
@@ -74,6 +74,7 @@ class AgentCall:
     hedged: bool = False
     shortened: int = 0
     uncounted: int = 0  # attempts beside the one that answered
+    events: CallObserver = field(default_factory=CallObserver)
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     ended: float | None = None
     _tool_calls: dict[int, ToolCall] = field(default_factory=dict)  # by index in the stream
@@ -160,9 +161,10 @@ class AgentCall:
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
+        self.events.started()
         try:
             async with asyncio.timeout(deadline_s):
-                completion = await retried(lambda: self._hedged(hedge_quantile, on_text), retries, self._uncounted)
+                completion = await retried(lambda: self._hedged(hedge_quantile, on_text), retries, self._may_retry)
         except TimeoutError:
             error = DeadlineExceeded(f"'{self.model}'", deadline_s)
             self._fail(error)
@@ -188,30 +190,37 @@ class AgentCall:
         if not self.runtime.budget.take():
             return False
         self.runtime.observer.hedged(self.recipe, self.model)
-        self._uncounted()
+        self.uncounted += 1
+        self.events.hedged()
         return True
 
-    def _uncounted(self) -> None:
+    def _may_retry(self) -> None:
         self.uncounted += 1
+        self.events.retried()
 
     async def _attempt(self, number: int, on_text: Callable[[str], None] | None) -> Completion:
-        request = replace(self.request, stream_interval=None if on_text is None else PROPOSAL_STREAM_INTERVAL)
+        interval = self.events.stream_interval or (None if on_text is None else PROPOSAL_STREAM_INTERVAL)
+        request = replace(self.request, stream_interval=interval)
         if number > 1:  # an id of its own; shared with nobody, or it would wait for its twin; on any other replica
             again = replace(request, request_id=f"{request.request_id}-{number}", stream_interval=None, session=None)
             return await complete(self.model, self.engine, again)
-        if on_text is None:
+        if interval is None:
             if request.sampling.deterministic:
                 return await self.runtime.shared.complete(self.model, self.engine, request)
             return await complete(self.model, self.engine, request)
         return await collect(self.model, self._observed(request, on_text), request.sampling.n)
 
-    async def _observed(self, request: GenerateRequest, on_text: Callable[[str], None]) -> AsyncGenerator[Delta, None]:
+    async def _observed(
+        self, request: GenerateRequest, on_text: Callable[[str], None] | None
+    ) -> AsyncGenerator[Delta, None]:
         self.text = self.reasoning = ""  # a new attempt starts from nothing, whatever a lost replica had written
         async with aclosing(self.engine.generate(request)) as stream:
             async for delta in stream:
-                self.reasoning += delta.reasoning
-                if delta.text:
+                self.events.wrote(delta)
+                if len(self.slots) == 1:
+                    self.reasoning += delta.reasoning
                     self.text += delta.text
+                if on_text is not None and delta.text:
                     on_text(self.text)
                 yield delta
 
@@ -232,6 +241,7 @@ class AgentCall:
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.runtime.budget.started()
+        self.events.started(answers=True)
         pieces: list[str] = []
         thoughts: list[str] = []
         held: list[Delta] = []  # white space before the first sign of life
@@ -268,6 +278,7 @@ class AgentCall:
                         if not (answered or delta.reasoning):
                             continue
                         alive, deadline = True, began + deadline_s
+                        self.events.first_token()
                     if ended:
                         self._end(delta, "ok")
                         self.text, self.reasoning = "".join(pieces), "".join(thoughts)

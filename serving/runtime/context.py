@@ -10,10 +10,12 @@ from typing import Any
 from serving.runtime.advice_prompt import as_prose, without_reasoning
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
+from serving.runtime.events import RunEvents, WatchedCall
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import has_tool_turns_or_reasoning, with_system
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task
+from serving.telemetry import CallObserver
 from serving.types import (
     Completion,
     GenerateRequest,
@@ -36,6 +38,7 @@ class RunContext:
     policy: Policy
     runtime: Runtime
     report: ReportBuilder
+    events: RunEvents | None = None  # None: nobody watches
     started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     layers: int = 0  # begun so far
     ends: float = math.inf  # loop time at which the whole request must have ended; a delegate keeps it
@@ -118,8 +121,10 @@ class RunContext:
             priority=self.request.priority * PRIORITIES_PER_REQUEST - min(layer, PRIORITIES_PER_REQUEST) + 1,
         )
         elapsed_s = asyncio.get_running_loop().time() - self.started
+        role = task.role or role
+        events = WatchedCall(self.events, layer, slots, agent.model, role) if self.events else CallObserver()
         return AgentCall(
-            self.runtime, self.report.recipe, layer, slots, task.role or role, agent.model, request, elapsed_s
+            self.runtime, self.report.recipe, layer, slots, role, agent.model, request, elapsed_s, events=events
         )
 
     def final_call(self, agent: Agent, task: Task, layer: int, position: int) -> AgentCall:
@@ -240,7 +245,10 @@ class RunContext:
     ) -> None:
         """Report `call`: its choices, or the state it has reached. `instead`: the agents that take its slots."""
         for trace in call.traces(completion):
-            self.report.add(trace, instead[trace.agent].model if trace.agent in instead else None)
+            substitute = instead[trace.agent].model if trace.agent in instead else None
+            self.report.add(trace, substitute)
+            if self.events is not None:
+                self.events.agent_finished(trace, substitute)
             self.runtime.observer.agent_ended(self.report.recipe, trace)
 
     def cancel(self, task: asyncio.Task[Any]) -> None:

@@ -73,6 +73,9 @@ class Layer:
         prefill = LayerPrefill(
             self._context, self._readers, self._proposals, self._before, self._number, final=self._final
         )
+        events = self._context.events
+        if events is not None:
+            events.layer_started(self._number, len(self._agents), self._quorum.needed)
         try:
             for call in self._calls:
                 self._start(call, prefill)
@@ -84,6 +87,11 @@ class Layer:
                 if not task.done():
                     self._context.record(call)
                     self._context.cancel(task)
+        if events is not None:
+            cut = [call.slots for call in self._tasks.values() if call.status == "straggler"]
+            events.layer_finished(self._number, self._proposals.usable, tuple(slot for slots in cut for slot in slots))
+            if self.votes is not None:
+                events.vote_ended(self._number, self.votes.outcome, self._decided)
         return self._proposals.references()
 
     def shortage(self) -> MoaError | None:

@@ -1,5 +1,6 @@
 """Report of a run, agent by agent: the source of usage, trace, metrics and of `degraded`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from serving.types import AgentTrace, Report, TokenUsage
@@ -13,6 +14,7 @@ class ReportBuilder:
     agents: list[AgentTrace] = field(default_factory=list)
     degraded: bool = False
     reasons: list[str] = field(default_factory=list)  # one sentence each, for the caller
+    on_reason: Callable[[str, bool], None] | None = None  # called with each new reason, and True if it degrades
 
     def add(self, trace: AgentTrace, instead: str | None = None) -> None:
         """Add one agent; a failure, a shortened reference or an unknown token count adds its reason.
@@ -38,12 +40,17 @@ class ReportBuilder:
     def degrade(self, reason: str) -> None:
         """Mark the answer as possibly worse than the recipe promises, because of `reason`."""
         self.degraded = True
-        self.note(reason)
+        self._add_reason(reason, True)
 
     def note(self, reason: str) -> None:
         """Give the caller a reason that does not make the answer degraded."""
+        self._add_reason(reason, False)
+
+    def _add_reason(self, reason: str, degrades: bool) -> None:
         if reason not in self.reasons:
             self.reasons.append(reason)
+            if self.on_reason is not None:
+                self.on_reason(reason, degrades)
 
     @property
     def usage(self) -> TokenUsage:

@@ -59,7 +59,8 @@ async def drive(
             await asyncio.Event().wait()
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers or []}
+    path = "/v1/chat/completions"
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers or []}
     await app(scope, receive, send)
     return sent
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from serving.api.requests import moa_options
+from serving.api.dialects.chat_requests import moa_options
 from serving.engines.scripted import ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.recipes.loading import load_recipes

@@ -28,7 +28,8 @@ deltas = st.builds(
     tool_calls=st.lists(
         st.builds(ToolCallDelta, st.integers(0, 3), st.none() | st.text(), st.none() | st.text(), st.text()), max_size=2
     ).map(tuple),
-)
+    stop=st.none() | st.text(min_size=1),
+).map(lambda delta: delta if delta.finish_reason else replace(delta, stop=None))
 
 
 @given(deltas)

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.engine import checked, collect, complete
+from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
-from serving.errors import EngineFailed, IncompleteGeneration
+from serving.errors import EngineFailed, IncompleteGeneration, UnsupportedField
+from serving.runtime.single_flight import SingleFlight
 from serving.types import (
     Choice,
     Completion,
@@ -19,6 +21,7 @@ from serving.types import (
     TokenLogprob,
     TokenUsage,
 )
+from tests.support.api import HandEngine
 
 END = Delta(finish_reason="stop", usage=TokenUsage(1, 2, 0))
 
@@ -121,3 +124,10 @@ async def test_complete_closes_the_stream_that_fails() -> None:
 )
 def test_which_calls_must_give_the_same_text(sampling: Sampling, same: bool) -> None:
     assert sampling.deterministic is same
+
+
+async def test_an_engine_without_a_tokenizer_cannot_count() -> None:
+    with pytest.raises(UnsupportedField, match="cannot be counted"):
+        await HandEngine().count_tokens(GenerateRequest("r", ()))
+    counting = ModelEngine("m", ScriptedEngine(), SingleFlight())
+    assert await counting.count_tokens(GenerateRequest("r", (Message("user", "a b"),))) == 6

@@ -4,7 +4,9 @@ A caller's disconnect reaches the backend, and the proxy's own errors are errors
 """
 
 import asyncio
+import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -14,7 +16,7 @@ import httpx
 import pytest
 
 from deployments.cluster.environment import DEFAULTS
-from serving.errors import EngineUnavailable
+from serving.errors import DeadlineExceeded, EngineUnavailable
 from tests.support.server import free_port
 
 # The connection settings of Ray's configuration (ray/serve/_private/haproxy_templates.py).
@@ -23,7 +25,7 @@ defaults
     mode http
     timeout connect 5s
     timeout client 60s
-    timeout server 60s
+    timeout server {server_s}s
     option abortonclose
     option splice-request
     option splice-response
@@ -62,7 +64,7 @@ class Backend:
 
 @asynccontextmanager
 async def proxied(
-    folder: Path, *, loopback: bool = False, down: bool = False
+    folder: Path, *, loopback: bool = False, down: bool = False, server_s: int = 60
 ) -> AsyncIterator[tuple[int, int, Backend]]:
     """The proxy's port, its metrics port and the backend; `down`: nothing listens on the backend's port."""
     front, metrics = free_port(), free_port()
@@ -72,7 +74,7 @@ async def proxied(
     errors = folder / "500.http"
     errors.write_text("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n")
     config = folder / "haproxy.cfg"
-    config.write_text(CONFIG.format(front=front, metrics=metrics, back=back, errors=errors))
+    config.write_text(CONFIG.format(front=front, metrics=metrics, back=back, errors=errors, server_s=server_s))
     environment = {
         **os.environ,
         "MOA_PYTHON": sys.executable,
@@ -142,3 +144,51 @@ async def test_without_a_replica_the_caller_gets_an_error_of_the_api(tmp_path: P
     error = response.json()["error"]
     assert error.pop("message").endswith("try again.")
     assert error == {"type": EngineUnavailable.type, "param": None, "code": EngineUnavailable.code}
+
+
+async def answered(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the answer to the bytes of a request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    async with asyncio.timeout(30):
+        head = await reader.readuntil(b"\r\n\r\n")
+        status, *lines = head.decode().rstrip().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        body = await reader.readexactly(int(headers["content-length"]))
+    writer.close()
+    return int(status.split()[1]), headers, body
+
+
+async def test_a_backend_that_does_not_answer_in_time_is_an_error_of_the_api(tmp_path: Path) -> None:
+    async with proxied(tmp_path, server_s=1) as (front, _, _backend):
+        status, headers, body = await answered(front, HEAD + b"hello")
+    assert (status, headers["content-type"]) == (504, "application/json")
+    error = json.loads(body)["error"]
+    assert error.pop("message").endswith("within the deadline.")
+    assert error == {"type": DeadlineExceeded.type, "param": None, "code": DeadlineExceeded.code}
+
+
+def test_every_error_file_is_an_error_of_the_api(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    own = f"    errorfile 503 {tmp_path}/500.http\n"
+    for _ in range(2):  # Ray starts HAProxy again with the same file
+        config.write_text(config.read_text() if config.exists() else f"defaults\n{own.replace('503', '502')}{own}")
+        environment = {**os.environ, "MOA_PYTHON": "false"}
+        subprocess.run([DEFAULTS["RAY_SERVE_HAPROXY_BINARY_PATH"], "-f", str(config)], env=environment, check=False)
+    lines = [line.split() for line in config.read_text().splitlines()[1:]]
+    assert [int(status) for _, status, _ in lines] == [400, 408, 413, 500, 502, 503, 504]
+    for _, status, path in lines:
+        head, _, body = Path(path).read_bytes().partition(b"\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {503 if status == '502' else status} ".encode())
+        assert f"content-length: {len(body)}".encode() in head
+        assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    "request_", [b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 40_000 + b"\r\n\r\n"]
+)
+async def test_haproxys_parser_answers_in_its_own_words(tmp_path: Path, request_: bytes) -> None:
+    # If this fails, HAProxy can do better now: say so in docs/errors.md.
+    async with proxied(tmp_path) as (front, _, _backend):
+        status, headers, _ = await answered(front, request_)
+    assert (status, headers["content-type"]) == (400, "text/html")

@@ -21,19 +21,19 @@ GONE = RayActorError()
 
 
 class Stats:
-    """The method `stats`, which gives what it is told: an error, or nothing at all where that is `None`."""
+    """The methods `stats` and `count_tokens`, which give what is set here: an error, or nothing at all for `None`."""
 
     def __init__(self) -> None:
         self.gives: Exception | int | None = 0
         self.asked = 0
 
-    async def remote(self) -> int:
+    async def remote(self, *_: object) -> int:
         self.asked += 1
         if self.gives is None:
             await asyncio.Event().wait()
         if isinstance(self.gives, Exception):
             raise self.gives
-        return 0
+        return self.gives
 
 
 class Handle:
@@ -42,7 +42,7 @@ class Handle:
     def __init__(self, *calls: tuple[Any, ...]) -> None:
         self.calls, self.requests, self.cancelled = list(calls), [], 0
         self.sessions: list[object] = []
-        self.stats = Stats()
+        self.stats = self.count_tokens = Stats()
 
     def options(self, **options: object) -> "Handle":
         self.sessions.extend(value for name, value in options.items() if name == "session_id")
@@ -161,3 +161,12 @@ def test_the_engine_says_what_its_model_can() -> None:
     able = RemoteEngine("m", Handle(), deadline_s=5, tools=True, thinking=True)  # type: ignore[arg-type]
     assert (able.info.tools, able.info.thinking) == (True, True)
     assert (engine(Handle()).info.tools, engine(Handle()).info.thinking) == (False, False)
+
+
+async def test_a_replica_counts_tokens() -> None:
+    handle = Handle()
+    handle.stats.gives = 7
+    assert await engine(handle).count_tokens(REQUEST) == 7
+    handle.stats.gives = GONE
+    with pytest.raises(EngineUnavailable):
+        await engine(handle).count_tokens(REQUEST)

@@ -90,7 +90,8 @@ def adapter(*steps: Step, defaults: dict[str, Any] | None = None) -> tuple[VllmA
 
 
 def choice(text: str, *tokens: int, index: int = 0, end: str | None = None, **more: Any) -> CompletionOutput:
-    return CompletionOutput(index, text, tokens, None, more.get("logprobs"), finish_reason=end)
+    ending = {"finish_reason": end, "stop_reason": more.get("stop_reason")}
+    return CompletionOutput(index, text, tokens, None, more.get("logprobs"), **ending)
 
 
 def output(*choices: CompletionOutput, metrics: RequestStateStats | None = None, cached: int = 2) -> RequestOutput:
@@ -566,3 +567,9 @@ async def test_a_tool_that_no_grammar_can_be_made_of_is_the_callers_error() -> N
     parser = vllm.output_parsers(None, None).open(request, {}, PROMPT, ())
     with pytest.raises(InvalidRequest, match=r"The tools cannot be made into a grammar: .*multiple schemas"):
         [delta async for delta in vllm.generate("r", PROMPT, Sampling(max_tokens=9), parser=parser)]
+
+
+async def test_a_stop_string_is_told_and_a_stop_token_is_not() -> None:
+    for stop_reason, stop in (("END", "END"), (7, None), (None, None)):
+        ended = output(choice("2", 2, end="stop", stop_reason=stop_reason))
+        assert [delta.stop for delta in await deltas(adapter(ANSWER[0], ended)[0])] == [None, stop]

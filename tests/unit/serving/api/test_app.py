@@ -8,19 +8,20 @@ import pytest
 from pydantic import SecretStr
 
 from serving.api import ApiSettings, create_app
-from serving.api.app import CHAT, App
+from serving.api.exchange import Api
+from serving.api.routers.chat import CHAT
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError, EngineFailed
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.telemetry import Observer, RequestEnd
 from serving.types import ModelCard
-from tests.support.api import END, HandEngine, app_of, chat, client_of, get, status_and_code
+from tests.support.api import END, HandEngine, app_of, chat, client_of, drive, get, status_and_code
 
 M = {"m": ScriptedEngine("m")}
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/completions", "/v1/models/", "/health/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/completions", "/health/", "/nowhere"])
 async def test_unknown_paths(path: str) -> None:
     response = await get(app_of(M), path)
     assert status_and_code(response) == (404, "not_found")
@@ -29,13 +30,28 @@ async def test_unknown_paths(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", "/v1/chat/completions", "POST"), ("POST", "/v1/models", "GET"), ("DELETE", "/v1/models/m", "GET")],
+    [
+        ("GET", "/v1/chat/completions", "POST, OPTIONS"),
+        ("HEAD", "/v1/chat/completions", "POST, OPTIONS"),
+        ("POST", "/v1/models", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/v1/models/m", "GET, HEAD, OPTIONS"),
+        ("POST", "/health", "GET, HEAD, OPTIONS"),
+    ],
 )
 async def test_wrong_methods(method: str, path: str, allowed: str) -> None:
     async with client_of(app_of(M)) as client:
         response = await client.request(method, path)
-    assert status_and_code(response) == (405, "method_not_allowed")
-    assert response.headers["allow"] == allowed
+        options = await client.options(path)
+    assert response.status_code == 405
+    assert response.headers["allow"] == options.headers["allow"] == allowed
+    assert (options.status_code, options.content) == (204, b"")
+    if method != "HEAD":
+        assert status_and_code(response) == (405, "method_not_allowed")
+        assert f"Use {allowed.split(',')[0]} for '{path}'." == response.json()["error"]["message"]
+
+
+async def test_a_slash_behind_models_lists_them() -> None:
+    assert (await get(app_of(M), "/v1/models/")).json() == (await get(app_of(M), "/v1/models")).json()
 
 
 @pytest.mark.parametrize("cards", [[], [ModelCard("m", "model"), ModelCard("x", "model")]])
@@ -78,6 +94,19 @@ async def test_v1_is_behind_the_keys(header: str | None, status: int) -> None:
         assert asked.headers["www-authenticate"] == "Bearer"
 
 
+async def test_the_key_in_the_header_of_anthropics_clients() -> None:
+    for key, status in (("first", 200), ("sécond", 200), ("wrong", 401), ("", 401)):
+        async with client_of(app_of(M, api_key=KEYS)) as client:
+            response = await client.get("/v1/models", headers={b"x-api-key": key.encode()})
+        assert response.status_code == status
+
+
+async def test_a_body_is_not_read_before_the_key_is_checked() -> None:
+    never: Any = {"type": "http.request", "body": b"{", "more_body": True}
+    sent = await drive(app_of(M, api_key=KEYS), never)
+    assert sent[0]["status"] == 401
+
+
 async def test_one_key_or_none() -> None:
     assert (await get(app_of(M, api_key=SecretStr("k")), "/v1/models")).status_code == 401
     assert (await get(app_of(M), "/v1/models")).status_code == 200
@@ -85,7 +114,9 @@ async def test_one_key_or_none() -> None:
 
 async def test_a_head_request_is_answered_like_a_get() -> None:
     async with client_of(app_of(M)) as client:
-        assert (await client.head("/health")).status_code == 200
+        head, get_ = await client.head("/health"), await client.get("/health")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == get_.headers["content-length"]
 
 
 async def test_a_websocket_is_closed_and_the_lifespan_is_lived() -> None:
@@ -123,7 +154,7 @@ class RecordingObserver(Observer):
         self.ended.append(end.outcome)
 
 
-def observed(engine: Any, **settings: Any) -> tuple[App, RecordingObserver]:
+def observed(engine: Any, **settings: Any) -> tuple[Api, RecordingObserver]:
     observer = RecordingObserver()
     orchestrator = Orchestrator({"m": engine}, {}, observer=observer)
     return create_app(
@@ -131,7 +162,7 @@ def observed(engine: Any, **settings: Any) -> tuple[App, RecordingObserver]:
     ), observer
 
 
-async def post(app: App, *, headers: dict[str, str] | None = None, **request: Any) -> httpx.Response:
+async def post(app: Api, *, headers: dict[str, str] | None = None, **request: Any) -> httpx.Response:
     async with client_of(app, **(headers or {})) as client:
         return await client.post(CHAT, **request)
 
@@ -189,7 +220,7 @@ async def test_other_paths_are_no_chat_requests() -> None:
 
 async def test_a_defect_before_the_engine_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     app, observer = observed(ScriptedEngine("m"))
-    monkeypatch.setattr("serving.api.chat.to_request", lambda *_: 1 / 0)
+    monkeypatch.setattr("serving.api.routers.chat.to_request", lambda *_: 1 / 0)
     assert (await post(app, json=chat())).status_code == 500
     assert observer.refused == ["internal_error"]
 

@@ -123,3 +123,11 @@ async def test_reasoning_is_the_first_output_of_a_recipe() -> None:
     engine = served(engines, [TEAM], Limits())
     done = await complete("team", engine, GenerateRequest("r", ()))
     assert (done.timing.ttft_s, done.timing.total_s) == pytest.approx((2.0, 3.0))
+
+
+async def test_the_final_agents_model_counts_tokens(trio: Trio, ask: Ask) -> None:
+    request = ask()
+    assert await engine_of(trio).count_tokens(request) == await trio["c"].count_tokens(request)
+    assert not trio["c"].requests
+    voting = {"id": "team", "strategy": "vote", "proposers": ["a", "b"]}
+    assert await served(dict(trio), [voting], Limits()).count_tokens(request) == await trio["a"].count_tokens(request)

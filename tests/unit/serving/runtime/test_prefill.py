@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from serving.api.schema import INT32_MAX
+from serving.api.schemas.chat_fields import INT32_MAX
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed

@@ -312,7 +312,7 @@ def test_a_recipe_that_the_limits_never_allow_is_refused_at_start(trio: Trio, li
         Orchestrator(trio, recipes, limits)
 
 
-@pytest.mark.parametrize("name", [["x"], {"x": 1}, 5, None, "x" * 100_000])
+@pytest.mark.parametrize("name", [["x"], {"x": 1}, 5, "x" * 100_000])
 async def test_a_recipe_that_is_none_is_the_callers_error(orchestrate: Make, ask: Ask, name: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"(Change|Set) 'moa\.recipe'") as caught:
         await answer(orchestrate(), ask(options={"recipe": name}))

@@ -1,0 +1,161 @@
+"""Dependencies of endpoints: the server's parts, the exchange, the check of the API key, and the body.
+
+The limits that a request must pass are here, too: on requests in progress and on request bodies being read.
+"""
+
+import hmac
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+
+from serving.api.exchange import EXCHANGE, HttpExchange
+from serving.api.settings import ApiSettings
+from serving.engine import Engine
+from serving.errors import Overloaded, Unauthorized, UnknownModel
+from serving.telemetry import Observer
+from serving.types import ModelCard
+
+Body = TypeVar("Body")
+IN_FLIGHT = 256  # limit if the capacity of the engines is unknown
+
+
+class Admission:
+    """Limit on the requests in progress. There is no queue: a caller refused at once can try another server."""
+
+    def __init__(self, limit: int, retry_after_s: float) -> None:
+        """Admit `limit` requests at a time; refusals tell the caller to wait `retry_after_s`."""
+        self.limit, self.retry_after_s = limit, retry_after_s
+        self.in_flight = 0
+
+    def check(self) -> None:
+        """Raise `Overloaded` if the limit is reached: cheaper than reading the body first."""
+        if self.in_flight >= self.limit:
+            raise Overloaded(
+                f"The server is answering {self.in_flight} requests, its limit; try again later.",
+                self.retry_after_s,
+            )
+
+    @contextmanager
+    def permit(self) -> Iterator[None]:
+        """Count one request in progress while the block runs. Raises `Overloaded` if the limit is reached."""
+        self.check()
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+
+class BodyBudget:
+    """Limit on the bytes of request bodies being read, over all connections; admission comes only after parsing."""
+
+    def __init__(self, limit_bytes: int, retry_after_s: float) -> None:
+        """Hold at most `limit_bytes` at a time; refusals tell the caller to wait `retry_after_s`."""
+        self.limit_bytes, self.retry_after_s = limit_bytes, retry_after_s
+        self.held_bytes = 0
+
+    @contextmanager
+    def body(self) -> Iterator[Callable[[int], None]]:
+        """Count one body while the block runs.
+
+        Yields:
+            A function to call with the size of each piece that arrives; it raises `Overloaded` beyond the limit.
+        """
+        own_bytes = 0
+
+        def add(size_bytes: int) -> None:
+            nonlocal own_bytes
+            own_bytes += size_bytes
+            self.held_bytes += size_bytes
+            if self.held_bytes > self.limit_bytes:
+                raise Overloaded("The server is reading too many request bodies; try again later.", self.retry_after_s)
+
+        try:
+            yield add
+        finally:
+            self.held_bytes -= own_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Parts of the server that all requests share."""
+
+    engines: Mapping[str, Engine]  # by model id
+    cards: Mapping[str, ModelCard]  # by model id
+    settings: ApiSettings
+    observer: Observer
+    admission: Admission
+    body_budget: BodyBudget
+    keys: tuple[bytes, ...]  # empty: no key is required
+
+    def card(self, model: str) -> ModelCard:
+        """Card of a model or recipe. Raises `UnknownModel`."""
+        if (card := self.cards.get(model)) is None:
+            raise UnknownModel(model[:256], tuple(self.cards))
+        return card
+
+    def authorize(self, headers: Mapping[bytes, bytes]) -> None:
+        """Check the API key against all keys, each in constant time, so that response times reveal nothing.
+
+        Raises:
+            Unauthorized: there is no valid key in `authorization` (as a bearer token) or in `x-api-key`.
+        """
+        if not self.keys:
+            return
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        given = [headers.get(b"x-api-key", b""), token.strip() if scheme.lower() == b"bearer" else b""]
+        matches = [hmac.compare_digest(one, key) for one in given for key in self.keys]
+        if not any(matches):
+            raise Unauthorized
+
+
+async def get_server(request: Request) -> Server:
+    """The server's parts."""
+    server: Server = request.app.state.server
+    return server
+
+
+async def get_exchange(request: Request) -> HttpExchange:
+    """The exchange of the request."""
+    exchange: HttpExchange = request.scope[EXCHANGE]
+    return exchange
+
+
+ServerParts = Annotated[Server, Depends(get_server)]
+Exchange = Annotated[HttpExchange, Depends(get_exchange)]
+
+
+def speaks(error_body: Callable[[Exception, str], Mapping[str, Any]]) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Dependency of a router whose dialect has an error object of its own; before `require_key`, which may raise.
+
+    `error_body` makes the object of an error and the request's id.
+    """
+
+    async def set_error_body(exchange: Exchange) -> None:
+        exchange.error_body = lambda error: error_body(error, exchange.request_id)
+
+    return set_error_body
+
+
+async def require_key(server: ServerParts, exchange: Exchange) -> None:
+    """Raise `Unauthorized` if the request has no valid key. Comes before the body, which is then not read."""
+    server.authorize(exchange.headers)
+
+
+def body_parser(parse: Callable[[bytes, ApiSettings], Body]) -> Callable[..., Coroutine[Any, Any, Body]]:
+    """Dependency that reads the request's body within the server's limits and gives it to `parse`.
+
+    FastAPI's own reading has no limits, and comes before the check of the key.
+    """
+
+    async def read(server: ServerParts, exchange: Exchange) -> Body:
+        settings = server.settings
+        server.admission.check()
+        with server.body_budget.body() as add_bytes:
+            raw = await exchange.body(settings.max_body_bytes, settings.body_timeout_s, add_bytes)
+            return parse(raw, settings)
+
+    return read

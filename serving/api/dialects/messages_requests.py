@@ -1,0 +1,290 @@
+"""Parsing of Messages requests: JSON to `MessagesBody`, and the body to the engine's `GenerateRequest`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, session_key
+from serving.api.dialects.chat_tools import check_depth
+from serving.api.dialects.sealed import unseal
+from serving.api.dialects.tool_checks import Mode, check_results, tool_choice, tools_by_name
+from serving.api.dialects.unions import check_length, check_max_tokens, member, parsed_parts, validated
+from serving.api.schemas.messages import (
+    AdaptiveThinking,
+    AssistantBlock,
+    AssistantTurn,
+    ChosenTool,
+    CountTokensBody,
+    CustomTool,
+    DisabledThinking,
+    EnabledThinking,
+    JsonFormat,
+    MessagesBody,
+    MetadataParam,
+    OutputConfig,
+    RedactedThinkingBlock,
+    SystemTurn,
+    TextBlock,
+    ThinkingBlock,
+    ToolMode,
+    ToolResultBlock,
+    ToolUseBlock,
+    UserBlock,
+    UserTurn,
+)
+from serving.api.schemas.wire import Wire, json_object
+from serving.api.settings import ApiSettings
+from serving.engine import EngineInfo
+from serving.errors import InvalidRequest, UnsupportedField
+from serving.types import (
+    GenerateRequest,
+    Message,
+    ModelCard,
+    ResponseFormat,
+    Sampling,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+from serving.validation import kind_of, shown
+
+Body = TypeVar("Body", bound=CountTokensBody)
+TEXT: dict[str, type[Wire]] = {"text": TextBlock}
+TURNS: dict[str, tuple[type[Wire], dict[str, type[Wire]]]] = {  # by role: the turn, and its blocks
+    "user": (UserTurn, {**TEXT, "tool_result": ToolResultBlock}),
+    "assistant": (
+        AssistantTurn,
+        {
+            **TEXT,
+            "thinking": ThinkingBlock,
+            "redacted_thinking": RedactedThinkingBlock,
+            "tool_use": ToolUseBlock,
+        },
+    ),
+    "system": (SystemTurn, TEXT),
+}
+TOOLS: dict[str, type[Wire]] = {"custom": CustomTool}
+FORMATS: dict[str, type[Wire]] = {"json_schema": JsonFormat}
+OBJECTS: dict[str, tuple[str, dict[str, type[Wire]]]] = {  # by field: what its values are called, and their types
+    "tool_choice": ("choices", {**dict.fromkeys(("auto", "any", "none"), ToolMode), "tool": ChosenTool}),
+    "thinking": (
+        "settings",
+        {"enabled": EnabledThinking, "adaptive": AdaptiveThinking, "disabled": DisabledThinking},
+    ),
+}
+# The first block of Claude Code's system message. It differs in each request, which no cached prompt would survive.
+BILLING = "x-anthropic-billing-header:"
+MODES: dict[str, Mode] = {"auto": "auto", "any": "required", "none": "none"}
+
+
+def parse_messages(body: bytes, settings: ApiSettings) -> MessagesBody:
+    """Parse and validate the JSON of a request.
+
+    Raises:
+        InvalidRequest: the body is not JSON, a value has the wrong type or is out of range, or a list is longer than
+            `settings` allow.
+        UnsupportedField: a field or a type is unknown, or part of Anthropic's API but not supported here.
+    """
+    return _parsed(body, MessagesBody, settings)
+
+
+def parse_count(body: bytes, settings: ApiSettings) -> CountTokensBody:
+    """Parse and validate the JSON of a request for a number of tokens. Raises as `parse_messages`."""
+    return _parsed(body, CountTokensBody, settings)
+
+
+def _parsed(body: bytes, model: type[Body], settings: ApiSettings) -> Body:
+    given: dict[str, Any] = {name: value for name, value in json_object(body).items() if value is not None}
+    check_length(given, {"messages": settings.max_messages, "tools": settings.max_tools})
+    if isinstance(messages := given.get("messages"), list):
+        given["messages"] = [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+    if "system" in given:
+        given["system"] = parsed_parts(given["system"], TEXT, "system", "blocks")
+    if isinstance(tools := given.get("tools"), list):
+        given["tools"] = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
+    for name, (things, models) in OBJECTS.items():
+        if name in given:
+            kind, fields = member(given[name], models, name, things)
+            given[name] = validated(fields, kind, name)
+    if isinstance(metadata := given.get("metadata"), dict) and "metadata" in model.model_fields:
+        given["metadata"] = validated(metadata, MetadataParam, "metadata")
+    if isinstance(config := given.get("output_config"), dict):
+        if config.get("format") is not None:
+            kind, fields = member(config["format"], FORMATS, "output_config.format", "formats")
+            config = {**config, "format": validated(fields, kind, "output_config.format")}
+        given["output_config"] = validated(config, OutputConfig, "output_config")
+    return validated(given, model)
+
+
+def _message(raw: object, path: str) -> Wire:
+    if not isinstance(raw, dict):
+        raise InvalidRequest(f"Set '{path}' to an object, not {kind_of(raw)}.", path)
+    role = raw.get("role")
+    if role is None:
+        raise InvalidRequest(f"Set '{path}.role': it is required.", f"{path}.role")
+    if not isinstance(role, str) or role not in TURNS:
+        raise InvalidRequest(
+            f"Set '{path}.role' to 'user', 'assistant' or 'system', not {shown(role)}.", f"{path}.role"
+        )
+    model, blocks = TURNS[role]
+    content = raw.get("content")
+    if role == "user" and isinstance(content, list):
+        content = [_with_result_parts(block, f"{path}.content[{index}]") for index, block in enumerate(content)]
+    content = parsed_parts(content, blocks, f"{path}.content", f"blocks of the role '{role}' and")
+    return validated({**raw, "content": content}, model, path)
+
+
+def _with_result_parts(block: object, path: str) -> object:
+    """A `tool_result` with its content as blocks; any other block as it is."""
+    if not isinstance(block, dict) or block.get("type") != "tool_result":
+        return block
+    return {**block, "content": parsed_parts(block.get("content"), TEXT, f"{path}.content", "blocks of results")}
+
+
+def _tool(raw: object, path: str) -> Wire:
+    model, fields = member(raw, TOOLS, path, "tools", default="custom")
+    return validated(fields, model, path)
+
+
+def messages_request(
+    body: MessagesBody,
+    card: ModelCard,
+    info: EngineInfo,
+    settings: ApiSettings,
+    request_id: str,
+    headers: Mapping[bytes, bytes] = NO_HEADERS,
+) -> GenerateRequest:
+    """Request to the engine of `card`, which has the properties `info`.
+
+    Raises:
+        InvalidRequest: fields contradict each other, or a value exceeds the limits in `settings`.
+        UnsupportedField: tools that the engine does not support, the beginning of the answer, or recipe options in a
+            request to a single model.
+    """
+    check_max_tokens("max_tokens", body.max_tokens, settings)
+    if body.messages[-1].role == "assistant":
+        raise UnsupportedField(
+            f"messages[{len(body.messages) - 1}]",
+            "the beginning of the answer cannot be given; the last message must be a user's",
+        )
+    sampling = Sampling(
+        temperature=body.temperature,
+        top_p=body.top_p,
+        max_tokens=body.max_tokens,
+        stop=tuple(body.stop_sequences),
+        response_format=_response_format(body),
+        top_k=body.top_k,
+    )
+    messages, tools, choice = _prompt(body, info)
+    parallel = body.tool_choice is None or not body.tool_choice.disable_parallel_tool_use
+    return GenerateRequest(
+        request_id=request_id,
+        messages=messages,
+        sampling=sampling,
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=parallel or not tools,
+        thinking=_thinking(body, info),
+        priority=body.priority,
+        deadline_s=settings.deadline_s,
+        stream_interval=1 if body.stream else None,
+        user=None if body.metadata is None else body.metadata.user_id,
+        session=session_key(None, headers, messages, tools=bool(tools)),
+        moa=moa_options(body.moa, card),
+    )
+
+
+def count_request(body: CountTokensBody, info: EngineInfo, settings: ApiSettings, request_id: str) -> GenerateRequest:
+    """Request whose prompt is to be counted. Raises as `messages_request`."""
+    messages, tools, choice = _prompt(body, info)
+    return GenerateRequest(
+        request_id=request_id,
+        messages=messages,
+        tools=tools,
+        tool_choice=choice,
+        thinking=_thinking(body, info),
+        deadline_s=settings.deadline_s,
+    )
+
+
+def _prompt(body: CountTokensBody, info: EngineInfo) -> tuple[tuple[Message, ...], tuple[Tool, ...], ToolChoice]:
+    """Messages, tools and the choice among them, of which the prompt is made."""
+    messages = _conversation(body, info)
+    given = [(f"tools[{index}]", tool, tool.input_schema) for index, tool in enumerate(body.tools)]
+    offered = tools_by_name(body.model, info, given, "input_schema")
+    wanted = body.tool_choice
+    if wanted is None:
+        return messages, tuple(offered.values()), ToolChoice()
+    if isinstance(wanted, ChosenTool):
+        choice = tool_choice("named", wanted.name, offered, "tool_choice.name")
+    else:
+        choice = tool_choice(MODES[wanted.type], None, offered, "tool_choice")
+    return messages, tuple(offered.values()), choice
+
+
+def _response_format(body: CountTokensBody) -> ResponseFormat | None:
+    wanted = None if body.output_config is None else body.output_config.format
+    if wanted is None:
+        return None
+    check_depth(wanted.json_schema, "output_config.format.schema")
+    return ResponseFormat("json_schema", "", wanted.json_schema)
+
+
+def _thinking(body: CountTokensBody, info: EngineInfo) -> Thinking:
+    """Thinking that the request asks for. Budgets are upper bounds, and efforts hints: all models keep to them."""
+    wanted = body.thinking
+    if not info.thinking:
+        return Thinking()
+    if isinstance(wanted, DisabledThinking):
+        return Thinking(enabled=False)
+    effort = None if body.output_config is None else body.output_config.effort
+    return Thinking(
+        None if wanted is None else True,
+        "xhigh" if effort == "max" else effort,
+        wanted.budget_tokens if isinstance(wanted, EnabledThinking) else None,
+    )
+
+
+def _conversation(body: CountTokensBody, info: EngineInfo) -> tuple[Message, ...]:
+    messages: list[Message] = []
+    results: list[tuple[str, Message]] = []
+    if system := [block.text for block in body.system if not block.text.startswith(BILLING)]:
+        messages.append(Message("system", "\n".join(system)))
+    for index, message in enumerate(body.messages):
+        if message.role == "assistant":
+            messages.append(_answer(message.content))
+            continue
+        count = len(results)
+        for place, block in enumerate(message.content):
+            if isinstance(block, ToolResultBlock):
+                messages.append(_result(block))
+                results.append((f"messages[{index}].content[{place}].tool_use_id", messages[-1]))
+        if len(results) == count or len(results) - count < len(message.content):
+            messages.append(Message(message.role, _text(message.content)))
+    check_results(body.model, info, messages, results)
+    return tuple(messages)
+
+
+def _answer(blocks: Sequence[AssistantBlock]) -> Message:
+    """Message of the assistant: thinking, text and calls of all `blocks`."""
+    thoughts = [
+        thought
+        for block in blocks
+        if isinstance(block, ThinkingBlock) and (thought := block.thinking or unseal(block.signature))
+    ]
+    calls = tuple(
+        ToolCall(block.id, block.name, json.dumps(block.input, ensure_ascii=False))
+        for block in blocks
+        if isinstance(block, ToolUseBlock)
+    )
+    return Message("assistant", _text(blocks), reasoning="\n".join(thoughts) or None, tool_calls=calls)
+
+
+def _result(block: ToolResultBlock) -> Message:
+    text = _text(block.content)
+    return Message("tool", f"Error: {text}" if block.is_error else text, tool_call_id=block.tool_use_id)
+
+
+def _text(blocks: Sequence[UserBlock | AssistantBlock]) -> str:
+    return "\n".join(block.text for block in blocks if isinstance(block, TextBlock))

@@ -1,0 +1,68 @@
+"""FastAPI's exception handlers: every exception of a request becomes a response in the dialect of its route."""
+
+from collections.abc import Container
+
+from fastapi import Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from serving.api.cors import preflight
+from serving.api.dependencies import Server
+from serving.api.errors import allow, code_of, error_json, error_response, log_failure
+from serving.api.exchange import EXCHANGE, Api, ClientGone, HttpExchange
+from serving.errors import UnknownPath, WrongMethod
+
+SHOWN_PATH_CHARS = 256
+
+
+class NoResponse(Response):
+    """Nothing, for a client that is gone."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        return
+
+
+def add_error_handlers(app: Api, server: Server, generating: Container[str]) -> None:
+    """Let `app` answer every exception; refusals on the paths `generating` are reported to the server's observer."""
+
+    def refused(exchange: HttpExchange, error: Exception) -> Response:
+        log_failure(exchange, error)
+        if exchange.path in generating and not exchange.engine_asked:
+            server.observer.request_refused(code_of(error))
+        return error_response(error, (exchange.error_body or error_json)(error))
+
+    async def any_error(request: Request, error: Exception) -> Response:
+        return refused(request.scope[EXCHANGE], error)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        """Answer the router's own 404 and 405, and OPTIONS."""
+        assert isinstance(error, HTTPException)
+        exchange: HttpExchange = request.scope[EXCHANGE]
+        methods = _methods(app, request.scope)
+        if exchange.method == "OPTIONS" and methods:
+            return Response(None, 204, preflight(exchange.headers, allow(methods)))
+        try:
+            if exchange.path == "/v1" or exchange.path.startswith("/v1/"):
+                server.authorize(exchange.headers)  # without a key, nothing is told about paths
+        except Exception as unauthorized:
+            return refused(exchange, unauthorized)
+        path = exchange.path[:SHOWN_PATH_CHARS]
+        return refused(exchange, WrongMethod(path, ", ".join(methods)) if methods else UnknownPath(path))
+
+    async def gone(_: Request, __: Exception) -> Response:
+        return NoResponse()
+
+    app.add_exception_handler(Exception, any_error)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(ClientGone, gone)
+
+
+def _methods(app: Api, scope: Scope) -> list[str]:
+    """Methods of the request's path over all routes; empty if there is no such path."""
+    methods: dict[str, None] = {}
+    for route in app.routes:
+        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+            methods |= dict.fromkeys(sorted(route.methods or ()))
+    return list(methods)

@@ -1,0 +1,1 @@
+"""Endpoints, one file for each family. What they share is in `serving.api.dependencies`."""

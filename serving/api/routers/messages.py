@@ -1,0 +1,71 @@
+"""`POST /v1/messages` and `/v1/messages/count_tokens`: Anthropic's Messages API."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key, speaks
+from serving.api.dialects.messages_answers import MessagesAnswer
+from serving.api.dialects.messages_errors import messages_error
+from serving.api.dialects.messages_requests import count_request, messages_request, parse_count, parse_messages
+from serving.api.errors import JsonResponse
+from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
+from serving.api.schemas.messages import CountTokensBody, MessagesBody
+from serving.api.schemas.messages_answers import MessageEvent, MessageRead, MessagesErrorBody, TokenCount
+from serving.api.streaming import GenerationResponse, RequestTask
+
+MESSAGES = "/v1/messages"
+router = APIRouter(tags=["generation"], dependencies=[Depends(speaks(messages_error)), Depends(require_key)])
+
+
+@router.post(
+    MESSAGES,
+    openapi_extra=json_body(MessagesBody),
+    response_class=JsonResponse,
+    responses=responses(
+        MessageRead,
+        *OF_GENERATION,
+        description='The answer: JSON, or events if the request has `"stream": true`.',
+        chunk=MessageEvent,
+        headers={"x-moa-degraded": DEGRADED},
+        error_body=MessagesErrorBody,
+        event_name=True,
+    ),
+)
+async def create_message(
+    body: Annotated[MessagesBody, Depends(body_parser(parse_messages))], server: ServerParts, exchange: Exchange
+) -> Response:
+    """Answer a conversation with a model or a recipe."""
+    card = server.card(body.model)
+    info = server.engines[card.id].info
+    request = messages_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers)
+    answer = MessagesAnswer(
+        f"msg_{exchange.engine_request_id}",
+        body.model,
+        exchange.request_id,
+        show_thinking=getattr(body.thinking, "display", None) != "omitted",
+        trace=request.moa.trace,
+    )
+    return GenerationResponse(server, exchange, card, request, answer)
+
+
+@router.post(
+    f"{MESSAGES}/count_tokens",
+    openapi_extra=json_body(CountTokensBody),
+    response_class=JsonResponse,
+    responses=responses(TokenCount, *OF_GENERATION, description="The number of tokens.", error_body=MessagesErrorBody),
+)
+async def count_message_tokens(
+    body: Annotated[CountTokensBody, Depends(body_parser(parse_count))], server: ServerParts, exchange: Exchange
+) -> JsonResponse:
+    """Count the tokens of a conversation, as the model that would answer it sees them."""
+    card = server.card(body.model)
+    engine = server.engines[card.id]
+    request = count_request(body, engine.info, server.settings, exchange.engine_request_id)
+    with server.admission.permit():
+        counting = engine.count_tokens(request)
+        async with RequestTask(exchange, card.id, counting, server.settings.deadline_s) as request_task:
+            await asyncio.wait({request_task.task})
+            return JsonResponse({"input_tokens": request_task.result()})

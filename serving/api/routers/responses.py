@@ -1,0 +1,50 @@
+"""`POST /v1/responses`: OpenAI's Responses API, without a store."""
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key
+from serving.api.dialects.responses_answers import ResponsesAnswer
+from serving.api.dialects.responses_json import head_json
+from serving.api.dialects.responses_requests import parse_responses, responses_request
+from serving.api.errors import JsonResponse
+from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
+from serving.api.schemas.responses import ResponsesBody
+from serving.api.schemas.responses_answers import ResponseEvent, ResponseRead
+from serving.api.streaming import GenerationResponse
+
+RESPONSES = "/v1/responses"
+router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])
+
+
+@router.post(
+    RESPONSES,
+    openapi_extra=json_body(ResponsesBody),
+    response_class=JsonResponse,
+    responses=responses(
+        ResponseRead,
+        *OF_GENERATION,
+        description='The answer: JSON, or events if the request has `"stream": true`.',
+        chunk=ResponseEvent,
+        headers={"x-moa-degraded": DEGRADED},
+        event_name=True,
+    ),
+)
+async def create_response(
+    body: Annotated[ResponsesBody, Depends(body_parser(parse_responses))], server: ServerParts, exchange: Exchange
+) -> Response:
+    """Answer a conversation with a model or a recipe. Nothing is stored."""
+    card = server.card(body.model)
+    info = server.engines[card.id].info
+    request = responses_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers)
+    answer = ResponsesAnswer(
+        f"resp_{exchange.engine_request_id}",
+        card.id,
+        head_json(body, int(time.time())),
+        sealed="reasoning.encrypted_content" in body.include,
+        trace=request.moa.trace,
+    )
+    return GenerationResponse(server, exchange, card, request, answer)

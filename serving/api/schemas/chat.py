@@ -1,0 +1,292 @@
+"""Body of `POST /v1/chat/completions`. Every field is applied or refused by name; none is ignored.
+
+Names and ranges follow OpenAI's chat completions reference. `top_k` and the fields after it are vLLM's extensions,
+`moa` is an extension of this server. `null` means "not given", as in OpenAI's API, and is always accepted.
+"""
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, FailFast, Field, WithJsonSchema
+from pydantic_core import PydanticKnownError
+
+from serving.api.schemas import chat_fields as fields
+from serving.api.schemas.wire import Wire
+from serving.types import Effort
+
+ChatRole = Literal["system", "developer", "user", "assistant", "tool"]
+PartType = Literal["text"]
+ROLES: tuple[str, ...] = get_args(ChatRole)
+PART_TYPES: tuple[str, ...] = get_args(PartType)
+
+
+class TextPart(Wire):
+    """Text in the content of a message."""
+
+    type: PartType
+    text: str
+
+
+def _as_parts(content: object) -> object:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _as_list(text: object) -> object:
+    return [text] if isinstance(text, str) else text
+
+
+def at_most_16(pairs: object) -> object:
+    """Check that an object has at most 16 keys."""
+    # Before the pairs themselves: validating half a million invalid ones would take 1.5 s.
+    if isinstance(pairs, dict) and len(pairs) > 16:
+        raise PydanticKnownError("too_long", {"field_type": "Dict", "max_length": 16, "actual_length": len(pairs)})
+    return pairs
+
+
+class FunctionCallBody(Wire):
+    """Function that the model called; `arguments` is text as the model wrote it, so it need not be JSON."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    arguments: str
+    parsed_arguments: Any = None  # no effect: OpenAI's client adds it to a streamed call and sends it back
+
+
+class ToolCallBody(Wire):
+    """One call of an assistant's turn."""
+
+    id: Annotated[str, Field(min_length=1, max_length=256)]
+    type: Literal["function"] = "function"
+    function: FunctionCallBody
+    index: Any = None  # no effect: OpenAI's client adds it to a streamed call and sends it back
+
+
+class ChatMessage(Wire):
+    """One turn of the conversation."""
+
+    neutral = fields.NEUTRAL_IN_MESSAGE
+    by_value = fields.message_variants
+
+    role: ChatRole
+    content: Annotated[list[TextPart], FailFast(), BeforeValidator(_as_parts, str | list[TextPart])] = []
+    name: Annotated[str, Field(max_length=256)] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None  # newer name of `reasoning_content`, which has precedence
+    tool_calls: Annotated[list[ToolCallBody], FailFast()] = []
+    tool_call_id: Annotated[str, Field(max_length=256)] | None = None
+    parsed: Any = None  # no effect: OpenAI's client adds it to an answer and sends it back
+
+
+class FunctionBody(Wire):
+    """Function that the model may call. Its name and parameters are checked in `serving.api.dialects.chat_tools`."""
+
+    name: str = Field(json_schema_extra=fields.FUNCTION_NAME)
+    description: str | None = None
+    parameters: Annotated[dict[str, Any] | None, WithJsonSchema(fields.PARAMETERS)] = None
+    strict: bool | None = None
+
+
+class ToolBody(Wire):
+    """Tool that the model may call."""
+
+    type: Literal["function"]
+    function: FunctionBody
+
+
+class FunctionNameBody(Wire):
+    """Function that the model must call."""
+
+    name: str = Field(json_schema_extra=fields.FUNCTION_NAME)
+
+
+class ToolChoiceBody(Wire):
+    """A mode, given as a string, or the function that the model must call."""
+
+    by_value = fields.tool_choice_variants
+
+    type: Literal["none", "auto", "required", "function"]
+    function: FunctionNameBody | None = None
+
+
+def _as_choice(choice: object) -> object:
+    return {"type": choice} if isinstance(choice, str) else choice
+
+
+class JsonSchema(Wire):
+    """Named JSON schema that the answer must satisfy."""
+
+    name: str = Field(min_length=1, max_length=64)
+    description: str | None = None
+    json_schema: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None  # no effect: the engine always enforces the schema
+
+
+class ResponseFormatBody(Wire):
+    """Format of the answer."""
+
+    by_value = fields.response_format_variants
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class StreamOptions(Wire):
+    """Options of a streamed answer."""
+
+    neutral = fields.NEUTRAL_IN_STREAM_OPTIONS
+
+    include_usage: bool = False
+
+
+MetadataKey = Annotated[str, Field(max_length=64)]
+MetadataValue = Annotated[str, Field(max_length=512)]
+StopText = Annotated[str, Field(min_length=1, max_length=1024)]
+StopTexts = StopText | Annotated[list[StopText], Field(max_length=16)]
+ToolMode = Literal["none", "auto", "required"]
+
+
+class ChatBody(Wire):
+    """A chat request. A field that is not given takes the recipe's setting, then the model's default."""
+
+    neutral = fields.NEUTRAL
+
+    model: str = Field(min_length=1, max_length=256, description="Id of a model or a recipe.")
+    messages: Annotated[list[ChatMessage], FailFast()] = Field(
+        min_length=1,
+        description="The conversation. `role`: `system` or `developer` (equivalent), `user`, `assistant`, `tool`;"
+        " `content`: a string, or a list of text parts, which are joined; `name`: optional, passed to the model. An"
+        " `assistant` message may have `tool_calls` and `reasoning_content` (or `reasoning`), and `content` null; a"
+        " `tool` message has the result of the call `tool_call_id` of the assistant's message before it.",
+    )
+    temperature: float | None = Field(
+        default=None,
+        ge=0,
+        le=2,
+        allow_inf_nan=False,
+        description="Sampling temperature; 0: always the most likely token.",
+    )
+    top_p: float | None = Field(
+        default=None, gt=0, le=1, allow_inf_nan=False, description="Probability mass of nucleus sampling."
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Maximum length of the answer in tokens. Default: the rest of the context. In a recipe each"
+        " agent also gets at most an equal share of the tokens that the operator allows per request.",
+    )
+    max_completion_tokens: int | None = Field(
+        default=None, ge=1, description="Newer name of `max_tokens`; if both are given, they must be equal."
+    )
+    n: int = Field(default=1, ge=1, description="Number of choices; single models only.")
+    stop: Annotated[list[StopText], FailFast(), Field(max_length=16), BeforeValidator(_as_list, StopTexts)] = Field(
+        default=[], description="Up to 16 strings (or one string); the answer ends before the first one that occurs."
+    )
+    seed: int | None = Field(
+        default=None, ge=-fields.INT64_MAX - 1, le=fields.INT64_MAX, description="Seed for reproducible sampling."
+    )
+    presence_penalty: float = Field(
+        default=0.0,
+        ge=-2,
+        le=2,
+        allow_inf_nan=False,
+        description="Penalty for tokens that already occur in the answer.",
+    )
+    frequency_penalty: float = Field(
+        default=0.0,
+        ge=-2,
+        le=2,
+        allow_inf_nan=False,
+        description="Penalty for tokens by their count in the answer so far.",
+    )
+    logprobs: bool = Field(default=False, description="Return the log probability of each token; single models only.")
+    top_logprobs: int | None = Field(
+        default=None, ge=0, le=20, description="Number of alternatives returned per token; requires `logprobs`."
+    )
+    response_format: ResponseFormatBody | None = Field(
+        default=None,
+        description="Format of the answer: `text`, `json_object`, or `json_schema` with `name` and `schema`.",
+    )
+    tools: Annotated[list[ToolBody], FailFast()] = Field(
+        default=[],
+        description="Functions that the model may call: `type` (`function`) and `function` with `name`, `description`,"
+        " `parameters` (JSON schema of an object) and `strict`.",
+    )
+    tool_choice: Annotated[ToolChoiceBody | None, BeforeValidator(_as_choice, ToolMode | ToolChoiceBody | None)] = (
+        Field(
+            default=None,
+            description='`none`, `auto`, `required`, or `{"type": "function", "function": {"name": "..."}}`; requires'
+            " `tools`. Default: `auto`.",
+        )
+    )
+    parallel_tool_calls: bool = Field(default=True, description="Allow several tool calls in one answer.")
+    reasoning_effort: Effort | None = Field(
+        default=None,
+        description="How much the model thinks before it answers: `none`, `minimal`, `low`, `medium`, `high` or"
+        " `xhigh`. Default: the model's own setting.",
+    )
+    stream: bool = Field(default=False, description="Stream the answer as server-sent events.")
+    stream_options: StreamOptions | None = Field(
+        default=None, description="`include_usage`: add a last chunk with the usage and no choices."
+    )
+    user: str | None = Field(
+        default=None, max_length=512, description="The caller's name for its user; written to the request log only."
+    )
+    prompt_cache_key: str | None = Field(
+        default=None,
+        max_length=512,
+        description="Name of the conversation: requests with one name go to the same replica, which has their prompts"
+        " cached. Default: the header `X-Session-ID` or `x-claude-code-session-id`, else the beginning of the"
+        " conversation.",
+    )
+    metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(at_most_16)] = Field(
+        default={},
+        json_schema_extra=fields.METADATA,
+        description="Up to 16 strings of up to 512 characters, with keys of up to 64; written to the request log only.",
+    )
+    top_k: int | None = Field(
+        default=None,
+        ge=-1,
+        le=fields.INT32_MAX,
+        description="vLLM extension: sample from the k most likely tokens; -1 or 0: all.",
+    )
+    min_p: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="vLLM extension: minimum probability of a token, relative to the most likely one.",
+    )
+    repetition_penalty: float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        allow_inf_nan=False,
+        description="vLLM extension: penalty for tokens in the prompt or the answer; above 1 discourages them.",
+    )
+    ignore_eos: bool = Field(default=False, description="vLLM extension: do not stop at the end token; for benchmarks.")
+    min_tokens: int = Field(default=0, ge=0, description="vLLM extension: minimum length of the answer in tokens.")
+    thinking_token_budget: int | None = Field(
+        default=None,
+        ge=0,
+        le=fields.INT32_MAX,
+        description="vLLM extension: maximum number of tokens of the reasoning.",
+    )
+    include_reasoning: bool = Field(
+        default=True, description="vLLM extension: return the reasoning, as `reasoning_content` and `reasoning`."
+    )
+    chat_template_kwargs: dict[str, Any] = Field(
+        default={},
+        json_schema_extra=fields.TEMPLATE_ARGS,
+        description="vLLM extension: arguments of the model's chat template.",
+    )
+    priority: int = Field(
+        default=0,
+        ge=-fields.INT32_MAX - 1,
+        le=fields.INT32_MAX,
+        description="vLLM extension: engines run requests with lower values earlier. Of one value, later layers of"
+        " recipes come before first layers and requests to single models.",
+    )
+    moa: dict[str, Any] = Field(
+        default={},
+        json_schema_extra=fields.MOA,
+        description="Extension of this server: `trace`, `recipe`, `events`, `show`, and settings of the recipe that a"
+        " request may override.",
+    )

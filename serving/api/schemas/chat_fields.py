@@ -1,0 +1,137 @@
+"""Fields of chat requests: what is not supported, what depends on a message's role, and shapes for the description.
+
+The shapes describe for `/openapi.json` what validation checks in other places.
+"""
+
+from serving.api.schemas.wire import Json, variant
+
+INT64_MAX = 2**63 - 1
+INT32_MAX = 2**31 - 1
+
+# Fields of OpenAI's API that this server does not support, with the values that ask for nothing and are accepted.
+NEUTRAL: dict[str, tuple[object, ...]] = {
+    "audio": (),
+    "function_call": ("none",),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "modalities": (["text"],),
+    "moderation": (),
+    "prediction": (),
+    "prompt_cache_options": (),
+    "prompt_cache_retention": (),
+    "safety_identifier": (),
+    "service_tier": ("auto", "default"),
+    "store": (False,),
+    "verbosity": ("medium",),
+    "web_search_options": (),
+}
+# Other fields of OpenAI's messages. Its client adds some to an assistant's message that is sent back as history.
+NEUTRAL_IN_MESSAGE: dict[str, tuple[object, ...]] = {
+    "annotations": ([],),
+    "audio": (),
+    "function_call": (),
+    "refusal": (),
+}
+# Fields of messages that one role has. Other roles may give them empty.
+ROLE_OF_FIELD = {
+    "reasoning_content": "assistant",
+    "reasoning": "assistant",
+    "tool_calls": "assistant",
+    "tool_call_id": "tool",
+}
+# Fields that messages of a role must have, if not `content` alone.
+REQUIRED_OF_ROLE: dict[str, tuple[str, ...]] = {"assistant": (), "tool": ("content", "tool_call_id")}
+NEUTRAL_IN_STREAM_OPTIONS: dict[str, tuple[object, ...]] = {
+    "continuous_usage_stats": (False,),
+    "include_obfuscation": (False,),
+}
+
+
+# Arguments of transformers' and vLLM's chat template functions that are no variables of a template. A template in a
+# request would be run by the server.
+RESERVED_TEMPLATE_ARGS = frozenset(
+    {
+        "add_generation_prompt",
+        "chat_template",
+        "continue_final_message",
+        "conversation",
+        "documents",
+        "max_length",
+        "messages",
+        "padding",
+        "return_assistant_tokens_mask",
+        "return_dict",
+        "return_tensors",
+        "tokenize",
+        "tokenizer_kwargs",
+        "tools",
+        "truncation",
+    }
+)
+FUNCTION_NAME: Json = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+NULL: Json = {"type": "null"}
+OBJECT_SCHEMA: Json = {
+    "type": "object",
+    "properties": {
+        "type": {"const": "object"},
+        "properties": {"type": "object"},
+        "required": {"type": "array", "items": {"type": "string"}},
+    },
+}
+PARAMETERS: Json = {"anyOf": [OBJECT_SCHEMA, NULL]}
+TEMPLATE_ARGS: Json = {"propertyNames": {"not": {"enum": sorted(RESERVED_TEMPLATE_ARGS)}}}
+METADATA: Json = {"maxProperties": 16, "propertyNames": {"maxLength": 64}}
+MOA: Json = {
+    "properties": {
+        "trace": {"type": ["boolean", "null"]},
+        "recipe": {"type": ["string", "null"]},
+        "events": {
+            "enum": [None, False, True, "text"],
+            "description": 'Add the events of a recipe\'s run to a stream; "text": also the text of its proposals.',
+        },
+        "show": {
+            "enum": [None, "answer", "reasoning"],
+            "description": '"reasoning": show the proposals of a recipe as reasoning before the answer.',
+        },
+    },
+    "additionalProperties": True,
+}
+
+
+def message_variants(schema: Json) -> None:
+    """Describe a message by its role."""
+    content = {"anyOf": [option for option in schema["properties"]["content"]["anyOf"] if option != NULL]}
+
+    def of_role(*roles: str) -> Json:
+        required = REQUIRED_OF_ROLE.get(roles[0], ("content",))
+        changes: Json = {name: {"enum": [None, "", []]} for name, owner in ROLE_OF_FIELD.items() if owner not in roles}
+        changes["role"] = {"enum": list(roles)}
+        if "content" in required:
+            changes["content"] = content
+        if "tool_call_id" in required:
+            changes["tool_call_id"] = {"type": "string", "maxLength": 256}
+        return variant(schema, changes, ("role", *required))
+
+    _replace(schema, [of_role("system", "developer", "user"), of_role("assistant"), of_role("tool")])
+
+
+def tool_choice_variants(schema: Json) -> None:
+    """Describe a choice of tools by its type."""
+    function = next(option for option in schema["properties"]["function"]["anyOf"] if option != NULL)
+    modes = ["none", "auto", "required"]
+    named = variant(schema, {"type": {"const": "function"}, "function": function}, ("type", "function"))
+    _replace(schema, [named, variant(schema, {"type": {"enum": modes}, "function": NULL}, ("type",))])
+
+
+def response_format_variants(schema: Json) -> None:
+    """Describe a format by its type."""
+    json_schema = next(option for option in schema["properties"]["json_schema"]["anyOf"] if option != NULL)
+    by_schema = variant(schema, {"type": {"const": "json_schema"}, "json_schema": json_schema}, ("type", "json_schema"))
+    plain = variant(schema, {"type": {"enum": ["text", "json_object"]}, "json_schema": NULL}, ("type",))
+    _replace(schema, [plain, by_schema])
+
+
+def _replace(schema: Json, variants: list[Json]) -> None:
+    about: Json = {key: schema[key] for key in ("title", "description") if key in schema}
+    schema.clear()
+    schema.update({**about, "oneOf": variants})

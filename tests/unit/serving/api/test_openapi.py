@@ -1,0 +1,169 @@
+"""The description at `/openapi.json`, held by schemathesis against what the server accepts and answers."""
+
+import dataclasses
+import re
+from typing import Any, get_args
+
+import jsonschema
+import orjson
+import pytest
+import schemathesis
+from hypothesis import settings
+from schemathesis.config import SchemathesisConfig
+
+from serving import events
+from serving.api import ApiSettings, create_app
+from serving.api.dialects.live import event_json
+from serving.api.openapi import COMPONENTS
+from serving.engines.model import ModelEngine
+from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
+from serving.errors import EngineFailed
+from serving.events import RunEvent
+from serving.orchestrator import Orchestrator
+from serving.recipes import load_recipes
+from serving.runtime.call import Runtime
+from serving.types import AgentTrace
+from tests.support.api import app_of, ask, chunks, client_of, get
+
+CONFIG = SchemathesisConfig.from_dict({"generation": {"max-examples": 25, "database": "none"}})
+KINDS = [
+    kind
+    for kind in vars(events).values()
+    if isinstance(kind, type) and issubclass(kind, RunEvent) and "name" in vars(kind)
+]
+
+
+def scripted(name: str) -> ModelEngine:
+    return ModelEngine(name, ScriptedEngine(name, "Hello to you", tools=True, thinking=True), Runtime({}))
+
+
+ENGINES = {name: scripted(name) for name in ("m", "org/other")}
+APP = app_of(ENGINES, api_key="key", max_choices=4, max_messages=8)
+API = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
+
+
+@API.parametrize()
+@settings(deadline=None, derandomize=True)
+def test_what_is_described_is_what_happens(case: schemathesis.Case) -> None:
+    if case.meta is not None and case.meta.generation.mode.is_positive and isinstance(case.body, dict):
+        SETTLE[case.path](case.body)
+    case.call_and_validate(headers={"Authorization": "Bearer key"})
+
+
+async def test_chunks_and_answers_are_what_the_description_says() -> None:
+    components = {"components": APP.openapi()["components"]}
+    trace = {"trace": True}
+    app = app_of({"m": scripted("m")})
+    asked = {"stream": True, "n": 2, "logprobs": True, "top_logprobs": 1, "moa": trace}
+    for fields in (asked, {**asked, "stream_options": {"include_usage": True}}):
+        *sent, done = chunks(await ask(app, **fields))
+        assert done == "[DONE]"
+        for chunk in sent:
+            jsonschema.validate(chunk, {"$ref": f"{COMPONENTS}ChatCompletionChunk", **components})
+    whole = (await ask(app, moa=trace)).json()
+    jsonschema.validate(whole, {"$ref": f"{COMPONENTS}ChatCompletion", **components})
+    assert whole["moa"]["trace"]
+
+
+async def test_events_are_what_the_description_says() -> None:
+    components = {"components": APP.openapi()["components"]}
+    engines = {name: ScriptedEngine(name, f"{name} says it") for name in "abc"}
+    engines["b"].error = EngineFailed("b", "out of memory")
+    engines["c"].answer = ScriptedAnswer("c says it", reasoning="c thinks")
+    recipes = load_recipes(["moa-lite"], {"proposers": ["a", "b", "c"], "aggregator": "a"})
+    orchestrator = Orchestrator(engines, recipes)
+    app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings())
+    seen: set[str] = set()
+    for detail in (True, "text"):
+        *sent, _ = chunks(await ask(app, model="moa-lite", stream=True, moa={"events": detail, "trace": True}))
+        for chunk in sent:
+            jsonschema.validate(chunk, {"$ref": f"{COMPONENTS}ChatCompletionChunk", **components})
+            seen |= {event["event"] for event in chunk.get("moa", {}).get("events", [])}
+    assert {"run_started", "layer_finished", "agent_text", "agent_finished", "reason_added"} <= seen
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_each_event_is_described(kind: type[RunEvent]) -> None:
+    values = {"int": 1, "float": 0.5, "str": "x", "bool": True, "tuple[int, ...]": (1,)}
+    trace = AgentTrace(1, 0, "proposer", "a", "ok", "x")
+    made = {
+        field.name: trace if field.type is AgentTrace else values[type_name(field.type)]
+        for field in dataclasses.fields(kind)
+    }
+    components = {"components": APP.openapi()["components"]}
+    jsonschema.validate(
+        orjson.loads(orjson.dumps({"events": [event_json(kind(**made))]})),
+        {"$ref": f"{COMPONENTS}MoaEvents", **components},
+    )
+
+
+def type_name(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+
+
+async def test_without_keys_none_is_described() -> None:
+    described = (await get(app_of(ENGINES), "/openapi.json")).json()
+    assert "securitySchemes" not in described["components"]
+    assert "401" not in described["paths"]["/v1/models"]["get"]["responses"]
+
+
+async def test_the_page_needs_no_other_server() -> None:
+    async with client_of(APP) as client:
+        page = await client.get("/docs")
+        assert page.headers["content-type"].startswith("text/html")
+        assert "https://" not in page.text
+        for file in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+            response = await client.get(file)
+            assert response.status_code == 200, file
+            assert len(response.content) > 1000
+
+
+def settle_chat(body: dict[str, Any]) -> None:
+    """Make fields fit together that a JSON schema cannot relate to each other."""
+    if not body.get("logprobs"):
+        body.pop("top_logprobs", None)
+    if body.get("max_completion_tokens") is not None:
+        body.pop("max_tokens", None)
+    if body.get("max_tokens") is not None or body.get("max_completion_tokens") is not None:
+        body.pop("min_tokens", None)
+    if body.get("tools"):
+        body["tools"] = list({tool["function"]["name"]: tool for tool in body["tools"]}.values())
+    settle_common(body)
+    messages = [message for message in body["messages"] if message["role"] != "tool"]
+    body["messages"] = messages or [{"role": "user", "content": ""}]
+
+
+def settle_common(body: dict[str, Any]) -> None:
+    """The same for fields that several dialects have."""
+    if not body.get("stream"):
+        body.pop("stream_options", None)
+    if body.get("tools") and "function" not in body["tools"][0]:
+        body["tools"] = list({tool["name"]: tool for tool in body["tools"]}.values())
+    body.pop("tool_choice", None)
+    if body.get("moa"):
+        body["moa"] = {"trace": body["moa"].get("trace")}  # the others belong to recipes, each to its own
+
+
+def settle_response(body: dict[str, Any]) -> None:
+    """The same for the Responses API: results without calls are left out."""
+    settle_common(body)
+    if isinstance(body["input"], list):
+        items = [item for item in body["input"] if item.get("type") != "function_call_output"]
+        body["input"] = items or "hi"
+
+
+def settle_message(body: dict[str, Any]) -> None:
+    """The same for the Messages API: results without calls are left out, and the last turn is a user's."""
+    settle_common(body)
+    for message in body["messages"]:
+        if isinstance(message["content"], list):
+            message["content"] = [block for block in message["content"] if block["type"] != "tool_result"]
+    body["messages"][-1] = {"role": "user", "content": "hi"}
+
+
+SETTLE = {
+    "/v1/chat/completions": settle_chat,
+    "/v1/responses": settle_response,
+    "/v1/messages": settle_message,
+    "/v1/messages/count_tokens": settle_message,
+}

@@ -174,7 +174,8 @@ def distance_of(model: PreTrainedModel, teacher: PreTrainedModel, batch: Batch) 
     with torch.no_grad():
         wanted = teacher.lm_head(_output(teacher, batch)[1].last_hidden_state[batch.taught]).float().softmax(-1)
     logits = model.lm_head(_output(model, batch)[1].last_hidden_state[batch.taught]).float()
-    return -(wanted * logits.log_softmax(-1)[:, : wanted.shape[-1]]).sum(-1).mean()
+    distance: torch.Tensor = -(wanted * logits.log_softmax(-1)[:, : wanted.shape[-1]]).sum(-1).mean()
+    return distance
 
 
 def _output(model: PreTrainedModel, batch: Batch, *, output_hidden_states: bool = False) -> tuple[Any, Any]:

@@ -22,12 +22,13 @@ MAX_REQUESTS = 3
 def asked(client: openai.OpenAI, model: str, stream: bool, **fields: Any) -> tuple[dict[str, Any], Any]:
     """Message as it is sent back, and the `moa` object of an answer."""
     fields = {"temperature": 0, "max_tokens": 128, "extra_body": {"moa": {"trace": True}}, **fields}
+    message: dict[str, Any]
     if not stream:
         answer = client.chat.completions.create(model=model, **fields)
         message = answer.choices[0].message.model_dump(exclude_none=True)
         assert answer.choices[0].finish_reason == ("tool_calls" if message.get("tool_calls") else "stop")
         return message, getattr(answer, "moa", None)
-    message: dict[str, Any] = {"role": "assistant", "content": ""}
+    message = {"role": "assistant", "content": ""}
     moa, reason = None, None
     for chunk in client.chat.completions.create(model=model, stream=True, **fields):
         moa = getattr(chunk, "moa", moa)

@@ -29,7 +29,7 @@ class Stats:
 
     async def remote(self, *_: object) -> int:
         self.asked += 1
-        if self.gives is None:
+        while self.gives is None:
             await asyncio.Event().wait()
         if isinstance(self.gives, Exception):
             raise self.gives

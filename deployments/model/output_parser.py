@@ -137,8 +137,8 @@ class OutputParsers:
                 f"'{self._model}' cannot choose tools by itself; set tool_choice to required or to a function.",
                 "tool_choice",
             )
-        if self._whole is None and not calls:
-            return None
+        if not calls and self._reasoning_only is None:
+            return None  # no calls are looked for
         return RequestParser(self, request, args, prompt, opening, calls=calls)
 
     def decoder(self, prompt: Sequence[int], *, skip_special_tokens: bool) -> "Decoder | None":

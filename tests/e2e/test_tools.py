@@ -96,7 +96,7 @@ def check_team(said: list[Any], traces: list[Any]) -> None:
     proposers, (final,) = (layer["agents"] for layer in traces[0]["trace"])
     assert [agent["outcome"] for agent in proposers] == ["ok"] * 3
     assert not any("tool_calls" in agent for agent in proposers)
-    assert [call["name"] for call in final["tool_calls"]] == [c["function"]["name"] for c in said[0]["tool_calls"]]
+    assert [c["function"] for c in final["tool_calls"]] == [c["function"] for c in said[0]["tool_calls"]]
     for later in traces[1:]:
         assert [[agent["role"] for agent in layer["agents"]] for layer in later["trace"]] == [["aggregator"]]
     assert not any(trace["degraded"] for trace in traces)
@@ -124,7 +124,7 @@ def test_equal_drafts_of_a_team_are_its_answer_and_conflicts_are_the_aggregators
         drafts = [agent["tool_calls"] for agent in moa["trace"][0]["agents"] if "tool_calls" in agent]
         if len(drafts) < 2:
             continue
-        votes = [(call["name"], json.loads(call["arguments"])) for (call,) in drafts]
+        votes = [(call["function"]["name"], json.loads(call["function"]["arguments"])) for (call,) in drafts]
         equal = votes[0] == votes[1]
         seen[equal] += 1
         assert len(moa["trace"]) == (1 if equal else 2)

@@ -268,9 +268,16 @@ def test_output_without_parsers_and_calls_is_text() -> None:
 
 
 async def test_tools_that_may_not_be_called_are_text() -> None:
-    choice, params, _ = choice_of(opened(parsers(None), tools=(ADD,), tool_choice=ToolChoice("none")))
+    forbidden: Any = {"tools": (ADD,), "tool_choice": ToolChoice("none")}
+    choice, params, _ = choice_of(opened(parsers(), **forbidden))
     assert params.structured_outputs is None
-    assert (await read(choice, cut(CALLS, []))).text == CALLS
+    assert (await read(choice, cut(f"</think>{CALLS}", []))).text == CALLS
+
+
+def test_without_calls_and_reasoning_nothing_is_parsed() -> None:
+    request = GenerateRequest("r", (Message("user", "x"),), tools=(ADD,), tool_choice=ToolChoice("none"))
+    assert parsers(None).open(request, {}, [], []) is None
+    assert parsers(None).open(replace(request, tools=()), {}, [], []) is None
 
 
 @pytest.mark.parametrize(

@@ -134,14 +134,15 @@ def test_reasoning_is_free_until_it_ends() -> None:
 
 
 def test_no_tools_and_forbidden_tools_are_not_held() -> None:
-    assert prepared(parsers("hermes"), ()).structured_outputs is None
-    found = parsers("hermes").open(
-        GenerateRequest("r", (Message("user", "x"),), tools=(ADD,), tool_choice=ToolChoice("none")), {}, [], []
-    )
-    assert found is not None
+    found = parsers("hermes", reasoning="qwen3")
+    assert prepared(found, ()).structured_outputs is None
+    request = GenerateRequest("r", (Message("user", "x"),), tools=(ADD,), tool_choice=ToolChoice("none"))
+    opened = found.open(request, {}, [], [])
+    assert opened is not None
     params = SamplingParams()
-    found.prepare(params)
+    opened.prepare(params)
     assert params.structured_outputs is None
+    assert parsers("hermes").open(request, {}, [], []) is None
 
 
 def test_a_parser_without_a_structural_tag_is_refused() -> None:

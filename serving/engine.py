@@ -37,7 +37,17 @@ from serving.types import (
     ToolCallDelta,
 )
 
-__all__ = ["Engine", "EngineInfo", "EngineWrapper", "add_piece", "answer_tokens", "checked", "collect", "complete"]
+__all__ = [
+    "Engine",
+    "EngineInfo",
+    "EngineWrapper",
+    "add_piece",
+    "answer_tokens",
+    "checked",
+    "collect",
+    "complete",
+    "delta_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +209,26 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
         timing=last.timing or Timing(),
         report=last.report,
         shortened=last.shortened,
+    )
+
+
+def delta_of(completion: Completion) -> Delta:
+    """A whole answer with one choice as a single terminal delta, the reverse of `collect`."""
+    [choice] = completion.choices
+    return Delta(
+        choice.text,
+        0,
+        choice.logprobs,
+        choice.finish_reason,
+        completion.usage,
+        completion.timing,
+        completion.report,
+        shortened=completion.shortened,
+        reasoning=choice.reasoning,
+        tool_calls=tuple(
+            ToolCallDelta(place, call.id, call.name, call.arguments) for place, call in enumerate(choice.tool_calls)
+        ),
+        stop=choice.stop,
     )
 
 

@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from serving.engine import Engine, EngineWrapper, add_piece
+from serving.engine import Engine, EngineWrapper, add_piece, delta_of
 from serving.runtime.call import Runtime
 from serving.runtime.context import PRIORITIES_PER_REQUEST
 from serving.runtime.next_turn import NextTurn
 from serving.telemetry import NO_RECIPE
-from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing, ToolCall, ToolCallDelta
+from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing, ToolCall
 
 
 class ModelEngine(EngineWrapper):
@@ -62,20 +62,7 @@ class ModelEngine(EngineWrapper):
 
     async def _shared(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         done = await self.runtime.shared.complete(self.name, self.engine, request)
-        [choice] = done.choices  # deterministic sampling has only one
-        yield Delta(
-            choice.text,
-            0,
-            choice.logprobs,
-            choice.finish_reason,
-            done.usage,
-            done.timing,
-            reasoning=choice.reasoning,
-            tool_calls=tuple(
-                ToolCallDelta(place, call.id, call.name, call.arguments) for place, call in enumerate(choice.tool_calls)
-            ),
-            stop=choice.stop,
-        )
+        yield delta_of(done)  # deterministic sampling has only one choice
 
 
 class _FirstChoice:

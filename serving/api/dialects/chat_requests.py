@@ -92,11 +92,11 @@ def to_request(
     )
 
 
-def moa_options(raw: Mapping[str, Any], card: ModelCard) -> MoaOptions:
-    """Options in the `moa` object of a request to `card`.
+def moa_options(raw: Mapping[str, Any], card: ModelCard, *, live: bool = True) -> MoaOptions:
+    """Options in the `moa` object of a request to `card`; `live`: the dialect has events and proposals as reasoning.
 
     Raises:
-        UnsupportedField: a recipe option in a request to a single model.
+        UnsupportedField: a recipe option in a request to a single model, or what the dialect does not have.
         InvalidRequest: a value has the wrong type. Overrides are checked later, by the recipe.
     """
     if not raw:
@@ -111,6 +111,9 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard) -> MoaOptions:
         raise InvalidRequest(f"Set 'moa.recipe' to the id of a recipe, not {shown(recipe)}.", "moa.recipe")
     overrides = {name: value for name, value in raw.items() if name not in OPTIONS}
     events, shows = event_detail(raw.get("events")), shows_reasoning(raw.get("show"))
+    if not live and (events is not None or shows):
+        name = "show" if events is None else "events"
+        raise UnsupportedField(f"moa.{name}", "only /v1/chat/completions has it")
     return MoaOptions(trace, recipe, overrides, events=events, show_reasoning=shows)
 
 

@@ -12,6 +12,7 @@ from serving.api.dialects.messages_errors import messages_error
 from serving.api.dialects.openai_json import Json
 from serving.api.dialects.sealed import seal
 from serving.api.errors import encodable
+from serving.engine import delta_of
 from serving.errors import EngineFailed
 from serving.types import Completion, Delta, FinishReason, TokenUsage, ToolCallDelta
 
@@ -46,22 +47,8 @@ class MessagesAnswer:
 
     def whole(self, completion: Completion) -> Json:
         """Body of the answer that is not streamed."""
-        [choice] = completion.choices
-        calls = tuple(
-            ToolCallDelta(place, call.id, call.name, call.arguments) for place, call in enumerate(choice.tool_calls)
-        )
         encoder = self.events()
-        encoder.add(
-            Delta(
-                choice.text,
-                finish_reason=choice.finish_reason,
-                usage=completion.usage,
-                report=completion.report,
-                reasoning=choice.reasoning,
-                tool_calls=calls,
-                stop=choice.stop,
-            )
-        )
+        encoder.add(delta_of(completion))
         return encoder.message()
 
     def events(self) -> "MessageEncoder":

@@ -191,7 +191,7 @@ def messages_request(
         stream_interval=1 if body.stream else None,
         user=None if body.metadata is None else body.metadata.user_id,
         session=session_key(None, headers, messages, tools=bool(tools)),
-        moa=moa_options(body.moa, card),
+        moa=moa_options(body.moa, card, live=False),
     )
 
 

@@ -12,6 +12,7 @@ from serving.api.dialects.openai_json import Json
 from serving.api.dialects.responses_json import error_of, logprobs_json, usage_json
 from serving.api.dialects.sealed import seal
 from serving.api.errors import encodable
+from serving.engine import delta_of
 from serving.errors import EngineFailed
 from serving.types import Completion, Delta, FinishReason, TokenLogprob, ToolCallDelta
 
@@ -38,23 +39,7 @@ class ResponsesAnswer:
 
     def whole(self, completion: Completion) -> Json:
         """Body of the answer that is not streamed."""
-        [choice] = completion.choices
-        calls = tuple(
-            ToolCallDelta(place, call.id, call.name, call.arguments) for place, call in enumerate(choice.tool_calls)
-        )
-        encoder = self.events()
-        events = encoder.add(
-            Delta(
-                choice.text,
-                logprobs=choice.logprobs,
-                finish_reason=choice.finish_reason,
-                usage=completion.usage,
-                report=completion.report,
-                reasoning=choice.reasoning,
-                tool_calls=calls,
-            )
-        )
-        response: Json = events[-1]["response"]
+        response: Json = self.events().add(delta_of(completion))[-1]["response"]
         return response
 
     def events(self) -> "ResponseEncoder":

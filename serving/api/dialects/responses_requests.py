@@ -161,7 +161,7 @@ def responses_request(
         user=body.user,
         session=session_key(body.prompt_cache_key, headers, messages, tools=bool(offered)),
         metadata=body.metadata,
-        moa=moa_options(body.moa, card),
+        moa=moa_options(body.moa, card, live=False),
     )
 
 

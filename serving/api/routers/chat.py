@@ -11,8 +11,8 @@ from serving.api.dialects.chat_answers import AnswerInfo, ChatAnswer
 from serving.api.dialects.chat_requests import parse_chat, to_request
 from serving.api.errors import JsonResponse
 from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
-from serving.api.schemas.answers import ChatCompletion, ChatCompletionChunk
 from serving.api.schemas.chat import ChatBody
+from serving.api.schemas.chat_answers import ChatCompletion, ChatCompletionChunk
 from serving.api.streaming import GenerationResponse
 
 CHAT = "/v1/chat/completions"

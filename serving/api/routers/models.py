@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from serving.api.dependencies import ServerParts, require_key
 from serving.api.errors import JsonResponse
 from serving.api.openapi import responses
-from serving.api.schemas.answers import ModelList, ModelRead
+from serving.api.schemas.status import ModelList, ModelRead
 from serving.errors import Unauthorized, UnknownModel
 from serving.types import ModelCard
 

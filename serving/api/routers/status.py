@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from serving.api.dependencies import ServerParts
 from serving.api.errors import JsonResponse, error_json, error_response
 from serving.api.openapi import responses, schema_of
-from serving.api.schemas.answers import Health, NotReadyBody, ReadyBody, Versions
+from serving.api.schemas.status import Health, NotReadyBody, ReadyBody, Versions
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.errors import EngineUnavailable, MoaError

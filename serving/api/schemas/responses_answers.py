@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from serving.api.schemas.answers import Moa, Read
+from serving.api.schemas.answers import Read
+from serving.api.schemas.moa import Moa
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 

@@ -1,10 +1,11 @@
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.engine import checked, collect, complete
+from serving.engine import checked, collect, complete, delta_of
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed, IncompleteGeneration, UnsupportedField
@@ -20,6 +21,7 @@ from serving.types import (
     Timing,
     TokenLogprob,
     TokenUsage,
+    ToolCall,
 )
 from tests.support.api import HandEngine
 
@@ -49,6 +51,13 @@ async def test_a_fold_keeps_everything() -> None:
         (Choice("xy", "stop"), Choice("ab", "length", (one, two))), TokenUsage(3, 4, 1), Timing(0.1, 0.2, 0.3), report
     )
     assert completion.text == "xy"
+
+
+async def test_a_whole_answer_as_one_delta_folds_back() -> None:
+    call = ToolCall("c", "f", '{"a": 1}')
+    choice = Choice("x", "tool_calls", (TokenLogprob("x", -1.0),), "thought", (call, replace(call, id="d")), "stop")
+    completion = Completion((choice,), TokenUsage(3, 4, 1), Timing(0.1, 0.2, 0.3), Report("r", False, (), ()), 2)
+    assert await collect("m", stream(delta_of(completion))) == completion
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.text(max_size=5))))

@@ -230,7 +230,7 @@ effect: what a beta adds to the body is applied or refused by name.
 ## Fields
 
 Every field is applied or refused by name; none is ignored. `null` means "not given". `count_tokens` has the fields that
-make the prompt: {counted}.
+form the prompt: {counted}.
 
 | field | type | range | default | meaning |
 |---|---|---|---|---|

@@ -147,7 +147,7 @@ def acting_batches(
         rng,
         conversations,
         TaskMaker(rng, keys),
-        ToolMaker(rng, word_names=True, invented_names=0.6, counts=(3, 10, 7)),
+        ToolMaker(rng),
         pools,
     )
     kinds: list[tuple[float, Batches]] = [
@@ -192,10 +192,15 @@ def _varied(make: Callable[[str | None], Lesson], size: int, rng: random.Random)
         group = [
             make(rng.choice(SYSTEM_PROMPTS) if rng.random() < SYSTEM_SHARE else None) for _ in range(size * BUCKETS)
         ]
-        group.sort(key=_length)
-        batches = [group[start : start + size] for start in range(0, len(group), size)]
-        rng.shuffle(batches)
-        yield from batches
+        yield from _by_length(group, _length, size, rng)
+
+
+def _by_length(group: list[Lesson], length: Callable[[Lesson], int], size: int, rng: random.Random) -> Batches:
+    """Yield the lessons of a group in batches of similar lengths, in any order."""
+    group.sort(key=length)
+    batches = [group[start : start + size] for start in range(0, len(group), size)]
+    rng.shuffle(batches)
+    yield from batches
 
 
 def _length(lesson: Lesson) -> int:
@@ -219,10 +224,7 @@ def _bucketed(
     while True:
         system = rng.choice(systems) if systems else None
         group = [Lesson(make(system)) for _ in range(size * BUCKETS)]
-        group.sort(key=lambda lesson: sum(len(message.content) for message in lesson.messages))
-        batches = [group[start : start + size] for start in range(0, len(group), size)]
-        rng.shuffle(batches)
-        yield from batches
+        yield from _by_length(group, lambda lesson: sum(len(message.content) for message in lesson.messages), size, rng)
 
 
 def _conversation_maker(curriculum: Curriculum, held_out: HeldOut, seed: str) -> ConversationMaker:

@@ -18,6 +18,7 @@ from evaluation.scoring.exact import is_right
 from evaluation.tables import Cell, Table
 from models.tiny import heldout
 from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load
+from models.tiny.conversations import Conversation
 from models.tiny.decoding import replies
 from models.tiny.families import FAMILIES, WEIGHTS, Family, Lesson
 from models.tiny.questions import SKILLS, Question
@@ -37,7 +38,7 @@ class LoadedModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
 
-    def says(self, conversations: Sequence[tuple[Message, ...]], temperature: float = 0.0) -> list[str]:
+    def says(self, conversations: Sequence[Conversation], temperature: float = 0.0) -> list[str]:
         """Generate one reply per conversation."""
         lessons = list(map(Lesson, conversations))
         return replies(self.model, self.tokenizer, self.family, lessons, temperature=temperature, seed=SEED)

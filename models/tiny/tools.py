@@ -25,9 +25,10 @@ OPERATORS: Mapping[str, Callable[[int, int], int]] = {
 EXPRESSION = re.compile(r"(\d+) ([-+*/]) (\d+)")
 MAX_TOOLS = 3
 COMPOSED = 0.6  # training share of the descriptions that are made of parts
-INVENTED_NAMES, INVENTED_PARAMETERS = 0.5, 0.25  # training shares of those that say nothing about the tool
+INVENTED_NAMES, INVENTED_PARAMETERS = 0.6, 0.25  # training shares of those that say nothing about the tool
 
-WORD_NAMES = 0.7  # share of the invented names that are made of known words (`ToolMaker.word_names`)
+WORD_NAMES = 0.7  # share of the invented names that are made of known words
+TRAINING_COUNTS, HELD_OUT_COUNTS = (3, 10, 7), (3, 4, 3)  # weights of one, two and three tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +79,14 @@ def syllables(rng: random.Random, least: int, most: int) -> str:
 
 @dataclass
 class ToolMaker:
-    """Makes offers. `held_out`: with names, parameters and descriptions of held-out questions.
-
-    `invented_names` and `invented_parameters`: their shares; `word_names`: most of them are made of known words.
-    """
+    """Makes offers. `held_out`: with names, parameters and descriptions of held-out questions."""
 
     rng: random.Random
     held_out: bool = False
-    word_names: bool = False
-    invented_names: float = INVENTED_NAMES
-    invented_parameters: float = INVENTED_PARAMETERS
-    counts: tuple[int, int, int] = (3, 4, 3)  # weights of one, two and three tools
 
     def offers(self, needed: Sequence[Kind], count: int | None = None) -> list[Offer]:
         """One to three (or `count`) tools in any order: those `needed`, then others; no two names are equal."""
-        count = count or self.rng.choices((1, 2, 3), self.counts)[0]
+        count = count or self.rng.choices((1, 2, 3), HELD_OUT_COUNTS if self.held_out else TRAINING_COUNTS)[0]
         made = [self.offer(kind) for kind in needed]
         others = self.rng.sample(kinds()["others"], MAX_TOOLS)
         made += [self._other(kind) for kind in others[: max(count - len(made), 0)]]
@@ -104,10 +98,10 @@ class ToolMaker:
         entry = kinds()[kind]
         words = entry["heldout"] if self.held_out else entry
         name = self.rng.choice(words["names"])
-        if not self.held_out and self.rng.random() < self.invented_names:
+        if not self.held_out and self.rng.random() < INVENTED_NAMES:
             name = self._invented_name()
         parameter = self.rng.choice(words["parameters"])
-        if not self.held_out and self.rng.random() < self.invented_parameters:
+        if not self.held_out and self.rng.random() < INVENTED_PARAMETERS:
             parameter = self._invented_name()
         description = self.rng.choice(words["descriptions"])
         if not self.held_out and self.rng.random() < COMPOSED:
@@ -123,14 +117,14 @@ class ToolMaker:
 
     def _other(self, entry: Mapping[str, Any]) -> Offer:
         name = self.rng.choice(entry["heldout" if self.held_out else "names"])
-        if not self.held_out and self.rng.random() < self.invented_names:
+        if not self.held_out and self.rng.random() < INVENTED_NAMES:
             name = self._invented_name()
         parameters = self.rng.choice(entry["parameters"])
         return Offer("other", self._schema(name, self.rng.choice(entry["descriptions"]), parameters), parameters[0])
 
     def _invented_name(self) -> str:
         while True:
-            if self.word_names and self.rng.random() < WORD_NAMES:
+            if self.rng.random() < WORD_NAMES:
                 parts = self.rng.choices(name_words(), k=self.rng.randint(1, 3))
             else:
                 parts = [syllables(self.rng, 1, 3) for _ in range(self.rng.randint(1, 2))]

@@ -57,8 +57,8 @@ def train_tokenizer(family: Family, seed: int) -> PreTrainedTokenizerFast:
 def extended(family: Family, tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """Add the tags and phrases of the family's tool format, then the words of `texts`; the ids of old tokens stay.
 
-    A phrase is one token, as a word is: a prompt with a tool would have a thousand tokens otherwise. Words that occur
-    in ordinary prompts are left out: all texts without phrases and tags keep their tokens.
+    A phrase is one token, as a word is; otherwise its words would mostly be letters. Words that occur in ordinary
+    prompts are left out: all texts without phrases and tags keep their tokens.
 
     The tags are no special tokens, as in Qwen3: vLLM's parsers read them, so that decoding must keep them.
     """

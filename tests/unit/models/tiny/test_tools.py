@@ -59,7 +59,7 @@ def test_held_out_names_are_offered_in_held_out_questions_only() -> None:
 
 
 def test_invented_names_are_made_of_known_words_or_of_letters() -> None:
-    maker = ToolMaker(random.Random(1), word_names=True)
+    maker = ToolMaker(random.Random(1))
     names = {maker.offer("calculator").name for _ in range(400)} - set(kinds()["calculator"]["names"])
     known = [name for name in names if set(name.rstrip("0123456789").strip("_").split("_")) <= set(name_words())]
     assert len(names) / 4 < len(known) < len(names)

@@ -256,7 +256,7 @@ class GenerationResponse(Response):
                 # place any longer: the HTTP server closes the connection, as the response is not complete.
                 async with asyncio.timeout(settings.deadline_s + SLOW_READER_S):
                     # In a task of its own, a wait resumes one coroutine. Here it would resume all of FastAPI's around
-                    # this one, 15 of them, which costs 0.5 µs per token.
+                    # this one, many of them, which costs time with every token.
                     await asyncio.create_task(self._send_pieces(buffer))
                     await self.exchange.write(self._last_events(request_task, encoder), more=False)
             except TimeoutError:

@@ -70,6 +70,7 @@ COPY_STEPS, COPY_SHARE = 300, 0.5  # the last stage begins with texts to copy: c
 SYSTEM_SHARE = 0.2  # of conversations with tools, of thoughts and of copies that have a system prompt
 KEPT_SHARES = (0.3, 0.42, 0.28)  # of arithmetic, words, facts
 KEPT_WEIGHTS = (40, 18, 6, 12, 12, 7, 5)  # as in `_old_batches`
+SETTLED_WEIGHTS = (28, 30, 8, 14, 10, 6, 4)  # of the last stage: aggregation is what a model forgets first
 DIRECT_SHARES = (0.65, 0.15, 0.2)  # single questions, single questions after a system prompt, conversations
 
 Batches = Iterator[list[Lesson]]
@@ -89,7 +90,13 @@ def aggregation_batches(curriculum: Curriculum, pool: ReferencePool[Question], h
     yield from _old_batches(maker, pool, (curriculum.direct_weight, 32, 9, 21, 5, 4, 2))
 
 
-def kept_batches(curriculum: Curriculum, pool: ReferencePool[Question], held_out: HeldOut, seed: int) -> Batches:
+def kept_batches(
+    curriculum: Curriculum,
+    pool: ReferencePool[Question],
+    held_out: HeldOut,
+    seed: int,
+    kind_weights: Sequence[float] = KEPT_WEIGHTS,
+) -> Batches:
     """Yield batches of the third stage's kinds, on which a model is to answer as before.
 
     Their questions have the full range of every skill, not the model's own: what it can do beyond its training is to be
@@ -97,7 +104,7 @@ def kept_batches(curriculum: Curriculum, pool: ReferencePool[Question], held_out
     """
     rng = random.Random(f"{seed} {curriculum.family.name} kept")
     maker = ConversationMaker(rng, QuestionMaker(rng, SKILL_RANGE, held_out), KEPT_SHARES)
-    yield from _old_batches(maker, pool, KEPT_WEIGHTS)
+    yield from _old_batches(maker, pool, kind_weights)
 
 
 def halves(batches: Batches) -> Batches:

@@ -16,6 +16,7 @@ from models.tiny.acting import corpus
 from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load, save
 from models.tiny.curriculum import (
     CURRICULA,
+    SETTLED_WEIGHTS,
     Curriculum,
     acting_batches,
     aggregation_batches,
@@ -39,7 +40,7 @@ ACTED = BUILD / "acted"
 PEAK_RATE = 2.5e-3
 AGGREGATION_RATE = 2e-3
 ACT_RATE = 2e-3
-SETTLE_RATE, SETTLE_STEPS = 1.2e-3, 700
+SETTLE_RATE, SETTLE_STEPS = 1.2e-3, 1200
 POOL_QUESTIONS = 9_000
 POOL_SHARES = (0.4, 0.35, 0.25)  # of arithmetic, words, facts
 POOL_SAMPLES = 2  # proposals of a model per question
@@ -185,7 +186,7 @@ def settle(seed: int, curriculum: Curriculum) -> None:
     teacher, old_tokenizer = load(AGGREGATED / family.name)
     model, tokenizer = load(ACTED / family.name)
     pools, held_out, keys = _acting_data(seed)
-    kept = Kept(teacher, old_tokenizer, kept_batches(curriculum, pools[0], held_out, seed + 1))
+    kept = Kept(teacher, old_tokenizer, kept_batches(curriculum, pools[0], held_out, seed + 1, SETTLED_WEIGHTS))
     batches = acting_batches(curriculum, pools, held_out, keys, seed + 1, copy_steps=0)
     learn(curriculum, model, tokenizer, halves(batches), SETTLE_STEPS, SETTLE_RATE, seed, kept)
     report(family, model, tokenizer)

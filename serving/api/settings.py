@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from serving.config import Frozen
+from serving.types import UsageScope
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+")  # a browser writes it in lower case
 
@@ -70,6 +71,11 @@ class ApiSettings(Frozen):
         " browser; `*`: all. A page needs a key like any other client, and shows it to everyone who uses the page.",
     )
     versions: Mapping[str, str] = Field(default_factory=dict, description="Additional entries of /version.")
+    usage: UsageScope = Field(
+        default="answer",
+        description="Tokens in the `usage` of a recipe's answer: `answer`, those of the call that wrote it; or `team`,"
+        " those of all its calls, which `moa.usage` has in any case.",
+    )
 
     @field_validator("api_key")
     @classmethod

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from starlette.responses import Response
@@ -15,7 +16,7 @@ from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
 from serving.engine import checked, collect
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration
-from serving.types import Completion, Delta, GenerateRequest, ModelCard
+from serving.types import Completion, Delta, GenerateRequest, ModelCard, Report, TokenUsage, UsageScope
 
 T = TypeVar("T")
 SLOW_READER_S = 30.0  # beyond the deadline, for a client to read the rest of the answer
@@ -231,6 +232,7 @@ class GenerationResponse(Response):
         async with RequestTask(self.exchange, model, collecting, self.server.settings.deadline_s) as request_task:
             await asyncio.wait({request_task.task})
             completion = request_task.result()
+        completion = replace(completion, usage=_scoped(completion.usage, completion.report, self.server.settings.usage))
         degraded = completion.report is not None and completion.report.degraded
         return JsonResponse(self.answer.whole(completion), headers={"x-moa-degraded": "true"} if degraded else None)
 
@@ -239,7 +241,7 @@ class GenerationResponse(Response):
         settings, model = self.server.settings, self.card.id
         encoder = self.answer.events()
         buffer = SendBuffer(encoder.opening(), settings.keep_alive_s)
-        encoding = _encode(model, stream, encoder, buffer)
+        encoding = _encode(model, stream, encoder, buffer, settings.usage)
         async with RequestTask(self.exchange, model, encoding, settings.deadline_s) as request_task:
             request_task.task.add_done_callback(lambda _: buffer.close())
             # An error before the first item has its own status; a later one can only be sent in the stream.
@@ -278,9 +280,18 @@ class GenerationResponse(Response):
         return b""
 
 
-async def _encode(model: str, stream: AsyncGenerator[Delta, None], encoder: EventEncoder, buffer: SendBuffer) -> None:
+def _scoped(team: TokenUsage, report: Report | None, scope: UsageScope) -> TokenUsage:
+    """Usage that the client sees of an answer that cost `team`."""
+    return team if scope == "team" or report is None or report.answer_usage is None else report.answer_usage
+
+
+async def _encode(
+    model: str, stream: AsyncGenerator[Delta, None], encoder: EventEncoder, buffer: SendBuffer, scope: UsageScope
+) -> None:
     async with aclosing(checked(model, stream)) as deltas:
         async for delta in deltas:
+            if delta.usage is not None:
+                delta = replace(delta, usage=_scoped(delta.usage, delta.report, scope))
             if data := encoder.encode(delta):
                 buffer.put(data)
                 await buffer.wait_for_room()

@@ -60,6 +60,7 @@ class RecipeEngine(Engine):
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Stream the answer, with usage summed over all agents and the report on the terminal delta.
 
+        The report has the usage of the call that wrote the answer, too.
         If the request asks for events, they are between the deltas, as `serving.events.EventDelta`.
 
         Raises:
@@ -95,6 +96,8 @@ class RecipeEngine(Engine):
                     if delta.terminal:
                         timing = Timing(0.0, first_s, loop.time() - context.started)
                         delta = replace(delta, usage=report.usage, report=report.report(), timing=timing)
+                    elif delta.running_usage is not None and request.running_usage == "team":
+                        delta = replace(delta, running_usage=report.usage + delta.running_usage)
                     yield delta
         finally:
             await context.close()

@@ -62,6 +62,7 @@ class Ingress:
             profile.orchestrator.limits,
             observer,
             next_turn_prefill_s=profile.orchestrator.next_turn_prefill_s,
+            prices={model: (price.prompt, price.completion) for model, price in prices.items()},
         )
         cards = orchestrator.cards()
         # So that the first request finds a connection to every model.

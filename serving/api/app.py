@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from serving.api import request_log
+from serving.api.aliases import check_aliases
 from serving.api.cors import Cors
 from serving.api.dependencies import IN_FLIGHT, Admission, BodyBudget, Server
 from serving.api.error_handlers import add_error_handlers
@@ -37,11 +38,12 @@ def create_app(
             by the engines.
 
     Raises:
-        ConfigError: an engine has no card, or a card has no engine.
+        ConfigError: an engine has no card, a card has no engine, or an alias cannot be used (`check_aliases`).
     """
     by_id = {card.id: card for card in cards}
     if unmatched := sorted(set(by_id) ^ set(engines)):
         raise ConfigError(f"Give '{unmatched[0]}' both an engine and a model card; it has only one of them.")
+    check_aliases(settings.aliases, by_id)
     server = Server(
         engines,
         by_id,
@@ -59,7 +61,7 @@ def create_app(
     generating = {route.path for router in DIALECTS for route in router.routes if isinstance(route, APIRoute)}
     add_error_handlers(app, server, generating)
     app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it
-        lambda: document(app.routes, status.own_version(), list(by_id), settings)
+        lambda: document(app.routes, status.own_version(), [*by_id, *settings.aliases], settings)
     )
     if settings.log_requests:
         request_log.enable()

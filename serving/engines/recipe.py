@@ -11,12 +11,15 @@ from serving.errors import InvalidRequest, UnsupportedField
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
+from serving.recipes.small_tasks import small_task, small_task_models
 from serving.recipes.tools import check_tools, final_models
+from serving.runtime.agents import Agent, ThinkingSetting
 from serving.runtime.call import Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.events import RunEvents
 from serving.runtime.report import ReportBuilder
 from serving.runtime.run import Run
+from serving.runtime.task import Task
 from serving.types import Delta, GenerateRequest, Timing
 from serving.validation import shown
 
@@ -89,7 +92,9 @@ class RecipeEngine(Engine):
         first_s: float | None = None
         loop = asyncio.get_running_loop()
         try:
-            async with aclosing(await recipe.run(Run(context, self.recipes))) as deltas:
+            kind = None if recipe.small_tasks == "team" else small_task(request)
+            run = recipe.run(Run(context, self.recipes)) if kind is None else self._one_model(recipe, context, kind)
+            async with aclosing(await run) as deltas:
                 async for delta in deltas:
                     if first_s is None and (delta.text or delta.reasoning or delta.tool_calls):
                         first_s = loop.time() - context.started
@@ -101,6 +106,14 @@ class RecipeEngine(Engine):
                     yield delta
         finally:
             await context.close()
+
+    async def _one_model(self, recipe: Recipe, context: RunContext, kind: str) -> AsyncGenerator[Delta, None]:
+        """Stream of the answer to a small task: of one model, without thinking, sampled as without the recipe."""
+        model, *others = small_task_models(recipe, self.recipes, self.runtime.prices)
+        context.report.note(f"small task of a user interface ({kind}): '{model}' was asked alone (small_tasks)")
+        plain = replace(context, policy=context.policy.model_copy(update={"temperature": None}))
+        agent, *fallbacks = (Agent(model=name, thinking=ThinkingSetting(enabled=False)) for name in (model, *others))
+        return Run(plain, self.recipes).answer(agent, Task(role="small_task"), fallbacks=fallbacks)
 
     async def count_tokens(self, request: GenerateRequest) -> int:
         """Length of the conversation as the final agent's model counts it, without what the recipe adds to its prompt.
@@ -124,7 +137,7 @@ class RecipeEngine(Engine):
             return recipe
         recipe = recipe.overridden(request.moa.overrides)
         engines = self.runtime.engines
-        if missing := sorted(recipe.models() - set(engines)):
+        if missing := sorted(recipe.named_models() - set(engines)):
             served = ", ".join(engines)
             raise InvalidRequest(f"Change 'moa': '{missing[0]}' is not one of the models {served}.", "moa")
         for model, ability in lacking(recipe, {name: engine.info for name, engine in engines.items()}):

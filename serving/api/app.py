@@ -1,6 +1,6 @@
 """The application: FastAPI with the routers of all endpoint families."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 
@@ -15,6 +15,7 @@ from serving.api.error_handlers import add_error_handlers
 from serving.api.exchange import Api
 from serving.api.openapi import document
 from serving.api.routers import chat, console, docs, messages, models, responses, status
+from serving.api.routers.metrics import router as metrics_router
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.errors import ConfigError
@@ -26,7 +27,12 @@ OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, cons
 
 
 def create_app(
-    engines: Mapping[str, Engine], cards: Sequence[ModelCard], settings: ApiSettings, observer: Observer | None = None
+    engines: Mapping[str, Engine],
+    cards: Sequence[ModelCard],
+    settings: ApiSettings,
+    observer: Observer | None = None,
+    *,
+    metrics: Callable[[], Awaitable[bytes]] | None = None,
 ) -> Api:
     """Create the API.
 
@@ -36,9 +42,11 @@ def create_app(
         settings: limits, keys and deadlines.
         observer: receives the requests for answers that are refused before an engine is asked; all others are reported
             by the engines.
+        metrics: makes the page of `/metrics`.
 
     Raises:
-        ConfigError: an engine has no card, a card has no engine, or an alias cannot be used (`check_aliases`).
+        ConfigError: an engine has no card, a card has no engine, an alias cannot be used (`check_aliases`), or the
+            setting `metrics` is on and there is no source of metrics.
     """
     by_id = {card.id: card for card in cards}
     if unmatched := sorted(set(by_id) ^ set(engines)):
@@ -58,6 +66,11 @@ def create_app(
     app.state.readiness = status.Readiness(engines, settings)
     for router in (*DIALECTS, *OTHERS):
         app.include_router(router)
+    if settings.metrics:
+        if metrics is None:
+            raise ConfigError("Set api.metrics to false: this server does not run on Ray, which exports the metrics.")
+        app.state.metrics = metrics
+        app.include_router(metrics_router)
     generating = {route.path for router in DIALECTS for route in router.routes if isinstance(route, APIRoute)}
     add_error_handlers(app, server, generating)
     app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it

@@ -78,6 +78,10 @@ class ApiSettings(Frozen):
         description="Tokens in the `usage` of a recipe's answer: `answer`, those of the call that wrote it; or `team`,"
         " those of all its calls, which `moa.usage` has in any case.",
     )
+    metrics: bool = Field(
+        default=False,
+        description="Answer `/metrics` on the API's port, for tools that look there, without a key: see below.",
+    )
     aliases: Mapping[ModelName, str] = Field(
         default_factory=dict,
         description="Further ids of models and recipes, such as `{gpt-4o: moa-lite}`, for programs that name a model in"

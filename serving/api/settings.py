@@ -80,7 +80,7 @@ class ApiSettings(Frozen):
     )
     metrics: bool = Field(
         default=False,
-        description="Answer `/metrics` on the API's port, for tools that look there, without a key: see below.",
+        description="Answer `/metrics` on the API's port, without a key, for tools that look there.",
     )
     aliases: Mapping[ModelName, str] = Field(
         default_factory=dict,

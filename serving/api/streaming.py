@@ -15,10 +15,9 @@ from serving.api.aliases import without_aliases
 from serving.api.dependencies import Server
 from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
-from serving.api.usage_scope import usage_in_scope
 from serving.engine import checked, collect
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration
-from serving.types import Completion, Delta, GenerateRequest, ModelCard, UsageScope
+from serving.types import Completion, Delta, GenerateRequest, ModelCard, Report, TokenUsage, UsageScope
 
 T = TypeVar("T")
 SLOW_READER_S = 30.0  # beyond the deadline, for a client to read the rest of the answer
@@ -211,7 +210,8 @@ class GenerationResponse(Response):
     ) -> None:
         """Answer `request` with the engine of `card`; streamed if the request is."""
         self.server, self.exchange, self.card, self.answer = server, exchange, card, answer
-        self.request = without_aliases(request, server.settings.aliases)
+        aliases = server.settings.aliases
+        self.request = without_aliases(request, aliases) if aliases else request
         self.background = None  # read by Starlette's users of responses
         self.status_code = 200
 
@@ -283,6 +283,11 @@ class GenerationResponse(Response):
             log_failure(self.exchange, error)
             return encoder.failure(error)
         return b""
+
+
+def usage_in_scope(team: TokenUsage, report: Report | None, scope: UsageScope) -> TokenUsage:
+    """Usage that the client sees of an answer that cost `team`; a single model's has no report."""
+    return team if scope == "team" or report is None or report.answer_usage is None else report.answer_usage
 
 
 async def _encode(

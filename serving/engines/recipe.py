@@ -11,7 +11,7 @@ from serving.errors import InvalidRequest, UnsupportedField
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
-from serving.recipes.small_tasks import small_task, small_task_models
+from serving.recipes.small_tasks import BEGINNINGS, small_task, small_task_models
 from serving.recipes.tools import check_tools, final_models
 from serving.runtime.agents import Agent, ThinkingSetting
 from serving.runtime.call import Runtime
@@ -92,7 +92,8 @@ class RecipeEngine(Engine):
         first_s: float | None = None
         loop = asyncio.get_running_loop()
         try:
-            kind = None if recipe.small_tasks == "team" else small_task(request)
+            begins = bool(request.messages) and request.messages[-1].content.lstrip().startswith(BEGINNINGS)
+            kind = small_task(request) if begins and recipe.small_tasks != "team" else None
             run = recipe.run(Run(context, self.recipes)) if kind is None else self._one_model(recipe, context, kind)
             async with aclosing(await run) as deltas:
                 async for delta in deltas:

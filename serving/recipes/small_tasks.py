@@ -26,14 +26,15 @@ FRAMES = (
     ("title", "Provide a concise, 5-word-or-less title for the conversation,", "title itself.\n\nConversation:\n", ""),
     ("title", "Analyze this conversation and provide:\n1. The detected language", "\n2. A concise title in the", ""),
 )
+BEGINNINGS = (TASK, *(beginning for _, beginning, *_ in FRAMES))  # of every frame: what begins otherwise is none
 
 
 def small_task(request: GenerateRequest) -> str | None:
     """Kind of the small task that the request is; None if it is none. A request with tools is none."""
-    *before, last = request.messages
-    if request.tools or last.role != "user" or any(message.role != "system" for message in before):
+    roles = [message.role for message in request.messages]
+    if request.tools or roles[-1:] != ["user"] or any(role != "system" for role in roles[:-1]):
         return None
-    text = last.content.strip()
+    text = request.messages[-1].content.strip()
     for kind, beginning, middle, end in FRAMES:
         if text.startswith(beginning) and text.endswith(end) and text.find(middle, len(beginning)) >= 0:
             return kind

@@ -7,7 +7,7 @@ leave out what most deltas lack:
     (index, text, finish_reason)                      a choice's end
     (index, text, reasoning, tool_calls)              a piece of reasoning or of tool calls
     (index, text, finish_reason, usage, timing, logprobs, shortened)
-    (index, text, finish_reason, usage, timing, logprobs, shortened, reasoning, tool_calls, stop)
+    (index, text, finish_reason, usage, timing, logprobs, shortened, reasoning, tool_calls, stop, running_usage)
 """
 
 from dataclasses import dataclass
@@ -31,8 +31,9 @@ class EngineStats:
 
 def pack(delta: Delta) -> Packed:
     """Tuple of `delta` without its report, which engines do not write."""
-    plain = not (delta.reasoning or delta.tool_calls or delta.stop)
-    if delta.usage is None and delta.logprobs is None:
+    running = delta.running_usage
+    plain = not (delta.reasoning or delta.tool_calls or delta.stop or running)
+    if delta.usage is None and delta.logprobs is None and running is None:
         if delta.finish_reason is None:
             return (delta.index, delta.text) if plain else (delta.index, delta.text, *_pack_parsed(delta))
         if plain:
@@ -42,12 +43,12 @@ def pack(delta: Delta) -> Packed:
         delta.index,
         delta.text,
         delta.finish_reason,
-        usage and (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens),
+        usage and _pack_usage(usage),
         timing and (timing.queue_s, timing.ttft_s, timing.total_s),
         None if delta.logprobs is None else tuple(_pack_logprob(logprob) for logprob in delta.logprobs),
         delta.shortened,
     )
-    return packed if plain else (*packed, *_pack_parsed(delta), delta.stop)
+    return packed if plain else (*packed, *_pack_parsed(delta), delta.stop, running and _pack_usage(running))
 
 
 def unpack(packed: Packed) -> Delta:
@@ -70,7 +71,12 @@ def unpack(packed: Packed) -> Delta:
         reasoning=parsed[0] if parsed else "",
         tool_calls=_unpack_calls(parsed[1]) if parsed else (),
         stop=parsed[2] if parsed else None,
+        running_usage=TokenUsage(*parsed[3]) if parsed and parsed[3] else None,
     )
+
+
+def _pack_usage(usage: TokenUsage) -> Packed:
+    return (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens)
 
 
 def _pack_parsed(delta: Delta) -> Packed:

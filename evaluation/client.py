@@ -167,8 +167,8 @@ def _parsed(response: Any, latency_s: float) -> Answer:
         body = response.json()
         choice = body["choices"][0]
         message = choice["message"]
-        usage = body.get("usage") or {}
         moa = body.get("moa") or {}
+        usage = moa.get("usage") or body.get("usage") or {}  # of all agents: answers are compared by what they cost
         return Answer(
             text=message["content"] or "",
             finish_reason=choice.get("finish_reason"),

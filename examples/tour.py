@@ -48,7 +48,10 @@ def ask(client: OpenAI, model: str, question: str) -> None:
     print(f"  whole:    {whole.choices[0].message.content}")
     if whole.usage:
         print(f"  usage:    {whole.usage.prompt_tokens} + {whole.usage.completion_tokens} tokens")
-    trace = (getattr(whole, "moa", None) or {}).get("trace", [])
+    moa = getattr(whole, "moa", None) or {}
+    if team := moa.get("usage"):
+        print(f"  all calls: {team['prompt_tokens']} + {team['completion_tokens']} tokens")
+    trace = moa.get("trace", [])
     for number, agent in [(layer["layer"], agent) for layer in trace for agent in layer["agents"]]:
         took = "-" if agent["total_ms"] is None else f"{agent['total_ms']:.0f} ms"
         who = f"layer {number} {agent['role']:<10} {agent['model']:<13}"

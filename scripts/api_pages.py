@@ -11,10 +11,11 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `POST /v1/chat/completions` | a chat completion, streamed or whole |
 | `POST /v1/responses` | OpenAI's Responses API, as Codex CLI uses it |
 | `POST /v1/messages`, `/v1/messages/count_tokens` | Anthropic's Messages API, as Claude Code uses it |
-| `GET /v1/models`, `/v1/models/ID` | models and recipes: id, `kind`, context in tokens (`max_model_len`) |
+| `GET /v1/models`, `/v1/models/ID` | models, recipes, aliases: `id`, `kind`, context in tokens (`max_model_len`) |
 | `GET /health` | 200 while the process runs |
 | `GET /ready` | 200 if every engine is warm and answers; else 503 with a reason for each engine that is not ready |
 | `GET /version` | versions of the server and its libraries |
+| `GET /metrics` | metrics in Prometheus' format, without a key, if the setting `metrics` is on: [below](#metrics) |
 | `GET /console` | a web page that shows the team at work, without a key |
 | `GET /docs`, `/openapi.json` | this API as a page and as OpenAPI 3.1, without a key and without the internet |
 
@@ -25,6 +26,8 @@ most 128 letters, digits and `._:-`, otherwise a new one. Errors: [errors.md](er
 HEAD is answered as GET without a body, OPTIONS with the methods of the path. Web pages of other origins may read the
 answers in a browser if the setting `cors_origins` allows their origin. A page that sends a key shows it to everyone who
 uses the page: allow `*` only on a server without a key, or whose users bring keys of their own.
+
+{aliases}
 
 ## Fields
 
@@ -77,21 +80,22 @@ has its own HTTP status. An error after it is sent as an event in the stream: `d
 nothing to send, for instance while proposers run, a comment (`: keep-alive`) is sent every `keep_alive_s`. If the
 client disconnects, all calls of its request are cancelled.
 
-The `usage` of a recipe's answer is the sum over all its agents. An unknown token count is null in the trace and is left
-out of the sum; a reason then names the agent.
+{usage}
 
 ## The `moa` object
 
 `"moa": {{"trace": true}}` in the request (`extra_body` in OpenAI's Python client) adds a trace to the answer, or to the
-last chunk of a stream. Without it, the `moa` object is present only if it has reasons: the answer is degraded, an agent
-was replaced by another in its slot (`refill`), proposers voted on tool calls, references were reused, or a token count
-is unknown. A degraded answer that is not streamed also has the header `x-moa-degraded: true`.
+last chunk of a stream. A recipe's answer has the `moa` object in any case, a single model's only with a trace. It has
+reasons if the answer is degraded, an agent was replaced by another in its slot (`refill`), proposers voted on tool
+calls, references were reused, one model answered a [small task](recipes.md#small-tasks), or a token count is unknown. A
+degraded answer that is not streamed also has the header `x-moa-degraded: true`.
 
 ```
 "moa": {{
   "recipe": "moa-lite",
   "degraded": true,
-  "reasons": ["..."],                one sentence per degradation, refill, vote, unknown token count, reuse
+  "reasons": ["..."],                one sentence per degradation, refill, vote, unknown token count, reuse, small task
+  "usage": {{...}},                    sum over all agents whose tokens are known
   "trace": [                         only if requested
     {{"layer": 1, "agents": [
       {{"agent": 0, "role": "proposer", "model": "...", "outcome": "ok", "text": "...", "usage": {{...}},
@@ -145,6 +149,8 @@ line with its model, role and layer, before the answer begins. Interfaces that f
 stream has one proposal while it is written and the others as they end; a whole answer has all in its message. `usage`
 does not count them as reasoning, and the trace keeps the final agent's own. `include_reasoning: false` with it is
 refused. The default is `"show": "answer"`.
+
+{metrics}
 
 ## The console
 
@@ -207,9 +213,9 @@ that send no other field back; it is encoded, not encrypted. An `encrypted_conte
 
 ## Answers
 
-`status` is `completed`, or `incomplete` with the reason `max_output_tokens` or `content_filter`. `usage` is null if a
-total is unknown; an unknown part of a total is 0, as OpenAI's types have no null there. The `moa` object is that of
-[chat completions](api.md#the-moa-object), on the response.
+`status` is `completed`, or `incomplete` with the reason `max_output_tokens` or `content_filter`. `usage` counts [one
+call](api.md#usage) and is null if a total is unknown; an unknown part of a total is 0, as OpenAI's types have no null
+there. The `moa` object is that of [chat completions](api.md#the-moa-object), on the response.
 
 A stream has the events `response.created` and `response.in_progress`, then for each item `response.output_item.added`,
 its pieces (`response.reasoning_text.delta`, `response.output_text.delta`, `response.function_call_arguments.delta`,
@@ -259,10 +265,10 @@ its text, encoded, so that a block whose text was omitted (`display: omitted`) i
 
 `stop_reason` is `end_turn`, `max_tokens`, `tool_use`, `stop_sequence` or `refusal`. External endpoints do not say which
 stop sequence ended an answer; theirs is `end_turn`. The `input` of a call whose arguments are no JSON object is
-`{{"arguments": ...}}`; a stream has them as the model wrote them. `usage.input_tokens` are the tokens that were not
-read from the cache; with `cache_read_input_tokens` they are the whole prompt. They are 0 in `message_start` and right
-in `message_delta`; an unknown count is 0. The `moa` object is that of [chat completions](api.md#the-moa-object), on the
-message or on `message_delta`.
+`{{"arguments": ...}}`; a stream has them as the model wrote them. `usage` counts [one call](api.md#usage);
+`usage.input_tokens` are the tokens that were not read from the cache; with `cache_read_input_tokens` they are the whole
+prompt. They are 0 in `message_start` and right in `message_delta`; an unknown count is 0. The `moa` object is that of
+[chat completions](api.md#the-moa-object), on the message or on `message_delta`.
 
 Errors have Anthropic's shape, also within a stream, with the server's own `code` and `param` in `error`:
 

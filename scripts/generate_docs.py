@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from scripts.api_pages import API_PAGE, MESSAGES_PAGE, RESPONSES_PAGE
+from scripts.api_sections import ALIASES, METRICS, USAGE
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.messages import CountTokensBody, MessagesBody
 from serving.api.schemas.responses import ResponsesBody
@@ -45,6 +46,9 @@ def api_page() -> str:
     return API_PAGE.format(
         fields=fields_table(ChatBody),
         neutral=neutral_values(ChatBody),
+        aliases=ALIASES,
+        usage=USAGE,
+        metrics=METRICS,
         settings="\n".join(
             f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
             for name, field in ApiSettings.model_fields.items()

@@ -34,12 +34,24 @@ class Orchestrator:
         observer: Observer | None = None,
         *,
         next_turn_prefill_s: float = NEXT_TURN_PREFILL_S,
+        prices: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
-        """Serve `models` and `recipes`, both by id. `next_turn_prefill_s`: of single models; recipes have their own."""
+        """Serve `models` and `recipes`, both by id.
+
+        Args:
+            models: the engines.
+            recipes: the recipes.
+            limits: of one request.
+            observer: receives the events of the metrics.
+            next_turn_prefill_s: of single models; recipes have their own.
+            prices: per prompt token and per completion token in any one unit, by model id, for small tasks.
+        """
         self.limits = limits or Limits()
         caps = check_recipes({name: engine.info for name, engine in models.items()}, recipes, self.limits)
         self.observer = observer or Observer()
-        self.runtime = Runtime(dict(models), self.observer, HedgeBudget(self.limits.hedge_share))
+        self.runtime = Runtime(
+            dict(models), self.observer, HedgeBudget(self.limits.hedge_share), prices=dict(prices or {})
+        )
         self.recipes = dict(recipes)
         self.engines: dict[str, Engine] = {
             **{
@@ -90,7 +102,7 @@ def check_recipes(
         if name in models:
             raise ConfigError(f"'{name}' is the id of a model and of a recipe; rename the recipe.")
         served = ", ".join(sorted(models)) or "none"
-        if missing := sorted(recipe.models() - set(models)):
+        if missing := sorted(recipe.named_models() - set(models)):
             raise ConfigError(
                 f"The recipe '{name}' needs the model '{missing[0]}', which the profile does not serve ({served});"
                 " add the model or change the recipe."

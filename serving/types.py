@@ -13,6 +13,7 @@ FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Layout = Literal["paper", "references_last"]
 EventDetail = Literal["progress", "text"]
+UsageScope = Literal["answer", "team"]  # tokens of the call that wrote the answer, or of all calls of the request
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,8 @@ class Reference:
     finish_reason: FinishReason = "stop"  # reported to the caller if this becomes the answer
     as_answer: bool = False  # sampled with the caller's stop, response format and token limit
     draft: Draft | None = None  # None: the agent had no tools
+    # Tokens of the call that wrote it. None: unknown here, or a call of an earlier request. No part of the prompt.
+    usage: "TokenUsage | None" = field(default=None, compare=False, repr=False)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -182,6 +185,7 @@ class GenerateRequest:
     session: str | None = None  # key of the conversation: its calls go to the replica that has its prefix cached
     metadata: Mapping[str, str] = field(default_factory=dict)
     moa: MoaOptions = field(default_factory=MoaOptions)
+    running_usage: UsageScope | None = None  # deltas carry the usage so far; None: the terminal one alone has usage
 
     @property
     def may_call_tools(self) -> bool:
@@ -276,6 +280,8 @@ class Report:
     degraded: bool
     reasons: tuple[str, ...]  # one sentence per degradation, refill, vote, unknown token count and reuse of references
     agents: tuple[AgentTrace, ...]
+    usage: TokenUsage = field(default_factory=TokenUsage)  # of the team: see `serving.runtime.report`
+    answer_usage: TokenUsage | None = None  # of the call that wrote the answer; None: the same as `usage`
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +299,7 @@ class Delta:
     reasoning: str = ""  # thinking text; never part of `text`
     tool_calls: tuple[ToolCallDelta, ...] = ()
     stop: str | None = None  # the stop string that ended the choice, beside its finish reason; None: none, or unknown
+    running_usage: TokenUsage | None = None  # usage so far, of all choices; None: not asked for, or unknown
 
     @property
     def terminal(self) -> bool:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from deployments.config import Profile, SessionAffinity
 from deployments.ingress.capacity import max_in_flight
+from deployments.ingress.cluster_metrics import ClusterMetrics
 from deployments.ingress.metrics import RayObserver
 from deployments.ingress.remote_engine import RemoteEngine
 from deployments.ingress.session_router import SessionRouter
@@ -62,6 +63,7 @@ class Ingress:
             profile.orchestrator.limits,
             observer,
             next_turn_prefill_s=profile.orchestrator.next_turn_prefill_s,
+            prices={model: (price.prompt, price.completion) for model, price in prices.items()},
         )
         cards = orchestrator.cards()
         # So that the first request finds a connection to every model.
@@ -69,7 +71,8 @@ class Ingress:
         settings = api_settings(profile.api, os.environ)
         if settings.max_in_flight is None:
             settings = settings.model_copy(update={"max_in_flight": max_in_flight(profile, recipes)})
-        return create_app(orchestrator.engines, cards, settings, observer)
+        metrics = ClusterMetrics() if settings.metrics else None
+        return create_app(orchestrator.engines, cards, settings, observer, metrics=metrics)
 
 
 def api_settings(settings: ApiSettings, environment: Mapping[str, str]) -> ApiSettings:

@@ -59,6 +59,7 @@ def _merged(before: Delta, after: Delta) -> Delta:
         reasoning=before.reasoning + after.reasoning,
         tool_calls=merged_pieces((*before.tool_calls, *after.tool_calls)),
         stop=after.stop,
+        running_usage=after.running_usage,
     )
 
 

@@ -110,6 +110,7 @@ class ModelServer(LLMServer):
             stream_interval=request.stream_interval,
             parser=self._parsers.open(request, args, fitted.tokens, opening),
             generated=generated,
+            running_usage=request.running_usage is not None,
         )
         async with aclosing(coalesced(deltas)) as groups:
             async for group in groups:

@@ -123,6 +123,7 @@ class VllmAdapter:
         stream_interval: int | None = 1,
         parser: RequestParser | None = None,
         generated: list[int] | None = None,
+        running_usage: bool = False,
     ) -> AsyncGenerator[Delta, None]:
         """Stream the engine's deltas, the terminal one last; closing the generator aborts the request.
 
@@ -134,6 +135,7 @@ class VllmAdapter:
             stream_interval: Tokens per streamed delta after the first. None: one delta per choice, at the end.
             parser: Separates reasoning and tool calls from text. None: the output is text.
             generated: Receives the token ids of the first choice.
+            running_usage: Every delta carries the usage so far.
 
         Raises:
             InvalidRequest: vLLM refused the request as the caller's error; its text is part of the message.
@@ -170,15 +172,18 @@ class VllmAdapter:
                             delta = choices[choice.index].parse(delta, choice.token_ids)
                             if not (delta.text or delta.reasoning or delta.tool_calls or reason):
                                 continue  # part of a tag
-                        if last:
-                            finished = True
+                        if last or running_usage:
+                            finished = last
                             usage = TokenUsage(
                                 len(token_ids),
                                 completion_tokens,
                                 output.num_cached_tokens,
                                 sum(one.reasoning_tokens for one in choices),
                             )
-                            delta = replace(delta, usage=usage, timing=_timing(output, started))
+                            if last:
+                                delta = replace(delta, usage=usage, timing=_timing(output, started))
+                            else:
+                                delta = replace(delta, running_usage=usage)
                         yield delta
             finally:
                 await outputs.aclose()

@@ -4,6 +4,7 @@ from deployments.config import Profile
 from deployments.plan.engine_options import check_engine_options, check_parsers
 from deployments.plan.memory import check_sizes
 from deployments.plan.worst_case import check_contexts
+from serving.api.aliases import check_aliases
 from serving.engine import EngineInfo
 from serving.errors import ConfigError
 from serving.orchestrator import check_recipes
@@ -15,12 +16,14 @@ def check_profile(profile: Profile) -> dict[str, Recipe]:
 
     Raises:
         ConfigError: a recipe is wrong, uses a missing model, needs more context than its models have or more calls than
-            the limits allow; vLLM lacks an option or a parser; local weights are missing or do not fit.
+            the limits allow; an alias has no target; vLLM lacks an option or a parser; local weights are missing or do
+            not fit.
     """
     recipes = load_recipes(profile.recipes, profile.team)
     models = {model.id: EngineInfo(tools=model.accepts_tools, thinking=model.thinks) for model in profile.models}
     models |= {model.id: EngineInfo(unsupported=frozenset(model.unsupported)) for model in profile.external}
     check_recipes(models, recipes, profile.orchestrator.limits)
+    check_aliases(profile.api.aliases, [*recipes, *models])
     for model in profile.models:
         if model.fetch_command is not None and model.path is None:
             raise ConfigError(f"The weights of '{model.id}' are not there yet; run: {model.fetch_command}")

@@ -70,7 +70,7 @@ class ExchangeBuilder:
         """Build the exchange of an answer that ended at `now`, in a run that began at `started`."""
         if self.error is None and not (self.finished and self.done):
             self.error = INCOMPLETE
-        team_tokens = self.usage.get("completion_tokens")
+        team = self.moa.get("usage") or self.usage
         return Exchange(
             scenario=self.scenario,
             model=self.model,
@@ -82,8 +82,8 @@ class ExchangeBuilder:
             first_token_s=self._after(self.first_token),
             first_answer_s=self._after(self.first_answer),
             gaps_s=tuple(self.gaps_s),
-            prompt_tokens=self.usage.get("prompt_tokens"),
-            team_tokens=team_tokens,
+            prompt_tokens=team.get("prompt_tokens"),
+            team_tokens=team.get("completion_tokens"),
             answer_tokens=self._answer_tokens(),
             degraded=bool(self.moa.get("degraded")),
             status=self.status,
@@ -126,7 +126,13 @@ class ExchangeBuilder:
         self.moa = answer.get("moa") or self.moa
 
     def _answer_tokens(self) -> int | None:
-        """Completion tokens of the answer alone: a recipe's usage sums all agents, so its trace is read."""
+        """Completion tokens of the answer alone.
+
+        If `usage` equals the team's, the server may report the team's in both (`api.usage: team`): the trace is read.
+        """
+        if "usage" in self.moa and self.usage and self.usage != self.moa["usage"]:
+            own: int | None = self.usage.get("completion_tokens")
+            return own
         for agent in reversed(list(agents(self.moa))):
             if agent["outcome"] == "ok":
                 tokens: int | None = agent["usage"]["completion_tokens"]

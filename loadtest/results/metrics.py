@@ -26,8 +26,8 @@ FORMULAS: Mapping[str, str] = {
     "goodput_share": "successful requests that met every request limit of the SLO / all requests",
     "goodput_rps": "successful requests that met every request limit of the SLO / duration",
     "requests_per_s": "successful requests / duration, from the start to the end of the last answer",
-    "tokens_per_s": "answer tokens of successful requests / duration",
-    "team_tokens_per_s": "completion tokens of all agents / duration",
+    "tokens_per_s": "answer tokens (of the call that wrote the answer) of successful requests / duration",
+    "team_tokens_per_s": "completion tokens of all agents (`moa.usage`) / duration",
     "error_share": "failed requests / all requests",
     "degraded_share": "degraded answers / complete answers",
 }

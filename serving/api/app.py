@@ -1,6 +1,6 @@
 """The application: FastAPI with the routers of all endpoint families."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 
@@ -8,12 +8,14 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from serving.api import request_log
+from serving.api.aliases import check_aliases
 from serving.api.cors import Cors
 from serving.api.dependencies import IN_FLIGHT, Admission, BodyBudget, Server
 from serving.api.error_handlers import add_error_handlers
 from serving.api.exchange import Api
 from serving.api.openapi import document
 from serving.api.routers import chat, console, docs, messages, models, responses, status
+from serving.api.routers.metrics import router as metrics_router
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.errors import ConfigError
@@ -25,7 +27,12 @@ OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, cons
 
 
 def create_app(
-    engines: Mapping[str, Engine], cards: Sequence[ModelCard], settings: ApiSettings, observer: Observer | None = None
+    engines: Mapping[str, Engine],
+    cards: Sequence[ModelCard],
+    settings: ApiSettings,
+    observer: Observer | None = None,
+    *,
+    metrics: Callable[[], Awaitable[bytes]] | None = None,
 ) -> Api:
     """Create the API.
 
@@ -35,13 +42,16 @@ def create_app(
         settings: limits, keys and deadlines.
         observer: receives the requests for answers that are refused before an engine is asked; all others are reported
             by the engines.
+        metrics: makes the page of `/metrics`.
 
     Raises:
-        ConfigError: an engine has no card, or a card has no engine.
+        ConfigError: an engine has no card, a card has no engine, an alias cannot be used (`check_aliases`), or the
+            setting `metrics` is on and there is no source of metrics.
     """
     by_id = {card.id: card for card in cards}
     if unmatched := sorted(set(by_id) ^ set(engines)):
         raise ConfigError(f"Give '{unmatched[0]}' both an engine and a model card; it has only one of them.")
+    check_aliases(settings.aliases, by_id)
     server = Server(
         engines,
         by_id,
@@ -56,10 +66,15 @@ def create_app(
     app.state.readiness = status.Readiness(engines, settings)
     for router in (*DIALECTS, *OTHERS):
         app.include_router(router)
+    if settings.metrics:
+        if metrics is None:
+            raise ConfigError("Set api.metrics to false: this server does not run on Ray, which exports the metrics.")
+        app.state.metrics = metrics
+        app.include_router(metrics_router)
     generating = {route.path for router in DIALECTS for route in router.routes if isinstance(route, APIRoute)}
     add_error_handlers(app, server, generating)
     app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it
-        lambda: document(app.routes, status.own_version(), list(by_id), settings)
+        lambda: document(app.routes, status.own_version(), [*by_id, *settings.aliases], settings)
     )
     if settings.log_requests:
         request_log.enable()

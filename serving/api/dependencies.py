@@ -92,9 +92,10 @@ class Server:
     keys: tuple[bytes, ...]  # empty: no key is required
 
     def card(self, model: str) -> ModelCard:
-        """Card of a model or recipe. Raises `UnknownModel`."""
-        if (card := self.cards.get(model)) is None:
-            raise UnknownModel(model[:256], tuple(self.cards))
+        """Card of the model or recipe that has this id or alias. Raises `UnknownModel`."""
+        aliases = self.settings.aliases
+        if (card := self.cards.get(aliases.get(model, model))) is None:
+            raise UnknownModel(model[:256], (*self.cards, *aliases))
         return card
 
     def authorize(self, headers: Mapping[bytes, bytes]) -> None:

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from serving.config import Frozen
+from serving.types import UsageScope
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+")  # a browser writes it in lower case
+
+ModelName = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^\S+$")]
 
 
 class ApiSettings(Frozen):
@@ -70,6 +73,20 @@ class ApiSettings(Frozen):
         " browser; `*`: all. A page needs a key like any other client, and shows it to everyone who uses the page.",
     )
     versions: Mapping[str, str] = Field(default_factory=dict, description="Additional entries of /version.")
+    usage: UsageScope = Field(
+        default="answer",
+        description="Tokens in the `usage` of a recipe's answer: `answer`, those of the call that wrote it; or `team`,"
+        " those of all its calls, which `moa.usage` has in any case.",
+    )
+    metrics: bool = Field(
+        default=False,
+        description="Answer `/metrics` on the API's port, without a key, for tools that look there.",
+    )
+    aliases: Mapping[ModelName, str] = Field(
+        default_factory=dict,
+        description="Further ids of models and recipes, such as `{gpt-4o: moa-lite}`, for programs that name a model in"
+        " their code.",
+    )
 
     @field_validator("api_key")
     @classmethod

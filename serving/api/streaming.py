@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from starlette.responses import Response
@@ -10,12 +11,13 @@ from starlette.types import Receive, Scope, Send
 
 from serving import sse
 from serving.api import request_log
+from serving.api.aliases import without_aliases
 from serving.api.dependencies import Server
 from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
 from serving.engine import checked, collect
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration
-from serving.types import Completion, Delta, GenerateRequest, ModelCard
+from serving.types import Completion, Delta, GenerateRequest, ModelCard, Report, TokenUsage, UsageScope
 
 T = TypeVar("T")
 SLOW_READER_S = 30.0  # beyond the deadline, for a client to read the rest of the answer
@@ -207,7 +209,9 @@ class GenerationResponse(Response):
         self, server: Server, exchange: HttpExchange, card: ModelCard, request: GenerateRequest, answer: Answer
     ) -> None:
         """Answer `request` with the engine of `card`; streamed if the request is."""
-        self.server, self.exchange, self.card, self.request, self.answer = server, exchange, card, request, answer
+        self.server, self.exchange, self.card, self.answer = server, exchange, card, answer
+        aliases = server.settings.aliases
+        self.request = without_aliases(request, aliases) if aliases else request
         self.background = None  # read by Starlette's users of responses
         self.status_code = 200
 
@@ -231,6 +235,9 @@ class GenerationResponse(Response):
         async with RequestTask(self.exchange, model, collecting, self.server.settings.deadline_s) as request_task:
             await asyncio.wait({request_task.task})
             completion = request_task.result()
+        completion = replace(
+            completion, usage=usage_in_scope(completion.usage, completion.report, self.server.settings.usage)
+        )
         degraded = completion.report is not None and completion.report.degraded
         return JsonResponse(self.answer.whole(completion), headers={"x-moa-degraded": "true"} if degraded else None)
 
@@ -239,7 +246,7 @@ class GenerationResponse(Response):
         settings, model = self.server.settings, self.card.id
         encoder = self.answer.events()
         buffer = SendBuffer(encoder.opening(), settings.keep_alive_s)
-        encoding = _encode(model, stream, encoder, buffer)
+        encoding = _encode(model, stream, encoder, buffer, settings.usage)
         async with RequestTask(self.exchange, model, encoding, settings.deadline_s) as request_task:
             request_task.task.add_done_callback(lambda _: buffer.close())
             # An error before the first item has its own status; a later one can only be sent in the stream.
@@ -278,9 +285,18 @@ class GenerationResponse(Response):
         return b""
 
 
-async def _encode(model: str, stream: AsyncGenerator[Delta, None], encoder: EventEncoder, buffer: SendBuffer) -> None:
+def usage_in_scope(team: TokenUsage, report: Report | None, scope: UsageScope) -> TokenUsage:
+    """Usage that the client sees of an answer that cost `team`; a single model's has no report."""
+    return team if scope == "team" or report is None or report.answer_usage is None else report.answer_usage
+
+
+async def _encode(
+    model: str, stream: AsyncGenerator[Delta, None], encoder: EventEncoder, buffer: SendBuffer, scope: UsageScope
+) -> None:
     async with aclosing(checked(model, stream)) as deltas:
         async for delta in deltas:
+            if delta.usage is not None:
+                delta = replace(delta, usage=usage_in_scope(delta.usage, delta.report, scope))
             if data := encoder.encode(delta):
                 buffer.put(data)
                 await buffer.wait_for_room()

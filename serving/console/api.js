@@ -25,7 +25,8 @@ async function asked(path, options) {
 }
 
 export async function models(key) {
-  return (await (await asked("v1/models", { headers: headers(key) })).json()).data;
+  const { data } = await (await asked("v1/models", { headers: headers(key) })).json();
+  return data.filter((card) => !card.alias_of); // an alias is another name of a model that is listed too
 }
 
 export async function* chat(body, key, signal) {

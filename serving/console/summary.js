@@ -8,8 +8,8 @@ export function totals(moa, usage, clock) {
   const sum = (field) => known.reduce((total, agent) => total + agent.usage[field], 0);
   return {
     calls: Math.max(agents.length, 1),
-    prompt: known.length ? sum("prompt_tokens") : usage?.prompt_tokens ?? null,
-    completion: known.length ? sum("completion_tokens") : usage?.completion_tokens ?? null,
+    prompt: known.length ? sum("prompt_tokens") : (moa?.usage ?? usage)?.prompt_tokens ?? null,
+    completion: known.length ? sum("completion_tokens") : (moa?.usage ?? usage)?.completion_tokens ?? null,
     lower: known.length < agents.length,
     engine: agents.reduce((total, agent) => total + (agent.total_ms ?? 0), 0),
     first: clock.first,

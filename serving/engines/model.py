@@ -120,5 +120,5 @@ async def _traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGener
                     reasoning=answer.reasoning,
                     tool_calls=answer.tool_calls,
                 )
-                delta = replace(delta, report=Report(model, False, (), (agent,)))
+                delta = replace(delta, report=Report(model, False, (), (agent,), delta.usage))
             yield delta

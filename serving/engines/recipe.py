@@ -11,12 +11,15 @@ from serving.errors import InvalidRequest, UnsupportedField
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
+from serving.recipes.small_tasks import BEGINNINGS, small_task, small_task_models
 from serving.recipes.tools import check_tools, final_models
+from serving.runtime.agents import Agent, ThinkingSetting
 from serving.runtime.call import Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.events import RunEvents
 from serving.runtime.report import ReportBuilder
 from serving.runtime.run import Run
+from serving.runtime.task import Task
 from serving.types import Delta, GenerateRequest, Timing
 from serving.validation import shown
 
@@ -60,6 +63,7 @@ class RecipeEngine(Engine):
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Stream the answer, with usage summed over all agents and the report on the terminal delta.
 
+        The report has the usage of the call that wrote the answer, too.
         If the request asks for events, they are between the deltas, as `serving.events.EventDelta`.
 
         Raises:
@@ -88,16 +92,29 @@ class RecipeEngine(Engine):
         first_s: float | None = None
         loop = asyncio.get_running_loop()
         try:
-            async with aclosing(await recipe.run(Run(context, self.recipes))) as deltas:
+            begins = bool(request.messages) and request.messages[-1].content.lstrip().startswith(BEGINNINGS)
+            kind = small_task(request) if begins and recipe.small_tasks != "team" else None
+            run = recipe.run(Run(context, self.recipes)) if kind is None else self._one_model(recipe, context, kind)
+            async with aclosing(await run) as deltas:
                 async for delta in deltas:
                     if first_s is None and (delta.text or delta.reasoning or delta.tool_calls):
                         first_s = loop.time() - context.started
                     if delta.terminal:
                         timing = Timing(0.0, first_s, loop.time() - context.started)
                         delta = replace(delta, usage=report.usage, report=report.report(), timing=timing)
+                    elif delta.running_usage is not None and request.running_usage == "team":
+                        delta = replace(delta, running_usage=report.usage + delta.running_usage)
                     yield delta
         finally:
             await context.close()
+
+    async def _one_model(self, recipe: Recipe, context: RunContext, kind: str) -> AsyncGenerator[Delta, None]:
+        """Stream of the answer to a small task: of one model, without thinking, sampled as without the recipe."""
+        model, *others = small_task_models(recipe, self.recipes, self.runtime.prices)
+        context.report.note(f"small task of a user interface ({kind}): '{model}' was asked alone (small_tasks)")
+        plain = replace(context, policy=context.policy.model_copy(update={"temperature": None}))
+        agent, *fallbacks = (Agent(model=name, thinking=ThinkingSetting(enabled=False)) for name in (model, *others))
+        return Run(plain, self.recipes).answer(agent, Task(role="small_task"), fallbacks=fallbacks)
 
     async def count_tokens(self, request: GenerateRequest) -> int:
         """Length of the conversation as the final agent's model counts it, without what the recipe adds to its prompt.
@@ -121,7 +138,7 @@ class RecipeEngine(Engine):
             return recipe
         recipe = recipe.overridden(request.moa.overrides)
         engines = self.runtime.engines
-        if missing := sorted(recipe.models() - set(engines)):
+        if missing := sorted(recipe.named_models() - set(engines)):
             served = ", ".join(engines)
             raise InvalidRequest(f"Change 'moa': '{missing[0]}' is not one of the models {served}.", "moa")
         for model, ability in lacking(recipe, {name: engine.info for name, engine in engines.items()}):

@@ -178,7 +178,9 @@ class ScriptedEngine(Engine):
             tokens, finish_reason = tokens[: fitted.max_tokens], "length"
         first_s = loop.time() - started
         pieces: list[Delta] = []
-        bare = sampling.n == 1 and sampling.logprobs is None  # the scripted tokens themselves: no copy of each
+        # The scripted tokens themselves: no copy of each.
+        bare = sampling.n == 1 and sampling.logprobs is None and request.running_usage is None
+        thought = 0
         for count, token in enumerate([*tokens, None]):
             if self.error is not None and count >= (self.fail_after or 0):
                 raise self.error
@@ -192,7 +194,14 @@ class ScriptedEngine(Engine):
                 yield token
             elif request.streaming:
                 for index in range(sampling.n):
-                    yield replace(token, index=index, logprobs=self._logprobs([token], request))
+                    thought += bool(token.reasoning)
+                    so_far = TokenUsage(length, count * sampling.n + index + 1, 0, thought)
+                    yield replace(
+                        token,
+                        index=index,
+                        logprobs=self._logprobs([token], request),
+                        running_usage=None if request.running_usage is None else so_far,
+                    )
             else:
                 pieces.append(token)
         reasoning = sum(bool(token.reasoning) for token in tokens)

@@ -10,7 +10,7 @@ from serving.engine import EngineInfo
 from serving.errors import InvalidRequest
 from serving.recipes.cost import FREE, Cost
 from serving.runtime.agents import MAX_AGENTS, Agent, AgentField
-from serving.runtime.policy import ToolMode
+from serving.runtime.policy import SmallTaskModel, ToolMode
 from serving.runtime.run import Run, Strategy
 from serving.runtime.task import Task
 from serving.types import Delta, Message, References, Sampling
@@ -67,6 +67,7 @@ class Recipe(Strategy):
             "below_quorum",
             "refill",
             "tools",
+            "small_tasks",
             "layout",
             "prefill",
             "reference_order",
@@ -167,6 +168,16 @@ class Recipe(Strategy):
     def models(self) -> frozenset[str]:
         """Ids of the models that this recipe needs."""
         return frozenset(agent.model for agent in self.agents())
+
+    @property
+    def small_task_model(self) -> str | None:
+        """Id of the model that the setting `small_tasks` names."""
+        return self.small_tasks.model if isinstance(self.small_tasks, SmallTaskModel) else None
+
+    def named_models(self) -> frozenset[str]:
+        """Ids of all models that the recipe's settings name; each must be served."""
+        named = self.small_task_model
+        return self.models() if named is None else self.models() | {named}
 
     def translated(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Changes of a request, as fields of this recipe: strategies with shorter names for fields override this.

@@ -56,12 +56,13 @@ def advice_key(policy: Policy, request: GenerateRequest, turn: AdvisedTurn) -> s
 
 
 def kept(references: References) -> References:
-    """`references` as later calls of the turn read them: advice only, since the calls in them were made or dropped.
+    """`references` as later requests of the turn read them: advice only, since the calls in them were made or dropped.
 
     A later request may have another `stop` or `response_format`, so that none was sampled as its answer.
     """
     return tuple(
-        replace(one, as_answer=False, draft=None if one.draft is None else Draft(one.draft.text)) for one in references
+        replace(one, as_answer=False, draft=None if one.draft is None else Draft(one.draft.text), usage=None)
+        for one in references
     )
 
 

@@ -48,6 +48,7 @@ class Runtime:
     advice: AdviceCache = field(default_factory=AdviceCache)
     session_tasks: SessionTasks = field(default_factory=SessionTasks)
     prefill_settle_s: float = PREFILL_SETTLE_S
+    prices: dict[str, tuple[float, float]] = field(default_factory=dict)  # per prompt and completion token, by model
 
 
 @dataclass

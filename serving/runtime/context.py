@@ -157,7 +157,7 @@ class RunContext:
         )
         if not acting:
             request = replace(request, tools=(), tool_choice=ToolChoice(), parallel_tool_calls=True)
-        return request if final else replace(request, template_args={})
+        return request if final else replace(request, template_args={}, running_usage=None)
 
     def session(self, layer: int) -> str | None:
         """Session of the calls in a layer. Later layers have one in any case: they go where their prefill went."""

@@ -162,7 +162,9 @@ class Layer:
             self._failures.append(error)
         else:
             for slot, choice in zip(call.slots, completion.choices, strict=True):
-                found[slot] = proposal_of(call.model, call.request, choice, as_answer=self._task.as_answer)
+                found[slot] = proposal_of(
+                    call.model, call.request, choice, as_answer=self._task.as_answer, usage=completion.usage
+                )
         substitutes = self._substitutes([slot for slot, proposal in found.items() if proposal is None], error)
         self._context.record(call, completion, substitutes)
         for slot, proposal in found.items():

@@ -38,6 +38,30 @@ def _advise(value: Any) -> Any:
     return {"every": ADVISE[value]}
 
 
+class SmallTaskModel(Frozen):
+    """The one model that answers small tasks."""
+
+    model: str = Field(min_length=1, description="A model id.")
+
+    def __str__(self) -> str:
+        """The setting as in YAML."""
+        return f"{{model: {self.model}}}"
+
+
+def _small_tasks(value: Any) -> Any:
+    """The value, if it is a name of `small_tasks` or names a model."""
+    if isinstance(value, SmallTaskModel) or value in ("one_model", "team"):
+        return value
+    if not (
+        isinstance(value, Mapping) and set(value) == {"model"} and value["model"] and isinstance(value["model"], str)
+    ):
+        raise ValueError("small_tasks is 'one_model', 'team', or an object with the id of a 'model'")
+    return value
+
+
+SmallTasks = Annotated[Literal["one_model", "team"] | SmallTaskModel, BeforeValidator(_small_tasks)]
+
+
 class Policy(Frozen):
     """Settings that every recipe has. Durations are in seconds; `None` switches a setting off."""
 
@@ -92,6 +116,11 @@ class Policy(Frozen):
         default=AdviseSetting(),
         description="While tools are called: ask the team once per user turn (user_turn), at every call (every_turn),"
         " or at every n-th call ({every: n}); between, its references are reused.",
+    )
+    small_tasks: SmallTasks = Field(
+        default="one_model",
+        description="Small tasks of user interfaces (titles, tags, follow-ups, search queries): answered by the"
+        " recipe's cheapest model (one_model), by a certain model ({model: ID}), or by the recipe (team).",
     )
     layout: Layout = Field(
         default="paper", description="Position of the references in the prompt: see serving/runtime/prompts.py."

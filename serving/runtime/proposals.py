@@ -1,21 +1,24 @@
 """Proposals of one layer, in the order in which they become references, also while some are still being written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from serving.runtime.drafts import draft_of
 from serving.runtime.policy import ReferenceOrder
-from serving.types import Choice, GenerateRequest, Reference, References
+from serving.types import Choice, GenerateRequest, Reference, References, TokenUsage
 
 
-def proposal_of(model: str, request: GenerateRequest, choice: Choice, *, as_answer: bool) -> Reference | None:
+def proposal_of(
+    model: str, request: GenerateRequest, choice: Choice, *, as_answer: bool, usage: TokenUsage | None = None
+) -> Reference | None:
     """Reference of one choice of the model's answer to `request`; None if it is not usable.
 
-    Tool calls count only if the request has tools: the answer is then a draft.
+    Tool calls count only if the request has tools: the answer is then a draft. `usage`: of the whole call.
     """
     if request.may_call_tools:
-        return draft_of(model, request, choice)
-    return Reference(model, choice.text, choice.finish_reason, as_answer) if choice.text.strip() else None
+        draft = draft_of(model, request, choice)
+        return None if draft is None else replace(draft, usage=usage)
+    return Reference(model, choice.text, choice.finish_reason, as_answer, usage=usage) if choice.text.strip() else None
 
 
 @dataclass

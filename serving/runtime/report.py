@@ -15,6 +15,7 @@ class ReportBuilder:
     degraded: bool = False
     reasons: list[str] = field(default_factory=list)  # one sentence each, for the caller
     on_reason: Callable[[str, bool], None] | None = None  # called with each new reason, and True if it degrades
+    answer_usage: TokenUsage | None = None  # of the call that wrote the answer; None: no call of this run wrote it
 
     def add(self, trace: AgentTrace, instead: str | None = None) -> None:
         """Add one agent; a failure, a shortened reference or an unknown token count adds its reason.
@@ -67,10 +68,24 @@ class ReportBuilder:
                 total += replace(trace.usage, cached_tokens=cached, reasoning_tokens=reasoning)
         return total
 
+    def answered_by(self, usage: TokenUsage | None) -> None:
+        """Record the usage of the one call that wrote the answer.
+
+        It is the call whose text or tool calls the caller receives: the final agent's, or the fallback's that replaced
+        it; of an answer that is a proposal (a vote, a judge's choice, an agreement, a draft, an accepted first answer,
+        the first proposal after a failed aggregation) the proposer's. Its prompt tokens include the references that it
+        read, and its completion tokens all samples of the call (`n`). Other attempts of a retried or hedged call are
+        not in it, like failed agents before a fallback. `None`: no call of this run wrote the answer, as with a text of
+        the recipe itself or a proposal that is kept from an earlier request; the sum of the team takes its place.
+        """
+        self.answer_usage = usage
+
     def report(self) -> Report:
         """The report so far, agents ordered by layer and position."""
         ordered = tuple(sorted(self.agents, key=lambda trace: (trace.layer, trace.agent, trace.started_s)))
-        return Report(self.recipe, self.degraded, tuple(self.reasons), ordered)
+        team = self.usage
+        answer = team if self.answer_usage is None else self.answer_usage
+        return Report(self.recipe, self.degraded, tuple(self.reasons), ordered, team, answer)
 
 
 def _counted(trace: AgentTrace) -> bool:

@@ -206,7 +206,7 @@ class Run:
     def proposal(self, agent: Agent, answer: Completion) -> Reference | None:
         """Reference of an answer of `ask` with `as_answer`; None if it cannot be the answer, see `may_answer`."""
         request = self.request if self.supports_tools(agent) else replace(self.request, tools=())
-        found = proposal_of(agent.model, request, answer.choices[0], as_answer=True)
+        found = proposal_of(agent.model, request, answer.choices[0], as_answer=True, usage=answer.usage)
         return found if found is not None and may_answer(found, self.request) else None
 
     def supports_tools(self, agent: Agent) -> bool:
@@ -245,7 +245,7 @@ class Run:
         """
         context = self._context
         if self._agreed is not None:
-            yield delta_of(self._agreed, context.report.usage)
+            yield self._known(self._agreed)
             return
         task = replace(task, references=() if self._alone else self._given + task.references)
         layer = context.next_layer()
@@ -267,6 +267,7 @@ class Run:
                         visible = True
                         if delta.terminal:
                             context.record(call)  # before the terminal delta, which carries the report
+                            context.report.answered_by(call.usage)
                             if call.tool_calls:
                                 prefill_next_turn(context, call)
                         yield delta
@@ -284,15 +285,21 @@ class Run:
         if known is None or all(isinstance(error, ContextTooLong) for error in failures):
             raise failures[0]
         self.degrade(PROPOSAL_RETURNED if task.references else EARLIER_RETURNED)
-        yield delta_of(known, context.report.usage)
+        yield self._known(known)
 
     async def say(self, text: str, finish_reason: FinishReason = "stop") -> AsyncGenerator[Delta, None]:
-        """Stream of a text that is known already."""
+        """Stream of a text that is known already. No call wrote it: its usage is the sum of the team."""
         yield Delta(text, finish_reason=finish_reason, usage=self._context.report.usage)
 
     async def pick(self, reference: Reference) -> AsyncGenerator[Delta, None]:
         """Stream of a proposal as the answer: its text and its tool calls, not written again."""
-        yield delta_of(reference, self._context.report.usage)
+        yield self._known(reference)
+
+    def _known(self, reference: Reference) -> Delta:
+        """A proposal as the answer; its usage is that of the call that wrote it."""
+        report = self._context.report
+        report.answered_by(reference.usage)
+        return delta_of(reference, report.usage)
 
     async def delegate(self, name: str, references: References = ()) -> AsyncGenerator[Delta, None]:
         """Stream of the final answer of another model or recipe, within this run; it also reads `references`.

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from render import ROOT, Object, of_kind
+from render import ROOT, Object, helm, of_kind
 
 PROFILES = {"default": "large", "gpt-oss": "gpt-oss"}  # case of the chart -> profile
 
@@ -47,6 +47,19 @@ def test_the_orchestrator_is_that_of_the_profile() -> None:
     chart = written()
     assert chart["orchestrator"]["replicas"] == LARGE["orchestrator"]["replicas"]
     assert chart["orchestrator"]["drain_s"] == LARGE["orchestrator"]["drain_s"]
+
+
+def test_the_settings_of_the_api_reach_the_profile() -> None:
+    sets = ("api.aliases.gpt-4o=moa-lite", "api.usage=team", "api.metrics=true")
+    rendered = yaml.safe_load_all(helm("template", "moa", sets=sets).stdout)
+    [config] = [obj for obj in rendered if obj and "profile.yaml" in (obj.get("data") or {})]
+    api = yaml.safe_load(config["data"]["profile.yaml"])["api"]
+    assert (api["aliases"], api["usage"], api["metrics"]) == ({"gpt-4o": "moa-lite"}, "team", True)
+    assert {name: written()["api"][name] for name in ("aliases", "usage", "metrics")} == {
+        "aliases": {},
+        "usage": "answer",
+        "metrics": False,
+    }
 
 
 def test_every_preset_is_served() -> None:

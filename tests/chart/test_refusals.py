@@ -32,6 +32,7 @@ REFUSED = {
     ),
     "an ingress for every host": ("ingress.enabled=true", "ingress.host"),
     "a vLLM option that the chart sets": ("models.mixtral-8x7b.engineKwargs.load_format=x", "load_format"),
+    "a usage of neither kind": ("api.usage=both", "usage"),
     "an image digest that is none": ("image.digest=latest", "image.digest"),
     "a label that Kubernetes refuses": ("costLabels.team=a b", "costLabels.team"),
     "no account for the pods": ("serviceAccount.create=false", "serviceAccount.name"),

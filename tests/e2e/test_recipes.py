@@ -24,7 +24,9 @@ def ask(client: openai.OpenAI, model: str, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize(("recipe", "layers"), [("moa-lite", 2), ("moa", 3)])
-def test_every_layer_ran_and_usage_is_its_sum(client: openai.OpenAI, recipe: str, layers: int) -> None:
+def test_every_layer_ran_and_usage_is_the_aggregator_s_and_the_team_s(
+    client: openai.OpenAI, recipe: str, layers: int
+) -> None:
     answer = ask(client, recipe)
     moa = answer.moa
     assert not moa["degraded"], moa["reasons"]
@@ -33,7 +35,10 @@ def test_every_layer_ran_and_usage_is_its_sum(client: openai.OpenAI, recipe: str
         assert {agent["model"] for agent in layer["agents"]} == set(MODELS)
     agents = [agent for layer in moa["trace"] for agent in layer["agents"]]
     assert all(agent["outcome"] == "ok" for agent in agents)
-    assert answer.usage.total_tokens == sum(agent["usage"]["total_tokens"] for agent in agents)
+    assert moa["usage"]["total_tokens"] == sum(agent["usage"]["total_tokens"] for agent in agents)
+    assert answer.usage.model_dump(include={"prompt_tokens", "completion_tokens"}) == {
+        name: moa["trace"][-1]["agents"][0]["usage"][name] for name in ("prompt_tokens", "completion_tokens")
+    }
     assert moa["trace"][-1]["agents"][0]["text"] == answer.choices[0].message.content
 
 
@@ -44,6 +49,20 @@ def test_a_stream_is_the_whole_answer(client: openai.OpenAI, recipe: str) -> Non
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert text == whole.choices[0].message.content
     assert chunks[-1].usage.total_tokens == whole.usage.total_tokens
+    assert chunks[-1].moa["usage"]["total_tokens"] == whole.moa["usage"]["total_tokens"] > whole.usage.total_tokens
+
+
+@pytest.mark.parametrize("model", ["moa-lite", MODELS[0]])
+def test_continuous_usage_grows_to_the_final_numbers(client: openai.OpenAI, model: str) -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    chunks = list(ask(client, model, stream=True, stream_options=options))
+    role, *rest = chunks
+    assert role.usage is None
+    counts = [chunk.usage.completion_tokens for chunk in rest]
+    assert counts == sorted(counts)
+    assert 0 < counts[0] <= 24
+    assert counts[-1] == chunks[-1].usage.completion_tokens == 24
+    assert {chunk.usage.prompt_tokens for chunk in rest} == {chunks[-1].usage.prompt_tokens}
 
 
 def test_every_recipe_of_the_profile_answers_right_whole_and_streamed(client: openai.OpenAI) -> None:
@@ -55,7 +74,9 @@ def test_every_recipe_of_the_profile_answers_right_whole_and_streamed(client: op
         assert "42" in whole.choices[0].message.content, recipe
         assert whole.moa["recipe"]
         agents = [agent for layer in whole.moa["trace"] for agent in layer["agents"]]
-        assert whole.usage.total_tokens == sum(agent["usage"]["total_tokens"] for agent in agents), recipe
+        assert whole.moa["usage"]["total_tokens"] == sum(agent["usage"]["total_tokens"] for agent in agents), recipe
+        # The answer's own call is one of them; of one call with several samples the first entry has its tokens.
+        assert whole.usage.total_tokens in [agent["usage"]["total_tokens"] for agent in agents], recipe
         chunks = list(ask(client, recipe, extra_body=extra, stream=True, stream_options={"include_usage": True}))
         assert "42" in "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices), recipe
         assert chunks[-1].usage.total_tokens > 0

@@ -37,7 +37,8 @@ def test_recipes_answer_with_a_trace(client: openai.OpenAI) -> None:
         assert [[agent["model"] for agent in agents] for agents in found] == layers
         agents = [agent for layer in found for agent in layer]
         assert {agent["outcome"] for agent in agents} == {"ok"}
-        assert answer.usage.total_tokens == sum(agent["usage"]["total_tokens"] for agent in agents)
+        assert answer.moa["usage"]["total_tokens"] == sum(agent["usage"]["total_tokens"] for agent in agents)
+        assert answer.usage.total_tokens == found[-1][0]["usage"]["total_tokens"]
         assert text_of(answer) in [agent["text"] for agent in found[-1]]
         if recipe != "moa-single":  # which samples at temperatures up to 1.2
             assert "Paris" in text_of(answer), recipe

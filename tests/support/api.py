@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,9 +22,16 @@ def chat(model: str = "m", **fields: Any) -> dict[str, Any]:
     return {"model": model, "messages": HELLO, **fields}
 
 
-def app_of(engines: Mapping[str, Engine], *, recipes: tuple[str, ...] = (), **settings: Any) -> ASGIApp:
+def app_of(
+    engines: Mapping[str, Engine],
+    *,
+    recipes: tuple[str, ...] = (),
+    page: Callable[[], Awaitable[bytes]] | None = None,
+    **settings: Any,
+) -> ASGIApp:
+    """The API over `engines`; `page` makes that of `/metrics`."""
     cards = [ModelCard(name, "recipe" if name in recipes else "model", 4096) for name in engines]
-    return create_app(engines, cards, ApiSettings(**settings))
+    return create_app(engines, cards, ApiSettings(**settings), metrics=page)
 
 
 def client_of(app: ASGIApp, **headers: str) -> httpx.AsyncClient:

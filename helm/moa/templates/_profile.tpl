@@ -43,6 +43,6 @@
   "models" $models
   "team" $values.team
   "recipes" $values.recipes
-  "api" (dict "max_in_flight" (ternary nil (int $values.api.maxInFlight) (eq (int $values.api.maxInFlight) 0)) "deadline_s" (int $values.api.deadlineSeconds))
+  "api" (dict "max_in_flight" (ternary nil (int $values.api.maxInFlight) (eq (int $values.api.maxInFlight) 0)) "deadline_s" (int $values.api.deadlineSeconds) "usage" $values.api.usage "aliases" $values.api.aliases "metrics" $values.api.metrics)
   "orchestrator" $orchestrator) -}}
 {{- end -}}

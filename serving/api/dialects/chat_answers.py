@@ -21,6 +21,7 @@ from serving.types import (
     MoaOptions,
     Report,
     TokenLogprob,
+    TokenUsage,
     ToolCall,
     ToolCallDelta,
 )
@@ -46,6 +47,7 @@ class ChatAnswer:
     include_usage: bool = False
     include_reasoning: bool = True
     moa: MoaOptions = field(default_factory=MoaOptions)
+    continuous_usage: bool = False
 
     @property
     def id(self) -> str:
@@ -58,16 +60,10 @@ class ChatAnswer:
 
     def events(self) -> "ChunkEncoder":
         """Encoder of the answer as a stream."""
+        options = (self.info, self.choices, self.include_usage, self.moa.trace, self.continuous_usage)
         if self.moa.events is None:
-            return ChunkEncoder(self.info, self.choices, self.include_usage, self.moa.trace)
-        return LiveChunkEncoder(
-            self.info,
-            self.choices,
-            self.include_usage,
-            self.moa.trace,
-            self.moa.events,
-            include_reasoning=self.include_reasoning,
-        )
+            return ChunkEncoder(*options)
+        return LiveChunkEncoder(*options, detail=self.moa.events, include_reasoning=self.include_reasoning)
 
     def deltas(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
         """`stream` with the reasoning that the request asks for: none, the answer's, or the proposals before it."""
@@ -130,13 +126,14 @@ def _logprob(token: TokenLogprob) -> Json:
 
 
 def moa_json(report: Report | None, trace: bool) -> Json | None:
-    """The `moa` object; None unless the caller asked for a trace or the report has reasons."""
-    if report is None or not (trace or report.reasons):
+    """The `moa` object; None for a model's answer without a trace. `usage` is the team's, whatever the answer's is."""
+    if report is None:
         return None
     moa: Json = {
         "recipe": report.recipe,
         "degraded": report.degraded,
         "reasons": [encodable(reason) for reason in report.reasons],
+        "usage": usage_json(report.usage),
     }
     if trace:
         moa["trace"] = trace_json(report)
@@ -160,7 +157,9 @@ class ChunkEncoder:
         unfinished: choices without a finish reason so far.
     """
 
-    def __init__(self, info: AnswerInfo, choices: int, include_usage: bool, trace: bool) -> None:
+    def __init__(
+        self, info: AnswerInfo, choices: int, include_usage: bool, trace: bool, continuous_usage: bool = False
+    ) -> None:
         """Prepare the constant parts of all chunks.
 
         Args:
@@ -168,11 +167,13 @@ class ChunkEncoder:
             choices: number of choices (`n`).
             include_usage: end with a chunk that has `usage` and no choices; the others then have `usage: null`.
             trace: put the trace into the `moa` object of the last chunk.
+            continuous_usage: all chunks have the usage so far; null until a count is known.
         """
         self.include_usage, self.trace, self.choices, self._model = include_usage, trace, choices, info.model
         start = {"id": info.id, "object": "chat.completion.chunk", "created": info.created, "model": info.model}
         self._start = sse.START + orjson.dumps(start).removesuffix(b"}") + b',"choices":['
-        self._end = b'],"usage":null' if include_usage else b"]"
+        self.continuous_usage = continuous_usage
+        self._end = b'],"usage":null' if include_usage or continuous_usage else b"]"
         self._close = b'},"logprobs":null,"finish_reason":null}' + self._end + b"}" + sse.END
         self.unfinished = set(range(choices))
         opens = [self._start + b'{"index":%d,"delta":{' % index for index in range(choices)]
@@ -194,6 +195,8 @@ class ChunkEncoder:
             EngineFailed: the delta belongs to a choice that was not asked for.
         """
         index, text = delta.index, delta.text
+        if self.continuous_usage:
+            self._count(delta.usage or delta.running_usage)
         if not 0 <= index < self.choices:
             raise EngineFailed(
                 self._model, f"it returned a choice with index {index}, but was asked for {self.choices} choices"
@@ -217,6 +220,12 @@ class ChunkEncoder:
         if delta.finish_reason is None and delta.usage is None:
             return data
         return data + self._ending(delta)
+
+    def _count(self, so_far: TokenUsage | None) -> None:
+        """Put the usage so far into this chunk and all later ones; None: not known better than before."""
+        if so_far is not None:
+            self._end = b'],"usage":' + orjson.dumps(usage_json(so_far))
+            self._close = b'},"logprobs":null,"finish_reason":null}' + self._end + b"}" + sse.END
 
     def closing(self) -> bytes:
         """Event that ends every stream."""
@@ -250,7 +259,7 @@ class ChunkEncoder:
             usage = b'],"usage":' + orjson.dumps(usage_json(delta.usage))
             data += self._start + usage + _moa(moa) + b"}" + sse.END
         elif moa is not None and delta.finish_reason is None:
-            data += self._start + b"]" + _moa(moa) + b"}" + sse.END
+            data += self._start + self._end + _moa(moa) + b"}" + sse.END
         return data
 
     def _chunk(self, choice: Json, moa: Json | None = None) -> bytes:
@@ -266,15 +275,16 @@ class LiveChunkEncoder(ChunkEncoder):
         choices: int,
         include_usage: bool,
         trace: bool,
-        detail: EventDetail,
+        continuous_usage: bool = False,
         *,
+        detail: EventDetail,
         include_reasoning: bool,
     ) -> None:
         """Prepare as `ChunkEncoder` does. Events of the `detail` "text" have the proposals' text.
 
         `include_reasoning`: they also have the agents' reasoning.
         """
-        super().__init__(info, choices, include_usage, trace)
+        super().__init__(info, choices, include_usage, trace, continuous_usage)
         self.with_text = detail == "text"
         self._hidden = {"text": not self.with_text, "reasoning": not (self.with_text and include_reasoning)}
 

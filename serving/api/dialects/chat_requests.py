@@ -89,6 +89,7 @@ def to_request(
         session=session_key(body.prompt_cache_key, headers, messages, tools=bool(body.tools)),
         metadata=body.metadata,
         moa=moa,
+        running_usage=settings.usage if body.stream_options and body.stream_options.continuous_usage_stats else None,
     )
 
 

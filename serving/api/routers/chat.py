@@ -45,5 +45,6 @@ async def create_chat_completion(
         include_usage=options is not None and options.include_usage,
         include_reasoning=body.include_reasoning,
         moa=request.moa,
+        continuous_usage=request.running_usage is not None,
     )
     return GenerationResponse(server, exchange, card, request, answer)

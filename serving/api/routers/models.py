@@ -16,10 +16,10 @@ router = APIRouter(tags=["models"], dependencies=[Depends(require_key)])
 CREATED = int(time.time())  # in seconds; a model has no date of its own here
 
 
-def model_json(card: ModelCard) -> dict[str, Any]:
-    """OpenAI's model object, with the fields of this server."""
-    return {
-        "id": card.id,
+def model_json(card: ModelCard, name: str = "") -> dict[str, Any]:
+    """OpenAI's model object, with the fields of this server. `name`: an alias, or the card's own id."""
+    fields = {
+        "id": name or card.id,
         "object": "model",
         "created": CREATED,
         "owned_by": "moa-serve",
@@ -27,17 +27,19 @@ def model_json(card: ModelCard) -> dict[str, Any]:
         "max_model_len": card.context_tokens,
         "description": card.description,
     }
+    return fields if name in ("", card.id) else {**fields, "alias_of": card.id}
 
 
 @router.get("/v1/models/", include_in_schema=False)  # programs that join the base URL and "" ask for it
 @router.get(
     "/v1/models",
     response_class=JsonResponse,
-    responses=responses(ModelList, Unauthorized, description="All models and recipes."),
+    responses=responses(ModelList, Unauthorized, description="All models, recipes and aliases."),
 )
 async def list_models(server: ServerParts) -> JsonResponse:
-    """List all models and recipes."""
-    return JsonResponse({"object": "list", "data": [model_json(card) for card in server.cards.values()]})
+    """List all models and recipes, then their aliases."""
+    names = (*server.cards, *server.settings.aliases)
+    return JsonResponse({"object": "list", "data": [model_json(server.card(name), name) for name in names]})
 
 
 @router.get(
@@ -46,5 +48,5 @@ async def list_models(server: ServerParts) -> JsonResponse:
     responses=responses(ModelRead, Unauthorized, UnknownModel, description="The model or recipe."),
 )
 async def retrieve_model(model_id: str, server: ServerParts) -> JsonResponse:
-    """Describe one model or recipe."""
-    return JsonResponse(model_json(server.card(model_id)))
+    """Describe one model or recipe, by its id or an alias."""
+    return JsonResponse(model_json(server.card(model_id), model_id))

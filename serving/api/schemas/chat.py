@@ -134,6 +134,7 @@ class StreamOptions(Wire):
     neutral = fields.NEUTRAL_IN_STREAM_OPTIONS
 
     include_usage: bool = False
+    continuous_usage_stats: bool = False
 
 
 MetadataKey = Annotated[str, Field(max_length=64)]
@@ -224,7 +225,9 @@ class ChatBody(Wire):
     )
     stream: bool = Field(default=False, description="Stream the answer as server-sent events.")
     stream_options: StreamOptions | None = Field(
-        default=None, description="`include_usage`: add a last chunk with the usage and no choices."
+        default=None,
+        description="`include_usage`: add a last chunk with the usage and no choices. `continuous_usage_stats`: every"
+        " chunk has the usage so far.",
     )
     user: str | None = Field(
         default=None, max_length=512, description="The caller's name for its user; written to the request log only."

@@ -42,7 +42,6 @@ ROLE_OF_FIELD = {
 # Fields that messages of a role must have, if not `content` alone.
 REQUIRED_OF_ROLE: dict[str, tuple[str, ...]] = {"assistant": (), "tool": ("content", "tool_call_id")}
 NEUTRAL_IN_STREAM_OPTIONS: dict[str, tuple[object, ...]] = {
-    "continuous_usage_stats": (False,),
     "include_obfuscation": (False,),
 }
 

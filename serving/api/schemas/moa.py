@@ -36,11 +36,12 @@ class LayerOfTrace(Read):
 
 
 class Moa(Read):
-    """Extension of this server: how a recipe made its answer. Absent if there is nothing to say."""
+    """Extension of this server: how a recipe made its answer. A model's answer has it only with a trace."""
 
     recipe: str | None
     degraded: bool = Field(description="The answer was made with less than the recipe asks for.")
     reasons: list[str]
+    usage: Usage = Field(description="Sum over all agents whose tokens are known.")
     trace: list[LayerOfTrace] = Field(default=[], description='Only if the request has `"moa": {"trace": true}`.')
 
 

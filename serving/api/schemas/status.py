@@ -17,10 +17,11 @@ class ModelRead(Read):
     kind: Literal["model", "recipe"]
     max_model_len: int | None = Field(description="Context in tokens.")
     description: str
+    alias_of: str = Field(default="", description="Id of the model or recipe that this alias stands for.")
 
 
 class ModelList(Read):
-    """All models and recipes."""
+    """All models, recipes and aliases."""
 
     object: Literal["list"]
     data: list[ModelRead]

@@ -75,7 +75,7 @@ class Auto(Recipe):
     classifier: str | None = Field(default=None, description="Path of a router file.")
     otherwise: str = Field(description="Id of the model or recipe for all other messages.")
     # All other settings belong to the chosen recipe, which is not known before.
-    per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s"})
+    per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s", "small_tasks"})
     without_effect = LAYER_SETTINGS
     tool_modes = ("final",)
     caller = "the model or recipe that the rules or the router choose, as its own settings say"

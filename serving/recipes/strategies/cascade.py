@@ -27,7 +27,9 @@ class Cascade(Recipe):
 
     strategy: Literal["cascade"] = "cascade"
     # Other settings belong to the recipe that it escalates to, which may be any.
-    per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s", "temperature", "models", "threshold"})
+    per_request: ClassVar[frozenset[str]] = frozenset(
+        {"deadline_s", "temperature", "small_tasks", "models", "threshold"}
+    )
     without_effect = LAYER_SETTINGS
     cast = ("first",)
     tool_modes = ("final",)

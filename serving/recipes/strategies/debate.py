@@ -27,7 +27,7 @@ class Debate(Answering):
 
     strategy: Literal["debate"] = "debate"
     per_request: ClassVar[frozenset[str]] = frozenset(  # it has no layers of proposers
-        {"deadline_s", "temperature", "proposal_max_tokens", "models", "rounds"}
+        {"deadline_s", "temperature", "proposal_max_tokens", "small_tasks", "models", "rounds"}
     )
     without_effect = LAYER_SETTINGS
     cast = ("solver", "critic")

@@ -94,4 +94,4 @@ class SelfMoaSeq(SelfMoa):
             return window[: self.kept]  # in the report; the last synthesis may still succeed
         if not done.text.strip():  # would waste the slots kept for it
             return window[: self.kept]
-        return (Reference(self.aggregator.model, done.text),) * self.kept
+        return (Reference(self.aggregator.model, done.text, usage=done.usage),) * self.kept

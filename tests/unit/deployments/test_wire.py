@@ -29,6 +29,7 @@ deltas = st.builds(
         st.builds(ToolCallDelta, st.integers(0, 3), st.none() | st.text(), st.none() | st.text(), st.text()), max_size=2
     ).map(tuple),
     stop=st.none() | st.text(min_size=1),
+    running_usage=st.none() | st.builds(TokenUsage, counts, counts, counts, counts),
 ).map(lambda delta: delta if delta.finish_reason else replace(delta, stop=None))
 
 
@@ -101,6 +102,12 @@ async def test_logprobs_are_joined_in_order() -> None:
     pieces = [Delta("a", 0, (one,)), Delta("b", 0, (two,)), Delta("c", 0, (three,), "stop", TokenUsage())]
     groups = [group async for group in coalesced(stream(pieces), clock=lambda: 0.0)]
     assert [group[0].logprobs for group in groups] == [(one,), (two, three)]
+
+
+async def test_a_group_has_the_newest_usage_so_far() -> None:
+    pieces = [Delta(str(count), running_usage=TokenUsage(3, count)) for count in range(1, 4)]
+    groups = [group async for group in coalesced(stream(pieces), clock=lambda: 0.0)]
+    assert [group[0].running_usage for group in groups] == [TokenUsage(3, 1), TokenUsage(3, 3)]
 
 
 async def test_closing_the_groups_closes_the_stream() -> None:

@@ -52,6 +52,13 @@ async def test_an_answer_keeps_what_is_not_known_apart_from_zero() -> None:
     assert answer.trace == ()
 
 
+async def test_an_answer_of_a_recipe_counts_all_its_agents() -> None:
+    moa = {"recipe": "team", "degraded": False, "reasons": [], "usage": {"prompt_tokens": 70, "completion_tokens": 9}}
+    async with client(in_turn(httpx.Response(200, json={**GOOD, "moa": moa}))) as server:
+        answer = await server.ask("m", [{"role": "user", "content": "?"}])
+    assert (answer.prompt_tokens, answer.completion_tokens) == (70, 9)
+
+
 async def test_the_request_holds_model_messages_fields_and_key() -> None:
     seen: list[httpx.Request] = []
 

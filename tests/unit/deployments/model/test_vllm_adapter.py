@@ -220,6 +220,21 @@ async def test_only_the_last_choice_to_end_is_terminal() -> None:
     assert found[-1].usage == TokenUsage(3, 4, 2)
 
 
+async def test_every_delta_has_the_usage_so_far_if_it_is_asked_for() -> None:
+    vllm, _ = adapter(
+        output(choice("a", 1), choice("", 2, index=1)),  # part of a character: not sent, but counted
+        output(choice("b", 3, index=1, end="stop")),
+        output(choice("c", 4, 5, end="stop")),
+    )
+    stream = vllm.generate("r", PROMPT, Sampling(max_tokens=9, n=2), running_usage=True)
+    found = [(delta.text, delta.running_usage, delta.usage) async for delta in stream]
+    assert found == [
+        ("a", TokenUsage(3, 1, 2), None),
+        ("b", TokenUsage(3, 3, 2), None),
+        ("c", None, TokenUsage(3, 5, 2)),
+    ]
+
+
 async def test_the_tokens_of_the_first_choice_are_given_to_who_asks_for_them() -> None:
     vllm, _ = adapter(
         output(choice("a", 1), choice("b", 2, index=1)),

@@ -101,9 +101,26 @@ def test_a_team_s_answer_counts_its_own_tokens_from_the_trace() -> None:
     assert (found.answer_tokens, found.team_tokens, found.degraded) == (7, 59, True)
 
 
+UNTRACED = {"recipe": "moa-lite", "degraded": True, "reasons": []}
+SUM = {"prompt_tokens": 90, "completion_tokens": 59}
+
+
+def test_a_team_s_answer_counts_itself_by_its_usage_and_the_team_by_that_of_moa() -> None:
+    frame = {"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 7}, "moa": {**UNTRACED, "usage": SUM}}
+    data = b"data: " + json.dumps(frame).encode() + b"\n\n"
+    found = read((3.0, chunk({"content": "a"})), (4.0, chunk({}, "stop")), (4.0, data), (4.0, DONE))
+    assert (found.answer_tokens, found.team_tokens, found.prompt_tokens) == (7, 59, 90)
+
+
+@pytest.mark.parametrize(("trace", "tokens"), [(True, 7), (False, None)])
+def test_a_server_that_reports_the_team_s_usage_needs_a_trace(trace: bool, tokens: int | None) -> None:
+    both = {**(TRACE if trace else UNTRACED), "usage": SUM}
+    found = read((3.0, chunk({"content": "a"})), (4.0, chunk({}, "stop")), (4.0, moa(both)), (4.0, DONE))
+    assert (found.answer_tokens, found.team_tokens) == (tokens, 59)
+
+
 def test_a_team_s_answer_without_a_trace_has_unknown_tokens() -> None:
-    untraced = {"recipe": "moa-lite", "degraded": True, "reasons": []}
-    found = read((3.0, chunk({"content": "a"})), (4.0, chunk({}, "stop")), (4.0, moa(untraced)), (4.0, DONE))
+    found = read((3.0, chunk({"content": "a"})), (4.0, chunk({}, "stop")), (4.0, moa(UNTRACED)), (4.0, DONE))
     assert (found.answer_tokens, found.team_tokens) == (None, 59)
 
 

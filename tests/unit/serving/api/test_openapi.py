@@ -38,7 +38,15 @@ def scripted(name: str) -> ModelEngine:
 
 
 ENGINES = {name: scripted(name) for name in ("m", "org/other")}
-APP = app_of(ENGINES, api_key="key", max_choices=4, max_messages=8)
+
+
+async def page() -> bytes:
+    return b"ray_moa_requests_total 1\n"
+
+
+APP = app_of(
+    ENGINES, api_key="key", max_choices=4, max_messages=8, aliases={"other": "org/other"}, metrics=True, page=page
+)
 API = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
 
 

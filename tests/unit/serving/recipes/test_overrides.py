@@ -19,6 +19,7 @@ COMMON: dict[str, Any] = {
     "below_quorum": "answer",
     "refill": True,
     "tools": "vote",
+    "small_tasks": {"model": "c"},
     "layout": "references_last",
     "prefill": "off",
     "reference_order": "arrival",

@@ -39,11 +39,22 @@ AGENT = AgentTrace(
     "late",
     elapsed_s=2.25,
 )
-REPORT = Report("team", True, ("m was late.",), (AGENT, AgentTrace(1, 0, "proposer", "n", "ok")))
+REPORT = Report(
+    "team", True, ("m was late.",), (AGENT, AgentTrace(1, 0, "proposer", "n", "ok")), TokenUsage(30, 9, 4, 1)
+)
+TEAM_USAGE = {
+    "prompt_tokens": 30,
+    "completion_tokens": 9,
+    "total_tokens": 39,
+    "prompt_tokens_details": {"cached_tokens": 4},
+    "completion_tokens_details": {"reasoning_tokens": 1},
+}
 
 
-def encoder(choices: int = 1, include_usage: bool = False, trace: bool = False) -> ChunkEncoder:
-    return ChunkEncoder(INFO, choices, include_usage, trace)
+def encoder(
+    choices: int = 1, include_usage: bool = False, trace: bool = False, continuous_usage: bool = False
+) -> ChunkEncoder:
+    return ChunkEncoder(INFO, choices, include_usage, trace, continuous_usage)
 
 
 def parsed(data: bytes) -> list[Any]:
@@ -126,17 +137,49 @@ def test_a_lost_count_stays_null() -> None:
 def test_moa_is_in_the_last_chunk_alone(include_usage: bool, finish_reason: Any) -> None:
     end = Delta("x", finish_reason=finish_reason, usage=TokenUsage(1, 1, 0), report=REPORT)
     *others, last = parsed(encoder(include_usage=include_usage).encode(end))
-    assert last["moa"] == {"recipe": "team", "degraded": True, "reasons": ["m was late."]}
+    assert last["moa"] == {"recipe": "team", "degraded": True, "reasons": ["m was late."], "usage": TEAM_USAGE}
     assert others
     assert not any("moa" in chunk for chunk in others)
 
 
-def test_moa_is_said_when_asked_for_or_when_degraded() -> None:
+@pytest.mark.parametrize("trace", [False, True])
+def test_every_answer_with_a_report_has_moa(trace: bool) -> None:
     fine = Report("team", False, (), ())
-    end = Delta(finish_reason="stop", usage=TokenUsage())
-    for report, trace, said in ((None, True, False), (fine, False, False), (fine, True, True), (REPORT, False, True)):
-        delta = Delta(finish_reason=end.finish_reason, usage=end.usage, report=report)
-        assert ("moa" in parsed(encoder(trace=trace).encode(delta))[-1]) is said
+    for report in (None, fine, REPORT):
+        delta = Delta(finish_reason="stop", usage=TokenUsage(), report=report)
+        [end] = parsed(encoder(trace=trace).encode(delta))
+        assert ("moa" in end) is (report is not None)
+        assert ("trace" in end.get("moa", {})) is (trace and report is not None)
+
+
+@pytest.mark.parametrize("include_usage", [False, True])
+def test_continuous_usage_is_in_every_chunk_and_ends_with_the_final_numbers(include_usage: bool) -> None:
+    encode = encoder(include_usage=include_usage, continuous_usage=True)
+    opening = parsed(encode.opening())
+    pieces = parsed(
+        encode.encode(Delta(reasoning="r", running_usage=TokenUsage(7, 1, 0, 1)))
+        + encode.encode(Delta(" "))  # a piece whose count is not known
+        + encode.encode(Delta("x", running_usage=TokenUsage(7, 3, 0, 1)))
+    )
+    end = parsed(encode.encode(Delta("y", finish_reason="stop", usage=TokenUsage(7, 4, 0, 1), report=REPORT)))
+    assert [chunk["usage"] for chunk in opening] == [None]
+    assert [chunk["usage"]["completion_tokens"] for chunk in pieces] == [1, 1, 3]
+    assert {chunk["usage"]["prompt_tokens"] for chunk in pieces} == {7}
+    assert [chunk["usage"]["total_tokens"] for chunk in end] == [11] * (3 if include_usage else 2)
+    assert (end[-1]["choices"] == []) is include_usage
+    assert end[-1]["moa"]["usage"] == TEAM_USAGE
+
+
+def test_without_continuous_usage_no_piece_has_it() -> None:
+    for chunk in parsed(encoder().encode(Delta("x", running_usage=TokenUsage(7, 3)))):
+        assert "usage" not in chunk
+
+
+def test_continuous_usage_of_two_choices_is_their_sum() -> None:
+    encode = encoder(2, continuous_usage=True)
+    data = encode.encode(Delta("a", 0, finish_reason="stop", running_usage=TokenUsage(7, 2)))
+    data += encode.encode(Delta("b", 1, finish_reason="stop", usage=TokenUsage(7, 5)))
+    assert [chunk["usage"]["completion_tokens"] for chunk in parsed(data)] == [2, 2, 5, 5]
 
 
 def test_a_trace_is_per_layer_and_agent_in_milliseconds() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from serving.api.dialects.messages_answers import MessagesAnswer
+from serving.api.dialects.openai_json import usage_json as openai_usage
 from serving.api.dialects.sealed import unseal
 from serving.engine import collect
 from serving.errors import EngineFailed
@@ -153,7 +154,7 @@ def test_an_unknown_count_is_zero() -> None:
 
 def test_the_trace_is_in_the_last_delta() -> None:
     end = Delta(finish_reason="stop", usage=TokenUsage(1, 1), report=Report("team", True, ("why",), ()))
-    moa = {"recipe": "team", "degraded": True, "reasons": ["why"]}
+    moa = {"recipe": "team", "degraded": True, "reasons": ["why"], "usage": openai_usage(TokenUsage())}
     assert events_of(end)[-2]["moa"] == moa
     traced = events_of(end, answer=MessagesAnswer("msg_1", "m", "r", trace=True))
     assert traced[-2]["moa"] == {**moa, "trace": []}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from serving.api.dialects.openai_json import usage_json as openai_usage
 from serving.api.dialects.responses_answers import ResponsesAnswer
 from serving.api.dialects.responses_json import head_json
 from serving.api.dialects.responses_requests import parse_responses
@@ -261,7 +262,12 @@ def test_the_request_is_repeated() -> None:
 def test_the_trace_is_in_the_last_response() -> None:
     report = Report("team", True, ("why",), ())
     end = Delta(finish_reason="stop", usage=TokenUsage(1, 1), report=report)
-    assert events_of(end)[-1]["response"]["moa"] == {"recipe": "team", "degraded": True, "reasons": ["why"]}
+    assert events_of(end)[-1]["response"]["moa"] == {
+        "recipe": "team",
+        "degraded": True,
+        "reasons": ["why"],
+        "usage": openai_usage(TokenUsage()),
+    }
     assert events_of(end, answer=answer_of(trace=True))[-1]["response"]["moa"]["trace"] == []
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving import errors
+from serving.api.dialects.openai_json import usage_json
 from serving.engine import Engine
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
@@ -220,7 +221,7 @@ async def test_a_degraded_answer_says_so() -> None:
     engine.give(degraded_end("b was late."), None, degraded_end("b was late."), None)
     app = app_of({"team": engine}, recipes=("team",))
     whole = await ask(app, model="team")
-    said = {"recipe": "team", "degraded": True, "reasons": ["b was late."]}
+    said = {"recipe": "team", "degraded": True, "reasons": ["b was late."], "usage": usage_json(TokenUsage())}
     assert whole.json()["moa"] == said
     assert whole.headers["x-moa-degraded"] == "true"
     assert chunks(await ask(app, model="team", stream=True))[-2]["moa"] == said

@@ -88,7 +88,7 @@ class Sampling:
 
     temperature: float | None = None
     top_p: float | None = None
-    max_tokens: int | None = None  # None: limited by the context and by the request's `token_cap` only
+    max_tokens: int | None = None  # None: limited by the context and the request's `token_cap` only; 0: only the echo
     stop: tuple[str, ...] = ()
     seed: int | None = None
     n: int = 1
@@ -157,11 +157,34 @@ class MoaOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class RawPrompt:
+    """Prompt that a model reads as it is, without a chat template: text or token ids.
+
+    Control tokens in the text are the caller's own: they are not escaped, as those of messages are.
+    """
+
+    content: str | tuple[int, ...]
+    add_special_tokens: bool = True  # those that the tokenizer puts around a text, such as a token for its beginning
+    echo: bool = False  # each choice begins with the prompt, and its logprobs with those of the prompt
+    path: str = "prompt"  # field of the request in which it is, for errors
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of a prompt."""
+
+    ids: tuple[int, ...]
+    context_tokens: int  # size of the model's context
+    texts: tuple[str, ...] | None = None  # of each token, as the tokenizer's vocabulary writes it; None: not asked for
+
+
+@dataclass(frozen=True, slots=True)
 class GenerateRequest:
     """One call of one engine (a model or a recipe).
 
     The prompt is `messages` with `references` inserted, see `serving.runtime.prompts.prompt_messages`. They travel
-    apart because the engine, which has the tokenizer, shortens the references to fit the context.
+    apart because the engine, which has the tokenizer, shortens the references to fit the context. With a `prompt`,
+    which only engines with `EngineInfo.raw_prompts` take, there are no messages.
     """
 
     request_id: str
@@ -182,6 +205,7 @@ class GenerateRequest:
     session: str | None = None  # key of the conversation: its calls go to the replica that has its prefix cached
     metadata: Mapping[str, str] = field(default_factory=dict)
     moa: MoaOptions = field(default_factory=MoaOptions)
+    prompt: RawPrompt | None = None  # read in place of messages
 
     @property
     def may_call_tools(self) -> bool:
@@ -226,7 +250,10 @@ def _add(left: int | None, right: int | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """Log probability of one token, with the most likely alternatives in `top`."""
+    """Log probability of one token, with the most likely alternatives in `top`.
+
+    It is NaN for the first token of an echoed prompt, which follows nothing.
+    """
 
     token: str
     logprob: float

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -87,6 +88,17 @@ class PromptRenderer:
         """Token ids of the whole prompt, up to where the assistant's answer begins. Arguments and errors: `text`."""
         return self._cached_ids(messages, json.dumps(_functions(tools)), self._args_key(args))
 
+    def closed_ids(
+        self,
+        messages: tuple[Message, ...],
+        tools: Sequence[Tool] = (),
+        args: Mapping[str, Any] = NO_ARGS,
+    ) -> tuple[int, ...]:
+        """Token ids of the conversation alone, without the beginning of an answer. Arguments and errors: `text`."""
+        facts = replace(self.facts, final_assistant=True)  # nothing follows an answer at the end
+        ids = self._template.closed_ids
+        return self._rendered(ids, messages, _functions(tools), json.loads(self._args_key(args)), facts)
+
     def prefill_ids(
         self,
         messages: tuple[Message, ...],
@@ -121,9 +133,10 @@ class PromptRenderer:
         messages: Sequence[Message],
         functions: Sequence[Turn],
         args: Mapping[str, Any],
+        facts: TemplateFacts | None = None,
     ) -> Rendered:
         self._check_input(messages, functions)
-        turns = self._turns(messages)
+        turns = self._turns(messages, facts)
         try:
             return render(turns, functions, args)
         except InvalidRequest:
@@ -165,9 +178,9 @@ class PromptRenderer:
                     "messages",
                 )
 
-    def _turns(self, messages: Sequence[Message]) -> list[Turn]:
+    def _turns(self, messages: Sequence[Message], facts: TemplateFacts | None = None) -> list[Turn]:
         names = {call.id: call.name for message in messages for call in message.tool_calls}
-        return [self._turn(message, names) for message in adapted(messages, self.facts, self._model)]
+        return [self._turn(message, names) for message in adapted(messages, facts or self.facts, self._model)]
 
     def _turn(self, message: Message, call_names: Mapping[str, str]) -> Turn:
         """Turn of the template; `call_names`: name of each call by its id."""

@@ -52,24 +52,10 @@ def to_payload(request: GenerateRequest, model: str, max_tokens_field: str, thin
         "messages": [_message(message, thinking) for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
+        **sampling_payload(request, max_tokens_field),
     }
-    # Fields at their defaults are left out: an endpoint may support fewer fields than this server.
-    for name in SAMPLING_FIELDS:
-        if (value := getattr(sampling, name)) != getattr(UNSET, name):
-            payload[name] = value
-    max_tokens = request.token_cap if sampling.max_tokens is None else sampling.max_tokens
-    if max_tokens is not None:
-        payload[max_tokens_field] = max_tokens
-    if sampling.stop:
-        payload["stop"] = list(sampling.stop)
-    if sampling.n != 1:
-        payload["n"] = sampling.n
     if sampling.logprobs is not None:
         payload |= {"logprobs": True, "top_logprobs": sampling.logprobs}
-    if (wanted := sampling.response_format) is not None:
-        payload["response_format"] = {"type": wanted.type}
-        if wanted.type == "json_schema":
-            payload["response_format"]["json_schema"] = {"name": wanted.name, "schema": wanted.schema}
     if request.tools:
         payload |= _tools(request)
     if thinking:
@@ -81,6 +67,28 @@ def to_payload(request: GenerateRequest, model: str, max_tokens_field: str, thin
             payload["thinking_token_budget"] = asked.budget_tokens
     if request.template_args:
         payload["chat_template_kwargs"] = dict(request.template_args)
+    return payload
+
+
+def sampling_payload(request: GenerateRequest, max_tokens_field: str) -> dict[str, Any]:
+    """Fields of the sampling parameters that both formats write alike."""
+    sampling = request.sampling
+    payload: dict[str, Any] = {}
+    # Fields at their defaults are left out: an endpoint may support fewer fields than this server.
+    for name in SAMPLING_FIELDS:
+        if (value := getattr(sampling, name)) != getattr(UNSET, name):
+            payload[name] = value
+    max_tokens = request.token_cap if sampling.max_tokens is None else sampling.max_tokens
+    if max_tokens is not None:
+        payload[max_tokens_field] = max_tokens
+    if sampling.stop:
+        payload["stop"] = list(sampling.stop)
+    if sampling.n != 1:
+        payload["n"] = sampling.n
+    if (wanted := sampling.response_format) is not None:
+        payload["response_format"] = {"type": wanted.type}
+        if wanted.type == "json_schema":
+            payload["response_format"]["json_schema"] = {"name": wanted.name, "schema": wanted.schema}
     return payload
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from serving.errors import InvalidRequest
+
 Turn = dict[str, Any]  # a message, a tool or a call in OpenAI's shape
 NO_ARGS: Mapping[str, Any] = MappingProxyType({})
 SWITCH_ARGS = frozenset({"thinking", "enable_thinking"})  # under which templates take true or false
@@ -35,6 +37,18 @@ class ChatTemplate(ABC):
         self, turns: Sequence[Turn], marker: str, tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
     ) -> tuple[int, ...]:
         """Token ids with which the prompt begins whatever text stands in place of `marker`. Raises like `text`."""
+
+    def closed_ids(
+        self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
+    ) -> tuple[int, ...]:
+        """Token ids of the conversation alone, without the beginning of an answer. Raises like `text`.
+
+        Raises:
+            InvalidRequest: the format cannot leave it out, as by default.
+        """
+        raise InvalidRequest(
+            "Set 'add_generation_prompt' to true: this model's format always opens the answer.", "add_generation_prompt"
+        )
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:

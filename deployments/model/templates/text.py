@@ -47,14 +47,24 @@ class TextTemplate(ChatTemplate):
 
     def text(self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS) -> str:
         """Text of the prompt, with sentinels in place of control strings in messages, tools and arguments."""
+        return self._escaped(turns, tools, args)
+
+    def _escaped(
+        self, turns: Sequence[Turn], tools: Sequence[Turn], args: Mapping[str, Any], *, end: bool = True
+    ) -> str:
         escape = self._escaper.replace_all
         escaped = [{key: value if key == "role" else escape(value) for key, value in turn.items()} for turn in turns]
-        return self._rendered(escaped, escape(list(tools)), escape(args))
+        return self._rendered(escaped, escape(list(tools)), escape(args), end=end)
 
     def token_ids(
         self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
     ) -> tuple[int, ...]:
         return self._encoder.encode(self.text(turns, tools, args))
+
+    def closed_ids(
+        self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
+    ) -> tuple[int, ...]:
+        return self._encoder.encode(self._escaped(turns, tools, args, end=False))
 
     def prefix_ids(
         self, turns: Sequence[Turn], marker: str, tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS

@@ -4,20 +4,17 @@ import asyncio
 import math
 from typing import Any
 
-from serving.engines.openai_wire import FINISH_REASONS, StreamReader, sampling_payload
+from serving.engines.openai_wire import FINISH_REASONS, StreamReader, to_payload
 from serving.errors import EngineFailed
 from serving.types import Delta, GenerateRequest, RawPrompt, TokenLogprob
 
 
 def completions_payload(request: GenerateRequest, prompt: RawPrompt, model: str) -> dict[str, Any]:
     """Body of the HTTP request for `request`, whose `prompt` is given."""
-    payload: dict[str, Any] = {
-        "model": model,
-        "prompt": prompt.content if isinstance(prompt.content, str) else list(prompt.content),
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **sampling_payload(request, "max_tokens"),
-    }
+    payload = to_payload(request, model, "max_tokens", thinking=False)
+    for name in ("messages", "logprobs", "top_logprobs"):
+        payload.pop(name, None)
+    payload["prompt"] = prompt.content if isinstance(prompt.content, str) else list(prompt.content)
     if request.sampling.logprobs is not None:
         payload["logprobs"] = request.sampling.logprobs
     if prompt.echo:

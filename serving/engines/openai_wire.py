@@ -52,28 +52,7 @@ def to_payload(request: GenerateRequest, model: str, max_tokens_field: str, thin
         "messages": [_message(message, thinking) for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
-        **sampling_payload(request, max_tokens_field),
     }
-    if sampling.logprobs is not None:
-        payload |= {"logprobs": True, "top_logprobs": sampling.logprobs}
-    if request.tools:
-        payload |= _tools(request)
-    if thinking:
-        asked = request.thinking
-        effort = "none" if asked.effort is None and asked.enabled is False else asked.effort
-        if effort is not None:
-            payload["reasoning_effort"] = effort
-        if asked.budget_tokens is not None:
-            payload["thinking_token_budget"] = asked.budget_tokens
-    if request.template_args:
-        payload["chat_template_kwargs"] = dict(request.template_args)
-    return payload
-
-
-def sampling_payload(request: GenerateRequest, max_tokens_field: str) -> dict[str, Any]:
-    """Fields of the sampling parameters that both formats write alike."""
-    sampling = request.sampling
-    payload: dict[str, Any] = {}
     # Fields at their defaults are left out: an endpoint may support fewer fields than this server.
     for name in SAMPLING_FIELDS:
         if (value := getattr(sampling, name)) != getattr(UNSET, name):
@@ -85,10 +64,23 @@ def sampling_payload(request: GenerateRequest, max_tokens_field: str) -> dict[st
         payload["stop"] = list(sampling.stop)
     if sampling.n != 1:
         payload["n"] = sampling.n
+    if sampling.logprobs is not None:
+        payload |= {"logprobs": True, "top_logprobs": sampling.logprobs}
     if (wanted := sampling.response_format) is not None:
         payload["response_format"] = {"type": wanted.type}
         if wanted.type == "json_schema":
             payload["response_format"]["json_schema"] = {"name": wanted.name, "schema": wanted.schema}
+    if request.tools:
+        payload |= _tools(request)
+    if thinking:
+        asked = request.thinking
+        effort = "none" if asked.effort is None and asked.enabled is False else asked.effort
+        if effort is not None:
+            payload["reasoning_effort"] = effort
+        if asked.budget_tokens is not None:
+            payload["thinking_token_budget"] = asked.budget_tokens
+    if request.template_args:
+        payload["chat_template_kwargs"] = dict(request.template_args)
     return payload
 
 

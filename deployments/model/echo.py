@@ -33,7 +33,9 @@ class Echo:
         if alternatives is None:
             return replace(delta, text=self._text + delta.text)
         if len(positions or ()) != len(self._token_ids):
-            why = f"it gave {len(positions or ())} log probabilities for the {len(self._token_ids)} tokens of the prompt"
+            why = (
+                f"it gave {len(positions or ())} log probabilities for the {len(self._token_ids)} tokens of the prompt"
+            )
             raise EngineFailed(self._model, why)
         before = token_logprobs(self._token_ids, positions or (), alternatives, self._text_of)
         return replace(delta, text=self._text + delta.text, logprobs=(*before, *(delta.logprobs or ())))

@@ -20,10 +20,10 @@ class PromptCodec:
         self._vocabulary_size = min(vocabulary_size, known)
 
     def encode(self, prompt: RawPrompt) -> tuple[int, ...]:
-        """Token ids of a prompt, at least one.
+        """Token ids of a prompt.
 
         Raises:
-            InvalidRequest: there is no token, the text is none, or an id is not in the vocabulary.
+            InvalidRequest: the text has half of a character, or an id is not in the vocabulary.
         """
         if isinstance(prompt.content, str):
             try:
@@ -31,13 +31,9 @@ class PromptCodec:
             except UnicodeEncodeError:
                 why = f"Change '{prompt.path}': it has half of a surrogate pair, which is no character."
                 raise InvalidRequest(why, prompt.path) from None
-            ids = tuple(self._tokenizer.encode(prompt.content, add_special_tokens=prompt.add_special_tokens))
-        else:
-            ids = prompt.content
-            self.check(ids, prompt.path)
-        if not ids:
-            raise InvalidRequest(f"Give '{prompt.path}' at least one token.", prompt.path)
-        return ids
+            return tuple(self._tokenizer.encode(prompt.content, add_special_tokens=prompt.add_special_tokens))
+        self.check(prompt.content, prompt.path)
+        return prompt.content
 
     def check(self, ids: Sequence[int], path: str) -> None:
         """Check that `ids`, the field at `path`, are in the vocabulary. Raises `InvalidRequest`."""

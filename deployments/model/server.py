@@ -21,7 +21,7 @@ from deployments.model.raw_prompts import PromptCodec
 from deployments.model.vllm_adapter import VllmAdapter
 from deployments.model_spec import ModelSpec
 from deployments.wire import EngineStats, Packed, pack
-from serving.errors import ConfigError, EngineUnavailable
+from serving.errors import ConfigError, EngineUnavailable, InvalidRequest
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import fit
 from serving.types import GenerateRequest, Message, Sampling, Tokens
@@ -97,6 +97,7 @@ class ModelServer(LLMServer):
 
         Raises:
             ContextTooLong: the conversation or the prompt does not fit; the engine has done nothing.
+            InvalidRequest: the prompt is empty or has unknown tokens, or the template refuses the conversation.
             MoaError: like `VllmAdapter.generate`.
         """
         args = self._spec.template_args(request.thinking, request.template_args)
@@ -104,6 +105,8 @@ class ModelServer(LLMServer):
         parser = echo = None
         if request.prompt is None:
             parser = self._parsers.open(request, args, fitted.tokens, self._renderer.opening_ids(args))
+        elif not fitted.tokens:
+            raise InvalidRequest(f"Give '{request.prompt.path}' at least one token.", request.prompt.path)
         elif request.prompt.echo:
             text = self._codec.text(request.prompt)
             echo = Echo(self._model, text, fitted.tokens, lambda one: self._codec.decode([one]))

@@ -13,7 +13,7 @@ from functools import partial
 
 from serving.engine import Engine, EngineInfo
 from serving.engines.scripted_tokens import ScriptedTokenizer, prompt_tokens, words
-from serving.errors import EngineUnavailable, MoaError
+from serving.errors import EngineUnavailable, InvalidRequest, MoaError
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import FittedPrompt, fit
 from serving.types import (
@@ -169,7 +169,9 @@ class ScriptedEngine(Engine):
     async def _rendered(self, request: GenerateRequest, messages: tuple[Message, ...]) -> Sequence[int]:
         if request.prompt is None:
             return range(prompt_tokens(messages))  # of which only the number counts
-        return self.tokenizer.prompt(request)
+        if not (ids := self.tokenizer.prompt(request)):
+            raise InvalidRequest(f"Give '{request.prompt.path}' at least one token.", request.prompt.path)
+        return ids
 
     async def _stream(self, request: GenerateRequest, fitted: FittedPrompt[int]) -> AsyncGenerator[Delta, None]:
         loop = asyncio.get_running_loop()

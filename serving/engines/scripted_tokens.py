@@ -37,10 +37,10 @@ class ScriptedTokenizer:
         return self._ids[word]
 
     def prompt(self, request: GenerateRequest) -> tuple[int, ...]:
-        """Token ids of a request's raw prompt, at least one, or of its messages; those of tools are left out.
+        """Token ids of a request's raw prompt or of its messages; those of tools are left out.
 
         Raises:
-            InvalidRequest: the prompt is empty, or has an id that is not in the vocabulary.
+            InvalidRequest: the prompt has an id that is not in the vocabulary.
         """
         prompt = request.prompt
         if prompt is None:
@@ -49,16 +49,12 @@ class ScriptedTokenizer:
                 token_id for one in request.messages for token_id in (*opening, *self.encode(one.content), ending)
             )
         if isinstance(prompt.content, str):
-            ids = self.encode(prompt.content)
-        else:
-            ids = prompt.content
-            self.texts(ids, prompt.path)
-        if not ids:
-            raise InvalidRequest(f"Give '{prompt.path}' at least one token.", prompt.path)
-        return ids
+            return self.encode(prompt.content)
+        self.texts(prompt.content, prompt.path)
+        return prompt.content
 
     def texts(self, ids: Sequence[int], path: str = "tokens") -> tuple[str, ...]:
-        """Text of each token. Raises `InvalidRequest` if one of `ids`, the field at `path`, is not in the vocabulary."""
+        """Text of each token. Raises `InvalidRequest` if one of `ids`, the field at `path`, is unknown."""
         for place, one in enumerate(ids):
             if not 0 <= one < len(self._texts):
                 name = f"{path}[{place}]"

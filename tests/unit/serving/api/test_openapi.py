@@ -161,7 +161,38 @@ def settle_message(body: dict[str, Any]) -> None:
     body["messages"][-1] = {"role": "user", "content": "hi"}
 
 
+def settle_completion(body: dict[str, Any]) -> None:
+    """The same for completions: token ids are those that a scripted model has."""
+    settle_common(body)
+    for name in ("best_of", "min_tokens"):
+        body.pop(name, None)
+    body["max_tokens"] = body.get("max_tokens") or 1
+    several = not isinstance(body["prompt"], str)
+    body["prompt"] = settled_prompt(body["prompt"])
+    if several:
+        body.pop("moa", None)
+
+
+def settled_prompt(prompt: Any) -> Any:
+    if isinstance(prompt, list):
+        return [settled_prompt(one) for one in prompt]
+    return prompt % 4 if isinstance(prompt, int) else prompt.strip() or "hi"
+
+
+def settle_tokens(body: dict[str, Any]) -> None:
+    """The same for requests for tokens and for their text."""
+    if body.get("messages"):
+        settle_common(body)
+        body["messages"] = [one for one in body["messages"] if one["role"] != "tool"] or [
+            {"role": "user", "content": ""}
+        ]
+    body |= {"tokens": settled_prompt(body["tokens"])} if "tokens" in body else {}
+
+
 SETTLE = {
+    "/v1/completions": settle_completion,
+    "/tokenize": settle_tokens,
+    "/detokenize": settle_tokens,
     "/v1/chat/completions": settle_chat,
     "/v1/responses": settle_response,
     "/v1/messages": settle_message,

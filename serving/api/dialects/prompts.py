@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from serving.api.schemas.chat_fields import INT32_MAX
 from serving.errors import InvalidRequest
-from serving.validation import kind_of, shown
+from serving.validation import abbreviated, kind_of, shown
 
 Prompts = tuple[str, ...] | tuple[tuple[int, ...], ...]
 SHAPES = "a string, a list of strings, a list of token ids, or a list of such lists"
@@ -28,7 +28,7 @@ def parsed_prompts(raw: object, limit: int, path: str = "prompt") -> tuple[Promp
         raise InvalidRequest(f"Set '{path}' to {SHAPES}, not {kind_of(raw)}.", path)
     if not raw:
         raise InvalidRequest(f"Give '{path}' at least one entry.", path)
-    if type(raw[0]) is int:
+    if type(raw[0]) in (int, float):
         return (token_ids(raw, path),), False
     if len(raw) > limit:
         raise InvalidRequest(f"Shorten '{path}': it has {len(raw)} prompts, at most {limit} are accepted.", path)
@@ -56,13 +56,15 @@ def token_ids(raw: Sequence[object], path: str) -> tuple[int, ...]:
     if not raw:
         raise InvalidRequest(f"Give '{path}' at least one token.", path)
     ids = tuple(raw)
+    if float in set(map(type, ids)):  # 2.0 is an integer in JSON Schema
+        ids = tuple(int(one) if isinstance(one, float) and one.is_integer() else one for one in ids)
     # At once, as there may be some hundred thousand.
     if set(map(type, ids)) == {int} and min(ids) >= 0 and max(ids) <= INT32_MAX:  # type: ignore[type-var]
         return ids  # type: ignore[return-value]
     place = next(place for place, one in enumerate(ids) if type(one) is not int or not 0 <= one <= INT32_MAX)
     name = f"{path}[{place}]"
     if type(one := ids[place]) is int:
-        raise InvalidRequest(f"Set '{name}' to a token id, 0 or more, not {one}.", name)
+        raise InvalidRequest(f"Set '{name}' to a token id, 0 or more, not {abbreviated(str(one))}.", name)
     raise InvalidRequest(f"Set '{name}' to a token id, not {_shown(one)}.", name)
 
 

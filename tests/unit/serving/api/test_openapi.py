@@ -126,8 +126,6 @@ def settle_chat(body: dict[str, Any]) -> None:
         body.pop("max_tokens", None)
     if body.get("max_tokens") is not None or body.get("max_completion_tokens") is not None:
         body.pop("min_tokens", None)
-    if body.get("tools"):
-        body["tools"] = list({tool["function"]["name"]: tool for tool in body["tools"]}.values())
     settle_common(body)
     messages = [message for message in body["messages"] if message["role"] != "tool"]
     body["messages"] = messages or [{"role": "user", "content": ""}]
@@ -137,8 +135,8 @@ def settle_common(body: dict[str, Any]) -> None:
     """The same for fields that several dialects have."""
     if not body.get("stream"):
         body.pop("stream_options", None)
-    if body.get("tools") and "function" not in body["tools"][0]:
-        body["tools"] = list({tool["name"]: tool for tool in body["tools"]}.values())
+    if body.get("tools"):
+        body["tools"] = list({tool.get("function", tool)["name"]: tool for tool in body["tools"]}.values())
     body.pop("tool_choice", None)
     if body.get("moa"):
         body["moa"] = {"trace": body["moa"].get("trace")}  # the others belong to recipes, each to its own
@@ -176,7 +174,7 @@ def settle_completion(body: dict[str, Any]) -> None:
 def settled_prompt(prompt: Any) -> Any:
     if isinstance(prompt, list):
         return [settled_prompt(one) for one in prompt]
-    return prompt % 4 if isinstance(prompt, int) else prompt.strip() or "hi"
+    return prompt.strip() or "hi" if isinstance(prompt, str) else prompt % 4
 
 
 def settle_tokens(body: dict[str, Any]) -> None:

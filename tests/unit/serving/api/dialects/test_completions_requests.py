@@ -8,7 +8,7 @@ from serving.api.dialects.completions_requests import completions_requests, pars
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import GenerateRequest, Message, ModelCard, MoaOptions, RawPrompt, ResponseFormat, Sampling
+from serving.types import GenerateRequest, Message, MoaOptions, ModelCard, RawPrompt, ResponseFormat, Sampling
 from tests.unit.serving.api.dialects.test_chat_requests import encoded
 
 MODEL, RECIPE = ModelCard("m", "model"), ModelCard("team", "recipe")

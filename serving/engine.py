@@ -91,19 +91,15 @@ class Engine(Protocol):
         """
         raise UnsupportedField("model", "its tokens cannot be counted")
 
-    async def tokenize(
-        self, request: GenerateRequest, *, texts: bool = False, generation_prompt: bool = True
-    ) -> Tokens:
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
         """Tokens of the prompt that `generate` would make of `request`; nothing is generated.
 
         Args:
             request: a conversation with its tools, or a raw prompt.
             texts: return the tokens' texts, too.
-            generation_prompt: a conversation's tokens end where the answer begins; False: with its last message.
 
         Raises:
-            InvalidRequest: the engine has no tokenizer, as by default, or it cannot leave the beginning of the answer
-                out.
+            InvalidRequest: the engine has no tokenizer, as by default.
             MoaError: as `generate`.
         """
         raise _no_tokenizer()
@@ -139,10 +135,8 @@ class EngineWrapper(Engine):
     async def count_tokens(self, request: GenerateRequest) -> int:
         return await self.engine.count_tokens(request)
 
-    async def tokenize(
-        self, request: GenerateRequest, *, texts: bool = False, generation_prompt: bool = True
-    ) -> Tokens:
-        return await self.engine.tokenize(request, texts=texts, generation_prompt=generation_prompt)
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
+        return await self.engine.tokenize(request, texts=texts)
 
     async def detokenize(self, token_ids: tuple[int, ...]) -> str:
         return await self.engine.detokenize(token_ids)

@@ -13,6 +13,8 @@ FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Layout = Literal["paper", "references_last"]
 EventDetail = Literal["progress", "text"]
+# Where a prompt ends: where an answer begins; behind the last message; or within it, so that the answer continues it.
+PromptEnd = Literal["answer", "message", "continued"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,7 @@ class GenerateRequest:
     session: str | None = None  # key of the conversation: its calls go to the replica that has its prefix cached
     metadata: Mapping[str, str] = field(default_factory=dict)
     moa: MoaOptions = field(default_factory=MoaOptions)
+    prompt_end: PromptEnd = "answer"  # "continued": the last message is an assistant's, and there are no tools
     prompt: RawPrompt | None = None  # read in place of messages
 
     @property

@@ -114,11 +114,9 @@ class RemoteEngine(Engine):
         count: int = await self._awaited(self._calls.count_tokens.remote(request))
         return count
 
-    async def tokenize(
-        self, request: GenerateRequest, *, texts: bool = False, generation_prompt: bool = True
-    ) -> Tokens:
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
         """Have a replica tokenize the request's prompt. Raises like `generate`."""
-        tokens: Tokens = await self._awaited(self._calls.tokens.remote(request, texts, generation_prompt))
+        tokens: Tokens = await self._awaited(self._calls.tokens.remote(request, texts))
         return tokens
 
     async def detokenize(self, token_ids: tuple[int, ...]) -> str:

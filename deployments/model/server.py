@@ -135,7 +135,7 @@ class ModelServer(LLMServer):
         if prompt is not None:
             return await _in_thread_if_long(len(prompt.content), lambda: self._codec.encode(prompt))
         return await _in_thread_if_long(
-            _characters(messages), lambda: self._renderer.token_ids(messages, request.tools, args)
+            _characters(messages), lambda: self._renderer.token_ids(messages, request.tools, args, request.prompt_end)
         )
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
@@ -166,16 +166,10 @@ class ModelServer(LLMServer):
         args = self._spec.template_args(request.thinking, request.template_args)
         return len(await self._token_ids(request, args, prompt_messages(request)))
 
-    async def tokens(self, request: GenerateRequest, texts: bool, generation_prompt: bool) -> Tokens:
+    async def tokens(self, request: GenerateRequest, texts: bool) -> Tokens:
         """Tokens of the request's prompt. Arguments and errors: `serving.engine.Engine.tokenize`."""
         args = self._spec.template_args(request.thinking, request.template_args)
-        messages = prompt_messages(request)
-        if generation_prompt or request.prompt is not None:
-            ids = await self._token_ids(request, args, messages)
-        else:
-            ids = await _in_thread_if_long(
-                _characters(messages), lambda: self._renderer.closed_ids(messages, request.tools, args)
-            )
+        ids = await self._token_ids(request, args, prompt_messages(request))
         return Tokens(ids, self._engine.context_tokens, self._codec.texts(ids) if texts else None)
 
     async def text(self, token_ids: tuple[int, ...]) -> str:

@@ -131,10 +131,8 @@ class ScriptedEngine(Engine):
         """Length of the prompt in scripted tokens; those of tools are not counted."""
         return prompt_tokens(_as_read(request).messages)
 
-    async def tokenize(
-        self, request: GenerateRequest, *, texts: bool = False, generation_prompt: bool = True
-    ) -> Tokens:
-        """Scripted tokens of the prompt, to which `generation_prompt` adds none."""
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
+        """Scripted tokens of the prompt, whose end (`GenerateRequest.prompt_end`) has none."""
         ids = self.tokenizer.prompt(_as_read(request))
         return Tokens(ids, self.context_tokens, self.tokenizer.texts(ids) if texts else None)
 

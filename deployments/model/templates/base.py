@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from serving.errors import InvalidRequest
+from serving.types import PromptEnd
 
 Turn = dict[str, Any]  # a message, a tool or a call in OpenAI's shape
 NO_ARGS: Mapping[str, Any] = MappingProxyType({})
@@ -16,9 +16,10 @@ class ChatTemplate(ABC):
     """Source of a model's prompts. The turns' texts become ordinary tokens, whatever they contain.
 
     Turns are messages in OpenAI's shape: `role`, `content`, `tool_calls`, `tool_call_id`, `name`, and the reasoning of
-    assistants under the name that the template reads. Each prompt ends where the assistant's answer begins.
+    assistants under the name that the template reads. By default a prompt ends where the assistant's answer begins.
     """
 
+    ends: frozenset[PromptEnd] = frozenset({"answer"})  # of its prompts
     known_args: frozenset[str] | None = None  # arguments that the template has; None: it does not say
     reserved_args: frozenset[str] = frozenset()  # arguments that the renderer sets itself
 
@@ -28,27 +29,19 @@ class ChatTemplate(ABC):
 
     @abstractmethod
     def token_ids(
-        self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
+        self,
+        turns: Sequence[Turn],
+        tools: Sequence[Turn] = (),
+        args: Mapping[str, Any] = NO_ARGS,
+        end: PromptEnd = "answer",
     ) -> tuple[int, ...]:
-        """Token ids of the prompt. Raises like `text`."""
+        """Token ids of the prompt, which has one of the `ends`. Raises like `text`."""
 
     @abstractmethod
     def prefix_ids(
         self, turns: Sequence[Turn], marker: str, tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
     ) -> tuple[int, ...]:
         """Token ids with which the prompt begins whatever text stands in place of `marker`. Raises like `text`."""
-
-    def closed_ids(
-        self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
-    ) -> tuple[int, ...]:
-        """Token ids of the conversation alone, without the beginning of an answer. Raises like `text`.
-
-        Raises:
-            InvalidRequest: the format cannot leave it out, as by default.
-        """
-        raise InvalidRequest(
-            "Set 'add_generation_prompt' to true: this model's format always opens the answer.", "add_generation_prompt"
-        )
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:

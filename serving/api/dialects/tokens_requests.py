@@ -1,6 +1,6 @@
 """Parsing of requests for tokens: JSON to the body, and the body to the `GenerateRequest` whose prompt is meant."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from serving.api.dialects.chat_requests import chat_body, to_request
 from serving.api.dialects.prompts import token_ids
@@ -62,7 +62,8 @@ def tokenize_request(
     """
     check_model(card)
     if asked.chat is not None:
-        return to_request(asked.chat, card, info, settings, request_id)
+        request = to_request(asked.chat, card, info, settings, request_id)
+        return replace(request, prompt_end="answer" if asked.body.add_generation_prompt else "message")
     prompt = RawPrompt(asked.body.prompt or "", asked.body.add_special_tokens is not False)
     return GenerateRequest(request_id, (), deadline_s=settings.deadline_s, prompt=prompt)
 

@@ -38,7 +38,7 @@ async def tokenize(
     card = server.card(body.model)
     engine = server.engines[card.id]
     request = tokenize_request(asked, card, engine.info, server.settings, exchange.engine_request_id)
-    working = engine.tokenize(request, texts=body.return_token_strs, generation_prompt=body.add_generation_prompt)
+    working = engine.tokenize(request, texts=body.return_token_strs)
     tokens = await _result(server, exchange, card.id, working)
     return JsonResponse(
         {

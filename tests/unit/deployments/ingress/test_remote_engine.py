@@ -178,8 +178,8 @@ async def test_a_replica_makes_tokens_of_a_prompt_and_text_of_tokens() -> None:
     handle = Handle()
     asked = replace(REQUEST, messages=(), prompt=RawPrompt("hello"))
     handle.stats.gives = Tokens((1, 2), 64)
-    assert await engine(handle).tokenize(asked, texts=True, generation_prompt=False) == Tokens((1, 2), 64)
-    assert handle.stats.arguments == (asked, True, False)
+    assert await engine(handle).tokenize(asked, texts=True) == Tokens((1, 2), 64)
+    assert handle.stats.arguments == (asked, True)
     handle.stats.gives = "hello"
     assert await engine(handle).detokenize((1, 2)) == "hello"
     assert handle.stats.arguments == ((1, 2),)

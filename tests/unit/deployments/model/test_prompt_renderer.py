@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from deployments.model.prompt_renderer import PromptRenderer
-from deployments.model.templates.base import ChatTemplate
-from deployments.model.templates.text import TextTemplate
 from serving.errors import ConfigError, InvalidRequest
 from serving.types import Message, Tool, ToolCall
 from tests.support.paths import ROOT
@@ -318,26 +316,3 @@ def test_a_prefill_has_the_tools_and_arguments_of_its_prompt() -> None:
     args = {"enable_thinking": False}
     prefix = thinking().prefill_ids((Message("user", "one two three [[aa]]"),), "[[aa]]", (ADD,), args)
     assert thinking().token_ids((Message("user", "one two three four"),), (ADD,), args)[: len(prefix)] == prefix != ()
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_a_closed_conversation_ends_with_its_last_message(model: str) -> None:
-    messages = (Message("user", "What is 1 + 2?"), Message("assistant", f"3 {CONTROL['ChatML']}"))
-    closed = renderer(model).closed_ids(messages)
-    text = renderer(model).decode(closed)
-    assert "Obey." in text.partition("What is 1 + 2?")[2]
-    assert special(model, closed) == special(
-        model, renderer(model).closed_ids((*messages[:1], Message("assistant", "3")))
-    )
-    turns = [{"role": "user", "content": "What is 1 + 2?"}, {"role": "assistant", "content": "3"}]
-    own = tokenizer(model).apply_chat_template(turns, add_generation_prompt=False, tokenize=True, return_dict=False)
-    assert renderer(model).closed_ids((*messages[:1], Message("assistant", "3"))) == tuple(own)
-
-
-def test_a_format_that_always_opens_the_answer_says_so() -> None:
-    class Opening(TextTemplate):
-        closed_ids = ChatTemplate.closed_ids
-
-    with pytest.raises(InvalidRequest, match="Set 'add_generation_prompt' to true") as caught:
-        Opening(tokenizer("tiny-qwen")).closed_ids([{"role": "user", "content": "hi"}])
-    assert caught.value.param == "add_generation_prompt"

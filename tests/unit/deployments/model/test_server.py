@@ -162,8 +162,8 @@ async def test_a_full_context_can_still_be_scored() -> None:
 async def test_tokens_of_conversations_and_prompts() -> None:
     replica = Replica(WritingEngine())
     asked = GenerateRequest("r", (Message("user", "Add."), Message("assistant", "3")), tools=TOOLS)
-    whole = await replica.tokens(asked, True, True)
-    closed = await replica.tokens(asked, False, False)
+    whole = await replica.tokens(asked, True)
+    closed = await replica.tokens(replace(asked, prompt_end="message"), False)
     assert whole.ids == replica._renderer.token_ids(asked.messages, TOOLS)
     assert len(whole.ids) == await replica.count_tokens(asked)
     assert whole.texts is not None
@@ -171,8 +171,8 @@ async def test_tokens_of_conversations_and_prompts() -> None:
     assert whole.ids[: len(closed.ids)] == closed.ids
     assert await replica.text(whole.ids[len(closed.ids) :]) == "<|im_start|>assistant\n"
     assert (await replica.text(closed.ids)).endswith("3<|im_end|>\n")
-    assert await replica.tokens(raw(""), False, True) == Tokens((), 4096)
+    assert await replica.tokens(raw(""), False) == Tokens((), 4096)
     long = raw("word " * 5000)
-    assert await replica.text((await replica.tokens(long, False, True)).ids) == "word " * 5000
+    assert await replica.text((await replica.tokens(long, False)).ids) == "word " * 5000
     with pytest.raises(InvalidRequest, match=r"Set 'tokens\[1\]'"):
         await replica.text((1, 10**6))

@@ -70,13 +70,13 @@ async def test_each_field_reaches_the_engine() -> None:
     fields = {"messages": MESSAGES, "tools": [tool], "chat_template_kwargs": {"x": 1}, "add_generation_prompt": False}
     answer = (await post(app, "/tokenize", **fields, return_token_strs=True)).json()
     assert answer["token_strs"] == ["a?"]
-    request, texts, generation_prompt = engine.asked_for
+    request, texts = engine.asked_for
     assert [message.content for message in request.messages] == ["Be brief.", "hi"]
     assert ([tool.name for tool in request.tools], request.template_args) == (["f"], {"x": 1})
-    assert (texts, generation_prompt, request.prompt) == (True, False, None)
+    assert (texts, request.prompt_end, request.prompt) == (True, "message", None)
     await post(app, "/tokenize", prompt="hi", add_special_tokens=False)
     prompt = engine.asked_for[0].prompt
-    assert (prompt.content, prompt.add_special_tokens, engine.asked_for[1:]) == ("hi", False, (False, True))
+    assert (prompt.content, prompt.add_special_tokens, engine.asked_for[1]) == ("hi", False, False)
     await post(app, "/tokenize", prompt="hi", tools=[], chat_template_kwargs={}, add_generation_prompt=True)
     assert engine.asked_for[0].prompt.add_special_tokens
 

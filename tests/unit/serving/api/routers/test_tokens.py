@@ -56,10 +56,8 @@ class Recorder(HandEngine):
 
     info = EngineInfo(tools=True, raw_prompts=True)
 
-    async def tokenize(
-        self, request: GenerateRequest, *, texts: bool = False, generation_prompt: bool = True
-    ) -> Tokens:
-        self.asked_for = (request, texts, generation_prompt)
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
+        self.asked_for = (request, texts)
         return Tokens((1,), 8, ("a\ud800",) if texts else None)
 
 

@@ -1,8 +1,8 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
-docs/api.md, completions.md, responses.md, messages.md and errors.md are generated as a whole, from the request schemas and the error
-classes. In docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may
-change, and the strategies' support of tools.
+docs/api.md, completions.md, responses.md, messages.md and errors.md are generated as a whole, from the request schemas
+and the error classes. In docs/recipes.md three tables are generated: the settings of every recipe, the settings that a
+request may change, and the strategies' support of tools.
 """
 
 import argparse

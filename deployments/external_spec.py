@@ -29,6 +29,9 @@ class ExternalSpec(Frozen):
         default=frozenset(),
         description="Features that the endpoint lacks. Without n, several answers are as many calls.",
     )
+    completions: bool = Field(
+        default=False, description="The endpoint has /completions, for prompts without a chat template."
+    )
     connect_timeout_s: float = Field(default=5, gt=0, description="Time limit for connecting.")
     silence_timeout_s: float = Field(
         default=120, gt=0, description="Time limit for the next byte of an answer, the first included."
@@ -53,4 +56,5 @@ class ExternalSpec(Frozen):
             self.silence_timeout_s,
             context_tokens=self.context_tokens,
             unsupported=self.unsupported,
+            raw_prompts=self.completions,
         )

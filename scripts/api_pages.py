@@ -3,12 +3,14 @@
 API_PAGE = """# The API
 
 OpenAI's chat completions API, for every model and every recipe. Any OpenAI client works with `base_url` set to
-`http://HOST:PORT/v1`. The other dialects have pages of their own: [responses.md](responses.md) and
-[messages.md](messages.md).
+`http://HOST:PORT/v1`. The other dialects have pages of their own: [completions.md](completions.md),
+[responses.md](responses.md) and [messages.md](messages.md).
 
 | path | answer |
 |---|---|
 | `POST /v1/chat/completions` | a chat completion, streamed or whole |
+| `POST /v1/completions` | continuations of prompts, with their log probabilities: [completions.md](completions.md) |
+| `POST /tokenize`, `/detokenize` | a model's tokens, at vLLM's paths: [completions.md](completions.md#tokens) |
 | `POST /v1/responses` | OpenAI's Responses API, as Codex CLI uses it |
 | `POST /v1/messages`, `/v1/messages/count_tokens` | Anthropic's Messages API, as Claude Code uses it |
 | `GET /v1/models`, `/v1/models/ID` | models, recipes, aliases: `id`, `kind`, context in tokens (`max_model_len`) |
@@ -19,9 +21,9 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `GET /console` | a web page that shows the team at work, without a key |
 | `GET /docs`, `/openapi.json` | this API as a page and as OpenAPI 3.1, without a key and without the internet |
 
-If `api_key` is set, all paths below `/v1` require the header `Authorization: Bearer KEY` or `x-api-key: KEY`. Every
-response has the header `x-request-id`, which also appears in the server's log: the client's own value if that has at
-most 128 letters, digits and `._:-`, otherwise a new one. Errors: [errors.md](errors.md).
+If `api_key` is set, all paths below `/v1`, `/tokenize` and `/detokenize` require the header `Authorization: Bearer KEY`
+or `x-api-key: KEY`. Every response has the header `x-request-id`, which also appears in the server's log: the client's
+own value if that has at most 128 letters, digits and `._:-`, otherwise a new one. Errors: [errors.md](errors.md).
 
 HEAD is answered as GET without a body, OPTIONS with the methods of the path. Web pages of other origins may read the
 answers in a browser if the setting `cors_origins` allows their origin. A page that sends a key shows it to everyone who

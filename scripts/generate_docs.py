@@ -1,8 +1,8 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
-docs/api.md, responses.md, messages.md and errors.md are generated as a whole, from the request schemas and the error
-classes. In docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may
-change, and the strategies' support of tools.
+docs/api.md, completions.md, responses.md, messages.md and errors.md are generated as a whole, from the request schemas
+and the error classes. In docs/recipes.md three tables are generated: the settings of every recipe, the settings that a
+request may change, and the strategies' support of tools.
 """
 
 import argparse
@@ -16,9 +16,12 @@ import orjson
 
 from scripts.api_pages import API_PAGE, MESSAGES_PAGE, RESPONSES_PAGE
 from scripts.api_sections import ALIASES, METRICS, USAGE
+from scripts.completions_page import COMPLETIONS_PAGE
 from serving.api.schemas.chat import ChatBody
+from serving.api.schemas.completions import CompletionsBody
 from serving.api.schemas.messages import CountTokensBody, MessagesBody
 from serving.api.schemas.responses import ResponsesBody
+from serving.api.schemas.tokens import TokenizeBody
 from serving.api.schemas.wire import Wire
 from serving.api.settings import ApiSettings
 from serving.errors import MoaError
@@ -29,6 +32,7 @@ from serving.runtime.policy import Policy
 ROOT = Path(__file__).parents[1]
 
 TYPES = {"number": "number", "integer": "integer", "string": "string", "boolean": "boolean", "array": "list"}
+KINDS = {"list[": "list", "dict[": "object", "bool": "boolean", "str": "string"}  # by Python's name
 BOUNDS = {
     "minimum": "≥ {}",
     "exclusiveMinimum": "> {}",
@@ -70,6 +74,24 @@ def messages_page() -> str:
     )
 
 
+def completions_page() -> str:
+    """Return docs/completions.md."""
+    rows = [
+        f"| `{name}` | {_type_of(field.annotation)} | {_default(field.get_default())} | {field.description} |"
+        for name, field in TokenizeBody.model_fields.items()
+        if name != "model"
+    ]
+    return COMPLETIONS_PAGE.format(
+        fields=fields_table(CompletionsBody), neutral=neutral_values(CompletionsBody), tokenize="\n".join(rows)
+    )
+
+
+def _type_of(annotation: object) -> str:
+    """Name of a field's type in JSON."""
+    text = str(annotation)
+    return next((name for key, name in KINDS.items() if key in text), "object")
+
+
 def fields_table(body: type[Wire]) -> str:
     """Rows of the table of a body's fields."""
     schema = body.model_json_schema()
@@ -103,7 +125,7 @@ def _default(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) and value else orjson.dumps(value).decode()
 
 
 ERRORS_PAGE = """# Errors
@@ -206,6 +228,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
     docs = root / "docs"
     return {
         docs / "api.md": api_page(),
+        docs / "completions.md": completions_page(),
         docs / "responses.md": responses_page(),
         docs / "messages.md": messages_page(),
         docs / "errors.md": errors_page(),

@@ -23,7 +23,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from serving.errors import ContextTooLong, IncompleteGeneration, UnsupportedField
+from serving.errors import ContextTooLong, IncompleteGeneration, InvalidRequest, UnsupportedField
 from serving.types import (
     Choice,
     Completion,
@@ -32,6 +32,7 @@ from serving.types import (
     GenerateRequest,
     Timing,
     TokenLogprob,
+    Tokens,
     TokenUsage,
     ToolCall,
     ToolCallDelta,
@@ -59,6 +60,7 @@ class EngineInfo:
     unsupported: frozenset[str] = frozenset()  # abilities it lacks: "n" (several choices per call), "logprobs"
     tools: bool = False  # accepts tools, and returns calls as `Delta.tool_calls`
     thinking: bool = False  # separates reasoning from text, and can switch it
+    raw_prompts: bool = False  # takes `GenerateRequest.prompt` in place of messages
 
 
 class Engine(Protocol):
@@ -89,6 +91,28 @@ class Engine(Protocol):
         """
         raise UnsupportedField("model", "its tokens cannot be counted")
 
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
+        """Tokens of the prompt that `generate` would make of `request`; nothing is generated.
+
+        Args:
+            request: a conversation with its tools, or a raw prompt.
+            texts: return the tokens' texts, too.
+
+        Raises:
+            InvalidRequest: the engine has no tokenizer, as by default.
+            MoaError: as `generate`.
+        """
+        raise _no_tokenizer()
+
+    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+        """Text of token ids, that of control tokens included.
+
+        Raises:
+            InvalidRequest: an id is not in the vocabulary; or the engine has no tokenizer, as by default.
+            MoaError: as `generate`.
+        """
+        raise _no_tokenizer()
+
     async def check_health(self) -> None:
         """Return when the engine is warm and answers; raise `EngineUnavailable` otherwise."""
         ...
@@ -111,8 +135,18 @@ class EngineWrapper(Engine):
     async def count_tokens(self, request: GenerateRequest) -> int:
         return await self.engine.count_tokens(request)
 
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
+        return await self.engine.tokenize(request, texts=texts)
+
+    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+        return await self.engine.detokenize(token_ids)
+
     async def check_health(self) -> None:
         await self.engine.check_health()
+
+
+def _no_tokenizer() -> InvalidRequest:
+    return InvalidRequest("Set 'model' to a model whose tokenizer this server has.", "model")
 
 
 def answer_tokens(
@@ -133,7 +167,8 @@ def answer_tokens(
     asked = request.sampling.max_tokens
     left = context_tokens - prompt_tokens
     if left < max(asked or min_answer_tokens, 1):
-        raise ContextTooLong(model, prompt_tokens, context_tokens, asked or 0)
+        field = "messages" if request.prompt is None else request.prompt.path
+        raise ContextTooLong(model, prompt_tokens, context_tokens, asked or 0, field)
     if asked is not None:
         return asked
     return left if request.token_cap is None else min(left, request.token_cap)

@@ -70,15 +70,18 @@ class ContextTooLong(InvalidRequest):
 
     code = "context_length_exceeded"
 
-    def __init__(self, model: str, prompt_tokens: int, context_tokens: int, max_tokens: int = 0) -> None:
+    def __init__(
+        self, model: str, prompt_tokens: int, context_tokens: int, max_tokens: int = 0, field: str = "messages"
+    ) -> None:
         wanted = f" and max_tokens asks for {max_tokens} more" if max_tokens else ""
-        remedy = "shorten the messages or lower max_tokens" if max_tokens else "shorten the messages"
+        shorten = "shorten the messages" if field == "messages" else f"shorten '{field}'"
+        remedy = f"{shorten} or lower max_tokens" if max_tokens else shorten
         super().__init__(
             f"The prompt has {prompt_tokens} tokens{wanted}, but the context of '{model}' holds"
             f" {context_tokens} tokens; {remedy}.",
-            "messages",
+            field,
         )
-        self.args = (model, prompt_tokens, context_tokens, max_tokens)
+        self.args = (model, prompt_tokens, context_tokens, max_tokens, field)
         self.model, self.prompt_tokens, self.context_tokens = model, prompt_tokens, context_tokens
         self.max_tokens = max_tokens
 

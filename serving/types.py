@@ -14,6 +14,8 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Layout = Literal["paper", "references_last"]
 EventDetail = Literal["progress", "text"]
 UsageScope = Literal["answer", "team"]  # tokens of the call that wrote the answer, or of all calls of the request
+# Where a prompt ends: where an answer begins; behind the last message; or within it, so that the answer continues it.
+PromptEnd = Literal["answer", "message", "continued"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Sampling:
 
     temperature: float | None = None
     top_p: float | None = None
-    max_tokens: int | None = None  # None: limited by the context and by the request's `token_cap` only
+    max_tokens: int | None = None  # None: limited by the context and the request's `token_cap` only; 0: only the echo
     stop: tuple[str, ...] = ()
     seed: int | None = None
     n: int = 1
@@ -160,11 +162,34 @@ class MoaOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class RawPrompt:
+    """Prompt that a model reads as it is, without a chat template: text or token ids.
+
+    Control tokens in the text are the caller's own: they are not escaped, as those of messages are.
+    """
+
+    content: str | tuple[int, ...]
+    add_special_tokens: bool = True  # those that the tokenizer puts around a text, such as a token for its beginning
+    echo: bool = False  # each choice begins with the prompt, and its logprobs with those of the prompt
+    path: str = "prompt"  # field of the request in which it is, for errors
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of a prompt."""
+
+    ids: tuple[int, ...]
+    context_tokens: int  # size of the model's context
+    texts: tuple[str, ...] | None = None  # of each token, as the tokenizer's vocabulary writes it; None: not asked for
+
+
+@dataclass(frozen=True, slots=True)
 class GenerateRequest:
     """One call of one engine (a model or a recipe).
 
     The prompt is `messages` with `references` inserted, see `serving.runtime.prompts.prompt_messages`. They travel
-    apart because the engine, which has the tokenizer, shortens the references to fit the context.
+    apart because the engine, which has the tokenizer, shortens the references to fit the context. With a `prompt`,
+    which only engines with `EngineInfo.raw_prompts` take, there are no messages.
     """
 
     request_id: str
@@ -186,6 +211,8 @@ class GenerateRequest:
     metadata: Mapping[str, str] = field(default_factory=dict)
     moa: MoaOptions = field(default_factory=MoaOptions)
     running_usage: UsageScope | None = None  # deltas carry the usage so far; None: the terminal one alone has usage
+    prompt_end: PromptEnd = "answer"  # "continued": the last message is an assistant's, and there are no tools
+    prompt: RawPrompt | None = None  # read in place of messages
 
     @property
     def may_call_tools(self) -> bool:
@@ -230,7 +257,10 @@ def _add(left: int | None, right: int | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """Log probability of one token, with the most likely alternatives in `top`."""
+    """Log probability of one token, with the most likely alternatives in `top`.
+
+    It is NaN for the first token of an echoed prompt, which follows nothing.
+    """
 
     token: str
     logprob: float

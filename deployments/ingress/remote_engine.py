@@ -15,7 +15,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments.wire import unpack
 from serving.engine import Engine, EngineInfo
 from serving.errors import DeadlineExceeded, EngineFailed, EngineUnavailable, IncompleteGeneration, MoaError, Overloaded
-from serving.types import Delta, GenerateRequest
+from serving.types import Delta, GenerateRequest, Tokens
 
 HEALTH_TIMEOUT_S = 5.0
 RECENT_S = 30.0  # an answer this recent shows that an overloaded deployment works
@@ -50,7 +50,7 @@ class RemoteEngine(Engine):
             thinking: the model's reasoning is separated from its text.
         """
         self.model = model
-        self._info = EngineInfo(context_tokens, replicas, tools=tools, thinking=thinking)
+        self._info = EngineInfo(context_tokens, replicas, tools=tools, thinking=thinking, raw_prompts=True)
         self._deadline_s = deadline_s
         # By value: by reference each item would become an object in Ray's store.
         self._generate = handle.options(method_name="generate", stream=True, _by_reference=False)
@@ -113,6 +113,16 @@ class RemoteEngine(Engine):
         """Have a replica count the tokens of the request's prompt. Raises like `generate`."""
         count: int = await self._awaited(self._calls.count_tokens.remote(request))
         return count
+
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
+        """Have a replica tokenize the request's prompt. Raises like `generate`."""
+        tokens: Tokens = await self._awaited(self._calls.tokens.remote(request, texts))
+        return tokens
+
+    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+        """Have a replica make text of token ids. Raises like `generate`."""
+        text: str = await self._awaited(self._calls.text.remote(token_ids))
+        return text
 
     async def _awaited(self, response: Any) -> Any:
         """Result of a call that is not streamed, within the deadline."""

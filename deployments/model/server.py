@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from ray.llm._internal.common.callbacks.base import CallbackBase
 from ray.serve.llm import LLMConfig
@@ -14,15 +15,18 @@ from ray.serve.llm.deployment import LLMServer
 
 from deployments.model.coalescing import coalesced
 from deployments.model.computed_turns import ComputedTurns
+from deployments.model.echo import Echo
 from deployments.model.prompt_renderer import PromptRenderer
+from deployments.model.raw_prompts import PromptCodec
 from deployments.model.vllm_adapter import VllmAdapter
 from deployments.model_spec import ModelSpec
 from deployments.wire import EngineStats, Packed, pack
-from serving.errors import ConfigError, EngineUnavailable
+from serving.errors import ConfigError, EngineUnavailable, InvalidRequest
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import fit
-from serving.types import GenerateRequest, Message, Sampling
+from serving.types import GenerateRequest, Message, Sampling, Tokens
 
+T = TypeVar("T")
 ROUND_TRIP_S = 50.0  # a health check's token may wait behind a long prefill; below health_check_timeout_s
 LONG_CHARACTERS = 20_000  # some milliseconds of a tokenizer
 GREETING = (Message("user", "What is 1 + 2?"),)
@@ -63,6 +67,7 @@ class ModelServer(LLMServer):
             self._engine.tokenizer_mode,
             self._engine.model_type,
         )
+        self._codec = PromptCodec(self._engine.tokenizer, self._model, self._engine.vocabulary_size)
         self._computed = ComputedTurns()
         self._parsers = self._engine.output_parsers(
             spec.reasoning_parser, spec.tool_call_parser, strict_tools=spec.strict_tools
@@ -88,19 +93,23 @@ class ModelServer(LLMServer):
 
         References that do not fit the context are shortened here, where the tokenizer is. Tools are in the prompt with
         `tool_choice: none` too, so that it begins with the prompt of the turn before, which is cached; as in vLLM, no
-        calls are parsed then, and what looks like one is text.
+        calls are parsed then, and what looks like one is text. The answer to a raw prompt is text alone.
 
         Raises:
-            ContextTooLong: the conversation does not fit; the engine has done nothing.
+            ContextTooLong: the conversation or the prompt does not fit; the engine has done nothing.
+            InvalidRequest: the prompt is empty or has unknown tokens, or the template refuses the conversation.
             MoaError: like `VllmAdapter.generate`.
         """
-        tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
-
-        async def token_ids(messages: tuple[Message, ...]) -> tuple[int, ...]:
-            return await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages, tools, args))
-
-        fitted = await fit(self._model, request, token_ids, self._engine.context_tokens)
-        opening = self._renderer.opening_ids(args)
+        args = self._spec.template_args(request.thinking, request.template_args)
+        fitted = await fit(self._model, request, partial(self._token_ids, request, args), self._engine.context_tokens)
+        parser = echo = None
+        if request.prompt is None:
+            parser = self._parsers.open(request, args, fitted.tokens, self._renderer.opening_ids(args))
+        elif not fitted.tokens:
+            raise InvalidRequest(f"Give '{request.prompt.path}' at least one token.", request.prompt.path)
+        elif request.prompt.echo:
+            text = self._codec.text(request.prompt)
+            echo = Echo(self._model, text, fitted.tokens, lambda one: self._codec.decode([one]))
         generated: list[int] | None = [] if request.session and request.may_call_tools else None
         deltas = self._engine.generate(
             request.request_id,
@@ -108,15 +117,27 @@ class ModelServer(LLMServer):
             replace(request.sampling, max_tokens=fitted.max_tokens),
             priority=request.priority,
             stream_interval=request.stream_interval,
-            parser=self._parsers.open(request, args, fitted.tokens, opening),
+            parser=parser,
             generated=generated,
             running_usage=request.running_usage is not None,
+            echo=echo,
         )
         async with aclosing(coalesced(deltas)) as groups:
             async for group in groups:
                 if generated and request.session and group[-1].finish_reason == "tool_calls":
                     self._computed.put(request.session, [*fitted.tokens, *generated])
                 yield tuple(pack(replace(one, shortened=fitted.shortened) if one.terminal else one) for one in group)
+
+    async def _token_ids(
+        self, request: GenerateRequest, args: Mapping[str, Any], messages: tuple[Message, ...]
+    ) -> tuple[int, ...]:
+        """Tokens of a raw prompt, or of `messages` with the tools of `request`; `args`: of the chat template."""
+        prompt = request.prompt
+        if prompt is not None:
+            return await _in_thread_if_long(len(prompt.content), lambda: self._codec.encode(prompt))
+        return await _in_thread_if_long(
+            _characters(messages), lambda: self._renderer.token_ids(messages, request.tools, args, request.prompt_end)
+        )
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
         """Compute the whole cache blocks of the prompt up to the first occurrence of `marker`. Raises `MoaError`.
@@ -126,7 +147,7 @@ class ModelServer(LLMServer):
         messages = prompt_messages(request)
         tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
         token_ids = await _in_thread_if_long(
-            messages, lambda: self._renderer.prefill_ids(messages, marker, tools, args)
+            _characters(messages), lambda: self._renderer.prefill_ids(messages, marker, tools, args)
         )
         token_ids = token_ids[: len(token_ids) // self._engine.block_size * self._engine.block_size]
         if not token_ids or len(token_ids) >= self._engine.context_tokens:
@@ -143,9 +164,19 @@ class ModelServer(LLMServer):
 
     async def count_tokens(self, request: GenerateRequest) -> int:
         """Length of the request's prompt. Raises `MoaError` for a conversation that the chat template refuses."""
-        messages = prompt_messages(request)
-        tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
-        return len(await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages, tools, args)))
+        args = self._spec.template_args(request.thinking, request.template_args)
+        return len(await self._token_ids(request, args, prompt_messages(request)))
+
+    async def tokens(self, request: GenerateRequest, texts: bool) -> Tokens:
+        """Tokens of the request's prompt. Arguments and errors: `serving.engine.Engine.tokenize`."""
+        args = self._spec.template_args(request.thinking, request.template_args)
+        ids = await self._token_ids(request, args, prompt_messages(request))
+        return Tokens(ids, self._engine.context_tokens, self._codec.texts(ids) if texts else None)
+
+    async def text(self, token_ids: tuple[int, ...]) -> str:
+        """Text of token ids. Raises `InvalidRequest` if one is not in the vocabulary."""
+        self._codec.check(token_ids, "tokens")
+        return await _in_thread_if_long(len(token_ids), lambda: self._codec.decode(token_ids))
 
     async def stats(self) -> EngineStats:
         """Counters of the engine."""
@@ -169,8 +200,12 @@ class ModelServer(LLMServer):
             raise
 
 
-async def _in_thread_if_long(messages: tuple[Message, ...], render: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
-    """Result of `render`; for a long prompt in a thread, so that no other stream waits for the tokenizer."""
-    if sum(len(message.content) for message in messages) < LONG_CHARACTERS:
-        return render()
-    return await asyncio.to_thread(render)
+def _characters(messages: tuple[Message, ...]) -> int:
+    return sum(len(message.content) for message in messages)
+
+
+async def _in_thread_if_long(length: int, work: Callable[[], T]) -> T:
+    """Result of `work`; in a thread if it is on `length` characters or tokens, so that no stream waits for it."""
+    if length < LONG_CHARACTERS:
+        return work()
+    return await asyncio.to_thread(work)

@@ -11,14 +11,15 @@ from typing import Any
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.inputs.engine import tokens_input
-from vllm.logprobs import Logprob
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
+from deployments.model.echo import Echo
 from deployments.model.output_parser import OutputParsers, RequestParser
+from deployments.model.token_logprobs import token_logprobs
 from deployments.wire import EngineStats
 from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
 from serving.types import Delta, FinishReason, Sampling, Timing, TokenLogprob, TokenUsage
@@ -99,6 +100,11 @@ class VllmAdapter:
         return int(self._client.model_config.max_model_len)
 
     @property
+    def vocabulary_size(self) -> int:
+        """Number of token ids that the model knows."""
+        return int(self._client.model_config.get_vocab_size())
+
+    @property
     def block_size(self) -> int:
         """Number of tokens in one block of the prefix cache."""
         return int(self._client.vllm_config.cache_config.block_size)
@@ -124,18 +130,20 @@ class VllmAdapter:
         parser: RequestParser | None = None,
         generated: list[int] | None = None,
         running_usage: bool = False,
+        echo: Echo | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """Stream the engine's deltas, the terminal one last; closing the generator aborts the request.
 
         Args:
             request_id: Unique among the engine's requests.
             token_ids: The prompt.
-            sampling: Sampling parameters; `max_tokens` must be set.
+            sampling: Sampling parameters; `max_tokens` must be set. 0: the choices are empty but for the echo.
             priority: vLLM's order of scheduling; lower values run first.
             stream_interval: Tokens per streamed delta after the first. None: one delta per choice, at the end.
             parser: Separates reasoning and tool calls from text. None: the output is text.
             generated: Receives the token ids of the first choice.
             running_usage: Every delta carries the usage so far.
+            echo: Prompt with which each choice begins; its logprobs begin with the prompt's. None: no echo.
 
         Raises:
             InvalidRequest: vLLM refused the request as the caller's error; its text is part of the message.
@@ -149,7 +157,9 @@ class VllmAdapter:
         completion_tokens = 0
         finished = False
         try:
-            params = sampling_params(sampling, self._defaults, stream_interval=stream_interval)
+            params = sampling_params(
+                sampling, self._defaults, stream_interval=stream_interval, of_prompt=echo is not None
+            )
             extra = {} if parser is None else parser.prepare(params)
             choices = [] if parser is None else [parser.choice() for _ in range(sampling.n)]
             outputs = self._client.generate(tokens_input([*token_ids]), params, request_id, priority=priority, **extra)
@@ -157,6 +167,8 @@ class VllmAdapter:
                 async for output in outputs:
                     self.progress_at = time.monotonic()
                     for choice in output.outputs:
+                        if not sampling.max_tokens:
+                            choice = _without_tokens(choice)
                         completion_tokens += len(choice.token_ids)
                         if generated is not None and choice.index == 0:
                             generated.extend(choice.token_ids)
@@ -168,6 +180,8 @@ class VllmAdapter:
                         stop = choice.stop_reason if reason and isinstance(choice.stop_reason, str) else None
                         logprobs = _logprobs(choice, sampling.logprobs)
                         delta = Delta(choice.text, choice.index, logprobs, reason, stop=stop)
+                        if echo is not None:
+                            delta = echo.before(delta, output.prompt_logprobs, sampling.logprobs)
                         if choices:
                             delta = choices[choice.index].parse(delta, choice.token_ids)
                             if not (delta.text or delta.reasoning or delta.tool_calls or reason):
@@ -253,8 +267,13 @@ def finish_reason(model: str, given: str | None) -> FinishReason | None:
     return FINISH_REASONS[given]
 
 
-def sampling_params(sampling: Sampling, defaults: Mapping[str, Any], *, stream_interval: int | None) -> SamplingParams:
-    """Translate to vLLM's parameters. A field that is None gets the model's default, from its generation config."""
+def sampling_params(
+    sampling: Sampling, defaults: Mapping[str, Any], *, stream_interval: int | None, of_prompt: bool = False
+) -> SamplingParams:
+    """Translate to vLLM's parameters. A field that is None gets the model's default, from its generation config.
+
+    `of_prompt`: log probabilities are those of the prompt, too.
+    """
     structured = None
     if (response_format := sampling.response_format) is not None:
         structured = (
@@ -272,11 +291,12 @@ def sampling_params(sampling: Sampling, defaults: Mapping[str, Any], *, stream_i
         **with_defaults,
         presence_penalty=sampling.presence_penalty,
         frequency_penalty=sampling.frequency_penalty,
-        max_tokens=sampling.max_tokens,
+        max_tokens=1 if sampling.max_tokens == 0 else sampling.max_tokens,  # vLLM has no call that generates nothing
         min_tokens=sampling.min_tokens,
         stop=list(sampling.stop),
         seed=sampling.seed,
         logprobs=sampling.logprobs,
+        prompt_logprobs=sampling.logprobs if of_prompt else None,
         ignore_eos=sampling.ignore_eos,
         structured_outputs=structured,
         output_kind=RequestOutputKind.FINAL_ONLY if stream_interval is None else RequestOutputKind.DELTA,
@@ -288,17 +308,13 @@ def _logprobs(choice: CompletionOutput, alternatives: int | None) -> tuple[Token
     """Log-probabilities of `choice`'s tokens, each with its most likely `alternatives`; None if not requested."""
     if alternatives is None or not choice.logprobs:
         return None
-    found = []
-    for token_id, position in zip(choice.token_ids, choice.logprobs, strict=True):
-        assert position is not None  # only the first token of a prompt has none
-        ranked = sorted(position.values(), key=lambda logprob: logprob.rank or 0)[:alternatives]
-        found.append(replace(_token(position[token_id]), top=tuple(map(_token, ranked))))
-    return tuple(found)
+    return token_logprobs(choice.token_ids, list(choice.logprobs), alternatives)
 
 
-def _token(logprob: Logprob) -> TokenLogprob:
-    text = logprob.decoded_token or ""
-    return TokenLogprob(text, logprob.logprob, text.encode())
+def _without_tokens(choice: CompletionOutput) -> CompletionOutput:
+    """`choice` without the one token that vLLM makes at least."""
+    reason = choice.finish_reason and ("length" if choice.finish_reason in FINISH_REASONS else choice.finish_reason)
+    return CompletionOutput(choice.index, "", (), None, None, finish_reason=reason)
 
 
 def _timing(output: RequestOutput, started: float) -> Timing:

@@ -14,7 +14,7 @@ from serving.api.dependencies import IN_FLIGHT, Admission, BodyBudget, Server
 from serving.api.error_handlers import add_error_handlers
 from serving.api.exchange import Api
 from serving.api.openapi import document
-from serving.api.routers import chat, console, docs, messages, models, responses, status
+from serving.api.routers import chat, completions, console, docs, messages, models, responses, status, tokens
 from serving.api.routers.metrics import router as metrics_router
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
@@ -22,8 +22,9 @@ from serving.errors import ConfigError
 from serving.telemetry import Observer
 from serving.types import ModelCard
 
-DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router)  # whose requests engines answer
-OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router)
+# Of the requests that engines answer.
+DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router, completions.router)
+OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router, tokens.router)
 
 
 def create_app(

@@ -39,14 +39,17 @@ class Admission:
             )
 
     @contextmanager
-    def permit(self) -> Iterator[None]:
-        """Count one request in progress while the block runs. Raises `Overloaded` if the limit is reached."""
+    def permit(self, count: int = 1) -> Iterator[None]:
+        """Count requests in progress while the block runs. Raises `Overloaded` if the limit is reached.
+
+        `count`: prompts of one request. Together they may exceed the limit: a request of many could never begin else.
+        """
         self.check()
-        self.in_flight += 1
+        self.in_flight += count
         try:
             yield
         finally:
-            self.in_flight -= 1
+            self.in_flight -= count
 
 
 class BodyBudget:

@@ -131,15 +131,16 @@ def document(routes: list[BaseRoute], version: str, models: list[str], settings:
             for node in _nodes([route.openapi_extra, route.responses]):
                 schemas |= node.get("$defs", {})
     schemas = deepcopy(schemas)
-    for path, operations in api["paths"].items():
+    for operations in api["paths"].values():
         for operation in operations.values():
             operation["responses"].pop("422", None)  # FastAPI's own error, which does not occur
             if not settings.keys():
                 operation["responses"].pop("401", None)
-            elif path.startswith("/v1/"):
+            elif "401" in operation["responses"]:
                 operation["security"] = [{"bearer": []}, {"x-api-key": []}]
     for schema in schemas.values():
-        _set_limits(schema.get("properties", {}), models, settings)
+        for one in (schema, *schema.get("oneOf", ())):
+            _set_limits(one.get("properties", {}), models, settings)
     api["components"] = {"schemas": dict(sorted(schemas.items()))}
     if settings.keys():
         api["components"]["securitySchemes"] = {
@@ -163,9 +164,12 @@ def _nodes(value: Any) -> Iterator[Json]:
 
 def _set_limits(fields: Json, models: list[str], settings: ApiSettings) -> None:
     """Write the operator's limits into the schema of a body, which is known by its `model` field."""
-    if "model" not in fields or not {"messages", "input"} & set(fields):
+    if "model" not in fields or not {"messages", "input", "prompt", "tokens"} & set(fields):
         return
     fields["model"]["enum"] = models
+    for shape in fields.get("prompt", {}).get("anyOf", ()):
+        if shape.get("items", {}).get("type") in ("string", "array"):
+            shape["maxItems"] = settings.max_prompts
     limits = {
         "messages": ("maxItems", settings.max_messages),
         "input": ("maxItems", settings.max_messages),
@@ -177,11 +181,11 @@ def _set_limits(fields: Json, models: list[str], settings: ApiSettings) -> None:
         "min_tokens": ("maximum", settings.max_tokens),
     }
     for name, (bound, value) in limits.items():
-        if name in fields:
-            _typed(fields[name])[bound] = value
+        for option in _typed(fields.get(name, {})):
+            option[bound] = value
 
 
-def _typed(field: Json) -> Json:
-    """The option of a field that is not null; of several the last, as a list comes after a string."""
+def _typed(field: Json) -> list[Json]:
+    """The option of a field that is not null, if there is one; of several the last, as a list comes after a string."""
     options: list[Json] = field.get("anyOf", [field])
-    return [option for option in options if option.get("type") != "null"][-1]
+    return [option for option in options if option.get("type", "null") != "null"][-1:]

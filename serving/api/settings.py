@@ -44,6 +44,12 @@ class ApiSettings(Frozen):
     max_tools: int = Field(default=128, ge=1, description="Maximum number of tools in a request.")
     max_tokens: int = Field(default=131_072, ge=1, description="Maximum value of a request's `max_tokens`.")
     max_choices: int = Field(default=16, ge=1, description="Maximum value of a request's `n`.")
+    max_prompts: int = Field(
+        default=128,
+        ge=1,
+        description="Maximum number of prompts in a request to /v1/completions. All are computed at the same time, and"
+        " each counts as a request in progress.",
+    )
     deadline_s: float = Field(default=600.0, gt=0, description="Deadline of a request; then 504.")
     first_item_wait_s: float = Field(
         default=2.0,

@@ -1,7 +1,7 @@
 """Responses that an engine computes: the task that computes one, and the buffer between the task and the client."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -15,6 +15,7 @@ from serving.api.aliases import without_aliases
 from serving.api.dependencies import Server
 from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
+from serving.api.prompt_batch import merged
 from serving.engine import checked, collect
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration
 from serving.types import Completion, Delta, GenerateRequest, ModelCard, Report, TokenUsage, UsageScope
@@ -95,7 +96,7 @@ class SendBuffer:
     def __init__(self, prelude: bytes, keep_alive_s: float) -> None:
         """Start with `prelude`; after `keep_alive_s` without an item, a comment is sent."""
         self._loop = asyncio.get_running_loop()
-        self._pieces = [prelude]
+        self._pieces = [prelude] if prelude else []
         self._size = len(prelude)
         self._closed = False
         self._getter: asyncio.Future[None] | None = None
@@ -206,19 +207,29 @@ class GenerationResponse(Response):
     """
 
     def __init__(
-        self, server: Server, exchange: HttpExchange, card: ModelCard, request: GenerateRequest, answer: Answer
+        self,
+        server: Server,
+        exchange: HttpExchange,
+        card: ModelCard,
+        request: GenerateRequest,
+        answer: Answer,
+        more: Sequence[GenerateRequest] = (),
     ) -> None:
-        """Answer `request` with the engine of `card`; streamed if the request is."""
+        """Answer `request` with the engine of `card`; streamed if the request is. `more`: its other prompts."""
         self.server, self.exchange, self.card, self.answer = server, exchange, card, answer
         aliases = server.settings.aliases
         self.request = without_aliases(request, aliases) if aliases else request
+        self.more = [without_aliases(each, aliases) for each in more] if aliases else more
         self.background = None  # read by Starlette's users of responses
         self.status_code = 200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self.server.settings
-        with self.server.admission.permit():
-            stream = self.answer.deltas(self.server.engines[self.card.id].generate(self.request))
+        engine = self.server.engines[self.card.id]
+        with self.server.admission.permit(1 + len(self.more)):
+            requests = (self.request, *self.more)
+            stream = merged(self.card.id, engine, requests) if self.more else engine.generate(self.request)
+            stream = self.answer.deltas(stream)
             if settings.log_requests:
                 stream = request_log.logged(self.exchange, self.request, self.card, self.answer.id, stream)
             self.exchange.engine_asked = True

@@ -10,6 +10,7 @@ import httpx
 
 from serving import sse
 from serving.engine import Engine, EngineInfo
+from serving.engines.openai_completions import CompletionsReader, completions_payload
 from serving.engines.openai_errors import error_of_response
 from serving.engines.openai_wire import StreamReader, to_payload
 from serving.errors import (
@@ -53,6 +54,7 @@ class OpenAIEngine(Engine):
     unsupported: frozenset[str] = frozenset()  # abilities that the endpoint lacks
     tools: bool = True  # the endpoint accepts tools
     thinking: bool = True  # it accepts `reasoning_effort`, which is not sent otherwise
+    raw_prompts: bool = False  # it has /completions
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
     _client: httpx.AsyncClient = field(init=False, repr=False)
 
@@ -75,7 +77,7 @@ class OpenAIEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo(self.context_tokens, None, self.unsupported, self.tools, self.thinking)
+        return EngineInfo(self.context_tokens, None, self.unsupported, self.tools, self.thinking, self.raw_prompts)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -107,7 +109,7 @@ class OpenAIEngine(Engine):
         if request.tools and not self.tools:
             raise UnsupportedField("tools", f"the endpoint of '{self.model}' does not support tools")
         loop = asyncio.get_running_loop()
-        reader = StreamReader(self.model, loop.time())
+        reader = (StreamReader if request.prompt is None else CompletionsReader)(self.model, loop.time())
         deadline = None if request.deadline_s is None else loop.time() + request.deadline_s
         fitter = PromptFitter(request, self.context_tokens)
         try:
@@ -138,13 +140,13 @@ class OpenAIEngine(Engine):
     async def _open(self, fitter: PromptFitter, deadline: float | None) -> httpx.Response:
         """Send the request, with ever shorter references if the prompt is too long; the caller closes the response."""
         while True:
-            payload = to_payload(
-                replace(fitter.request, messages=fitter.messages),
-                self.upstream_model or self.model,
-                self.max_tokens_field,
-                self.thinking,
-            )
-            post = self._client.build_request("POST", "chat/completions", json=payload)
+            request, model = fitter.request, self.upstream_model or self.model
+            if request.prompt is None:
+                read = replace(request, messages=fitter.messages)
+                path, payload = "chat/completions", to_payload(read, model, self.max_tokens_field, self.thinking)
+            else:
+                path, payload = "completions", completions_payload(request, request.prompt, model)
+            post = self._client.build_request("POST", path, json=payload)
             async with asyncio.timeout_at(deadline):
                 response = await self._client.send(post, stream=True)
             if response.status_code == 200:

@@ -56,8 +56,11 @@ def _refused(model: str, message: str, param: object, request: GenerateRequest) 
     context, prompt = CONTEXT_TOKENS.search(message), PROMPT_TOKENS.search(message)
     if context and prompt:
         prompt_tokens = next(int(group) for group in prompt.groups() if group)
-        return ContextTooLong(model, prompt_tokens, int(context[1]), request.sampling.max_tokens or 0)
+        field = "messages" if request.prompt is None else request.prompt.path
+        return ContextTooLong(model, prompt_tokens, int(context[1]), request.sampling.max_tokens or 0, field)
     name = param if isinstance(param, str) else None
+    if name is not None and request.prompt is not None and name.startswith("prompt"):
+        name = request.prompt.path + name.removeprefix("prompt")  # of several prompts, each is sent alone
     return InvalidRequest(f"The endpoint of '{model}' refused the request{_because(message)}.", name)
 
 

@@ -5,13 +5,15 @@ every token `itl_s * (1 + batch_slowdown * (running - 1))`.
 """
 
 import asyncio
-import re
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableSequence, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from serving.engine import Engine, EngineInfo
-from serving.errors import EngineUnavailable, MoaError
+from serving.engines.scripted_tokens import ScriptedTokenizer, prompt_tokens, words
+from serving.errors import EngineUnavailable, InvalidRequest, MoaError
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import FittedPrompt, fit
 from serving.types import (
@@ -21,6 +23,7 @@ from serving.types import (
     Message,
     Timing,
     TokenLogprob,
+    Tokens,
     TokenUsage,
     ToolCall,
     ToolCallDelta,
@@ -38,16 +41,6 @@ class ScriptedAnswer:
 
 Script = Callable[[GenerateRequest], str | ScriptedAnswer]
 Interceptor = Callable[[GenerateRequest, AsyncGenerator[Delta, None]], AsyncGenerator[Delta, None]]
-
-
-def words(text: str) -> list[str]:
-    """Scripted tokens: words with the white space before them."""
-    return re.findall(r"\s*\S+|\s+$", text)
-
-
-def prompt_tokens(messages: Sequence[Message]) -> int:
-    """Length of a prompt in scripted tokens; each message adds four for a template."""
-    return sum(len(words(message.content)) + 4 for message in messages)
 
 
 def _pieces(answer: ScriptedAnswer) -> list[Delta]:
@@ -69,10 +62,6 @@ def _joined(pieces: Sequence[Delta]) -> Delta:
         reasoning="".join(piece.reasoning for piece in pieces),
         tool_calls=calls,
     )
-
-
-async def _rendered(messages: tuple[Message, ...]) -> Sequence[None]:
-    return [None] * prompt_tokens(messages)
 
 
 @dataclass
@@ -97,6 +86,7 @@ class ScriptedEngine(Engine):
     unsupported: frozenset[str] = frozenset()
     tools: bool = False
     thinking: bool = False
+    raw_prompts: bool = True
     fail_after: int | None = None  # tokens before `error` is raised
     error: MoaError | None = None
     cut_after: int | None = None  # tokens before the stream ends without its terminal delta
@@ -110,10 +100,13 @@ class ScriptedEngine(Engine):
     prefills: MutableSequence[tuple[GenerateRequest, str]] = field(default_factory=list)
     running: int = 0
     cancelled: int = 0  # streams closed before their end
+    tokenizer: ScriptedTokenizer = field(default_factory=ScriptedTokenizer, repr=False)
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo(self.context_tokens, self.replicas, self.unsupported, self.tools, self.thinking)
+        return EngineInfo(
+            self.context_tokens, self.replicas, self.unsupported, self.tools, self.thinking, self.raw_prompts
+        )
 
     async def check_health(self) -> None:
         if not self.healthy:
@@ -138,13 +131,21 @@ class ScriptedEngine(Engine):
         """Length of the prompt in scripted tokens; those of tools are not counted."""
         return prompt_tokens(_as_read(request).messages)
 
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
+        """Scripted tokens of the prompt, whose end (`GenerateRequest.prompt_end`) has none."""
+        ids = self.tokenizer.prompt(_as_read(request))
+        return Tokens(ids, self.context_tokens, self.tokenizer.texts(ids) if texts else None)
+
+    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+        return "".join(self.tokenizer.texts(token_ids))
+
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Stream the scripted answer. Raises the scripted `error`, and `ContextTooLong`."""
         self.running += 1
         finished = False
         try:
             try:
-                fitted = await fit(self.model, request, _rendered, self.context_tokens)
+                fitted = await fit(self.model, request, partial(self._rendered, request), self.context_tokens)
             except MoaError:
                 self.requests.append(_as_read(request))
                 raise
@@ -163,7 +164,14 @@ class ScriptedEngine(Engine):
         finally:
             self.running -= 1
 
-    async def _stream(self, request: GenerateRequest, fitted: FittedPrompt[None]) -> AsyncGenerator[Delta, None]:
+    async def _rendered(self, request: GenerateRequest, messages: tuple[Message, ...]) -> Sequence[int]:
+        if request.prompt is None:
+            return range(prompt_tokens(messages))  # of which only the number counts
+        if not (ids := self.tokenizer.prompt(request)):
+            raise InvalidRequest(f"Give '{request.prompt.path}' at least one token.", request.prompt.path)
+        return ids
+
+    async def _stream(self, request: GenerateRequest, fitted: FittedPrompt[int]) -> AsyncGenerator[Delta, None]:
         loop = asyncio.get_running_loop()
         started = loop.time()
         length = len(fitted.tokens)
@@ -181,6 +189,13 @@ class ScriptedEngine(Engine):
         # The scripted tokens themselves: no copy of each.
         bare = sampling.n == 1 and sampling.logprobs is None and request.running_usage is None
         thought = 0
+        if request.prompt is not None and request.prompt.echo:
+            echo = self._echo(request, fitted.tokens)
+            if request.streaming:
+                for index in range(sampling.n):
+                    yield replace(echo, index=index)
+            else:
+                pieces.append(echo)
         for count, token in enumerate([*tokens, None]):
             if self.error is not None and count >= (self.fail_after or 0):
                 raise self.error
@@ -207,10 +222,11 @@ class ScriptedEngine(Engine):
         reasoning = sum(bool(token.reasoning) for token in tokens)
         usage = TokenUsage(length, len(tokens) * sampling.n, 0, reasoning * sampling.n)
         timing = Timing(0.0, first_s, loop.time() - started)
+        joined = _joined(pieces)
         for index in range(sampling.n):
             last = index == sampling.n - 1
             yield replace(
-                _joined(pieces),
+                joined,
                 index=index,
                 logprobs=self._logprobs(pieces, request) if pieces else None,
                 finish_reason=finish_reason,
@@ -232,7 +248,22 @@ class ScriptedEngine(Engine):
     def _logprobs(self, tokens: Sequence[Delta], request: GenerateRequest) -> tuple[TokenLogprob, ...] | None:
         if request.sampling.logprobs is None:
             return None
-        return tuple(TokenLogprob(token.text, self.logprob, token.text.encode()) for token in tokens if token.text)
+        found: list[TokenLogprob] = []
+        for token in tokens:
+            if token.logprobs is not None:
+                found.extend(token.logprobs)
+            elif token.text:
+                found.append(TokenLogprob(token.text, self.logprob, token.text.encode()))
+        return tuple(found)
+
+    def _echo(self, request: GenerateRequest, prompt: Sequence[int]) -> Delta:
+        """The prompt, with the scripted `logprob` for each of its tokens but the first."""
+        texts = self.tokenizer.texts(prompt)
+        if request.sampling.logprobs is None:
+            return Delta("".join(texts))
+        values = [math.nan, *([self.logprob] * (len(texts) - 1))]
+        logprobs = (TokenLogprob(*one, one[0].encode()) for one in zip(texts, values, strict=True))
+        return Delta("".join(texts), logprobs=tuple(logprobs))
 
 
 def _as_read(request: GenerateRequest) -> GenerateRequest:

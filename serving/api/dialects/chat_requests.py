@@ -21,7 +21,7 @@ from serving.api.dialects.chat_tools import (
     tools,
 )
 from serving.api.dialects.live import event_detail, shows_reasoning
-from serving.api.schemas.chat import ROLES, ChatBody, ChatMessage, StreamOptions
+from serving.api.schemas.chat import ROLES, ChatBody, ChatMessage, ResponseFormatBody, StreamOptions
 from serving.api.schemas.chat_fields import REQUIRED_OF_ROLE, ROLE_OF_FIELD
 from serving.api.schemas.wire import json_object, known
 from serving.api.settings import ApiSettings
@@ -149,7 +149,7 @@ def _sampling(body: ChatBody, settings: ApiSettings) -> Sampling:
         presence_penalty=body.presence_penalty,
         frequency_penalty=body.frequency_penalty,
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
-        response_format=_response_format(body),
+        response_format=response_format(body.response_format),
         top_k=body.top_k,
         min_p=body.min_p,
         repetition_penalty=body.repetition_penalty,
@@ -171,8 +171,8 @@ def _max_tokens(body: ChatBody, settings: ApiSettings) -> int | None:
     return wanted
 
 
-def _response_format(body: ChatBody) -> ResponseFormat | None:
-    wanted = body.response_format
+def response_format(wanted: ResponseFormatBody | None) -> ResponseFormat | None:
+    """Constraint on the answer's text. Raises `InvalidRequest` if its fields do not fit together."""
     if wanted is None:
         return None
     if wanted.type != "json_schema" and wanted.json_schema is not None:
@@ -200,7 +200,11 @@ def parse_chat(body: bytes, settings: ApiSettings) -> ChatBody:
             `settings` allow.
         UnsupportedField: a field is unknown, or part of OpenAI's API but not supported here.
     """
-    raw = json_object(body)
+    return chat_body(json_object(body), settings)
+
+
+def chat_body(raw: Mapping[str, Any], settings: ApiSettings) -> ChatBody:
+    """Validate the fields of a request. Raises as `parse_chat`."""
     given = known(raw, ChatBody)
     # Checked before the entries, whose validation takes longer.
     for name, limit in (("messages", settings.max_messages), ("tools", settings.max_tools)):

@@ -12,7 +12,7 @@ from deployments.ingress.remote_engine import RemoteEngine
 from deployments.wire import pack
 from serving.engine import complete
 from serving.errors import EngineUnavailable, MoaError
-from serving.types import Delta, GenerateRequest, Message, TokenUsage
+from serving.types import Delta, GenerateRequest, Message, RawPrompt, Tokens, TokenUsage
 
 REQUEST = GenerateRequest("r", (Message("user", "hello"),))
 TEXT = (pack(Delta("hello")),)
@@ -21,14 +21,16 @@ GONE = RayActorError()
 
 
 class Stats:
-    """The methods `stats` and `count_tokens`, which give what is set here: an error, or nothing at all for `None`."""
+    """Methods that are not streamed, which give what is set here: an error, or nothing at all for `None`."""
 
     def __init__(self) -> None:
-        self.gives: Exception | int | None = 0
+        self.gives: Any = 0
         self.asked = 0
+        self.arguments: tuple[object, ...] = ()
 
-    async def remote(self, *_: object) -> int:
+    async def remote(self, *arguments: object) -> Any:
         self.asked += 1
+        self.arguments = arguments
         while self.gives is None:
             await asyncio.Event().wait()
         if isinstance(self.gives, Exception):
@@ -42,7 +44,7 @@ class Handle:
     def __init__(self, *calls: tuple[Any, ...]) -> None:
         self.calls, self.requests, self.cancelled = list(calls), [], 0
         self.sessions: list[object] = []
-        self.stats = self.count_tokens = Stats()
+        self.stats = self.count_tokens = self.tokens = self.text = Stats()
 
     def options(self, **options: object) -> "Handle":
         self.sessions.extend(value for name, value in options.items() if name == "session_id")
@@ -170,3 +172,20 @@ async def test_a_replica_counts_tokens() -> None:
     handle.stats.gives = GONE
     with pytest.raises(EngineUnavailable):
         await engine(handle).count_tokens(REQUEST)
+
+
+async def test_a_replica_makes_tokens_of_a_prompt_and_text_of_tokens() -> None:
+    handle = Handle()
+    asked = replace(REQUEST, messages=(), prompt=RawPrompt("hello"))
+    handle.stats.gives = Tokens((1, 2), 64)
+    assert await engine(handle).tokenize(asked, texts=True) == Tokens((1, 2), 64)
+    assert handle.stats.arguments == (asked, True)
+    handle.stats.gives = "hello"
+    assert await engine(handle).detokenize((1, 2)) == "hello"
+    assert handle.stats.arguments == ((1, 2),)
+    handle.stats.gives = GONE
+    with pytest.raises(EngineUnavailable):
+        await engine(handle).tokenize(asked)
+    with pytest.raises(EngineUnavailable):
+        await engine(handle).detokenize((1,))
+    assert engine(handle).info.raw_prompts

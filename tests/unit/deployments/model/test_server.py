@@ -5,16 +5,32 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from vllm.sampling_params import SamplingParams
 
 from deployments.model.computed_turns import ComputedTurns
+from deployments.model.echo import Echo
 from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.model.prompt_renderer import PromptRenderer
+from deployments.model.raw_prompts import PromptCodec
 from deployments.model.server import ModelServer
 from deployments.model_spec import ModelSpec
 from deployments.wire import unpack
 from serving.engine import collect
-from serving.types import Completion, Delta, GenerateRequest, Message, Sampling, TokenUsage, Tool, ToolCall, ToolChoice
+from serving.errors import ContextTooLong, InvalidRequest
+from serving.types import (
+    Completion,
+    Delta,
+    GenerateRequest,
+    Message,
+    RawPrompt,
+    Sampling,
+    Tokens,
+    TokenUsage,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
 from tests.support.thinking_model import thinking_tokenizer
 
 CONFIG = SimpleNamespace(hf_config=SimpleNamespace(model_type="qwen2"), hf_text_config=None)
@@ -37,10 +53,14 @@ class WritingEngine:
         sampling: Sampling,
         *,
         parser: RequestParser | None = None,
+        echo: Echo | None = None,
         **_: Any,
     ) -> AsyncGenerator[Delta, None]:
         self.prompts.append(tuple(token_ids))
+        self.sampling = sampling
         delta = Delta(WRITTEN, finish_reason="stop")
+        if echo is not None:
+            delta = echo.before(delta, [None] * len(token_ids), sampling.logprobs)
         if parser is not None:
             parser.prepare(SamplingParams())
             ids = thinking_tokenizer().encode(WRITTEN, add_special_tokens=False)
@@ -57,6 +77,7 @@ class Replica(ModelServer):
         self._model, self._engine = "m", engine  # type: ignore[assignment]
         self._spec = ModelSpec(id="m", source="org/m", engine_kwargs=options)
         self._renderer, self._computed = PromptRenderer(tokenizer, "m"), ComputedTurns()
+        self._codec = PromptCodec(tokenizer, "m", 10**6)
         self._parsers = OutputParsers("m", tokenizer, CONFIG, None, "hermes")
 
     def __del__(self) -> None:  # type: ignore[override]  # Ray's is a coroutine, which nobody would await
@@ -95,3 +116,63 @@ async def test_a_prefill_has_the_tools_of_a_request_that_forbids_them() -> None:
     [prompt] = engine.prompts
     assert replica._renderer.token_ids(turns, TOOLS)[: len(prompt)] == prompt
     assert len(prompt) > len(replica._renderer.token_ids(turns[:1], TOOLS))
+
+
+def raw(content: str | tuple[int, ...], **fields: Any) -> GenerateRequest:
+    echo = fields.pop("echo", False)
+    return GenerateRequest("r", (), Sampling(max_tokens=16, **fields), prompt=RawPrompt(content, echo=echo))
+
+
+async def test_a_raw_prompt_is_read_as_it_is_and_its_answer_is_text() -> None:
+    replica = Replica(engine := WritingEngine())
+    text = "<|im_start|>user\nAdd.<|im_end|>\n<|im_start|>assistant\n"
+    [choice] = (await answer(replica, raw(text))).choices
+    assert (choice.text, choice.tool_calls) == (WRITTEN, ())
+    assert engine.prompts == [replica._renderer.token_ids((Message("user", "Add."),))]
+    await answer(replica, raw((3, 4)))
+    assert engine.prompts[1:] == [(3, 4)]
+
+
+async def test_an_echo_has_the_prompts_text_and_tokens() -> None:
+    replica = Replica(WritingEngine())
+    ids = tuple(thinking_tokenizer().encode("What is 1 + 2?"))
+    [choice] = (await answer(replica, raw(ids, echo=True, logprobs=0))).choices
+    assert choice.text == f"What is 1 + 2?{WRITTEN}"
+    assert "".join(one.token for one in choice.logprobs) == "What is 1 + 2?"
+
+
+async def test_a_prompt_must_have_tokens_of_the_vocabulary_and_fit() -> None:
+    replica = Replica(WritingEngine())
+    with pytest.raises(InvalidRequest, match="Give 'prompt' at least one token"):
+        await answer(replica, raw(""))
+    with pytest.raises(InvalidRequest, match=r"Set 'prompt\[0\]' to a token id of 'm'"):
+        await answer(replica, raw((10**6,)))
+    with pytest.raises(ContextTooLong, match="4090 tokens and max_tokens asks for 16 more") as caught:
+        await answer(replica, raw((1,) * 4090))
+    assert caught.value.param == "prompt"
+
+
+async def test_a_full_context_can_still_be_scored() -> None:
+    replica = Replica(engine := WritingEngine())
+    scoring = GenerateRequest("r", (), Sampling(max_tokens=0), prompt=RawPrompt((1,) * 4095, echo=True))
+    await answer(replica, scoring)
+    assert engine.sampling.max_tokens == 0
+
+
+async def test_tokens_of_conversations_and_prompts() -> None:
+    replica = Replica(WritingEngine())
+    asked = GenerateRequest("r", (Message("user", "Add."), Message("assistant", "3")), tools=TOOLS)
+    whole = await replica.tokens(asked, True)
+    closed = await replica.tokens(replace(asked, prompt_end="message"), False)
+    assert whole.ids == replica._renderer.token_ids(asked.messages, TOOLS)
+    assert len(whole.ids) == await replica.count_tokens(asked)
+    assert whole.texts is not None
+    assert (closed.texts, closed.context_tokens) == (None, 4096)
+    assert whole.ids[: len(closed.ids)] == closed.ids
+    assert await replica.text(whole.ids[len(closed.ids) :]) == "<|im_start|>assistant\n"
+    assert (await replica.text(closed.ids)).endswith("3<|im_end|>\n")
+    assert await replica.tokens(raw(""), False) == Tokens((), 4096)
+    long = raw("word " * 5000)
+    assert await replica.text((await replica.tokens(long, False)).ids) == "word " * 5000
+    with pytest.raises(InvalidRequest, match=r"Set 'tokens\[1\]'"):
+        await replica.text((1, 10**6))

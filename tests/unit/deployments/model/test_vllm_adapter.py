@@ -26,6 +26,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 from vllm.v1.metrics.stats import RequestStateStats
 
+from deployments.model.echo import Echo
 from deployments.model.vllm_adapter import LeanVLLMEngine, VllmAdapter, finish_reason, sampling_params
 from serving.engine import collect
 from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
@@ -56,7 +57,7 @@ class ScriptedClient(AsyncLLM):
     def __init__(self, *steps: Step, defaults: dict[str, Any] | None = None) -> None:
         self.steps, self.calls, self.open = steps, [], 0  # type: ignore[var-annotated]
         self.model_config = SimpleNamespace(  # type: ignore[assignment]
-            max_model_len=64, get_diff_sampling_param=lambda: defaults or {}
+            max_model_len=64, get_diff_sampling_param=lambda: defaults or {}, get_vocab_size=lambda: 99
         )
         self.vllm_config = SimpleNamespace(cache_config=SimpleNamespace(block_size=16))  # type: ignore[assignment]
         self.renderer = SimpleNamespace(tokenizer="tokenizer")  # type: ignore[assignment]
@@ -136,6 +137,54 @@ def test_every_field_reaches_vllm() -> None:
     assert {name: getattr(params, name) for name in SET} == SET
     assert params.stop == ["END"]
     assert params.stream_interval == 4
+
+
+def test_the_prompts_logprobs_are_asked_for_with_an_echo() -> None:
+    asked = Sampling(max_tokens=5, logprobs=3)
+    assert sampling_params(asked, {}, stream_interval=1).prompt_logprobs is None
+    echoed = sampling_params(asked, {}, stream_interval=1, of_prompt=True)
+    assert (echoed.prompt_logprobs, echoed.skip_reading_prefix_cache) == (3, True)
+    assert sampling_params(Sampling(max_tokens=5), {}, stream_interval=1, of_prompt=True).prompt_logprobs is None
+
+
+def scored(*choices: CompletionOutput) -> RequestOutput:
+    positions = [None, {6: Logprob(-1.0, 1, "b")}, {7: Logprob(-2.0, 1, "c")}]
+    return RequestOutput("r", None, [*PROMPT], positions, [*choices], False, None, num_cached_tokens=0)
+
+
+def echo_of(text: str) -> Echo:
+    return Echo("m", text, PROMPT, lambda token_id: "a")
+
+
+@pytest.mark.parametrize("interval", [1, None])
+async def test_an_echo_is_in_front_of_each_choice(interval: int | None) -> None:
+    logprobs = [{1: Logprob(-0.5, 1, "4")}]
+    ends = [choice("4", 1, index=index, end="stop", logprobs=logprobs) for index in (0, 1)]
+    vllm, client = adapter(scored(ends[0]), scored(ends[1]))
+    sampling = Sampling(max_tokens=9, n=2, logprobs=0)
+    stream = vllm.generate("r", PROMPT, sampling, stream_interval=interval, echo=echo_of("abc"))
+    done = await collect("m", stream)
+    assert [one.text for one in done.choices] == ["abc4", "abc4"]
+    assert [token.token for token in done.choices[1].logprobs] == ["a", "b", "c", "4"]
+    assert done.usage == TokenUsage(3, 2, 0)
+    assert client.calls[0][1].prompt_logprobs == 0
+
+
+async def test_no_tokens_are_one_that_nobody_sees() -> None:
+    logprobs = [{1: Logprob(-0.5, 1, "4")}]
+    vllm, client = adapter(scored(choice("4", 1, end="stop", logprobs=logprobs)))
+    stream = vllm.generate("r", PROMPT, Sampling(max_tokens=0, logprobs=0), echo=echo_of("abc"))
+    done = await collect("m", stream)
+    [only] = done.choices
+    assert (only.text, only.finish_reason, len(only.logprobs)) == ("abc", "length", 3)
+    assert (done.usage, vllm.stats().generated_tokens) == (TokenUsage(3, 0, 0), 0)
+    assert client.calls[0][1].max_tokens == 1
+
+
+async def test_a_scored_prompt_that_is_aborted_is_incomplete() -> None:
+    vllm, _ = adapter(scored(choice("", end="abort")))
+    with pytest.raises(IncompleteGeneration):
+        await collect("m", vllm.generate("r", PROMPT, Sampling(max_tokens=0), echo=echo_of("abc")))
 
 
 def test_a_field_without_a_value_gets_the_models_default() -> None:
@@ -437,6 +486,7 @@ async def test_a_health_check_is_not_an_unfinished_request() -> None:
 def test_the_models_sizes_are_those_of_vllm() -> None:
     vllm, client = adapter()
     assert (vllm.context_tokens, vllm.block_size, vllm.tokenizer) == (64, 16, "tokenizer")
+    assert vllm.vocabulary_size == 99
     assert client.errored is vllm.dead is False
 
 

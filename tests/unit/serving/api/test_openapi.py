@@ -134,8 +134,6 @@ def settle_chat(body: dict[str, Any]) -> None:
         body.pop("max_tokens", None)
     if body.get("max_tokens") is not None or body.get("max_completion_tokens") is not None:
         body.pop("min_tokens", None)
-    if body.get("tools"):
-        body["tools"] = list({tool["function"]["name"]: tool for tool in body["tools"]}.values())
     settle_common(body)
     messages = [message for message in body["messages"] if message["role"] != "tool"]
     body["messages"] = messages or [{"role": "user", "content": ""}]
@@ -145,8 +143,8 @@ def settle_common(body: dict[str, Any]) -> None:
     """The same for fields that several dialects have."""
     if not body.get("stream"):
         body.pop("stream_options", None)
-    if body.get("tools") and "function" not in body["tools"][0]:
-        body["tools"] = list({tool["name"]: tool for tool in body["tools"]}.values())
+    if body.get("tools"):
+        body["tools"] = list({tool.get("function", tool)["name"]: tool for tool in body["tools"]}.values())
     body.pop("tool_choice", None)
     if body.get("moa"):
         body["moa"] = {"trace": body["moa"].get("trace")}  # the others belong to recipes, each to its own
@@ -169,7 +167,38 @@ def settle_message(body: dict[str, Any]) -> None:
     body["messages"][-1] = {"role": "user", "content": "hi"}
 
 
+def settle_completion(body: dict[str, Any]) -> None:
+    """The same for completions: token ids are those that a scripted model has."""
+    settle_common(body)
+    for name in ("best_of", "min_tokens"):
+        body.pop(name, None)
+    body["max_tokens"] = body.get("max_tokens") or 1
+    several = not isinstance(body["prompt"], str)
+    body["prompt"] = settled_prompt(body["prompt"])
+    if several:
+        body.pop("moa", None)
+
+
+def settled_prompt(prompt: Any) -> Any:
+    if isinstance(prompt, list):
+        return [settled_prompt(one) for one in prompt]
+    return prompt.strip() or "hi" if isinstance(prompt, str) else prompt % 4
+
+
+def settle_tokens(body: dict[str, Any]) -> None:
+    """The same for requests for tokens and for their text."""
+    if body.get("messages"):
+        settle_common(body)
+        body["messages"] = [one for one in body["messages"] if one["role"] != "tool"] or [
+            {"role": "user", "content": ""}
+        ]
+    body |= {"tokens": settled_prompt(body["tokens"])} if "tokens" in body else {}
+
+
 SETTLE = {
+    "/v1/completions": settle_completion,
+    "/tokenize": settle_tokens,
+    "/detokenize": settle_tokens,
     "/v1/chat/completions": settle_chat,
     "/v1/responses": settle_response,
     "/v1/messages": settle_message,

@@ -1,0 +1,59 @@
+"""Raw prompts: text and token ids that a model reads as they are, and the texts of tokens."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from serving.errors import InvalidRequest
+from serving.types import RawPrompt
+
+
+class PromptCodec:
+    """Tokenizer of one model's raw prompts. Control tokens in a text are the caller's own, so none are escaped."""
+
+    def __init__(self, tokenizer: Any, model: str, vocabulary_size: int) -> None:
+        """Read with `tokenizer`; `vocabulary_size`: token ids that the model itself knows.
+
+        Either may know more than the other: models are padded, and some tokenizers have tokens for images.
+        """
+        self._tokenizer, self._model = tokenizer, model
+        known = getattr(tokenizer, "max_token_id", len(tokenizer) - 1) + 1  # vLLM's tokenizers say it
+        self._vocabulary_size = min(vocabulary_size, known)
+
+    def encode(self, prompt: RawPrompt) -> tuple[int, ...]:
+        """Token ids of a prompt.
+
+        Raises:
+            InvalidRequest: the text has half of a character, or an id is not in the vocabulary.
+        """
+        if isinstance(prompt.content, str):
+            try:
+                prompt.content.isascii() or prompt.content.encode()
+            except UnicodeEncodeError:
+                why = f"Change '{prompt.path}': it has half of a surrogate pair, which is no character."
+                raise InvalidRequest(why, prompt.path) from None
+            return tuple(self._tokenizer.encode(prompt.content, add_special_tokens=prompt.add_special_tokens))
+        self.check(prompt.content, prompt.path)
+        return prompt.content
+
+    def check(self, ids: Sequence[int], path: str) -> None:
+        """Check that `ids`, the field at `path`, are in the vocabulary. Raises `InvalidRequest`."""
+        if not ids or (min(ids) >= 0 and max(ids) < self._vocabulary_size):
+            return
+        place = next(place for place, one in enumerate(ids) if not 0 <= one < self._vocabulary_size)
+        raise InvalidRequest(
+            f"Set '{path}[{place}]' to a token id of '{self._model}', 0 to {self._vocabulary_size - 1}, not"
+            f" {ids[place]}.",
+            f"{path}[{place}]",
+        )
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids, that of control tokens included."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+
+    def text(self, prompt: RawPrompt) -> str:
+        """Text of a prompt."""
+        return prompt.content if isinstance(prompt.content, str) else self.decode(prompt.content)
+
+    def texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Text of each token as the vocabulary has it: white space and bytes may be written in another way."""
+        return tuple(one or "" for one in self._tokenizer.convert_ids_to_tokens(list(ids)))

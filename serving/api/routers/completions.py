@@ -1,0 +1,49 @@
+"""`POST /v1/completions`: continuations of prompts, whole and streamed."""
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key
+from serving.api.dialects.chat_answers import AnswerInfo
+from serving.api.dialects.completions_answers import CompletionsAnswer
+from serving.api.dialects.completions_requests import completions_requests, parse_completions
+from serving.api.errors import JsonResponse
+from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
+from serving.api.schemas.completions import CompletionsBody
+from serving.api.schemas.completions_answers import TextCompletion, TextCompletionChunk
+from serving.api.streaming import GenerationResponse
+
+COMPLETIONS = "/v1/completions"
+router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])
+
+
+@router.post(
+    COMPLETIONS,
+    openapi_extra=json_body(CompletionsBody),
+    response_class=JsonResponse,
+    responses=responses(
+        TextCompletion,
+        *OF_GENERATION,
+        description='The answer: JSON, or events if the request has `"stream": true`.',
+        chunk=TextCompletionChunk,
+        headers={"x-moa-degraded": DEGRADED},
+    ),
+)
+async def create_completion(
+    body: Annotated[CompletionsBody, Depends(body_parser(parse_completions))], server: ServerParts, exchange: Exchange
+) -> Response:
+    """Continue one or several prompts with a model, or answer them with a recipe."""
+    card = server.card(body.model)
+    info = server.engines[card.id].info
+    first, *more = completions_requests(body, card, info, server.settings, exchange.engine_request_id, exchange.headers)
+    options = body.stream_options
+    answer = CompletionsAnswer(
+        AnswerInfo(f"cmpl-{exchange.engine_request_id}", int(time.time()), body.model),
+        choices=body.n * (1 + len(more)),
+        include_usage=options is not None and options.include_usage,
+        trace=first.moa.trace,
+    )
+    return GenerationResponse(server, exchange, card, first, answer, more)

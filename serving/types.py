@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from serving.decoding import PLAIN_DECODING, Decoding
+
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Layout = Literal["paper", "references_last"]
 EventDetail = Literal["progress", "text"]
+# Where a prompt ends: where an answer begins; behind the last message; or within it, so that the answer continues it.
+PromptEnd = Literal["answer", "message", "continued"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """Constraint on the text: any JSON object, or JSON that satisfies `schema`."""
+    """Constraint on the text: any JSON object, JSON that satisfies `schema`, or what `rule` or `choices` say."""
 
-    type: Literal["json_object", "json_schema"]
+    type: Literal["json_object", "json_schema", "regex", "grammar", "structural_tag", "choice"]
     name: str = ""
     schema: Mapping[str, Any] | None = None
+    rule: str = ""  # a regular expression, a grammar, or a structural tag as JSON
+    choices: tuple[str, ...] = ()  # the whole texts that are possible
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,7 @@ class Sampling:
     repetition_penalty: float | None = None
     ignore_eos: bool = False
     min_tokens: int = 0
+    decoding: Decoding = PLAIN_DECODING
 
     @property
     def deterministic(self) -> bool:
@@ -182,6 +189,8 @@ class GenerateRequest:
     session: str | None = None  # key of the conversation: its calls go to the replica that has its prefix cached
     metadata: Mapping[str, str] = field(default_factory=dict)
     moa: MoaOptions = field(default_factory=MoaOptions)
+    prompt_end: PromptEnd = "answer"  # "continued": the last message is an assistant's, and there are no tools
+    cache_salt: str | None = None  # prompts share the prefix cache only with those of the same salt
 
     @property
     def may_call_tools(self) -> bool:

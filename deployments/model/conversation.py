@@ -8,12 +8,12 @@ from serving.errors import InvalidRequest
 from serving.types import Message
 
 
-def adapted(messages: Sequence[Message], facts: TemplateFacts, model: str) -> list[Message]:
+def adapted(messages: Sequence[Message], facts: TemplateFacts, model: str, *, opened: bool = True) -> list[Message]:
     """`messages` as the template accepts them; nothing of their texts is left out.
 
     System texts that it does not accept at their place join the next user message. Messages of one role in a row are
     merged, where it demands that roles alternate. An empty user message goes before a leading assistant message and
-    after a final one, where the template needs it.
+    after a final one, where the template needs it and an answer is `opened` behind the messages.
 
     Raises:
         InvalidRequest: a message fits in no way; the sentence names it.
@@ -25,7 +25,7 @@ def adapted(messages: Sequence[Message], facts: TemplateFacts, model: str) -> li
         found = [part for message in found for part in _text_before_calls(message)]
     if not facts.parallel_calls:
         found = _with_single_calls(found)
-    return _with_empty_users(_merged(found, facts), facts, messages, model)
+    return _with_empty_users(_merged(found, facts), facts, messages, model, opened=opened)
 
 
 def _refuse_tool_turns(messages: Sequence[Message], facts: TemplateFacts, model: str) -> None:
@@ -129,11 +129,12 @@ def _joined(*texts: str) -> str:
 
 
 def _with_empty_users(
-    found: list[Message], facts: TemplateFacts, given: Sequence[Message], model: str
+    found: list[Message], facts: TemplateFacts, given: Sequence[Message], model: str, *, opened: bool
 ) -> list[Message]:
     start = next((place for place, one in enumerate(found) if one.role != "system"), len(found))
     leading = not facts.leading_assistant and start < len(found) and found[start].role == "assistant"
-    final = not facts.final_assistant and bool(found) and found[-1].role == "assistant" and not found[-1].tool_calls
+    ended = opened and bool(found) and found[-1].role == "assistant" and not found[-1].tool_calls
+    final = ended and not facts.final_assistant
     if (leading or final) and not facts.empty_user:
         numbers = [number for number, message in enumerate(given) if message.role == "assistant"]
         number, where = (numbers[0], "before") if leading else (numbers[-1], "after")

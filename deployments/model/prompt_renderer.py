@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from deployments.model.conversation import adapted
@@ -15,7 +15,7 @@ from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
 from deployments.model.templates.facts import TemplateFacts, probe
 from deployments.model.templates.loading import load_template
 from serving.errors import ConfigError, InvalidRequest
-from serving.types import Message, Tool, ToolCall
+from serving.types import Message, PromptEnd, Tool, ToolCall
 
 CACHED_PROMPTS = 16  # agents of one layer often share a prompt; the ids of a long one take megabytes
 
@@ -83,9 +83,13 @@ class PromptRenderer:
         messages: tuple[Message, ...],
         tools: Sequence[Tool] = (),
         args: Mapping[str, Any] = NO_ARGS,
+        end: PromptEnd = "answer",
     ) -> tuple[int, ...]:
-        """Token ids of the whole prompt, up to where the assistant's answer begins. Arguments and errors: `text`."""
-        return self._cached_ids(messages, json.dumps(_functions(tools)), self._args_key(args))
+        """Token ids of the whole prompt, up to its `end` (see `PromptEnd`). Other arguments and errors: `text`.
+
+        A format that has no such end is refused, too.
+        """
+        return self._cached_ids(messages, json.dumps(_functions(tools)), self._args_key(args), end)
 
     def prefill_ids(
         self,
@@ -93,6 +97,7 @@ class PromptRenderer:
         marker: str,
         tools: Sequence[Tool] = (),
         args: Mapping[str, Any] = NO_ARGS,
+        end: PromptEnd = "answer",
     ) -> tuple[int, ...]:
         """Token ids shared by every prompt that continues `messages` at the first occurrence of `marker`.
 
@@ -103,7 +108,7 @@ class PromptRenderer:
         def prefix(turns: Sequence[Turn], functions: Sequence[Turn], checked: Mapping[str, Any]) -> tuple[int, ...]:
             return self._template.prefix_ids(turns, marker, functions, checked)
 
-        return self._rendered(prefix, messages, _functions(tools), json.loads(self._args_key(args)))
+        return self._rendered(prefix, messages, _functions(tools), json.loads(self._args_key(args)), end)
 
     def opening_ids(self, args: Mapping[str, Any] = NO_ARGS) -> tuple[int, ...]:
         """Token ids with which every prompt ends, the beginning of the answer (`<think>`) among them."""
@@ -112,8 +117,12 @@ class PromptRenderer:
     def _opening_ids(self, args: str) -> tuple[int, ...]:
         return self._template.opening_ids(json.loads(args))
 
-    def _token_ids(self, messages: tuple[Message, ...], tools: str, args: str) -> tuple[int, ...]:
-        return self._rendered(self._template.token_ids, messages, json.loads(tools), json.loads(args))
+    def _token_ids(self, messages: tuple[Message, ...], tools: str, args: str, end: PromptEnd) -> tuple[int, ...]:
+        if end not in self._template.ends:
+            field = "continue_final_message" if end == "continued" else "add_generation_prompt"
+            raise InvalidRequest(f"Remove '{field}': the prompt format of '{self._model}' does not have it.", field)
+        render = partial(self._template.token_ids, end=end)
+        return self._rendered(render, messages, json.loads(tools), json.loads(args), end)
 
     def _rendered(
         self,
@@ -121,9 +130,10 @@ class PromptRenderer:
         messages: Sequence[Message],
         functions: Sequence[Turn],
         args: Mapping[str, Any],
+        end: PromptEnd = "answer",
     ) -> Rendered:
         self._check_input(messages, functions)
-        turns = self._turns(messages)
+        turns = self._turns(messages, end)
         try:
             return render(turns, functions, args)
         except InvalidRequest:
@@ -165,9 +175,10 @@ class PromptRenderer:
                     "messages",
                 )
 
-    def _turns(self, messages: Sequence[Message]) -> list[Turn]:
+    def _turns(self, messages: Sequence[Message], end: PromptEnd = "answer") -> list[Turn]:
         names = {call.id: call.name for message in messages for call in message.tool_calls}
-        return [self._turn(message, names) for message in adapted(messages, self.facts, self._model)]
+        found = adapted(messages, self.facts, self._model, opened=end == "answer")
+        return [self._turn(message, names) for message in found]
 
     def _turn(self, message: Message, call_names: Mapping[str, str]) -> Turn:
         """Turn of the template; `call_names`: name of each call by its id."""

@@ -95,12 +95,13 @@ class ModelServer(LLMServer):
             MoaError: like `VllmAdapter.generate`.
         """
         tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
+        end = request.prompt_end
 
         async def token_ids(messages: tuple[Message, ...]) -> tuple[int, ...]:
-            return await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages, tools, args))
+            return await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages, tools, args, end))
 
         fitted = await fit(self._model, request, token_ids, self._engine.context_tokens)
-        opening = self._renderer.opening_ids(args)
+        opening = self._renderer.opening_ids(args) if end == "answer" else ()
         generated: list[int] | None = [] if request.session and request.may_call_tools else None
         deltas = self._engine.generate(
             request.request_id,
@@ -110,6 +111,7 @@ class ModelServer(LLMServer):
             stream_interval=request.stream_interval,
             parser=self._parsers.open(request, args, fitted.tokens, opening),
             generated=generated,
+            cache_salt=request.cache_salt,
         )
         async with aclosing(coalesced(deltas)) as groups:
             async for group in groups:
@@ -125,7 +127,7 @@ class ModelServer(LLMServer):
         messages = prompt_messages(request)
         tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
         token_ids = await _in_thread_if_long(
-            messages, lambda: self._renderer.prefill_ids(messages, marker, tools, args)
+            messages, lambda: self._renderer.prefill_ids(messages, marker, tools, args, request.prompt_end)
         )
         token_ids = token_ids[: len(token_ids) // self._engine.block_size * self._engine.block_size]
         if not token_ids or len(token_ids) >= self._engine.context_tokens:
@@ -134,7 +136,12 @@ class ModelServer(LLMServer):
             logger.debug("the prompt of %s is computed already", request.request_id)
             return
         deltas = self._engine.generate(
-            request.request_id, token_ids, PREFILL, priority=request.priority, stream_interval=None
+            request.request_id,
+            token_ids,
+            PREFILL,
+            priority=request.priority,
+            stream_interval=None,
+            cache_salt=request.cache_salt,
         )
         async with aclosing(deltas):
             async for _ in deltas:
@@ -144,7 +151,8 @@ class ModelServer(LLMServer):
         """Length of the request's prompt. Raises `MoaError` for a conversation that the chat template refuses."""
         messages = prompt_messages(request)
         tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
-        return len(await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages, tools, args)))
+        end = request.prompt_end
+        return len(await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages, tools, args, end)))
 
     async def stats(self) -> EngineStats:
         """Counters of the engine."""

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from serving.types import PromptEnd
+
 Turn = dict[str, Any]  # a message, a tool or a call in OpenAI's shape
 NO_ARGS: Mapping[str, Any] = MappingProxyType({})
 SWITCH_ARGS = frozenset({"thinking", "enable_thinking"})  # under which templates take true or false
@@ -14,9 +16,10 @@ class ChatTemplate(ABC):
     """Source of a model's prompts. The turns' texts become ordinary tokens, whatever they contain.
 
     Turns are messages in OpenAI's shape: `role`, `content`, `tool_calls`, `tool_call_id`, `name`, and the reasoning of
-    assistants under the name that the template reads. Each prompt ends where the assistant's answer begins.
+    assistants under the name that the template reads. By default a prompt ends where the assistant's answer begins.
     """
 
+    ends: frozenset[PromptEnd] = frozenset({"answer"})  # of its prompts
     known_args: frozenset[str] | None = None  # arguments that the template has; None: it does not say
     reserved_args: frozenset[str] = frozenset()  # arguments that the renderer sets itself
 
@@ -26,9 +29,13 @@ class ChatTemplate(ABC):
 
     @abstractmethod
     def token_ids(
-        self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
+        self,
+        turns: Sequence[Turn],
+        tools: Sequence[Turn] = (),
+        args: Mapping[str, Any] = NO_ARGS,
+        end: PromptEnd = "answer",
     ) -> tuple[int, ...]:
-        """Token ids of the prompt. Raises like `text`."""
+        """Token ids of the prompt, which has one of the `ends`. Raises like `text`."""
 
     @abstractmethod
     def prefix_ids(

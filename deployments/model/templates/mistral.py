@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deployments.model.templates.base import Turn
+from deployments.model.templates.base import NO_ARGS, Turn
 from deployments.model.templates.tokens import TokenTemplate
+from serving.types import PromptEnd
 
 _CALL_ID = re.compile(r"[a-zA-Z0-9]{9}")  # the only ids that mistral-common takes
 _EFFORT_VERSION = 15  # of the tokenizer, from which on prompts say how much to think
@@ -15,6 +16,8 @@ _BYTES = re.compile(r"(?:<0x[0-9A-F]{2}>)+")  # SentencePiece's way to write wha
 
 class MistralTemplate(TokenTemplate):
     """Template of vLLM's tokenizer mode `mistral`."""
+
+    ends = frozenset({"answer", "continued"})
 
     def __init__(self, tokenizer: Any) -> None:
         super().__init__(tokenizer)
@@ -25,6 +28,24 @@ class MistralTemplate(TokenTemplate):
         if not self._tokenizer.is_spm:
             return text
         return _BYTES.sub(lambda match: bytes.fromhex(re.sub("<0x|>", "", match[0])).decode(errors="replace"), text)
+
+    def token_ids(
+        self,
+        turns: Sequence[Turn],
+        tools: Sequence[Turn] = (),
+        args: Mapping[str, Any] = NO_ARGS,
+        end: PromptEnd = "answer",
+    ) -> tuple[int, ...]:
+        if end == "answer":
+            return super().token_ids(turns, tools, args)
+        return tuple(
+            self._tokenizer.apply_chat_template(
+                [_with_short_ids(turn) for turn in turns],
+                tools=list(tools) or None,
+                continue_final_message=True,
+                **args,
+            )
+        )
 
     def _ids(self, turns: Sequence[Turn], tools: Sequence[Turn], args: Mapping[str, Any]) -> Sequence[int]:
         ids: Sequence[int] = self._tokenizer.apply_chat_template(

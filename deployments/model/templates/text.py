@@ -8,6 +8,7 @@ first character, since it cannot be both kept and escaped.
 """
 
 import inspect
+import secrets
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,10 +21,15 @@ from deployments.model.control_strings import ControlStringEscaper, added_tokens
 from deployments.model.prompt_encoder import PromptEncoder, stable_end
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
 from deployments.model.templates.samples import ANSWER, SYSTEM, THINKING_ARGS, TOOL, USER, tool_turns
+from serving.types import PromptEnd
+
+CONTINUED = f"x{secrets.token_hex(16)}"  # behind a message that is to be continued, where its prompt is cut
 
 
 class TextTemplate(ChatTemplate):
     """Template of a tokenizer: its Jinja template, one given as text, or what the tokenizer itself writes."""
+
+    ends = frozenset({"answer", "message", "continued"})
 
     def __init__(self, tokenizer: Any, chat_template: str | None = None, *, jinja: bool = True) -> None:
         """`chat_template`: text in place of the tokenizer's own; `jinja`: False if the tokenizer writes prompts itself.
@@ -47,14 +53,28 @@ class TextTemplate(ChatTemplate):
 
     def text(self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS) -> str:
         """Text of the prompt, with sentinels in place of control strings in messages, tools and arguments."""
+        return self._escaped(turns, tools, args, end=True)
+
+    def _escaped(self, turns: Sequence[Turn], tools: Sequence[Turn], args: Mapping[str, Any], *, end: bool) -> str:
         escape = self._escaper.replace_all
         escaped = [{key: value if key == "role" else escape(value) for key, value in turn.items()} for turn in turns]
-        return self._rendered(escaped, escape(list(tools)), escape(args))
+        return self._rendered(escaped, escape(list(tools)), escape(args), end=end)
 
     def token_ids(
-        self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
+        self,
+        turns: Sequence[Turn],
+        tools: Sequence[Turn] = (),
+        args: Mapping[str, Any] = NO_ARGS,
+        end: PromptEnd = "answer",
     ) -> tuple[int, ...]:
-        return self._encoder.encode(self.text(turns, tools, args))
+        if end != "continued":
+            return self._encoder.encode(self._escaped(turns, tools, args, end=end == "answer"))
+        *before, last = turns
+        marked = {**last, "content": f"{last['content']}{CONTINUED}"}  # templates trim the end of a message
+        known, found, _ = self._escaped([*before, marked], tools, args, end=False).rpartition(CONTINUED)
+        if not found:
+            raise TemplateError("an assistant's last message is not written")
+        return self._encoder.encode(known)
 
     def prefix_ids(
         self, turns: Sequence[Turn], marker: str, tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS

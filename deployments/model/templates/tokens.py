@@ -7,6 +7,7 @@ from typing import Any
 from deployments.model.control_strings import added_tokens
 from deployments.model.prompt_encoder import stable_end
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn, common_prefix
+from serving.types import PromptEnd
 
 _CONTINUATIONS = (" x", "\n\ny")  # begin with different tokens behind any word
 
@@ -28,7 +29,11 @@ class TokenTemplate(ChatTemplate):
         return self.decode(self._ids(turns, tools, args))
 
     def token_ids(
-        self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
+        self,
+        turns: Sequence[Turn],
+        tools: Sequence[Turn] = (),
+        args: Mapping[str, Any] = NO_ARGS,
+        end: PromptEnd = "answer",
     ) -> tuple[int, ...]:
         return tuple(self._ids(turns, tools, args))
 

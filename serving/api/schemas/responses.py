@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, FailFast, Field, WithJsonSchema
 
-from serving.api.schemas.chat import MetadataKey, MetadataValue, at_most_16
+from serving.api.schemas.chat import MetadataKey, MetadataValue
 from serving.api.schemas.chat_fields import FUNCTION_NAME, INT32_MAX, METADATA, MOA, PARAMETERS
 from serving.api.schemas.responses_items import NO_EFFECT, InputItem
-from serving.api.schemas.wire import Wire
+from serving.api.schemas.wire import Wire, at_most
 
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "access_programs": (),
@@ -186,7 +186,7 @@ class ResponsesBody(Wire):
         max_length=512,
         description="Name of the conversation: requests with one name go to the same replica.",
     )
-    metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(at_most_16)] = Field(
+    metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(at_most(16))] = Field(
         default={},
         json_schema_extra=METADATA,
         description="Up to 16 strings; written to the request log, and sent back in the answer.",

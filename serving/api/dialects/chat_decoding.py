@@ -81,16 +81,16 @@ def prompt_end(body: VllmFields, messages: Sequence[Message], *, tools: bool) ->
             "Set 'add_generation_prompt' to false to use 'continue_final_message', or remove one of them.",
             "add_generation_prompt",
         )
-    check_continued(messages, "continue_final_message", f"messages[{len(messages) - 1}]", tools=tools)
+    check_continued(messages, "'continue_final_message'", f"messages[{len(messages) - 1}]", tools=tools)
     return "continued"
 
 
-def check_continued(messages: Sequence[Message], field: str, path: str, *, tools: bool) -> None:
+def check_continued(messages: Sequence[Message], purpose: str, path: str, *, tools: bool) -> None:
     """Check that the answer can continue the last message.
 
     Args:
         messages: the conversation.
-        field: the field that asks for it.
+        purpose: what asks for it, for errors.
         path: of the last message.
         tools: the request has tools.
 
@@ -100,12 +100,12 @@ def check_continued(messages: Sequence[Message], field: str, path: str, *, tools
     last = messages[-1]
     if last.role != "assistant":
         raise InvalidRequest(
-            f"Set '{path}.role' to \"assistant\" to use '{field}': the answer continues the last message.",
+            f"Set '{path}.role' to \"assistant\" to use {purpose}: the answer continues the last message.",
             f"{path}.role",
         )
     if last.tool_calls:
-        raise InvalidRequest(f"Remove '{path}.tool_calls' to use '{field}'.", f"{path}.tool_calls")
+        raise InvalidRequest(f"Remove '{path}.tool_calls' to use {purpose}.", f"{path}.tool_calls")
     if not last.content:
-        raise InvalidRequest(f"Give '{path}.content' a text to use '{field}'.", f"{path}.content")
+        raise InvalidRequest(f"Give '{path}.content' a text to use {purpose}.", f"{path}.content")
     if tools:
-        raise InvalidRequest(f"Remove 'tools' to use '{field}': the rest of a message has no tool calls.", "tools")
+        raise InvalidRequest(f"Remove 'tools' to use {purpose}: the rest of a message has no tool calls.", "tools")

@@ -154,18 +154,21 @@ class ChosenTool(Wire):
 class AdaptiveThinking(Wire):
     """As much thinking as the model finds right."""
 
+    neutral = {"budget_tokens": (0,)}
+
     type: Literal["adaptive"]
     display: Literal["summarized", "omitted"] | None = Field(
         default=None, description="`omitted`: thinking blocks have an empty `thinking`, and its text in `signature`."
     )
-    budget_tokens: int | None = Field(default=None, ge=0, le=INT32_MAX, description=NO_EFFECT)
 
 
 class EnabledThinking(AdaptiveThinking):
     """Thinking of at most `budget_tokens`."""
 
+    neutral = {}
+
     type: Literal["enabled"]  # type: ignore[assignment]
-    budget_tokens: int = Field(ge=1, le=INT32_MAX)  # type: ignore[assignment]
+    budget_tokens: int = Field(ge=1, le=INT32_MAX)
 
 
 class DisabledThinking(Wire):
@@ -212,8 +215,8 @@ class CountTokensBody(OmittingBody):
         list[Annotated[UserTurn | AssistantTurn | SystemTurn, Field(discriminator="role")]], FailFast()
     ] = Field(
         min_length=1,
-        description="The conversation. An answer continues an assistant's message at its end. `content` is a string or a"
-        " list of blocks: `text`, `tool_result`, `tool_use`, `thinking` and `redacted_thinking`.",
+        description="The conversation. An answer continues an assistant's message at its end. `content` is a string or"
+        " a list of blocks: `text`, `tool_result`, `tool_use`, `thinking` and `redacted_thinking`.",
     )
     system: TextBlocks = Field(
         default=[],

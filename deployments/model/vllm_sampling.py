@@ -3,6 +3,7 @@
 from typing import Any
 
 from vllm.entrypoints.generate.base.protocol import validate_structural_tag_payload
+from vllm.exceptions import VLLMValidationError
 from vllm.sampling_params import StructuredOutputsParams
 
 from serving.decoding import Decoding
@@ -36,7 +37,7 @@ def structured_params(wanted: ResponseFormat | None) -> StructuredOutputsParams 
             field = "structured_outputs.structural_tag"
             try:
                 validate_structural_tag_payload(wanted.rule, parameter=field)
-            except ValueError:
+            except VLLMValidationError:
                 raise InvalidRequest(f"Set '{field}' to a structural tag of xgrammar, as JSON.", field) from None
     return StructuredOutputsParams(**{wanted.type: wanted.rule})
 

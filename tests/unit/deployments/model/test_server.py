@@ -29,6 +29,7 @@ class WritingEngine:
 
     def __init__(self) -> None:
         self.prompts: list[tuple[int, ...]] = []
+        self.salts: list[str | None] = []
 
     async def generate(
         self,
@@ -37,9 +38,11 @@ class WritingEngine:
         sampling: Sampling,
         *,
         parser: RequestParser | None = None,
+        cache_salt: str | None = None,
         **_: Any,
     ) -> AsyncGenerator[Delta, None]:
         self.prompts.append(tuple(token_ids))
+        self.salts.append(cache_salt)
         delta = Delta(WRITTEN, finish_reason="stop")
         if parser is not None:
             parser.prepare(SamplingParams())
@@ -95,3 +98,16 @@ async def test_a_prefill_has_the_tools_of_a_request_that_forbids_them() -> None:
     [prompt] = engine.prompts
     assert replica._renderer.token_ids(turns, TOOLS)[: len(prompt)] == prompt
     assert len(prompt) > len(replica._renderer.token_ids(turns[:1], TOOLS))
+
+
+async def test_the_end_of_the_prompt_and_the_salt_reach_the_engine() -> None:
+    replica = Replica(engine := WritingEngine())
+    turns = (Message("user", "Add [[x]] to 2."), Message("assistant", "It is "))
+    asked = GenerateRequest("r", turns, prompt_end="continued", cache_salt="s")
+    await replica.prefill(asked, "[[x]]")
+    await answer(replica, asked)
+    prefilled, prompt = engine.prompts
+    assert replica._renderer.decode(prompt).endswith("<|im_start|>assistant\nIt is ")
+    assert prompt[: len(prefilled)] == prefilled
+    assert engine.salts == ["s", "s"]
+    assert await replica.count_tokens(asked) == len(prompt)

@@ -92,6 +92,6 @@ def test_mistrals_tokenizer_continues_a_message_itself(name: str) -> None:
     ids = found.token_ids(begun("The sum is"), end="continued")
     opened = found.token_ids(ASKED)
     assert ids[: len(opened)] == opened
-    assert found.decode(ids[len(opened) :]).strip() == "The sum is"
+    assert found.decode(ids[len(opened) :]).replace("▁", " ").strip() == "The sum is"
     with pytest.raises(InvalidRequest, match="Remove 'add_generation_prompt'"):
         found.token_ids(ASKED, end="message")

@@ -128,6 +128,9 @@ def settle_chat(body: dict[str, Any]) -> None:
         body.pop("min_tokens", None)
     if body.get("tools"):
         body["tools"] = list({tool["function"]["name"]: tool for tool in body["tools"]}.values())
+    if body.get("structured_outputs") is not None:
+        body.pop("response_format", None)
+    body.pop("continue_final_message", None)
     settle_common(body)
     messages = [message for message in body["messages"] if message["role"] != "tool"]
     body["messages"] = messages or [{"role": "user", "content": ""}]

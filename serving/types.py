@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from serving.decoding import PLAIN_DECODING, Decoding
+
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
@@ -78,11 +80,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """Constraint on the text: any JSON object, or JSON that satisfies `schema`."""
+    """Constraint on the text: any JSON object, JSON that satisfies `schema`, or what `rule` or `choices` say."""
 
-    type: Literal["json_object", "json_schema"]
+    type: Literal["json_object", "json_schema", "regex", "grammar", "structural_tag", "choice"]
     name: str = ""
     schema: Mapping[str, Any] | None = None
+    rule: str = ""  # a regular expression, a grammar, or a structural tag as JSON
+    choices: tuple[str, ...] = ()  # the whole texts that are possible
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class Sampling:
     repetition_penalty: float | None = None
     ignore_eos: bool = False
     min_tokens: int = 0
+    decoding: Decoding = PLAIN_DECODING
 
     @property
     def deterministic(self) -> bool:
@@ -213,6 +218,7 @@ class GenerateRequest:
     running_usage: UsageScope | None = None  # deltas carry the usage so far; None: the terminal one alone has usage
     prompt_end: PromptEnd = "answer"  # "continued": the last message is an assistant's, and there are no tools
     prompt: RawPrompt | None = None  # read in place of messages
+    cache_salt: str | None = None  # prompts share the prefix cache only with those of the same salt
 
     @property
     def may_call_tools(self) -> bool:

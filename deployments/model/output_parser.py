@@ -22,6 +22,7 @@ from vllm.tool_parsers.utils import get_json_schema_from_tools
 from deployments.model.choice_parser import ChoiceParser
 from deployments.model.json_calls import JsonCalls
 from deployments.model.templates.loading import HARMONY
+from deployments.model.text_parser import TextParser
 from deployments.model.token_pieces import Decoder
 from deployments.model_spec import unknown_parser
 from serving.errors import ConfigError, InvalidRequest
@@ -114,7 +115,7 @@ class OutputParsers:
 
     def open(
         self, request: GenerateRequest, args: Mapping[str, Any], prompt: Sequence[int], opening: Sequence[int]
-    ) -> "RequestParser | None":
+    ) -> "RequestParser | TextParser | None":
         """Parser for the choices of one request; None if its output is text alone.
 
         Args:
@@ -139,6 +140,8 @@ class OutputParsers:
             )
         if not calls and self._reasoning_only is None:
             return None  # no calls are looked for
+        if request.prompt_end == "continued":
+            return None if self._reasoning_only is None else TextParser()
         return RequestParser(self, request, args, prompt, opening, calls=calls)
 
     def decoder(self, prompt: Sequence[int], *, skip_special_tokens: bool) -> "Decoder | None":
@@ -268,4 +271,5 @@ def _vllm_request(request: GenerateRequest, *, calls: bool, strict: bool) -> Cha
         named = {"type": "function", "function": {"name": choice.name}}
         body["tool_choice"] = named if choice.mode == "named" else choice.mode
         body["parallel_tool_calls"] = request.parallel_tool_calls
+    body["skip_special_tokens"] = request.sampling.decoding.skip_special_tokens
     return ChatCompletionRequest.model_validate(body)

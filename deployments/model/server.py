@@ -104,7 +104,8 @@ class ModelServer(LLMServer):
         fitted = await fit(self._model, request, partial(self._token_ids, request, args), self._engine.context_tokens)
         parser = echo = None
         if request.prompt is None:
-            parser = self._parsers.open(request, args, fitted.tokens, self._renderer.opening_ids(args))
+            opening = self._renderer.opening_ids(args) if request.prompt_end == "answer" else ()
+            parser = self._parsers.open(request, args, fitted.tokens, opening)
         elif not fitted.tokens:
             raise InvalidRequest(f"Give '{request.prompt.path}' at least one token.", request.prompt.path)
         elif request.prompt.echo:
@@ -121,6 +122,7 @@ class ModelServer(LLMServer):
             generated=generated,
             running_usage=request.running_usage is not None,
             echo=echo,
+            cache_salt=request.cache_salt,
         )
         async with aclosing(coalesced(deltas)) as groups:
             async for group in groups:
@@ -147,7 +149,8 @@ class ModelServer(LLMServer):
         messages = prompt_messages(request)
         tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
         token_ids = await _in_thread_if_long(
-            _characters(messages), lambda: self._renderer.prefill_ids(messages, marker, tools, args)
+            _characters(messages),
+            lambda: self._renderer.prefill_ids(messages, marker, tools, args, request.prompt_end),
         )
         token_ids = token_ids[: len(token_ids) // self._engine.block_size * self._engine.block_size]
         if not token_ids or len(token_ids) >= self._engine.context_tokens:
@@ -156,7 +159,12 @@ class ModelServer(LLMServer):
             logger.debug("the prompt of %s is computed already", request.request_id)
             return
         deltas = self._engine.generate(
-            request.request_id, token_ids, PREFILL, priority=request.priority, stream_interval=None
+            request.request_id,
+            token_ids,
+            PREFILL,
+            priority=request.priority,
+            stream_interval=None,
+            cache_salt=request.cache_salt,
         )
         async with aclosing(deltas):
             async for _ in deltas:

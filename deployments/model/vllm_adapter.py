@@ -12,14 +12,16 @@ from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.inputs.engine import tokens_input
 from vllm.outputs import CompletionOutput, RequestOutput
-from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from deployments.model.echo import Echo
 from deployments.model.output_parser import OutputParsers, RequestParser
+from deployments.model.text_parser import TextParser
 from deployments.model.token_logprobs import token_logprobs
+from deployments.model.vllm_sampling import check_vocabulary, decoding_params, structured_params
 from deployments.wire import EngineStats
 from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
 from serving.types import Delta, FinishReason, Sampling, Timing, TokenLogprob, TokenUsage
@@ -127,10 +129,11 @@ class VllmAdapter:
         *,
         priority: int = 0,
         stream_interval: int | None = 1,
-        parser: RequestParser | None = None,
+        parser: RequestParser | TextParser | None = None,
         generated: list[int] | None = None,
         running_usage: bool = False,
         echo: Echo | None = None,
+        cache_salt: str | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """Stream the engine's deltas, the terminal one last; closing the generator aborts the request.
 
@@ -144,9 +147,11 @@ class VllmAdapter:
             generated: Receives the token ids of the first choice.
             running_usage: Every delta carries the usage so far.
             echo: Prompt with which each choice begins; its logprobs begin with the prompt's. None: no echo.
+            cache_salt: The prompt shares the prefix cache only with prompts of the same salt.
 
         Raises:
-            InvalidRequest: vLLM refused the request as the caller's error; its text is part of the message.
+            InvalidRequest: vLLM refused the request as the caller's error, with its text in the message, or a token id
+                is not in the vocabulary.
             Overloaded: vLLM's own limit on waiting requests is reached.
             EngineUnavailable: the engine process died.
             IncompleteGeneration: the engine aborted the request.
@@ -157,12 +162,15 @@ class VllmAdapter:
         completion_tokens = 0
         finished = False
         try:
+            if sampling.decoding.token_id_field is not None:
+                check_vocabulary(self.model, sampling, self._client.model_config.get_vocab_size())
             params = sampling_params(
                 sampling, self._defaults, stream_interval=stream_interval, of_prompt=echo is not None
             )
             extra = {} if parser is None else parser.prepare(params)
             choices = [] if parser is None else [parser.choice() for _ in range(sampling.n)]
-            outputs = self._client.generate(tokens_input([*token_ids]), params, request_id, priority=priority, **extra)
+            prompt = tokens_input([*token_ids], cache_salt=cache_salt)
+            outputs = self._client.generate(prompt, params, request_id, priority=priority, **extra)
             try:
                 async for output in outputs:
                     self.progress_at = time.monotonic()
@@ -204,8 +212,9 @@ class VllmAdapter:
         except MoaError:
             raise
         except VLLMClientError as error:
-            text = " ".join(str(error).split()).rstrip(".")
-            raise InvalidRequest(f"'{self.model}' refused the request: {text}.") from None
+            text = " ".join(str(error.args[0] if error.args else error).split()).rstrip(".")
+            param = getattr(error, "parameter", None)
+            raise InvalidRequest(f"'{self.model}' refused the request: {text}.", param) from None
         except GracefulHTTPError:
             raise Overloaded(f"'{self.model}' has too many requests waiting; retry later.") from None
         except Exception as error:
@@ -274,13 +283,6 @@ def sampling_params(
 
     `of_prompt`: log probabilities are those of the prompt, too.
     """
-    structured = None
-    if (response_format := sampling.response_format) is not None:
-        structured = (
-            StructuredOutputsParams(json_object=True)
-            if response_format.type == "json_object"
-            else StructuredOutputsParams(json=dict(response_format.schema or {}))
-        )
     with_defaults = {
         name: value
         for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
@@ -298,7 +300,8 @@ def sampling_params(
         logprobs=sampling.logprobs,
         prompt_logprobs=sampling.logprobs if of_prompt else None,
         ignore_eos=sampling.ignore_eos,
-        structured_outputs=structured,
+        structured_outputs=structured_params(sampling.response_format),
+        **decoding_params(sampling.decoding),
         output_kind=RequestOutputKind.FINAL_ONLY if stream_interval is None else RequestOutputKind.DELTA,
         stream_interval=stream_interval,
     )

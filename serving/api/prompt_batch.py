@@ -72,4 +72,6 @@ def _report(ends: Mapping[int, Delta]) -> Report | None:
         return None
     reasons = [f"prompt[{place}]: {reason}" for place, report in reports.items() for reason in report.reasons]
     degraded = any(report.degraded for report in reports.values())
-    return Report(next(iter(reports.values())).recipe, degraded, tuple(reasons), ())
+    team = reduce(add, (report.usage for report in reports.values()))
+    answer = reduce(add, (report.answer_usage or report.usage for report in reports.values()))
+    return Report(next(iter(reports.values())).recipe, degraded, tuple(reasons), (), team, answer)

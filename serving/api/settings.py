@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -77,6 +77,12 @@ class ApiSettings(Frozen):
         default=(),
         description="Origins, such as `https://chat.example.org`, whose web pages may read the API's answers in a"
         " browser; `*`: all. A page needs a key like any other client, and shows it to everyone who uses the page.",
+    )
+    unsupported_tools: Literal["refuse", "omit"] = Field(
+        default="refuse",
+        description="Tools of /v1/responses and /v1/messages that this server does not have, such as `web_search`:"
+        " `refuse` the request, or `omit` them and name them in the `reasons` of the answer's `moa` object and in the"
+        " log.",
     )
     versions: Mapping[str, str] = Field(default_factory=dict, description="Additional entries of /version.")
     usage: UsageScope = Field(

@@ -12,7 +12,7 @@ from serving import sse
 from serving.engine import Engine, EngineInfo
 from serving.engines.openai_completions import CompletionsReader, completions_payload
 from serving.engines.openai_errors import error_of_response
-from serving.engines.openai_wire import StreamReader, to_payload
+from serving.engines.openai_wire import StreamReader, check_fields, to_payload
 from serving.errors import (
     ConfigError,
     ContextTooLong,
@@ -98,7 +98,8 @@ class OpenAIEngine(Engine):
         Raises:
             InvalidRequest: the endpoint refused the request.
             ContextTooLong: it refused the prompt as too long and gave the numbers.
-            UnsupportedField: the request has tools or `n` above 1, which the endpoint does not support.
+            UnsupportedField: the request has tools or `n` above 1, which the endpoint does not support, or a field that
+                OpenAI's API does not have.
             Overloaded: it answered 429, or all connections are in use.
             EngineUnavailable: it could not be reached, or answered 503.
             DeadlineExceeded: `deadline_s` passed, or no byte arrived within `silence_timeout_s`.
@@ -108,6 +109,7 @@ class OpenAIEngine(Engine):
             raise UnsupportedField("n", f"the endpoint of '{self.model}' returns one choice")
         if request.tools and not self.tools:
             raise UnsupportedField("tools", f"the endpoint of '{self.model}' does not support tools")
+        check_fields(request, self.model)
         loop = asyncio.get_running_loop()
         reader = (StreamReader if request.prompt is None else CompletionsReader)(self.model, loop.time())
         deadline = None if request.deadline_s is None else loop.time() + request.deadline_s

@@ -7,7 +7,7 @@ from typing import Any
 
 from serving import sse
 from serving.engines.openai_errors import error_of_stream
-from serving.errors import EngineFailed, IncompleteGeneration
+from serving.errors import EngineFailed, IncompleteGeneration, UnsupportedField
 from serving.types import (
     UNKNOWN_USAGE,
     Delta,
@@ -66,6 +66,8 @@ def to_payload(request: GenerateRequest, model: str, max_tokens_field: str, thin
         payload["n"] = sampling.n
     if sampling.logprobs is not None:
         payload |= {"logprobs": True, "top_logprobs": sampling.logprobs}
+    if sampling.decoding.logit_bias:
+        payload["logit_bias"] = {str(token): bias for token, bias in sampling.decoding.logit_bias}
     if (wanted := sampling.response_format) is not None:
         payload["response_format"] = {"type": wanted.type}
         if wanted.type == "json_schema":
@@ -82,6 +84,20 @@ def to_payload(request: GenerateRequest, model: str, max_tokens_field: str, thin
     if request.template_args:
         payload["chat_template_kwargs"] = dict(request.template_args)
     return payload
+
+
+def check_fields(request: GenerateRequest, model: str) -> None:
+    """Refuse what OpenAI's API has no field for: an endpoint might ignore it. Raises `UnsupportedField`."""
+    fields = [name for name in request.sampling.decoding.fields if name != "logit_bias"]
+    wanted = request.sampling.response_format
+    if wanted is not None and wanted.type not in ("json_object", "json_schema"):
+        fields.append(f"structured_outputs.{wanted.type}")
+    if request.prompt_end != "answer":
+        fields.append("continue_final_message" if request.prompt_end == "continued" else "add_generation_prompt")
+    if request.cache_salt is not None:
+        fields.append("cache_salt")
+    if fields:
+        raise UnsupportedField(fields[0], f"'{model}' is behind an external endpoint, which does not have it")
 
 
 def _message(message: Message, thinking: bool) -> dict[str, Any]:

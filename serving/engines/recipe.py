@@ -11,6 +11,7 @@ from serving.errors import InvalidRequest, UnsupportedField
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
+from serving.recipes.decoding import check_decoding
 from serving.recipes.small_tasks import BEGINNINGS, small_task, small_task_models
 from serving.recipes.tools import check_tools, final_models
 from serving.runtime.agents import Agent, ThinkingSetting
@@ -67,7 +68,8 @@ class RecipeEngine(Engine):
         If the request asks for events, they are between the deltas, as `serving.events.EventDelta`.
 
         Raises:
-            UnsupportedField: `n` above 1 or `logprobs`, which single models support; `tools` that no agent could call.
+            UnsupportedField: `n` above 1 or `logprobs`, which single models support; `tools` that no agent could call;
+                token ids for an answer that one of several models writes; a message that it cannot continue.
             LimitExceeded: more calls or tokens than the operator allows.
             MoaError: see `serving.runtime.run.Run`.
         """
@@ -82,6 +84,7 @@ class RecipeEngine(Engine):
         if request.may_call_tools:
             models = {name: engine.info for name, engine in self.runtime.engines.items()}
             check_tools(recipe.id, {**self.recipes, recipe.id: recipe}, models, request.messages)
+        check_decoding(recipe, self.recipes, request)
         request = replace(request, token_cap=self._token_cap(recipe, request))
         if request.session is not None:
             self.runtime.session_tasks.cancel(request.session)

@@ -56,6 +56,7 @@ class Recipe(Strategy):
         caller: the agents that call tools, for the documentation.
         final: the field of the agent that writes the answer, if there is one.
         picks: the answer is one of the proposals; no agent writes it.
+        continues: the answer can continue the conversation's last message (`continue_final_message`).
     """
 
     description: str = ""
@@ -85,6 +86,7 @@ class Recipe(Strategy):
     caller: ClassVar[str] = "no agent"
     final: ClassVar[str | None] = None
     picks: ClassVar[bool] = False
+    continues: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _quorum_is_reachable(self) -> Self:
@@ -146,6 +148,10 @@ class Recipe(Strategy):
         """The agent that writes the answer; `None` if there is none, or another recipe has it."""
         agent: Agent | None = getattr(self, self.final) if self.final else None
         return agent
+
+    def answering(self) -> tuple[Agent, ...]:
+        """Agents whose own text may be the answer, without fallbacks and those of `delegates`."""
+        return self.proposers_of_all_layers() if self.picks else tuple(filter(None, [self.final_agent()]))
 
     def handover(self, messages: tuple[Message, ...]) -> str | None:
         """Id of the model or recipe to which a conversation with tools is handed over."""

@@ -48,11 +48,13 @@ def advice_key(policy: Policy, request: GenerateRequest, turn: AdvisedTurn) -> s
     """Key of the references that a recipe makes for the request's conversation up to `turn`.
 
     A recipe's `repr` has its id and every setting, those that the request overrides included. Tools are part of the
-    key if proposers have them. Reasoning is not: clients may drop it between two calls.
+    key if proposers have them, and so is the request's cache salt. Reasoning is not: clients may drop it between two
+    calls.
     """
     tools = request.tools if policy.tools == "vote" else ()
     turns = without_reasoning(request.messages[: turn.messages])
-    return hashlib.sha256(f"{policy!r}\n{tools!r}\n{turns!r}".encode(errors="surrogatepass")).hexdigest()
+    made_of = f"{policy!r}\n{tools!r}\n{turns!r}\n{request.cache_salt!r}"
+    return hashlib.sha256(made_of.encode(errors="surrogatepass")).hexdigest()
 
 
 def kept(references: References) -> References:

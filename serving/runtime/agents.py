@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from serving.config import Frozen
 from serving.types import Effort, Thinking
@@ -11,7 +11,16 @@ from serving.types import Effort, Thinking
 MAX_AGENTS = 64  # per team
 
 
-class ThinkingSetting(Frozen):
+class Setting(Frozen):
+    """A part of a team, of which a request may give some fields as null: they are not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: object) -> object:
+        return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
+
+
+class ThinkingSetting(Setting):
     """An agent's thinking, in YAML `off`, `on` or a mapping of these fields."""
 
     enabled: bool = True
@@ -33,7 +42,7 @@ def _thinking(value: Any) -> Any:
     return {"enabled": value} if isinstance(value, bool) else value
 
 
-class Agent(Frozen):
+class Agent(Setting):
     """One member of a team. `None` leaves a setting to the recipe, then to the request, then to the model."""
 
     model: str = Field(description="A model id; recipe ids are refused.")

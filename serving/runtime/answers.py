@@ -44,7 +44,7 @@ def first_valid(references: References, request: GenerateRequest) -> Reference |
             continue
         if reference.as_answer:
             return reference
-        if asked.response_format is not None:
+        if asked.response_format is not None or asked.decoding.fields or request.prompt_end == "continued":
             continue
         plain = reference if reference.draft is None else replace(reference, text=reference.draft.text, draft=None)
         ends = [place for stop in asked.stop if (place := plain.text.find(stop)) >= 0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from serving.decoding import PLAIN_DECODING
 from serving.runtime.advice_prompt import as_prose, without_reasoning
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
@@ -19,7 +20,9 @@ from serving.telemetry import CallObserver
 from serving.types import (
     Completion,
     GenerateRequest,
+    Message,
     MoaOptions,
+    PromptEnd,
     ReferenceBlock,
     References,
     Sampling,
@@ -142,14 +145,15 @@ class RunContext:
         reads tool turns and reasoning as they are. Agents that draft have the tools too, and read tool turns without
         reasoning. All others read `as_prose`.
         """
-        messages = self.request.messages if task.messages is None else task.messages
+        messages, begun, end = self._prompt_end(task, final=final)
         block = self._block(task.references)
         acting = (final or task.drafts) and self.supports_tools(agent)
         if not (acting and final) and has_tool_turns_or_reasoning(messages):
             messages = without_reasoning(messages) if acting else as_prose(messages)
         request = replace(
             self.request,
-            messages=with_system(messages, agent.system),
+            messages=(*with_system(messages, agent.system), *begun),
+            prompt_end=end,
             references=block,
             thinking=self.answer_thinking(agent) if final else self.proposer_thinking(agent),
             deadline_s=None,
@@ -158,6 +162,19 @@ class RunContext:
         if not acting:
             request = replace(request, tools=(), tool_choice=ToolChoice(), parallel_tool_calls=True)
         return request if final else replace(request, template_args={}, running_usage=None)
+
+    def _prompt_end(self, task: Task, *, final: bool) -> tuple[tuple[Message, ...], tuple[Message, ...], PromptEnd]:
+        """Messages of a task, the one behind them that the answer continues, if there is one, and the prompt's end.
+
+        Agents whose text may be the answer continue the message. The others do not read it: they answer the user.
+        """
+        messages, end = self.request.messages if task.messages is None else task.messages, self.request.prompt_end
+        if end == "answer" or messages != self.request.messages:
+            return messages, (), "answer"
+        answers = final or task.as_answer
+        if end == "continued":
+            return messages[:-1], messages[-1:] if answers else (), end if answers else "answer"
+        return messages, (), end if answers else "answer"
 
     def session(self, layer: int) -> str | None:
         """Session of the calls in a layer. Later layers have one in any case: they go where their prefill went."""
@@ -192,9 +209,9 @@ class RunContext:
         """Sampling of a proposer: its own settings come first.
 
         Of the temperature the request's value comes next, then the recipe's; of the token limit it is the reverse.
-        Parameters that shape the final answer only (`stop`, `response_format`, `logprobs`, `n`) do not reach proposers,
-        and neither does the request's `max_tokens` if the agent or the recipe sets one. With `as_answer` the caller's
-        `stop`, `response_format` and `max_tokens` hold too.
+        Parameters that shape the final answer only (`stop`, `response_format`, `decoding`, `logprobs`, `n`) do not
+        reach proposers, and neither does the request's `max_tokens` if the agent or the recipe sets one. With
+        `as_answer` the caller's `stop`, `response_format`, `decoding` and `max_tokens` hold too.
         """
         policy, asked = self.policy, self.request.sampling
         limit: int | None = _first(agent.max_tokens, policy.proposal_max_tokens, asked.max_tokens)
@@ -208,6 +225,7 @@ class RunContext:
             min_tokens=asked.min_tokens if limit is None else min(asked.min_tokens, limit),
             stop=asked.stop if as_answer else (),
             response_format=asked.response_format if as_answer else None,
+            decoding=asked.decoding if as_answer else PLAIN_DECODING,
             logprobs=None,
             n=1,
         )

@@ -35,8 +35,15 @@ def numbered(references: Sequence[Reference]) -> str:
 
 
 def prompt_messages(request: GenerateRequest) -> tuple[Message, ...]:
-    """The request's messages with its references inserted: the conversation that the chat template renders."""
-    return request.messages if request.references is None else with_references(request.messages, request.references)
+    """The request's messages with its references inserted: the conversation that the chat template renders.
+
+    A message that the answer continues stays the last one.
+    """
+    if request.references is None:
+        return request.messages
+    if request.prompt_end == "continued":
+        return (*with_references(request.messages[:-1], request.references), request.messages[-1])
+    return with_references(request.messages, request.references)
 
 
 def with_references(messages: Sequence[Message], block: ReferenceBlock) -> tuple[Message, ...]:

@@ -235,9 +235,10 @@ class Run:
         """Stream of the final answer: the tool calls that proposers agreed on (`agreed`), or else the agent's.
 
         If `agent` fails before its first delta, `fallbacks` are tried in turn; those without tools are left out if the
-        request has tools. If none can answer, the first of the references, or else of `spare`, is returned that can be
-        the answer (`first_valid`). Every such step degrades the answer, and the report says so. Reasoning is visible:
-        an agent that fails after it is not replaced, since the caller has read what it thought.
+        request has tools, and other models if it has token ids. If none can answer, the first of the references, or
+        else of `spare`, is returned that can be the answer (`first_valid`). Every such step degrades the answer, and
+        the report says so. Reasoning is visible: an agent that fails after it is not replaced, since the caller has
+        read what it thought.
 
         Raises:
             InvalidRequest: the request itself is at fault.
@@ -252,6 +253,8 @@ class Run:
         failures: list[MoaError] = []
         if self.request.may_call_tools:
             fallbacks = [other for other in fallbacks if context.supports_tools(other)]
+        if self.request.sampling.decoding.token_id_field is not None:
+            fallbacks = [other for other in fallbacks if other.model == agent.model]
         for position, candidate in enumerate((agent, *fallbacks)):
             call = context.final_call(candidate, task, layer, position)
             visible = False

@@ -5,11 +5,13 @@ Tools and thinking are in `serving.api.dialects.chat_tools`, which a request wit
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
+from serving.api.dialects.chat_decoding import decoding, prompt_end, structured_outputs
 from serving.api.dialects.chat_errors import invalid, unsupported
 from serving.api.dialects.chat_tools import (
     check_depth,
@@ -21,8 +23,10 @@ from serving.api.dialects.chat_tools import (
     tools,
 )
 from serving.api.dialects.live import event_detail, shows_reasoning
+from serving.api.dialects.unions import validated
 from serving.api.schemas.chat import ROLES, ChatBody, ChatMessage, ResponseFormatBody, StreamOptions
 from serving.api.schemas.chat_fields import REQUIRED_OF_ROLE, ROLE_OF_FIELD
+from serving.api.schemas.structured_outputs import StructuredOutputsBody
 from serving.api.schemas.wire import json_object, known
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
@@ -73,12 +77,17 @@ def to_request(
         raise InvalidRequest("Set 'include_reasoning' to true to use 'moa.show'.", "moa.show")
     thinks = body.reasoning_effort is not None or body.thinking_token_budget is not None
     messages = tuple(_message(message) for message in body.messages)
+    choice = ToolChoice() if body.tool_choice is None else tool_choice(body.tool_choice, body.tools)
+    sampling = _sampling(body, settings)
+    if body.structured_outputs is not None:
+        rule = structured_outputs(body.structured_outputs, sampling.response_format, choice)
+        sampling = replace(sampling, response_format=rule)
     return GenerateRequest(
         request_id=request_id,
         messages=messages,
-        sampling=_sampling(body, settings),
+        sampling=sampling,
         tools=tools(body, info) if body.tools else (),
-        tool_choice=ToolChoice() if body.tool_choice is None else tool_choice(body.tool_choice, body.tools),
+        tool_choice=choice,
         parallel_tool_calls=body.parallel_tool_calls or not body.tools,
         thinking=thinking(body, info) if thinks else Thinking(),
         template_args=template_args(body) if body.chat_template_kwargs else {},
@@ -90,6 +99,8 @@ def to_request(
         metadata=body.metadata,
         moa=moa,
         running_usage=settings.usage if body.stream_options and body.stream_options.continuous_usage_stats else None,
+        prompt_end=prompt_end(body, messages, tools=bool(body.tools)),
+        cache_salt=body.cache_salt,
     )
 
 
@@ -155,6 +166,7 @@ def _sampling(body: ChatBody, settings: ApiSettings) -> Sampling:
         repetition_penalty=body.repetition_penalty,
         ignore_eos=body.ignore_eos,
         min_tokens=body.min_tokens,
+        decoding=decoding(body),
     )
 
 
@@ -216,6 +228,8 @@ def chat_body(raw: Mapping[str, Any], settings: ApiSettings) -> ChatBody:
         given["messages"] = [_known_in_message(message, f"messages[{i}].") for i, message in enumerate(messages)]
     if isinstance(options := given.get("stream_options"), dict):
         given["stream_options"] = known(options, StreamOptions, "stream_options.")
+    if isinstance(rule := given.get("structured_outputs"), dict):
+        given["structured_outputs"] = validated(rule, StructuredOutputsBody, "structured_outputs")
     try:
         return ChatBody.model_validate(given)
     except ValidationError as error:

@@ -11,6 +11,7 @@ from serving.api.dialects.chat_answers import moa_json
 from serving.api.dialects.messages_errors import messages_error
 from serving.api.dialects.openai_json import Json
 from serving.api.dialects.sealed import seal
+from serving.api.dialects.unsupported_tools import with_omitted
 from serving.api.errors import encodable
 from serving.engine import delta_of
 from serving.errors import EngineFailed
@@ -36,6 +37,7 @@ class MessagesAnswer:
         request_id: repeated in errors within the stream.
         show_thinking: thinking blocks have their text; False: only its signature.
         trace: the `moa` object has a trace.
+        omitted: a sentence for each tool of the request that was left out.
     """
 
     id: str
@@ -43,6 +45,7 @@ class MessagesAnswer:
     request_id: str
     show_thinking: bool = True
     trace: bool = False
+    omitted: tuple[str, ...] = ()
     choices: int = 1
 
     def whole(self, completion: Completion) -> Json:
@@ -183,7 +186,8 @@ class MessageEncoder:
     def _end(self, delta: Delta, usage: TokenUsage) -> None:
         self._close()
         self._usage = usage_json(usage)
-        self._moa = moa_json(delta.report, self._answer.trace)
+        moa = moa_json(delta.report, self._answer.trace)
+        self._moa = with_omitted(moa, self._answer.model, self._answer.omitted)
         extra = {} if self._moa is None else {"moa": self._moa}
         self._emit("message_delta", delta=self._ending, usage=self._usage, **extra)
         self._emit("message_stop")

@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from serving.api.dialects.chat_decoding import check_continued
 from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, session_key
 from serving.api.dialects.chat_tools import check_depth
 from serving.api.dialects.sealed import unseal
 from serving.api.dialects.tool_checks import Mode, check_results, tool_choice, tools_by_name
 from serving.api.dialects.unions import check_length, check_max_tokens, member, parsed_parts, validated
+from serving.api.dialects.unsupported_tools import parsed_tools
 from serving.api.schemas.messages import (
     AdaptiveThinking,
     AssistantBlock,
@@ -32,14 +34,16 @@ from serving.api.schemas.messages import (
     UserBlock,
     UserTurn,
 )
+from serving.api.schemas.unsupported_tools import OF_MESSAGES
 from serving.api.schemas.wire import Wire, json_object
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
-from serving.errors import InvalidRequest, UnsupportedField
+from serving.errors import InvalidRequest
 from serving.types import (
     GenerateRequest,
     Message,
     ModelCard,
+    PromptEnd,
     ResponseFormat,
     Sampling,
     Thinking,
@@ -101,8 +105,9 @@ def _parsed(body: bytes, model: type[Body], settings: ApiSettings) -> Body:
         given["messages"] = [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
     if "system" in given:
         given["system"] = parsed_parts(given["system"], TEXT, "system", "blocks")
-    if isinstance(tools := given.get("tools"), list):
-        given["tools"] = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
+    omitted: tuple[str, ...] = ()
+    if "tools" in given:
+        given["tools"], omitted = parsed_tools(given["tools"], TOOLS, OF_MESSAGES, settings, "custom")
     for name, (things, models) in OBJECTS.items():
         if name in given:
             kind, fields = member(given[name], models, name, things)
@@ -114,7 +119,7 @@ def _parsed(body: bytes, model: type[Body], settings: ApiSettings) -> Body:
             kind, fields = member(config["format"], FORMATS, "output_config.format", "formats")
             config = {**config, "format": validated(fields, kind, "output_config.format")}
         given["output_config"] = validated(config, OutputConfig, "output_config")
-    return validated(given, model)
+    return validated(given, model).omitting(omitted)
 
 
 def _message(raw: object, path: str) -> Wire:
@@ -142,11 +147,6 @@ def _with_result_parts(block: object, path: str) -> object:
     return {**block, "content": parsed_parts(block.get("content"), TEXT, f"{path}.content", "blocks of results")}
 
 
-def _tool(raw: object, path: str) -> Wire:
-    model, fields = member(raw, TOOLS, path, "tools", default="custom")
-    return validated(fields, model, path)
-
-
 def messages_request(
     body: MessagesBody,
     card: ModelCard,
@@ -159,15 +159,9 @@ def messages_request(
 
     Raises:
         InvalidRequest: fields contradict each other, or a value exceeds the limits in `settings`.
-        UnsupportedField: tools that the engine does not support, the beginning of the answer, or recipe options in a
-            request to a single model.
+        UnsupportedField: tools that the engine does not support, or recipe options in a request to a single model.
     """
     check_max_tokens("max_tokens", body.max_tokens, settings)
-    if body.messages[-1].role == "assistant":
-        raise UnsupportedField(
-            f"messages[{len(body.messages) - 1}]",
-            "the beginning of the answer cannot be given; the last message must be a user's",
-        )
     sampling = Sampling(
         temperature=body.temperature,
         top_p=body.top_p,
@@ -192,7 +186,17 @@ def messages_request(
         user=None if body.metadata is None else body.metadata.user_id,
         session=session_key(None, headers, messages, tools=bool(tools)),
         moa=moa_options(body.moa, card, live=False),
+        prompt_end=_prompt_end(body, messages, tools),
     )
+
+
+def _prompt_end(body: CountTokensBody, messages: Sequence[Message], tools: Sequence[Tool]) -> PromptEnd:
+    """Place at which the prompt ends: within an assistant's message at the end of the conversation."""
+    if body.messages[-1].role != "assistant":
+        return "answer"
+    last = len(body.messages) - 1
+    check_continued(messages, "an answer's beginning", f"messages[{last}]", tools=bool(tools))
+    return "continued"
 
 
 def count_request(body: CountTokensBody, info: EngineInfo, settings: ApiSettings, request_id: str) -> GenerateRequest:
@@ -205,6 +209,7 @@ def count_request(body: CountTokensBody, info: EngineInfo, settings: ApiSettings
         tool_choice=choice,
         thinking=_thinking(body, info),
         deadline_s=settings.deadline_s,
+        prompt_end=_prompt_end(body, messages, tools),
     )
 
 

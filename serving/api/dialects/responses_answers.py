@@ -11,6 +11,7 @@ from serving.api.dialects.chat_answers import moa_json
 from serving.api.dialects.openai_json import Json
 from serving.api.dialects.responses_json import error_of, logprobs_json, usage_json
 from serving.api.dialects.sealed import seal
+from serving.api.dialects.unsupported_tools import with_omitted
 from serving.api.errors import encodable
 from serving.engine import delta_of
 from serving.errors import EngineFailed
@@ -28,6 +29,7 @@ class ResponsesAnswer:
         head: fields of the response that the request decides.
         sealed: reasoning items carry their text in `encrypted_content`, too.
         trace: the `moa` object has a trace.
+        omitted: a sentence for each tool of the request that was left out.
     """
 
     id: str
@@ -35,6 +37,7 @@ class ResponsesAnswer:
     head: Json
     sealed: bool = False
     trace: bool = False
+    omitted: tuple[str, ...] = ()
     choices: int = 1
 
     def whole(self, completion: Completion) -> Json:
@@ -214,7 +217,8 @@ class ResponseEncoder:
         response["usage"] = None if delta.usage is None else usage_json(delta.usage)
         if cut is not None:
             response["incomplete_details"] = {"reason": cut}
-        if (moa := moa_json(delta.report, self._answer.trace)) is not None:
+        moa = moa_json(delta.report, self._answer.trace)
+        if (moa := with_omitted(moa, self._answer.model, self._answer.omitted)) is not None:
             response["moa"] = moa
         self._emit(f"response.{status}", response=response)
 

@@ -8,6 +8,7 @@ from serving.api.dialects.chat_tools import check_depth
 from serving.api.dialects.sealed import unseal
 from serving.api.dialects.tool_checks import check_results, check_thinking, tool_choice, tools_by_name
 from serving.api.dialects.unions import check_length, check_max_tokens, member, parsed_parts, validated
+from serving.api.dialects.unsupported_tools import parsed_tools
 from serving.api.schemas.responses import (
     AllowedTools,
     FunctionTool,
@@ -28,6 +29,7 @@ from serving.api.schemas.responses_items import (
     RefusalContent,
     TextContent,
 )
+from serving.api.schemas.unsupported_tools import OF_RESPONSES
 from serving.api.schemas.wire import Wire, json_object
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
@@ -77,8 +79,9 @@ def parse_responses(body: bytes, settings: ApiSettings) -> ResponsesBody:
     check_length(given, {"input": settings.max_messages, "tools": settings.max_tools})
     if "input" in given:
         given["input"] = _items(given["input"])
+    omitted: tuple[str, ...] = ()
     if "tools" in given:
-        given["tools"] = parsed_parts(given["tools"], TOOLS, "tools", "tools")
+        given["tools"], omitted = parsed_tools(given["tools"], TOOLS, OF_RESPONSES, settings, None)
     if "tool_choice" in given:
         given["tool_choice"] = _choice(given["tool_choice"])
     if isinstance(text := given.get("text"), dict):
@@ -88,7 +91,7 @@ def parse_responses(body: bytes, settings: ApiSettings) -> ResponsesBody:
         given["text"] = validated(text, TextOptions, "text")
     if isinstance(options := given.get("reasoning"), dict):
         given["reasoning"] = validated(options, ReasoningOptions, "reasoning")
-    return validated(given, ResponsesBody)
+    return validated(given, ResponsesBody).omitting(omitted)
 
 
 def _items(raw: object) -> object:

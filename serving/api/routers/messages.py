@@ -10,6 +10,7 @@ from serving.api.dependencies import Exchange, ServerParts, body_parser, require
 from serving.api.dialects.messages_answers import MessagesAnswer
 from serving.api.dialects.messages_errors import messages_error
 from serving.api.dialects.messages_requests import count_request, messages_request, parse_count, parse_messages
+from serving.api.dialects.unsupported_tools import log_omitted
 from serving.api.errors import JsonResponse
 from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
 from serving.api.schemas.messages import CountTokensBody, MessagesBody
@@ -47,7 +48,9 @@ async def create_message(
         exchange.request_id,
         show_thinking=getattr(body.thinking, "display", None) != "omitted",
         trace=request.moa.trace,
+        omitted=body.omitted,
     )
+    log_omitted(body, exchange.request_id)
     return GenerationResponse(server, exchange, card, request, answer)
 
 

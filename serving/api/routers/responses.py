@@ -10,6 +10,7 @@ from serving.api.dependencies import Exchange, ServerParts, body_parser, require
 from serving.api.dialects.responses_answers import ResponsesAnswer
 from serving.api.dialects.responses_json import head_json
 from serving.api.dialects.responses_requests import parse_responses, responses_request
+from serving.api.dialects.unsupported_tools import log_omitted
 from serving.api.errors import JsonResponse
 from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
 from serving.api.schemas.responses import ResponsesBody
@@ -46,5 +47,7 @@ async def create_response(
         head_json(body, int(time.time())),
         sealed="reasoning.encrypted_content" in body.include,
         trace=request.moa.trace,
+        omitted=body.omitted,
     )
+    log_omitted(body, exchange.request_id)
     return GenerationResponse(server, exchange, card, request, answer)

@@ -1,16 +1,18 @@
 """Body of `POST /v1/chat/completions`. Every field is applied or refused by name; none is ignored.
 
-Names and ranges follow OpenAI's chat completions reference. `top_k` and the fields after it are vLLM's extensions,
-`moa` is an extension of this server. `null` means "not given", as in OpenAI's API, and is always accepted.
+Names and ranges follow OpenAI's chat completions reference. vLLM's extensions are in `vllm_fields`, fields without
+effect in `chat_hints`; `moa` is an extension of this server. `null` means "not given", as in OpenAI's API, and is
+always accepted.
 """
 
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, FailFast, Field, WithJsonSchema
-from pydantic_core import PydanticKnownError
 
 from serving.api.schemas import chat_fields as fields
-from serving.api.schemas.wire import Wire
+from serving.api.schemas.chat_hints import CacheControl, ChatHints
+from serving.api.schemas.vllm_fields import VllmFields
+from serving.api.schemas.wire import Wire, at_most
 from serving.types import Effort
 
 ChatRole = Literal["system", "developer", "user", "assistant", "tool"]
@@ -24,6 +26,7 @@ class TextPart(Wire):
 
     type: PartType
     text: str
+    cache_control: CacheControl = None
 
 
 def _as_parts(content: object) -> object:
@@ -32,14 +35,6 @@ def _as_parts(content: object) -> object:
 
 def _as_list(text: object) -> object:
     return [text] if isinstance(text, str) else text
-
-
-def at_most_16(pairs: object) -> object:
-    """Check that an object has at most 16 keys."""
-    # Before the pairs themselves: validating half a million invalid ones would take 1.5 s.
-    if isinstance(pairs, dict) and len(pairs) > 16:
-        raise PydanticKnownError("too_long", {"field_type": "Dict", "max_length": 16, "actual_length": len(pairs)})
-    return pairs
 
 
 class FunctionCallBody(Wire):
@@ -73,6 +68,9 @@ class ChatMessage(Wire):
     tool_calls: Annotated[list[ToolCallBody], FailFast()] = []
     tool_call_id: Annotated[str, Field(max_length=256)] | None = None
     parsed: Any = None  # no effect: OpenAI's client adds it to an answer and sends it back
+    type: Literal["message", "text"] | None = None  # no effect
+    cache_control: CacheControl = None
+    provider_specific_fields: Any = None  # no effect: LiteLLM adds it to an answer and sends it back
 
 
 class FunctionBody(Wire):
@@ -82,6 +80,7 @@ class FunctionBody(Wire):
     description: str | None = None
     parameters: Annotated[dict[str, Any] | None, WithJsonSchema(fields.PARAMETERS)] = None
     strict: bool | None = None
+    cache_control: CacheControl = None
 
 
 class ToolBody(Wire):
@@ -89,6 +88,7 @@ class ToolBody(Wire):
 
     type: Literal["function"]
     function: FunctionBody
+    cache_control: CacheControl = None
 
 
 class FunctionNameBody(Wire):
@@ -131,10 +131,9 @@ class ResponseFormatBody(Wire):
 class StreamOptions(Wire):
     """Options of a streamed answer."""
 
-    neutral = fields.NEUTRAL_IN_STREAM_OPTIONS
-
     include_usage: bool = False
     continuous_usage_stats: bool = False
+    include_obfuscation: bool = False  # no effect: nothing is added to the chunks
 
 
 MetadataKey = Annotated[str, Field(max_length=64)]
@@ -144,10 +143,8 @@ StopTexts = StopText | Annotated[list[StopText], Field(max_length=16)]
 ToolMode = Literal["none", "auto", "required"]
 
 
-class ChatBody(Wire):
-    """A chat request. A field that is not given takes the recipe's setting, then the model's default."""
-
-    neutral = fields.NEUTRAL
+class ChatFields(Wire):
+    """Fields of OpenAI's API that are applied, and `moa`."""
 
     model: str = Field(min_length=1, max_length=256, description="Id of a model or a recipe.")
     messages: Annotated[list[ChatMessage], FailFast()] = Field(
@@ -239,53 +236,10 @@ class ChatBody(Wire):
         " cached. Default: the header `X-Session-ID` or `x-claude-code-session-id`, else the beginning of the"
         " conversation.",
     )
-    metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(at_most_16)] = Field(
+    metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(at_most(16))] = Field(
         default={},
         json_schema_extra=fields.METADATA,
         description="Up to 16 strings of up to 512 characters, with keys of up to 64; written to the request log only.",
-    )
-    top_k: int | None = Field(
-        default=None,
-        ge=-1,
-        le=fields.INT32_MAX,
-        description="vLLM extension: sample from the k most likely tokens; -1 or 0: all.",
-    )
-    min_p: float | None = Field(
-        default=None,
-        ge=0,
-        le=1,
-        allow_inf_nan=False,
-        description="vLLM extension: minimum probability of a token, relative to the most likely one.",
-    )
-    repetition_penalty: float | None = Field(
-        default=None,
-        gt=0,
-        le=10,
-        allow_inf_nan=False,
-        description="vLLM extension: penalty for tokens in the prompt or the answer; above 1 discourages them.",
-    )
-    ignore_eos: bool = Field(default=False, description="vLLM extension: do not stop at the end token; for benchmarks.")
-    min_tokens: int = Field(default=0, ge=0, description="vLLM extension: minimum length of the answer in tokens.")
-    thinking_token_budget: int | None = Field(
-        default=None,
-        ge=0,
-        le=fields.INT32_MAX,
-        description="vLLM extension: maximum number of tokens of the reasoning.",
-    )
-    include_reasoning: bool = Field(
-        default=True, description="vLLM extension: return the reasoning, as `reasoning_content` and `reasoning`."
-    )
-    chat_template_kwargs: dict[str, Any] = Field(
-        default={},
-        json_schema_extra=fields.TEMPLATE_ARGS,
-        description="vLLM extension: arguments of the model's chat template.",
-    )
-    priority: int = Field(
-        default=0,
-        ge=-fields.INT32_MAX - 1,
-        le=fields.INT32_MAX,
-        description="vLLM extension: engines run requests with lower values earlier. Of one value, later layers of"
-        " recipes come before first layers and requests to single models.",
     )
     moa: dict[str, Any] = Field(
         default={},
@@ -293,3 +247,10 @@ class ChatBody(Wire):
         description="Extension of this server: `trace`, `recipe`, `events`, `show`, and settings of the recipe that a"
         " request may override.",
     )
+
+
+class ChatBody(VllmFields, ChatHints, ChatFields):
+    """A chat request. A field that is not given takes the recipe's setting, then the model's default."""
+
+    neutral = fields.NEUTRAL
+    reasons = fields.REASONS

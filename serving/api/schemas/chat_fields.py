@@ -8,22 +8,44 @@ from serving.api.schemas.wire import Json, variant
 INT64_MAX = 2**63 - 1
 INT32_MAX = 2**31 - 1
 
-# Fields of OpenAI's API that this server does not support, with the values that ask for nothing and are accepted.
+# Fields of OpenAI's and vLLM's API that this server does not support, with the values that ask for nothing and are
+# accepted.
 NEUTRAL: dict[str, tuple[object, ...]] = {
+    "add_special_tokens": (False,),
     "audio": (),
+    "best_of": (1,),
+    "chat_template": (),
+    "documents": ([],),
+    "echo": (False,),
     "function_call": ("none",),
     "functions": ([],),
-    "logit_bias": ({},),
+    "length_penalty": (1,),
+    "logprob_token_ids": ([],),
     "modalities": (["text"],),
     "moderation": (),
-    "prediction": (),
-    "prompt_cache_options": (),
-    "prompt_cache_retention": (),
-    "safety_identifier": (),
-    "service_tier": ("auto", "default"),
-    "store": (False,),
-    "verbosity": ("medium",),
+    "prompt_logprobs": (),
+    "return_token_ids": (False,),
+    "return_tokens_as_token_ids": (False,),
+    "truncate_prompt_tokens": (),
+    "use_beam_search": (False,),
     "web_search_options": (),
+}
+NO_BEAMS = "beam search is not supported"
+# Of fields that are not supported: why, or what takes their place.
+REASONS: dict[str, str] = {
+    "best_of": "set 'n', and choose among the answers",
+    "chat_template": "the operator sets it for each model",
+    "function_call": "use 'tool_choice'",
+    "functions": "use 'tools'",
+    "guided_choice": "use 'structured_outputs.choice'",
+    "guided_decoding_backend": "the operator sets it for each model",
+    "guided_grammar": "use 'structured_outputs.grammar'",
+    "guided_json": "use 'structured_outputs.json'",
+    "guided_regex": "use 'structured_outputs.regex'",
+    "guided_whitespace_pattern": "the operator sets it for each model",
+    "length_penalty": NO_BEAMS,
+    "truncate_prompt_tokens": "prompts are not cut; shorten the messages",
+    "use_beam_search": NO_BEAMS,
 }
 # Other fields of OpenAI's messages. Its client adds some to an assistant's message that is sent back as history.
 NEUTRAL_IN_MESSAGE: dict[str, tuple[object, ...]] = {
@@ -41,10 +63,6 @@ ROLE_OF_FIELD = {
 }
 # Fields that messages of a role must have, if not `content` alone.
 REQUIRED_OF_ROLE: dict[str, tuple[str, ...]] = {"assistant": (), "tool": ("content", "tool_call_id")}
-NEUTRAL_IN_STREAM_OPTIONS: dict[str, tuple[object, ...]] = {
-    "include_obfuscation": (False,),
-}
-
 
 # Arguments of transformers' and vLLM's chat template functions that are no variables of a template. A template in a
 # request would be run by the server.
@@ -79,7 +97,16 @@ OBJECT_SCHEMA: Json = {
 }
 PARAMETERS: Json = {"anyOf": [OBJECT_SCHEMA, NULL]}
 TEMPLATE_ARGS: Json = {"propertyNames": {"not": {"enum": sorted(RESERVED_TEMPLATE_ARGS)}}}
-METADATA: Json = {"maxProperties": 16, "propertyNames": {"maxLength": 64}}
+METADATA: Json = {
+    "maxProperties": 16,
+    "propertyNames": {"maxLength": 64},
+    "additionalProperties": {"anyOf": [{"type": "string", "maxLength": 512}, NULL]},
+}
+TOKEN_ID_KEY = "^(0|[1-9][0-9]{0,8})$"
+TOKEN_BIASES: Json = {
+    "propertyNames": {"pattern": TOKEN_ID_KEY},
+    "additionalProperties": {"anyOf": [{"type": "number", "minimum": -100, "maximum": 100}, NULL]},
+}
 MOA: Json = {
     "properties": {
         "trace": {"type": ["boolean", "null"]},

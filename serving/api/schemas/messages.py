@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, FailFast, Field, WithJsonSchema
 
 from serving.api.schemas.chat import StopText
 from serving.api.schemas.chat_fields import FUNCTION_NAME, INT32_MAX, MOA, OBJECT_SCHEMA
+from serving.api.schemas.unsupported_tools import OmittingBody
 from serving.api.schemas.wire import Wire
 
 NO_EFFECT = "No effect."
@@ -153,6 +154,8 @@ class ChosenTool(Wire):
 class AdaptiveThinking(Wire):
     """As much thinking as the model finds right."""
 
+    neutral = {"budget_tokens": (0,)}
+
     type: Literal["adaptive"]
     display: Literal["summarized", "omitted"] | None = Field(
         default=None, description="`omitted`: thinking blocks have an empty `thinking`, and its text in `signature`."
@@ -161,6 +164,8 @@ class AdaptiveThinking(Wire):
 
 class EnabledThinking(AdaptiveThinking):
     """Thinking of at most `budget_tokens`."""
+
+    neutral = {}
 
     type: Literal["enabled"]  # type: ignore[assignment]
     budget_tokens: int = Field(ge=1, le=INT32_MAX)
@@ -189,6 +194,7 @@ class OutputConfig(Wire):
         default=None, description="How much a model thinks that can be told so; `max` is `xhigh`."
     )
     format: JsonFormat | None = None
+    task_budget: dict[str, Any] | None = Field(default=None, description="A hint without effect.")
 
 
 class MetadataParam(Wire):
@@ -199,7 +205,7 @@ class MetadataParam(Wire):
     )
 
 
-class CountTokensBody(Wire):
+class CountTokensBody(OmittingBody):
     """A request for the number of tokens of a prompt."""
 
     neutral = {name: NEUTRAL[name] for name in ("context_management", "mcp_servers", "user_profile_id", "workspace_id")}
@@ -209,8 +215,8 @@ class CountTokensBody(Wire):
         list[Annotated[UserTurn | AssistantTurn | SystemTurn, Field(discriminator="role")]], FailFast()
     ] = Field(
         min_length=1,
-        description="The conversation; it ends with a user's message. `content` is a string or a list of blocks:"
-        " `text`, `tool_result`, `tool_use`, `thinking` and `redacted_thinking`.",
+        description="The conversation. An answer continues an assistant's message at its end. `content` is a string or"
+        " a list of blocks: `text`, `tool_result`, `tool_use`, `thinking` and `redacted_thinking`.",
     )
     system: TextBlocks = Field(
         default=[],
@@ -219,7 +225,8 @@ class CountTokensBody(Wire):
     )
     tools: Annotated[list[CustomTool], FailFast()] = Field(
         default=[],
-        description="Tools that the model may call and the client runs. Tools that run on the server are refused.",
+        description="Tools that the model may call and the client runs. Tools with types of Anthropic's are refused, or"
+        " left out if the setting `unsupported_tools` is `omit`.",
     )
     tool_choice: Annotated[ToolMode | ChosenTool, Field(discriminator="type")] | None = Field(
         default=None,

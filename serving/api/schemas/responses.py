@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, FailFast, Field, WithJsonSchema
 
-from serving.api.schemas.chat import MetadataKey, MetadataValue, at_most_16
+from serving.api.schemas.chat import MetadataKey, MetadataValue
 from serving.api.schemas.chat_fields import FUNCTION_NAME, INT32_MAX, METADATA, MOA, PARAMETERS
 from serving.api.schemas.responses_items import NO_EFFECT, InputItem
-from serving.api.schemas.wire import Wire
+from serving.api.schemas.unsupported_tools import OmittingBody
+from serving.api.schemas.wire import Wire, at_most
 
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "access_programs": (),
@@ -21,7 +22,10 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "moderation": (),
     "previous_response_id": (),
     "prompt": (),
-    "truncation": ("disabled",),
+}
+REASONS: dict[str, str] = {
+    "context_management": "conversations are not compacted; the whole one is in 'input'",
+    "previous_response_id": "nothing is stored; send the whole conversation in 'input'",
 }
 NEUTRAL_IN_TOOL: dict[str, tuple[object, ...]] = {
     "allowed_callers": (["direct"],),
@@ -120,10 +124,11 @@ Include = Literal[
 ]
 
 
-class ResponsesBody(Wire):
+class ResponsesBody(OmittingBody):
     """A request of the Responses API. Nothing is stored: the whole conversation is in `input`."""
 
     neutral = NEUTRAL
+    reasons = REASONS
 
     model: str = Field(min_length=1, max_length=256, description="Id of a model or a recipe.")
     input: str | Annotated[list[InputItem], Field(min_length=1)] = Field(
@@ -157,7 +162,9 @@ class ResponsesBody(Wire):
         default=None, description="`format`: `text`, `json_object`, or `json_schema` with `name` and `schema`."
     )
     tools: Annotated[list[FunctionTool], FailFast()] = Field(
-        default=[], description="Functions that the model may call. Tools that run on the server are refused."
+        default=[],
+        description="Functions that the model may call. Tools of other types are refused, or left out if the setting"
+        " `unsupported_tools` is `omit`.",
     )
     tool_choice: (
         Annotated[Literal["none", "auto", "required"] | ToolReference | AllowedTools, Field(union_mode="left_to_right")]
@@ -186,7 +193,7 @@ class ResponsesBody(Wire):
         max_length=512,
         description="Name of the conversation: requests with one name go to the same replica.",
     )
-    metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(at_most_16)] = Field(
+    metadata: Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(at_most(16))] = Field(
         default={},
         json_schema_extra=METADATA,
         description="Up to 16 strings; written to the request log, and sent back in the answer.",
@@ -196,6 +203,9 @@ class ResponsesBody(Wire):
     prompt_cache_retention: str | None = Field(default=None, description="A hint without effect.")
     safety_identifier: str | None = Field(default=None, max_length=512, description="A hint without effect.")
     service_tier: str | None = Field(default=None, description="A hint without effect.")
+    truncation: Literal["auto", "disabled"] | None = Field(
+        default=None, description="A hint without effect: a conversation that is too long is refused, not cut."
+    )
     priority: int = Field(
         default=0, ge=-INT32_MAX - 1, le=INT32_MAX, description="Engines run requests with lower values earlier."
     )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import orjson
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticKnownError
 
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.validation import SHOWN_CHARS, abbreviated, kind_of, path_of
@@ -23,11 +23,13 @@ class Wire(BaseModel):
 
     Attributes:
         neutral: fields that are not supported, with the values that ask for nothing and are accepted.
+        reasons: of fields that are not supported, why, or what to use in their place.
         by_value: changes the schema of a model whose fields depend on the value of one of them.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
     neutral: ClassVar[Mapping[str, tuple[object, ...]]] = {}
+    reasons: ClassVar[Mapping[str, str]] = {}
     by_value: ClassVar[Callable[[Json], None] | None] = None
 
     @model_validator(mode="before")
@@ -52,6 +54,23 @@ class Wire(BaseModel):
         return reference
 
 
+def at_most(count: int) -> Callable[[object], object]:
+    """Check that an object has at most `count` keys that are not null, and leave the others out."""
+
+    def check(pairs: object) -> object:
+        if not isinstance(pairs, dict):
+            return pairs
+        given = {name: value for name, value in pairs.items() if value is not None}
+        # Before the pairs themselves: validating half a million invalid ones would take 1.5 s.
+        if len(given) > count:
+            raise PydanticKnownError(
+                "too_long", {"field_type": "Dict", "max_length": count, "actual_length": len(given)}
+            )
+        return given
+
+    return check
+
+
 def variant(schema: Json, changes: Json, required: Collection[str]) -> Json:
     """Schema of an object like `schema`, with other fields and other required ones."""
     return {
@@ -72,19 +91,24 @@ def nullable(field: JsonSchemaValue) -> JsonSchemaValue:
     return {"anyOf": [*(options or [kind]), {"type": "null"}], **about}
 
 
+def whole(value: Any) -> Any:
+    """`value`, as an integer if it is a whole number: 2.0 is an integer in JSON Schema, and some clients write so."""
+    return int(value) if type(value) is float and value.is_integer() and abs(value) < 2**63 else value
+
+
 def known(raw: Mapping[str, Any], model: type[Wire], where: str = "") -> dict[str, Any]:
     """`raw` without nulls and without fields whose value asks for nothing. Raises `UnsupportedField`."""
     given = {}
     for name, value in raw.items():
         if value is None:
             continue
+        value = whole(value)
         if name in model.model_fields:
-            # 2.0 is an integer in JSON Schema, and some clients write numbers so.
-            whole = type(value) is float and value.is_integer() and abs(value) < 2**63
-            given[name] = int(value) if whole else value
-        elif name in model.neutral:
-            if not any(type(value) is type(nothing) and value == nothing for nothing in model.neutral[name]):
-                raise UnsupportedField(where + name)
+            given[name] = value
+        elif name in model.neutral or name in model.reasons:
+            nothings = model.neutral.get(name, ())
+            if not any(type(value) is type(nothing) and value == nothing for nothing in nothings):
+                raise UnsupportedField(where + name, model.reasons.get(name, "it is not supported by this server"))
         else:
             similar = get_close_matches(name[:SHOWN_CHARS], model.model_fields, n=1)
             hint = f" (did you mean '{similar[0]}'?)" if similar else ""

@@ -48,6 +48,9 @@ class Adaptive(Answering):
     def agents(self) -> Iterable[Agent]:
         return (*self.proposers, self.aggregator, *(self.fallbacks or ()))
 
+    def answering(self) -> tuple[Agent, ...]:
+        return (*self.proposers, self.aggregator)
+
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
         return self.proposals_cost(self.proposers, sampling) + self.answer_cost(self.aggregator, sampling)
 

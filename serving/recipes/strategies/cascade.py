@@ -50,6 +50,9 @@ class Cascade(Recipe):
     def agents(self) -> Iterable[Agent]:
         return (self.first,) if self.judge is None else (self.first, self.judge)
 
+    def answering(self) -> tuple[Agent, ...]:
+        return (self.first,)
+
     def delegates(self) -> frozenset[str]:
         return frozenset({self.escalate})
 

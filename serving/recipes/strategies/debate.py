@@ -34,6 +34,7 @@ class Debate(Answering):
     tool_modes = ("final",)
     caller = "the solver; its calls are returned at once, its texts criticised"
     final = "solver"
+    continues = False  # a revision is a new answer
     solver: AgentField
     critic: AgentField
     rounds: int = Field(

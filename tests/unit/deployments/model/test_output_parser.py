@@ -13,6 +13,7 @@ from vllm.v1.structured_output.backend_xgrammar import validate_xgrammar_grammar
 
 from deployments.model.output_parser import ChoiceParser, OutputParsers, RequestParser
 from deployments.model.prompt_renderer import PromptRenderer
+from serving.decoding import Decoding
 from serving.engine import collect
 from serving.errors import ConfigError, InvalidRequest
 from serving.types import (
@@ -20,6 +21,7 @@ from serving.types import (
     Delta,
     GenerateRequest,
     Message,
+    Sampling,
     Thinking,
     TokenLogprob,
     TokenUsage,
@@ -341,3 +343,22 @@ def test_every_grammar_is_one_that_the_engine_takes(tool_call_parser: str | None
     _, params, _ = choice_of(opened(parsers(None, tool_call_parser), tools=tools, tool_choice=tool_choice))
     assert params.structured_outputs is not None
     validate_xgrammar_grammar(params)
+
+
+def test_a_continued_message_is_text_that_no_parser_reads() -> None:
+    turns = (Message("user", "How much?"), Message("assistant", "It is "))
+    request = GenerateRequest("r", turns, prompt_end="continued")
+    assert parsers(reasoning=None).open(request, {}, [], []) is None
+    parser = parsers().open(request, {}, [], [])
+    assert parser is not None
+    assert parser.prepare(SamplingParams()) == {"reasoning_ended": True}, "grammars hold from the first token"
+    delta = Delta("42</think>", finish_reason="stop")
+    choice = parser.choice()
+    assert (choice.parse(delta, [1]), choice.reasoning_tokens) == (delta, 0)
+
+
+@pytest.mark.parametrize("skipped", [True, False])
+def test_special_tokens_stay_if_the_request_wants_them(skipped: bool) -> None:
+    sampling = Sampling(decoding=Decoding(skip_special_tokens=skipped))
+    _, params, _ = choice_of(opened(parsers(tools=None), sampling=sampling))
+    assert params.skip_special_tokens is skipped

@@ -45,6 +45,7 @@ class WritingEngine:
 
     def __init__(self) -> None:
         self.prompts: list[tuple[int, ...]] = []
+        self.salts: list[str | None] = []
 
     async def generate(
         self,
@@ -54,10 +55,12 @@ class WritingEngine:
         *,
         parser: RequestParser | None = None,
         echo: Echo | None = None,
+        cache_salt: str | None = None,
         **_: Any,
     ) -> AsyncGenerator[Delta, None]:
         self.prompts.append(tuple(token_ids))
         self.sampling = sampling
+        self.salts.append(cache_salt)
         delta = Delta(WRITTEN, finish_reason="stop")
         if echo is not None:
             delta = echo.before(delta, [None] * len(token_ids), sampling.logprobs)
@@ -176,3 +179,16 @@ async def test_tokens_of_conversations_and_prompts() -> None:
     assert await replica.text((await replica.tokens(long, False)).ids) == "word " * 5000
     with pytest.raises(InvalidRequest, match=r"Set 'tokens\[1\]'"):
         await replica.text((1, 10**6))
+
+
+async def test_the_end_of_the_prompt_and_the_salt_reach_the_engine() -> None:
+    replica = Replica(engine := WritingEngine())
+    turns = (Message("user", "Add [[x]] to 2."), Message("assistant", "It is "))
+    asked = GenerateRequest("r", turns, prompt_end="continued", cache_salt="s")
+    await replica.prefill(asked, "[[x]]")
+    await answer(replica, asked)
+    prefilled, prompt = engine.prompts
+    assert replica._renderer.decode(prompt).endswith("<|im_start|>assistant\nIt is ")
+    assert prompt[: len(prefilled)] == prefilled
+    assert engine.salts == ["s", "s"]
+    assert await replica.count_tokens(asked) == len(prompt)

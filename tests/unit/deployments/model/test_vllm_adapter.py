@@ -28,6 +28,7 @@ from vllm.v1.metrics.stats import RequestStateStats
 
 from deployments.model.echo import Echo
 from deployments.model.vllm_adapter import LeanVLLMEngine, VllmAdapter, finish_reason, sampling_params
+from serving.decoding import Decoding
 from serving.engine import collect
 from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
 from serving.types import (
@@ -70,7 +71,7 @@ class ScriptedClient(AsyncLLM):
     async def generate(  # type: ignore[override]
         self, prompt: Any, sampling_params: Any, request_id: str, *, priority: int = 0, **extra: Any
     ) -> Any:
-        self.extra = extra
+        self.extra, self.prompt = extra, prompt
         self.calls.append((prompt["prompt_token_ids"], sampling_params, request_id, priority))
         self.open += 1
         try:
@@ -131,7 +132,7 @@ SET = {
 
 
 def test_every_field_reaches_vllm() -> None:
-    handled = {*SET, "stop", "response_format"}
+    handled = {*SET, "stop", "response_format", "decoding"}
     assert handled == set(Sampling.__dataclass_fields__), "a new field needs a line in SET"
     params = sampling_params(Sampling(**SET, stop=("END",)), {}, stream_interval=4)  # type: ignore[arg-type]
     assert {name: getattr(params, name) for name in SET} == SET
@@ -393,7 +394,7 @@ BUSY = "'m' has too many requests waiting; retry later."
         (
             VLLMValidationError("too long", parameter="max_tokens", value=9),
             InvalidRequest,
-            "'m' refused the request: too long (parameter=max_tokens, value=9).",
+            "'m' refused the request: too long.",
         ),
         (VLLMUnprocessableEntityError("no image"), InvalidRequest, "'m' refused the request: no image."),
         (VLLMClientError("no"), InvalidRequest, "'m' refused the request: no."),
@@ -430,6 +431,30 @@ async def test_any_other_errors_text_is_in_the_log_alone(
     assert caught.value.__cause__ is None, "Ray would send a cause along"
     assert SECRET not in repr(caught.value.args)
     assert SECRET in caplog.text
+
+
+async def test_the_parameter_that_vllm_refuses_is_named() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await deltas(adapter(VLLMValidationError("too long", parameter="bad_words", value=["x"]))[0])
+    assert caught.value.param == "bad_words"
+
+
+async def test_token_ids_are_checked_with_the_models_vocabulary() -> None:
+    vllm, client = adapter(*ANSWER)
+    with pytest.raises(InvalidRequest, match="'m' has the tokens 0 to 98, not 99"):
+        await deltas(vllm, decoding=Decoding(stop_token_ids=(99,)))
+    assert client.calls == []
+    await deltas(vllm, decoding=Decoding(stop_token_ids=(98,)))
+    assert client.calls[0][1].stop_token_ids == [98]
+
+
+@pytest.mark.parametrize("salt", [None, "s"])
+async def test_a_salt_reaches_vllm(salt: str | None) -> None:
+    vllm, client = adapter(*ANSWER)
+    async with aclosing(vllm.generate("r", PROMPT, Sampling(max_tokens=9), cache_salt=salt)) as stream_of:
+        async for _ in stream_of:
+            pass
+    assert client.prompt.get("cache_salt") == salt
 
 
 async def test_a_value_that_vllm_refuses_is_the_callers_error() -> None:

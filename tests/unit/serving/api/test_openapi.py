@@ -134,6 +134,11 @@ def settle_chat(body: dict[str, Any]) -> None:
         body.pop("max_tokens", None)
     if body.get("max_tokens") is not None or body.get("max_completion_tokens") is not None:
         body.pop("min_tokens", None)
+    if body.get("tools"):
+        body["tools"] = list({tool["function"]["name"]: tool for tool in body["tools"]}.values())
+    if body.get("structured_outputs") is not None:
+        body.pop("response_format", None)
+    body.pop("continue_final_message", None)
     settle_common(body)
     messages = [message for message in body["messages"] if message["role"] != "tool"]
     body["messages"] = messages or [{"role": "user", "content": ""}]

@@ -114,10 +114,14 @@ async def test_a_reader_that_stops_slows_the_engines() -> None:
 
 async def test_reasons_name_their_prompts() -> None:
     engine = Hands()
-    reports = [None, Report("team", False, ("reused",), ()), Report("team", True, ("late", "cut"), ())]
+    reports = [
+        None,
+        Report("team", False, ("reused",), (), TokenUsage(3, 1, 0), TokenUsage(1, 1, 0)),
+        Report("team", True, ("late", "cut"), (), TokenUsage(4, 2, 0)),
+    ]
     for text, report in zip(TEXTS, reports, strict=True):
         engine.hands[text].give(Delta(finish_reason="stop", usage=TokenUsage(1, None, 0), report=report), None)
     done = await collect("m", merged("m", engine, requests()))
     reasons = ("prompt[1]: reused", "prompt[2]: late", "prompt[2]: cut")
-    assert done.report == Report("team", True, reasons, ())
+    assert done.report == Report("team", True, reasons, (), TokenUsage(7, 3, 0), TokenUsage(5, 3, 0))
     assert done.usage == TokenUsage(3, None, 0)

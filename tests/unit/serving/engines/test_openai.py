@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from serving import errors, sse
 from serving.api import ApiSettings, create_app
+from serving.decoding import Decoding
 from serving.engine import complete
 from serving.engines.openai import OpenAIEngine
 from serving.engines.openai_wire import to_payload
@@ -142,6 +143,34 @@ async def test_only_what_is_set_is_sent() -> None:
             "max_completion_tokens": 5,
         }
     ]
+
+
+async def test_a_bias_of_tokens_is_sent() -> None:
+    asked = request(decoding=Decoding(logit_bias=((5, -1.5),)), response_format=ResponseFormat("json_object"))
+    assert to_payload(asked, "m", "max_tokens")["logit_bias"] == {"5": -1.5}
+    near = ScriptedEngine("m", "Hello")
+    await complete("far", over(app_of({"m": near})), asked)
+    assert near.requests[0].sampling.decoding == asked.sampling.decoding
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"sampling": Sampling(decoding=Decoding(stop_token_ids=(1,)))}, "stop_token_ids"),
+        ({"sampling": Sampling(decoding=Decoding(skip_special_tokens=False))}, "skip_special_tokens"),
+        ({"sampling": Sampling(response_format=ResponseFormat("regex", rule="a"))}, "structured_outputs.regex"),
+        ({"prompt_end": "continued"}, "continue_final_message"),
+        ({"prompt_end": "message"}, "add_generation_prompt"),
+        ({"cache_salt": "s"}, "cache_salt"),
+    ],
+    ids=str,
+)
+async def test_what_openais_api_does_not_have_is_refused_by_name(changes: dict[str, Any], field: str) -> None:
+    near = ScriptedEngine("m", "Hello")
+    error = await failure(over(app_of({"m": near})), replace(request(), **changes))
+    assert isinstance(error, errors.UnsupportedField)
+    assert error.field == field
+    assert not near.requests
 
 
 async def test_choices_and_logprobs_come_through() -> None:

@@ -98,16 +98,16 @@ def test_a_wrong_value_is_named_in_one_sentence(fields: dict[str, Any], param: s
     [
         ({"functions": [{}]}, "functions"),
         ({"function_call": "auto"}, "function_call"),
-        ({"logit_bias": {"50256": -100}}, "logit_bias"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"audio": {}}, "audio"),
-        ({"prediction": {}}, "prediction"),
-        ({"store": True}, "store"),
-        ({"service_tier": "flex"}, "service_tier"),
-        ({"verbosity": "low"}, "verbosity"),
+        ({"best_of": 2}, "best_of"),
+        ({"use_beam_search": True}, "use_beam_search"),
+        ({"length_penalty": 1.5}, "length_penalty"),
+        ({"truncate_prompt_tokens": 100}, "truncate_prompt_tokens"),
+        ({"echo": True}, "echo"),
+        ({"chat_template": "{{ messages }}"}, "chat_template"),
         ({"web_search_options": {}}, "web_search_options"),
         ({"guided_json": {}}, "guided_json"),
-        ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
         ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x"),
         ({"messages": message(role="function")}, "messages[0].role"),
         ({"messages": message(tool_call_id="call_1")}, "messages[0].tool_call_id"),
@@ -151,7 +151,7 @@ def test_values_that_ask_for_nothing_are_accepted(name: str) -> None:
 def test_every_field_of_openais_client_is_honoured_or_refused_by_its_own_name() -> None:
     openai = pytest.importorskip("openai")
     fields = openai.types.chat.completion_create_params.CompletionCreateParamsBase.__annotations__
-    assert set(fields) - set(ChatBody.model_fields) == set(NEUTRAL)
+    assert set(fields) - set(ChatBody.model_fields) <= set(NEUTRAL)
 
 
 def test_null_is_not_given_for_every_field() -> None:
@@ -161,7 +161,7 @@ def test_null_is_not_given_for_every_field() -> None:
 
 
 def test_a_neutral_value_of_another_type_is_not_neutral() -> None:
-    assert refusal(store=0).param == "store"
+    assert refusal(echo=0).param == "echo"
 
 
 def test_an_answer_of_openais_client_can_be_sent_back_as_it_came() -> None:

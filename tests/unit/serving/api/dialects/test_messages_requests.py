@@ -205,3 +205,33 @@ def test_histories_survive(turns: list[tuple[str, str, str, list[tuple[dict[str,
     assert [json.loads(call.arguments) for message in converted for call in message.tool_calls] == [
         given for _, _, _, calls in turns for given, _ in calls
     ]
+
+
+def test_an_answer_continues_an_assistants_last_message() -> None:
+    begun = [USER, {"role": "assistant", "content": "It is "}]
+    asked = convert(messages=begun)
+    assert (asked.prompt_end, asked.messages[-1]) == ("continued", Message("assistant", "It is "))
+    assert convert().prompt_end == "answer"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "sentence"),
+    [
+        (
+            {"tools": [TOOL]},
+            "tools",
+            "Remove 'tools' to use an answer's beginning: the rest of a message has no tool calls.",
+        ),
+        (
+            {"messages": [USER, {"role": "assistant", "content": []}]},
+            "messages[1].content",
+            "Give 'messages[1].content' a text to use an answer's beginning.",
+        ),
+        ({"messages": [USER, CALLED]}, "messages[1].tool_calls", None),
+    ],
+    ids=str,
+)
+def test_an_answers_beginning_is_text(fields: dict[str, Any], param: str, sentence: str | None) -> None:
+    error = refusal(**{"messages": [USER, {"role": "assistant", "content": "It is"}], **fields})
+    assert error.param == param
+    assert sentence in (None, str(error))

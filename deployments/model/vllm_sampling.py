@@ -1,0 +1,55 @@
+"""Decoding parameters and structured outputs as vLLM's parameters, and the checks that need the model's vocabulary."""
+
+from typing import Any
+
+from vllm.entrypoints.generate.base.protocol import validate_structural_tag_payload
+from vllm.exceptions import VLLMValidationError
+from vllm.sampling_params import StructuredOutputsParams
+
+from serving.decoding import Decoding
+from serving.errors import InvalidRequest
+from serving.types import ResponseFormat, Sampling
+
+
+def decoding_params(decoding: Decoding) -> dict[str, Any]:
+    """Arguments of vLLM's `SamplingParams` for the parameters that differ from their defaults."""
+    fields = decoding.fields
+    for name in ("allowed_token_ids", "stop_token_ids", "bad_words"):
+        if name in fields:
+            fields[name] = list(fields[name])
+    if "logit_bias" in fields:
+        fields["logit_bias"] = dict(fields["logit_bias"])
+    return fields
+
+
+def structured_params(wanted: ResponseFormat | None) -> StructuredOutputsParams | None:
+    """The rule for the text; None if there is none. Raises `InvalidRequest` for an invalid structural tag."""
+    if wanted is None:
+        return None
+    match wanted.type:
+        case "json_object":
+            return StructuredOutputsParams(json_object=True)
+        case "json_schema":
+            return StructuredOutputsParams(json=dict(wanted.schema or {}))
+        case "choice":
+            return StructuredOutputsParams(choice=list(wanted.choices))
+        case "structural_tag":
+            field = "structured_outputs.structural_tag"
+            try:
+                validate_structural_tag_payload(wanted.rule, parameter=field)
+            except VLLMValidationError:
+                raise InvalidRequest(f"Set '{field}' to a structural tag of xgrammar, as JSON.", field) from None
+    return StructuredOutputsParams(**{wanted.type: wanted.rule})
+
+
+def check_vocabulary(model: str, sampling: Sampling, vocabulary_size: int) -> None:
+    """Check that all token ids are those of tokens of `model`. Raises `InvalidRequest` with the path of the first."""
+    decoding = sampling.decoding
+    places = [(f"logit_bias.{token}", token) for token, _ in decoding.logit_bias]
+    for name in ("allowed_token_ids", "stop_token_ids"):
+        places += [(f"{name}[{place}]", token) for place, token in enumerate(getattr(decoding, name))]
+    for path, token in places:
+        if token >= vocabulary_size:
+            raise InvalidRequest(
+                f"Change '{path}': '{model}' has the tokens 0 to {vocabulary_size - 1}, not {token}.", path
+            )

@@ -2,8 +2,8 @@
 
 .venv/bin/python -m scripts.install_clients [NAME ...]
 
-Python clients: requirements/clients/NAME.txt into .venv-clients/NAME. Node clients: tests/clients/trio/NAME/package.json
-into the folder node_modules beside it.
+Python clients: requirements/clients/NAME.txt into .venv-clients/NAME. Node clients: the package-lock.json of
+tests/clients/trio/NAME into the folder node_modules beside it.
 """
 
 import argparse

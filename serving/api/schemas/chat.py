@@ -73,6 +73,7 @@ class ChatMessage(Wire):
     tool_calls: Annotated[list[ToolCallBody], FailFast()] = []
     tool_call_id: Annotated[str, Field(max_length=256)] | None = None
     parsed: Any = None  # no effect: OpenAI's client adds it to an answer and sends it back
+    provider_specific_fields: Any = None  # no effect: LiteLLM adds it to an answer and sends it back
 
 
 class FunctionBody(Wire):

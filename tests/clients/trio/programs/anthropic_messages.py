@@ -3,8 +3,19 @@
 from typing import Any
 
 from anthropic import Anthropic
-from common import MAX_REQUESTS, MISSING, MODEL, PARAMETERS, QUESTION, TOOL_DESCRIPTION, TOOL_NAME, compute, failure
-from common import loops, main
+from common import (
+    MAX_REQUESTS,
+    MISSING,
+    MODEL,
+    PARAMETERS,
+    QUESTION,
+    TOOL_DESCRIPTION,
+    TOOL_NAME,
+    compute,
+    failure,
+    loops,
+    main,
+)
 
 GREEDY = {"temperature": 0}  # the client has no parameter for it
 ASKED: Any = {

@@ -31,7 +31,9 @@ SAMPLING = ("-o", "temperature", "0", "-o", "max_tokens", "64")
 def configured(url: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start `llm` with the given options, in a user folder of its own."""
     with tempfile.TemporaryDirectory() as home:
-        entry = "- {{model_id: {0}, model_name: {0}, api_base: '{1}/v1', supports_tools: true, supports_schema: true}}\n"
+        entry = (
+            "- {{model_id: {0}, model_name: {0}, api_base: '{1}/v1', supports_tools: true, supports_schema: true}}\n"
+        )
         Path(home, "extra-openai-models.yaml").write_text(entry.format(MODEL, url) + entry.format(MISSING, url))
         environment = {**os.environ, "LLM_USER_PATH": home, "OPENAI_API_KEY": "none", "PYTHONUNBUFFERED": "1"}
 

@@ -1,8 +1,8 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
 docs/api.md, responses.md, messages.md and errors.md are generated as a whole, from the request schemas and the error
-classes. In docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may
-change, and the strategies' support of tools.
+classes; docs/clients.md from the list of tested clients and their lock files. In docs/recipes.md three tables are
+generated: the settings of every recipe, the settings that a request may change, and the strategies' support of tools.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from scripts.api_pages import API_PAGE, MESSAGES_PAGE, RESPONSES_PAGE
+from scripts.clients_page import clients_page
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.messages import CountTokensBody, MessagesBody
 from serving.api.schemas.responses import ResponsesBody
@@ -205,6 +206,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         docs / "responses.md": responses_page(),
         docs / "messages.md": messages_page(),
         docs / "errors.md": errors_page(),
+        docs / "clients.md": clients_page(),
         recipes: text,
     }
 

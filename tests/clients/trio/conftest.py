@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients.trio.registry import Client, require
+from scripts.clients_page import Client
+from tests.clients.trio.registry import command, require
 from tests.support.server import START_S, served
 
 PROGRAM_S = 240
@@ -45,8 +46,9 @@ def outcomes(url: str) -> Any:
     def outcomes_of(client: Client) -> dict[str, dict[str, Any]]:
         if client.id not in done:
             require(client.environment)
-            command = client.command(url, client.features)
-            ran = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=PROGRAM_S)
+            ran = subprocess.run(
+                command(client, url), capture_output=True, text=True, env=ENVIRONMENT, timeout=PROGRAM_S
+            )
             lines = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith('{"feature"')]
             done[client.id] = {line["feature"]: line for line in lines}
             missing = {name: {"error": ran.stdout[-2000:] + ran.stderr[-4000:]} for name in client.features}

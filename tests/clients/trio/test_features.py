@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.trio.registry import Client, clients
+from scripts.clients_page import Client, clients
 
 PROGRAMS = [client for client in clients() if client.program]
 CASES = [pytest.param(client, name, id=f"{client.id}-{name}") for client in PROGRAMS for name in client.features]

@@ -67,7 +67,7 @@ class Client:
     @property
     def id(self) -> str:
         """Name in the ids of tests."""
-        return f"{self.package.lstrip('@').replace('/', '-') or self.name}{self.endpoint}"
+        return (self.program or self.name).partition(".")[0]
 
     @property
     def version(self) -> str:

@@ -35,7 +35,7 @@ plan: install ## print memory and hardware that a profile needs: ARGS=large
 ##@ Test
 
 .PHONY: test
-test: lint test-unit test-browser test-tokenizers test-serve chart test-e2e test-smol ## all tests that need no GPU
+test: lint test-unit test-browser test-tokenizers test-serve chart test-e2e test-clients test-smol ## all tests that need no GPU
 
 .PHONY: lint
 lint: install ## style, docstrings, types, imports, dependencies, spelling, YAML
@@ -53,8 +53,8 @@ COVERAGE_SERVING := 97
 COVERAGE_DEPLOYMENTS := 88
 
 .PHONY: test-unit
-test-unit: install ## unit tests, and tests with real clients, on all cores, without Ray, with coverage
-	$(BIN)/pytest tests/unit tests/clients -n auto --maxprocesses 8 --dist loadfile --cov --cov-report= $(PYTEST_ARGS)
+test-unit: install ## unit tests, and tests with clients over scripted engines, on all cores, without Ray, with coverage
+	$(BIN)/pytest tests/unit tests/clients --ignore=tests/clients/trio -n auto --maxprocesses 8 --dist loadfile --cov --cov-report= $(PYTEST_ARGS)
 ifeq ($(PYTEST_ARGS),)
 	@echo -n "coverage of serving, percent: " && $(BIN)/coverage report --include='serving/*' --format=total --fail-under=$(COVERAGE_SERVING)
 	@echo -n "coverage of deployments, percent: " && $(BIN)/coverage report --include='deployments/*' --format=total --fail-under=$(COVERAGE_DEPLOYMENTS)
@@ -81,6 +81,14 @@ test-serve: install ## Ray Serve with scripted engines
 .PHONY: test-e2e
 test-e2e: install ## the tiny models on real vLLM engines
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
+
+.PHONY: clients
+clients: install ## install the clients of make test-clients into .venv-clients; needs npm
+	@$(RUN) -m scripts.install_clients
+
+.PHONY: test-clients
+test-clients: clients ## client libraries, coding agents and load tools of others, against the tiny models
+	$(BIN)/pytest tests/clients/trio $(PYTEST_ARGS)
 
 .PHONY: test-smol
 test-smol: smol ## a real open-weight model on real vLLM engines
@@ -117,6 +125,10 @@ LOCK := $(UV) pip compile -q --no-header pyproject.toml --python-version 3.11 --
 lock: ## add what pyproject.toml asks for to requirements/*.txt; upgrades nothing that still fits
 	$(LOCK) --extra cpu --override requirements/overrides.txt -o requirements/cpu.txt >/dev/null
 	$(LOCK) --extra gpu --universal -o requirements/gpu.txt >/dev/null  # for Python 3.11 and, in the image, 3.12
+
+.PHONY: lock-clients
+lock-clients: ## the same for requirements/clients/NAME.in; Node clients: npm install in their folders
+	for file in requirements/clients/*.in; do $(UV) pip compile -q --no-header --python-version 3.11 $$file -o $${file%.in}.txt >/dev/null || exit; done
 
 .PHONY: hooks
 hooks: install ## run the quick checks before each commit (.pre-commit-config.yaml)

@@ -1,8 +1,9 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
 docs/api.md, completions.md, responses.md, messages.md and errors.md are generated as a whole, from the request schemas
-and the error classes. In docs/recipes.md three tables are generated: the settings of every recipe, the settings that a
-request may change, and the strategies' support of tools.
+and the error classes; docs/clients.md from the list of tested clients and their lock files. In docs/recipes.md three
+tables are generated: the settings of every recipe, the settings that a request may change, and the strategies' support
+of tools.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import orjson
 
 from scripts.api_pages import API_PAGE, MESSAGES_PAGE, RESPONSES_PAGE
 from scripts.api_sections import ALIASES, METRICS, USAGE
+from scripts.clients_page import clients_page
 from scripts.completions_page import COMPLETIONS_PAGE
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.completions import CompletionsBody
@@ -232,6 +234,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         docs / "responses.md": responses_page(),
         docs / "messages.md": messages_page(),
         docs / "errors.md": errors_page(),
+        docs / "clients.md": clients_page(),
         recipes: text,
     }
 

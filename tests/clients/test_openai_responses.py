@@ -119,7 +119,7 @@ async def codex_turn(client: httpx.AsyncClient, body: dict[str, Any]) -> tuple[l
         EVENTS.validate_python(event)
     items = [event["item"] for event in events if event["type"] == "response.output_item.done"]
     assert events[-1]["type"] == "response.completed"
-    fields = ("type", "role", "content", "summary", "encrypted_content", "name", "arguments", "call_id")
+    fields = ("type", "role", "content", "summary", "encrypted_content", "name", "namespace", "arguments", "call_id")
     return [{name: item[name] for name in fields if name in item} for item in items], events[-1]["response"]
 
 

@@ -131,7 +131,7 @@ class MessageEncoder:
                 self._emit_delta({"type": "thinking_delta", "thinking": text})
         if delta.text:
             text = encodable(delta.text)
-            self._begin("text", {"type": "text", "text": "", "citations": None})
+            self._begin("text", {"type": "text", "text": ""})
             self._pieces.append(text)
             self._emit_delta({"type": "text_delta", "text": text})
         for piece in delta.tool_calls:

@@ -1,6 +1,6 @@
 """Answers of the Responses API: deltas to events. A whole answer is the response in the last event of its stream."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ class ResponsesAnswer:
         sealed: reasoning items carry their text in `encrypted_content`, too.
         trace: the `moa` object has a trace.
         omitted: a sentence for each tool of the request that was left out.
+        namespaces: namespace and name of functions, by the name that the model knows.
     """
 
     id: str
@@ -38,6 +39,7 @@ class ResponsesAnswer:
     sealed: bool = False
     trace: bool = False
     omitted: tuple[str, ...] = ()
+    namespaces: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     choices: int = 1
 
     def whole(self, completion: Completion) -> Json:
@@ -66,6 +68,7 @@ class _OpenItem:
     call: int = -1  # index of the tool call
     call_id: str = ""
     name: str = ""
+    namespace: str | None = None
 
     @property
     def text(self) -> str:
@@ -150,9 +153,9 @@ class ResponseEncoder:
             if piece.index in self._closed_calls or piece.id is None or piece.name is None:
                 raise EngineFailed(self._answer.model, f"tool call {piece.index} has no beginning, or had ended before")
             self._close()
-            item = self._start(
-                "function_call", call=piece.index, call_id=encodable(piece.id), name=encodable(piece.name)
-            )
+            namespace, name = self._answer.namespaces.get(piece.name, (None, encodable(piece.name)))
+            call: Json = {"call": piece.index, "call_id": encodable(piece.id), "name": name, "namespace": namespace}
+            item = self._start("function_call", **call)
         if piece.arguments:
             text = encodable(piece.arguments)
             item.pieces.append(text)
@@ -202,7 +205,8 @@ class ResponseEncoder:
     def _item(self, item: _OpenItem, status: str) -> Json:
         common: Json = {"id": item.id, "type": item.kind, "status": status}
         if item.kind == "function_call":
-            return {**common, "call_id": item.call_id, "name": item.name, "arguments": item.text}
+            namespace = {} if item.namespace is None else {"namespace": item.namespace}
+            return {**common, "call_id": item.call_id, "name": item.name, **namespace, "arguments": item.text}
         content = [] if status == "in_progress" else [self._part(item)]
         if item.kind == "message":
             return {**common, "role": "assistant", "content": content}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from serving.api.dialects.chat_answers import MIN_LOGPROB
 from serving.api.dialects.openai_json import Json
 from serving.api.errors import encodable, error_json
-from serving.api.schemas.responses import FunctionTool, ResponsesBody
+from serving.api.schemas.responses import FunctionTool, NamespaceTool, ResponsesBody
 from serving.errors import ContextTooLong, MoaError
 from serving.types import TokenLogprob, TokenUsage
 
@@ -48,7 +48,10 @@ def head_json(body: ResponsesBody, created_at: int) -> Json:
     }
 
 
-def _tool(tool: FunctionTool) -> Json:
+def _tool(tool: FunctionTool | NamespaceTool) -> Json:
+    if isinstance(tool, NamespaceTool):
+        functions = [_tool(function) for function in tool.tools]
+        return {"type": "namespace", "name": tool.name, "description": tool.description or "", "tools": functions}
     return {
         "type": "function",
         "name": tool.name,

@@ -5,6 +5,8 @@ from typing import Any
 
 from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, session_key
 from serving.api.dialects.chat_tools import check_depth
+from serving.api.dialects.namespaces import functions, joined, parsed_namespace
+from serving.api.dialects.openai_json import Json
 from serving.api.dialects.sealed import unseal
 from serving.api.dialects.tool_checks import check_results, check_thinking, tool_choice, tools_by_name
 from serving.api.dialects.unions import check_length, check_max_tokens, member, parsed_parts, validated
@@ -14,6 +16,7 @@ from serving.api.schemas.responses import (
     FunctionTool,
     JsonObjectFormat,
     JsonSchemaFormat,
+    NamespaceTool,
     ReasoningOptions,
     ResponsesBody,
     TextFormat,
@@ -56,7 +59,7 @@ ITEMS: dict[str, type[Wire]] = {
 TEXT_PARTS: dict[str, type[Wire]] = dict.fromkeys(("input_text", "output_text", "text"), TextContent)
 PARTS: dict[str, type[Wire]] = {**TEXT_PARTS, "refusal": RefusalContent}
 REASONING_PARTS: dict[str, type[Wire]] = dict.fromkeys(("reasoning_text", "text"), ReasoningContent)
-TOOLS: dict[str, type[Wire]] = {"function": FunctionTool}
+TOOLS: dict[str, type[Wire]] = {"function": FunctionTool, "namespace": NamespaceTool}
 CHOICES: dict[str, type[Wire]] = {"function": ToolReference, "allowed_tools": AllowedTools}
 REFERENCES: dict[str, type[Wire]] = {"function": ToolReference}
 FORMATS: dict[str, type[Wire]] = {
@@ -81,7 +84,7 @@ def parse_responses(body: bytes, settings: ApiSettings) -> ResponsesBody:
         given["input"] = _items(given["input"])
     omitted: tuple[str, ...] = ()
     if "tools" in given:
-        given["tools"], omitted = parsed_tools(given["tools"], TOOLS, OF_RESPONSES, settings, None)
+        given["tools"], omitted = parsed_tools(given["tools"], TOOLS, OF_RESPONSES, settings, None, _tool)
     if "tool_choice" in given:
         given["tool_choice"] = _choice(given["tool_choice"])
     if isinstance(text := given.get("text"), dict):
@@ -92,6 +95,10 @@ def parse_responses(body: bytes, settings: ApiSettings) -> ResponsesBody:
     if isinstance(options := given.get("reasoning"), dict):
         given["reasoning"] = validated(options, ReasoningOptions, "reasoning")
     return validated(given, ResponsesBody).omitting(omitted)
+
+
+def _tool(fields: Json, model: type[Wire], path: str) -> Wire:
+    return parsed_namespace(fields, path) if model is NamespaceTool else validated(fields, model, path)
 
 
 def _items(raw: object) -> object:
@@ -148,8 +155,8 @@ def responses_request(
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("Remove 'stream_options' or set 'stream' to true.", "stream_options")
     messages = _conversation(body, info)
-    given = [(f"tools[{index}]", tool, tool.parameters) for index, tool in enumerate(body.tools)]
-    offered, choice = _offer(body, tools_by_name(body.model, info, given, "parameters"))
+    given = functions(body.tools, settings)
+    offered, choice = _offer(body, tools_by_name(body.model, info, given, "parameters", names_checked=True))
     return GenerateRequest(
         request_id=request_id,
         messages=messages,
@@ -261,7 +268,7 @@ def _answers(items: Sequence[MessageItem | ReasoningItem | FunctionCallItem]) ->
     for item in items:
         match item:
             case FunctionCallItem():
-                calls.append(ToolCall(item.call_id, item.name, item.arguments))
+                calls.append(ToolCall(item.call_id, joined(item.namespace, item.name), item.arguments))
             case MessageItem():
                 if texts and not calls:
                     end()

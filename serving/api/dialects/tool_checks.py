@@ -30,6 +30,8 @@ def tools_by_name(
     info: EngineInfo,
     given: Sequence[tuple[str, NamedTool, Mapping[str, Any] | None]],
     schema_field: str,
+    *,
+    names_checked: bool = False,
 ) -> dict[str, Tool]:
     """Tools of a request.
 
@@ -38,6 +40,7 @@ def tools_by_name(
         info: its abilities.
         given: of each tool, its path, the tool and its schema.
         schema_field: name of the field that has the schema.
+        names_checked: `check_name` was called for the names, which may be longer since then.
 
     Raises:
         InvalidRequest: a name is invalid or occurs twice, or parameters are not the schema of an object.
@@ -47,16 +50,20 @@ def tools_by_name(
         raise UnsupportedField("tools", f"'{model}' does not support tools")
     checked: dict[str, Tool] = {}
     for path, tool, schema in given:
-        if not NAME.fullmatch(tool.name):
-            raise InvalidRequest(
-                f"Set '{path}.name' to 1 to 64 letters, digits, '_' and '-', not {shown(tool.name)}.", f"{path}.name"
-            )
+        if not names_checked:
+            check_name(tool.name, f"{path}.name")
         if tool.name in checked:
             raise InvalidRequest(f"Change '{path}.name': there is another tool named '{tool.name}'.", f"{path}.name")
         if schema is not None:
             check_parameters(schema, f"{path}.{schema_field}")
         checked[tool.name] = Tool(tool.name, tool.description, schema, tool.strict)
     return checked
+
+
+def check_name(name: str, path: str) -> None:
+    """Check the name of a function, which is the field at `path`. Raises `InvalidRequest`."""
+    if not NAME.fullmatch(name):
+        raise InvalidRequest(f"Set '{path}' to 1 to 64 letters, digits, '_' and '-', not {shown(name)}.", path)
 
 
 def tool_choice(mode: Mode, name: str | None, offered: Mapping[str, Tool], path: str) -> ToolChoice:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from serving.api.dialects.openai_json import Json
 from serving.api.dialects.unions import member, validated
@@ -14,7 +14,12 @@ logger = logging.getLogger("serving.api")
 
 
 def parsed_tools(
-    raw: object, models: Mapping[str, type[Wire]], others: re.Pattern[str], settings: ApiSettings, default: str | None
+    raw: object,
+    models: Mapping[str, type[Wire]],
+    others: re.Pattern[str],
+    settings: ApiSettings,
+    default: str | None,
+    parse: Callable[[Json, type[Wire], str], Wire] = validated,
 ) -> tuple[object, tuple[str, ...]]:
     """The field `tools` as the models of their types, and a sentence for each tool that was left out.
 
@@ -24,6 +29,7 @@ def parsed_tools(
         others: types that the setting `unsupported_tools` may leave out.
         settings: has this setting.
         default: type of a tool without `type`; None: it is required.
+        parse: makes a model of a tool's fields, with their path for errors.
 
     Raises:
         InvalidRequest: a tool is invalid.
@@ -39,7 +45,7 @@ def parsed_tools(
             omitted.append(f"{path} was left out: this server has no tools of the type '{kind}'")
             continue
         model, fields = member(tool, models, path, "tools", default=default)
-        tools.append(validated(fields, model, path))
+        tools.append(parse(fields, model, path))
     return tools, tuple(omitted)
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key
+from serving.api.dialects.namespaces import names
 from serving.api.dialects.responses_answers import ResponsesAnswer
 from serving.api.dialects.responses_json import head_json
 from serving.api.dialects.responses_requests import parse_responses, responses_request
@@ -48,6 +49,7 @@ async def create_response(
         sealed="reasoning.encrypted_content" in body.include,
         trace=request.moa.trace,
         omitted=body.omitted,
+        namespaces=names(body.tools),
     )
     log_omitted(body, exchange.request_id)
     return GenerationResponse(server, exchange, card, request, answer)

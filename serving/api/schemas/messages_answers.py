@@ -13,7 +13,6 @@ class AnswerText(Read):
 
     type: Literal["text"]
     text: str
-    citations: None
 
 
 class AnswerThinking(Read):

@@ -47,8 +47,20 @@ class FunctionTool(Wire):
     strict: bool | None = None
 
 
+class NamespaceTool(Wire):
+    """Functions under a common name, as Codex CLI sends those of an MCP server.
+
+    The model knows a function as `NAMESPACE__NAME`; a call of it has both names apart.
+    """
+
+    type: Literal["namespace"]
+    name: str = Field(json_schema_extra=FUNCTION_NAME)
+    description: str | None = Field(default=None, description="Precedes the description of each function.")
+    tools: Annotated[list[FunctionTool], FailFast(), Field(min_length=1)]
+
+
 class ToolReference(Wire):
-    """A tool by its name."""
+    """A tool by its name; of a function in a namespace `NAMESPACE__NAME`."""
 
     type: Literal["function"]
     name: str
@@ -161,10 +173,10 @@ class ResponsesBody(OmittingBody):
     text: TextOptions | None = Field(
         default=None, description="`format`: `text`, `json_object`, or `json_schema` with `name` and `schema`."
     )
-    tools: Annotated[list[FunctionTool], FailFast()] = Field(
+    tools: Annotated[list[Annotated[FunctionTool | NamespaceTool, Field(discriminator="type")]], FailFast()] = Field(
         default=[],
-        description="Functions that the model may call. Tools of other types are refused, or left out if the setting"
-        " `unsupported_tools` is `omit`.",
+        description="Functions that the model may call, alone or in a `namespace`. Tools of other types are refused, or"
+        " left out if the setting `unsupported_tools` is `omit`.",
     )
     tool_choice: (
         Annotated[Literal["none", "auto", "required"] | ToolReference | AllowedTools, Field(union_mode="left_to_right")]

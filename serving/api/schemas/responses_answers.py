@@ -69,6 +69,7 @@ class OutputFunctionCall(Read):
     status: ItemStatus
     call_id: str
     name: str
+    namespace: str | None = Field(default=None, description="Only of a function in a namespace.")
     arguments: str = Field(description="As the model wrote it; need not be valid JSON.")
 
 

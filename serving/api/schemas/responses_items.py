@@ -11,7 +11,6 @@ Name = Annotated[str, Field(min_length=1, max_length=256)]
 NEUTRAL_IN_CALL: dict[str, tuple[object, ...]] = {
     "async": (False,),
     "caller": ({"type": "direct"},),
-    "namespace": (),
 }
 
 
@@ -84,6 +83,7 @@ class FunctionCallItem(Item):
     type: Literal["function_call"]
     call_id: Name
     name: Name
+    namespace: Name | None = None
     arguments: str
     parsed_arguments: Any = Field(default=None, description="No effect: OpenAI's client adds it to an answer.")
 
@@ -91,7 +91,7 @@ class FunctionCallItem(Item):
 class FunctionCallOutputItem(Item):
     """Result of a function call."""
 
-    neutral = NEUTRAL_IN_CALL
+    neutral = {**NEUTRAL_IN_CALL, "namespace": ()}
 
     type: Literal["function_call_output"]
     call_id: Name

@@ -7,10 +7,10 @@ from pydantic import PrivateAttr
 
 from serving.api.schemas.wire import Wire
 
-# Types of OpenAI's Responses API. Most run on OpenAI's servers; `custom` and `namespace` are Codex's.
+# Types of OpenAI's Responses API. Most run on OpenAI's servers; `custom` is Codex's.
 OF_RESPONSES = re.compile(
     r"(web_search|web_search_preview|file_search|code_interpreter|image_generation|mcp|computer_use_preview|computer"
-    r"|local_shell|shell|apply_patch|custom|namespace|tool_search)(_\d{4}_\d{2}_\d{2})?"
+    r"|local_shell|shell|apply_patch|custom|tool_search)(_\d{4}_\d{2}_\d{2})?"
 )
 # Types of Anthropic's Messages API, each with its date.
 OF_MESSAGES = re.compile(

@@ -158,6 +158,9 @@ def settle_common(body: dict[str, Any]) -> None:
 def settle_response(body: dict[str, Any]) -> None:
     """The same for the Responses API: results without calls are left out."""
     settle_common(body)
+    for tool in body.get("tools") or ():
+        if tool["type"] == "namespace":
+            tool["tools"] = list({function["name"]: function for function in tool["tools"]}.values())
     if isinstance(body["input"], list):
         items = [item for item in body["input"] if item.get("type") != "function_call_output"]
         body["input"] = items or "hi"

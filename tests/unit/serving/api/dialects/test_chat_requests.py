@@ -170,6 +170,8 @@ def test_an_answer_of_openais_client_can_be_sent_back_as_it_came() -> None:
     assert parse(messages=[answer.model_dump()]).messages[0].content[0].text == "Hello"
     parsed = openai.types.chat.ParsedChatCompletionMessage(role="assistant", content="{}", parsed={})
     assert parse(messages=[parsed.model_dump()]).messages[0].content[0].text == "{}"
+    by_litellm = {"role": "assistant", "content": "Hi", "provider_specific_fields": {"refusal": None, "reasoning": ""}}
+    assert parse(messages=[by_litellm]).messages[0].content[0].text == "Hi"
 
 
 def test_huge_input_is_not_echoed() -> None:

@@ -61,7 +61,7 @@ def test_what_asks_for_nothing_is_accepted(fields: dict[str, Any]) -> None:
         ),
         ({"input": [{**RESULT, "output": [{"type": "input_image"}]}]}, "input[0].output[0].type"),
         ({"input": [{**USER, "name": "bob"}]}, "input[0].name"),
-        ({"input": [{**CALL, "namespace": "mcp"}]}, "input[0].namespace"),
+        ({"input": [{**RESULT, "namespace": "mcp"}]}, "input[0].namespace"),
         ({"messages": []}, "messages"),
     ],
 )

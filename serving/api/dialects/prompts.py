@@ -1,6 +1,7 @@
 """Prompts of a request: texts or token ids, one or several."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from serving.api.schemas.chat_fields import INT32_MAX
 from serving.errors import InvalidRequest
@@ -55,15 +56,16 @@ def token_ids(raw: Sequence[object], path: str) -> tuple[int, ...]:
     """
     if not raw:
         raise InvalidRequest(f"Give '{path}' at least one token.", path)
-    ids = tuple(raw)
-    if float in set(map(type, ids)):  # 2.0 is an integer in JSON Schema
-        ids = tuple(int(one) if isinstance(one, float) and one.is_integer() else one for one in ids)
-    # At once, as there may be some hundred thousand.
-    if set(map(type, ids)) == {int} and min(ids) >= 0 and max(ids) <= INT32_MAX:  # type: ignore[type-var]
-        return ids  # type: ignore[return-value]
-    place = next(place for place, one in enumerate(ids) if type(one) is not int or not 0 <= one <= INT32_MAX)
+    entries = tuple(raw)
+    if float in set(map(type, entries)):  # 2.0 is an integer in JSON Schema
+        entries = tuple(int(one) if isinstance(one, float) and one.is_integer() else one for one in entries)
+    if set(map(type, entries)) == {int}:  # all at once, as there may be some hundred thousand
+        ids = cast(tuple[int, ...], entries)
+        if min(ids) >= 0 and max(ids) <= INT32_MAX:
+            return ids
+    place = next(place for place, one in enumerate(entries) if type(one) is not int or not 0 <= one <= INT32_MAX)
     name = f"{path}[{place}]"
-    if type(one := ids[place]) is int:
+    if type(one := entries[place]) is int:
         raise InvalidRequest(f"Set '{name}' to a token id, 0 or more, not {abbreviated(str(one))}.", name)
     raise InvalidRequest(f"Set '{name}' to a token id, not {_shown(one)}.", name)
 

@@ -58,7 +58,7 @@ class ScriptedClient(AsyncLLM):
     def __init__(self, *steps: Step, defaults: dict[str, Any] | None = None) -> None:
         self.steps, self.calls, self.open = steps, [], 0  # type: ignore[var-annotated]
         self.model_config = SimpleNamespace(  # type: ignore[assignment]
-            max_model_len=64, get_diff_sampling_param=lambda: defaults or {}, get_vocab_size=lambda: 99
+            max_model_len=64, get_diff_sampling_param=lambda: defaults or {}, get_vocab_size=lambda: 10
         )
         self.vllm_config = SimpleNamespace(cache_config=SimpleNamespace(block_size=16))  # type: ignore[assignment]
         self.renderer = SimpleNamespace(tokenizer="tokenizer")  # type: ignore[assignment]
@@ -511,7 +511,7 @@ async def test_a_health_check_is_not_an_unfinished_request() -> None:
 def test_the_models_sizes_are_those_of_vllm() -> None:
     vllm, client = adapter()
     assert (vllm.context_tokens, vllm.block_size, vllm.tokenizer) == (64, 16, "tokenizer")
-    assert vllm.vocabulary_size == 99
+    assert vllm.vocabulary_size == 10
     assert client.errored is vllm.dead is False
 
 

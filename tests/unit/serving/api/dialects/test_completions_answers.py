@@ -53,8 +53,7 @@ def test_a_whole_answer() -> None:
 def test_reasons_are_in_moa_and_reasoning_is_nowhere() -> None:
     completion = Completion((Choice("a", "stop", reasoning="hm"),), USAGE, report=REPORT)
     answer = CompletionsAnswer(INFO).whole(completion)
-    assert answer["moa"].pop("usage")["total_tokens"] == 0
-    assert answer["moa"] == {"recipe": "team", "degraded": True, "reasons": ["m was late."]}
+    assert (answer["moa"]["degraded"], answer["moa"]["reasons"]) == (True, ["m was late."])
     assert "hm" not in json.dumps(answer)
 
 

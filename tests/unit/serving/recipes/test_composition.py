@@ -180,7 +180,9 @@ def test_of_every_strategy_agents_see_what_they_should_and_cost_what_is_computed
     done = asyncio.run(scenario())
     assert done.report is not None
     assert all(trace.status == "ok" for trace in done.report.agents)
-    assert done.usage == counted(done)
+    assert done.usage == done.report.usage == counted(done)
+    # The call that wrote the answer is one of the trace; of several samples the first entry has the call's tokens.
+    assert done.report.answer_usage in [trace.usage for trace in done.report.agents]
     assert [engine.running for engine in models.values()] == [0] * len(models)
     no_thought_is_shown(models)
     sees_what_it_should(shape, list(done.report.agents))
@@ -217,7 +219,8 @@ def is_an_answer_that_says_how_it_was_made(done: Completion) -> None:
     [choice] = done.choices
     assert choice.text.strip() or choice.tool_calls
     assert done.report is not None
-    assert done.usage == counted(done)
+    assert done.usage == done.report.usage == counted(done)
+    assert done.report.answer_usage in [done.usage, *(trace.usage for trace in done.report.agents)]
     slots: dict[tuple[int, int], list[AgentTrace]] = {}
     for trace in done.report.agents:
         slots.setdefault((trace.layer, trace.agent), []).append(trace)

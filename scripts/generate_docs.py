@@ -2,7 +2,7 @@
 
 docs/api.md, responses.md, messages.md and errors.md are generated as a whole, from the request schemas and the error
 classes. In docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may
-change, and the strategies' support of tools.
+change, and the strategies' support of tools. In helm/moa/values.schema.json the `settings` are generated.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from scripts.api_pages import API_PAGE, MESSAGES_PAGE, RESPONSES_PAGE
+from scripts.chart_settings import SCHEMA, chart_schema
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.messages import CountTokensBody, MessagesBody
 from serving.api.schemas.responses import ResponsesBody
@@ -206,6 +207,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         docs / "messages.md": messages_page(),
         docs / "errors.md": errors_page(),
         recipes: text,
+        root / SCHEMA: chart_schema(root),
     }
 
 

@@ -3,7 +3,7 @@
 docs/api.md, completions.md, responses.md, messages.md and errors.md are generated as a whole, from the request schemas
 and the error classes; docs/clients.md from the list of tested clients and their lock files. In docs/recipes.md three
 tables are generated: the settings of every recipe, the settings that a request may change, and the strategies' support
-of tools.
+of tools. In helm/moa/values.schema.json the `settings` are generated.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import orjson
 
 from scripts.api_pages import API_PAGE, MESSAGES_PAGE, RESPONSES_PAGE
 from scripts.api_sections import ALIASES, METRICS, USAGE
+from scripts.chart_settings import SCHEMA, chart_schema
 from scripts.clients_page import clients_page
 from scripts.completions_page import COMPLETIONS_PAGE
 from serving.api.schemas.chat import ChatBody
@@ -236,6 +237,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         docs / "errors.md": errors_page(),
         docs / "clients.md": clients_page(),
         recipes: text,
+        root / SCHEMA: chart_schema(root),
     }
 
 

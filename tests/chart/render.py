@@ -39,6 +39,17 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "no-fault-tolerance": ((), ("gcs.faultTolerance=false",)),
     "fixed-size": ((), ("autoscaler.enabled=false",)),
     "gateway": ((), ("httpRoute.enabled=true", "httpRoute.gateway=public", "httpRoute.hostnames[0]=moa.example.com")),
+    "settings": (
+        (),
+        (
+            "api.settings.cors_origins[0]=https://chat.example.org",
+            "api.settings.max_body_bytes=33554432",
+            "api.settings.unsupported_tools=omit",
+            "orchestrator.settings.session_affinity.enabled=false",
+            "models.qwen2\\.5-72b.settings.strict_tools=true",
+            "models.qwen2\\.5-72b.engineKwargs.tool_call_parser=hermes",
+        ),
+    ),
     "incremental": (
         (),
         ("upgrade.strategy=NewClusterWithIncrementalUpgrade", "upgrade.incremental.gatewayClassName=istio"),

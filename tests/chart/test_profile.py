@@ -50,7 +50,7 @@ def test_the_orchestrator_is_that_of_the_profile() -> None:
 
 
 def test_the_settings_of_the_api_reach_the_profile() -> None:
-    sets = ("api.aliases.gpt-4o=moa-lite", "api.usage=team", "api.metrics=true")
+    sets = ("api.settings.aliases.gpt-4o=moa-lite", "api.settings.usage=team", "api.settings.metrics=true")
     rendered = yaml.safe_load_all(helm("template", "moa", sets=sets).stdout)
     [config] = [obj for obj in rendered if obj and "profile.yaml" in (obj.get("data") or {})]
     api = yaml.safe_load(config["data"]["profile.yaml"])["api"]
@@ -87,3 +87,18 @@ def test_each_weight_source_reaches_the_engine() -> None:
         "nvme": ("/models/mixtral-8x7b", None),
         "secrets-made": ("RedHatAI/Mixtral-8x7B-Instruct-v0.1-FP8", None),
     }
+
+
+def test_other_settings_are_passed_on_under_their_own_names() -> None:
+    plain, changed = written(), written("settings")
+    assert changed["api"] == {
+        **plain["api"],
+        "cors_origins": ["https://chat.example.org"],
+        "max_body_bytes": 33554432,
+        "unsupported_tools": "omit",
+    }
+    assert isinstance(changed["api"]["max_body_bytes"], int)
+    assert changed["orchestrator"] == {**plain["orchestrator"], "session_affinity": {"enabled": False}}
+    models = {model["id"]: model for model in changed["models"]}
+    assert models["qwen2.5-72b"]["strict_tools"] is True
+    assert all("strict_tools" not in model for name, model in models.items() if name != "qwen2.5-72b")

@@ -20,7 +20,7 @@
 {{- end -}}
 {{- end -}}
 {{- $abilities := pick $model "thinking" "tools" -}}
-{{- $models = append $models (merge $abilities (dict
+{{- $models = append $models (merge $abilities (deepCopy ($model.settings | default dict)) (dict
   "id" $id
   "source" $source
   "description" $model.description
@@ -32,17 +32,17 @@
   "usd_per_million_tokens" $model.usdPerMillionTokens
   "drain_s" (int $values.shutdown.drainSeconds))) -}}
 {{- end -}}
-{{- $orchestrator := dict
+{{- $orchestrator := merge (dict
   "replicas" (dict "min" (int $values.orchestrator.replicas.min) "max" (int $values.orchestrator.replicas.max) "target_ongoing_requests" (int $values.orchestrator.replicas.targetOngoingRequests))
   "num_cpus" $values.orchestrator.cpusPerReplica
   "resources" (dict "moa-orchestrator" 1)
-  "drain_s" (int $values.shutdown.drainSeconds) -}}
+  "drain_s" (int $values.shutdown.drainSeconds)) (deepCopy ($values.orchestrator.settings | default dict)) -}}
 {{- toYaml (dict
   "name" (include "moa.fullname" .)
   "description" "written by the Helm chart"
   "models" $models
   "team" $values.team
   "recipes" $values.recipes
-  "api" (dict "max_in_flight" (ternary nil (int $values.api.maxInFlight) (eq (int $values.api.maxInFlight) 0)) "deadline_s" (int $values.api.deadlineSeconds) "usage" $values.api.usage "aliases" $values.api.aliases "metrics" $values.api.metrics)
+  "api" (merge (dict "max_in_flight" (ternary nil (int $values.api.maxInFlight) (eq (int $values.api.maxInFlight) 0)) "deadline_s" (int $values.api.deadlineSeconds)) (deepCopy ($values.api.settings | default dict)))
   "orchestrator" $orchestrator) -}}
 {{- end -}}

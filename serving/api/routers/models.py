@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from serving.api.dependencies import ServerParts, require_key
 from serving.api.errors import JsonResponse
 from serving.api.openapi import responses
-from serving.api.schemas.status import ModelList, ModelRead
+from serving.api.schemas.status import ModelDetails, ModelList
 from serving.errors import Unauthorized, UnknownModel
 from serving.types import ModelCard
 
@@ -26,6 +26,8 @@ def model_json(card: ModelCard) -> dict[str, Any]:
         "kind": card.kind,
         "max_model_len": card.context_tokens,
         "description": card.description,
+        "thinking": card.thinking,
+        "usd_per_million_tokens": card.usd_per_million_tokens,
     }
 
 
@@ -43,8 +45,9 @@ async def list_models(server: ServerParts) -> JsonResponse:
 @router.get(
     "/v1/models/{model_id:path}",
     response_class=JsonResponse,
-    responses=responses(ModelRead, Unauthorized, UnknownModel, description="The model or recipe."),
+    responses=responses(ModelDetails, Unauthorized, UnknownModel, description="The model or recipe."),
 )
 async def retrieve_model(model_id: str, server: ServerParts) -> JsonResponse:
-    """Describe one model or recipe."""
-    return JsonResponse(model_json(server.card(model_id)))
+    """Describe one model or recipe, with the settings that a request may change in its `moa` object."""
+    card = server.card(model_id)
+    return JsonResponse({**model_json(card), "settings": card.settings})

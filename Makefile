@@ -118,6 +118,10 @@ lock: ## add what pyproject.toml asks for to requirements/*.txt; upgrades nothin
 	$(LOCK) --extra cpu --override requirements/overrides.txt -o requirements/cpu.txt >/dev/null
 	$(LOCK) --extra gpu --universal -o requirements/gpu.txt >/dev/null  # for Python 3.11 and, in the image, 3.12
 
+.PHONY: pictures
+pictures: install ## take the documents' pictures of the console; needs chromium and a running server: URL=http://127.0.0.1:8000
+	$(RUN) -m tests.support.console_pictures $(if $(URL),--url $(URL))
+
 .PHONY: hooks
 hooks: install ## run the quick checks before each commit (.pre-commit-config.yaml)
 	$(BIN)/pre-commit install

@@ -92,7 +92,9 @@ export class Card {
     if (agent.hedged) this.remark("answered by the second replica");
     if (agent.shortened) this.remark(`${plural(agent.shortened, "proposal")} shortened to fit its context`);
     const words = [];
-    if (known(agent.usage?.completion_tokens)) words.push(`${number(agent.usage.completion_tokens)} tokens`);
+    // Equal agents are one call, whose tokens are counted at the first of them.
+    const elsewhere = agent.usage?.completion_tokens === 0 && Boolean(agent.text);
+    if (known(agent.usage?.completion_tokens) && !elsewhere) words.push(`${number(agent.usage.completion_tokens)} tokens`);
     if (known(agent.elapsed_ms)) words.push(seconds(agent.elapsed_ms));
     if (known(agent.ttft_ms)) words.push(`first after ${seconds(agent.ttft_ms)}`);
     this.numbers.textContent = words.join(" · ");

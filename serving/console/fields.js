@@ -28,7 +28,7 @@ function numberOf(key, name, schema) {
   const value = () => (control.value === "" ? undefined : Number(control.value));
   control.addEventListener("input", () => {
     const outside = value() <= above || value() >= below;
-    control.setCustomValidity(outside ? `Enter a number ${above === undefined ? "" : `above ${above}`}${below === undefined ? "" : ` below ${below}`}.` : "");
+    control.setCustomValidity(outside ? `Enter a number${above === undefined ? "" : ` above ${above}`}${below === undefined ? "" : ` below ${below}`}.` : "");
   });
   return { name, node: labelled(key, name, schema, control), value, set: (given) => (control.value = given ?? "") };
 }
@@ -83,6 +83,6 @@ function setOf(key, name, schema) {
 }
 
 const group = (key, name, schema, controls) =>
-  el("div", { class: "field group", role: "group", "aria-label": named(key, name), title: schema.description },
+  el("div", { class: `field group${schema.maxItems <= MAX_PLACES ? "" : " set"}`, role: "group", "aria-label": named(key, name), title: schema.description },
     el("span", { class: "field-name" }, named(key, name)), el("div", { class: "group-controls" }, ...controls),
     schema.maxItems <= MAX_PLACES ? el("small", {}, schema.description) : null);

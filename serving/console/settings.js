@@ -137,10 +137,7 @@ export class Settings {
       this.changed.keyChanged();
       return;
     }
-    if (!control.checkValidity()) {
-      control.reportValidity();
-      return;
-    }
+    if (!this.checked(control)) return;
     const values = (fields) => Object.fromEntries(fields.map((field) => [field.name, field.value()]).filter(([, value]) => value !== undefined));
     const thinking = this.kept.request.reasoning_effort; // kept while a model is chosen that cannot think
     this.kept.request = { ...(this.card?.thinking ? {} : { reasoning_effort: thinking }), ...values(this.fields.request) };
@@ -151,10 +148,20 @@ export class Settings {
     if (control.name.startsWith("price.")) this.changed.priceChanged();
   }
 
+  // Says below a field what is wrong with its value; such a value is neither kept nor sent.
+  checked(control) {
+    const field = control.closest(".field");
+    field.querySelector(".problem")?.remove();
+    if (control.checkValidity()) return true;
+    field.append(el("small", { class: "problem", role: "alert" }, control.validationMessage));
+    return false;
+  }
+
   reset() {
     this.kept.request = {};
     if (this.card) delete this.kept.recipes[this.card.id];
     for (const field of [...this.fields.request, ...this.fields.recipe]) field.set(undefined);
+    for (const problem of this.form.querySelectorAll(".problem")) problem.remove();
     this.keep();
   }
 

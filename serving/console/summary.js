@@ -10,13 +10,15 @@ export function totals(moa, usage, clock) {
   const known = agents.filter(counted);
   const added = (field) => (known.length ? known.reduce((total, agent) => total + agent.usage[field], 0) : null);
   const sum = (field) => moa?.usage?.[field] ?? added(field) ?? usage?.[field] ?? null;
+  // Equal agents are one call with several answers: the same model in the same time.
+  const calls = [...new Map(agents.map((agent) => [`${agent.model} ${agent.started_ms} ${agent.total_ms}`, agent])).values()];
   return {
     agents,
-    calls: Math.max(agents.length, 1),
+    calls: Math.max(calls.length, 1),
     prompt: sum("prompt_tokens"),
     completion: sum("completion_tokens"),
     lower: known.length < agents.length,
-    engine: agents.reduce((total, agent) => total + (agent.total_ms ?? 0), 0),
+    engine: calls.reduce((total, agent) => total + (agent.total_ms ?? 0), 0),
     first: clock.first,
     total: clock.total,
   };

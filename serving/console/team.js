@@ -116,7 +116,10 @@ export class Team {
   pick(text) {
     const cards = [...this.cards.values()];
     if (!text || cards.some((card) => card.answers)) return;
-    cards.findLast((card) => card.ended?.outcome === "ok" && card.text.trim() === text.trim())?.pick();
+    const picked = cards.find((card) => card.ended?.outcome === "ok" && card.text.trim() === text.trim());
+    if (!picked) return;
+    picked.pick();
+    this.answerHead.append(el("p", { class: "remark" }, `The proposal of ${picked.model}, as it was written.`));
   }
 
   // The team so far, in the form of a trace, for a turn that has none because it did not end.

@@ -11,7 +11,7 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `POST /v1/chat/completions` | a chat completion, streamed or whole |
 | `POST /v1/responses` | OpenAI's Responses API, as Codex CLI uses it |
 | `POST /v1/messages`, `/v1/messages/count_tokens` | Anthropic's Messages API, as Claude Code uses it |
-| `GET /v1/models` | models and recipes: id, `kind`, context in tokens (`max_model_len`), `thinking`, prices |
+| `GET /v1/models` | models and recipes: id, `kind`, context in tokens (`max_model_len`), `thinking`, `tools`, prices |
 | `GET /v1/models/ID` | one of them; of a recipe also `settings`: JSON schemas of what a request may change in `moa` |
 | `GET /health` | 200 while the process runs |
 | `GET /ready` | 200 if every engine is warm and answers; else 503 with a reason for each engine that is not ready |

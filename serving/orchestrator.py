@@ -79,6 +79,7 @@ class Orchestrator:
                 min((contexts[model] for model in recipe.models() if model in contexts), default=None),
                 recipe.description,
                 infos[name].thinking,
+                infos[name].tools,
                 settings=override_schemas(recipe, [*self.runtime.engines]),
             )
             for name, recipe in self.recipes.items()
@@ -90,6 +91,7 @@ class Orchestrator:
                 contexts.get(name),
                 (descriptions or {}).get(name, ""),
                 infos[name].thinking,
+                infos[name].tools,
                 (prices or {}).get(name),
             )
             for name in self.runtime.engines

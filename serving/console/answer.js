@@ -1,5 +1,6 @@
 // The answer's text with what belongs to it: thoughts, tool calls, reasons, failures.
 
+import { Calls } from "./calls.js";
 import { copyButton, el } from "./dom.js";
 import { markdown } from "./markdown.js";
 import { WAITING } from "./words.js";
@@ -12,18 +13,17 @@ export class Answer {
     this.drawn = drawn;
     this.source = "";
     this.rest = 0; // milliseconds
-    this.calls = new Map(); // by index
+    this.calls = new Calls();
     this.reasons = new Set();
     this.waiting = el("p", { class: "waiting" });
     this.thoughts = el("details", { class: "thoughts", hidden: true }, el("summary", {}, "Thinking"), el("div", { class: "thought" }));
     this.text = el("div", { class: "answer-text" });
-    this.called = el("div", { class: "calls" });
     this.notes = el("div", { class: "notes" });
-    this.node = el("div", { class: "answer" }, this.waiting, this.thoughts, this.text, this.called, this.notes);
+    this.node = el("div", { class: "answer" }, this.waiting, this.thoughts, this.text, this.calls.node, this.notes);
   }
 
   wait(stage) {
-    this.waiting.textContent = this.source || this.calls.size || !this.thoughts.hidden ? "" : WAITING[stage];
+    this.waiting.textContent = this.source || this.calls.list.length || !this.thoughts.hidden ? "" : WAITING[stage];
   }
 
   // Thoughts are seen while they come, and fold away when the answer begins.
@@ -48,17 +48,6 @@ export class Answer {
     this.drawn(this.text);
   }
 
-  // Pieces of tool calls, as the stream has them.
-  call(pieces = []) {
-    for (const { index, function: { name = "", arguments: more = "" } } of pieces) {
-      const call = this.calls.get(index) ?? { name: "", arguments: "" };
-      this.calls.set(index, { name: call.name + name, arguments: call.arguments + more });
-    }
-    if (!pieces.length) return;
-    this.called.replaceChildren(...[...this.calls.values()].map((call) =>
-      el("div", { class: "call" }, el("b", {}, "calls "), el("code", {}, `${call.name}(${call.arguments})`))));
-  }
-
   reason(text) {
     this.reasons.add(text);
     this.tell("Meanwhile:", [...this.reasons], "");
@@ -70,7 +59,8 @@ export class Answer {
     this.notes.append(this.told);
   }
 
-  finish({ answer, reasoning, moa, failure, stopped }) {
+  // `send` gets the results of tool calls that people enter.
+  finish({ answer, reasoning, calls, moa, failure, stopped }, send) {
     clearTimeout(this.pending);
     this.source = answer;
     this.draw();
@@ -78,10 +68,11 @@ export class Answer {
     this.waiting.textContent = "";
     if (reasoning && this.thoughts.hidden) this.think(reasoning);
     this.thoughts.open = Boolean(reasoning && !answer && !failure);
+    this.calls.ask(calls, send);
     if (moa?.reasons?.length) this.tell(moa.degraded ? "The answer may be worse than usual:" : "Good to know:", moa.reasons, moa.degraded ? "warn" : "");
     if (failure) this.told?.remove(); // the failure says it all
     if (failure) this.notes.append(el("p", { class: `note ${stopped ? "" : "bad"}`, role: stopped ? null : "alert" }, failure));
-    else if (!answer && !this.calls.size) this.notes.append(el("p", { class: "note" }, "The answer is empty."));
+    else if (!answer && !calls.length) this.notes.append(el("p", { class: "note" }, "The answer is empty."));
     if (answer) this.notes.append(el("div", { class: "tail" }, copyButton(() => answer)));
   }
 

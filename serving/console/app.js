@@ -39,7 +39,7 @@ class Page {
     $("model").replaceChildren(...[group("Recipes", "recipe"), group("Single models", "model")].filter((one) => one.children.length));
     $("model").value = [store.get("model"), "moa-lite", this.cards[0]?.id].find((id) => this.card(id));
     this.choose();
-    if (!this.conversation.turns.length) this.conversation.restore((record, messages) => new Turn(record.question, record.model, messages, this));
+    if (!this.conversation.turns.length) this.conversation.restore((record, history) => new Turn(record.question, record.model, history, this, record.results));
   }
 
   unavailable(error) {
@@ -75,12 +75,12 @@ class Page {
     return { model, messages, ...request, moa: { ...moa, trace: true, ...watched } };
   }
 
-  async send(question) {
+  async send(question, results = null) {
     const model = $("model").value;
     question = question.trim();
-    if (!question || this.stopper || !model || !this.settings.valid()) return;
-    this.composer.clear();
-    const turn = new Turn(question, model, [...this.conversation.messages(), { role: "user", content: question }], this);
+    if (!(question || results) || this.stopper || !model || !this.settings.valid()) return;
+    if (!results) this.composer.clear();
+    const turn = new Turn(question, model, this.conversation.messages(results), this, results);
     this.conversation.add(turn);
     turn.node.scrollIntoView({ block: "start" });
     await this.run((key, signal) => turn.ask(this.body(model, turn.messages), key, signal));

@@ -1,5 +1,6 @@
 // The turns of the conversation, kept in this tab: a reload shows them again.
 
+import { Calls } from "./calls.js";
 import { $ } from "./dom.js";
 import { store } from "./store.js";
 import { LEFT } from "./words.js";
@@ -17,11 +18,14 @@ export class Conversation {
     addEventListener("pageshow", () => (this.left = false));
   }
 
-  // What the models read of earlier turns: those that have a whole answer.
-  messages() {
-    return this.turns.filter(({ record }) => record.answer && !record.failure).flatMap(({ record }) => [
-      { role: "user", content: record.question },
-      { role: "assistant", content: record.answer },
+  // What the models read of earlier turns: those with a whole answer. Calls without results were given up, unless
+  // `results` are to follow.
+  messages(results = null) {
+    const whole = this.turns.map(({ record }) => record).filter(({ answer, calls, failure }) => (answer || calls.length) && !failure);
+    const kept = whole.filter(({ calls }, place) => !calls.length || (place + 1 < whole.length ? whole[place + 1].results : results));
+    return kept.flatMap((record) => [
+      ...(record.results ?? [{ role: "user", content: record.question }]),
+      Calls.message(record.answer, record.calls),
     ]);
   }
 
@@ -46,7 +50,7 @@ export class Conversation {
 
   restore(make) {
     for (const record of store.get("turns") ?? []) {
-      const turn = make(record, [...this.messages(), { role: "user", content: record.question }]);
+      const turn = make(record, this.messages(record.results));
       this.add(turn);
       turn.restored(record);
     }

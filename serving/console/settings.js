@@ -1,6 +1,7 @@
 // The panel of settings: sampling, the chosen recipe's own settings, prices and the API key.
 
 import { details } from "./api.js";
+import { EXAMPLE } from "./calls.js";
 import { $, el, plural } from "./dom.js";
 import { fieldOf } from "./fields.js";
 import { SAMPLING } from "./sampling.js";
@@ -9,6 +10,14 @@ import { failure } from "./words.js";
 
 // Settings of recipes that few people change stand below the others, folded.
 const RARE = new Set(["refill", "below_quorum", "deadline_s", "layout", "prefill", "reference_order", "tools", "advise"]);
+
+function listed(text) {
+  try {
+    return !text.trim() || Array.isArray(JSON.parse(text));
+  } catch {
+    return false;
+  }
+}
 
 export class Settings {
   constructor({ keyChanged, priceChanged }) {
@@ -24,6 +33,11 @@ export class Settings {
     this.button.addEventListener("click", () => this.open(this.panel.hidden));
     $("settings-close").addEventListener("click", () => this.open(false));
     $("settings-reset").addEventListener("click", () => this.reset());
+    this.form.elements.tools.value = this.kept.tools ?? "";
+    $("tools-example").addEventListener("click", () => {
+      this.form.elements.tools.value = JSON.stringify(EXAMPLE, null, 1);
+      this.take(this.form.elements.tools);
+    });
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("change", (event) => this.take(event.target));
     this.panel.addEventListener("keydown", (event) => {
@@ -44,6 +58,7 @@ export class Settings {
   // The settings of a request to `card`.
   of(card) {
     const { reasoning_effort, ...request } = this.kept.request;
+    if (card.tools && this.kept.tools) request.tools = JSON.parse(this.kept.tools);
     if (card.thinking && reasoning_effort) request.reasoning_effort = reasoning_effort;
     return { request, moa: card.kind === "recipe" ? { ...this.kept.recipes[card.id] } : {} };
   }
@@ -92,6 +107,7 @@ export class Settings {
     this.card = card;
     this.count();
     const names = Object.keys(SAMPLING).filter((name) => name !== "reasoning_effort" || card?.thinking);
+    $("tools-settings").hidden = !card?.tools;
     this.draw("request", $("sampling"), names.map((name) => fieldOf(name, SAMPLING[name])), this.kept.request);
     $("recipe-settings").hidden = card?.kind !== "recipe";
     $("recipe-name").textContent = card ? `Recipe ${card.id}` : "Recipe";
@@ -137,7 +153,9 @@ export class Settings {
       this.changed.keyChanged();
       return;
     }
+    if (control.name === "tools") control.setCustomValidity(listed(control.value) ? "" : "Enter a JSON list of tools.");
     if (!this.checked(control)) return;
+    this.kept.tools = this.form.elements.tools.value.trim();
     const values = (fields) => Object.fromEntries(fields.map((field) => [field.name, field.value()]).filter(([, value]) => value !== undefined));
     const thinking = this.kept.request.reasoning_effort; // kept while a model is chosen that cannot think
     this.kept.request = { ...(this.card?.thinking ? {} : { reasoning_effort: thinking }), ...values(this.fields.request) };
@@ -159,6 +177,8 @@ export class Settings {
 
   reset() {
     this.kept.request = {};
+    this.kept.tools = this.form.elements.tools.value = "";
+    this.form.elements.tools.setCustomValidity("");
     if (this.card) delete this.kept.recipes[this.card.id];
     for (const field of [...this.fields.request, ...this.fields.recipe]) field.set(undefined);
     for (const problem of this.form.querySelectorAll(".problem")) problem.remove();

@@ -11,11 +11,13 @@ import { failure } from "./words.js";
 const TICK_MS = 200;
 
 export class Turn {
-  constructor(question, model, messages, page) {
+  // `history` is the conversation before; `results` are those of the tools that the turn before called, if it did.
+  constructor(question, model, history, page, results = null) {
     this.page = page;
-    this.messages = messages; // what the models read: the conversation up to this question
+    this.history = history;
+    this.messages = [...history, ...(results ?? [{ role: "user", content: question }])];
     this.running = false;
-    this.record = { question, model, answer: "", reasoning: "", moa: null, usage: null, clock: { first: null, total: null }, answering: [], one: null, failure: null, stopped: false };
+    this.record = { question, model, results, answer: "", reasoning: "", calls: [], moa: null, usage: null, clock: { first: null, total: null }, answering: [], one: null, failure: null, stopped: false };
     this.clock = el("span", { class: "clock", "aria-hidden": "true" });
     this.place = el("div");
     this.below = el("div", { class: "below" });
@@ -80,7 +82,8 @@ export class Turn {
       record.answer += delta.content;
       this.answer.write(record.answer);
     }
-    this.answer.call(delta.tool_calls);
+    this.answer.calls.take(delta.tool_calls);
+    record.calls = this.answer.calls.list;
     this.wait();
   }
 
@@ -92,8 +95,8 @@ export class Turn {
   // Everything that is known at the end only. Also draws a turn that was kept from an earlier load of the page.
   finish() {
     const { record } = this;
-    this.answer.finish(record);
-    if (record.failure) this.answer.offer("Ask again", () => this.page.send(record.question));
+    this.answer.finish(record, (results) => this.page.send(results.map(({ content }) => content).join("\n"), results));
+    if (record.failure) this.answer.offer("Ask again", () => this.page.send(record.question, record.results));
     const trace = record.moa?.trace ?? record.sketch;
     if (trace?.length && !this.team.cards.size) this.use(Team.of(trace, record.answering));
     if (record.failure) this.team.stop(record.stopped ? "stopped" : "ended");
@@ -134,12 +137,12 @@ export class Turn {
     const button = el("button", { type: "button", class: "quiet" }, "Compare with one model");
     button.addEventListener("click", () => this.askOne(pick.value));
     this.other.replaceChildren(el("div", { class: "offer" }, button, pick));
-    if (this.record.one) this.showOne(new Turn(this.record.question, this.record.one.model, this.messages, this.page).restored(this.record.one));
+    if (this.record.one) this.showOne(new Turn(this.record.question, this.record.one.model, this.history, this.page, this.record.results).restored(this.record.one));
   }
 
   async askOne(model) {
     await this.page.run(async (key, signal) => {
-      const turn = new Turn(this.record.question, model, this.messages, this.page);
+      const turn = new Turn(this.record.question, model, this.history, this.page, this.record.results);
       this.showOne(turn);
       const failed = await turn.ask(this.page.body(model, this.messages), key, signal);
       this.record.one = turn.record;

@@ -9,7 +9,7 @@ from tests.support.console_page import finished, open_console
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "docs" / "images"
-QUESTION = "Spell the word planet backwards."
+QUESTION = "What is the capital of France?"
 MAX_BYTES = 150_000
 DESKTOP = {"width": 1180, "height": 720}
 PHONE = {"width": 390, "height": 844}

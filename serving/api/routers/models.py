@@ -27,6 +27,7 @@ def model_json(card: ModelCard) -> dict[str, Any]:
         "max_model_len": card.context_tokens,
         "description": card.description,
         "thinking": card.thinking,
+        "tools": card.tools,
         "usd_per_million_tokens": card.usd_per_million_tokens,
     }
 

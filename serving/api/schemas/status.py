@@ -25,6 +25,7 @@ class ModelRead(Read):
     max_model_len: int | None = Field(description="Context in tokens.")
     description: str
     thinking: bool = Field(description="True if requests may change the reasoning of its answers.")
+    tools: bool = Field(description="True if requests may have tools.")
     usd_per_million_tokens: Price | None = Field(description="Dollars per million tokens, as the operator set them.")
 
 

@@ -26,11 +26,12 @@ def test_every_model_and_recipe_has_an_engine_and_a_card() -> None:
 
 
 def test_cards_have_what_the_operator_says_of_models_and_what_recipes_can() -> None:
-    models = {"a": ScriptedEngine("a"), "b": ScriptedEngine("b", thinking=True)}
+    models = {"a": ScriptedEngine("a"), "b": ScriptedEngine("b", thinking=True, tools=True)}
     recipes = load_recipes([{"id": "team", "layers": [["a"]], "aggregator": "b"}])
     prices = {"b": {"prompt": 0.5, "completion": 2.0}}
     team, plain, thinking = Orchestrator(models, recipes).cards({"a": "Knows sums."}, prices)
     assert (team.thinking, plain.thinking, thinking.thinking) == (True, False, True)
+    assert (team.tools, plain.tools, thinking.tools) == (True, False, True)
     assert (plain.description, plain.usd_per_million_tokens) == ("Knows sums.", None)
     assert (thinking.description, thinking.usd_per_million_tokens) == ("", prices["b"])
     assert thinking.settings == {}

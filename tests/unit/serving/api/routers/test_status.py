@@ -42,6 +42,7 @@ async def test_models_are_listed_with_their_kind_and_context() -> None:
         "max_model_len": 8192,
         "description": "",
         "thinking": False,
+        "tools": False,
         "usd_per_million_tokens": None,
         "settings": {},
     }

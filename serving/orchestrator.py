@@ -78,8 +78,8 @@ class Orchestrator:
                 "recipe",
                 min((contexts[model] for model in recipe.models() if model in contexts), default=None),
                 recipe.description,
-                infos[name].thinking,
-                infos[name].tools,
+                thinking=infos[name].thinking,
+                tools=infos[name].tools,
                 settings=override_schemas(recipe, [*self.runtime.engines]),
             )
             for name, recipe in self.recipes.items()
@@ -90,9 +90,9 @@ class Orchestrator:
                 "model",
                 contexts.get(name),
                 (descriptions or {}).get(name, ""),
-                infos[name].thinking,
-                infos[name].tools,
-                (prices or {}).get(name),
+                thinking=infos[name].thinking,
+                tools=infos[name].tools,
+                usd_per_million_tokens=(prices or {}).get(name),
             )
             for name in self.runtime.engines
         ]

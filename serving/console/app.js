@@ -28,7 +28,8 @@ class Page {
 
   async load() {
     try {
-      this.cards = await models(this.settings.key);
+      // A second name of a model would only make the list longer.
+      this.cards = (await models(this.settings.key)).filter((card) => !card.alias_of);
     } catch (error) {
       this.unavailable(error);
       return;

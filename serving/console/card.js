@@ -6,7 +6,8 @@ import { EXPLAINED, OUTCOMES, ROLES } from "./words.js";
 const known = (value) => value !== null && value !== undefined;
 
 export class Card {
-  constructor(model, role, hue, answers) {
+  constructor(model, role, hue, answers, describe) {
+    this.describe = describe;
     this.role = role;
     this.answers = answers; // its text is the answer, which stands below
     this.word = el("span", { class: "state" });
@@ -34,7 +35,9 @@ export class Card {
     this.model = model;
     this.ended = null; // the agent's record, once it ended
     this.text = this.thought = "";
-    this.name.textContent = this.name.title = model;
+    this.name.textContent = model;
+    this.name.title = [model, this.describe(model)].filter(Boolean).join(": ");
+    this.body.dataset.about = this.describe(model); // shown until it writes
     this.node.style.setProperty("--hue", hue);
     this.show();
     this.state("waiting", "reading");

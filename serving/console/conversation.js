@@ -31,6 +31,7 @@ export class Conversation {
 
   add(turn) {
     $("welcome").hidden = true;
+    this.turns.at(-1)?.close();
     this.turns.push(turn);
     $("turns").append(turn.node);
   }

@@ -7,7 +7,9 @@ import { layerAbout } from "./words.js";
 const HUES = [212, 28, 152, 268, 340, 190, 50, 300];
 
 export class Team {
-  constructor() {
+  // `describe` gives the operator's words about a model.
+  constructor(describe) {
+    this.describe = describe;
     this.columns = new Map(); // by layer
     this.cards = new Map(); // by "layer-agent"
     this.hues = new Map(); // by model
@@ -66,7 +68,7 @@ export class Team {
   }
 
   addCard(at, { layer, model, role }, answers) {
-    const card = new Card(model, role, this.hue(model), answers);
+    const card = new Card(model, role, this.hue(model), answers, this.describe);
     this.cards.set(at, card);
     if (answers) {
       this.answerHead.append(card.node);
@@ -135,8 +137,8 @@ export class Team {
   }
 
   // The team of a finished answer; `answering` are the "layer-agent" of those that wrote it.
-  static of(trace, answering) {
-    const team = new Team();
+  static of(trace, answering, describe) {
+    const team = new Team(describe);
     for (const { layer, agents } of trace) {
       for (const agent of agents) {
         const at = `${layer}-${agent.agent}`;

@@ -25,7 +25,14 @@ export class Turn {
     this.node = el("article", { class: "turn" },
       el("header", { class: "turn-head" }, el("h2", { class: "question" }, question), el("span", { class: "asked", title: model }, model), this.clock),
       this.place, this.below);
-    this.use(new Team());
+    this.use(new Team(this.describe));
+  }
+
+  describe = (model) => this.page.card(model)?.description ?? "";
+
+  // The conversation goes on: results of its tool calls can no longer be sent.
+  close() {
+    for (const control of this.answer.calls.node.querySelectorAll("input, button")) control.disabled = true;
   }
 
   use(team) {
@@ -63,12 +70,13 @@ export class Turn {
 
   take(chunk, at) {
     const { record } = this;
-    for (const event of chunk.moa?.events ?? []) {
+    const { events = [], ...moa } = chunk.moa ?? {};
+    for (const event of events) {
       if (event.answers) record.answering.push(`${event.layer}-${event.agent}`);
       if (event.event === "reason_added") this.answer.reason(event.reason);
       else this.team.handle(event);
     }
-    if (chunk.moa?.trace) record.moa = chunk.moa;
+    if (Object.keys(moa).length) record.moa = { ...record.moa, ...moa };
     if (chunk.usage) record.usage = chunk.usage;
     const delta = chunk.choices?.[0]?.delta ?? {};
     if (delta.reasoning_content) {
@@ -95,10 +103,10 @@ export class Turn {
   // Everything that is known at the end only. Also draws a turn that was kept from an earlier load of the page.
   finish() {
     const { record } = this;
-    this.answer.finish(record, (results) => this.page.send(results.map(({ content }) => content).join("\n"), results));
+    this.answer.finish(record, (results) => this.page.send(results.map(({ content }, place) => `${record.calls[place].name}: ${content}`).join("\n"), results));
     if (record.failure) this.answer.offer("Ask again", () => this.page.send(record.question, record.results));
     const trace = record.moa?.trace ?? record.sketch;
-    if (trace?.length && !this.team.cards.size) this.use(Team.of(trace, record.answering));
+    if (trace?.length && !this.team.cards.size) this.use(Team.of(trace, record.answering, this.describe));
     if (record.failure) this.team.stop(record.stopped ? "stopped" : "ended");
     if (!record.moa?.trace?.length) return;
     if (this.page.card(record.model)?.kind === "recipe") this.team.pick(record.answer);
@@ -162,7 +170,7 @@ export class Turn {
 
   // What is kept for a reload. A turn without a trace keeps a sketch of its team.
   kept() {
-    return this.record.moa ? this.record : { ...this.record, sketch: this.team.sketch() };
+    return this.record.moa?.trace ? this.record : { ...this.record, sketch: this.team.sketch() };
   }
 
   restored(record) {

@@ -37,6 +37,17 @@ def test_cards_fill_while_the_team_works_and_before_the_answer_begins(page: Page
     expect(page.locator(".sums")).to_contain_text("Written tokens")
 
 
+def test_a_model_that_reads_is_introduced(page: Page, serve: Serve, script: Script):
+    script.engines["tiny-llama"].hang = True
+    ask(page, serve())
+    expect(card(page, "tiny-llama").locator(".state")).to_have_text("reading")
+    shown = card(page, "tiny-llama").locator(".card-text")
+    assert shown.evaluate("node => getComputedStyle(node, '::before').content") == '"knows words"'
+    expect(card(page, "tiny-llama").locator(".model")).to_have_attribute("title", "tiny-llama: knows words")
+    page.keyboard.press("Escape")
+    expect(page.locator(".turn .note")).to_contain_text("Stopped.")
+
+
 def test_each_layer_has_a_column(page: Page, serve: Serve):
     url = serve()
     open_console(page, url)

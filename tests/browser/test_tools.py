@@ -36,7 +36,8 @@ def test_calls_are_shown_and_the_answer_goes_on_with_their_results(page: Page, s
     assert [(message.role, message.tool_call_id) for message in read][-2:] == [("assistant", None), ("tool", "call-1")]
     assert read[-1].content == "42"
     assert read[-2].tool_calls[0].name == "calculator"
-    expect(page.locator(".question").last).to_have_text("42")
+    expect(page.locator(".question").last).to_have_text("calculator: 42")
+    expect(page.get_by_label("Result of calculator")).to_be_disabled()
 
 
 def test_calls_without_results_are_no_part_of_the_history(page: Page, serve: Serve, script: Script):

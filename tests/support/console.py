@@ -91,7 +91,7 @@ class Script:
 def console(script: Script, **settings: Any) -> Iterator[str]:
     """A server over the script's engines on a free port; its address. Nothing is held any more at its end."""
     orchestrator = Orchestrator(script.engines, load_recipes(RECIPES, TEAM))
-    app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings(**settings))
+    app = create_app(orchestrator.engines, orchestrator.cards({"tiny-llama": "knows words"}), ApiSettings(**settings))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()

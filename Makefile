@@ -130,6 +130,10 @@ lock: ## add what pyproject.toml asks for to requirements/*.txt; upgrades nothin
 lock-clients: ## the same for requirements/clients/NAME.in; Node clients: npm install in their folders
 	for file in requirements/clients/*.in; do $(UV) pip compile -q --no-header --python-version 3.11 $$file -o $${file%.in}.txt >/dev/null || exit; done
 
+.PHONY: pictures
+pictures: install ## take the documents' pictures of the console; needs chromium and a running server: URL=http://127.0.0.1:8000
+	$(RUN) -m tests.support.console_pictures $(if $(URL),--url $(URL))
+
 .PHONY: hooks
 hooks: install ## run the quick checks before each commit (.pre-commit-config.yaml)
 	$(BIN)/pre-commit install

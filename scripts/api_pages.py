@@ -13,7 +13,8 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `POST /tokenize`, `/detokenize` | a model's tokens, at vLLM's paths: [completions.md](completions.md#tokens) |
 | `POST /v1/responses` | OpenAI's Responses API, as Codex CLI uses it |
 | `POST /v1/messages`, `/v1/messages/count_tokens` | Anthropic's Messages API, as Claude Code uses it |
-| `GET /v1/models`, `/v1/models/ID` | models, recipes, aliases: `id`, `kind`, context in tokens (`max_model_len`) |
+| `GET /v1/models` | models, recipes, aliases: `id`, `kind`, context in tokens (`max_model_len`), `thinking`, `tools`, prices |
+| `GET /v1/models/ID` | one of them; of a recipe also `settings`: JSON schemas of what a request may change in `moa` |
 | `GET /health` | 200 while the process runs |
 | `GET /ready` | 200 if every engine is warm and answers; else 503 with a reason for each engine that is not ready |
 | `GET /version` | versions of the server and its libraries |
@@ -156,11 +157,16 @@ refused. The default is `"show": "answer"`.
 
 ## The console
 
-`GET /console` is a web page: a chat that shows each layer's agents while they write, then a waterfall of the trace, and
-tokens and times beside those of one model. It is static and asks only its own server; `/v1` may require a key, which
-the page keeps in the tab's session.
+`GET /console` is a web page: a chat with one column per layer, in which each agent's text appears while it is written.
+Then come a waterfall of the trace (queue, prefill, decode, time on the way), tokens, times and cost, and on request the
+same question to one model. Its settings are those that `/v1/models/ID` lists for the recipe, with temperature, token
+limit, seed and thinking. Cost is known if the profile has prices (`usd_per_million_tokens`), or people enter some.
 
-![The console on a phone while three scripted models write](images/console-phone.png)
+The page is static, asks only its own server and shows answers as text, never as HTML. The tab keeps the conversation
+(20 turns), the settings and the API key until it is closed. A reload ends an answer in progress and keeps its text.
+Enter sends, Shift+Enter begins a new line, Esc stops the models.
+
+![The console on a phone: three proposals and the answer of moa-lite](images/console-phone.png)
 
 ## Settings
 

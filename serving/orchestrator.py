@@ -11,6 +11,7 @@ from serving.errors import ConfigError, LimitExceeded
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
+from serving.recipes.overrides import override_schemas
 from serving.recipes.tools import lacking_voters
 from serving.runtime.call import Runtime
 from serving.runtime.hedging import HedgeBudget
@@ -68,8 +69,16 @@ class Orchestrator:
             },
         }
 
-    def cards(self) -> list[ModelCard]:
-        """Entries of `/v1/models`: recipes first, then models. A recipe's context is the smallest of its models."""
+    def cards(
+        self, descriptions: Mapping[str, str] | None = None, prices: Mapping[str, Mapping[str, float]] | None = None
+    ) -> list[ModelCard]:
+        """Entries of `/v1/models`: recipes first, then models. A recipe's context is the smallest of its models.
+
+        Args:
+            descriptions: of models, one line by id.
+            prices: of models, by id: dollars per million tokens by "prompt" and "completion".
+        """
+        infos = {name: engine.info for name, engine in self.engines.items()}
         contexts = {
             name: tokens
             for name, engine in self.runtime.engines.items()
@@ -81,10 +90,24 @@ class Orchestrator:
                 "recipe",
                 min((contexts[model] for model in recipe.models() if model in contexts), default=None),
                 recipe.description,
+                thinking=infos[name].thinking,
+                tools=infos[name].tools,
+                settings=override_schemas(recipe, [*self.runtime.engines]),
             )
             for name, recipe in self.recipes.items()
         ]
-        return recipes + [ModelCard(name, "model", contexts.get(name)) for name in self.runtime.engines]
+        return recipes + [
+            ModelCard(
+                name,
+                "model",
+                contexts.get(name),
+                (descriptions or {}).get(name, ""),
+                thinking=infos[name].thinking,
+                tools=infos[name].tools,
+                usd_per_million_tokens=(prices or {}).get(name),
+            )
+            for name in self.runtime.engines
+        ]
 
 
 def check_recipes(

@@ -379,3 +379,7 @@ class ModelCard:
     kind: Literal["model", "recipe"]
     context_tokens: int | None = None
     description: str = ""
+    thinking: bool = False  # its final agent separates reasoning from text, and can switch it
+    tools: bool = False  # requests may have tools
+    usd_per_million_tokens: Mapping[str, float] | None = None  # "prompt" and "completion"; None: unknown
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # JSON schemas, see `recipes.overrides`

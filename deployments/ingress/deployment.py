@@ -65,7 +65,8 @@ class Ingress:
             next_turn_prefill_s=profile.orchestrator.next_turn_prefill_s,
             prices={model: (price.prompt, price.completion) for model, price in prices.items()},
         )
-        cards = orchestrator.cards()
+        descriptions = {model.id: model.description for model in profile.models}
+        cards = orchestrator.cards(descriptions, {name: price.model_dump() for name, price in prices.items()})
         # So that the first request finds a connection to every model.
         await asyncio.gather(*(engine.check_health() for engine in self._engines.values()), return_exceptions=True)
         settings = api_settings(profile.api, os.environ)

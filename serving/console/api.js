@@ -2,10 +2,11 @@
 // page, so that the console works below a path prefix too.
 
 export class ApiError extends Error {
-  constructor(message, code, status) {
+  constructor(message, code, status, keyed = false) {
     super(message);
     this.code = code;
     this.status = status;
+    this.keyed = keyed; // the request had an API key
   }
 }
 
@@ -21,12 +22,18 @@ async function asked(path, options) {
   }
   if (response.ok) return response;
   const found = await response.json().catch(() => null);
-  throw new ApiError(found?.error?.message ?? `The server answered with status ${response.status}.`, found?.error?.code, response.status);
+  throw new ApiError(found?.error?.message ?? `The server answered with status ${response.status}.`, found?.error?.code, response.status, Boolean(options.headers.Authorization));
 }
 
 export async function models(key) {
   const { data } = await (await asked("v1/models", { headers: headers(key) })).json();
   return data.filter((card) => !card.alias_of); // an alias is another name of a model that is listed too
+}
+
+// One of them, with the settings that a request may change. An id may contain slashes, which stay.
+export async function details(id, key) {
+  const path = id.split("/").map(encodeURIComponent).join("/");
+  return (await asked(`v1/models/${path}`, { headers: headers(key) })).json();
 }
 
 export async function* chat(body, key, signal) {

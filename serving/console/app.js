@@ -1,209 +1,124 @@
-// The page: settings, the question field, and the conversation.
+// The page: which model is asked, one question at a time, and the parts that belong to it.
 
 import { models } from "./api.js";
-import { el } from "./dom.js";
+import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { $, el } from "./dom.js";
+import { Settings } from "./settings.js";
+import { store } from "./store.js";
+import { startTheme } from "./theme.js";
 import { Turn } from "./turn.js";
-import { failure } from "./words.js";
+import { EXAMPLES, failure, steps } from "./words.js";
 
-const $ = (id) => document.getElementById(id);
-const EXAMPLES = ["What is 17 + 25?", "Why is the sky blue?", "Write a short poem about the sea."];
-const KEPT_TURNS = 20;
-const store = {
-  get: (name, place = sessionStorage) => JSON.parse(place.getItem(name) ?? "null"),
-  set(name, value, place = sessionStorage) {
-    try {
-      place.setItem(name, JSON.stringify(value));
-    } catch {
-      // The browser's storage is full or switched off: nothing is kept.
-    }
-  },
-};
+const FOLLOWED = 240; // pixels; further away is elsewhere
 
 class Page {
   constructor() {
-    this.known = [];
-    this.turns = [];
+    this.cards = [];
     this.stopper = null;
-    this.form = $("settings");
-    this.restoreSettings();
-    $("ask").addEventListener("submit", (event) => (event.preventDefault(), this.send($("question").value)));
-    $("stop").addEventListener("click", () => this.stopper?.abort());
-    $("fresh").addEventListener("click", () => this.clear());
-    $("theme").addEventListener("click", () => this.theme(this.dark() ? "light" : "dark"));
-    $("settings-button").addEventListener("click", () => this.showSettings(this.form.hidden));
-    $("model").addEventListener("change", () => this.modelChanged());
-    this.form.addEventListener("submit", (event) => event.preventDefault());
-    this.form.addEventListener("change", (event) => this.settingChanged(event.target));
-    $("question").addEventListener("input", () => this.grow());
-    $("question").addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-        event.preventDefault();
-        this.send($("question").value);
-      }
-    });
-    document.addEventListener("keydown", (event) => event.key === "Escape" && this.stopper?.abort());
+    startTheme();
+    this.settings = new Settings({ keyChanged: () => this.load(), priceChanged: () => this.compareAll() });
+    this.conversation = new Conversation();
+    this.composer = new Composer({ send: (text) => this.send(text), stop: () => this.stopper?.abort() });
+    $("fresh").addEventListener("click", () => this.fresh());
+    $("model").addEventListener("change", () => this.choose());
+    $("examples").append(...EXAMPLES.map((text) => el("button", { type: "button", class: "quiet", onclick: () => this.send(text) }, text)));
     this.load();
   }
 
   async load() {
     try {
-      this.known = await models(this.value("key"));
+      // A second name of a model would only make the list longer.
+      this.cards = (await models(this.settings.key)).filter((card) => !card.alias_of);
     } catch (error) {
-      $("about").textContent = failure(error);
-      if (error.status === 401) this.wantKey();
+      this.unavailable(error);
       return;
     }
-    const group = (label, kind) => el("optgroup", { label }, ...this.known.filter((card) => card.kind === kind).map(({ id }) => el("option", { value: id }, id)));
+    document.body.classList.remove("no-models");
+    if (this.settings.keyAccepted()) this.composer.field.focus();
+    const group = (label, kind) => el("optgroup", { label }, ...this.cards.filter((card) => card.kind === kind).map(({ id }) => el("option", { value: id }, id)));
     $("model").replaceChildren(...[group("Recipes", "recipe"), group("Single models", "model")].filter((one) => one.children.length));
-    const wanted = store.get("model");
-    const first = ["moa-lite", this.known[0]?.id].find((id) => this.isKnown(id));
-    $("model").value = this.isKnown(wanted) ? wanted : first;
-    this.modelChanged();
-    $("examples").replaceChildren(...EXAMPLES.map((text) => el("button", { type: "button", class: "quiet", onclick: () => this.send(text) }, text)));
-    if (!this.turns.length) this.restoreTurns();
+    $("model").value = [store.get("model"), "moa-lite", this.cards[0]?.id].find((id) => this.card(id));
+    this.choose();
+    if (!this.conversation.turns.length) this.conversation.restore((record, history) => new Turn(record.question, record.model, history, this, record.results));
   }
 
-  isKnown(id) { return this.known.some((card) => card.id === id); }
-  isRecipe(id) { return this.known.some((card) => card.id === id && card.kind === "recipe"); }
-  models() { return this.known; }
+  unavailable(error) {
+    document.body.classList.add("no-models");
+    const again = el("button", { type: "button", class: "quiet", onclick: () => this.load() }, "Try again");
+    $("steps").replaceChildren();
+    $("about").replaceChildren(el("span", { class: "bad", role: "alert" }, failure(error)), error.status === 401 ? "" : again);
+    if (error.status === 401) this.settings.askForKey(failure(error));
+  }
 
-  modelChanged() {
-    const card = this.known.find(({ id }) => id === $("model").value);
+  card(id) { return this.cards.find((card) => card.id === id); }
+
+  choose() {
+    const card = this.card($("model").value);
     store.set("model", card?.id ?? null);
-    $("recipe-settings").disabled = card?.kind !== "recipe";
-    $("about").textContent = card?.description || (card?.kind === "recipe" ? "Several models propose, one joins their proposals into the answer." : "One model answers by itself.");
+    this.settings.show(card);
+    $("about").textContent = card?.description ?? "";
+    this.introduce(card);
+  }
+
+  async introduce(card) {
+    const schemas = card?.kind === "recipe" ? await this.settings.schemas(card).catch(() => null) : null;
+    if (card !== this.card($("model").value)) return; // another was chosen meanwhile
+    $("steps").replaceChildren(...steps(card.kind, schemas).map((text) => el("li", {}, text)));
   }
 
   // -- asking ------------------------------------------------------------------------------------------------
 
   body(model, messages) {
-    const body = { model, messages, moa: this.isRecipe(model) ? { trace: true, events: "text" } : { trace: true } };
-    for (const { name, value, type } of this.form.elements) {
-      if (!name || value === "" || name === "key" || name.startsWith("price.")) continue;
-      const typed = type === "number" ? Number(value) : value === "true" ? true : value === "false" ? false : value;
-      if (!name.startsWith("moa.")) body[name] = typed;
-      else if (this.isRecipe(model)) body.moa[name.slice(4)] = typed;
-    }
-    return body;
+    const card = this.card(model) ?? { id: model, kind: "model" };
+    const { request, moa } = this.settings.of(card);
+    const watched = card.kind === "recipe" ? { events: "text" } : {};
+    return { model, messages, ...request, moa: { ...moa, trace: true, ...watched } };
   }
 
-  async send(question) {
-    question = question.trim();
-    if (!question || this.stopper || !$("model").value) return;
-    $("question").value = "";
-    this.grow();
+  async send(question, results = null) {
     const model = $("model").value;
-    const turn = new Turn(question, model, this);
-    turn.messages = [...this.history(), { role: "user", content: question }];
-    this.add(turn);
-    this.atEnd = true;
+    question = question.trim();
+    if (!(question || results) || this.stopper || !model || !this.settings.valid()) return;
+    if (!results) this.composer.clear();
+    const turn = new Turn(question, model, this.conversation.messages(results), this, results);
+    this.conversation.add(turn);
     turn.node.scrollIntoView({ block: "start" });
     await this.run((key, signal) => turn.ask(this.body(model, turn.messages), key, signal));
-    this.save();
   }
 
+  // One question at a time: `work` can be stopped, and its end is said to screen readers.
   async run(work) {
     if (this.stopper) return;
-    this.stopper = new AbortController();
-    this.working(true);
-    $("status").textContent = "The team is working.";
+    const stopper = (this.stopper = new AbortController());
+    this.composer.working(true);
+    $("status").textContent = "The models are working.";
     try {
-      await work(this.value("key"), this.stopper.signal);
+      const done = work(this.settings.key, stopper.signal);
+      this.conversation.save();
+      const failed = await done;
+      $("status").textContent = failed ?? "The answer is complete.";
     } finally {
-      $("status").textContent = this.stopper.signal.aborted ? "Stopped." : "The answer is complete.";
       this.stopper = null;
-      this.working(false);
+      this.composer.working(false);
+      this.conversation.save();
     }
   }
 
-  working(yes) {
-    $("send").hidden = yes;
-    $("stop").hidden = !yes;
-  }
-
-  history() {
-    return this.turns.filter(({ record }) => record.answer && !record.failure).flatMap(({ record }) => [
-      { role: "user", content: record.question },
-      { role: "assistant", content: record.answer },
-    ]);
-  }
-
-  add(turn) {
-    $("welcome").hidden = true;
-    this.turns.push(turn);
-    $("turns").append(turn.node);
-  }
-
-  follow() {
-    const left = document.documentElement.scrollHeight - innerHeight - scrollY;
-    if (left > 0 && left < 160) scrollTo({ top: document.documentElement.scrollHeight });
-  }
-
-  clear() {
+  fresh() {
     this.stopper?.abort();
-    this.turns = [];
-    $("turns").replaceChildren($("welcome"));
-    $("welcome").hidden = false;
-    this.save();
-    $("question").focus();
+    this.conversation.clear();
+    this.composer.field.focus();
   }
 
-  save() { store.set("turns", this.turns.slice(-KEPT_TURNS).map(({ record }) => record)); }
-
-  restoreTurns() {
-    for (const record of store.get("turns") ?? []) {
-      const history = this.history();
-      const turn = new Turn(record.question, record.model, this);
-      turn.messages = [...history, { role: "user", content: record.question }];
-      this.add(turn);
-      turn.restored(record);
-    }
+  compareAll() {
+    for (const turn of this.conversation.turns) if (turn.sums) turn.compare();
   }
 
-  // -- settings ----------------------------------------------------------------------------------------------
-
-  value(name) { return this.form.elements[name].value; }
-
-  price() {
-    const of = (name) => (this.value(name) === "" ? null : Number(this.value(name)));
-    return { prompt: of("price.prompt"), completion: of("price.completion") };
-  }
-
-  settingChanged({ name }) {
-    store.set("settings", Object.fromEntries([...this.form.elements].filter(({ name }) => name).map(({ name, value }) => [name, value])));
-    if (name === "key") this.load();
-    if (name.startsWith("price.")) for (const turn of this.turns) if (turn.sums) turn.compare();
-  }
-
-  restoreSettings() {
-    for (const [name, value] of Object.entries(store.get("settings") ?? {})) if (this.form.elements[name]) this.form.elements[name].value = value;
-    const theme = store.get("theme", localStorage);
-    if (theme) this.theme(theme);
-  }
-
-  showSettings(visible) {
-    this.form.hidden = !visible;
-    $("settings-button").setAttribute("aria-expanded", String(visible));
-  }
-
-  wantKey() {
-    this.showSettings(true);
-    this.form.elements.key.focus();
-  }
-
-  dark() {
-    return (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-  }
-
-  theme(name) {
-    document.documentElement.dataset.theme = name;
-    store.set("theme", name, localStorage);
-  }
-
-  grow() {
-    const field = $("question");
-    field.style.height = "auto";
-    field.style.height = `${Math.min(field.scrollHeight, 200)}px`;
+  // Keeps the growing end of `node` in sight, unless people read elsewhere.
+  follow(node) {
+    const hidden = node.getBoundingClientRect().bottom - $("ask").getBoundingClientRect().top;
+    if (hidden > 0 && hidden < FOLLOWED) scrollBy({ top: hidden });
   }
 }
 

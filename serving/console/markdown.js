@@ -1,14 +1,16 @@
 // A small Markdown renderer that builds elements. It knows paragraphs, headings, lists, quotes, code, tables, rules,
 // emphasis and links to http(s) addresses; everything else, HTML included, stays text.
 
-import { el } from "./dom.js";
+import { copyButton, el } from "./dom.js";
 
 const FENCE = /^\s{0,3}(```+|~~~+)\s*([\w+-]*)/;
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
 const RULE = /^\s{0,3}([-*_])(\s*\1){2,}\s*$/;
 const TABLE_LINE = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
 const MAX_DEPTH = 8;
-const INLINE = /(`+)([\s\S]+?)\1(?!`)|\*\*([^\s*](?:[\s\S]*?[^\s*])?)\*\*|\*([^\s*](?:[^*]*[^\s*])?)\*|(?<!\w)_([^\s_](?:[^_]*[^\s_])?)_(?!\w)|~~([^~]+)~~|\[([^\]]+)\]\((https?:\/\/[^\s)]+)\)|(https?:\/\/[^\s<>()]*[^\s<>().,;:!?'"])/g;
+// Longer paragraphs stay plain: the time that emphasis takes to find grows with the square of the length.
+const MAX_INLINE = 20_000; // characters
+const INLINE = /\\([!-/:-@[-`{-~])|(`+)([\s\S]+?)\2(?!`)|\*\*([^\s*](?:[\s\S]*?[^\s*])?)\*\*|\*([^\s*](?:[^*]*[^\s*])?)\*|(?<!\w)_([^\s_](?:[^_]*[^\s_])?)_(?!\w)|~~([^~]+)~~|!?\[([^\][]+)\]\((https?:\/\/[^\s)]+)\)|(https?:\/\/[^\s<>()]*[^\s<>().,;:!?'"])/g;
 
 export function markdown(text) {
   const fragment = document.createDocumentFragment();
@@ -31,7 +33,7 @@ function blocks(lines, depth) {
       const code = [];
       for (at += 1; at < lines.length && !lines[at].trim().startsWith(found[1]); at += 1) code.push(lines[at]);
       at += 1;
-      made.push(el("pre", {}, el("code", { "data-language": found[2] || null }, code.join("\n"))));
+      made.push(codeBlock(code.join("\n"), found[2]));
     } else if (RULE.test(line)) {
       made.push(el("hr"));
       at += 1;
@@ -48,8 +50,9 @@ function blocks(lines, depth) {
       at = next;
     } else if (line.includes("|") && lines[at + 1]?.includes("-") && TABLE_LINE.test(lines[at + 1])) {
       const rows = [line];
+      const rule = lines[at + 1];
       for (at += 2; at < lines.length && lines[at].includes("|"); at += 1) rows.push(lines[at]);
-      made.push(tableOf(rows));
+      made.push(tableOf(rows, rule));
     } else {
       const paragraph = [line];
       for (at += 1; at < lines.length && lines[at].trim() && !starts(lines[at], lines[at + 1]); at += 1) paragraph.push(lines[at]);
@@ -79,23 +82,32 @@ function listOf(lines, at, depth) {
   return [list, at];
 }
 
-function tableOf(rows) {
-  const cells = (row) => row.trim().replace(/^\||\|$/g, "").split("|").map((cell) => inline(cell.trim()));
-  const [head, ...body] = rows.map(cells);
+function codeBlock(code, language) {
+  return el("figure", { class: "code" },
+    el("figcaption", {}, el("span", {}, language || "code"), copyButton(() => code)),
+    el("pre", { tabindex: "0" }, el("code", {}, code)));
+}
+
+function tableOf(rows, line) {
+  const split = (row) => row.trim().replace(/^\||\|$/g, "").split(/(?<!\\)\|/).map((cell) => cell.trim());
+  const sides = split(line).map((rule) => (/^:?-+:$/.test(rule) ? (rule.startsWith(":") ? "center" : "right") : null));
+  const [head, ...body] = rows.map((row) => split(row).map((cell) => inline(cell)));
   return el("div", { class: "scroll", tabindex: "0" }, el("table", {},
-    el("thead", {}, el("tr", {}, ...head.map((cell) => el("th", {}, ...cell)))),
-    el("tbody", {}, ...body.map((row) => el("tr", {}, ...row.map((cell) => el("td", {}, ...cell)))))));
+    el("thead", {}, el("tr", {}, ...head.map((cell, place) => el("th", { class: sides[place] }, ...cell)))),
+    el("tbody", {}, ...body.map((row) => el("tr", {}, ...row.map((cell, place) => el("td", { class: sides[place] }, ...cell)))))));
 }
 
 function inline(text, depth = 0) {
+  if (text.length > MAX_INLINE) return [text];
   const made = [];
   let last = 0;
   for (const found of text.matchAll(INLINE)) {
     if (found.index > last) made.push(...broken(text.slice(last, found.index)));
     last = found.index + found[0].length;
-    const [whole, , code, strong, star, underscore, gone, label, target, bare] = found;
+    const [whole, escaped, , code, strong, star, underscore, gone, label, target, bare] = found;
     const nested = (content) => (depth < MAX_DEPTH ? inline(content, depth + 1) : [content]);
-    if (code !== undefined) made.push(el("code", {}, code.trim() || code));
+    if (escaped !== undefined) made.push(escaped);
+    else if (code !== undefined) made.push(el("code", {}, code.trim() || code));
     else if (strong !== undefined) made.push(el("strong", {}, ...nested(strong)));
     else if (star ?? underscore) made.push(el("em", {}, ...nested(star ?? underscore)));
     else if (gone !== undefined) made.push(el("del", {}, ...nested(gone)));

@@ -2,45 +2,59 @@
 
 import { el, number, seconds } from "./dom.js";
 
+const counted = ({ usage }) => typeof usage?.prompt_tokens === "number" && typeof usage?.completion_tokens === "number";
+
+// The team's sum is in `moa.usage`; a server that has none there puts it into `usage`.
 export function totals(moa, usage, clock) {
   const agents = (moa?.trace ?? []).flatMap((layer) => layer.agents);
-  const known = agents.filter((agent) => agent.usage?.prompt_tokens !== null && agent.usage?.completion_tokens !== null);
-  const sum = (field) => known.reduce((total, agent) => total + agent.usage[field], 0);
+  const known = agents.filter(counted);
+  const added = (field) => (known.length ? known.reduce((total, agent) => total + agent.usage[field], 0) : null);
+  const sum = (field) => moa?.usage?.[field] ?? added(field) ?? usage?.[field] ?? null;
+  // Equal agents are one call with several answers: the same model in the same time.
+  const calls = [...new Map(agents.map((agent) => [`${agent.model} ${agent.started_ms} ${agent.total_ms}`, agent])).values()];
   return {
-    calls: Math.max(agents.length, 1),
-    prompt: known.length ? sum("prompt_tokens") : (moa?.usage ?? usage)?.prompt_tokens ?? null,
-    completion: known.length ? sum("completion_tokens") : (moa?.usage ?? usage)?.completion_tokens ?? null,
+    agents,
+    calls: Math.max(calls.length, 1),
+    prompt: sum("prompt_tokens"),
+    completion: sum("completion_tokens"),
     lower: known.length < agents.length,
-    engine: agents.reduce((total, agent) => total + (agent.total_ms ?? 0), 0),
+    engine: calls.reduce((total, agent) => total + (agent.total_ms ?? 0), 0),
     first: clock.first,
     total: clock.total,
   };
 }
 
-export function cost(sums, price) {
-  if (price.prompt === null && price.completion === null) return null;
-  return ((sums.prompt ?? 0) * (price.prompt ?? 0) + (sums.completion ?? 0) * (price.completion ?? 0)) / 1e6;
+// Dollars of all calls; null if a model has no price. `priced` gives the price of a model by its id.
+export function cost({ agents }, priced) {
+  let sum = 0;
+  for (const { model, usage } of agents.filter(counted)) {
+    const price = priced(model);
+    if (!price) return null;
+    sum += (usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion) / 1e6;
+  }
+  return sum;
 }
 
-export function comparison(columns, price) {
-  const [team, ...others] = columns;
+export function comparison(columns, priced) {
+  const [team, one] = columns;
+  const least = (sums, text) => (sums.lower ? `≥ ${text}` : text);
   const money = (sums) => {
-    const found = cost(sums, price);
-    return found === null ? null : found < 0.01 ? found.toPrecision(2) : found.toFixed(2);
+    const found = cost(sums, priced);
+    return found === null ? "no price" : least(sums, `$${found < 0.01 ? found.toPrecision(2) : found.toFixed(2)}`);
   };
   const rows = [
     ["Calls", (sums) => number(sums.calls), (sums) => sums.calls],
-    ["Prompt tokens", (sums) => (sums.lower ? "≥ " : "") + number(sums.prompt), (sums) => sums.prompt],
-    ["Written tokens", (sums) => (sums.lower ? "≥ " : "") + number(sums.completion), (sums) => sums.completion],
+    ["Prompt tokens", (sums) => least(sums, number(sums.prompt)), (sums) => sums.prompt],
+    ["Written tokens", (sums) => least(sums, number(sums.completion)), (sums) => sums.completion],
     ["First word", (sums) => seconds(sums.first), (sums) => sums.first],
     ["Whole answer", (sums) => seconds(sums.total), (sums) => sums.total],
     ["Engine time", (sums) => seconds(sums.engine), (sums) => sums.engine],
+    ["Cost", money, (sums) => cost(sums, priced)],
   ];
-  if (money(team.sums) !== null) rows.push(["Cost", money, (sums) => cost(sums, price)]);
-  const one = others[0];
-  const ratio = (value) => (one && value(one.sums) > 0 ? `${(value(team.sums) / value(one.sums)).toFixed(1)}×` : "");
+  const ratio = (value) => (value(team.sums) !== null && value(one.sums) > 0 ? `${(value(team.sums) / value(one.sums)).toFixed(1)}×` : "");
   return el("table", { class: "sums" },
-    el("thead", {}, el("tr", {}, el("th"), ...columns.map(({ name }) => el("th", { scope: "col" }, name)), one ? el("th", { scope: "col" }, "ratio") : null)),
+    el("caption", { class: "hidden" }, "What the answer took"),
+    el("thead", {}, el("tr", {}, el("td"), ...columns.map(({ name }) => el("th", { scope: "col", title: name }, name)), one ? el("th", { scope: "col" }, "ratio") : null)),
     el("tbody", {}, ...rows.map(([word, shown, value]) =>
       el("tr", {}, el("th", { scope: "row" }, word), ...columns.map(({ sums }) => el("td", {}, shown(sums))), one ? el("td", { class: "ratio" }, ratio(value)) : null))));
 }

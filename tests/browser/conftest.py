@@ -1,18 +1,13 @@
 """A browser and a server over scripted engines whose pace the tests decide."""
 
-import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import ExitStack
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, expect
 
-from serving.api import ApiSettings, create_app
-from serving.orchestrator import Orchestrator
-from serving.recipes import load_recipes
 from tests.support.browser import TIMEOUT_MS, launched, new_page
-from tests.support.console import TEAM, Script
+from tests.support.console import Script, console
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,24 +31,8 @@ def script() -> Script:
 @pytest.fixture
 def serve(script: Script) -> Iterator[Callable[..., str]]:
     """A function that starts the server and returns its address."""
-    servers: list[tuple[uvicorn.Server, threading.Thread]] = []
-
-    def start(**settings: Any) -> str:
-        orchestrator = Orchestrator(script.engines, load_recipes(["moa-lite", "moa"], TEAM))
-        app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings(**settings))
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        servers.append((server, thread))
-        while not server.started:
-            thread.join(0.01)
-        return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-
-    yield start
-    script.release()
-    for server, thread in servers:
-        server.should_exit = True
-        thread.join()
+    with ExitStack() as servers:
+        yield lambda **settings: servers.enter_context(console(script, **settings))
 
 
 @pytest.fixture

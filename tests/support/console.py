@@ -2,15 +2,24 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
 
-from serving.engines.scripted import ScriptedEngine
-from serving.types import Delta, GenerateRequest
+import uvicorn
 
+from serving.api import ApiSettings, create_app
+from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
+from serving.orchestrator import Orchestrator
+from serving.recipes import load_recipes
+from serving.types import Delta, GenerateRequest, ToolCall
+
+RECIPES = ("moa-lite", "moa", "vote", "debate")
 TEAM: dict[str, str | list[str]] = {
     "proposers": ["tiny-qwen", "tiny-llama", "tiny-mixtral"],
     "aggregator": "tiny-qwen",
+    "solo": "tiny-qwen",
+    "judge": "tiny-mixtral",
 }
 PROPOSALS = {
     "tiny-qwen": "Sunlight is made of all colours. Air molecules scatter short waves far more than long ones: about as"
@@ -43,6 +52,9 @@ class Script:
         self._gates = {"proposals": threading.Event(), "answer": threading.Event()}
         self.release()
         self.held_after = 8
+        self.answer = ANSWER  # of the aggregator, and of a model that is asked alone
+        self.thoughts = ""  # of every agent that thinks
+        self.calls: tuple[ToolCall, ...] = ()  # of the aggregator
         self.engines = {name: self._engine(name) for name in PROPOSALS}
 
     def hold(self, part: str) -> None:
@@ -55,10 +67,11 @@ class Script:
             self._gates[part].set()
 
     def _engine(self, name: str) -> ScriptedEngine:
-        def answer(request: GenerateRequest) -> str:
+        def answer(request: GenerateRequest) -> ScriptedAnswer:
             read = "".join(message.content for message in request.messages)
             advised = any(proposal[:30] in read for proposal in PROPOSALS.values())
-            return ANSWER if advised or request.moa.trace else PROPOSALS[name]
+            text = self.answer if advised or request.moa.trace else PROPOSALS[name]
+            return ScriptedAnswer(text, self.thoughts, self.calls if advised else ())
 
         async def paced(request: GenerateRequest, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
             part = "proposals" if request.request_id.rpartition("-")[0].endswith("-1") else "answer"
@@ -72,3 +85,21 @@ class Script:
 
         pace = {"tiny-qwen": 0.004, "tiny-llama": 0.005, "tiny-mixtral": 0.006}[name]
         return ScriptedEngine(name, answer, ttft_s=0.02, itl_s=pace, intercept=paced, context_tokens=32_768)
+
+
+@contextmanager
+def console(script: Script, **settings: Any) -> Iterator[str]:
+    """A server over the script's engines on a free port; its address. Nothing is held any more at its end."""
+    orchestrator = Orchestrator(script.engines, load_recipes(RECIPES, TEAM))
+    app = create_app(orchestrator.engines, orchestrator.cards({"tiny-llama": "knows words"}), ApiSettings(**settings))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        thread.join(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        script.release()
+        server.should_exit = True
+        thread.join()

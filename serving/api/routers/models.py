@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from serving.api.dependencies import ServerParts, require_key
 from serving.api.errors import JsonResponse
 from serving.api.openapi import responses
-from serving.api.schemas.status import ModelList, ModelRead
+from serving.api.schemas.status import ModelDetails, ModelList
 from serving.errors import Unauthorized, UnknownModel
 from serving.types import ModelCard
 
@@ -26,6 +26,9 @@ def model_json(card: ModelCard, name: str = "") -> dict[str, Any]:
         "kind": card.kind,
         "max_model_len": card.context_tokens,
         "description": card.description,
+        "thinking": card.thinking,
+        "tools": card.tools,
+        "usd_per_million_tokens": card.usd_per_million_tokens,
     }
     return fields if name in ("", card.id) else {**fields, "alias_of": card.id}
 
@@ -45,8 +48,9 @@ async def list_models(server: ServerParts) -> JsonResponse:
 @router.get(
     "/v1/models/{model_id:path}",
     response_class=JsonResponse,
-    responses=responses(ModelRead, Unauthorized, UnknownModel, description="The model or recipe."),
+    responses=responses(ModelDetails, Unauthorized, UnknownModel, description="The model or recipe."),
 )
 async def retrieve_model(model_id: str, server: ServerParts) -> JsonResponse:
-    """Describe one model or recipe, by its id or an alias."""
-    return JsonResponse(model_json(server.card(model_id), model_id))
+    """Describe one model or recipe, by its id or an alias, with the settings that a request may change in `moa`."""
+    card = server.card(model_id)
+    return JsonResponse({**model_json(card, model_id), "settings": card.settings})

@@ -1,10 +1,17 @@
 """JSON of the server's models and status, for `/openapi.json`: what clients read."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.api.schemas.answers import ErrorBody, Read
+
+
+class Price(Read):
+    """Dollars per million tokens."""
+
+    prompt: float
+    completion: float
 
 
 class ModelRead(Read):
@@ -17,7 +24,19 @@ class ModelRead(Read):
     kind: Literal["model", "recipe"]
     max_model_len: int | None = Field(description="Context in tokens.")
     description: str
+    thinking: bool = Field(description="True if requests may change the reasoning of its answers.")
+    tools: bool = Field(description="True if requests may have tools.")
+    usd_per_million_tokens: Price | None = Field(description="Dollars per million tokens, as the operator set them.")
     alias_of: str = Field(default="", description="Id of the model or recipe that this alias stands for.")
+
+
+class ModelDetails(ModelRead):
+    """A model or a recipe, with its settings."""
+
+    settings: dict[str, dict[str, Any]] = Field(
+        description="JSON schemas of the settings that a request may change in `moa`, with the recipe's values as"
+        " defaults; a model has none."
+    )
 
 
 class ModelList(Read):

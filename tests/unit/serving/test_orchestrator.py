@@ -1,5 +1,7 @@
 """The orchestrator's engines and model cards."""
 
+from dataclasses import replace
+
 from serving.engines.observed import ObservedEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.orchestrator import Orchestrator
@@ -11,7 +13,9 @@ def test_every_model_and_recipe_has_an_engine_and_a_card() -> None:
     models = {name: ScriptedEngine(name, context_tokens=tokens) for name, tokens in (("a", 100), ("b", 50), ("c", 10))}
     recipe = {"id": "team", "layers": [["a"]], "aggregator": "b", "description": "A team."}
     orchestrator = Orchestrator(models, load_recipes([recipe]))
-    assert orchestrator.cards() == [
+    team, *others = orchestrator.cards()
+    assert team.settings["aggregator"] == {"type": "string", "enum": ["a", "b", "c"], "default": "b"}
+    assert [replace(team, settings={}), *others] == [
         ModelCard("team", "recipe", 50, "A team."),
         ModelCard("a", "model", 100),
         ModelCard("b", "model", 50),
@@ -19,3 +23,15 @@ def test_every_model_and_recipe_has_an_engine_and_a_card() -> None:
     ]
     kinds = {name: engine.kind for name, engine in orchestrator.engines.items() if isinstance(engine, ObservedEngine)}
     assert kinds == {"team": "recipe", "a": "model", "b": "model", "c": "model"}
+
+
+def test_cards_have_what_the_operator_says_of_models_and_what_recipes_can() -> None:
+    models = {"a": ScriptedEngine("a"), "b": ScriptedEngine("b", thinking=True, tools=True)}
+    recipes = load_recipes([{"id": "team", "layers": [["a"]], "aggregator": "b"}])
+    prices = {"b": {"prompt": 0.5, "completion": 2.0}}
+    team, plain, thinking = Orchestrator(models, recipes).cards({"a": "Knows sums."}, prices)
+    assert (team.thinking, plain.thinking, thinking.thinking) == (True, False, True)
+    assert (team.tools, plain.tools, thinking.tools) == (True, False, True)
+    assert (plain.description, plain.usd_per_million_tokens) == ("Knows sums.", None)
+    assert (thinking.description, thinking.usd_per_million_tokens) == ("", prices["b"])
+    assert thinking.settings == {}

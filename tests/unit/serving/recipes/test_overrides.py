@@ -11,6 +11,7 @@ from serving.errors import ConfigError, InvalidRequest
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.loading import STRATEGIES
+from serving.recipes.overrides import override_schemas
 from tests.support.recipes import TEAM, Ask, Trio, outcomes, run
 
 # For each strategy a recipe and, of every field that its requests may set, a value that is honoured.
@@ -145,3 +146,46 @@ async def test_a_model_that_lacks_what_the_recipe_needs_is_refused_per_request(t
 async def test_the_former_name_of_a_setting_is_refused_with_the_current_one(trio: Trio, ask: Ask) -> None:
     with pytest.raises(InvalidRequest, match=r"Rename 'moa\.prewarm': it is now called 'moa\.prefill'"):
         await run(trio, ask(options={"prewarm": "off"}), "moa-lite")
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_every_setting_has_a_schema_whose_default_changes_nothing(strategy: str) -> None:
+    [recipe] = load_recipes([OWN[strategy][0]], TEAM).values()
+    schemas = override_schemas(recipe, ["a", "b", "c"])
+    assert set(schemas) == recipe.per_request - ({"threshold"} if strategy == "adaptive" else set())
+    for name, schema in schemas.items():
+        assert schema["type"] in ("string", "number", "integer", "boolean", "array"), name
+        if "default" in schema:
+            assert recipe.overridden({name: schema["default"]}) == recipe, name
+
+
+def test_schemas_have_types_bounds_and_the_values_of_the_recipe() -> None:
+    [recipe] = load_recipes([{"preset": "moa-lite", "min_proposals": 2, "straggler_grace_s": None}], TEAM).values()
+    schemas = override_schemas(recipe, ["a", "b", "c"])
+    assert [*schemas][:3] == ["models", "layers", "aggregator"]
+    assert schemas["models"]["default"] == ["a", "b", "c"]
+    assert schemas["models"]["items"]["enum"] == ["a", "b", "c"]
+    assert schemas["aggregator"] == {"type": "string", "enum": ["a", "b", "c"], "default": "a"}
+    layers = {"type": "integer", "minimum": 1, "maximum": 16, "default": 1}
+    assert schemas["layers"] == {**layers, "description": "Number of proposer layers."}
+    quorum, grace = schemas["min_proposals"], schemas["straggler_grace_s"]
+    assert (quorum["type"], quorum["minimum"], quorum["default"]) == ("integer", 1, 2)
+    assert (grace["type"], grace["minimum"]) == ("number", 0)
+    assert "default" not in grace
+    assert schemas["refill"]["type"] == "boolean"
+    assert schemas["below_quorum"]["enum"] == ["fail", "answer", "single"]
+    assert schemas["deadline_s"]["exclusiveMinimum"] == 0
+    assert (schemas["advise"]["enum"], schemas["advise"]["default"]) == (["user_turn", "every_turn"], "user_turn")
+
+
+def test_the_schema_of_models_is_that_of_the_agents_that_they_replace() -> None:
+    recipes = load_recipes(["debate", "cascade", "moa-lite", {"preset": "vote", "samples": 5}], TEAM)
+    of = {name: override_schemas(recipe, ["a", "b", "c"])["models"] for name, recipe in recipes.items()}
+    assert (of["debate"]["maxItems"], of["debate"]["description"]) == (2, "Models, in this order: solver, critic.")
+    assert (of["cascade"]["maxItems"], len(of["cascade"]["default"])) == (1, 1)
+    assert of["vote"]["default"] == ["a", "b", "c", "a", "b", "c"]  # not the five voters
+
+
+def test_an_advise_that_is_no_word_has_no_default() -> None:
+    [recipe] = load_recipes([{"preset": "moa-lite", "advise": {"every": 3}}], TEAM).values()
+    assert "default" not in override_schemas(recipe, ["a"])["advise"]

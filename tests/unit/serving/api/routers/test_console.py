@@ -1,10 +1,12 @@
 """The console's files over HTTP."""
 
+import json
 import re
 
 import pytest
 from starlette.types import ASGIApp
 
+from serving.api.schemas.chat import ChatBody
 from serving.console import CONTENT_SECURITY_POLICY, FOLDER, files
 from serving.engines.scripted import ScriptedEngine
 from tests.support.api import app_of, client_of, get
@@ -19,7 +21,7 @@ async def test_the_page_and_all_that_it_names_are_served_without_a_key(app: ASGI
     page = await get(app, "/console")
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    named = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+    named = re.findall(r'(?:href|src)="([^#"][^"]*)"', page.text)
     assert len(named) >= 4
     for path in named:  # relative to the page, so that they work below a path prefix
         assert not path.startswith(("/", "http"))
@@ -57,6 +59,16 @@ async def test_a_file_that_the_client_has_is_not_sent_again(app: ASGIApp):
 @pytest.mark.parametrize("path", ["/console/", "/console/__init__.py", "/console/../app.py", "/console/none.js"])
 async def test_other_paths_are_unknown(app: ASGIApp, path: str):
     assert (await get(app, path)).status_code == 404
+
+
+def test_the_forms_fields_are_those_of_a_request():
+    found = re.search(r"SAMPLING = ({.*});", (FOLDER / "sampling.js").read_text(), re.DOTALL)
+    assert found is not None
+    properties = ChatBody.model_json_schema()["properties"]
+    for name, shown in json.loads(found[1]).items():
+        [real] = [option for option in properties[name]["anyOf"] if option["type"] != "null"]
+        bounds = {"minimum", "maximum"} if name == "seed" else set()  # those of an integer's width
+        assert shown == {key: value for key, value in real.items() if key not in bounds}
 
 
 def test_scripts_make_no_html_of_text():

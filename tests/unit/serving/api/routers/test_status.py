@@ -20,14 +20,19 @@ M = {"m": ScriptedEngine("m")}
 async def test_models_are_listed_with_their_kind_and_context() -> None:
     app = create_app(
         {"org/m": M["m"], "team": M["m"]},
-        [ModelCard("org/m", "model", 8192), ModelCard("team", "recipe", None, "A team.")],
+        [
+            ModelCard("org/m", "model", 8192),
+            ModelCard("team", "recipe", None, "A team.", settings={"layers": {"type": "integer"}}),
+        ],
         ApiSettings(),
     )
     async with client_of(app) as client:
         listed = (await client.get("/v1/models")).json()
         single = (await client.get("/v1/models/org/m")).json()
+        team = (await client.get("/v1/models/team")).json()
     assert listed["object"] == "list"
-    assert single == listed["data"][0]
+    assert single == {**listed["data"][0], "settings": {}}
+    assert team == {**listed["data"][1], "settings": {"layers": {"type": "integer"}}}
     assert isinstance(single.pop("created"), int)
     assert single == {
         "id": "org/m",
@@ -36,6 +41,10 @@ async def test_models_are_listed_with_their_kind_and_context() -> None:
         "kind": "model",
         "max_model_len": 8192,
         "description": "",
+        "thinking": False,
+        "tools": False,
+        "usd_per_million_tokens": None,
+        "settings": {},
     }
     assert [(card["id"], card["kind"], card["max_model_len"]) for card in listed["data"][1:]] == [
         ("team", "recipe", None)

@@ -13,6 +13,7 @@ FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 Layout = Literal["paper", "references_last"]
 EventDetail = Literal["progress", "text"]
+Task = Literal["generate", "embed", "rerank"]  # the requests that a model answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,3 +337,4 @@ class ModelCard:
     kind: Literal["model", "recipe"]
     context_tokens: int | None = None
     description: str = ""
+    task: Task = "generate"

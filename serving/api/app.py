@@ -13,35 +13,46 @@ from serving.api.dependencies import IN_FLIGHT, Admission, BodyBudget, Server
 from serving.api.error_handlers import add_error_handlers
 from serving.api.exchange import Api
 from serving.api.openapi import document
-from serving.api.routers import chat, console, docs, messages, models, responses, status
+from serving.api.routers import chat, console, docs, embeddings, messages, models, rerank, responses, status
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.errors import ConfigError
+from serving.pooling import PoolingEngine
 from serving.telemetry import Observer
 from serving.types import ModelCard
 
 DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router)  # whose requests engines answer
+POOLING: tuple[APIRouter, ...] = (embeddings.router, rerank.router)  # whose requests pooling engines answer
 OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router)
 
 
 def create_app(
-    engines: Mapping[str, Engine], cards: Sequence[ModelCard], settings: ApiSettings, observer: Observer | None = None
+    engines: Mapping[str, Engine],
+    cards: Sequence[ModelCard],
+    settings: ApiSettings,
+    observer: Observer | None = None,
+    pooling: Mapping[str, PoolingEngine] | None = None,
 ) -> Api:
     """Create the API.
 
     Args:
         engines: the engines by model id.
-        cards: one model card per engine.
+        cards: one model card per engine, those of `pooling` included.
         settings: limits, keys and deadlines.
         observer: receives the requests for answers that are refused before an engine is asked; all others are reported
             by the engines.
+        pooling: the engines that embed or rank, by model id; their cards say the same task.
 
     Raises:
-        ConfigError: an engine has no card, or a card has no engine.
+        ConfigError: an engine has no card, a card has no engine, or a card says another task than its engine.
     """
     by_id = {card.id: card for card in cards}
-    if unmatched := sorted(set(by_id) ^ set(engines)):
+    pooling = pooling or {}
+    tasks = {**dict.fromkeys(engines, "generate"), **{name: engine.info.task for name, engine in pooling.items()}}
+    if unmatched := sorted(set(by_id) ^ set(tasks)):
         raise ConfigError(f"Give '{unmatched[0]}' both an engine and a model card; it has only one of them.")
+    if wrong := [card for card in cards if card.task != tasks[card.id]]:
+        raise ConfigError(f"Set the task of the model card '{wrong[0].id}' to '{tasks[wrong[0].id]}'.")
     server = Server(
         engines,
         by_id,
@@ -50,16 +61,18 @@ def create_app(
         Admission(settings.max_in_flight or IN_FLIGHT, settings.retry_after_s),
         BodyBudget(settings.max_reading_bytes, settings.retry_after_s),
         settings.keys(),
+        pooling,
     )
     app = Api(settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan)
     app.state.server = server
-    app.state.readiness = status.Readiness(engines, settings)
-    for router in (*DIALECTS, *OTHERS):
+    app.state.readiness = status.Readiness({**engines, **pooling}, settings)
+    for router in (*DIALECTS, *POOLING, *OTHERS):
         app.include_router(router)
-    generating = {route.path for router in DIALECTS for route in router.routes if isinstance(route, APIRoute)}
+    answered = (*DIALECTS, *POOLING)
+    generating = {route.path for router in answered for route in router.routes if isinstance(route, APIRoute)}
     add_error_handlers(app, server, generating)
     app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it
-        lambda: document(app.routes, status.own_version(), list(by_id), settings)
+        lambda: document(app.routes, status.own_version(), cards, settings)
     )
     if settings.log_requests:
         request_log.enable()

@@ -69,6 +69,16 @@ class ApiSettings(Frozen):
         description="Origins, such as `https://chat.example.org`, whose web pages may read the API's answers in a"
         " browser; `*`: all. A page needs a key like any other client, and shows it to everyone who uses the page.",
     )
+    max_inputs: int = Field(
+        default=2048,
+        ge=1,
+        description="Maximum number of inputs in a request for embeddings, and of documents in one for a ranking.",
+    )
+    max_input_chars: int = Field(
+        default=2**19,
+        ge=1,
+        description="Maximum length of one of these inputs, documents or queries, in characters or in token ids.",
+    )
     versions: Mapping[str, str] = Field(default_factory=dict, description="Additional entries of /version.")
 
     @field_validator("api_key")

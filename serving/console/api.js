@@ -25,7 +25,7 @@ async function asked(path, options) {
 }
 
 export async function models(key) {
-  return (await (await asked("v1/models", { headers: headers(key) })).json()).data;
+  return (await (await asked("v1/models", { headers: headers(key) })).json()).data.filter(({ task }) => task === "generate");
 }
 
 export async function* chat(body, key, signal) {

@@ -26,6 +26,7 @@ def model_json(card: ModelCard) -> dict[str, Any]:
         "kind": card.kind,
         "max_model_len": card.context_tokens,
         "description": card.description,
+        "task": card.task,
     }
 
 
@@ -47,4 +48,4 @@ async def list_models(server: ServerParts) -> JsonResponse:
 )
 async def retrieve_model(model_id: str, server: ServerParts) -> JsonResponse:
     """Describe one model or recipe."""
-    return JsonResponse(model_json(server.card(model_id)))
+    return JsonResponse(model_json(server.any_card(model_id)))

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.api.schemas.answers import ErrorBody, Read
+from serving.types import Task
 
 
 class ModelRead(Read):
@@ -17,6 +18,7 @@ class ModelRead(Read):
     kind: Literal["model", "recipe"]
     max_model_len: int | None = Field(description="Context in tokens.")
     description: str
+    task: Task = Field(description="Requests that it answers; `embed` models also rank.")
 
 
 class ModelList(Read):

@@ -36,6 +36,7 @@ async def test_models_are_listed_with_their_kind_and_context() -> None:
         "kind": "model",
         "max_model_len": 8192,
         "description": "",
+        "task": "generate",
     }
     assert [(card["id"], card["kind"], card["max_model_len"]) for card in listed["data"][1:]] == [
         ("team", "recipe", None)

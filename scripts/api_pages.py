@@ -4,14 +4,16 @@ API_PAGE = """# The API
 
 OpenAI's chat completions API, for every model and every recipe. Any OpenAI client works with `base_url` set to
 `http://HOST:PORT/v1`. The other dialects have pages of their own: [responses.md](responses.md) and
-[messages.md](messages.md).
+[messages.md](messages.md). [embeddings.md](embeddings.md) is about models that embed or rank.
 
 | path | answer |
 |---|---|
 | `POST /v1/chat/completions` | a chat completion, streamed or whole |
 | `POST /v1/responses` | OpenAI's Responses API, as Codex CLI uses it |
 | `POST /v1/messages`, `/v1/messages/count_tokens` | Anthropic's Messages API, as Claude Code uses it |
-| `GET /v1/models`, `/v1/models/ID` | models and recipes: id, `kind`, context in tokens (`max_model_len`) |
+| `POST /v1/embeddings` | vectors of texts, by a model that embeds: [embeddings.md](embeddings.md) |
+| `POST /v1/rerank`, `/rerank`, `/v2/rerank` | documents by their relevance, by a model that ranks or embeds |
+| `GET /v1/models`, `/v1/models/ID` | models and recipes: id, `kind`, `task`, context in tokens (`max_model_len`) |
 | `GET /health` | 200 while the process runs |
 | `GET /ready` | 200 if every engine is warm and answers; else 503 with a reason for each engine that is not ready |
 | `GET /version` | versions of the server and its libraries |

@@ -1,8 +1,8 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
-docs/api.md, responses.md, messages.md and errors.md are generated as a whole, from the request schemas and the error
-classes. In docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may
-change, and the strategies' support of tools.
+docs/api.md, responses.md, messages.md, embeddings.md and errors.md are generated as a whole, from the request schemas
+and the error classes. In docs/recipes.md three tables are generated: the settings of every recipe, the settings that a
+request may change, and the strategies' support of tools.
 """
 
 import argparse
@@ -15,8 +15,11 @@ from typing import Any
 import orjson
 
 from scripts.api_pages import API_PAGE, MESSAGES_PAGE, RESPONSES_PAGE
+from scripts.pooling_page import POOLING_PAGE
 from serving.api.schemas.chat import ChatBody
+from serving.api.schemas.embeddings import EmbeddingsBody
 from serving.api.schemas.messages import CountTokensBody, MessagesBody
+from serving.api.schemas.rerank import RerankBody
 from serving.api.schemas.responses import ResponsesBody
 from serving.api.schemas.wire import Wire
 from serving.api.settings import ApiSettings
@@ -63,6 +66,16 @@ def messages_page() -> str:
         fields=fields_table(MessagesBody),
         neutral=neutral_values(MessagesBody),
         counted=", ".join(f"`{name}`" for name in CountTokensBody.model_fields),
+    )
+
+
+def pooling_page() -> str:
+    """Return docs/embeddings.md."""
+    return POOLING_PAGE.format(
+        embedding_fields=fields_table(EmbeddingsBody),
+        embedding_neutral=neutral_values(EmbeddingsBody),
+        rerank_fields=fields_table(RerankBody),
+        rerank_neutral=neutral_values(RerankBody),
     )
 
 
@@ -204,6 +217,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         docs / "api.md": api_page(),
         docs / "responses.md": responses_page(),
         docs / "messages.md": messages_page(),
+        docs / "embeddings.md": pooling_page(),
         docs / "errors.md": errors_page(),
         recipes: text,
     }
@@ -223,7 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.generate_docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a document is out of date")
     check = parser.parse_args(arguments).check
-    stale = [path for path, text in documents().items() if path.read_text(encoding="utf-8") != text]
+    stale = [path for path, text in documents().items() if not path.is_file() or path.read_text("utf-8") != text]
     for path in stale:
         print(f"{path.relative_to(ROOT)} is out of date" if check else f"wrote {path.relative_to(ROOT)}")
         if not check:

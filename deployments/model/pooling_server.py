@@ -11,7 +11,7 @@ from deployments.model.pooling_adapter import PoolingAdapter
 from deployments.model.pooling_prompts import PoolingPrompts
 from deployments.model_spec import ModelSpec
 from serving.errors import ConfigError
-from serving.pooling import EmbedRequest, PoolingTask, RerankRequest, Scores, Vectors
+from serving.pooling import TO_CONTEXT, EmbedRequest, PoolingTask, RerankRequest, Scores, Vectors
 
 WARM_UP = "What is 1 + 2?"
 
@@ -37,8 +37,8 @@ class PoolingServer(EngineServer):
     async def _warm_up(self) -> None:
         """Run what a first request would wait for, and check its result."""
         if self._task == "embed":
-            await self.embed(EmbedRequest("warm-up", (WARM_UP,)))
-        await self.rerank(RerankRequest("warm-up", WARM_UP, (WARM_UP, "3")))
+            await self.embed(EmbedRequest("warm-up", (WARM_UP,), truncate_tokens=TO_CONTEXT))
+        await self.rerank(RerankRequest("warm-up", WARM_UP, (WARM_UP, "3"), truncate_tokens=TO_CONTEXT))
 
     async def embed(self, request: EmbedRequest) -> Vectors:
         """Embed each input.

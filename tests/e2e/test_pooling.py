@@ -1,4 +1,4 @@
-"""A server whose models embed and rank: tiny-qwen's weights on vLLM. Its vectors mean little, but they must be exact."""
+"""A server whose models embed and rank: tiny-qwen on vLLM. Its vectors mean little, but they must be exact."""
 
 import base64
 import json

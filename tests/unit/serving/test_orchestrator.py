@@ -1,7 +1,11 @@
 """The orchestrator's engines and model cards."""
 
+import pytest
+
 from serving.engines.observed import ObservedEngine
 from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted_pooling import ScriptedPoolingEngine
+from serving.errors import ConfigError
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.types import ModelCard
@@ -19,3 +23,28 @@ def test_every_model_and_recipe_has_an_engine_and_a_card() -> None:
     ]
     kinds = {name: engine.kind for name, engine in orchestrator.engines.items() if isinstance(engine, ObservedEngine)}
     assert kinds == {"team": "recipe", "a": "model", "b": "model", "c": "model"}
+
+
+def test_models_that_embed_have_cards_and_no_part_in_recipes() -> None:
+    pooling = {"e": ScriptedPoolingEngine("e", context_tokens=9), "r": ScriptedPoolingEngine("r", "rerank")}
+    orchestrator = Orchestrator({"a": ScriptedEngine("a", context_tokens=10)}, {}, pooling=pooling)
+    assert orchestrator.cards() == [
+        ModelCard("a", "model", 10),
+        ModelCard("e", "model", 9, task="embed"),
+        ModelCard("r", "model", 1_000_000, task="rerank"),
+    ]
+    assert (set(orchestrator.engines), set(orchestrator.pooling)) == ({"a"}, {"e", "r"})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        ({"id": "team", "layers": [["a", "e"]], "aggregator": "a"}, "'team' names 'e' as an agent, which generates no"),
+        ({"id": "team", "layers": [["a"]], "aggregator": "e"}, r"choose one of: a\.$"),
+        ({"id": "team", "strategy": "cascade", "first": "a", "escalate": "e"}, "'team' names 'e' as an agent"),
+        ({"id": "e", "layers": [["a"]], "aggregator": "a"}, "'e' is the id of a model and of a recipe"),
+    ],
+)
+def test_a_recipe_that_names_one_is_refused(recipe: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        Orchestrator({"a": ScriptedEngine("a")}, load_recipes([recipe]), pooling={"e": ScriptedPoolingEngine("e")})

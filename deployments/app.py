@@ -11,6 +11,7 @@ from ray.serve.llm import LLMConfig, build_llm_deployment
 from deployments.cluster.progress import watch_start
 from deployments.config import AppArgs, Profile
 from deployments.ingress.deployment import QUIET, Ingress, ingress_options, routing, scaling
+from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import LocalWeights, ModelServer
 from deployments.model_spec import SERVER_OPTIONS, ModelSpec
 
@@ -24,7 +25,7 @@ def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
             llm_config(profile, model),
             name_prefix="model:",
             bind_kwargs={"spec": model},
-            deployment_cls=ModelServer,
+            deployment_cls=ModelServer if model.generates else PoolingServer,
         )
         for number, model in enumerate(profile.models)
     }
@@ -41,9 +42,12 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
         ValueError: ray.serve.llm refuses an option.
     """
     weights = model.path
+    engine_options = {name: value for name, value in model.engine_kwargs.items() if name not in SERVER_OPTIONS}
+    if not model.generates:
+        engine_options["runner"] = "pooling"
     options: dict[str, Any] = {
         "model_loading_config": {"model_id": model.id, "model_source": str(weights or model.source)},
-        "engine_kwargs": {name: value for name, value in model.engine_kwargs.items() if name not in SERVER_OPTIONS},
+        "engine_kwargs": engine_options,
         "accelerator_type": model.accelerator_type,
         "placement_group_config": model.placement and dict(model.placement),
         "runtime_env": {"env_vars": {**profile.env, **model.env}},

@@ -99,15 +99,20 @@ class Profile(Frozen):
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> "Profile":
-        ids = [model.id for model in self.served]
+        ids = [model.id for model in (*self.models, *self.external)]
         if duplicates := {model_id for model_id in ids if ids.count(model_id) > 1}:
             raise ValueError(f"several models have the id '{min(duplicates)}'; rename all but one")
         return self
 
     @property
     def served(self) -> "tuple[ModelSpec | ExternalSpec, ...]":
-        """All models that recipes can use."""
-        return (*self.models, *self.external)
+        """All models that recipes can use: those that generate text."""
+        return (*(model for model in self.models if model.generates), *self.external)
+
+    @property
+    def pooling(self) -> tuple[ModelSpec, ...]:
+        """Models that embed or rank."""
+        return tuple(model for model in self.models if not model.generates)
 
     @property
     def contexts(self) -> dict[str, int]:

@@ -11,7 +11,7 @@ from deployments.model_shape import ModelShape
 from deployments.thinking_spec import ThinkingSpec
 from serving.config import Frozen
 from serving.errors import ConfigError
-from serving.types import Thinking
+from serving.types import Task, Thinking
 from serving.validation import shown
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +42,10 @@ TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
 SERVER_OPTIONS = frozenset(
     {"tool_call_parser", "enable_auto_tool_choice", "chat_template", "default_chat_template_kwargs"}
 )
+
+# Options of vLLM that only models of one kind have.
+POOLING_OPTIONS = frozenset({"runner", "convert", "pooler_config"})
+GENERATION_OPTIONS = frozenset({*SERVER_OPTIONS, "reasoning_parser"})
 
 ModelId = Annotated[
     str,
@@ -87,6 +91,11 @@ class ModelSpec(Frozen):
         " it. None: there is none.",
     )
     description: str = Field(default="", description="One line for people.")
+    task: Task = Field(
+        default="generate",
+        description="Requests that the model answers: `generate` (text, for recipes and chats), `embed`"
+        " (/v1/embeddings, and /v1/rerank by the vectors' cosine) or `rerank` (/v1/rerank, by a cross-encoder).",
+    )
     accelerator: Literal["cpu", "gpu"] = Field(default="gpu", description="Hardware that the engine runs on.")
     accelerator_type: str | None = Field(
         default=None, description="Ray's name of the GPU, such as H100 or L40S. None: any GPU."
@@ -188,6 +197,33 @@ class ModelSpec(Frozen):
         if self.thinking is not None and self.reasoning_parser is None:
             raise ValueError(f"set engine_kwargs.reasoning_parser of model '{self.id}'; `thinking` needs it")
         return self
+
+    @model_validator(mode="after")
+    def _options_fit_the_task(self) -> "ModelSpec":
+        task, options = self.task, self.engine_kwargs
+        if self.generates:
+            if wrong := sorted(POOLING_OPTIONS & options.keys()):
+                raise ValueError(f"set task of model '{self.id}' to embed or rerank; engine_kwargs.{wrong[0]} needs it")
+            return self
+        if "runner" in options:
+            raise ValueError(f"remove runner of model '{self.id}' from engine_kwargs; `task` sets it")
+        convert = options.get("convert")
+        if convert == ("classify" if task == "embed" else "embed"):
+            raise ValueError(f"change engine_kwargs.convert of model '{self.id}'; {convert} does not fit task: {task}")
+        unused = GENERATION_OPTIONS - ({"chat_template"} if task == "rerank" else set())
+        given = [
+            *sorted(f"engine_kwargs.{name}" for name in unused & options.keys()),
+            *(name for name in ("thinking", "tools") if getattr(self, name) is not None),
+            *(["strict_tools"] if self.strict_tools else []),
+        ]
+        if given:
+            raise ValueError(f"remove {given[0]} of model '{self.id}'; a model with task: {task} generates no text")
+        return self
+
+    @property
+    def generates(self) -> bool:
+        """True if the model generates text, so that recipes can use it."""
+        return self.task == "generate"
 
     @property
     def tokenizer_mode(self) -> str:

@@ -5,6 +5,7 @@ API_PAGE = """# The API
 OpenAI's chat completions API, for every model and every recipe. Any OpenAI client works with `base_url` set to
 `http://HOST:PORT/v1`. The other dialects have pages of their own: [completions.md](completions.md),
 [responses.md](responses.md) and [messages.md](messages.md).
+[embeddings.md](embeddings.md) is about models that embed or rank.
 
 | path | answer |
 |---|---|
@@ -13,7 +14,9 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `POST /tokenize`, `/detokenize` | a model's tokens, at vLLM's paths: [completions.md](completions.md#tokens) |
 | `POST /v1/responses` | OpenAI's Responses API, as Codex CLI uses it |
 | `POST /v1/messages`, `/v1/messages/count_tokens` | Anthropic's Messages API, as Claude Code uses it |
-| `GET /v1/models` | models, recipes, aliases: `id`, `kind`, context in tokens (`max_model_len`), `thinking`, `tools`, prices |
+| `POST /v1/embeddings` | vectors of texts, by a model that embeds: [embeddings.md](embeddings.md) |
+| `POST /v1/rerank`, `/rerank`, `/v2/rerank` | documents by their relevance, by a model that ranks or embeds |
+| `GET /v1/models` | models, recipes, aliases: `id`, `kind`, `task`, context in tokens, `thinking`, `tools`, prices |
 | `GET /v1/models/ID` | one of them; of a recipe also `settings`: JSON schemas of what a request may change in `moa` |
 | `GET /health` | 200 while the process runs |
 | `GET /ready` | 200 if every engine is warm and answers; else 503 with a reason for each engine that is not ready |

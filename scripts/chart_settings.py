@@ -23,7 +23,7 @@ OF_CHART: dict[type[BaseModel], frozenset[str]] = {
     ModelSpec: frozenset(
         {
             *("accelerator", "description", "drain_s", "engine_kwargs", "fetch_command", "gpu_memory_gib", "id"),
-            *("placement", "replicas", "shape", "source", "thinking", "tools", "usd_per_million_tokens"),
+            *("placement", "replicas", "shape", "source", "task", "thinking", "tools", "usd_per_million_tokens"),
         }
     ),
     Profile: frozenset({"api", "description", "models", "name", "orchestrator", "recipes", "team"}),

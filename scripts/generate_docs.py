@@ -1,9 +1,9 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
-docs/api.md, completions.md, responses.md, messages.md and errors.md are generated as a whole, from the request schemas
-and the error classes; docs/clients.md from the list of tested clients and their lock files. In docs/recipes.md three
-tables are generated: the settings of every recipe, the settings that a request may change, and the strategies' support
-of tools. In helm/moa/values.schema.json the `settings` are generated.
+docs/api.md, completions.md, responses.md, messages.md, embeddings.md and errors.md are generated as a whole, from the
+request schemas and the error classes; docs/clients.md from the list of tested clients and their lock files. In
+docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may change, and
+the strategies' support of tools. In helm/moa/values.schema.json the `settings` are generated.
 """
 
 import argparse
@@ -20,9 +20,12 @@ from scripts.api_sections import ALIASES, METRICS, USAGE
 from scripts.chart_settings import SCHEMA, chart_schema
 from scripts.clients_page import clients_page
 from scripts.completions_page import COMPLETIONS_PAGE
+from scripts.pooling_page import POOLING_PAGE
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.completions import CompletionsBody
+from serving.api.schemas.embeddings import EmbeddingsBody
 from serving.api.schemas.messages import CountTokensBody, MessagesBody
+from serving.api.schemas.rerank import RerankBody
 from serving.api.schemas.responses import ResponsesBody
 from serving.api.schemas.tokens import TokenizeBody
 from serving.api.schemas.wire import Wire
@@ -93,6 +96,16 @@ def _type_of(annotation: object) -> str:
     """Name of a field's type in JSON."""
     text = str(annotation)
     return next((name for key, name in KINDS.items() if key in text), "object")
+
+
+def pooling_page() -> str:
+    """Return docs/embeddings.md."""
+    return POOLING_PAGE.format(
+        embedding_fields=fields_table(EmbeddingsBody),
+        embedding_neutral=neutral_values(EmbeddingsBody),
+        rerank_fields=fields_table(RerankBody),
+        rerank_neutral=neutral_values(RerankBody),
+    )
 
 
 def fields_table(body: type[Wire]) -> str:
@@ -234,6 +247,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         docs / "completions.md": completions_page(),
         docs / "responses.md": responses_page(),
         docs / "messages.md": messages_page(),
+        docs / "embeddings.md": pooling_page(),
         docs / "errors.md": errors_page(),
         docs / "clients.md": clients_page(),
         recipes: text,
@@ -255,7 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.generate_docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a document is out of date")
     check = parser.parse_args(arguments).check
-    stale = [path for path, text in documents().items() if path.read_text(encoding="utf-8") != text]
+    stale = [path for path, text in documents().items() if not path.is_file() or path.read_text("utf-8") != text]
     for path in stale:
         print(f"{path.relative_to(ROOT)} is out of date" if check else f"wrote {path.relative_to(ROOT)}")
         if not check:

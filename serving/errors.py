@@ -4,6 +4,7 @@
     ├── InvalidRequest              400  invalid_request        the caller can fix it; `param` names the field
     │   ├── UnsupportedField        400  unsupported_field      known to OpenAI's API, not supported here
     │   ├── ContextTooLong          400  context_length_exceeded
+    │   ├── InputTooLong            400  input_too_long         an input of an embedding or rerank request
     │   └── LimitExceeded           400  limit_exceeded         more calls or tokens than the operator allows
     ├── Unauthorized                401  invalid_api_key
     ├── UnknownModel                404  model_not_found
@@ -84,6 +85,21 @@ class ContextTooLong(InvalidRequest):
         self.args = (model, prompt_tokens, context_tokens, max_tokens, field)
         self.model, self.prompt_tokens, self.context_tokens = model, prompt_tokens, context_tokens
         self.max_tokens = max_tokens
+
+
+class InputTooLong(InvalidRequest):
+    """An input to embed or to rank does not fit into the model's context; the message gives both numbers."""
+
+    code = "input_too_long"
+
+    def __init__(self, model: str, field: str, tokens: int, context_tokens: int) -> None:
+        super().__init__(
+            f"Shorten '{field}': it has {tokens} tokens, but the context of '{model}' holds {context_tokens}; or set"
+            " 'truncate_prompt_tokens' to -1 to cut it.",
+            field,
+        )
+        self.args = (model, field, tokens, context_tokens)
+        self.model, self.field, self.tokens, self.context_tokens = model, field, tokens, context_tokens
 
 
 class LimitExceeded(InvalidRequest):

@@ -1,13 +1,15 @@
 """Runs recipes over engines: every model and every recipe becomes one engine under its id."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 
 from serving.engine import Engine, EngineInfo
 from serving.engines.model import ModelEngine
 from serving.engines.observed import ObservedEngine
+from serving.engines.observed_pooling import ObservedPoolingEngine
 from serving.engines.recipe import RecipeEngine
 from serving.errors import ConfigError, LimitExceeded
+from serving.pooling import PoolingEngine
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
@@ -36,8 +38,9 @@ class Orchestrator:
         *,
         next_turn_prefill_s: float = NEXT_TURN_PREFILL_S,
         prices: Mapping[str, tuple[float, float]] | None = None,
+        pooling: Mapping[str, PoolingEngine] | None = None,
     ) -> None:
-        """Serve `models` and `recipes`, both by id.
+        """Serve `models`, `recipes` and the models that embed or rank, all by id.
 
         Args:
             models: the engines.
@@ -46,9 +49,11 @@ class Orchestrator:
             observer: receives the events of the metrics.
             next_turn_prefill_s: of single models; recipes have their own.
             prices: per prompt token and per completion token in any one unit, by model id, for small tasks.
+            pooling: the engines that embed or rank.
         """
         self.limits = limits or Limits()
-        caps = check_recipes({name: engine.info for name, engine in models.items()}, recipes, self.limits)
+        infos = {name: engine.info for name, engine in models.items()}
+        caps = check_recipes(infos, recipes, self.limits, pooling or ())
         self.observer = observer or Observer()
         self.runtime = Runtime(
             dict(models), self.observer, HedgeBudget(self.limits.hedge_share), prices=dict(prices or {})
@@ -67,6 +72,9 @@ class Orchestrator:
                 )
                 for name in recipes
             },
+        }
+        self.pooling = {
+            name: ObservedPoolingEngine(name, engine, self.observer) for name, engine in (pooling or {}).items()
         }
 
     def cards(
@@ -96,7 +104,7 @@ class Orchestrator:
             )
             for name, recipe in self.recipes.items()
         ]
-        return recipes + [
+        models = [
             ModelCard(
                 name,
                 "model",
@@ -108,12 +116,26 @@ class Orchestrator:
             )
             for name in self.runtime.engines
         ]
+        pooling = [
+            ModelCard(
+                name,
+                "model",
+                engine.info.context_tokens,
+                (descriptions or {}).get(name, ""),
+                usd_per_million_tokens=(prices or {}).get(name),
+                task=engine.info.task,
+            )
+            for name, engine in self.pooling.items()
+        ]
+        return recipes + models + pooling
 
 
 def check_recipes(
-    models: Mapping[str, EngineInfo], recipes: Mapping[str, Recipe], limits: Limits
+    models: Mapping[str, EngineInfo], recipes: Mapping[str, Recipe], limits: Limits, pooling: Collection[str] = ()
 ) -> dict[str, int | None]:
     """Check that every recipe can work with `models`, given by id, and within `limits`.
+
+    `pooling` are the ids of models that embed or rank, which no recipe can use.
 
     Returns:
         Token cap of each recipe, by id, for requests without `max_tokens`; see `token_cap`.
@@ -122,9 +144,14 @@ def check_recipes(
         ConfigError: it cannot, with the recipe and the change that helps.
     """
     for name, recipe in recipes.items():
-        if name in models:
+        if name in models or name in pooling:
             raise ConfigError(f"'{name}' is the id of a model and of a recipe; rename the recipe.")
         served = ", ".join(sorted(models)) or "none"
+        if unable := sorted((recipe.named_models() | recipe.delegates()) & set(pooling)):
+            raise ConfigError(
+                f"The recipe '{name}' names '{unable[0]}' as an agent, which generates no text (its task is to embed or"
+                f" to rank); choose one of: {served}."
+            )
         if missing := sorted(recipe.named_models() - set(models)):
             raise ConfigError(
                 f"The recipe '{name}' needs the model '{missing[0]}', which the profile does not serve ({served});"

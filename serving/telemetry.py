@@ -102,8 +102,12 @@ class StreamOutcome:
         if self.ttft_s is None and (delta.text or delta.reasoning or delta.tool_calls):
             self.ttft_s = self._elapsed_s()
         if delta.usage is not None:
-            self.code, self.usage = "ok", delta.usage
+            self.end(delta.usage)
             self.degraded = delta.report is not None and delta.report.degraded
+
+    def end(self, usage: TokenUsage) -> None:
+        """The answer is complete."""
+        self.code, self.usage = "ok", usage
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()

@@ -18,6 +18,7 @@ EventDetail = Literal["progress", "text"]
 UsageScope = Literal["answer", "team"]  # tokens of the call that wrote the answer, or of all calls of the request
 # Where a prompt ends: where an answer begins; behind the last message; or within it, so that the answer continues it.
 PromptEnd = Literal["answer", "message", "continued"]
+Task = Literal["generate", "embed", "rerank"]  # the requests that a model answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,3 +384,4 @@ class ModelCard:
     tools: bool = False  # requests may have tools
     usd_per_million_tokens: Mapping[str, float] | None = None  # "prompt" and "completion"; None: unknown
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # JSON schemas, see `recipes.overrides`
+    task: Task = "generate"

@@ -65,10 +65,17 @@ def is_ready(url: str, timeout_s: float = 5.0) -> bool:
 
 
 def how_to_ask(profile: Profile, url: str) -> Iterator[str]:
-    """Lines with a command to paste that asks the server a question."""
+    """Lines with a command to paste that asks the server a question, or for an embedding."""
     recipes = [*load_recipes(profile.recipes, profile.team)]
-    model = next(iter([name for name in recipes if name == "moa-lite"] or recipes or [profile.models[0].id]))
-    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "What is 17 + 25?"}]})
+    able = [name for name in recipes if name == "moa-lite"] or recipes or [model.id for model in profile.served]
+    asked: dict[str, object] = {"messages": [{"role": "user", "content": "What is 17 + 25?"}]}
+    path = "chat/completions"
+    if not able:
+        first, *_ = profile.pooling
+        able, asked, path = [first.id], {"input": "What is 17 + 25?"}, "embeddings"
+        if first.task == "rerank":
+            asked, path = {"query": "What is 17 + 25?", "documents": ["42", "43"]}, "rerank"
+    body = json.dumps({"model": able[0], **asked})
     yield "Ask it:"
-    yield f"  curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'"
+    yield f"  curl {url}/v1/{path} -H 'Content-Type: application/json' -d '{body}'"
     yield "Ctrl-C stops it."

@@ -18,12 +18,14 @@ from deployments.ingress.capacity import max_in_flight
 from deployments.ingress.cluster_metrics import ClusterMetrics
 from deployments.ingress.metrics import RayObserver
 from deployments.ingress.remote_engine import RemoteEngine
+from deployments.ingress.remote_pooling import RemotePooling
 from deployments.ingress.session_router import SessionRouter
 from deployments.model_spec import Replicas
 from serving.api.app import create_app
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.orchestrator import Orchestrator
+from serving.pooling import PoolingInfo
 from serving.recipes import load_recipes
 
 # Access logs cost as much as a small model's token; metrics count requests.
@@ -49,13 +51,28 @@ class Ingress:
                 thinking=model.thinks,
             )
             for number, model in enumerate(profile.models)
+            if model.generates
+        }
+        self._pooling = {
+            model.id: RemotePooling(
+                model.id,
+                handles[f"model_{number}"],
+                PoolingInfo("embed" if model.task == "embed" else "rerank", model.context_tokens),
+                deadline_s=model.deadline_s,
+            )
+            for number, model in enumerate(profile.models)
+            if not model.generates
         }
         self._engines.update((external.id, external.engine()) for external in profile.external)
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         profile = self._profile
         recipes = load_recipes(profile.recipes, profile.team)
-        prices = {m.id: m.usd_per_million_tokens for m in profile.served if m.usd_per_million_tokens is not None}
+        prices = {
+            m.id: m.usd_per_million_tokens
+            for m in (*profile.served, *profile.pooling)
+            if m.usd_per_million_tokens is not None
+        }
         observer = RayObserver(prices)
         orchestrator = Orchestrator(
             self._engines,
@@ -64,16 +81,18 @@ class Ingress:
             observer,
             next_turn_prefill_s=profile.orchestrator.next_turn_prefill_s,
             prices={model: (price.prompt, price.completion) for model, price in prices.items()},
+            pooling=self._pooling,
         )
         descriptions = {model.id: model.description for model in profile.models}
         cards = orchestrator.cards(descriptions, {name: price.model_dump() for name, price in prices.items()})
         # So that the first request finds a connection to every model.
-        await asyncio.gather(*(engine.check_health() for engine in self._engines.values()), return_exceptions=True)
+        checks = (engine.check_health() for engine in (*self._engines.values(), *self._pooling.values()))
+        await asyncio.gather(*checks, return_exceptions=True)
         settings = api_settings(profile.api, os.environ)
         if settings.max_in_flight is None:
             settings = settings.model_copy(update={"max_in_flight": max_in_flight(profile, recipes)})
         metrics = ClusterMetrics() if settings.metrics else None
-        return create_app(orchestrator.engines, cards, settings, observer, metrics=metrics)
+        return create_app(orchestrator.engines, cards, settings, observer, orchestrator.pooling, metrics=metrics)
 
 
 def api_settings(settings: ApiSettings, environment: Mapping[str, str]) -> ApiSettings:

@@ -144,24 +144,38 @@ class RemoteEngine(Engine):
         An overloaded deployment still works: if the call is rejected or late, but the deployment answered within the
         last `RECENT_S`, it counts as healthy.
         """
-        try:
-            await asyncio.wait_for(self._calls.stats.remote(), HEALTH_TIMEOUT_S)
-        except TimeoutError:
-            if asyncio.get_running_loop().time() - self._answered_at >= RECENT_S:
-                raise EngineUnavailable(self.model) from None
-        except Exception as error:
-            known = translated(self.model, error)
-            if isinstance(known, Overloaded):
-                return
-            if known is error:
-                raise
-            raise known from error
+        await check_replicas(self.model, self._calls, self._answered_at)
 
     def _translated(self, error: Exception) -> MoaError:
         known = translated(self.model, error)
         if isinstance(known, EngineUnavailable):
             self._answered_at = -math.inf
         return known
+
+
+async def check_replicas(model: str, calls: DeploymentHandle[Any], answered_at: float) -> None:
+    """Return if a replica behind `calls` answers, or the deployment is overloaded but answered recently.
+
+    Args:
+        model: id of the model, for errors.
+        calls: handle of the deployment.
+        answered_at: loop time of its last answer; -inf: none.
+
+    Raises:
+        EngineUnavailable: neither.
+    """
+    try:
+        await asyncio.wait_for(calls.stats.remote(), HEALTH_TIMEOUT_S)
+    except TimeoutError:
+        if asyncio.get_running_loop().time() - answered_at >= RECENT_S:
+            raise EngineUnavailable(model) from None
+    except Exception as error:
+        known = translated(model, error)
+        if isinstance(known, Overloaded):
+            return
+        if known is error:
+            raise
+        raise known from error
 
 
 def _of_session(handle: DeploymentHandle[Any], request: GenerateRequest) -> DeploymentHandle[Any]:

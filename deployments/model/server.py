@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -11,23 +10,22 @@ from typing import Any, TypeVar
 
 from ray.llm._internal.common.callbacks.base import CallbackBase
 from ray.serve.llm import LLMConfig
-from ray.serve.llm.deployment import LLMServer
 
 from deployments.model.coalescing import coalesced
 from deployments.model.computed_turns import ComputedTurns
 from deployments.model.echo import Echo
+from deployments.model.engine_server import EngineServer
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.raw_prompts import PromptCodec
 from deployments.model.vllm_adapter import VllmAdapter
 from deployments.model_spec import ModelSpec
-from deployments.wire import EngineStats, Packed, pack
-from serving.errors import ConfigError, EngineUnavailable, InvalidRequest
+from deployments.wire import Packed, pack
+from serving.errors import ConfigError, InvalidRequest
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import fit
 from serving.types import GenerateRequest, Message, Sampling, Tokens
 
 T = TypeVar("T")
-ROUND_TRIP_S = 50.0  # a health check's token may wait behind a long prefill; below health_check_timeout_s
 LONG_CHARACTERS = 20_000  # some milliseconds of a tokenizer
 GREETING = (Message("user", "What is 1 + 2?"),)
 WARM_UP = (
@@ -47,8 +45,8 @@ class LocalWeights(CallbackBase):
         self.ctx.run_init_node = False
 
 
-class ModelServer(LLMServer):
-    """ray.serve.llm's server (placement, downloads, LoRA, engine metrics) with a smaller interface."""
+class ModelServer(EngineServer):
+    """Replica of a model that generates text."""
 
     async def __init__(self, llm_config: LLMConfig, spec: ModelSpec) -> None:  # type: ignore[misc]  # Serve awaits it
         """Start the engine.
@@ -75,11 +73,6 @@ class ModelServer(LLMServer):
         if spec.accepts_tools and not self._renderer.accepts_tools:
             raise ConfigError(f"The chat template of '{self._model}' has no tools; remove tool_call_parser and tools.")
         await self._warm_up()
-
-    async def _start_engine(self) -> None:
-        """Start the engine like ray.serve.llm, without the actor that it starts for its telemetry."""
-        engine: Any = self.engine
-        await engine.start()
 
     async def _warm_up(self) -> None:
         """Run everything that a first request would wait for: template, greedy and sampled tokens, logprobs."""
@@ -185,27 +178,6 @@ class ModelServer(LLMServer):
         """Text of token ids. Raises `InvalidRequest` if one is not in the vocabulary."""
         self._codec.check(token_ids, "tokens")
         return await _in_thread_if_long(len(token_ids), lambda: self._codec.decode(token_ids))
-
-    async def stats(self) -> EngineStats:
-        """Counters of the engine."""
-        return self._engine.stats()
-
-    async def check_health(self) -> None:
-        """Serve's health check: one token through the engine, so that a hung engine is noticed too.
-
-        A replica whose engine process died ends itself: Serve replaces it at once instead of after three failed checks.
-        Raises `EngineUnavailable`.
-        """
-        engine = getattr(self, "_engine", None)
-        if engine is None:
-            return
-        try:
-            await engine.round_trip(ROUND_TRIP_S)
-        except EngineUnavailable as error:
-            logger.error("%s", error)
-            if engine.dead:
-                asyncio.get_running_loop().call_later(1.0, os._exit, 1)  # failed requests get their errors first
-            raise
 
 
 def _characters(messages: tuple[Message, ...]) -> int:

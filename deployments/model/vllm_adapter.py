@@ -211,19 +211,8 @@ class VllmAdapter:
                 await outputs.aclose()
         except MoaError:
             raise
-        except VLLMClientError as error:
-            text = " ".join(str(error.args[0] if error.args else error).split()).rstrip(".")
-            param = getattr(error, "parameter", None)
-            raise InvalidRequest(f"'{self.model}' refused the request: {text}.", param) from None
-        except GracefulHTTPError:
-            raise Overloaded(f"'{self.model}' has too many requests waiting; retry later.") from None
         except Exception as error:
-            if self.dead or isinstance(error, EngineDeadError):
-                raise EngineUnavailable(self.model, ENGINE_DIED) from None
-            # Callers get the error's type only: its text may hold paths, addresses or another caller's data.
-            logger.exception("Request %s of '%s' failed in the engine", request_id, self.model)
-            cause = error.__cause__ or error
-            raise EngineFailed(self.model, f"{type(cause).__name__}; the replica's log has the details") from None
+            raise translated(self.model, request_id, error, dead=self.dead) from None
         finally:
             self._generated += completion_tokens
             self._finished += finished
@@ -258,6 +247,21 @@ class VllmAdapter:
                 raise EngineUnavailable(self.model, f"its engine produced no output for {timeout_s:g} s") from None
         finally:
             self._health_checks -= 1
+
+
+def translated(model: str, request_id: str, error: Exception, *, dead: bool) -> MoaError:
+    """Error for one of vLLM's; `dead`: the engine process has ended."""
+    if isinstance(error, VLLMClientError):
+        text = " ".join(str(error.args[0] if error.args else error).split()).rstrip(".")
+        return InvalidRequest(f"'{model}' refused the request: {text}.", getattr(error, "parameter", None))
+    if isinstance(error, GracefulHTTPError):
+        return Overloaded(f"'{model}' has too many requests waiting; retry later.")
+    if dead or isinstance(error, EngineDeadError):
+        return EngineUnavailable(model, ENGINE_DIED)
+    # Callers get the error's type only: its text may hold paths, addresses or another caller's data.
+    logger.error("Request %s of '%s' failed in the engine", request_id, model, exc_info=error)
+    cause = error.__cause__ or error
+    return EngineFailed(model, f"{type(cause).__name__}; the replica's log has the details")
 
 
 def finish_reason(model: str, given: str | None) -> FinishReason | None:

@@ -15,15 +15,20 @@ def check_profile(profile: Profile) -> dict[str, Recipe]:
     """Check the profile and return its recipes by id.
 
     Raises:
-        ConfigError: a recipe is wrong, uses a missing model, needs more context than its models have or more calls than
-            the limits allow; an alias has no target; vLLM lacks an option or a parser; local weights are missing or do
-            not fit.
+        ConfigError: a recipe is wrong, uses a missing model or one that generates no text, needs more context than its
+            models have or more calls than the limits allow; an alias has no target; vLLM lacks an option or a parser;
+            local weights are missing or do not fit.
     """
     recipes = load_recipes(profile.recipes, profile.team)
-    models = {model.id: EngineInfo(tools=model.accepts_tools, thinking=model.thinks) for model in profile.models}
+    models = {
+        model.id: EngineInfo(tools=model.accepts_tools, thinking=model.thinks)
+        for model in profile.models
+        if model.generates
+    }
     models |= {model.id: EngineInfo(unsupported=frozenset(model.unsupported)) for model in profile.external}
-    check_recipes(models, recipes, profile.orchestrator.limits)
-    check_aliases(profile.api.aliases, [*recipes, *models])
+    pooling = [model.id for model in profile.pooling]
+    check_recipes(models, recipes, profile.orchestrator.limits, pooling)
+    check_aliases(profile.api.aliases, [*recipes, *models, *pooling])
     for model in profile.models:
         if model.fetch_command is not None and model.path is None:
             raise ConfigError(f"The weights of '{model.id}' are not there yet; run: {model.fetch_command}")

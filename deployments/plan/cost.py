@@ -178,8 +178,9 @@ async def tokens_per_answer(profile: Profile, assumed: Assumptions) -> dict[str,
     answer = " ".join(["word"] * assumed.answer_tokens)
     question = Message("user", " ".join(["word"] * assumed.prompt_tokens))
     recipes = load_recipes(profile.recipes, profile.team)
-    for name in (*recipes, ONE_MODEL):
-        engines = {model.id: ScriptedEngine(model.id, answer) for model in profile.models}
+    alone = [ONE_MODEL] if any(model.generates for model in profile.models) else []
+    for name in (*recipes, *alone):
+        engines = {model.id: ScriptedEngine(model.id, answer) for model in profile.models if model.generates}
         orchestrator = Orchestrator(engines, recipes)
         engine_id = _aggregator(profile) if name == ONE_MODEL else name
         request = GenerateRequest("cost", (question,), Sampling(max_tokens=assumed.answer_tokens, temperature=0))
@@ -200,7 +201,8 @@ def _tokens(engine: ScriptedEngine) -> tuple[int, int]:
 
 
 def _aggregator(profile: Profile) -> str:
-    named = profile.team.get("aggregator", profile.models[0].id)
+    first = next((model for model in profile.models if model.generates), profile.models[0])
+    named = profile.team.get("aggregator", first.id)
     return named if isinstance(named, str) else named[0]
 
 
@@ -235,9 +237,10 @@ def _costs(profile: Profile, chosen: Mapping[str, Choice], prices: Prices, fixed
     for choice in chosen.values():
         gpus = f"{choice.model.gpus * choice.model.replicas.min} x {choice.instance.gpu}"
         prompt, answer = choice.usd_per_million_tokens(prices.assumed)
+        written = f"{answer:.2f}" if choice.model.generates else "-"
         yield (
             f"{choice.model.id:<20} {gpus:>18} {f'{choice.nodes} x {choice.instance_name}':>18}"
-            f" {choice.on_demand:>12.2f} {_range(choice.spot):>16} {prompt:>11.2f} {answer:>11.2f}"
+            f" {choice.on_demand:>12.2f} {_range(choice.spot):>16} {prompt:>11.2f} {written:>11}"
         )
     hours, gpu_count = prices.hours_per_month, profile.gpus
     on_demand = sum(choice.on_demand for choice in chosen.values())

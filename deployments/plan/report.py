@@ -16,6 +16,7 @@ ASKED_TOKENS, ANSWER_TOKENS = 512, 512  # of the caller's conversation; of an ag
 WIDTH = 120  # columns of the page
 _END = "─> answer"
 MODALITIES = "text"  # of every model: images and sound in messages are refused
+ENDPOINTS: Mapping[str, str] = {"embed": "/v1/embeddings, /v1/rerank", "rerank": "/v1/rerank"}
 COMPUTED = "Weights and KV room on GPUs are computed from the profile's numbers, not measured."
 
 
@@ -64,12 +65,20 @@ def _models(profile: Profile) -> Iterator[str]:
     yield ""
     yield f"{'model':<20} {'tools':<20} {'thinking':<60} modalities"
     for model in profile.models:
-        yield f"{model.id:<20} {_tools(model):<20} {_thinking(model):<60} {MODALITIES}"
+        if model.generates:
+            yield f"{model.id:<20} {_tools(model):<20} {_thinking(model):<60} {MODALITIES}"
+    if profile.pooling:
+        yield ""
+        yield f"{'model':<20} {'task':<20} answers"
+        for model in profile.pooling:
+            yield f"{model.id:<20} {model.task:<20} {ENDPOINTS[model.task]}"
 
 
 def _template_notes(profile: Profile, counters: Mapping[str, Counter]) -> Iterator[str]:
     """Notes on the chat templates whose tokenizers are local."""
     for model in profile.models:
+        if not model.generates:
+            continue
         facts = counters[model.id].template_facts
         notes = template_notes(model, facts) if facts is not None else ()
         yield from ([""] if notes else [])

@@ -14,16 +14,30 @@ from serving.api.dependencies import IN_FLIGHT, Admission, BodyBudget, Server
 from serving.api.error_handlers import add_error_handlers
 from serving.api.exchange import Api
 from serving.api.openapi import document
-from serving.api.routers import chat, completions, console, docs, messages, models, responses, status, tokens
+from serving.api.routers import (
+    chat,
+    completions,
+    console,
+    docs,
+    embeddings,
+    messages,
+    models,
+    rerank,
+    responses,
+    status,
+    tokens,
+)
 from serving.api.routers.metrics import router as metrics_router
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.errors import ConfigError
+from serving.pooling import PoolingEngine
 from serving.telemetry import Observer
 from serving.types import ModelCard
 
 # Of the requests that engines answer.
 DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router, completions.router)
+POOLING: tuple[APIRouter, ...] = (embeddings.router, rerank.router)  # whose requests pooling engines answer
 OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router, tokens.router)
 
 
@@ -32,6 +46,7 @@ def create_app(
     cards: Sequence[ModelCard],
     settings: ApiSettings,
     observer: Observer | None = None,
+    pooling: Mapping[str, PoolingEngine] | None = None,
     *,
     metrics: Callable[[], Awaitable[bytes]] | None = None,
 ) -> Api:
@@ -39,19 +54,24 @@ def create_app(
 
     Args:
         engines: the engines by model id.
-        cards: one model card per engine.
+        cards: one model card per engine, those of `pooling` included.
         settings: limits, keys and deadlines.
         observer: receives the requests for answers that are refused before an engine is asked; all others are reported
             by the engines.
+        pooling: the engines that embed or rank, by model id; their cards say the same task.
         metrics: makes the page of `/metrics`.
 
     Raises:
-        ConfigError: an engine has no card, a card has no engine, an alias cannot be used (`check_aliases`), or the
-            setting `metrics` is on and there is no source of metrics.
+        ConfigError: an engine has no card, a card has no engine or says another task, an alias cannot be used
+            (`check_aliases`), or the setting `metrics` is on and there is no source of metrics.
     """
     by_id = {card.id: card for card in cards}
-    if unmatched := sorted(set(by_id) ^ set(engines)):
+    pooling = pooling or {}
+    tasks = {**dict.fromkeys(engines, "generate"), **{name: engine.info.task for name, engine in pooling.items()}}
+    if unmatched := sorted(set(by_id) ^ set(tasks)):
         raise ConfigError(f"Give '{unmatched[0]}' both an engine and a model card; it has only one of them.")
+    if wrong := [card for card in cards if card.task != tasks[card.id]]:
+        raise ConfigError(f"Set the task of the model card '{wrong[0].id}' to '{tasks[wrong[0].id]}'.")
     check_aliases(settings.aliases, by_id)
     server = Server(
         engines,
@@ -61,21 +81,23 @@ def create_app(
         Admission(settings.max_in_flight or IN_FLIGHT, settings.retry_after_s),
         BodyBudget(settings.max_reading_bytes, settings.retry_after_s),
         settings.keys(),
+        pooling,
     )
     app = Api(settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan)
     app.state.server = server
-    app.state.readiness = status.Readiness(engines, settings)
-    for router in (*DIALECTS, *OTHERS):
+    app.state.readiness = status.Readiness({**engines, **pooling}, settings)
+    for router in (*DIALECTS, *POOLING, *OTHERS):
         app.include_router(router)
     if settings.metrics:
         if metrics is None:
             raise ConfigError("Set api.metrics to false: this server does not run on Ray, which exports the metrics.")
         app.state.metrics = metrics
         app.include_router(metrics_router)
-    generating = {route.path for router in DIALECTS for route in router.routes if isinstance(route, APIRoute)}
+    answered = (*DIALECTS, *POOLING)
+    generating = {route.path for router in answered for route in router.routes if isinstance(route, APIRoute)}
     add_error_handlers(app, server, generating)
     app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it
-        lambda: document(app.routes, status.own_version(), [*by_id, *settings.aliases], settings)
+        lambda: document(app.routes, status.own_version(), cards, settings)
     )
     if settings.log_requests:
         request_log.enable()

@@ -4,9 +4,9 @@ The limits that a request must pass are here, too: on requests in progress and o
 """
 
 import hmac
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
@@ -14,12 +14,14 @@ from fastapi import Depends, Request
 from serving.api.exchange import EXCHANGE, HttpExchange
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
-from serving.errors import Overloaded, Unauthorized, UnknownModel
+from serving.errors import InvalidRequest, Overloaded, Unauthorized, UnknownModel
+from serving.pooling import PoolingEngine
 from serving.telemetry import Observer
-from serving.types import ModelCard
+from serving.types import ModelCard, Task
 
 Body = TypeVar("Body")
 IN_FLIGHT = 256  # limit if the capacity of the engines is unknown
+TASKS: Mapping[Task, str] = {"generate": "generates text", "embed": "computes embeddings", "rerank": "ranks documents"}
 
 
 class Admission:
@@ -86,19 +88,38 @@ class BodyBudget:
 class Server:
     """Parts of the server that all requests share."""
 
-    engines: Mapping[str, Engine]  # by model id
+    engines: Mapping[str, Engine]  # by model id; those of other tasks than generating are in `pooling`
     cards: Mapping[str, ModelCard]  # by model id
     settings: ApiSettings
     observer: Observer
     admission: Admission
     body_budget: BodyBudget
     keys: tuple[bytes, ...]  # empty: no key is required
+    pooling: Mapping[str, PoolingEngine] = field(default_factory=dict)  # by model id
 
-    def card(self, model: str) -> ModelCard:
-        """Card of the model or recipe that has this id or alias. Raises `UnknownModel`."""
+    def any_card(self, model: str) -> ModelCard:
+        """Card of the model or recipe that has this id or alias, whatever it does. Raises `UnknownModel`."""
         aliases = self.settings.aliases
         if (card := self.cards.get(aliases.get(model, model))) is None:
             raise UnknownModel(model[:256], (*self.cards, *aliases))
+        return card
+
+    def card(self, model: str, tasks: Collection[Task] = ("generate",)) -> ModelCard:
+        """Card of a model or recipe, by id or alias, whose task is one of `tasks`.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InvalidRequest: the model does something else.
+        """
+        card = self.any_card(model)
+        if card.task not in tasks:
+            fitting = [one.id for one in self.cards.values() if one.task in tasks]
+            wanted = " or ".join(TASKS[task] for task in tasks)
+            raise InvalidRequest(
+                f"Set 'model' to one that {wanted} ({', '.join(fitting) or 'none here'}): '{card.id}'"
+                f" {TASKS[card.task]}.",
+                "model",
+            )
         return card
 
     def authorize(self, headers: Mapping[bytes, bytes]) -> None:

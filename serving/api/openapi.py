@@ -1,6 +1,6 @@
 """The description of the API at `/openapi.json`, made of the routes and of the models in `serving.api.schemas`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -18,6 +18,7 @@ from serving.errors import (
     EngineFailed,
     EngineUnavailable,
     IncompleteGeneration,
+    InputTooLong,
     InvalidRequest,
     LimitExceeded,
     MoaError,
@@ -29,6 +30,7 @@ from serving.errors import (
     UnsupportedField,
     WrongContentType,
 )
+from serving.types import ModelCard, Task
 
 Json = dict[str, Any]
 COMPONENTS = "#/components/schemas/"
@@ -40,9 +42,14 @@ OF_GENERATION = (
     *OF_BODIES,
     *(EngineFailed, IncompleteGeneration, QuorumNotReached, EngineUnavailable, DeadlineExceeded),
 )
+OF_POOLING = (
+    *(InvalidRequest, UnsupportedField, InputTooLong, Unauthorized, UnknownModel, SlowBody, BodyTooLarge),
+    *(WrongContentType, Overloaded, MoaError, EngineFailed, EngineUnavailable, DeadlineExceeded),
+)
 ABOUT = """A self-hosted server that answers with a team of open-weight models. `model` is the id of a model or of a
 recipe, in which several models answer and one joins their answers. Clients of OpenAI's and of Anthropic's API work with
 it."""
+POOLING_BODIES: Mapping[str, tuple[Task, ...]] = {"EmbeddingsBody": ("embed",), "RerankBody": ("embed", "rerank")}
 END = "[DONE]"  # data of the last event
 RETRY_AFTER = {"description": "Seconds after which to retry.", "schema": {"type": "string", "pattern": "^[0-9]+$"}}
 DEGRADED = {
@@ -112,13 +119,13 @@ def responses(
     return described
 
 
-def document(routes: list[BaseRoute], version: str, models: list[str], settings: ApiSettings) -> Json:
+def document(routes: list[BaseRoute], version: str, cards: Sequence[ModelCard], settings: ApiSettings) -> Json:
     """The whole description.
 
     Args:
         routes: of the application.
         version: of the server.
-        models: ids that requests may name.
+        cards: of the models and recipes that requests may name.
         settings: the limits of fields, and if a key is required.
     """
     api = get_openapi(title="MoA server", version=version, description=ABOUT, routes=routes)
@@ -138,9 +145,16 @@ def document(routes: list[BaseRoute], version: str, models: list[str], settings:
                 operation["responses"].pop("401", None)
             elif "401" in operation["responses"]:
                 operation["security"] = [{"bearer": []}, {"x-api-key": []}]
-    for schema in schemas.values():
+    for name, schema in schemas.items():
+        tasks = POOLING_BODIES.get(name, ("generate",))
+        served = [card.id for card in cards if card.task in tasks]
+        models = [*served, *(alias for alias, target in settings.aliases.items() if target in served)]
         for one in (schema, *schema.get("oneOf", ())):
-            _set_limits(one.get("properties", {}), models, settings)
+            fields = one.get("properties", {})
+            if name in POOLING_BODIES:
+                _set_pooling_limits(fields, models, settings)
+            else:
+                _set_limits(fields, models, settings)
     api["components"] = {"schemas": dict(sorted(schemas.items()))}
     if settings.keys():
         api["components"]["securitySchemes"] = {
@@ -183,6 +197,16 @@ def _set_limits(fields: Json, models: list[str], settings: ApiSettings) -> None:
     for name, (bound, value) in limits.items():
         for option in _typed(fields.get(name, {})):
             option[bound] = value
+
+
+def _set_pooling_limits(fields: Json, models: list[str], settings: ApiSettings) -> None:
+    """The same for a body of `POOLING_BODIES`, of which `models` may be none."""
+    if models and "model" in fields:
+        fields["model"]["enum"] = models
+    for name in {"input", "documents"} & set(fields):
+        for option in fields[name].get("anyOf", [fields[name]]):
+            if option.get("items", {}).get("type") != "integer":  # an input of token ids
+                option["maxItems"] = settings.max_inputs
 
 
 def _typed(field: Json) -> list[Json]:

@@ -1,7 +1,7 @@
 """Request log: one line of JSON per request that reached an engine, for support and billing."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import orjson
@@ -37,16 +37,28 @@ async def logged(
                     outcome.add(delta)
                     yield delta
     finally:
-        line = {
-            "request_id": exchange.request_id,
-            "id": answer_id,
-            "model": card.id,
-            "kind": card.kind,
-            "outcome": outcome.code,
-            "degraded": outcome.degraded,
-            "usage": usage_json(outcome.usage or UNKNOWN_USAGE),
-            "seconds": round(outcome.total_s, 4),
-            "user": request.user,
-            "metadata": dict(request.metadata),
-        }
-        logger.info("%s", orjson.dumps(line).decode())
+        write(exchange, card, answer_id, outcome, request.user, request.metadata)
+
+
+def write(
+    exchange: HttpExchange,
+    card: ModelCard,
+    answer_id: str,
+    outcome: StreamOutcome,
+    user: str | None,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write the line of one request; `user` and `metadata` are the caller's."""
+    line = {
+        "request_id": exchange.request_id,
+        "id": answer_id,
+        "model": card.id,
+        "kind": card.kind,
+        "outcome": outcome.code,
+        "degraded": outcome.degraded,
+        "usage": usage_json(outcome.usage or UNKNOWN_USAGE),
+        "seconds": round(outcome.total_s, 4),
+        "user": user,
+        "metadata": dict(metadata),
+    }
+    logger.info("%s", orjson.dumps(line).decode())

@@ -84,6 +84,16 @@ class ApiSettings(Frozen):
         " `refuse` the request, or `omit` them and name them in the `reasons` of the answer's `moa` object and in the"
         " log.",
     )
+    max_inputs: int = Field(
+        default=2048,
+        ge=1,
+        description="Maximum number of inputs in a request for embeddings, and of documents in one for a ranking.",
+    )
+    max_input_chars: int = Field(
+        default=2**19,
+        ge=1,
+        description="Maximum length of one of these inputs, documents or queries, in characters or in token ids.",
+    )
     versions: Mapping[str, str] = Field(default_factory=dict, description="Additional entries of /version.")
     usage: UsageScope = Field(
         default="answer",

@@ -19,7 +19,7 @@
 {{- $_ := set $sizes $field (get $shape $key | int64) -}}
 {{- end -}}
 {{- end -}}
-{{- $abilities := pick $model "thinking" "tools" -}}
+{{- $abilities := pick $model "thinking" "tools" "task" -}}
 {{- $models = append $models (merge $abilities (deepCopy ($model.settings | default dict)) (dict
   "id" $id
   "source" $source

@@ -26,6 +26,7 @@ def model_json(card: ModelCard, name: str = "") -> dict[str, Any]:
         "kind": card.kind,
         "max_model_len": card.context_tokens,
         "description": card.description,
+        "task": card.task,
         "thinking": card.thinking,
         "tools": card.tools,
         "usd_per_million_tokens": card.usd_per_million_tokens,
@@ -52,5 +53,5 @@ async def list_models(server: ServerParts) -> JsonResponse:
 )
 async def retrieve_model(model_id: str, server: ServerParts) -> JsonResponse:
     """Describe one model or recipe, by its id or an alias, with the settings that a request may change in `moa`."""
-    card = server.card(model_id)
+    card = server.any_card(model_id)
     return JsonResponse({**model_json(card, model_id), "settings": card.settings})

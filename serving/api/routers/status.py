@@ -17,6 +17,7 @@ from serving.api.schemas.status import Health, NotReadyBody, ReadyBody, Versions
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.errors import EngineUnavailable, MoaError
+from serving.pooling import PoolingEngine
 
 logger = logging.getLogger("serving.api")
 PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
@@ -54,7 +55,7 @@ class Readiness:
     Callers share a check that is running, and its result for `health_cache_s`.
     """
 
-    def __init__(self, engines: Mapping[str, Engine], settings: ApiSettings) -> None:
+    def __init__(self, engines: Mapping[str, Engine | PoolingEngine], settings: ApiSettings) -> None:
         """Check `engines`, given by model id."""
         self.engines, self.settings = engines, settings
         self._checking: asyncio.Task[dict[str, str]] | None = None
@@ -78,7 +79,7 @@ class Readiness:
         self._checked_at = asyncio.get_running_loop().time()
         return {model: reason for model, reason in zip(self.engines, reasons, strict=True) if reason}
 
-    async def _check(self, model: str, engine: Engine) -> str:
+    async def _check(self, model: str, engine: Engine | PoolingEngine) -> str:
         limit_s = self.settings.health_timeout_s
         try:
             async with asyncio.timeout(limit_s):

@@ -184,7 +184,7 @@ class ResponsesBody(OmittingBody):
     ) = Field(default=None, description="Permission or obligation to call tools; requires `tools`. Default: `auto`.")
     parallel_tool_calls: bool = Field(default=True, description="Allow several tool calls in one answer.")
     max_tool_calls: int | None = Field(
-        default=None, ge=1, description="No effect: it limits calls of tools that run on the server."
+        default=None, ge=1, le=INT32_MAX, description="No effect: it limits calls of tools that run on the server."
     )
     reasoning: ReasoningOptions | None = Field(
         default=None, description="`effort`: how much the model thinks. Default: the model's own setting."

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.api.schemas.answers import ErrorBody, Read
+from serving.types import Task
 
 
 class Price(Read):
@@ -24,6 +25,7 @@ class ModelRead(Read):
     kind: Literal["model", "recipe"]
     max_model_len: int | None = Field(description="Context in tokens.")
     description: str
+    task: Task = Field(description="Requests that it answers; `embed` models also rank.")
     thinking: bool = Field(description="True if requests may change the reasoning of its answers.")
     tools: bool = Field(description="True if requests may have tools.")
     usd_per_million_tokens: Price | None = Field(description="Dollars per million tokens, as the operator set them.")

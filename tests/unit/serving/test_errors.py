@@ -13,6 +13,7 @@ EXAMPLES: list[MoaError] = [
     errors.InvalidRequest("Change 'x'.", "x"),
     errors.UnsupportedField("tools", "no tools here"),
     errors.ContextTooLong("m", 100, 50, 10),
+    errors.InputTooLong("m", "input[3]", 100, 50),
     errors.LimitExceeded("calls", 65, 64),
     errors.Unauthorized(),
     errors.UnknownModel("x", ("a", "b")),

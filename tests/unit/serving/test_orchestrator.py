@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from serving.engines.observed import ObservedEngine
 from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted_pooling import ScriptedPoolingEngine
+from serving.errors import ConfigError
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.types import ModelCard
@@ -35,3 +39,28 @@ def test_cards_have_what_the_operator_says_of_models_and_what_recipes_can() -> N
     assert (plain.description, plain.usd_per_million_tokens) == ("Knows sums.", None)
     assert (thinking.description, thinking.usd_per_million_tokens) == ("", prices["b"])
     assert thinking.settings == {}
+
+
+def test_models_that_embed_have_cards_and_no_part_in_recipes() -> None:
+    pooling = {"e": ScriptedPoolingEngine("e", context_tokens=9), "r": ScriptedPoolingEngine("r", "rerank")}
+    orchestrator = Orchestrator({"a": ScriptedEngine("a", context_tokens=10)}, {}, pooling=pooling)
+    assert orchestrator.cards() == [
+        ModelCard("a", "model", 10),
+        ModelCard("e", "model", 9, task="embed"),
+        ModelCard("r", "model", 1_000_000, task="rerank"),
+    ]
+    assert (set(orchestrator.engines), set(orchestrator.pooling)) == ({"a"}, {"e", "r"})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        ({"id": "team", "layers": [["a", "e"]], "aggregator": "a"}, "'team' names 'e' as an agent, which generates no"),
+        ({"id": "team", "layers": [["a"]], "aggregator": "e"}, r"choose one of: a\.$"),
+        ({"id": "team", "strategy": "cascade", "first": "a", "escalate": "e"}, "'team' names 'e' as an agent"),
+        ({"id": "e", "layers": [["a"]], "aggregator": "a"}, "'e' is the id of a model and of a recipe"),
+    ],
+)
+def test_a_recipe_that_names_one_is_refused(recipe: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        Orchestrator({"a": ScriptedEngine("a")}, load_recipes([recipe]), pooling={"e": ScriptedPoolingEngine("e")})

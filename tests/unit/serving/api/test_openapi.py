@@ -9,6 +9,7 @@ import orjson
 import pytest
 import schemathesis
 from hypothesis import settings
+from pydantic import SecretStr
 from schemathesis.config import SchemathesisConfig
 
 from serving import events
@@ -17,6 +18,7 @@ from serving.api.dialects.live import event_json
 from serving.api.openapi import COMPONENTS
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
+from serving.engines.scripted_pooling import ScriptedPoolingEngine
 from serving.errors import EngineFailed
 from serving.events import RunEvent
 from serving.orchestrator import Orchestrator
@@ -38,15 +40,19 @@ def scripted(name: str) -> ModelEngine:
 
 
 ENGINES = {name: scripted(name) for name in ("m", "org/other")}
+POOLING = {"e": ScriptedPoolingEngine("e", matryoshka=True), "r": ScriptedPoolingEngine("r", "rerank")}
+TEAM = Orchestrator(ENGINES, {}, pooling=POOLING)
+ALIASES = {"other": "org/other", "vectors": "e"}
+SETTINGS = ApiSettings(
+    api_key=SecretStr("key"), max_choices=4, max_messages=8, max_inputs=5, aliases=ALIASES, metrics=True
+)
 
 
 async def page() -> bytes:
     return b"ray_moa_requests_total 1\n"
 
 
-APP = app_of(
-    ENGINES, api_key="key", max_choices=4, max_messages=8, aliases={"other": "org/other"}, metrics=True, page=page
-)
+APP = create_app(ENGINES, TEAM.cards(), SETTINGS, pooling=POOLING, metrics=page)
 API = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
 
 
@@ -203,7 +209,14 @@ def settle_tokens(body: dict[str, Any]) -> None:
     body |= {"tokens": settled_prompt(body["tokens"])} if "tokens" in body else {}
 
 
+def settle_pooling(body: dict[str, Any]) -> None:
+    """The same for embeddings and rankings: the largest dimensions are the model's."""
+    body.pop("dimensions", None)
+
+
 SETTLE = {
+    "/v1/embeddings": settle_pooling,
+    "/v1/rerank": settle_pooling,
     "/v1/completions": settle_completion,
     "/tokenize": settle_tokens,
     "/detokenize": settle_tokens,

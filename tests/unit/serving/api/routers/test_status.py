@@ -41,6 +41,7 @@ async def test_models_are_listed_with_their_kind_and_context() -> None:
         "kind": "model",
         "max_model_len": 8192,
         "description": "",
+        "task": "generate",
         "thinking": False,
         "tools": False,
         "usd_per_million_tokens": None,

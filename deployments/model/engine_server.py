@@ -1,0 +1,64 @@
+"""Base of model replicas: ray.serve.llm's server around one engine, and its health."""
+
+import asyncio
+import logging
+import os
+from typing import Any, Protocol
+
+from ray.serve.llm.deployment import LLMServer
+
+from deployments.wire import EngineStats
+from serving.errors import EngineUnavailable
+
+ROUND_TRIP_S = 50.0  # a health check's token may wait behind a long prefill; below health_check_timeout_s
+
+logger = logging.getLogger(__name__)
+
+
+class EngineAdapter(Protocol):
+    """What a replica needs of its engine's adapter to report on it."""
+
+    @property
+    def dead(self) -> bool:
+        """True if the engine process ended or failed for good."""
+
+    def stats(self) -> EngineStats:
+        """Requests held now, and totals since the start."""
+
+    async def round_trip(self, timeout_s: float) -> None:
+        """Let the engine compute one token. Raises `EngineUnavailable`."""
+
+
+class EngineServer(LLMServer):
+    """ray.serve.llm's server (placement, downloads, LoRA, engine metrics) with a smaller interface.
+
+    Subclasses set `_engine` when it can answer.
+    """
+
+    _engine: EngineAdapter
+
+    async def _start_engine(self) -> None:
+        """Start the engine like ray.serve.llm, without the actor that it starts for its telemetry."""
+        engine: Any = self.engine
+        await engine.start()
+
+    async def stats(self) -> EngineStats:
+        """Counters of the engine."""
+        return self._engine.stats()
+
+    async def check_health(self) -> None:
+        """Serve's health check: one token through the engine, so that a hung engine is noticed too.
+
+        A replica whose engine process died ends itself: Serve replaces it at once instead of after three failed checks.
+        Raises `EngineUnavailable`.
+        """
+        engine = getattr(self, "_engine", None)
+        if engine is None:
+            return
+        try:
+            await engine.round_trip(ROUND_TRIP_S)
+        except EngineUnavailable as error:
+            logger.error("%s", error)
+            if engine.dead:
+                asyncio.get_running_loop().call_later(1.0, os._exit, 1)  # failed requests get their errors first
+            raise

@@ -1,0 +1,49 @@
+"""Requests that a pooling engine answers: admission, deadline, disconnects and the request log, as for all others."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from serving.api import request_log
+from serving.api.dependencies import Server
+from serving.api.exchange import HttpExchange
+from serving.api.streaming import RequestTask
+from serving.pooling import EmbedRequest, RerankRequest, Scores, Vectors
+from serving.telemetry import StreamOutcome
+from serving.types import ModelCard, TokenUsage
+
+Asked = TypeVar("Asked", EmbedRequest, RerankRequest)
+Result = TypeVar("Result", Vectors, Scores)
+
+
+async def pooled(
+    server: Server,
+    exchange: HttpExchange,
+    card: ModelCard,
+    request: Asked,
+    answer_id: str,
+    compute: Callable[[Asked], Awaitable[Result]],
+) -> Result:
+    """Result of the engine's method `compute` for `request`, cancelled if the client disconnects.
+
+    Raises:
+        Overloaded: the server has as many requests as it admits.
+        DeadlineExceeded: the work did not end within the server's deadline.
+        MoaError: the engine's own error.
+    """
+
+    async def logged() -> Result:
+        outcome = StreamOutcome()
+        try:
+            with outcome:
+                result = await compute(request)
+                outcome.end(TokenUsage(result.prompt_tokens))
+                return result
+        finally:
+            if server.settings.log_requests:
+                request_log.write(exchange, card, answer_id, outcome, request.user, {})
+
+    exchange.engine_asked = True
+    async with RequestTask(exchange, card.id, logged(), server.settings.deadline_s) as request_task:
+        await asyncio.wait({request_task.task})
+        return request_task.result()

@@ -43,7 +43,7 @@ def model_json(card: ModelCard, name: str = "") -> dict[str, Any]:
 async def list_models(server: ServerParts) -> JsonResponse:
     """List all models and recipes, then their aliases."""
     names = (*server.cards, *server.settings.aliases)
-    return JsonResponse({"object": "list", "data": [model_json(server.card(name), name) for name in names]})
+    return JsonResponse({"object": "list", "data": [model_json(server.any_card(name), name) for name in names]})
 
 
 @router.get(

@@ -441,11 +441,11 @@ async def test_the_parameter_that_vllm_refuses_is_named() -> None:
 
 async def test_token_ids_are_checked_with_the_models_vocabulary() -> None:
     vllm, client = adapter(*ANSWER)
-    with pytest.raises(InvalidRequest, match="'m' has the tokens 0 to 98, not 99"):
-        await deltas(vllm, decoding=Decoding(stop_token_ids=(99,)))
+    with pytest.raises(InvalidRequest, match="'m' has the tokens 0 to 9, not 10"):
+        await deltas(vllm, decoding=Decoding(stop_token_ids=(10,)))
     assert client.calls == []
-    await deltas(vllm, decoding=Decoding(stop_token_ids=(98,)))
-    assert client.calls[0][1].stop_token_ids == [98]
+    await deltas(vllm, decoding=Decoding(stop_token_ids=(9,)))
+    assert client.calls[0][1].stop_token_ids == [9]
 
 
 @pytest.mark.parametrize("salt", [None, "s"])

@@ -63,6 +63,7 @@ async def test_aliases_are_listed_with_their_targets(trio: Trio) -> None:
     assert [card["id"] for card in listed] == ["team", "pair", "a", "b", "c", "gpt-4o", "gpt-4o-mini"]
     assert [card.get("alias_of") for card in listed] == [None] * 5 + ["team", "b"]
     alias = (await get(app(trio), "/v1/models/gpt-4o")).json()
+    assert alias.pop("settings")["advise"]["default"] == "user_turn"
     assert alias == listed[5] == {**listed[0], "id": "gpt-4o", "alias_of": "team"}
     assert (alias["kind"], alias["description"]) == ("recipe", "Three models.")
 

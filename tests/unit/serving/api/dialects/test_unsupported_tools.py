@@ -24,7 +24,6 @@ OF_CODEX: list[dict[str, Any]] = [
     {"type": "web_search", "external_web_access": True},
     {"type": "image_generation", "output_format": "png"},
     {"type": "custom", "name": "apply_patch", "format": {"type": "grammar", "syntax": "lark", "definition": "x"}},
-    {"type": "namespace", "name": "mcp__files", "tools": []},
     {"type": "web_search_preview_2025_03_11"},
 ]
 OF_CLAUDE: list[dict[str, Any]] = [

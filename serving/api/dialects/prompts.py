@@ -7,7 +7,7 @@ from serving.api.schemas.chat_fields import INT32_MAX
 from serving.errors import InvalidRequest
 from serving.validation import abbreviated, kind_of, shown
 
-Prompts = tuple[str, ...] | tuple[tuple[int, ...], ...]
+Prompts = tuple[str | tuple[int, ...], ...]
 SHAPES = "a string, a list of strings, a list of token ids, or a list of such lists"
 
 

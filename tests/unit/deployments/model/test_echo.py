@@ -42,6 +42,14 @@ def test_the_first_token_of_the_prompt_has_no_probability() -> None:
     assert third == OWN
 
 
+def test_a_later_choice_may_come_without_the_prompts_probabilities() -> None:
+    """The engine gives them once: an output that holds pieces of two choices has those of its first piece alone."""
+    one = echo()
+    first = one.before(Delta("!", 0), POSITIONS, 0)
+    second = one.before(Delta("?", 1), [], 0)
+    assert [token.token for token in second.logprobs] == [token.token for token in first.logprobs] == ["Hel", "lo"]
+
+
 def test_without_tokens_of_its_own_a_choice_is_the_prompt() -> None:
     delta = echo().before(Delta(finish_reason="length"), POSITIONS, 0)
     assert (delta.text, len(delta.logprobs or ()), delta.finish_reason) == ("Hello", 2, "length")

@@ -29,6 +29,8 @@ class Hands(Engine):
     def __init__(self) -> None:
         self.hands = {text: HandEngine() for text in TEXTS}
 
+    async def check_health(self) -> None: ...
+
     def generate(self, request: GenerateRequest) -> Any:
         assert request.prompt is not None
         return self.hands[request.prompt.content].generate(request)

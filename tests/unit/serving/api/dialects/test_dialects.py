@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from serving.api.dialects.chat_requests import parse_chat, to_request
+from serving.api.dialects.completions_requests import completions_requests, parse_completions
 from serving.api.dialects.messages_requests import messages_request, parse_messages
 from serving.api.dialects.responses_requests import parse_responses, responses_request
 from serving.api.settings import ApiSettings
@@ -35,8 +36,14 @@ def messages(moa: Mapping[str, Any]) -> GenerateRequest:
     return messages_request(parse_messages(encoded(body), SETTINGS), *COMMON)
 
 
+def completions(moa: Mapping[str, Any]) -> GenerateRequest:
+    body = {"model": "team", "stream": True, "moa": moa, "prompt": "hi"}
+    (request,) = completions_requests(parse_completions(encoded(body), SETTINGS), *COMMON)
+    return request
+
+
 @pytest.mark.parametrize("moa", [{"events": True}, {"events": "text"}, {"show": "reasoning"}])
-@pytest.mark.parametrize("convert", [responses, messages])
+@pytest.mark.parametrize("convert", [responses, messages, completions])
 def test_the_live_view_is_of_chat_completions_alone(convert: Convert, moa: Mapping[str, Any]) -> None:
     """Other encoders would leave the events out without a word."""
     (name,) = moa
@@ -48,7 +55,7 @@ def test_the_live_view_is_of_chat_completions_alone(convert: Convert, moa: Mappi
     assert found.events is not None or found.show_reasoning
 
 
-@pytest.mark.parametrize("convert", [chat, responses, messages])
+@pytest.mark.parametrize("convert", [chat, responses, messages, completions])
 def test_a_trace_and_what_asks_for_nothing_are_of_all(convert: Convert) -> None:
     found = convert({"trace": True, "events": False, "show": "answer", "recipe": None}).moa
     assert (found.trace, found.events, found.show_reasoning) == (True, None, False)

@@ -71,7 +71,7 @@ class ApiSettings(Frozen):
     log_requests: bool = Field(
         default=False,
         description="Log one line of JSON per request to the logger `serving.requests`: ids, model, outcome, degraded,"
-        " tokens, seconds, and the caller's `user` and `metadata`; never texts or keys.",
+        " tokens of all agents, seconds, and the caller's `user` and `metadata`; never texts or keys.",
     )
     cors_origins: tuple[str, ...] = Field(
         default=(),

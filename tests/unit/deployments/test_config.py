@@ -104,6 +104,11 @@ def test_a_profile_can_be_a_file_anywhere(tmp_path: Path) -> None:
             "The weights of 'tiny-qwen' are not there yet; run: make none$",
         ),
         ({"recipes": ["no-such-recipe"]}, "no recipe 'no-such-recipe'"),
+        ({"api": {"aliases": {"gpt-4o": "gpt-4"}}}, "Set the alias 'gpt-4o' in api.aliases .*, not 'gpt-4'"),
+        ({"api": {"aliases": {"a": "b", "b": "moa"}}}, "'b' is an alias itself"),
+        ({"api": {"aliases": {"tiny-qwen": "moa"}}}, "Rename the alias 'tiny-qwen' in api.aliases"),
+        ({"api": {"aliases": {"two words": "moa"}}}, r"Change 'api.aliases"),
+        ({"api": {"usage": "both"}}, r"Set 'api.usage' to"),
         ({"team": {"proposers": ["tiny-qwen"]}}, "'self-moa' needs 'solo' in the profile's team"),
         ({"team": {**TINY["team"], "proposers": ["other", "tiny-llama"]}}, "needs the model 'other'"),
         (

@@ -27,8 +27,8 @@ async function asked(path, options) {
 
 export async function models(key) {
   const { data } = await (await asked("v1/models", { headers: headers(key) })).json();
-  // An alias is another name of a model that is listed too; a model that embeds or ranks does not chat.
-  return data.filter((card) => !card.alias_of && card.task === "generate");
+  // Models that write, each under one name.
+  return data.filter(({ task = "generate", alias_of }) => task === "generate" && !alias_of);
 }
 
 // One of them, with the settings that a request may change. An id may contain slashes, which stay.

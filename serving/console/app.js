@@ -28,8 +28,7 @@ class Page {
 
   async load() {
     try {
-      // A second name of a model would only make the list longer.
-      this.cards = (await models(this.settings.key)).filter((card) => !card.alias_of);
+      this.cards = await models(this.settings.key);
     } catch (error) {
       this.unavailable(error);
       return;

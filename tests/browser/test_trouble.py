@@ -62,6 +62,20 @@ def test_an_answer_that_breaks_off_keeps_its_text(page: Page, serve: Serve, scri
     expect(page.locator(".card.final .state")).to_have_text("ended")
 
 
+def test_a_model_that_takes_a_failed_ones_place_says_so(page: Page, serve: Serve, script: Script):
+    script.engines["tiny-llama"].error = EngineFailed("tiny-llama", "out of memory")
+    open_console(page, serve())
+    open_settings(page)
+    page.locator("#recipe-fields details").evaluate("details => { details.open = true }")
+    page.select_option('[name="moa.refill"]', "yes")
+    page.fill("#question", "Why is the sky blue?")
+    page.click("#send")
+    expect(page.locator(".waterfall .lane")).to_have_count(5)
+    expect(page.locator('.column[data-layer="1"] .card')).to_have_count(3)
+    expect(page.locator('.column[data-layer="1"]')).to_contain_text("asked instead of tiny-llama")
+    expect(page.locator(".turn .note")).to_contain_text("Good to know:")
+
+
 def test_a_straggler_is_marked(page: Page, serve: Serve, script: Script):
     script.engines["tiny-mixtral"].hang = True
     open_console(page, serve())

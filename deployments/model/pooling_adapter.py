@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
@@ -74,6 +75,11 @@ class PoolingAdapter:
         """Length of the model's context."""
         return int(self.client.model_config.max_model_len)
 
+    @cached_property
+    def _embedding_size(self) -> int:
+        """Length of the model's vectors, which vLLM reads from the model's files."""
+        return int(self.client.model_config.embedding_size)
+
     @property
     def dead(self) -> bool:
         """True if the engine process ended or failed for good."""
@@ -91,10 +97,9 @@ class PoolingAdapter:
             UnsupportedField: the model has no Matryoshka embeddings.
             InvalidRequest: the model has Matryoshka embeddings, but not of this length.
         """
-        config = self.client.model_config
-        size = int(config.embedding_size)
-        if dimensions is None or dimensions == size:
+        if dimensions is None or dimensions == (size := self._embedding_size):
             return None
+        config = self.client.model_config
         if not config.is_matryoshka:
             raise UnsupportedField(
                 "dimensions", f"'{self.model}' has no Matryoshka embeddings, its vectors have {size} values"

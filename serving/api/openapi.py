@@ -180,7 +180,8 @@ def _set_limits(fields: Json, models: list[str], settings: ApiSettings) -> None:
     """Write the operator's limits into the schema of a body, which is known by its `model` field."""
     if "model" not in fields or not {"messages", "input", "prompt", "tokens"} & set(fields):
         return
-    fields["model"]["enum"] = models
+    if models:
+        fields["model"]["enum"] = models
     for shape in fields.get("prompt", {}).get("anyOf", ()):
         if shape.get("items", {}).get("type") in ("string", "array"):
             shape["maxItems"] = settings.max_prompts
@@ -205,7 +206,7 @@ def _set_pooling_limits(fields: Json, models: list[str], settings: ApiSettings) 
         fields["model"]["enum"] = models
     for name in {"input", "documents"} & set(fields):
         for option in fields[name].get("anyOf", [fields[name]]):
-            if option.get("items", {}).get("type") != "integer":  # an input of token ids
+            if option.get("type") == "array" and option["items"].get("type") != "integer":  # an input of token ids
                 option["maxItems"] = settings.max_inputs
 
 

@@ -11,12 +11,13 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from serving.api import ApiSettings, create_app
 from serving.api.dialects import embeddings_answers
 from serving.engines.scripted_pooling import ScriptedPoolingEngine
-from serving.errors import EngineFailed
+from serving.errors import ConfigError, EngineFailed
 from serving.pooling import EmbedRequest
 from serving.telemetry import Observer, RequestEnd
-from serving.types import TokenUsage
+from serving.types import ModelCard, TokenUsage
 from tests.support.api import client_of, get, status_and_code
 from tests.support.pooling import pooling_app
 
@@ -189,7 +190,24 @@ async def test_models_say_their_task(engine: ScriptedPoolingEngine) -> None:
 async def test_a_server_without_a_generating_model(engine: ScriptedPoolingEngine) -> None:
     app = pooling_app({"e": engine}, chats=False)
     assert (await post(app, input="a")).status_code == 200
-    assert (await get(app, "/openapi.json")).status_code == 200
+    schemas = (await get(app, "/openapi.json")).json()["components"]["schemas"]
+    assert schemas["EmbeddingsBody"]["properties"]["model"]["enum"] == ["e"]
+    assert "enum" not in schemas["ChatBody"]["properties"]["model"]
+
+
+async def test_the_description_has_the_operators_limits(engine: ScriptedPoolingEngine) -> None:
+    app = pooling_app({"e": engine, "r": ScriptedPoolingEngine("r", "rerank")}, max_inputs=3)
+    schemas = (await get(app, "/openapi.json")).json()["components"]["schemas"]
+    texts = [one.get("maxItems") for one in schemas["EmbeddingsBody"]["properties"]["input"]["anyOf"]]
+    assert texts == [None, None, 3, 3], "a text, token ids, texts, lists of token ids"
+    ranked = schemas["RerankBody"]["properties"]
+    assert (ranked["model"]["enum"], ranked["documents"]["maxItems"]) == (["e", "r"], 3)
+    assert schemas["ChatBody"]["properties"]["model"]["enum"] == ["m"]
+
+
+def test_a_card_says_the_task_of_its_engine(engine: ScriptedPoolingEngine) -> None:
+    with pytest.raises(ConfigError, match="Set the task of the model card 'e' to 'embed'"):
+        create_app({}, [ModelCard("e", "model")], ApiSettings(), pooling={"e": engine})
 
 
 class RecordingObserver(Observer):

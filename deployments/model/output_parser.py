@@ -6,6 +6,7 @@ named function is structured output: JSON that `JsonCalls` reads, so that a mode
 tools as well.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -40,6 +41,7 @@ class OutputParsers:
         tool_call_parser: str | None,
         *,
         strict_tools: bool = False,
+        compact: bool = False,
     ) -> None:
         """Find the parsers and try them.
 
@@ -50,6 +52,7 @@ class OutputParsers:
             reasoning_parser: vLLM's name; None: reasoning is text.
             tool_call_parser: vLLM's name; None: calls are text.
             strict_tools: tools without `strict` are strict.
+            compact: bound white space in the arguments of calls, as vLLM's `disable_any_whitespace` does in other JSON.
 
         Raises:
             ConfigError: vLLM has no such parser, it does not fit the tokenizer, or vLLM has no structural tag for its
@@ -76,7 +79,7 @@ class OutputParsers:
         except Exception as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise ConfigError(f"A parser of '{model}' does not fit its tokenizer: {reason}.") from None
-        self.strict_tools = strict_tools
+        self.strict_tools, self.compact = strict_tools, compact
         if strict_tools and not self._holds_calls():
             raise ConfigError(
                 f"vLLM cannot hold calls that its tool_call_parser '{tool_call_parser}' reads to their schemas; remove"
@@ -210,7 +213,9 @@ class RequestParser:
             assert isinstance(adjusted, ChatCompletionRequest)
             adjusted.tools = tools
             self._request = request = adjusted
-            params.structured_outputs = request.extract_structured_outputs()
+            params.structured_outputs = held = request.extract_structured_outputs()
+            if self._parsers.compact and held is not None and held.structural_tag is not None:
+                held.structural_tag = json.dumps(_compact(json.loads(held.structural_tag)))
             params.skip_special_tokens = request.skip_special_tokens
         if parser is None or parser.reasoning_parser is None:
             return {}
@@ -246,6 +251,17 @@ def _without_schema(tool: ChatCompletionToolsParam) -> ChatCompletionToolsParam:
     """Strict `tool` with any arguments: vLLM makes no grammar, of the names either, unless one tool is strict."""
     function = tool.function.model_copy(update={"parameters": None, "strict": True})
     return tool.model_copy(update={"function": function})
+
+
+def _compact(tag: Any) -> Any:
+    """Structural tag in which JSON has at most one character of white space at a place."""
+    if isinstance(tag, list):
+        return [_compact(one) for one in tag]
+    if not isinstance(tag, dict):
+        return tag
+    if tag.get("type") == "json_schema" and "json_schema" in tag:  # the schema itself stays as it is
+        return {**tag, "max_whitespace_cnt": 1} if tag.get("style", "json") == "json" else tag
+    return {name: _compact(value) for name, value in tag.items()}
 
 
 def _vllm_request(request: GenerateRequest, *, calls: bool, strict: bool) -> ChatCompletionRequest:

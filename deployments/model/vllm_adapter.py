@@ -91,6 +91,7 @@ class VllmAdapter:
             reasoning_parser,
             tool_call_parser,
             strict_tools=strict_tools,
+            compact=self._client.vllm_config.structured_outputs_config.disable_any_whitespace,
         )
 
     @property

@@ -305,7 +305,9 @@ def test_tags_that_are_plain_text_to_the_tokenizer_are_broken() -> None:
     assert "a < tool_call> b < /think> c" in plain.decode([*ids])
 
 
-@pytest.mark.parametrize("name", ["chat_template", "tools", "messages", "tokenize", "eos_token", "self", "conversations"])
+@pytest.mark.parametrize(
+    "name", ["chat_template", "tools", "messages", "tokenize", "eos_token", "self", "conversations"]
+)
 def test_an_argument_that_is_not_the_templates_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         thinking().token_ids((Message("user", "Hello"),), (), {name: "x"})

@@ -58,7 +58,10 @@ class ScriptedClient(AsyncLLM):
         self.model_config = SimpleNamespace(  # type: ignore[assignment]
             max_model_len=64, get_diff_sampling_param=lambda: defaults or {}
         )
-        self.vllm_config = SimpleNamespace(cache_config=SimpleNamespace(block_size=16))  # type: ignore[assignment]
+        self.vllm_config = SimpleNamespace(  # type: ignore[assignment]
+            cache_config=SimpleNamespace(block_size=16),
+            structured_outputs_config=SimpleNamespace(disable_any_whitespace=False),
+        )
         self.renderer = SimpleNamespace(tokenizer="tokenizer")  # type: ignore[assignment]
 
     def shutdown(self, timeout: float | None = None) -> None: ...

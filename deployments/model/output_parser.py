@@ -7,6 +7,7 @@ tools as well.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -27,6 +28,8 @@ from deployments.model.token_pieces import Decoder
 from deployments.model_spec import unknown_parser
 from serving.errors import ConfigError, InvalidRequest
 from serving.types import GenerateRequest, Message, Tool
+
+_PLACE_IN_SOURCE = re.compile(r"\[[\d:]+\] \S+:\d+: ")  # before the text of an error of xgrammar
 
 
 class OutputParsers:
@@ -182,6 +185,8 @@ class RequestParser:
         own_format = tool_parser is not None and not tool_parser.supports_required_and_named
         self._structured = calls and request.tool_choice.mode in ("required", "named") and not own_format
         self._named = request.tool_choice.name if request.tool_choice.mode == "named" else None
+        self._forced = request.tool_choice.mode in ("required", "named")
+        self._grammar_of_tools = calls and (self._forced or request.sampling.response_format is None)
         self._class = reasoning_only if self._structured else whole
         self._first = parsers.new(self._class, self._request.tools or (), args) if self._structured else first
         self._budget_tokens = request.thinking.budget_tokens
@@ -224,6 +229,29 @@ class RequestParser:
             "reasoning_ended": request._grammar_from_parser or parser.is_reasoning_end(self._opening),
             "reasoning_parser_kwargs": {"chat_template_kwargs": dict(self._args)},
         }
+
+    def refused_tool(self) -> InvalidRequest | None:
+        """Error that names the first tool of whose schema no grammar can be made; None if there is none.
+
+        The engine, which refuses all tools together, says neither which one it is nor why.
+        """
+        if not self._grammar_of_tools:
+            return None
+        from xgrammar import Grammar
+
+        for number, tool in enumerate(self._request.tools or ()):
+            function = tool.function
+            if self._named not in (None, function.name) or not (self._forced or function.strict):
+                continue
+            try:
+                Grammar.from_json_schema(json.dumps(function.parameters))
+            except (RuntimeError, ValueError) as error:
+                reason = _PLACE_IN_SOURCE.sub("", " ".join(str(error).split())).rstrip(".")
+                return InvalidRequest(
+                    f"The parameters of tools[{number}] ('{function.name}') cannot be made into a grammar: {reason}.",
+                    f"tools[{number}]",
+                )
+        return None
 
     def choice(self) -> "ChoiceParser":
         """Parser for one more choice; after `prepare`."""

@@ -186,6 +186,8 @@ class VllmAdapter:
         except MoaError:
             raise
         except VLLMClientError as error:
+            if parser is not None and (refused := parser.refused_tool()) is not None:
+                raise refused from None
             text = " ".join(str(error).split()).rstrip(".")
             raise InvalidRequest(f"'{self.model}' refused the request: {text}.") from None
         except GracefulHTTPError:

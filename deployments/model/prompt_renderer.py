@@ -150,11 +150,6 @@ class PromptRenderer:
         """Refuse what the template would leave out, and text that is none. Raises `InvalidRequest`."""
         if functions and not self.facts.tools:
             raise InvalidRequest(f"The chat template of '{self._model}' has no tools; remove them.", "tools")
-        for number, function in enumerate(functions):
-            if not _is_text(json.dumps(function, ensure_ascii=False)):
-                raise InvalidRequest(
-                    f"tools[{number}] has half of a surrogate pair, which is no character.", f"tools[{number}]"
-                )
         tools_missing = not functions and self.facts.tool_turns and not self.facts.tool_turns_without_tools
         for number, message in enumerate(messages):
             if tools_missing and (message.tool_calls or message.role == "tool"):
@@ -166,7 +161,7 @@ class PromptRenderer:
             if not _is_text(
                 message.content,
                 message.reasoning or "",
-                *(text for call in message.tool_calls for text in (call.name, call.arguments)),
+                *(call.arguments for call in message.tool_calls),
             ):
                 raise InvalidRequest(
                     f"messages[{number}] ({message.role}) has half of a surrogate pair, which is no character.",

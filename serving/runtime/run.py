@@ -290,9 +290,12 @@ class Run:
         """Stream of a text that is known already."""
         yield Delta(text, finish_reason=finish_reason, usage=self._context.report.usage)
 
-    async def pick(self, reference: Reference) -> AsyncGenerator[Delta, None]:
-        """Stream of a proposal as the answer: its text and its tool calls, not written again."""
-        yield delta_of(reference, self._context.report.usage)
+    async def pick(self, reference: Reference, reasoning: str = "") -> AsyncGenerator[Delta, None]:
+        """Stream of a proposal as the answer: its text and its tool calls, not written again.
+
+        `reasoning` is returned with it, if the proposal is that of an agent which thinks as the request asks.
+        """
+        yield replace(delta_of(reference, self._context.report.usage), reasoning=reasoning)
 
     async def delegate(self, name: str, references: References = ()) -> AsyncGenerator[Delta, None]:
         """Stream of the final answer of another model or recipe, within this run; it also reads `references`.

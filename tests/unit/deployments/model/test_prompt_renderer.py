@@ -249,20 +249,6 @@ def test_no_arguments_are_an_empty_object(arguments: str) -> None:
     assert '"arguments": {}' in thinking().text(called, (ADD,))
 
 
-@pytest.mark.parametrize(
-    ("message", "tool", "param"),
-    [
-        (CALLED[0], Tool("add", "\ud800"), "tools[1]"),
-        (CALLED[0], Tool("add", None, {"properties": {"\ud800": {}}}), "tools[1]"),
-        (Message("assistant", "", tool_calls=(ToolCall("c1", "\ud800", "{}"),)), Tool("add"), "messages"),
-    ],
-)
-def test_half_of_a_surrogate_pair_is_refused_where_it_is(message: Message, tool: Tool, param: str) -> None:
-    with pytest.raises(InvalidRequest, match="has half of a surrogate pair") as caught:
-        thinking().token_ids((message,), (Tool("first"), tool))
-    assert caught.value.param == param
-
-
 def test_a_template_that_takes_arguments_as_text_gets_text() -> None:
     older = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
     older.chat_template = TEMPLATE.replace("call.function.arguments | tojson + '}", "call.function.arguments + '}")

@@ -6,6 +6,8 @@ named function is structured output: JSON that `JsonCalls` reads, so that a mode
 tools as well.
 """
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -28,6 +30,8 @@ from deployments.model_spec import unknown_parser
 from serving.errors import ConfigError, InvalidRequest
 from serving.types import GenerateRequest, Message, Tool
 
+_PLACE_IN_SOURCE = re.compile(r"\[[\d:]+\] \S+:\d+: ")  # before the text of an error of xgrammar
+
 
 class OutputParsers:
     """Parsers of one model."""
@@ -41,6 +45,7 @@ class OutputParsers:
         tool_call_parser: str | None,
         *,
         strict_tools: bool = False,
+        compact: bool = False,
     ) -> None:
         """Find the parsers and try them.
 
@@ -51,6 +56,7 @@ class OutputParsers:
             reasoning_parser: vLLM's name; None: reasoning is text.
             tool_call_parser: vLLM's name; None: calls are text.
             strict_tools: tools without `strict` are strict.
+            compact: bound white space in the arguments of calls, as vLLM's `disable_any_whitespace` does in other JSON.
 
         Raises:
             ConfigError: vLLM has no such parser, it does not fit the tokenizer, or vLLM has no structural tag for its
@@ -77,7 +83,7 @@ class OutputParsers:
         except Exception as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise ConfigError(f"A parser of '{model}' does not fit its tokenizer: {reason}.") from None
-        self.strict_tools = strict_tools
+        self.strict_tools, self.compact = strict_tools, compact
         if strict_tools and not self._holds_calls():
             raise ConfigError(
                 f"vLLM cannot hold calls that its tool_call_parser '{tool_call_parser}' reads to their schemas; remove"
@@ -182,6 +188,8 @@ class RequestParser:
         own_format = tool_parser is not None and not tool_parser.supports_required_and_named
         self._structured = calls and request.tool_choice.mode in ("required", "named") and not own_format
         self._named = request.tool_choice.name if request.tool_choice.mode == "named" else None
+        self._forced = request.tool_choice.mode in ("required", "named")
+        self._grammar_of_tools = calls and (self._forced or request.sampling.response_format is None)
         self._class = reasoning_only if self._structured else whole
         self._first = parsers.new(self._class, self._request.tools or (), args) if self._structured else first
         self._budget_tokens = request.thinking.budget_tokens
@@ -213,7 +221,9 @@ class RequestParser:
             assert isinstance(adjusted, ChatCompletionRequest)
             adjusted.tools = tools
             self._request = request = adjusted
-            params.structured_outputs = request.extract_structured_outputs()
+            params.structured_outputs = held = request.extract_structured_outputs()
+            if self._parsers.compact and held is not None and held.structural_tag is not None:
+                held.structural_tag = json.dumps(_compact(json.loads(held.structural_tag)))
             params.skip_special_tokens = request.skip_special_tokens
         if parser is None or parser.reasoning_parser is None:
             return {}
@@ -222,6 +232,29 @@ class RequestParser:
             "reasoning_ended": request._grammar_from_parser or parser.is_reasoning_end(self._opening),
             "reasoning_parser_kwargs": {"chat_template_kwargs": dict(self._args)},
         }
+
+    def refused_tool(self) -> InvalidRequest | None:
+        """Error that names the first tool of whose schema no grammar can be made; None if there is none.
+
+        The engine, which refuses all tools together, says neither which one it is nor why.
+        """
+        if not self._grammar_of_tools:
+            return None
+        from xgrammar import Grammar
+
+        for number, tool in enumerate(self._request.tools or ()):
+            function = tool.function
+            if self._named not in (None, function.name) or not (self._forced or function.strict):
+                continue
+            try:
+                Grammar.from_json_schema(json.dumps(function.parameters))
+            except (RuntimeError, ValueError) as error:
+                reason = _PLACE_IN_SOURCE.sub("", " ".join(str(error).split())).rstrip(".")
+                return InvalidRequest(
+                    f"The parameters of tools[{number}] ('{function.name}') cannot be made into a grammar: {reason}.",
+                    f"tools[{number}]",
+                )
+        return None
 
     def choice(self) -> "ChoiceParser":
         """Parser for one more choice; after `prepare`."""
@@ -249,6 +282,17 @@ def _without_schema(tool: ChatCompletionToolsParam) -> ChatCompletionToolsParam:
     """Strict `tool` with any arguments: vLLM makes no grammar, of the names either, unless one tool is strict."""
     function = tool.function.model_copy(update={"parameters": None, "strict": True})
     return tool.model_copy(update={"function": function})
+
+
+def _compact(tag: Any) -> Any:
+    """Structural tag in which JSON has at most one character of white space at a place."""
+    if isinstance(tag, list):
+        return [_compact(one) for one in tag]
+    if not isinstance(tag, dict):
+        return tag
+    if tag.get("type") == "json_schema" and "json_schema" in tag:  # the schema itself stays as it is
+        return {**tag, "max_whitespace_cnt": 1} if tag.get("style", "json") == "json" else tag
+    return {name: _compact(value) for name, value in tag.items()}
 
 
 def _vllm_request(request: GenerateRequest, *, calls: bool, strict: bool) -> ChatCompletionRequest:

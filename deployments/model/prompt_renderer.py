@@ -6,7 +6,6 @@ A prompt has exactly the control tokens that the template writes, whatever its m
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -169,7 +168,11 @@ class PromptRenderer:
                     f" send the tools along, or remove messages[{number}] ({message.role}).",
                     "messages",
                 )
-            if not _is_text(message):
+            if not _is_text(
+                message.content,
+                message.reasoning or "",
+                *(call.arguments for call in message.tool_calls),
+            ):
                 raise InvalidRequest(
                     f"messages[{number}] ({message.role}) has half of a surrogate pair, which is no character.",
                     "messages",
@@ -196,10 +199,7 @@ class PromptRenderer:
         return turn
 
     def _call(self, call: ToolCall) -> Turn:
-        arguments: Any = call.arguments
-        if self.facts.argument_objects:
-            with suppress(ValueError):  # else the model's own text, as it is
-                arguments = json.loads(call.arguments)
+        arguments = _argument_object(call.arguments) if self.facts.argument_objects else call.arguments
         return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
     def _args_key(self, args: Mapping[str, Any]) -> str:
@@ -246,13 +246,25 @@ class PromptRenderer:
             raise ConfigError(f"Text in messages to '{self._model}' would become control tokens; it cannot be served.")
 
 
-def _is_text(message: Message) -> bool:
+def _is_text(*texts: str) -> bool:
+    """False if one of `texts` has half of a surrogate pair."""
     try:
-        for text in (message.content, message.reasoning or "", *(call.arguments for call in message.tool_calls)):
+        for text in texts:
             text.isascii() or text.encode()
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _argument_object(arguments: str) -> Any:
+    """Arguments of a call as JSON; `{}` for none. What is not JSON or cannot be rendered stays the model's own text."""
+    try:
+        found = json.loads(arguments) if arguments.strip() else {}
+        if "\\u" in arguments and not _is_text(json.dumps(found, ensure_ascii=False)):
+            return arguments
+    except (ValueError, RecursionError):  # no JSON, or too deep
+        return arguments
+    return found
 
 
 def _functions(tools: Sequence[Tool]) -> list[Turn]:

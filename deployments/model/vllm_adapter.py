@@ -94,6 +94,7 @@ class VllmAdapter:
             reasoning_parser,
             tool_call_parser,
             strict_tools=strict_tools,
+            compact=self._client.vllm_config.structured_outputs_config.disable_any_whitespace,
         )
 
     @property
@@ -211,6 +212,10 @@ class VllmAdapter:
                 await outputs.aclose()
         except MoaError:
             raise
+        except VLLMClientError as error:
+            if parser is not None and (refused := parser.refused_tool()) is not None:
+                raise refused from None
+            raise translated(self.model, request_id, error, dead=self.dead) from None
         except Exception as error:
             raise translated(self.model, request_id, error, dead=self.dead) from None
         finally:

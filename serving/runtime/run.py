@@ -294,9 +294,12 @@ class Run:
         """Stream of a text that is known already. No call wrote it: its usage is the sum of the team."""
         yield Delta(text, finish_reason=finish_reason, usage=self._context.report.usage)
 
-    async def pick(self, reference: Reference) -> AsyncGenerator[Delta, None]:
-        """Stream of a proposal as the answer: its text and its tool calls, not written again."""
-        yield self._known(reference)
+    async def pick(self, reference: Reference, reasoning: str = "") -> AsyncGenerator[Delta, None]:
+        """Stream of a proposal as the answer: its text and its tool calls, not written again.
+
+        `reasoning` is returned with it, if the proposal is that of an agent which thinks as the request asks.
+        """
+        yield replace(self._known(reference), reasoning=reasoning)
 
     def _known(self, reference: Reference) -> Delta:
         """A proposal as the answer; its usage is that of the call that wrote it."""

@@ -44,7 +44,9 @@ class TextTemplate(ChatTemplate):
             for name in inspect.signature(function).parameters
         }
         special = getattr(tokenizer, "special_tokens_map", {})
-        self.reserved_args = frozenset({"messages", "conversation", *parameters, *special} - {"self", "kwargs"})
+        self.reserved_args = frozenset(
+            {"messages", "conversation", "conversations", *parameters, *special} - {"kwargs"}
+        )
         self._added = added_tokens(tokenizer)
         self._control_ids = frozenset(tokenizer.convert_tokens_to_ids(list(self._added)))
         literals = template_literals(self._probes(), ())

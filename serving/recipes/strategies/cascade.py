@@ -87,7 +87,7 @@ class Cascade(Recipe):
         else:
             if (draft := run.proposal(self.first, first)) is not None:
                 if await self._score(run, draft, first) >= self.threshold:
-                    return run.pick(draft)
+                    return run.pick(draft, first.choices[0].reasoning)
                 kept = (draft,) if self.keep_first and not run.acts else ()
         return await run.delegate(self.escalate, kept)
 

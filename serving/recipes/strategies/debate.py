@@ -63,14 +63,15 @@ class Debate(Answering):
             except MoaError:
                 break  # in the report; the last answer has fallbacks
             draft = run.proposal(self.solver, solution)
+            reasoning = solution.choices[0].reasoning
             if draft is not None and draft.tool_calls:
-                return run.pick(draft)  # its result, not a critic, shows if a call was right
+                return run.pick(draft, reasoning)  # its result, not a critic, shows if a call was right
             answer = "" if draft is None else solution.text
             criticising = question(run.request.messages, CRITICISE.format(answer=quoted(answer)))
             [criticism] = await run.consult(self.critic, [criticising], role="critic", sampling=self._verdict)
             if draft is not None:
                 if not criticism.strip() or criticism.strip().upper().startswith(ACCEPT):
-                    return run.pick(draft)
+                    return run.pick(draft, reasoning)
                 earlier = (draft,)
             messages = (
                 *run.request.messages,

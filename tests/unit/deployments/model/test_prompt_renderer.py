@@ -1,5 +1,6 @@
 """Rendering on the three embedded tokenizers: exact without control strings, and safe with them."""
 
+import json
 from functools import cache
 from itertools import product
 
@@ -235,6 +236,19 @@ def test_arguments_that_are_no_json_are_text() -> None:
     assert '"arguments": "{\\"a\\": "' in thinking().text(broken, (ADD,))
 
 
+@pytest.mark.parametrize("arguments", ["[" * 5000 + "]" * 5000, '{"a": "\\ud800"}'])
+def test_arguments_that_cannot_be_rendered_are_text(arguments: str) -> None:
+    called = (CALLED[0], Message("assistant", "", tool_calls=(ToolCall("c1", "add", arguments),)), CALLED[2])
+    assert f'"arguments": {json.dumps(arguments)}' in thinking().text(called, (ADD,))
+    assert thinking().token_ids(called, (ADD,))
+
+
+@pytest.mark.parametrize("arguments", ["", " "])
+def test_no_arguments_are_an_empty_object(arguments: str) -> None:
+    called = (CALLED[0], Message("assistant", "", tool_calls=(ToolCall("c1", "add", arguments),)), CALLED[2])
+    assert '"arguments": {}' in thinking().text(called, (ADD,))
+
+
 def test_a_template_that_takes_arguments_as_text_gets_text() -> None:
     older = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
     older.chat_template = TEMPLATE.replace("call.function.arguments | tojson + '}", "call.function.arguments + '}")
@@ -277,10 +291,13 @@ def test_tags_that_are_plain_text_to_the_tokenizer_are_broken() -> None:
     assert "a < tool_call> b < /think> c" in plain.decode([*ids])
 
 
-@pytest.mark.parametrize("name", ["chat_template", "tools", "messages", "tokenize", "eos_token"])
+@pytest.mark.parametrize(
+    "name", ["chat_template", "tools", "messages", "tokenize", "eos_token", "self", "conversations"]
+)
 def test_an_argument_that_is_not_the_templates_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         thinking().token_ids((Message("user", "Hello"),), (), {name: "x"})
+    assert str(caught.value) == f"Remove '{name}' from chat_template_kwargs."
     assert caught.value.param == "chat_template_kwargs"
 
 

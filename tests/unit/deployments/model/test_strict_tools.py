@@ -30,8 +30,12 @@ BOTH = pytest.mark.parametrize("parser", sorted(FORMATS))
 
 
 @cache
-def parsers(parser: str, *, strict_tools: bool = True, reasoning: str | None = None) -> OutputParsers:
-    return OutputParsers("m", thinking_tokenizer(), CONFIG, reasoning, parser, strict_tools=strict_tools)
+def parsers(
+    parser: str, *, strict_tools: bool = True, reasoning: str | None = None, compact: bool = False
+) -> OutputParsers:
+    return OutputParsers(
+        "m", thinking_tokenizer(), CONFIG, reasoning, parser, strict_tools=strict_tools, compact=compact
+    )
 
 
 def prepared(found: OutputParsers, tools: tuple[Tool, ...], **more: Any) -> SamplingParams:
@@ -45,9 +49,9 @@ def prepared(found: OutputParsers, tools: tuple[Tool, ...], **more: Any) -> Samp
     return params
 
 
-def tag(parser: str, *tools: Tool, strict_tools: bool = True, **more: Any) -> str | None:
+def tag(parser: str, *tools: Tool, strict_tools: bool = True, compact: bool = False, **more: Any) -> str | None:
     """Structural tag that vLLM's engine gets for a request with `tools`; None: the output is free."""
-    held = prepared(parsers(parser, strict_tools=strict_tools), tools, **more).structured_outputs
+    held = prepared(parsers(parser, strict_tools=strict_tools, compact=compact), tools, **more).structured_outputs
     return None if held is None else held.structural_tag
 
 
@@ -105,6 +109,18 @@ def test_a_tool_that_is_not_strict_is_held_to_its_name(parser: str, tools: tuple
     assert schemas(found) == [True, LOOK_UP.parameters][: len(tools)]
     assert accepts(found, call(parser, "add", '{"a": "twelve"}'))
     assert not accepts(found, call(parser, "sub", "{}"))
+
+
+@BOTH
+def test_compact_arguments_have_no_run_of_white_space(parser: str) -> None:
+    now = Tool("now")  # a small model writes white space after the brace, until its token limit
+    for choice in (ToolChoice(), ToolChoice("required"), ToolChoice("named", "now")):
+        free, compact = (tag(parser, now, ADD, compact=compact, tool_choice=choice) for compact in (False, True))
+        assert accepts(free, call(parser, "now", "{      }"))
+        assert accepts(compact, call(parser, "now", "{}"))
+        assert not accepts(compact, call(parser, "now", "{      }")), choice
+    assert accepts(compact := tag(parser, ADD, compact=True), call(parser))
+    assert schemas(compact) == [ADD.parameters]
 
 
 @BOTH

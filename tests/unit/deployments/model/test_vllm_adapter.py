@@ -60,7 +60,10 @@ class ScriptedClient(AsyncLLM):
         self.model_config = SimpleNamespace(  # type: ignore[assignment]
             max_model_len=64, get_diff_sampling_param=lambda: defaults or {}, get_vocab_size=lambda: 10
         )
-        self.vllm_config = SimpleNamespace(cache_config=SimpleNamespace(block_size=16))  # type: ignore[assignment]
+        self.vllm_config = SimpleNamespace(  # type: ignore[assignment]
+            cache_config=SimpleNamespace(block_size=16),
+            structured_outputs_config=SimpleNamespace(disable_any_whitespace=False),
+        )
         self.renderer = SimpleNamespace(tokenizer="tokenizer")  # type: ignore[assignment]
 
     def shutdown(self, timeout: float | None = None) -> None: ...
@@ -657,6 +660,34 @@ async def test_a_tool_that_no_grammar_can_be_made_of_is_the_callers_error() -> N
     parser = vllm.output_parsers(None, None).open(request, {}, PROMPT, ())
     with pytest.raises(InvalidRequest, match=r"The tools cannot be made into a grammar: .*multiple schemas"):
         [delta async for delta in vllm.generate("r", PROMPT, Sampling(max_tokens=9), parser=parser)]
+
+
+UNKNOWN_TYPE = {"type": "object", "properties": {"a": {"type": "banana"}}}
+
+
+@pytest.mark.parametrize("mode", [ToolChoice(), ToolChoice("required"), ToolChoice("named", "wrong")])
+@pytest.mark.parametrize("parser", ["hermes", None])
+async def test_the_tool_that_the_engine_refuses_is_named(mode: ToolChoice, parser: str | None) -> None:
+    vllm, _ = thinking_adapter(VLLMValidationError("Invalid structural tag specification."))
+    tools = (TOOL, Tool("wrong", None, UNKNOWN_TYPE, strict=True))
+    request = GenerateRequest("r", (Message("user", "x"),), tools=tools, tool_choice=mode)
+    if parser is None and mode.mode == "auto":
+        return
+    opened = vllm.output_parsers(None, parser).open(request, {}, PROMPT, ())
+    with pytest.raises(InvalidRequest) as caught:
+        [delta async for delta in vllm.generate("r", PROMPT, Sampling(max_tokens=9), parser=opened)]
+    assert caught.value.param == "tools[1]"
+    assert str(caught.value) == (
+        "The parameters of tools[1] ('wrong') cannot be made into a grammar: Unsupported type \"banana\"."
+    )
+
+
+async def test_a_tool_that_is_in_no_grammar_is_not_blamed() -> None:
+    vllm, _ = thinking_adapter(VLLMValidationError("top_p is wrong."))
+    request = GenerateRequest("r", (Message("user", "x"),), tools=(Tool("wrong", None, UNKNOWN_TYPE),))
+    opened = vllm.output_parsers(None, "hermes").open(request, {}, PROMPT, ())
+    with pytest.raises(InvalidRequest, match="'m' refused the request: top_p is wrong"):
+        [delta async for delta in vllm.generate("r", PROMPT, Sampling(max_tokens=9), parser=opened)]
 
 
 async def test_a_stop_string_is_told_and_a_stop_token_is_not() -> None:

@@ -308,6 +308,19 @@ async def test_agreement_does_not_skip_the_final_agent_that_has_the_tools(team: 
     assert (await run(team, ask(), adaptive)).text == "Paris"
 
 
+@pytest.mark.parametrize("recipe", ["debate", "cascade"])
+async def test_an_accepted_answer_has_its_reasoning(team: Trio, ask: Ask, recipe: str) -> None:
+    team["c"].answer = "ACCEPT"
+    done = await run(team, ask(), recipe, "moa-lite")
+    assert (done.text, done.choices[0].reasoning) == ("b says 0", f"{THOUGHT} of b")
+
+
+async def test_calls_that_a_solver_makes_have_its_reasoning(team: Trio, ask: Ask) -> None:
+    done = await run(team, with_tools(ask()), "debate")
+    assert done.choices[0].tool_calls
+    assert done.choices[0].reasoning == f"{THOUGHT} of b"
+
+
 async def test_reasoning_is_no_part_of_a_vote_a_verdict_or_an_extraction(team: Trio, ask: Ask) -> None:
     for name, said in (("a", "41"), ("b", "42"), ("c", "42")):
         team[name].answer = ScriptedAnswer(said, "It may be 41. #### 41 ACCEPT 1")

@@ -213,7 +213,7 @@ class VllmAdapter:
         except MoaError:
             raise
         except VLLMClientError as error:
-            if parser is not None and (refused := parser.refused_tool()) is not None:
+            if isinstance(parser, RequestParser) and (refused := parser.refused_tool()) is not None:
                 raise refused from None
             raise translated(self.model, request_id, error, dead=self.dead) from None
         except Exception as error:

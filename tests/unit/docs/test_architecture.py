@@ -56,8 +56,6 @@ async def test_a_run_crosses_exactly_the_listed_files_of_serving() -> None:
         sys.setprofile(before)
     assert response.status_code == 200
     listed = {file for file, _ in ROWS if file.startswith("serving/")}
-    scripted = {
-        "serving/engines/scripted.py",
-        "serving/engines/scripted_tokens.py",
-    }  # in the place of RemoteEngine and what is behind it
+    # In the place of RemoteEngine and what is behind it.
+    scripted = {"serving/engines/scripted.py", "serving/engines/scripted_tokens.py"}
     assert crossed - scripted == listed | CONTRACT

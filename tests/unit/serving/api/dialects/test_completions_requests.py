@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from serving.api.dialects.completions_requests import completions_requests, parse_completions
+from serving.api.schemas.chat import StreamOptions
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
@@ -70,6 +71,11 @@ def test_each_field_is_applied() -> None:
     assert request.prompt == RawPrompt("Hello", add_special_tokens=False, echo=True)
     assert (request.user, request.priority, request.stream_interval) == ("me", -3, 1)
     assert request.moa == MoaOptions(trace=True)
+
+
+def test_the_options_of_a_stream_are_known() -> None:
+    """They are those of chat requests: a new one must be applied to completions, too, or refused."""
+    assert set(StreamOptions.model_fields) == {"include_usage"}
 
 
 def test_null_is_not_given_and_what_asks_for_nothing_is_accepted() -> None:

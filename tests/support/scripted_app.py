@@ -18,6 +18,7 @@ from deployments.ingress.deployment import Ingress, ingress_options, routing
 from deployments.model.coalescing import coalesced
 from deployments.model_spec import ModelSpec, Replicas
 from deployments.wire import EngineStats, Packed, pack
+from serving.api.settings import ApiSettings
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
 from serving.types import GenerateRequest
@@ -76,6 +77,7 @@ def profile() -> Profile:
         ),
         team={"proposers": TEAM, "aggregator": TEAM[0]},
         recipes=("moa-lite",),
+        api=ApiSettings(metrics=True, aliases={"gpt-4o": "moa-lite"}),
         orchestrator=OrchestratorSpec(replicas=Replicas(min=2), num_cpus=0),
     )
 

@@ -83,7 +83,8 @@ class Ingress:
         )
         cards = orchestrator.cards()
         # So that the first request finds a connection to every model.
-        checks = (engine.check_health() for engine in (*self._engines.values(), *self._pooling.values()))
+        checks = [engine.check_health() for engine in self._engines.values()]
+        checks += [engine.check_health() for engine in self._pooling.values()]
         await asyncio.gather(*checks, return_exceptions=True)
         settings = api_settings(profile.api, os.environ)
         if settings.max_in_flight is None:

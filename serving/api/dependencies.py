@@ -21,6 +21,7 @@ from serving.types import ModelCard, Task
 
 Body = TypeVar("Body")
 IN_FLIGHT = 256  # limit if the capacity of the engines is unknown
+GENERATING: tuple[Task, ...] = ("generate",)
 TASKS: Mapping[Task, str] = {"generate": "generates text", "embed": "computes embeddings", "rerank": "ranks documents"}
 
 
@@ -100,7 +101,7 @@ class Server:
             raise UnknownModel(model[:256], tuple(self.cards))
         return card
 
-    def card(self, model: str, tasks: Collection[Task] = ("generate",)) -> ModelCard:
+    def card(self, model: str, tasks: Collection[Task] = GENERATING) -> ModelCard:
         """Card of a model or recipe whose task is one of `tasks`.
 
         Raises:

@@ -13,7 +13,8 @@ from deployments.config import AppArgs, Profile
 from deployments.ingress.deployment import QUIET, Ingress, ingress_options, routing, scaling
 from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import LocalWeights, ModelServer
-from deployments.model_spec import SERVER_OPTIONS, ModelSpec
+from deployments.model_spec import ModelSpec
+from deployments.task_options import SERVER_OPTIONS
 
 
 def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:

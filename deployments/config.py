@@ -99,7 +99,7 @@ class Profile(Frozen):
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> "Profile":
-        ids = [model.id for model in (*self.models, *self.external)]
+        ids = [*(model.id for model in self.models), *(model.id for model in self.external)]
         if duplicates := {model_id for model_id in ids if ids.count(model_id) > 1}:
             raise ValueError(f"several models have the id '{min(duplicates)}'; rename all but one")
         return self

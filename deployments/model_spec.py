@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from deployments.model_shape import ModelShape
+from deployments.task_options import task_problem
 from deployments.thinking_spec import ThinkingSpec
 from serving.config import Frozen
 from serving.errors import ConfigError
@@ -38,15 +39,6 @@ TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
     "default_chat_template_kwargs": (TypeAdapter(dict[str, Any]), "a mapping of names to values"),
     "tokenizer_mode": (TypeAdapter(TokenizerMode), f"one of {', '.join(get_args(TokenizerMode))}"),
 }
-# Options of vLLM's own API server that the replica honours itself; vLLM's engine does not know them.
-SERVER_OPTIONS = frozenset(
-    {"tool_call_parser", "enable_auto_tool_choice", "chat_template", "default_chat_template_kwargs"}
-)
-
-# Options of vLLM that only models of one kind have.
-POOLING_OPTIONS = frozenset({"runner", "convert", "pooler_config"})
-GENERATION_OPTIONS = frozenset({*SERVER_OPTIONS, "reasoning_parser"})
-
 ModelId = Annotated[
     str,
     Field(
@@ -200,24 +192,10 @@ class ModelSpec(Frozen):
 
     @model_validator(mode="after")
     def _options_fit_the_task(self) -> "ModelSpec":
-        task, options = self.task, self.engine_kwargs
-        if self.generates:
-            if wrong := sorted(POOLING_OPTIONS & options.keys()):
-                raise ValueError(f"set task of model '{self.id}' to embed or rerank; engine_kwargs.{wrong[0]} needs it")
-            return self
-        if "runner" in options:
-            raise ValueError(f"remove runner of model '{self.id}' from engine_kwargs; `task` sets it")
-        convert = options.get("convert")
-        if convert == ("classify" if task == "embed" else "embed"):
-            raise ValueError(f"change engine_kwargs.convert of model '{self.id}'; {convert} does not fit task: {task}")
-        unused = GENERATION_OPTIONS - ({"chat_template"} if task == "rerank" else set())
-        given = [
-            *sorted(f"engine_kwargs.{name}" for name in unused & options.keys()),
-            *(name for name in ("thinking", "tools") if getattr(self, name) is not None),
-            *(["strict_tools"] if self.strict_tools else []),
-        ]
-        if given:
-            raise ValueError(f"remove {given[0]} of model '{self.id}'; a model with task: {task} generates no text")
+        settings = [name for name in ("thinking", "tools") if getattr(self, name) is not None]
+        settings += ["strict_tools"] if self.strict_tools else []
+        if (problem := task_problem(self.id, self.task, self.engine_kwargs, settings)) is not None:
+            raise ValueError(problem)
         return self
 
     @property

@@ -86,7 +86,8 @@ class Ingress:
         descriptions = {model.id: model.description for model in profile.models}
         cards = orchestrator.cards(descriptions, {name: price.model_dump() for name, price in prices.items()})
         # So that the first request finds a connection to every model.
-        checks = (engine.check_health() for engine in (*self._engines.values(), *self._pooling.values()))
+        checks = [engine.check_health() for engine in self._engines.values()]
+        checks += [engine.check_health() for engine in self._pooling.values()]
         await asyncio.gather(*checks, return_exceptions=True)
         settings = api_settings(profile.api, os.environ)
         if settings.max_in_flight is None:

@@ -94,7 +94,8 @@ def prompts_of(engine: PoolingAdapter, spec: ModelSpec) -> PoolingPrompts:
     tokenizer: Any = client.renderer.get_tokenizer()
     pairs = None
     if spec.task == "rerank":
-        pairs = CrossEncoderIOProcessor(client.vllm_config, client.renderer, ChatTemplateConfig()).get_score_prompt
+        processor: Any = CrossEncoderIOProcessor  # untyped
+        pairs = processor(client.vllm_config, client.renderer, ChatTemplateConfig()).get_score_prompt
     return PoolingPrompts(
         engine.model,
         tokenizer,

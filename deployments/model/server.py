@@ -57,7 +57,7 @@ class ModelServer(EngineServer):
         """
         await super().__init__(llm_config, engine_cls=VllmAdapter.engine_class())
         self._model, self._spec = llm_config.model_id, spec
-        self._engine = VllmAdapter(self._model, self.engine)  # type: ignore[arg-type]  # typed as a protocol
+        self._engine: VllmAdapter = VllmAdapter(self._model, self.engine)  # type: ignore[arg-type]  # typed as a protocol
         self._renderer = PromptRenderer(
             self._engine.tokenizer,
             self._model,

@@ -12,7 +12,8 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from deployments.model_spec import SERVER_OPTIONS, ModelSpec, unknown_parser
+from deployments.model_spec import ModelSpec, unknown_parser
+from deployments.task_options import SERVER_OPTIONS
 from serving.errors import ConfigError
 
 CLASSES = ("EngineArgs", "AsyncEngineArgs")  # the second extends the first

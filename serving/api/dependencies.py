@@ -21,6 +21,7 @@ from serving.types import ModelCard, Task
 
 Body = TypeVar("Body")
 IN_FLIGHT = 256  # limit if the capacity of the engines is unknown
+GENERATING: tuple[Task, ...] = ("generate",)
 TASKS: Mapping[Task, str] = {"generate": "generates text", "embed": "computes embeddings", "rerank": "ranks documents"}
 
 
@@ -104,7 +105,7 @@ class Server:
             raise UnknownModel(model[:256], (*self.cards, *aliases))
         return card
 
-    def card(self, model: str, tasks: Collection[Task] = ("generate",)) -> ModelCard:
+    def card(self, model: str, tasks: Collection[Task] = GENERATING) -> ModelCard:
         """Card of a model or recipe, by id or alias, whose task is one of `tasks`.
 
         Raises:

@@ -12,7 +12,8 @@ def ranking_json(
 ) -> dict[str, Any]:
     """The answer: the best `top_n` documents (None: all), best first; equal ones keep their order."""
     ranked = sorted(enumerate(scores.values), key=lambda place: -place[1])[:top_n]
-    results = [{"index": index, "relevance_score": score} for index, score in ranked]
+    results: list[dict[str, Any]] = [{"index": index, "relevance_score": score} for index, score in ranked]
     if with_documents:
-        results = [{**one, "document": {"text": encodable(request.documents[int(one["index"])])}} for one in results]
+        for result in results:
+            result["document"] = {"text": encodable(request.documents[result["index"]])}
     return {"id": answer_id, "model": model, "results": results, "usage": pooling_usage(scores.prompt_tokens)}

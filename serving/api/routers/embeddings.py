@@ -12,8 +12,10 @@ from serving.api.errors import JsonResponse
 from serving.api.openapi import OF_POOLING, json_body, responses
 from serving.api.pooling import pooled
 from serving.api.schemas.embeddings import EmbeddingList, EmbeddingsBody
+from serving.types import Task
 
 EMBEDDINGS = "/v1/embeddings"
+EMBEDDING: tuple[Task, ...] = ("embed",)
 router = APIRouter(tags=["embeddings and rankings"], dependencies=[Depends(require_key)])
 
 
@@ -27,7 +29,7 @@ async def create_embeddings(
     body: Annotated[EmbeddingsBody, Depends(body_parser(parse_embeddings))], server: ServerParts, exchange: Exchange
 ) -> Response:
     """Compute the embedding of each input."""
-    card = server.card(body.model, ("embed",))
+    card = server.card(body.model, EMBEDDING)
     engine = server.pooling[card.id]
     request = embed_request(body, server.settings, exchange.engine_request_id)
     answer_id = f"embd-{exchange.engine_request_id}"

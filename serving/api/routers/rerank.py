@@ -11,8 +11,10 @@ from serving.api.errors import JsonResponse
 from serving.api.openapi import OF_POOLING, json_body, responses
 from serving.api.pooling import pooled
 from serving.api.schemas.rerank import Ranking, RerankBody
+from serving.types import Task
 
 RERANK = "/v1/rerank"
+RANKING: tuple[Task, ...] = ("rerank", "embed")
 router = APIRouter(tags=["embeddings and rankings"], dependencies=[Depends(require_key)])
 
 
@@ -28,7 +30,7 @@ async def rerank_documents(
     body: Annotated[RerankBody, Depends(body_parser(parse_rerank))], server: ServerParts, exchange: Exchange
 ) -> JsonResponse:
     """Rank documents by their relevance to a query."""
-    card = server.card(body.model, ("rerank", "embed"))
+    card = server.card(body.model, RANKING)
     engine = server.pooling[card.id]
     request = rerank_request(body, server.settings, exchange.engine_request_id)
     answer_id = f"rerank-{exchange.engine_request_id}"

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from deployments.wire import EngineStats
 from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
 from serving.types import Delta, FinishReason, Sampling, Timing, TokenLogprob, TokenUsage
 
+XGRAMMAR_PLACE = re.compile(r"\[[0-9:]+\] \S+\.(?:cc|h):[0-9]+: ")  # time and source line in errors of xgrammar
 ENGINE_DIED = "its engine process died; a new one is being started"
 FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
@@ -193,7 +195,8 @@ class VllmAdapter:
         except MoaError:
             raise
         except VLLMClientError as error:
-            text = " ".join(str(error.args[0] if error.args else error).split()).rstrip(".")
+            said = XGRAMMAR_PLACE.sub("", str(error.args[0] if error.args else error))
+            text = " ".join(said.split()).rstrip(".")
             param = getattr(error, "parameter", None)
             raise InvalidRequest(f"'{self.model}' refused the request: {text}.", param) from None
         except GracefulHTTPError:

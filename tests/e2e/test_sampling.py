@@ -1,6 +1,7 @@
 """vLLM's extensions on the real trio: what they force and forbid, what they continue, and that teams honour them."""
 
 import re
+import secrets
 from functools import cache
 from typing import Any
 
@@ -123,7 +124,7 @@ def halves(model: str, whole: str) -> tuple[str, str]:
 def test_an_answer_continues_the_message_exactly(client: openai.OpenAI, model: str, stream: bool) -> None:
     whole = text(ask(client, model, chat_template_kwargs={"enable_thinking": False}))
     first, rest = halves(model, whole)
-    body: dict[str, Any] = {"continue_final_message": True, "add_generation_prompt": False}
+    body: dict[str, Any] = {"continue_final_message": True, "chat_template_kwargs": {"enable_thinking": False}}
     messages: Any = [*QUESTION, {"role": "assistant", "content": first}]
     if not stream:
         assert text(ask(client, model, messages, **body)) == rest
@@ -157,7 +158,7 @@ def test_a_salt_keeps_prompts_apart(client: openai.OpenAI) -> None:
         answer = ask(client, FINAL, messages, cache_salt=salt, max_tokens=2)
         return int(answer.usage.prompt_tokens_details.cached_tokens)
 
-    first, second = client.base_url.host + "-1", client.base_url.host + "-2"
+    first, second = (secrets.token_hex(16) for _ in range(2))
     assert (cached(first), cached(first) > 0, cached(second)) == (0, True, 0)
 
 

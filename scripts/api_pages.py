@@ -66,6 +66,26 @@ wrote, which need not be valid JSON. A request with `tools` to a model that does
 In a stream, the first piece of a call in `delta.tool_calls` has `index`, `id`, `type` and the function's `name`; later
 pieces have `index` and more `arguments`.
 
+## vLLM's extensions
+
+The fields of vLLM's own API have vLLM's names and meanings. Token ids are those of the model that writes the answer; an
+id outside of its vocabulary is refused with its place, such as `stop_token_ids[1]`. The older fields `guided_json`,
+`guided_regex`, `guided_choice` and `guided_grammar` are refused with the names of the new ones in `structured_outputs`.
+
+With `continue_final_message` the answer is the rest of the last message, white space at its end included, and is text
+alone: it has no reasoning and no tool calls. The model's chat template must be able to write an assistant's message at
+the end; the formats of gpt-oss, Kimi K3 and Inkling are refused.
+
+| of a recipe | honoured by |
+|---|---|
+| `bad_words`, `structured_outputs` and others | agents whose text may be the answer: also voters and ranked proposers |
+| `logit_bias` and other token ids | the same, if one model alone writes answers, without other fallbacks |
+| `continue_final_message` | the same; other agents do not read the message. `debate` refuses it |
+| `cache_salt` | all agents |
+
+External endpoints are sent `logit_bias` and JSON schemas. The other fields are refused, since an endpoint might ignore
+them.
+
 ## Thinking
 
 Reasoning is returned apart from the text, as `reasoning_content` and, with the same value, as `reasoning`: in
@@ -213,8 +233,10 @@ Items of other types, images and files are refused by name.
 ## Tools
 
 `tools` may have functions. A tool of another type (`web_search`, `custom`, `mcp`, ...) is refused by its position, such
-as `tools[4].type`; Codex CLI sends no `web_search` with `web_search = "disabled"` in its configuration. `tool_choice`
-is `none`, `auto`, `required`, a function, or `allowed_tools`, which leaves the other tools out of the prompt.
+as `tools[4].type`; Codex CLI sends no `web_search` with `web_search = "disabled"` in its configuration. An operator may
+set [`unsupported_tools: omit`](api.md#settings): such tools are then left out, the answer's `tools` have the others
+alone, and the `reasons` of its `moa` object name what was left out. `tool_choice` is `none`, `auto`, `required`, a
+function, or `allowed_tools`, which leaves the other tools out of the prompt.
 
 ## Reasoning
 
@@ -263,8 +285,12 @@ Anthropic's other fields are refused, except for values that ask for nothing: {n
 | `redacted_thinking` | `assistant` | nothing: it cannot be read |
 | `tool_use` | `assistant` | a call |
 
-Blocks of other types, such as `image` and `document`, and tools that run on the server are refused by name. So is an
-answer's beginning: the last message must not be an assistant's.
+Blocks of other types, such as `image` and `document`, are refused by name. So are tools with types of Anthropic's, such
+as `web_search_20250305`, unless the setting [`unsupported_tools`](api.md#settings) is `omit`: the tool is then left
+out, and the `reasons` of the `moa` object name it.
+
+If the last message is an assistant's, the answer continues it, as with `continue_final_message` of
+[chat completions](api.md#vllms-extensions): it has the new text alone, and the request no tools.
 
 ## Thinking
 

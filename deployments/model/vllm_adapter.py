@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ from deployments.wire import EngineStats
 from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
 from serving.types import Delta, FinishReason, Sampling, Timing, TokenLogprob, TokenUsage
 
+XGRAMMAR_PLACE = re.compile(r"\[[0-9:]+\] \S+\.(?:cc|h):[0-9]+: ")  # time and source line in errors of xgrammar
 ENGINE_DIED = "its engine process died; a new one is being started"
 FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
 
@@ -257,7 +259,8 @@ class VllmAdapter:
 def translated(model: str, request_id: str, error: Exception, *, dead: bool) -> MoaError:
     """Error for one of vLLM's; `dead`: the engine process has ended."""
     if isinstance(error, VLLMClientError):
-        text = " ".join(str(error.args[0] if error.args else error).split()).rstrip(".")
+        said = XGRAMMAR_PLACE.sub("", str(error.args[0] if error.args else error))
+        text = " ".join(said.split()).rstrip(".")
         return InvalidRequest(f"'{model}' refused the request: {text}.", getattr(error, "parameter", None))
     if isinstance(error, GracefulHTTPError):
         return Overloaded(f"'{model}' has too many requests waiting; retry later.")

@@ -33,13 +33,17 @@ def structured_params(wanted: ResponseFormat | None) -> StructuredOutputsParams 
             return StructuredOutputsParams(json=dict(wanted.schema or {}))
         case "choice":
             return StructuredOutputsParams(choice=list(wanted.choices))
+        case "regex":
+            return StructuredOutputsParams(regex=wanted.rule)
+        case "grammar":
+            return StructuredOutputsParams(grammar=wanted.rule)
         case "structural_tag":
             field = "structured_outputs.structural_tag"
             try:
                 validate_structural_tag_payload(wanted.rule, parameter=field)
             except VLLMValidationError:
                 raise InvalidRequest(f"Set '{field}' to a structural tag of xgrammar, as JSON.", field) from None
-    return StructuredOutputsParams(**{wanted.type: wanted.rule})
+            return StructuredOutputsParams(structural_tag=wanted.rule)
 
 
 def check_vocabulary(model: str, sampling: Sampling, vocabulary_size: int) -> None:

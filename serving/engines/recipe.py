@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
+from serving.decoding import PLAIN_DECODING
 from serving.engine import Engine, EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.recipes import Recipe
@@ -84,7 +85,8 @@ class RecipeEngine(Engine):
         if request.may_call_tools:
             models = {name: engine.info for name, engine in self.runtime.engines.items()}
             check_tools(recipe.id, {**self.recipes, recipe.id: recipe}, models, request.messages)
-        check_decoding(recipe, self.recipes, request)
+        if request.prompt_end != "answer" or request.sampling.decoding != PLAIN_DECODING:
+            check_decoding(recipe, self.recipes, request)
         request = replace(request, token_cap=self._token_cap(recipe, request))
         if request.session is not None:
             self.runtime.session_tasks.cancel(request.session)

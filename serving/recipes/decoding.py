@@ -15,8 +15,6 @@ def check_decoding(recipe: Recipe, recipes: Mapping[str, Recipe], request: Gener
             continued.
     """
     field_of_ids = request.sampling.decoding.token_id_field
-    if request.prompt_end == "answer" and field_of_ids is None:
-        return
     reached = _reached(recipe, recipes)
     if request.prompt_end != "answer":
         field = "continue_final_message" if request.prompt_end == "continued" else "add_generation_prompt"

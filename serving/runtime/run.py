@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
+from serving.decoding import PLAIN_DECODING
 from serving.errors import ContextTooLong, DeadlineExceeded, EngineFailed, InvalidRequest, MoaError
 from serving.runtime.advice import advice_key, advised_turn, kept
 from serving.runtime.agents import Agent
@@ -253,7 +254,8 @@ class Run:
         failures: list[MoaError] = []
         if self.request.may_call_tools:
             fallbacks = [other for other in fallbacks if context.supports_tools(other)]
-        if self.request.sampling.decoding.token_id_field is not None:
+        decoding = self.request.sampling.decoding
+        if decoding != PLAIN_DECODING and decoding.token_id_field is not None:
             fallbacks = [other for other in fallbacks if other.model == agent.model]
         for position, candidate in enumerate((agent, *fallbacks)):
             call = context.final_call(candidate, task, layer, position)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from serving.api.dialects.chat_tools import check_depth
 from serving.api.schemas.structured_outputs import KINDS, StructuredOutputsBody
 from serving.api.schemas.vllm_fields import VllmFields
-from serving.decoding import PLAIN_DECODING, Decoding
+from serving.decoding import Decoding
 from serving.errors import InvalidRequest
 from serving.types import Message, PromptEnd, ResponseFormat, ToolChoice
 
@@ -16,9 +16,7 @@ FIELDS = (
 
 
 def decoding(body: VllmFields) -> Decoding:
-    """Parameters of decoding that the request sets."""
-    if body.model_fields_set.isdisjoint(FIELDS):
-        return PLAIN_DECODING
+    """Parameters of decoding that the request sets, of the `FIELDS`."""
     return Decoding(
         logit_bias=tuple((int(token), bias) for token, bias in body.logit_bias.items()),
         allowed_token_ids=tuple(body.allowed_token_ids),

@@ -1,6 +1,7 @@
 """Parsing of chat requests: JSON to `ChatBody`, and `ChatBody` to the engine's `GenerateRequest`.
 
-Tools and thinking are in `serving.api.dialects.chat_tools`, which a request without them does not reach.
+Tools and thinking are in `serving.api.dialects.chat_tools`, and vLLM's fields in `chat_decoding`, which a request
+without them does not reach.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from serving.api.dialects.chat_decoding import decoding, prompt_end, structured_outputs
+from serving.api.dialects.chat_decoding import FIELDS, decoding, prompt_end, structured_outputs
 from serving.api.dialects.chat_errors import invalid, unsupported
 from serving.api.dialects.chat_tools import (
     check_depth,
@@ -29,6 +30,7 @@ from serving.api.schemas.chat_fields import REQUIRED_OF_ROLE, ROLE_OF_FIELD
 from serving.api.schemas.structured_outputs import StructuredOutputsBody
 from serving.api.schemas.wire import json_object, known
 from serving.api.settings import ApiSettings
+from serving.decoding import PLAIN_DECODING
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import (
@@ -79,6 +81,7 @@ def to_request(
     messages = tuple(_message(message) for message in body.messages)
     choice = ToolChoice() if body.tool_choice is None else tool_choice(body.tool_choice, body.tools)
     sampling = _sampling(body, settings)
+    ends = body.continue_final_message or body.add_generation_prompt is not None
     if body.structured_outputs is not None:
         rule = structured_outputs(body.structured_outputs, sampling.response_format, choice)
         sampling = replace(sampling, response_format=rule)
@@ -99,7 +102,7 @@ def to_request(
         metadata=body.metadata,
         moa=moa,
         running_usage=settings.usage if body.stream_options and body.stream_options.continuous_usage_stats else None,
-        prompt_end=prompt_end(body, messages, tools=bool(body.tools)),
+        prompt_end=prompt_end(body, messages, tools=bool(body.tools)) if ends else "answer",
         cache_salt=body.cache_salt,
     )
 
@@ -166,7 +169,7 @@ def _sampling(body: ChatBody, settings: ApiSettings) -> Sampling:
         repetition_penalty=body.repetition_penalty,
         ignore_eos=body.ignore_eos,
         min_tokens=body.min_tokens,
-        decoding=decoding(body),
+        decoding=PLAIN_DECODING if body.model_fields_set.isdisjoint(FIELDS) else decoding(body),
     )
 
 

@@ -399,6 +399,11 @@ BUSY = "'m' has too many requests waiting; retry later."
             InvalidRequest,
             "'m' refused the request: too long.",
         ),
+        (
+            VLLMValidationError("Not a regex: [08:34:19] /project/cpp/regex.cc:83: The parenthesis\nis not closed."),
+            InvalidRequest,
+            "'m' refused the request: Not a regex: The parenthesis is not closed.",
+        ),
         (VLLMUnprocessableEntityError("no image"), InvalidRequest, "'m' refused the request: no image."),
         (VLLMClientError("no"), InvalidRequest, "'m' refused the request: no."),
         (QueueOverflowError(), Overloaded, BUSY),

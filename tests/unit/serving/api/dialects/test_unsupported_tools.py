@@ -69,7 +69,7 @@ def test_a_tool_of_the_messages_api_is_refused_or_left_out(tool: dict[str, Any])
 @pytest.mark.parametrize("ask", [responses, messages])
 def test_a_type_that_nobody_knows_is_refused_in_any_case(ask: Any) -> None:
     with pytest.raises(UnsupportedField) as caught:
-        ask(OMIT, {"type": "functon", "name": "f"})
+        ask(OMIT, {"type": "function_2", "name": "f"})
     assert caught.value.param == "tools[0].type"
 
 

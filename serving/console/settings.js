@@ -121,6 +121,9 @@ export class Settings {
     return this.known.get(card.id);
   }
 
+  // True if the recipe is known to have layers that read each other.
+  layered(id) { return Boolean(this.known.get(id)?.layers); }
+
   async load() {
     const { card } = this;
     if (card?.kind !== "recipe" || this.fields.recipe.length) return;

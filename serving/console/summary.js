@@ -10,8 +10,8 @@ export function totals(moa, usage, clock) {
   const known = agents.filter(counted);
   const added = (field) => (known.length ? known.reduce((total, agent) => total + agent.usage[field], 0) : null);
   const sum = (field) => moa?.usage?.[field] ?? added(field) ?? usage?.[field] ?? null;
-  // Equal agents are one call with several answers: the same model in the same time.
-  const calls = [...new Map(agents.map((agent) => [`${agent.model} ${agent.started_ms} ${agent.total_ms}`, agent])).values()];
+  // Equal agents are one call with several answers, whose tokens are counted at the first of them.
+  const calls = agents.filter(({ usage, outcome }) => outcome !== "ok" || usage?.prompt_tokens !== 0 || usage?.completion_tokens !== 0);
   return {
     agents,
     calls: Math.max(calls.length, 1),

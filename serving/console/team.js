@@ -7,8 +7,9 @@ import { layerAbout } from "./words.js";
 const HUES = [212, 28, 152, 268, 340, 190, 50, 300];
 
 export class Team {
-  // `describe` gives the operator's words about a model.
-  constructor(describe) {
+  // `describe` gives the operator's words about a model; `layered`: each layer of proposers reads the one before.
+  constructor(describe, layered) {
+    this.layered = layered;
     this.describe = describe;
     this.columns = new Map(); // by layer
     this.cards = new Map(); // by "layer-agent"
@@ -76,7 +77,7 @@ export class Team {
     }
     const column = this.column(layer);
     const about = column.querySelector(".column-about");
-    about.textContent ||= layerAbout(role, layer);
+    about.textContent ||= layerAbout(role, layer, this.layered);
     column.append(card.node);
   }
 
@@ -137,8 +138,8 @@ export class Team {
   }
 
   // The team of a finished answer; `answering` are the "layer-agent" of those that wrote it.
-  static of(trace, answering, describe) {
-    const team = new Team(describe);
+  static of(trace, answering, describe, layered) {
+    const team = new Team(describe, layered);
     for (const { layer, agents } of trace) {
       for (const agent of agents) {
         const at = `${layer}-${agent.agent}`;

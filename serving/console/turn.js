@@ -17,7 +17,7 @@ export class Turn {
     this.history = history;
     this.messages = [...history, ...(results ?? [{ role: "user", content: question }])];
     this.running = false;
-    this.record = { question, model, results, answer: "", reasoning: "", calls: [], moa: null, usage: null, clock: { first: null, total: null }, answering: [], one: null, failure: null, stopped: false };
+    this.record = { question, model, results, layered: page.settings.layered(model), answer: "", reasoning: "", calls: [], moa: null, usage: null, clock: { first: null, total: null }, answering: [], one: null, failure: null, stopped: false };
     this.clock = el("span", { class: "clock", "aria-hidden": "true" });
     this.place = el("div");
     this.below = el("div", { class: "below" });
@@ -25,7 +25,7 @@ export class Turn {
     this.node = el("article", { class: "turn" },
       el("header", { class: "turn-head" }, el("h2", { class: "question" }, question), el("span", { class: "asked", title: model }, model), this.clock),
       this.place, this.below);
-    this.use(new Team(this.describe));
+    this.use(new Team(this.describe, this.record.layered));
   }
 
   describe = (model) => this.page.card(model)?.description ?? "";
@@ -106,7 +106,7 @@ export class Turn {
     this.answer.finish(record, (results) => this.page.send(results.map(({ content }, place) => `${record.calls[place].name}: ${content}`).join("\n"), results));
     if (record.failure) this.answer.offer("Ask again", () => this.page.send(record.question, record.results));
     const trace = record.moa?.trace ?? record.sketch;
-    if (trace?.length && !this.team.cards.size) this.use(Team.of(trace, record.answering, this.describe));
+    if (trace?.length && !this.team.cards.size) this.use(Team.of(trace, record.answering, this.describe, record.layered));
     if (record.failure) this.team.stop(record.stopped ? "stopped" : "ended");
     if (!record.moa?.trace?.length) return;
     if (this.page.card(record.model)?.kind === "recipe") this.team.pick(record.answer);

@@ -33,10 +33,10 @@ export function steps(kind, settings) {
   return [alone, `${settings.aggregator.default} reads their answers and joins them into one.`, last];
 }
 
-// A sentence above each column. Later layers of proposers read the proposals before them.
-export function layerAbout(role, layer) {
+// A sentence above each column. `layered`: later layers of proposers read the proposals before them.
+export function layerAbout(role, layer, layered) {
   switch (role) {
-    case "proposer": return layer > 1 ? "Each model reads the proposals so far and writes a better one." : "Each model answers alone. None sees the others.";
+    case "proposer": return layered && layer > 1 ? "Each model reads the proposals so far and writes a better one." : "Each model answers alone. None sees the others.";
     case "first": return "One model tries alone. If it seems unsure, others join.";
     case "judge": return "A judge reads the proposals and compares them.";
     case "critic": return "A critic looks for mistakes in the answer.";

@@ -33,7 +33,7 @@ def sums(page: Page, serve: Serve) -> Sums:
 
 def agent(model: str, prompt: int | None, completion: int | None, **more: Any) -> dict[str, Any]:
     usage = {"prompt_tokens": prompt, "completion_tokens": completion}
-    return {"model": model, "usage": usage, "started_ms": 0, "total_ms": 5, **more}
+    return {"model": model, "usage": usage, "outcome": "ok", "total_ms": 5, **more}
 
 
 def trace(*agents: dict[str, Any]) -> list[dict[str, Any]]:
@@ -57,8 +57,10 @@ def test_unknown_counts_make_the_sum_a_lower_bound(sums: Sums) -> None:
 
 
 def test_equal_agents_are_one_call(sums: Sums) -> None:
-    found = sums({"trace": trace(agent("a", 10, 8), agent("a", 0, 0), agent("a", 10, 1, started_ms=6))})
-    assert (found["calls"], found["engine"]) == (2, 10)
+    found = sums(
+        {"trace": trace(agent("a", 10, 8), agent("a", 0, 0), agent("a", 10, 8), agent("b", 0, 0, outcome="failed"))}
+    )
+    assert (found["calls"], found["engine"]) == (3, 15)
 
 
 def test_a_model_without_a_price_has_no_cost(sums: Sums) -> None:

@@ -232,11 +232,13 @@ Items of other types, images and files are refused by name.
 
 ## Tools
 
-`tools` may have functions. A tool of another type (`web_search`, `custom`, `mcp`, ...) is refused by its position, such
-as `tools[4].type`; Codex CLI sends no `web_search` with `web_search = "disabled"` in its configuration. An operator may
-set [`unsupported_tools: omit`](api.md#settings): such tools are then left out, the answer's `tools` have the others
-alone, and the `reasons` of its `moa` object name what was left out. `tool_choice` is `none`, `auto`, `required`, a
-function, or `allowed_tools`, which leaves the other tools out of the prompt.
+`tools` may have functions, and namespaces of functions, as Codex CLI sends those of an MCP server. The model knows such
+a function as `NAMESPACE__NAME`, which is also its name in `tool_choice`; a call of it has `namespace` and `name` apart,
+in the answer and in the history. A tool of another type (`web_search`, `custom`, `mcp`, ...) is refused by its
+position, such as `tools[4].type`; Codex CLI sends no `web_search` with `web_search = "disabled"` in its configuration.
+An operator may set [`unsupported_tools: omit`](api.md#settings): such tools are then left out, the answer's `tools`
+have the others alone, and the `reasons` of its `moa` object name what was left out. `tool_choice` is `none`, `auto`,
+`required`, a function, or `allowed_tools`, which leaves the other tools out of the prompt.
 
 ## Reasoning
 

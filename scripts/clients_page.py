@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from scripts.install_clients import NODE, ROOT, lock_of, node_names
+from scripts.install import ROOT
+from scripts.install_clients import NODE, lock_of, node_names
 
 FILE = NODE / "clients.yaml"
 SERVER = "server"  # environment of what is installed with the server
@@ -78,7 +79,12 @@ class Client:
 def clients() -> list[Client]:
     """All clients, in the order of the page."""
     rows: list[dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    return [Client(**{name: tuple(v) if isinstance(v, list) else v for name, v in row.items()}) for row in rows]
+    return [_client(row) for row in rows]
+
+
+def _client(row: dict[str, Any]) -> Client:
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in row.items()}
+    return Client(**fields)
 
 
 def version_of(environment: str, package: str) -> str:

@@ -20,7 +20,6 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
-    "PYTHONDONTWRITEBYTECODE": "1",
 }
 
 

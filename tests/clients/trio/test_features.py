@@ -34,8 +34,8 @@ def check_tools(client: Client, result: Any) -> None:
 
 
 def check_structured(client: Client, result: Any) -> None:
-    assert result.keys() == {"answer", "certain"}
-    assert type(result["answer"]) is int
+    assert result.keys() == {"parity", "certain"}
+    assert result["parity"] in ("even", "odd")
     assert type(result["certain"]) is bool
 
 

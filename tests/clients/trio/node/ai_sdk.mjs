@@ -9,7 +9,7 @@ import { TOOL_DESCRIPTION, compute, loops } from "./common.mjs";
 const usageOf = (usage) => [usage.inputTokens, usage.outputTokens];
 
 export function features(model, options = {}) {
-  const settings = { temperature: 0, maxOutputTokens: 64, maxRetries: 0, ...options };
+  const settings = { temperature: 0, maxOutputTokens: 128, maxRetries: 0, ...options };
   return {
     async chat(url) {
       const { text, usage } = await generateText({ model: model(url, MODEL), prompt: QUESTION, ...settings });

@@ -5,7 +5,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import { MAX_REQUESTS, MISSING, MODEL, PARAMETERS, QUESTION } from "./common.mjs";
 import { TOOL_DESCRIPTION, TOOL_NAME, compute, failure, loops, main } from "./common.mjs";
 
-const ASKED = { model: MODEL, messages: [{ role: "user", content: QUESTION }], temperature: 0, max_tokens: 64 };
+const ASKED = { model: MODEL, messages: [{ role: "user", content: QUESTION }], temperature: 0, max_tokens: 128 };
 const TOOLS = [{ name: TOOL_NAME, description: TOOL_DESCRIPTION, input_schema: PARAMETERS }];
 const client = (url) => new Anthropic({ baseURL: url, apiKey: "none", maxRetries: 0 });
 const textOf = (message) => message.content.map((block) => block.text ?? "").join("");

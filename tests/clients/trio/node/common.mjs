@@ -12,8 +12,8 @@ export const PARAMETERS = {
 };
 export const ANSWER_SCHEMA = {
   type: "object",
-  properties: { answer: { type: "integer" }, certain: { type: "boolean" } },
-  required: ["answer", "certain"],
+  properties: { parity: { type: "string", enum: ["even", "odd"] }, certain: { type: "boolean" } },
+  required: ["parity", "certain"],
   additionalProperties: false,
 };
 export const MAX_REQUESTS = 3;

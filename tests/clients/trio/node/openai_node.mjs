@@ -5,7 +5,7 @@ import OpenAI from "openai";
 import { ANSWER_SCHEMA, MAX_REQUESTS, MISSING, MODEL, PARAMETERS, QUESTION } from "./common.mjs";
 import { TOOL_DESCRIPTION, TOOL_NAME, compute, failure, loops, main } from "./common.mjs";
 
-const ASKED = { model: MODEL, messages: [{ role: "user", content: QUESTION }], temperature: 0, max_tokens: 64 };
+const ASKED = { model: MODEL, messages: [{ role: "user", content: QUESTION }], temperature: 0, max_tokens: 128 };
 const TOOLS = [
   { type: "function", function: { name: TOOL_NAME, description: TOOL_DESCRIPTION, parameters: PARAMETERS } },
 ];

@@ -21,7 +21,7 @@ GREEDY = {"temperature": 0}  # the client has no parameter for it
 ASKED: Any = {
     "model": MODEL,
     "messages": [{"role": "user", "content": QUESTION}],
-    "max_tokens": 64,
+    "max_tokens": 128,
     "extra_body": GREEDY,
 }
 TOOLS: Any = [{"name": TOOL_NAME, "description": TOOL_DESCRIPTION, "input_schema": PARAMETERS}]

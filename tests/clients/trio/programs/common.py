@@ -26,8 +26,8 @@ PARAMETERS = {
 FUNCTION = {"name": TOOL_NAME, "description": TOOL_DESCRIPTION, "parameters": PARAMETERS}
 ANSWER_SCHEMA = {
     "type": "object",
-    "properties": {"answer": {"type": "integer"}, "certain": {"type": "boolean"}},
-    "required": ["answer", "certain"],
+    "properties": {"parity": {"type": "string", "enum": ["even", "odd"]}, "certain": {"type": "boolean"}},
+    "required": ["parity", "certain"],
     "additionalProperties": False,
 }
 MAX_REQUESTS = 3

@@ -1,6 +1,6 @@
 """instructor: typed answers in its JSON schema mode and in its tools mode."""
 
-from typing import Any
+from typing import Any, Literal
 
 import instructor
 from common import MISSING, MODEL, QUESTION, failure, main
@@ -9,14 +9,14 @@ from pydantic import BaseModel
 
 
 class Answer(BaseModel):
-    answer: int
+    parity: Literal["even", "odd"]
     certain: bool
 
 
 def ask(url: str, mode: instructor.Mode, model: str = MODEL) -> Any:
     client: Any = instructor.from_openai(OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0), mode=mode)
     messages = [{"role": "user", "content": QUESTION}]
-    fields = {"temperature": 0, "max_tokens": 64, "max_retries": 0}
+    fields = {"temperature": 0, "max_tokens": 128, "max_retries": 0}
     return client.chat.completions.create(model=model, messages=messages, response_model=Answer, **fields)
 
 

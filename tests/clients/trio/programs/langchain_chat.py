@@ -11,7 +11,7 @@ TOOL = tool(compute)
 
 
 def model_of(url: str, model: str = MODEL) -> Any:
-    fields: Any = {"temperature": 0, "max_tokens": 64, "max_retries": 0}
+    fields: Any = {"temperature": 0, "max_tokens": 128, "max_retries": 0}
     return ChatOpenAI(model=model, base_url=f"{url}/v1", api_key="none", stream_usage=True, **fields)
 
 

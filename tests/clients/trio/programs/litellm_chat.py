@@ -13,7 +13,7 @@ TOOLS: Any = [{"type": "function", "function": FUNCTION}]
 
 
 def ask(url: str, model: str = MODEL, **fields: Any) -> Any:
-    fields = {"messages": [{"role": "user", "content": QUESTION}], "temperature": 0, "max_tokens": 64, **fields}
+    fields = {"messages": [{"role": "user", "content": QUESTION}], "temperature": 0, "max_tokens": 128, **fields}
     return litellm.completion(f"hosted_vllm/{model}", api_base=f"{url}/v1", api_key="none", max_retries=0, **fields)
 
 

@@ -1,6 +1,6 @@
 """llama-index-llms-openai-like: `OpenAILike`."""
 
-from typing import Any
+from typing import Any, Literal
 
 from common import MAX_REQUESTS, MISSING, MODEL, QUESTION, compute, failure, loops, main
 from llama_index.core.llms import ChatMessage
@@ -12,13 +12,13 @@ TOOL = FunctionTool.from_defaults(compute)
 
 
 class Answer(BaseModel):
-    answer: int
+    parity: Literal["even", "odd"]
     certain: bool
 
 
 def model_of(url: str, model: str = MODEL, **fields: Any) -> Any:
     fields = {"is_chat_model": True, "is_function_calling_model": True, "context_window": 8192, **fields}
-    shared: Any = {"temperature": 0, "max_tokens": 64, "max_retries": 0}
+    shared: Any = {"temperature": 0, "max_tokens": 128, "max_retries": 0}
     return OpenAILike(model=model, api_base=f"{url}/v1", api_key="none", **shared, **fields)
 
 

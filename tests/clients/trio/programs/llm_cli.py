@@ -24,7 +24,7 @@ def compute(expression: str) -> str:
 '''
 
 
-SAMPLING = ("-o", "temperature", "0", "-o", "max_tokens", "64")
+SAMPLING = ("-o", "temperature", "0", "-o", "max_tokens", "128")
 
 
 @contextmanager

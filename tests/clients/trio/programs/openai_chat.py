@@ -6,7 +6,7 @@ from typing import Any
 from common import ANSWER_SCHEMA, FUNCTION, MAX_REQUESTS, MISSING, MODEL, QUESTION, compute, failure, loops, main
 from openai import OpenAI
 
-ASKED: Any = {"model": MODEL, "messages": [{"role": "user", "content": QUESTION}], "temperature": 0, "max_tokens": 64}
+ASKED: Any = {"model": MODEL, "messages": [{"role": "user", "content": QUESTION}], "temperature": 0, "max_tokens": 128}
 TOOLS: Any = [{"type": "function", "function": FUNCTION}]
 
 

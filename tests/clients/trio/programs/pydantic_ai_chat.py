@@ -1,6 +1,6 @@
 """pydantic-ai: an `Agent`."""
 
-from typing import Any
+from typing import Any, Literal
 
 from common import MISSING, MODEL, QUESTION, compute, failure, loops, main
 from openai import AsyncOpenAI
@@ -12,13 +12,13 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 
 class Answer(BaseModel):
-    answer: int
+    parity: Literal["even", "odd"]
     certain: bool
 
 
 def agent_of(url: str, model: str = MODEL, **fields: Any) -> Any:
     client = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
-    settings: Any = {"temperature": 0, "max_tokens": 64}
+    settings: Any = {"temperature": 0, "max_tokens": 128}
     return Agent(OpenAIChatModel(model, provider=OpenAIProvider(openai_client=client), settings=settings), **fields)
 
 

@@ -30,6 +30,7 @@ from serving.types import (
     Delta,
     FinishReason,
     GenerateRequest,
+    Modality,
     Timing,
     TokenLogprob,
     TokenUsage,
@@ -59,6 +60,12 @@ class EngineInfo:
     unsupported: frozenset[str] = frozenset()  # abilities it lacks: "n" (several choices per call), "logprobs"
     tools: bool = False  # accepts tools, and returns calls as `Delta.tool_calls`
     thinking: bool = False  # separates reasoning from text, and can switch it
+    modalities: tuple[Modality, ...] = ("text",)  # what it reads in messages
+
+    @property
+    def sees(self) -> bool:
+        """True if it reads images."""
+        return "image" in self.modalities
 
 
 class Engine(Protocol):

@@ -69,10 +69,14 @@ class Orchestrator:
                 "recipe",
                 min((contexts[model] for model in recipe.models() if model in contexts), default=None),
                 recipe.description,
+                self.engines[name].info.modalities,
             )
             for name, recipe in self.recipes.items()
         ]
-        return recipes + [ModelCard(name, "model", contexts.get(name)) for name in self.runtime.engines]
+        return recipes + [
+            ModelCard(name, "model", contexts.get(name), modalities=engine.info.modalities)
+            for name, engine in self.runtime.engines.items()
+        ]
 
 
 def check_recipes(

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from serving.api.image_settings import ImageSettings
 from serving.config import Frozen
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+")  # a browser writes it in lower case
@@ -68,6 +69,9 @@ class ApiSettings(Frozen):
         default=(),
         description="Origins, such as `https://chat.example.org`, whose web pages may read the API's answers in a"
         " browser; `*`: all. A page needs a key like any other client, and shows it to everyone who uses the page.",
+    )
+    images: ImageSettings = Field(
+        default=ImageSettings(), description="Limits of images in requests, and the hosts from which they are fetched."
     )
     versions: Mapping[str, str] = Field(default_factory=dict, description="Additional entries of /version.")
 

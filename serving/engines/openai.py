@@ -22,7 +22,7 @@ from serving.errors import (
     UnsupportedField,
 )
 from serving.runtime.truncation import PromptFitter
-from serving.types import Delta, GenerateRequest
+from serving.types import Delta, GenerateRequest, Modality
 
 MAX_ERROR_BYTES = 64 * 1024  # that are read of the body of an error response
 KEEP_ALIVE_S = 2.0  # shorter than the 5 s of common servers: a request on a connection being closed would fail
@@ -53,6 +53,7 @@ class OpenAIEngine(Engine):
     unsupported: frozenset[str] = frozenset()  # abilities that the endpoint lacks
     tools: bool = True  # the endpoint accepts tools
     thinking: bool = True  # it accepts `reasoning_effort`, which is not sent otherwise
+    modalities: tuple[Modality, ...] = ("text",)  # images are sent along if it reads them
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
     _client: httpx.AsyncClient = field(init=False, repr=False)
 
@@ -75,7 +76,7 @@ class OpenAIEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo(self.context_tokens, None, self.unsupported, self.tools, self.thinking)
+        return EngineInfo(self.context_tokens, None, self.unsupported, self.tools, self.thinking, self.modalities)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -19,6 +19,7 @@ from serving.types import (
     FinishReason,
     GenerateRequest,
     Message,
+    Modality,
     Timing,
     TokenLogprob,
     TokenUsage,
@@ -97,6 +98,7 @@ class ScriptedEngine(Engine):
     unsupported: frozenset[str] = frozenset()
     tools: bool = False
     thinking: bool = False
+    modalities: tuple[Modality, ...] = ("text",)
     fail_after: int | None = None  # tokens before `error` is raised
     error: MoaError | None = None
     cut_after: int | None = None  # tokens before the stream ends without its terminal delta
@@ -113,7 +115,9 @@ class ScriptedEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo(self.context_tokens, self.replicas, self.unsupported, self.tools, self.thinking)
+        return EngineInfo(
+            self.context_tokens, self.replicas, self.unsupported, self.tools, self.thinking, self.modalities
+        )
 
     async def check_health(self) -> None:
         if not self.healthy:

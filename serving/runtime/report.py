@@ -15,6 +15,7 @@ class ReportBuilder:
     degraded: bool = False
     reasons: list[str] = field(default_factory=list)  # one sentence each, for the caller
     on_reason: Callable[[str, bool], None] | None = None  # called with each new reason, and True if it degrades
+    reused: bool = False  # references are those of an earlier request
 
     def add(self, trace: AgentTrace, instead: str | None = None) -> None:
         """Add one agent; a failure, a shortened reference or an unknown token count adds its reason.
@@ -46,6 +47,24 @@ class ReportBuilder:
         """Give the caller a reason that does not make the answer degraded."""
         self._add_reason(reason, False)
 
+    def reuse(self, reason: str) -> None:
+        """Note that the references are those of an earlier request of the same user turn."""
+        self.reused = True
+        self.note(reason)
+
+    def say_who_saw(self, images: int) -> None:
+        """Note which models had the request's `images` in their prompts; nobody degrades the answer."""
+        what = "the image" if images == 1 else f"the {images} images"
+        saw = list(dict.fromkeys(trace.model for trace in self.agents if trace.images))
+        read = list(dict.fromkeys(trace.model for trace in self.agents if not trace.images))
+        if saw:
+            shown = f"{what} in the request: shown to {_named(saw)}"
+            self.note(f"{shown}; {_named(read)} read [image] in its place" if read else shown)
+        elif self.reused:
+            self.note(f"{what} in the request: not shown in this call, but the references were made before it")
+        else:
+            self.degrade(f"{what} in the request: no model that was asked can see; {_named(read)} read [image]")
+
     def _add_reason(self, reason: str, degrades: bool) -> None:
         if reason not in self.reasons:
             self.reasons.append(reason)
@@ -71,6 +90,10 @@ class ReportBuilder:
         """The report so far, agents ordered by layer and position."""
         ordered = tuple(sorted(self.agents, key=lambda trace: (trace.layer, trace.agent, trace.started_s)))
         return Report(self.recipe, self.degraded, tuple(self.reasons), ordered)
+
+
+def _named(models: list[str]) -> str:
+    return ", ".join(f"'{model}'" for model in models) or "no model"
 
 
 def _counted(trace: AgentTrace) -> bool:

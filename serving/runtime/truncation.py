@@ -10,12 +10,14 @@ from typing import Generic, TypeVar
 
 from serving.engine import answer_tokens
 from serving.errors import ContextTooLong
+from serving.images import image_count
 from serving.runtime.prompts import prompt_messages, shortened
 from serving.types import GenerateRequest, Message
 
 T = TypeVar("T")
 MAX_ROUNDS = 4
 SAFETY_FACTOR = 1.1  # characters per token differ from text to text: leave a tenth less than the estimate
+TEXT_CHARACTERS_PER_TOKEN = 4  # of English text
 ANSWER_SHARE = 8  # without max_tokens, an eighth of the context is kept for the answer
 
 
@@ -55,6 +57,8 @@ class PromptFitter:
         excess_tokens = error.prompt_tokens + reserved - error.context_tokens
         prompt_characters = sum(len(message.content) for message in self.messages)
         characters_per_token = prompt_characters / max(error.prompt_tokens, 1)
+        if image_count(self.request.messages):  # whose tokens have no characters
+            characters_per_token = max(characters_per_token, TEXT_CHARACTERS_PER_TOKEN)
         reference_characters = sum(len(reference.text) for reference in references)
         excess_characters = max(excess_tokens, 1) * characters_per_token
         room = int((reference_characters - excess_characters) / SAFETY_FACTOR)

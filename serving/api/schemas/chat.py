@@ -14,16 +14,35 @@ from serving.api.schemas.wire import Wire
 from serving.types import Effort
 
 ChatRole = Literal["system", "developer", "user", "assistant", "tool"]
-PartType = Literal["text"]
 ROLES: tuple[str, ...] = get_args(ChatRole)
-PART_TYPES: tuple[str, ...] = get_args(PartType)
 
 
 class TextPart(Wire):
     """Text in the content of a message."""
 
-    type: PartType
+    type: Literal["text"]
     text: str
+
+
+class ImageUrl(Wire):
+    """Where an image is: `data:image/png;base64,...`, or an http or https URL of a host that the operator allows."""
+
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = Field(default=None, description="A hint.")
+
+
+def _as_url(image: object) -> object:
+    return {"url": image} if isinstance(image, str) else image
+
+
+class ImagePart(Wire):
+    """Image in the content of a message."""
+
+    type: Literal["image_url"]
+    image_url: Annotated[ImageUrl, BeforeValidator(_as_url, str | ImageUrl)]
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]  # as `serving.api.dialects` has parsed it
 
 
 def _as_parts(content: object) -> object:
@@ -66,7 +85,7 @@ class ChatMessage(Wire):
     by_value = fields.message_variants
 
     role: ChatRole
-    content: Annotated[list[TextPart], FailFast(), BeforeValidator(_as_parts, str | list[TextPart])] = []
+    content: Annotated[list[Part], FailFast(), BeforeValidator(_as_parts, str | list[Part])] = []
     name: Annotated[str, Field(max_length=256)] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None  # newer name of `reasoning_content`, which has precedence
@@ -152,7 +171,8 @@ class ChatBody(Wire):
     messages: Annotated[list[ChatMessage], FailFast()] = Field(
         min_length=1,
         description="The conversation. `role`: `system` or `developer` (equivalent), `user`, `assistant`, `tool`;"
-        " `content`: a string, or a list of text parts, which are joined; `name`: optional, passed to the model. An"
+        " `content`: a string, or a list of text parts, which are joined, and of images (`image_url`, of users and"
+        " tools); `name`: optional, passed to the model. An"
         " `assistant` message may have `tool_calls` and `reasoning_content` (or `reasoning`), and `content` null; a"
         " `tool` message has the result of the call `tool_call_id` of the assistant's message before it.",
     )

@@ -17,6 +17,9 @@ class ModelRead(Read):
     kind: Literal["model", "recipe"]
     max_model_len: int | None = Field(description="Context in tokens.")
     description: str
+    modalities: list[Literal["text", "image"]] = Field(
+        description="What is read in messages; of a recipe by any model."
+    )
 
 
 class ModelList(Read):

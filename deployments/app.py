@@ -41,9 +41,15 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
         ValueError: ray.serve.llm refuses an option.
     """
     weights = model.path
+    engine_kwargs = {name: value for name, value in model.engine_kwargs.items() if name not in SERVER_OPTIONS}
+    if model.sees:
+        # vLLM keeps room for the largest inputs that it may get: of videos and sound, which are refused, for none.
+        engine_kwargs.setdefault(
+            "limit_mm_per_prompt", {"image": model.image_limit(profile.api.images.max_images), "video": 0, "audio": 0}
+        )
     options: dict[str, Any] = {
         "model_loading_config": {"model_id": model.id, "model_source": str(weights or model.source)},
-        "engine_kwargs": {name: value for name, value in model.engine_kwargs.items() if name not in SERVER_OPTIONS},
+        "engine_kwargs": engine_kwargs,
         "accelerator_type": model.accelerator_type,
         "placement_group_config": model.placement and dict(model.placement),
         "runtime_env": {"env_vars": {**profile.env, **model.env}},

@@ -10,7 +10,7 @@ from typing import Any
 
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
-from vllm.inputs.engine import tokens_input
+from vllm.inputs.engine import MultiModalInput, tokens_input
 from vllm.logprobs import Logprob
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
@@ -18,6 +18,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
+from deployments.model.image_prompts import ImagePrompts
 from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.wire import EngineStats
 from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
@@ -80,6 +81,10 @@ class VllmAdapter:
         """`model_type` of the model's config.json."""
         return getattr(self._client.model_config.hf_config, "model_type", None)
 
+    def image_prompts(self) -> ImagePrompts:
+        """Reader of the model's images. Raises `ConfigError` if it reads none."""
+        return ImagePrompts(self.model, self._client.renderer)
+
     def output_parsers(
         self, reasoning_parser: str | None, tool_call_parser: str | None, *, strict_tools: bool = False
     ) -> OutputParsers:
@@ -123,6 +128,7 @@ class VllmAdapter:
         stream_interval: int | None = 1,
         parser: RequestParser | None = None,
         generated: list[int] | None = None,
+        images: MultiModalInput | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """Stream the engine's deltas, the terminal one last; closing the generator aborts the request.
 
@@ -134,6 +140,7 @@ class VllmAdapter:
             stream_interval: Tokens per streamed delta after the first. None: one delta per choice, at the end.
             parser: Separates reasoning and tool calls from text. None: the output is text.
             generated: Receives the token ids of the first choice.
+            images: The same prompt with its images. None: it has none.
 
         Raises:
             InvalidRequest: vLLM refused the request as the caller's error; its text is part of the message.
@@ -150,7 +157,8 @@ class VllmAdapter:
             params = sampling_params(sampling, self._defaults, stream_interval=stream_interval)
             extra = {} if parser is None else parser.prepare(params)
             choices = [] if parser is None else [parser.choice() for _ in range(sampling.n)]
-            outputs = self._client.generate(tokens_input([*token_ids]), params, request_id, priority=priority, **extra)
+            prompt = tokens_input([*token_ids]) if images is None else images
+            outputs = self._client.generate(prompt, params, request_id, priority=priority, **extra)
             try:
                 async for output in outputs:
                     self.progress_at = time.monotonic()

@@ -1,7 +1,7 @@
 """Checks of a profile that need no engine."""
 
 from deployments.config import Profile
-from deployments.plan.engine_options import check_engine_options, check_parsers
+from deployments.plan.engine_options import check_engine_options, check_modalities, check_parsers
 from deployments.plan.memory import check_sizes
 from deployments.plan.worst_case import check_contexts
 from serving.engine import EngineInfo
@@ -15,11 +15,18 @@ def check_profile(profile: Profile) -> dict[str, Recipe]:
 
     Raises:
         ConfigError: a recipe is wrong, uses a missing model, needs more context than its models have or more calls than
-            the limits allow; vLLM lacks an option or a parser; local weights are missing or do not fit.
+            the limits allow; vLLM lacks an option or a parser; a model is to read images and has no vision part; local
+            weights are missing or do not fit.
     """
     recipes = load_recipes(profile.recipes, profile.team)
-    models = {model.id: EngineInfo(tools=model.accepts_tools, thinking=model.thinks) for model in profile.models}
-    models |= {model.id: EngineInfo(unsupported=frozenset(model.unsupported)) for model in profile.external}
+    models = {
+        model.id: EngineInfo(tools=model.accepts_tools, thinking=model.thinks, modalities=model.modalities)
+        for model in profile.models
+    }
+    models |= {
+        model.id: EngineInfo(unsupported=frozenset(model.unsupported), modalities=model.modalities)
+        for model in profile.external
+    }
     check_recipes(models, recipes, profile.orchestrator.limits)
     for model in profile.models:
         if model.fetch_command is not None and model.path is None:
@@ -30,6 +37,7 @@ def check_profile(profile: Profile) -> dict[str, Recipe]:
             )
         check_engine_options(model)
         check_parsers(model)
+        check_modalities(model)
         check_sizes(model)
     check_contexts(profile, recipes)
     return recipes

@@ -10,6 +10,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import httpx
 
@@ -119,7 +120,7 @@ class ImageFetcher:
             )
         return target
 
-    async def _addressed(self, target: httpx.URL, path: str) -> dict[str, object]:
+    async def _addressed(self, target: httpx.URL, path: str) -> dict[str, Any]:
         """Arguments of a request for `target` to one of its addresses, all of which are public."""
         port = target.port or PORTS[target.scheme]
         addresses = await self._resolve(target.host, port)
@@ -137,9 +138,11 @@ class ImageFetcher:
             raise InvalidRequest(
                 f"Change '{path}': its host answers with status {response.status_code} instead of an image.", path
             )
+        if response.headers.get("content-encoding", "identity") != "identity":  # a small piece could become a large one
+            raise InvalidRequest(f"Change '{path}': its host sends the image compressed.", path)
         pieces: list[bytes] = []
         size = 0
-        async for piece in response.aiter_raw():
+        async for piece in response.aiter_bytes():
             add_bytes(len(piece))
             pieces.append(piece)
             size += len(piece)

@@ -11,7 +11,7 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `POST /v1/chat/completions` | a chat completion, streamed or whole |
 | `POST /v1/responses` | OpenAI's Responses API, as Codex CLI uses it |
 | `POST /v1/messages`, `/v1/messages/count_tokens` | Anthropic's Messages API, as Claude Code uses it |
-| `GET /v1/models`, `/v1/models/ID` | models and recipes: id, `kind`, context in tokens (`max_model_len`) |
+| `GET /v1/models`, `/v1/models/ID` | models and recipes: id, `kind`, `modalities`, context (`max_model_len`) |
 | `GET /health` | 200 while the process runs |
 | `GET /ready` | 200 if every engine is warm and answers; else 503 with a reason for each engine that is not ready |
 | `GET /version` | versions of the server and its libraries |
@@ -57,6 +57,27 @@ wrote, which need not be valid JSON. A request with `tools` to a model that does
 In a stream, the first piece of a call in `delta.tool_calls` has `index`, `id`, `type` and the function's `name`; later
 pieces have `index` and more `arguments`.
 
+## Images
+
+Content parts of the type `image_url` are images, in messages of the roles `user` and `tool`. They reach the models that
+read them: those with `image` in the `modalities` of `/v1/models`. A recipe's modalities are those of any of its models.
+A model that reads text only has `[image]` in the place of an image, whether it is asked by its own id or by a recipe.
+The answer says who saw the images: `moa.reasons` has a sentence, and each agent of the trace the number of `images`. It
+is degraded if no model saw them.
+
+`url` is a data URL, `data:image/png;base64,...`, of a PNG, JPEG, WebP or GIF; of an animation the first picture counts.
+`detail` is a hint, which is sent on to external endpoints. The limits are settings of `api.images`:
+
+| setting | default | meaning |
+|---|---|---|
+{images}
+
+Media type, base64, size, format and dimensions are checked before any engine is asked; the error names the part, such
+as `messages[0].content[1].image_url.url`. Other URLs are fetched once, by the API itself, and only from
+`allowed_hosts`: redirects to other hosts and hosts with private addresses are refused. Proposers, judges and critics
+read the results of tools as short text, in which an image is `[image]`; the final agent sees it. Parts with audio,
+video or files are refused by name.
+
 ## Thinking
 
 Reasoning is returned apart from the text, as `reasoning_content` and, with the same value, as `reasoning`: in
@@ -84,8 +105,8 @@ out of the sum; a reason then names the agent.
 
 `"moa": {{"trace": true}}` in the request (`extra_body` in OpenAI's Python client) adds a trace to the answer, or to the
 last chunk of a stream. Without it, the `moa` object is present only if it has reasons: the answer is degraded, an agent
-was replaced by another in its slot (`refill`), proposers voted on tool calls, references were reused, or a token count
-is unknown. A degraded answer that is not streamed also has the header `x-moa-degraded: true`.
+was replaced by another in its slot (`refill`), the request has images, proposers voted on tool calls, references were
+reused, or a token count is unknown. A degraded answer that is not streamed also has the header `x-moa-degraded: true`.
 
 ```
 "moa": {{
@@ -110,6 +131,7 @@ is unknown. A degraded answer that is not streamed also has the header `x-moa-de
 | `error` | reason for an `outcome` other than `ok` |
 | `hedged` | true if the answer came from a second attempt |
 | `shortened` | number of references that were cut to fit the model's context |
+| `images` | number of images in the agent's prompt; absent if it has none |
 | `reasoning`, `tool_calls` | the agent's reasoning and tool calls (of a proposer: its draft); absent if it has none |
 
 `elapsed_ms` minus `total_ms` is the time spent on the way to the engine and back. The settings of a recipe that a
@@ -190,8 +212,9 @@ OpenAI's other fields are refused, except for values that ask for nothing: {neut
 | `message` of the role `assistant`, `reasoning`, `function_call` | one assistant's message for all items of an answer |
 | `function_call_output` | the result of the call `call_id` of the answer before it |
 
-Content is text: a string, or parts of the types `input_text`, `output_text`, `text` and `refusal`, which are joined.
-Items of other types, images and files are refused by name.
+Content is text: a string, or parts of the types `input_text`, `output_text`, `text` and `refusal`, which are joined. A
+user's message and a function's result may have images (`input_image` with `image_url`), as in
+[chat completions](api.md#images). Items of other types, files and `file_id` are refused by name.
 
 ## Tools
 
@@ -241,13 +264,14 @@ Anthropic's other fields are refused, except for values that ask for nothing: {n
 | block | in | becomes |
 |---|---|---|
 | `text` | all roles | text; several blocks are joined by line ends |
+| `image` | `user`, `tool_result` | an image, as in [chat completions](api.md#images): `base64` or `url` |
 | `tool_result` | `user` | the result of the call `tool_use_id` of the answer before; if `is_error`, after `Error: ` |
 | `thinking` | `assistant` | the reasoning of the answer |
 | `redacted_thinking` | `assistant` | nothing: it cannot be read |
 | `tool_use` | `assistant` | a call |
 
-Blocks of other types, such as `image` and `document`, and tools that run on the server are refused by name. So is an
-answer's beginning: the last message must not be an assistant's.
+Blocks of other types, such as `document`, images by `file`, and tools that run on the server are refused by name. So
+is an answer's beginning: the last message must not be an assistant's.
 
 ## Thinking
 

@@ -15,11 +15,13 @@ from typing import Any
 import orjson
 
 from scripts.api_pages import API_PAGE, MESSAGES_PAGE, RESPONSES_PAGE
+from serving.api.image_settings import ImageSettings
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.messages import CountTokensBody, MessagesBody
 from serving.api.schemas.responses import ResponsesBody
 from serving.api.schemas.wire import Wire
 from serving.api.settings import ApiSettings
+from serving.config import Frozen
 from serving.errors import MoaError
 from serving.recipes.base import Recipe
 from serving.recipes.loading import STRATEGIES
@@ -45,10 +47,17 @@ def api_page() -> str:
     return API_PAGE.format(
         fields=fields_table(ChatBody),
         neutral=neutral_values(ChatBody),
-        settings="\n".join(
-            f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
-            for name, field in ApiSettings.model_fields.items()
-        ),
+        settings=_settings(ApiSettings),
+        images=_settings(ImageSettings),
+    )
+
+
+def _settings(settings: type[Frozen]) -> str:
+    """Rows of a table of settings. Of a group of settings no default is shown: it has a table of its own."""
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in settings.model_fields.items()}
+    return "\n".join(
+        f"| `{name}` | {'' if isinstance(defaults[name], Frozen) else _default(defaults[name])} | {field.description} |"
+        for name, field in settings.model_fields.items()
     )
 
 

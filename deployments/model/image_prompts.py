@@ -13,7 +13,6 @@ from vllm.exceptions import VLLMClientError
 from vllm.inputs import TokensPrompt
 from vllm.inputs.engine import MultiModalInput
 from vllm.model_executor.model_loader import get_model_cls
-from vllm.multimodal import MULTIMODAL_REGISTRY
 from vllm.multimodal.media.image import ImageMediaIO
 from vllm.renderers.base import BaseRenderer
 
@@ -53,13 +52,9 @@ class ImagePrompts:
             ConfigError: it reads no images, or `limit_mm_per_prompt` allows none.
         """
         self._model, self._renderer = model, renderer
-        config = renderer.model_config
-        limits = (
-            renderer.get_mm_processor().info.allowed_mm_limits
-            if MULTIMODAL_REGISTRY.supports_multimodal_inputs(config)
-            else {}
-        )
-        self.max_images = limits.get("image", 0)  # of one prompt
+        processor = renderer.mm_processor
+        limits = {} if processor is None else processor.info.allowed_mm_limits
+        self.max_images: int = limits.get("image", 0)  # of one prompt
         if not self.max_images:
             raise ConfigError(
                 f"'{model}' reads no images, as its config.json or limit_mm_per_prompt says; remove 'image' from its"

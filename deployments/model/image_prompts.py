@@ -54,6 +54,7 @@ class ImagePrompts:
         self._model, self._renderer = model, renderer
         processor = renderer.mm_processor
         limits = {} if processor is None else processor.info.allowed_mm_limits
+        self._placeholder_tokens: int | None = None  # of one image, as the template writes it; known after `check`
         self.max_images: int = limits.get("image", 0)  # of one prompt
         if not self.max_images:
             raise ConfigError(
@@ -122,38 +123,46 @@ class ImagePrompts:
             logger.exception("The image processor of '%s' failed", self._model)
             raise EngineFailed(self._model, "its image processor failed; the replica's log has the details") from None
         ranges = [(place.offset, place.offset + place.length) for place in found["mm_placeholders"]["image"]]
-        if len(ranges) != len(images.images) or not same_text(token_ids, found["prompt_token_ids"], ranges):
+        length = placeholder_tokens(token_ids, found["prompt_token_ids"], ranges)
+        if len(ranges) != len(images.images) or length is None or length != (self._placeholder_tokens or length):
             raise EngineFailed(self._model, "its image processor changed the text of the prompt")
         prompt: MultiModalInput = found
         return prompt
 
     async def check(self, token_ids: Sequence[int]) -> None:
-        """Make a prompt with one image, `SAMPLE`. Raises `ConfigError` if that fails."""
+        """Make a prompt with one image, `SAMPLE`, to learn the length of its placeholder.
+
+        Raises:
+            ConfigError: the processor cannot make it.
+        """
         try:
-            await self.prompt(token_ids, await self.decoded([SAMPLE]), counting=True)
+            found = await self.prompt(token_ids, await self.decoded([SAMPLE]), counting=True)
         except MoaError as error:
             why = str(error).rstrip(".")
             raise ConfigError(
                 f"The chat template of '{self._model}' does not fit its images ({why}); correct chat_template, or"
                 " remove 'image' from its modalities."
             ) from None
+        image = sum(place.length for place in found["mm_placeholders"]["image"])
+        self._placeholder_tokens = len(token_ids) - (len(found["prompt_token_ids"]) - image)
 
 
-def same_text(before: Sequence[int], after: Sequence[int], ranges: Sequence[tuple[int, int]]) -> bool:
-    """True if `after` is `before` with other tokens at `ranges` alone, in place of placeholders of equal lengths.
+def placeholder_tokens(before: Sequence[int], after: Sequence[int], ranges: Sequence[tuple[int, int]]) -> int | None:
+    """Length of the placeholders in `before`, if `after` has other tokens at `ranges` in their place, and is the same
+    beside them. None if it is not.
 
     Where vLLM does not find a placeholder among the tokens, it writes the prompt as text and encodes it again: a text
-    of a caller could then become control tokens.
+    of a caller could then become control tokens, or a placeholder.
     """
     bounds = [0, *(bound for one in ranges for bound in one), len(after)]
     texts = [tuple(after[start:end]) for start, end in zip(bounds[::2], bounds[1::2], strict=True)]
     replaced = len(before) - sum(map(len, texts))
     count = len(ranges)
     if replaced < 0 or not count or replaced % count or any(end < start for start, end in pairwise(bounds)):
-        return False
+        return None
     length, start = replaced // count, 0
     for text in texts:
         if tuple(before[start : start + len(text)]) != text:
-            return False
+            return None
         start += len(text) + length
-    return True
+    return length

@@ -115,10 +115,16 @@ class ModelServer(LLMServer):
         async def template_ids(messages: tuple[Message, ...]) -> tuple[int, ...]:
             return await _in_thread_if_long(messages, lambda: self._renderer.token_ids(messages, tools, args))
 
-        async def token_ids(messages: tuple[Message, ...]) -> Sequence[int]:
-            return await self._with_images(await template_ids(messages), images)
+        image_tokens = 0
 
-        fitted = await fit(self._model, request, token_ids, self._engine.context_tokens)
+        async def token_ids(messages: tuple[Message, ...]) -> Sequence[int]:
+            nonlocal image_tokens
+            written = await template_ids(messages)
+            whole = await self._with_images(written, images)
+            image_tokens = len(whole) - len(written)
+            return whole
+
+        fitted = await fit(self._model, request, token_ids, self._engine.context_tokens, lambda: image_tokens)
         seen = None
         if self._images is not None and images is not None:
             seen = await self._images.prompt(await template_ids(fitted.messages), images, counting=False)

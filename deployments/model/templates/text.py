@@ -44,6 +44,7 @@ class TextTemplate(ChatTemplate):
             image_placeholder: Text of the placeholder of an image by its number, from 1.
         """
         self._tokenizer, self._chat_template, self._jinja = tokenizer, chat_template, jinja
+        self._parts_only = False
         self._parts_only = not self._shows(USER["content"]) and self._shows([TEXT])
         # Templates that read parts write the placeholder themselves.
         plain, pictured = (self._written([{"role": "user", "content": parts}]) for parts in ([TEXT], [TEXT, PICTURE]))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployments.model.computed_turns import ComputedTurns
-from deployments.model.image_prompts import ImagePrompts, same_text
+from deployments.model.image_prompts import ImagePrompts, placeholder_tokens
 from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.server import SEEN, ModelServer
@@ -94,6 +94,7 @@ async def test_what_cannot_be_read_is_the_callers_error(images: ImagePrompts) ->
 
 async def test_a_text_that_the_processor_changes_is_not_generated_from(images: ImagePrompts) -> None:
     """Without a placeholder among the tokens, vLLM looks for it in the text, and would encode the text again."""
+    await images.check(renderer(images).token_ids(SEEN))
     ids = seeing_tokenizer().encode("a<", add_special_tokens=False)
     ids += seeing_tokenizer().encode("image>b", add_special_tokens=False)
     decoded = await images.decoded(placed("[image]", "red"))
@@ -106,12 +107,13 @@ async def test_a_text_that_the_processor_changes_is_not_generated_from(images: I
 
 
 def test_a_text_is_the_same_if_it_is_that_around_the_images() -> None:
-    assert same_text([1, 9, 2, 9, 3], [1, 7, 7, 2, 7, 3], [(1, 3), (4, 5)])
-    assert same_text([1, 2], [7, 7, 1, 2], [(0, 2)]), "an image without a placeholder"
-    assert not same_text([1, 9, 2], [1, 7, 7, 4], [(1, 3)])
-    assert not same_text([9], [1, 7, 7, 4], [(1, 3)])
-    assert not same_text([1, 9, 9, 2, 3], [1, 7, 2, 7, 3], [(3, 4), (1, 2)])
-    assert not same_text([1, 2], [1, 2], [])
+    assert placeholder_tokens([1, 9, 2, 9, 3], [1, 7, 7, 2, 7, 3], [(1, 3), (4, 5)]) == 1
+    assert placeholder_tokens([1, 8, 9, 2], [1, 7, 7, 7, 2], [(1, 4)]) == 2
+    assert placeholder_tokens([1, 2], [7, 7, 1, 2], [(0, 2)]) == 0, "an image without a placeholder"
+    assert placeholder_tokens([1, 9, 2], [1, 7, 7, 4], [(1, 3)]) is None
+    assert placeholder_tokens([9], [1, 7, 7, 4], [(1, 3)]) is None
+    assert placeholder_tokens([1, 9, 9, 2, 3], [1, 7, 2, 7, 3], [(3, 4), (1, 2)]) is None
+    assert placeholder_tokens([1, 2], [1, 2], []) is None
 
 
 def test_a_model_without_a_vision_part_is_refused() -> None:

@@ -59,10 +59,11 @@ def test_a_judge_reads_images_within_the_quoted_conversation() -> None:
 
 
 def test_tokens_of_images_do_not_make_the_cut_of_references_too_small() -> None:
-    """900 of 1,000 tokens are an image: the 100 excess tokens are 400 characters of the references, not 40."""
+    """800 of 1,000 tokens are images: the 100 excess tokens are 400 characters of the references, not 80."""
     references = ReferenceBlock((Reference("a", "word " * 160),), "Read:")
     request = GenerateRequest("r", (SEEN,), Sampling(max_tokens=100), references)
     fitter = PromptFitter(request, 1000)
+    fitter.image_tokens = 800
     fitter.shorten(ContextTooLong("m", 1000, 1000, 100))
     assert fitter.request.references is not None
     assert len(fitter.request.references.references[0].text) < 400

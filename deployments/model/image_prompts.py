@@ -148,11 +148,10 @@ class ImagePrompts:
 
 
 def placeholder_tokens(before: Sequence[int], after: Sequence[int], ranges: Sequence[tuple[int, int]]) -> int | None:
-    """Length of the placeholders in `before`, if `after` has other tokens at `ranges` in their place, and is the same
-    beside them. None if it is not.
+    """Length of the placeholders in `before`, in whose place `after` has other tokens at `ranges`.
 
-    Where vLLM does not find a placeholder among the tokens, it writes the prompt as text and encodes it again: a text
-    of a caller could then become control tokens, or a placeholder.
+    None if anything else differs: where vLLM does not find a placeholder among the tokens, it writes the prompt as text
+    and encodes it again. A text of a caller could then become control tokens, or a placeholder.
     """
     bounds = [0, *(bound for one in ranges for bound in one), len(after)]
     texts = [tuple(after[start:end]) for start, end in zip(bounds[::2], bounds[1::2], strict=True)]

@@ -8,7 +8,7 @@ from functools import partial
 
 from serving.engine import Engine, EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.images import image_count, readable
+from serving.images import readable
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
@@ -103,7 +103,7 @@ class RecipeEngine(Engine):
                     if first_s is None and (delta.text or delta.reasoning or delta.tool_calls):
                         first_s = loop.time() - context.started
                     if delta.terminal:
-                        if images := image_count(request.messages):
+                        if images := sum(len(message.images) for message in request.messages):
                             report.say_who_saw(images)
                         timing = Timing(0.0, first_s, loop.time() - context.started)
                         delta = replace(delta, usage=report.usage, report=report.report(), timing=timing)

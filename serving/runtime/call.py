@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from serving.engine import Engine, add_piece, collect, complete
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
-from serving.images import image_count
 from serving.runtime.advice import AdviceCache
 from serving.runtime.hedging import HedgeBudget, hedged, retried
 from serving.runtime.session_tasks import SessionTasks
@@ -115,7 +114,7 @@ class AgentCall:
             uncounted=self.uncounted,
             reasoning=self.reasoning,
             tool_calls=self.tool_calls,
-            images=image_count(self.request.messages),
+            images=sum(len(message.images) for message in self.request.messages),
         )
         if completion is None:
             return [replace(trace, agent=slot) for slot in self.slots]

@@ -148,7 +148,7 @@ class RunContext:
         acting = (final or task.drafts) and self.supports_tools(agent)
         if not (acting and final) and has_tool_turns_or_reasoning(messages):
             messages = without_reasoning(messages) if acting else as_prose(messages)
-        if not self.runtime.engines[agent.model].info.sees:
+        if any(message.images for message in messages) and not self.runtime.engines[agent.model].info.sees:
             messages = without_images(messages)
         request = replace(
             self.request,

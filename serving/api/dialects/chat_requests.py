@@ -32,6 +32,7 @@ from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import (
     GenerateRequest,
+    Image,
     Message,
     MoaOptions,
     ModelCard,
@@ -128,7 +129,12 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard, *, live: bool = True) -
 def _message(message: ChatMessage, path: str, images: Images) -> Message:
     # "developer" is OpenAI's newer name of the same role.
     role = "system" if message.role == "developer" else message.role
-    text, placed = joined([part_of(part, f"{path}[{place}]", images) for place, part in enumerate(message.content)], "")
+    placed: tuple[Image, ...] = ()
+    if message.has_images:
+        parts = [part_of(part, f"{path}[{place}]", images) for place, part in enumerate(message.content)]
+        text, placed = joined(parts, "")
+    else:
+        text = "".join(part.text for part in message.content if isinstance(part, TextPart))
     return Message(
         role,
         text,

@@ -11,6 +11,7 @@ from serving.api.dialects.chat_answers import AnswerInfo, ChatAnswer
 from serving.api.dialects.chat_requests import parse_chat, to_request
 from serving.api.dialects.image_parts import chat_images
 from serving.api.errors import JsonResponse
+from serving.api.image_reader import NO_IMAGES
 from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.chat_answers import ChatCompletion, ChatCompletionChunk
@@ -38,7 +39,7 @@ async def create_chat_completion(
     """Answer a conversation with a model or a recipe."""
     card = server.card(body.model)
     info = server.engines[card.id].info
-    images = await server.images(chat_images(body))
+    images = await server.images(chat_images(body)) if body.has_images else NO_IMAGES
     request = to_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)
     options = body.stream_options
     answer = ChatAnswer(

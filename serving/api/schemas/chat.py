@@ -93,6 +93,11 @@ class ChatMessage(Wire):
     tool_call_id: Annotated[str, Field(max_length=256)] | None = None
     parsed: Any = None  # no effect: OpenAI's client adds it to an answer and sends it back
 
+    @property
+    def has_images(self) -> bool:
+        """True if a part is an image."""
+        return any(isinstance(part, ImagePart) for part in self.content)
+
 
 class FunctionBody(Wire):
     """Function that the model may call. Its name and parameters are checked in `serving.api.dialects.chat_tools`."""
@@ -310,3 +315,8 @@ class ChatBody(Wire):
         description="Extension of this server: `trace`, `recipe`, `events`, `show`, and settings of the recipe that a"
         " request may override.",
     )
+
+    @property
+    def has_images(self) -> bool:
+        """True if a message has an image."""
+        return any(message.has_images for message in self.messages)

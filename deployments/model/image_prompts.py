@@ -12,7 +12,6 @@ from typing import Any
 from vllm.exceptions import VLLMClientError
 from vllm.inputs import TokensPrompt
 from vllm.inputs.engine import MultiModalInput
-from vllm.model_executor.model_loader import get_model_cls
 from vllm.multimodal.media.image import ImageMediaIO
 from vllm.renderers.base import BaseRenderer
 
@@ -64,6 +63,8 @@ class ImagePrompts:
 
     def placeholder(self, number: int) -> str | None:
         """Text of the placeholder of image `number`, from 1, for templates that do not write it themselves."""
+        from vllm.model_executor.model_loader import get_model_cls  # imports much that text models do not need
+
         written: str | None = get_model_cls(self._renderer.model_config).get_placeholder_str("image", number)
         return written
 

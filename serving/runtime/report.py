@@ -54,12 +54,12 @@ class ReportBuilder:
 
     def say_who_saw(self, images: int) -> None:
         """Note which models had the request's `images` in their prompts; nobody degrades the answer."""
-        what = "the image" if images == 1 else f"the {images} images"
+        what, place = ("the image", "its place") if images == 1 else (f"the {images} images", "their place")
         saw = list(dict.fromkeys(trace.model for trace in self.agents if trace.images))
         read = list(dict.fromkeys(trace.model for trace in self.agents if not trace.images))
         if saw:
             shown = f"{what} in the request: shown to {_named(saw)}"
-            self.note(f"{shown}; {_named(read)} read [image] in its place" if read else shown)
+            self.note(f"{shown}; {_named(read)} read [image] in {place}" if read else shown)
         elif self.reused:
             self.note(f"{what} in the request: not shown in this call, but the references were made before it")
         else:

@@ -54,7 +54,7 @@ def vllm() -> ScriptedRenderer:
 @pytest.fixture
 def images(vllm: ScriptedRenderer, monkeypatch: pytest.MonkeyPatch) -> ImagePrompts:
     model = SimpleNamespace(get_placeholder_str=lambda modality, number: "<image>")
-    monkeypatch.setattr("deployments.model.image_prompts.get_model_cls", lambda config: model)
+    monkeypatch.setattr("vllm.model_executor.model_loader.get_model_cls", lambda config: model)
     return ImagePrompts("m", vllm)  # type: ignore[arg-type]
 
 

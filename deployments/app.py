@@ -46,6 +46,11 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
     engine_options = {name: value for name, value in model.engine_kwargs.items() if name not in SERVER_OPTIONS}
     if not model.generates:
         engine_options["runner"] = "pooling"
+    if model.sees:
+        # vLLM keeps room for the largest inputs that it may get: of videos and sound, which are refused, for none.
+        engine_options.setdefault(
+            "limit_mm_per_prompt", {"image": model.image_limit(profile.api.images.max_images), "video": 0, "audio": 0}
+        )
     options: dict[str, Any] = {
         "model_loading_config": {"model_id": model.id, "model_source": str(weights or model.source)},
         "engine_kwargs": engine_options,

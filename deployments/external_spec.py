@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from deployments.model_spec import ModelId, TokenPrice
+from deployments.model_spec import ModelId, TokenPrice, checked_modalities
 from serving.config import Frozen
 from serving.engines.openai import OpenAIEngine
+from serving.types import Modality
 
 
 class ExternalSpec(Frozen):
@@ -32,6 +33,10 @@ class ExternalSpec(Frozen):
     completions: bool = Field(
         default=False, description="The endpoint has /completions, for prompts without a chat template."
     )
+    modalities: tuple[Modality, ...] = Field(
+        default=("text",),
+        description="What the endpoint's model reads in messages: [text] or [text, image]. Images are sent along.",
+    )
     connect_timeout_s: float = Field(default=5, gt=0, description="Time limit for connecting.")
     silence_timeout_s: float = Field(
         default=120, gt=0, description="Time limit for the next byte of an answer, the first included."
@@ -39,6 +44,11 @@ class ExternalSpec(Frozen):
     usd_per_million_tokens: TokenPrice | None = Field(
         default=None, description="Price of the model's tokens. None: left out of the estimated cost."
     )
+
+    @field_validator("modalities")
+    @classmethod
+    def _text_is_read(cls, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
+        return checked_modalities(modalities)
 
     def engine(self) -> OpenAIEngine:
         """Build the engine that calls the endpoint.
@@ -57,4 +67,5 @@ class ExternalSpec(Frozen):
             context_tokens=self.context_tokens,
             unsupported=self.unsupported,
             raw_prompts=self.completions,
+            modalities=self.modalities,
         )

@@ -12,7 +12,7 @@ from deployments.task_options import task_problem
 from deployments.thinking_spec import ThinkingSpec
 from serving.config import Frozen
 from serving.errors import ConfigError
-from serving.types import Task, Thinking
+from serving.types import Modality, Task, Thinking
 from serving.validation import shown
 
 ROOT = Path(__file__).parent.parent
@@ -115,6 +115,12 @@ class ModelSpec(Frozen):
         description="Hold the model's own tool calls to the offered names and schemas by a grammar, as if all tools had"
         " `strict: true`. Needs a tool_call_parser for whose format vLLM has a structural tag.",
     )
+    modalities: tuple[Modality, ...] = Field(
+        default=("text",),
+        description="What the model reads in messages: [text], or [text, image] if it has a vision part; others read"
+        " `[image]` in place of an image. Without limit_mm_per_prompt in engine_kwargs, a prompt may have"
+        " `api.images.max_images` images.",
+    )
     placement: Mapping[str, Any] | None = Field(default=None, description="ray.serve.llm's placement_group_config.")
     env: Mapping[str, str] = Field(
         default_factory=dict, description="Environment variables of the replica and its engine."
@@ -145,6 +151,11 @@ class ModelSpec(Frozen):
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
             raise ValueError(f"bundle_per_worker.GPU must be a number above 0 and at most 1, not {shown(share)}")
         return placement
+
+    @field_validator("modalities")
+    @classmethod
+    def _text_is_read(cls, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
+        return checked_modalities(modalities)
 
     @field_validator("engine_kwargs")
     @classmethod
@@ -229,6 +240,21 @@ class ModelSpec(Frozen):
         return self.reasoning_parser is not None
 
     @property
+    def sees(self) -> bool:
+        """True if the model reads images."""
+        return "image" in self.modalities
+
+    def image_limit(self, max_images: int) -> int | None:
+        """Most images in one prompt if a request may have `max_images`. None: vLLM's own limit."""
+        if not self.sees:
+            return 0
+        given = self.engine_kwargs.get("limit_mm_per_prompt")
+        if not isinstance(given, Mapping):
+            return max_images
+        image = given.get("image")
+        return image.get("count") if isinstance(image, Mapping) else image
+
+    @property
     def chat_template(self) -> str | None:
         """Text of the chat template in place of the tokenizer's own.
 
@@ -278,6 +304,13 @@ class ModelSpec(Frozen):
         """Directory of the weights if it is local."""
         path = Path(self.source) if Path(self.source).is_absolute() else ROOT / self.source
         return path if path.is_dir() else None
+
+
+def checked_modalities(modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
+    """`modalities` in their order. Raises `ValueError` if text is not among them, or one is given twice."""
+    if "text" not in modalities or len(set(modalities)) < len(modalities):
+        raise ValueError("modalities are [text] or [text, image]")
+    return tuple(sorted(modalities, reverse=True))
 
 
 def unknown_parser(model: str, option: str, name: str, known: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `POST /v1/messages`, `/v1/messages/count_tokens` | Anthropic's Messages API, as Claude Code uses it |
 | `POST /v1/embeddings` | vectors of texts, by a model that embeds: [embeddings.md](embeddings.md) |
 | `POST /v1/rerank`, `/rerank`, `/v2/rerank` | documents by their relevance, by a model that ranks or embeds |
-| `GET /v1/models` | models, recipes, aliases: `id`, `kind`, `task`, context in tokens, `thinking`, `tools`, prices |
+| `GET /v1/models` | models, recipes, aliases: `id`, `kind`, `task`, context, `modalities`, abilities, prices |
 | `GET /v1/models/ID` | one of them; of a recipe also `settings`: JSON schemas of what a request may change in `moa` |
 | `GET /health` | 200 while the process runs |
 | `GET /ready` | 200 if every engine is warm and answers; else 503 with a reason for each engine that is not ready |
@@ -86,6 +86,27 @@ the end; the formats of gpt-oss, Kimi K3 and Inkling are refused.
 External endpoints are sent `logit_bias` and JSON schemas. The other fields are refused, since an endpoint might ignore
 them.
 
+## Images
+
+Content parts of the type `image_url` are images, in messages of the roles `user` and `tool`. They reach the models that
+read them: those with `image` in the `modalities` of `/v1/models`. A recipe's modalities are those of any of its models.
+A model that reads text only has `[image]` in the place of an image, whether it is asked by its own id or by a recipe.
+The answer says who saw the images: `moa.reasons` has a sentence, and each agent of the trace the number of `images`. It
+is degraded if no model saw them.
+
+`url` is a data URL, `data:image/png;base64,...`, of a PNG, JPEG, WebP or GIF; of an animation the first picture counts.
+`detail` is a hint, which is sent on to external endpoints. The limits are settings of `api.images`:
+
+| setting | default | meaning |
+|---|---|---|
+{images}
+
+Media type, base64, size, format and dimensions are checked before any engine is asked; the error names the part, such
+as `messages[0].content[1].image_url.url`. Other URLs are fetched once, by the API itself, and only from
+`allowed_hosts`: redirects to other hosts and hosts with private addresses are refused. Proposers, judges and critics
+read the results of tools as short text, in which an image is `[image]`; the final agent sees it. Parts with audio,
+video or files are refused by name.
+
 ## Thinking
 
 Reasoning is returned apart from the text, as `reasoning_content` and, with the same value, as `reasoning`: in
@@ -111,10 +132,11 @@ client disconnects, all calls of its request are cancelled.
 ## The `moa` object
 
 `"moa": {{"trace": true}}` in the request (`extra_body` in OpenAI's Python client) adds a trace to the answer, or to the
-last chunk of a stream. A recipe's answer has the `moa` object in any case, a single model's only with a trace. It has
-reasons if the answer is degraded, an agent was replaced by another in its slot (`refill`), proposers voted on tool
-calls, references were reused, one model answered a [small task](recipes.md#small-tasks), or a token count is unknown. A
-degraded answer that is not streamed also has the header `x-moa-degraded: true`.
+last chunk of a stream. A recipe's answer has the `moa` object in any case, a single model's only with a trace or with
+images. It has reasons if the answer is degraded, an agent was replaced by another in its slot (`refill`), the request
+has images, proposers voted on tool calls, references were reused, one model answered a
+[small task](recipes.md#small-tasks), or a token count is unknown. A degraded answer that is not streamed also has the
+header `x-moa-degraded: true`.
 
 ```
 "moa": {{
@@ -140,6 +162,7 @@ degraded answer that is not streamed also has the header `x-moa-degraded: true`.
 | `error` | reason for an `outcome` other than `ok` |
 | `hedged` | true if the answer came from a second attempt |
 | `shortened` | number of references that were cut to fit the model's context |
+| `images` | number of images in the agent's prompt; absent if it has none |
 | `reasoning`, `tool_calls` | the agent's reasoning and tool calls (of a proposer: its draft); absent if it has none |
 
 `elapsed_ms` minus `total_ms` is the time spent on the way to the engine and back. The settings of a recipe that a
@@ -227,8 +250,9 @@ OpenAI's other fields are refused, except for values that ask for nothing: {neut
 | `message` of the role `assistant`, `reasoning`, `function_call` | one assistant's message for all items of an answer |
 | `function_call_output` | the result of the call `call_id` of the answer before it |
 
-Content is text: a string, or parts of the types `input_text`, `output_text`, `text` and `refusal`, which are joined.
-Items of other types, images and files are refused by name.
+Content is text: a string, or parts of the types `input_text`, `output_text`, `text` and `refusal`, which are joined. A
+user's message and a function's result may have images (`input_image` with `image_url`), as in
+[chat completions](api.md#images). Items of other types, files and `file_id` are refused by name.
 
 ## Tools
 
@@ -282,14 +306,15 @@ Anthropic's other fields are refused, except for values that ask for nothing: {n
 | block | in | becomes |
 |---|---|---|
 | `text` | all roles | text; several blocks are joined by line ends |
+| `image` | `user`, `tool_result` | an image, as in [chat completions](api.md#images): `base64` or `url` |
 | `tool_result` | `user` | the result of the call `tool_use_id` of the answer before; if `is_error`, after `Error: ` |
 | `thinking` | `assistant` | the reasoning of the answer |
 | `redacted_thinking` | `assistant` | nothing: it cannot be read |
 | `tool_use` | `assistant` | a call |
 
-Blocks of other types, such as `image` and `document`, are refused by name. So are tools with types of Anthropic's, such
-as `web_search_20250305`, unless the setting [`unsupported_tools`](api.md#settings) is `omit`: the tool is then left
-out, and the `reasons` of the `moa` object name it.
+Blocks of other types, such as `document`, and images by `file` are refused by name. So are tools with types of
+Anthropic's, such as `web_search_20250305`, unless the setting [`unsupported_tools`](api.md#settings) is `omit`: the
+tool is then left out, and the `reasons` of the `moa` object name it.
 
 If the last message is an assistant's, the answer continues it, as with `continue_final_message` of
 [chat completions](api.md#vllms-extensions): it has the new text alone, and the request no tools.

@@ -21,6 +21,7 @@ from scripts.chart_settings import SCHEMA, chart_schema
 from scripts.clients_page import clients_page
 from scripts.completions_page import COMPLETIONS_PAGE
 from scripts.pooling_page import POOLING_PAGE
+from serving.api.image_settings import ImageSettings
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.completions import CompletionsBody
 from serving.api.schemas.embeddings import EmbeddingsBody
@@ -30,6 +31,7 @@ from serving.api.schemas.responses import ResponsesBody
 from serving.api.schemas.tokens import TokenizeBody
 from serving.api.schemas.wire import Wire
 from serving.api.settings import ApiSettings
+from serving.config import Frozen
 from serving.errors import MoaError
 from serving.recipes.base import Recipe
 from serving.recipes.loading import STRATEGIES
@@ -59,10 +61,17 @@ def api_page() -> str:
         aliases=ALIASES,
         usage=USAGE,
         metrics=METRICS,
-        settings="\n".join(
-            f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
-            for name, field in ApiSettings.model_fields.items()
-        ),
+        settings=_settings(ApiSettings),
+        images=_settings(ImageSettings),
+    )
+
+
+def _settings(settings: type[Frozen]) -> str:
+    """Rows of a table of settings. Of a group of settings no default is shown: it has a table of its own."""
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in settings.model_fields.items()}
+    return "\n".join(
+        f"| `{name}` | {'' if isinstance(defaults[name], Frozen) else _default(defaults[name])} | {field.description} |"
+        for name, field in settings.model_fields.items()
     )
 
 

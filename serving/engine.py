@@ -30,6 +30,7 @@ from serving.types import (
     Delta,
     FinishReason,
     GenerateRequest,
+    Modality,
     Timing,
     TokenLogprob,
     Tokens,
@@ -61,6 +62,12 @@ class EngineInfo:
     tools: bool = False  # accepts tools, and returns calls as `Delta.tool_calls`
     thinking: bool = False  # separates reasoning from text, and can switch it
     raw_prompts: bool = False  # takes `GenerateRequest.prompt` in place of messages
+    modalities: tuple[Modality, ...] = ("text",)  # what it reads in messages
+
+    @property
+    def sees(self) -> bool:
+        """True if it reads images."""
+        return "image" in self.modalities
 
 
 class Engine(Protocol):

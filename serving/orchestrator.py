@@ -100,6 +100,7 @@ class Orchestrator:
                 recipe.description,
                 thinking=infos[name].thinking,
                 tools=infos[name].tools,
+                modalities=infos[name].modalities,
                 settings=override_schemas(recipe, [*self.runtime.engines]),
             )
             for name, recipe in self.recipes.items()
@@ -112,6 +113,7 @@ class Orchestrator:
                 (descriptions or {}).get(name, ""),
                 thinking=infos[name].thinking,
                 tools=infos[name].tools,
+                modalities=infos[name].modalities,
                 usd_per_million_tokens=(prices or {}).get(name),
             )
             for name in self.runtime.engines

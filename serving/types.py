@@ -19,6 +19,9 @@ UsageScope = Literal["answer", "team"]  # tokens of the call that wrote the answ
 # Where a prompt ends: where an answer begins; behind the last message; or within it, so that the answer continues it.
 PromptEnd = Literal["answer", "message", "continued"]
 Task = Literal["generate", "embed", "rerank"]  # the requests that a model answers
+Modality = Literal["text", "image"]
+
+IMAGE = "[image]"  # in a message's text, where an image is: what a model that reads text only sees of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,22 @@ class Thinking:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """An image in a message. Its bytes are in no `repr` and no comparison: the digest stands for them."""
+
+    media_type: str  # "image/png", ...
+    data: bytes = field(repr=False, compare=False)
+    digest: str  # of the bytes: SHA-256, hexadecimal
+    offset: int = 0  # of its `IMAGE` in the message's content, in characters
+    detail: str | None = None  # the caller's hint for endpoints that know it: "low", "high", ...
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; `reasoning` and `tool_calls` are an assistant's, `tool_call_id` a tool's."""
+    """One turn of a conversation; `reasoning` and `tool_calls` are an assistant's, `tool_call_id` a tool's.
+
+    `content` has `IMAGE` where an image is. A text may contain the same characters: the images' offsets tell.
+    """
 
     role: Role
     content: str
@@ -77,6 +94,7 @@ class Message:
     reasoning: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    images: tuple[Image, ...] = ()  # by their offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +325,7 @@ class AgentTrace:
     uncounted: int = 0  # other attempts, whose tokens are unknown
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    images: int = 0  # in its prompt; a model that reads text only gets none
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,3 +404,4 @@ class ModelCard:
     usd_per_million_tokens: Mapping[str, float] | None = None  # "prompt" and "completion"; None: unknown
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # JSON schemas, see `recipes.overrides`
     task: Task = "generate"
+    modalities: tuple[Modality, ...] = ("text",)  # of a recipe: those of any of its models

@@ -49,6 +49,7 @@ class Ingress:
                 context_tokens=model.context_tokens,
                 tools=model.accepts_tools,
                 thinking=model.thinks,
+                modalities=model.modalities,
             )
             for number, model in enumerate(profile.models)
             if model.generates

@@ -15,7 +15,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments.wire import unpack
 from serving.engine import Engine, EngineInfo
 from serving.errors import DeadlineExceeded, EngineFailed, EngineUnavailable, IncompleteGeneration, MoaError, Overloaded
-from serving.types import Delta, GenerateRequest, Tokens
+from serving.types import Delta, GenerateRequest, Modality, Tokens
 
 HEALTH_TIMEOUT_S = 5.0
 RECENT_S = 30.0  # an answer this recent shows that an overloaded deployment works
@@ -37,6 +37,7 @@ class RemoteEngine(Engine):
         context_tokens: int | None = None,
         tools: bool = False,
         thinking: bool = False,
+        modalities: tuple[Modality, ...] = ("text",),
     ) -> None:
         """Wrap a handle.
 
@@ -48,9 +49,12 @@ class RemoteEngine(Engine):
             context_tokens: size of the model's context; None: unknown.
             tools: the model accepts tools.
             thinking: the model's reasoning is separated from its text.
+            modalities: what the model reads in messages.
         """
         self.model = model
-        self._info = EngineInfo(context_tokens, replicas, tools=tools, thinking=thinking, raw_prompts=True)
+        self._info = EngineInfo(
+            context_tokens, replicas, tools=tools, thinking=thinking, raw_prompts=True, modalities=modalities
+        )
         self._deadline_s = deadline_s
         # By value: by reference each item would become an object in Ray's store.
         self._generate = handle.options(method_name="generate", stream=True, _by_reference=False)

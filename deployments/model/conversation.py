@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from deployments.model.image_turns import after_results, behind
 from deployments.model.templates.facts import TemplateFacts
 from serving.errors import InvalidRequest
 from serving.types import Message
@@ -21,6 +22,8 @@ def adapted(messages: Sequence[Message], facts: TemplateFacts, model: str, *, op
     _refuse_tool_turns(messages, facts, model)
     _refuse_text_beside_calls(messages, facts, model)
     found = _with_folded_systems(messages, facts)
+    if not facts.tool_images:
+        found = after_results(found)
     if not facts.text_with_calls:
         found = [part for message in found for part in _text_before_calls(message)]
     if not facts.parallel_calls:
@@ -66,7 +69,7 @@ def _with_folded_systems(messages: Sequence[Message], facts: TemplateFacts) -> l
                 waiting.append(message.content)
             continue
         if waiting and message.role == "user":
-            message, waiting = replace(message, content="\n\n".join([*waiting, message.content])), []
+            message, waiting = behind("\n\n".join(waiting), message), []
         elif waiting and message.role == "assistant":  # not between calls and their results
             found.append(Message("user", "\n\n".join(waiting)))
             waiting = []
@@ -78,7 +81,7 @@ def _text_before_calls(message: Message) -> list[Message]:
     """`message`; if it has both, its text and its calls as two."""
     if not (message.tool_calls and message.content):
         return [message]
-    return [replace(message, tool_calls=(), reasoning=None), replace(message, content="")]
+    return [replace(message, tool_calls=(), reasoning=None), replace(message, content="", images=())]
 
 
 def _with_single_calls(messages: Sequence[Message]) -> list[Message]:
@@ -97,7 +100,7 @@ def _with_single_calls(messages: Sequence[Message]) -> list[Message]:
             position += 1
         for number, call in enumerate(message.tool_calls):
             own = [one for one in results if one.tool_call_id == call.id]
-            beside = message if number == 0 else replace(message, content="", reasoning=None)
+            beside = message if number == 0 else replace(message, content="", images=(), reasoning=None)
             found += [replace(beside, tool_calls=(call,)), *own]
             results = [one for one in results if one not in own]
         found += results
@@ -117,8 +120,7 @@ def _merged(messages: Sequence[Message], facts: TemplateFacts) -> list[Message]:
             found.append(message)
             continue
         found[-1] = replace(
-            message,
-            content=_joined(last.content, message.content),
+            behind(last.content, message, last.images),
             reasoning=_joined(last.reasoning or "", message.reasoning or "") or None,
         )
     return found

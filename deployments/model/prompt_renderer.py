@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from deployments.model.conversation import adapted
+from deployments.model.image_turns import content_of, without_data
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
 from deployments.model.templates.facts import TemplateFacts, probe
 from deployments.model.templates.loading import load_template
@@ -35,6 +36,7 @@ class PromptRenderer:
         chat_template: str | None = None,
         tokenizer_mode: str = "auto",
         model_type: str | None = None,
+        image_placeholder: Callable[[int], str | None] | None = None,
     ) -> None:
         """Choose the template and probe it.
 
@@ -44,13 +46,16 @@ class PromptRenderer:
             chat_template: Text in place of the tokenizer's own template.
             tokenizer_mode: vLLM's option.
             model_type: `model_type` of the model's config.json.
+            image_placeholder: Text of the placeholder of an image by its number, from 1. None: the model reads none.
 
         Raises:
             ConfigError: there is no chat template, the mode is not supported, or text in messages would become control
                 tokens.
         """
         self._model = model
-        self._template: ChatTemplate = load_template(tokenizer, model, chat_template, tokenizer_mode, model_type)
+        self._template: ChatTemplate = load_template(
+            tokenizer, model, chat_template, tokenizer_mode, model_type, image_placeholder
+        )
         self.facts: TemplateFacts = probe(self._template)
         self.control_ids: frozenset[int] = self._template.control_ids()
         self.decode: Callable[[Sequence[int]], str] = self._template.decode
@@ -62,6 +67,11 @@ class PromptRenderer:
     def accepts_tools(self) -> bool:
         """True if the template writes the descriptions of tools."""
         return self.facts.tools
+
+    @property
+    def accepts_images(self) -> bool:
+        """True if the template has a place for images in a user's message."""
+        return self.facts.user_images
 
     def text(self, messages: Sequence[Message], tools: Sequence[Tool] = (), args: Mapping[str, Any] = NO_ARGS) -> str:
         """Text of the prompt, for people; control strings in messages may be written in another way.
@@ -88,7 +98,7 @@ class PromptRenderer:
 
         A format that has no such end is refused, too.
         """
-        return self._cached_ids(messages, json.dumps(_functions(tools)), self._args_key(args), end)
+        return self._cached_ids(without_data(messages), json.dumps(_functions(tools)), self._args_key(args), end)
 
     def prefill_ids(
         self,
@@ -185,7 +195,7 @@ class PromptRenderer:
 
     def _turn(self, message: Message, call_names: Mapping[str, str]) -> Turn:
         """Turn of the template; `call_names`: name of each call by its id."""
-        turn: Turn = {"role": message.role, "content": message.content}
+        turn: Turn = {"role": message.role, "content": content_of(message)}
         name = message.name or call_names.get(message.tool_call_id or "")
         if name:
             turn["name"] = name

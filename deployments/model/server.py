@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeVar
 
 from ray.llm._internal.common.callbacks.base import CallbackBase
@@ -15,6 +14,8 @@ from deployments.model.coalescing import coalesced
 from deployments.model.computed_turns import ComputedTurns
 from deployments.model.echo import Echo
 from deployments.model.engine_server import EngineServer
+from deployments.model.image_prompts import DecodedImages, ImagePrompts
+from deployments.model.image_turns import images_before
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.raw_prompts import PromptCodec
 from deployments.model.vllm_adapter import VllmAdapter
@@ -23,10 +24,11 @@ from deployments.wire import Packed, pack
 from serving.errors import ConfigError, InvalidRequest
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import fit
-from serving.types import GenerateRequest, Message, Sampling, Tokens
+from serving.types import IMAGE, GenerateRequest, Image, Message, Sampling, Tokens
 
 T = TypeVar("T")
 LONG_CHARACTERS = 20_000  # some milliseconds of a tokenizer
+SEEN = (Message("user", f"What is this? {IMAGE}", images=(Image("", b"", "", len("What is this? ")),)),)
 GREETING = (Message("user", "What is 1 + 2?"),)
 WARM_UP = (
     Sampling(max_tokens=4, temperature=0),
@@ -48,22 +50,27 @@ class LocalWeights(CallbackBase):
 class ModelServer(EngineServer):
     """Replica of a model that generates text."""
 
+    _images: ImagePrompts | None = None  # None: the model reads text only
+
     async def __init__(self, llm_config: LLMConfig, spec: ModelSpec) -> None:  # type: ignore[misc]  # Serve awaits it
         """Start the engine.
 
         Raises:
-            ConfigError: a parser is unknown or does not fit, the chat template cannot be read or has no tools, or vLLM
-                cannot hold the model's calls to their schemas (`strict_tools`).
+            ConfigError: a parser is unknown or does not fit, the chat template cannot be read or has no tools or no
+                images, the model reads no images although its modalities say so, or vLLM cannot hold the model's calls
+                to their schemas (`strict_tools`).
         """
         await super().__init__(llm_config, engine_cls=VllmAdapter.engine_class())
         self._model, self._spec = llm_config.model_id, spec
         self._engine: VllmAdapter = VllmAdapter(self._model, self.engine)  # type: ignore[arg-type]  # typed as a protocol
+        self._images = self._engine.image_prompts() if spec.sees else None
         self._renderer = PromptRenderer(
             self._engine.tokenizer,
             self._model,
             spec.chat_template,
             self._engine.tokenizer_mode,
             self._engine.model_type,
+            None if self._images is None else self._images.placeholder,
         )
         self._codec = PromptCodec(self._engine.tokenizer, self._model, self._engine.vocabulary_size)
         self._computed = ComputedTurns()
@@ -72,6 +79,13 @@ class ModelServer(EngineServer):
         )
         if spec.accepts_tools and not self._renderer.accepts_tools:
             raise ConfigError(f"The chat template of '{self._model}' has no tools; remove tool_call_parser and tools.")
+        if self._images is not None:
+            if not self._renderer.accepts_images:
+                raise ConfigError(
+                    f"The chat template of '{self._model}' has no images; set another engine_kwargs.chat_template, or"
+                    " remove 'image' from its modalities."
+                )
+            await self._images.check(self._renderer.token_ids(SEEN))
         await self._warm_up()
 
     async def _warm_up(self) -> None:
@@ -94,7 +108,21 @@ class ModelServer(EngineServer):
             MoaError: like `VllmAdapter.generate`.
         """
         args = self._spec.template_args(request.thinking, request.template_args)
-        fitted = await fit(self._model, request, partial(self._token_ids, request, args), self._engine.context_tokens)
+        images = await self._decoded(request.messages)
+        image_tokens = 0
+
+        async def token_ids(messages: tuple[Message, ...]) -> Sequence[int]:
+            nonlocal image_tokens
+            written = await self._token_ids(request, args, messages)
+            whole = await self._with_images(written, images)
+            image_tokens = len(whole) - len(written)
+            return whole
+
+        fitted = await fit(self._model, request, token_ids, self._engine.context_tokens, lambda: image_tokens)
+        seen = None
+        if self._images is not None and images is not None:
+            written = await self._token_ids(request, args, fitted.messages)
+            seen = await self._images.prompt(written, images, counting=False)
         parser = echo = None
         if request.prompt is None:
             opening = self._renderer.opening_ids(args) if request.prompt_end == "answer" else ()
@@ -116,6 +144,7 @@ class ModelServer(EngineServer):
             running_usage=request.running_usage is not None,
             echo=echo,
             cache_salt=request.cache_salt,
+            images=seen,
         )
         async with aclosing(coalesced(deltas)) as groups:
             async for group in groups:
@@ -145,7 +174,15 @@ class ModelServer(EngineServer):
             _characters(messages),
             lambda: self._renderer.prefill_ids(messages, marker, tools, args, request.prompt_end),
         )
-        token_ids = token_ids[: len(token_ids) // self._engine.block_size * self._engine.block_size]
+        seen = None
+        if token_ids and (known := images_before(messages, marker)):
+            images = await self._decoded(messages)
+            if self._images is None or images is None:
+                return
+            seen = await self._images.prompt(token_ids, images[:known], counting=False)
+            token_ids = tuple(seen["prompt_token_ids"])  # whole, as an image must not be cut
+        else:
+            token_ids = token_ids[: len(token_ids) // self._engine.block_size * self._engine.block_size]
         if not token_ids or len(token_ids) >= self._engine.context_tokens:
             return
         if self._computed.cover(request.session, token_ids):
@@ -158,6 +195,7 @@ class ModelServer(EngineServer):
             priority=request.priority,
             stream_interval=None,
             cache_salt=request.cache_salt,
+            images=seen,
         )
         async with aclosing(deltas):
             async for _ in deltas:
@@ -166,7 +204,25 @@ class ModelServer(EngineServer):
     async def count_tokens(self, request: GenerateRequest) -> int:
         """Length of the request's prompt. Raises `MoaError` for a conversation that the chat template refuses."""
         args = self._spec.template_args(request.thinking, request.template_args)
-        return len(await self._token_ids(request, args, prompt_messages(request)))
+        messages = prompt_messages(request)
+        written = await self._token_ids(request, args, messages)
+        return len(await self._with_images(written, await self._decoded(messages)))
+
+    async def _decoded(self, messages: Sequence[Message]) -> DecodedImages | None:
+        """Images of `messages`; None if they have none. Raises `InvalidRequest`."""
+        images = [image for message in messages for image in message.images]
+        if not images:
+            return None
+        if self._images is None:
+            raise InvalidRequest(f"'{self._model}' reads no images; remove them.", "messages")
+        return await self._images.decoded(images)
+
+    async def _with_images(self, token_ids: tuple[int, ...], images: DecodedImages | None) -> Sequence[int]:
+        """`token_ids` with those of the images in place of their placeholders, to be counted."""
+        if self._images is None or images is None:
+            return token_ids
+        counted = await self._images.prompt(token_ids, images, counting=True)
+        return counted["prompt_token_ids"]
 
     async def tokens(self, request: GenerateRequest, texts: bool) -> Tokens:
         """Tokens of the request's prompt. Arguments and errors: `serving.engine.Engine.tokenize`."""

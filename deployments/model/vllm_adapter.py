@@ -11,7 +11,7 @@ from typing import Any
 
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
-from vllm.inputs.engine import tokens_input
+from vllm.inputs.engine import MultiModalInput, TokensInput, tokens_input
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -19,6 +19,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from deployments.model.echo import Echo
+from deployments.model.image_prompts import ImagePrompts
 from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.model.text_parser import TextParser
 from deployments.model.token_logprobs import token_logprobs
@@ -85,6 +86,10 @@ class VllmAdapter:
         """`model_type` of the model's config.json."""
         return getattr(self._client.model_config.hf_config, "model_type", None)
 
+    def image_prompts(self) -> ImagePrompts:
+        """Reader of the model's images. Raises `ConfigError` if it reads none."""
+        return ImagePrompts(self.model, self._client.renderer)
+
     def output_parsers(
         self, reasoning_parser: str | None, tool_call_parser: str | None, *, strict_tools: bool = False
     ) -> OutputParsers:
@@ -137,6 +142,7 @@ class VllmAdapter:
         running_usage: bool = False,
         echo: Echo | None = None,
         cache_salt: str | None = None,
+        images: MultiModalInput | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """Stream the engine's deltas, the terminal one last; closing the generator aborts the request.
 
@@ -151,6 +157,7 @@ class VllmAdapter:
             running_usage: Every delta carries the usage so far.
             echo: Prompt with which each choice begins; its logprobs begin with the prompt's. None: no echo.
             cache_salt: The prompt shares the prefix cache only with prompts of the same salt.
+            images: The same prompt with its images. None: it has none.
 
         Raises:
             InvalidRequest: vLLM refused the request as the caller's error, with its text in the message, or a token id
@@ -172,7 +179,9 @@ class VllmAdapter:
             )
             extra = {} if parser is None else parser.prepare(params)
             choices = [] if parser is None else [parser.choice() for _ in range(sampling.n)]
-            prompt = tokens_input([*token_ids], cache_salt=cache_salt)
+            prompt: TokensInput | MultiModalInput = tokens_input([*token_ids], cache_salt=cache_salt)
+            if images is not None:
+                prompt = images if cache_salt is None else {**images, "cache_salt": cache_salt}
             outputs = self._client.generate(prompt, params, request_id, priority=priority, **extra)
             try:
                 async for output in outputs:

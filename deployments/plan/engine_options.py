@@ -1,4 +1,4 @@
-"""Names of vLLM's engine options and parsers, read from the installed vllm's source: importing vllm takes seconds.
+"""Names of vLLM's engine options, parsers and models, read from its source: importing it takes seconds.
 
 Options are the fields of vLLM's `AsyncEngineArgs` (vllm/engine/arg_utils.py); parsers are the keys of the registries
 in vllm/reasoning/__init__.py and vllm/tool_parsers/__init__.py. Without vllm, as on a laptop that only
@@ -7,6 +7,7 @@ plans, they are unknown and options are not checked.
 
 import ast
 import importlib.util
+import json
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
@@ -58,6 +59,26 @@ def _fields(source: str) -> Iterator[str]:
             for member in statement.body:
                 if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
                     yield member.target.id
+
+
+@cache
+def seeing_architectures() -> frozenset[str]:
+    """Architectures that read more than text in the installed vLLM; empty if vllm is not installed."""
+    source = _source("model_executor", "models", "registry.py")
+    return frozenset(_keys(source, "_MULTIMODAL_MODELS")) if source else frozenset()
+
+
+def check_modalities(model: ModelSpec) -> None:
+    """Raise `ConfigError` if the model is to read images and its config.json, if local, has an architecture without."""
+    path = None if model.path is None else model.path / "config.json"
+    if not model.sees or path is None or not path.is_file() or not (known := seeing_architectures()):
+        return
+    names = json.loads(path.read_text(encoding="utf-8")).get("architectures") or []
+    if not known & {*names}:
+        raise ConfigError(
+            f"'{model.id}' reads no images: its config.json has the architecture {', '.join(names) or 'none'}; remove"
+            " 'image' from its modalities."
+        )
 
 
 def check_engine_options(model: ModelSpec) -> None:

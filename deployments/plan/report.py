@@ -15,7 +15,6 @@ from deployments.plan.worst_case import Prompt, counters_of, longest_prompts
 ASKED_TOKENS, ANSWER_TOKENS = 512, 512  # of the caller's conversation; of an agent without a limit
 WIDTH = 120  # columns of the page
 _END = "─> answer"
-MODALITIES = "text"  # of every model: images and sound in messages are refused
 ENDPOINTS: Mapping[str, str] = {"embed": "/v1/embeddings, /v1/rerank", "rerank": "/v1/rerank"}
 COMPUTED = "Weights and KV room on GPUs are computed from the profile's numbers, not measured."
 
@@ -66,7 +65,8 @@ def _models(profile: Profile) -> Iterator[str]:
     yield f"{'model':<20} {'tools':<20} {'thinking':<60} modalities"
     for model in profile.models:
         if model.generates:
-            yield f"{model.id:<20} {_tools(model):<20} {_thinking(model):<60} {MODALITIES}"
+            modalities = _modalities(model, profile.api.images.max_images)
+            yield f"{model.id:<20} {_tools(model):<20} {_thinking(model):<60} {modalities}"
     if profile.pooling:
         yield ""
         yield f"{'model':<20} {'task':<20} answers"
@@ -108,6 +108,13 @@ def _thinking(model: ModelSpec) -> str:
     switch = f"{spec.switch_arg} (default: {'on' if spec.default else 'off'})" if spec.switch_arg else "always on"
     efforts = f"; effort: {spec.effort_arg}" if spec.effort_arg else ""
     return f"{model.reasoning_parser}, {switch}{efforts}"
+
+
+def _modalities(model: ModelSpec, max_images: int) -> str:
+    if not model.sees:
+        return "text"
+    limit = model.image_limit(max_images)
+    return "text, images" if limit is None else f"text, up to {limit} image{'s' if limit != 1 else ''}"
 
 
 def _size(gib: float) -> str:

@@ -13,6 +13,7 @@ from serving.api.cors import Cors
 from serving.api.dependencies import IN_FLIGHT, Admission, BodyBudget, Server
 from serving.api.error_handlers import add_error_handlers
 from serving.api.exchange import Api
+from serving.api.image_fetcher import ImageFetcher
 from serving.api.openapi import document
 from serving.api.routers import (
     chat,
@@ -81,6 +82,7 @@ def create_app(
         Admission(settings.max_in_flight or IN_FLIGHT, settings.retry_after_s),
         BodyBudget(settings.max_reading_bytes, settings.retry_after_s),
         settings.keys(),
+        ImageFetcher(settings.images),
         pooling,
     )
     app = Api(settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan)

@@ -4,7 +4,7 @@ The limits that a request must pass are here, too: on requests in progress and o
 """
 
 import hmac
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -12,6 +12,8 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 
 from serving.api.exchange import EXCHANGE, HttpExchange
+from serving.api.image_fetcher import ImageFetcher
+from serving.api.image_reader import Images, ImageSource, read_images
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.errors import InvalidRequest, Overloaded, Unauthorized, UnknownModel
@@ -96,7 +98,18 @@ class Server:
     admission: Admission
     body_budget: BodyBudget
     keys: tuple[bytes, ...]  # empty: no key is required
+    fetcher: ImageFetcher
     pooling: Mapping[str, PoolingEngine] = field(default_factory=dict)  # by model id
+
+    async def images(self, sources: Iterable[ImageSource]) -> Images:
+        """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.
+
+        Raises:
+            InvalidRequest: there are too many, or one cannot be fetched or used.
+            Overloaded: too much is being read already.
+        """
+        with self.body_budget.body() as add_bytes:
+            return await read_images(sources, self.settings.images, self.fetcher, add_bytes)
 
     def any_card(self, model: str) -> ModelCard:
         """Card of the model or recipe that has this id or alias, whatever it does. Raises `UnknownModel`."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from serving.api.image_settings import ImageSettings
 from serving.config import Frozen
 from serving.types import UsageScope
 
@@ -93,6 +94,9 @@ class ApiSettings(Frozen):
         default=2**19,
         ge=1,
         description="Maximum length of one of these inputs, documents or queries, in characters or in token ids.",
+    )
+    images: ImageSettings = Field(
+        default=ImageSettings(), description="Limits of images in requests, and the hosts from which they are fetched."
     )
     versions: Mapping[str, str] = Field(default_factory=dict, description="Additional entries of /version.")
     usage: UsageScope = Field(

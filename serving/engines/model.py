@@ -6,9 +6,11 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from serving.engine import Engine, EngineWrapper, add_piece, delta_of
+from serving.images import image_count, readable
 from serving.runtime.call import Runtime
 from serving.runtime.context import PRIORITIES_PER_REQUEST
 from serving.runtime.next_turn import NextTurn
+from serving.runtime.report import ReportBuilder
 from serving.telemetry import NO_RECIPE
 from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing, ToolCall
 
@@ -36,9 +38,11 @@ class ModelEngine(EngineWrapper):
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """The engine's own stream if nothing is to be added: a generator around it would cost time with every token.
 
-        With `moa.trace` the terminal delta carries a report. Raises what the engine raises.
+        With `moa.trace` the terminal delta carries a report. So it does if the request has images that the model cannot
+        see: it reads `[image]`, and the answer is degraded. Raises what the engine raises.
         """
-        request = replace(request, priority=request.priority * PRIORITIES_PER_REQUEST)
+        asked = image_count(request.messages)
+        request = replace(readable(request, self.info), priority=request.priority * PRIORITIES_PER_REQUEST)
         if request.session is not None:
             self.runtime.session_tasks.cancel(request.session)
         shared = request.sampling.deterministic and not request.streaming
@@ -46,7 +50,12 @@ class ModelEngine(EngineWrapper):
         # Of several choices it is not known which one the client will continue.
         if self._next_turn.within_s and request.session and request.may_call_tools and request.sampling.n == 1:
             stream = self._followed(request, stream)
-        return _traced(self.name, stream) if request.moa.trace else stream
+        if request.moa.trace:
+            stream = _traced(self.name, stream, image_count(request.messages))
+        return _unseen(self.name, stream, asked) if asked and not self.info.sees else stream
+
+    async def count_tokens(self, request: GenerateRequest) -> int:
+        return await self.engine.count_tokens(readable(request, self.info))
 
     async def _followed(
         self, request: GenerateRequest, stream: AsyncGenerator[Delta, None]
@@ -95,10 +104,24 @@ class _FirstChoice:
         return tuple(call for _, call in sorted(self._calls.items()))
 
 
-async def _traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+async def _unseen(model: str, stream: AsyncGenerator[Delta, None], images: int) -> AsyncGenerator[Delta, None]:
+    """`stream` with a report on its terminal delta that the model did not see the request's `images`."""
+    builder = ReportBuilder(model)
+    async with aclosing(stream) as deltas:
+        async for delta in deltas:
+            if delta.terminal:
+                agents = () if delta.report is None else delta.report.agents
+                builder.agents = [AgentTrace(layer=1, agent=0, role="model", model=model, status="ok")]
+                builder.say_who_saw(images)
+                delta = replace(delta, report=replace(builder.report(), agents=agents))
+            yield delta
+
+
+async def _traced(model: str, stream: AsyncGenerator[Delta, None], images: int) -> AsyncGenerator[Delta, None]:
     """`stream` with a report of one layer and one agent on its terminal delta, in the shape that recipes report.
 
-    The report has the text, reasoning and tool calls of the first choice, usage and timing.
+    The report has the text, reasoning and tool calls of the first choice, usage, timing and the number of `images` in
+    the prompt.
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -119,6 +142,7 @@ async def _traced(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGener
                     timing=delta.timing or Timing(),
                     reasoning=answer.reasoning,
                     tool_calls=answer.tool_calls,
+                    images=images,
                 )
                 delta = replace(delta, report=Report(model, False, (), (agent,), delta.usage))
             yield delta

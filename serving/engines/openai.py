@@ -23,7 +23,7 @@ from serving.errors import (
     UnsupportedField,
 )
 from serving.runtime.truncation import PromptFitter
-from serving.types import Delta, GenerateRequest
+from serving.types import Delta, GenerateRequest, Modality
 
 MAX_ERROR_BYTES = 64 * 1024  # that are read of the body of an error response
 KEEP_ALIVE_S = 2.0  # shorter than the 5 s of common servers: a request on a connection being closed would fail
@@ -55,6 +55,7 @@ class OpenAIEngine(Engine):
     tools: bool = True  # the endpoint accepts tools
     thinking: bool = True  # it accepts `reasoning_effort`, which is not sent otherwise
     raw_prompts: bool = False  # it has /completions
+    modalities: tuple[Modality, ...] = ("text",)  # images are sent along if it reads them
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
     _client: httpx.AsyncClient = field(init=False, repr=False)
 
@@ -77,7 +78,15 @@ class OpenAIEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo(self.context_tokens, None, self.unsupported, self.tools, self.thinking, self.raw_prompts)
+        return EngineInfo(
+            self.context_tokens,
+            None,
+            self.unsupported,
+            self.tools,
+            self.thinking,
+            self.raw_prompts,
+            self.modalities,
+        )
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -1,6 +1,7 @@
 """OpenAI's chat format from the client's side: the body of a request and the chunks of its answer."""
 
 import asyncio
+import base64
 import json
 import secrets
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 from serving import sse
 from serving.engines.openai_errors import error_of_stream
 from serving.errors import EngineFailed, IncompleteGeneration, UnsupportedField
+from serving.images import parts
 from serving.types import (
     UNKNOWN_USAGE,
     Delta,
     FinishReason,
     GenerateRequest,
+    Image,
     Message,
     Sampling,
     Timing,
@@ -102,6 +105,8 @@ def check_fields(request: GenerateRequest, model: str) -> None:
 
 def _message(message: Message, thinking: bool) -> dict[str, Any]:
     sent: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        sent["content"] = [_part(part) for part in parts(message)]
     if message.name:
         sent["name"] = message.name
     if message.tool_call_id is not None:
@@ -116,6 +121,13 @@ def _message(message: Message, thinking: bool) -> dict[str, Any]:
         if thinking and message.reasoning:
             sent["reasoning_content"] = message.reasoning
     return sent
+
+
+def _part(part: str | Image) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    url = f"data:{part.media_type};base64,{base64.b64encode(part.data).decode()}"
+    return {"type": "image_url", "image_url": {"url": url, **({} if part.detail is None else {"detail": part.detail})}}
 
 
 def _tools(request: GenerateRequest) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from functools import partial
 from serving.decoding import PLAIN_DECODING
 from serving.engine import Engine, EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
+from serving.images import readable
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
 from serving.recipes.decoding import check_decoding
+from serving.recipes.modalities import modalities_of
 from serving.recipes.small_tasks import BEGINNINGS, small_task, small_task_models
 from serving.recipes.tools import check_tools, final_models
 from serving.runtime.agents import Agent, ThinkingSetting
@@ -51,13 +53,21 @@ class RecipeEngine(Engine):
         return self._info
 
     def _abilities(self) -> EngineInfo:
-        """Abilities of the recipe: tools and thinking are those of the models that may write its answer."""
+        """Abilities of the recipe: tools and thinking are those of the models that may write its answer.
+
+        Its modalities are those of any of its models: one that sees tells the others what it sees.
+        """
 
         def able(ability: str, *, tools: bool) -> bool:
             models = final_models(self.name, self.recipes, tools=tools)
             return any(getattr(self.runtime.engines[model].info, ability) for model in models)
 
-        return EngineInfo(tools=able("tools", tools=True), thinking=able("thinking", tools=False))
+        models = {name: engine.info for name, engine in self.runtime.engines.items()}
+        return EngineInfo(
+            tools=able("tools", tools=True),
+            thinking=able("thinking", tools=False),
+            modalities=modalities_of(self.name, self.recipes, models),
+        )
 
     async def check_health(self) -> None:
         """Return at once: a recipe answers when its models do, which are checked under their own ids."""
@@ -105,6 +115,8 @@ class RecipeEngine(Engine):
                     if first_s is None and (delta.text or delta.reasoning or delta.tool_calls):
                         first_s = loop.time() - context.started
                     if delta.terminal:
+                        if images := sum(len(message.images) for message in request.messages):
+                            report.say_who_saw(images)
                         timing = Timing(0.0, first_s, loop.time() - context.started)
                         delta = replace(delta, usage=report.usage, report=report.report(), timing=timing)
                     elif delta.running_usage is not None and request.running_usage == "team":
@@ -129,8 +141,8 @@ class RecipeEngine(Engine):
         models = final_models(self.name, self.recipes, tools=request.may_call_tools)
         if not models:  # the answer is one of the proposals
             models = frozenset(agent.model for agent in self.recipes[self.name].proposers_of_all_layers())
-        counting = [self.runtime.engines[model].count_tokens(request) for model in sorted(models)]
-        return max(await asyncio.gather(*counting))
+        engines = [self.runtime.engines[model] for model in sorted(models)]
+        return max(await asyncio.gather(*(one.count_tokens(readable(request, one.info)) for one in engines)))
 
     def _recipe(self, request: GenerateRequest) -> Recipe:
         """The recipe with the changes of this request, checked against the served models and their abilities."""

@@ -21,6 +21,7 @@ from serving.types import (
     FinishReason,
     GenerateRequest,
     Message,
+    Modality,
     Timing,
     TokenLogprob,
     Tokens,
@@ -87,6 +88,7 @@ class ScriptedEngine(Engine):
     tools: bool = False
     thinking: bool = False
     raw_prompts: bool = True
+    modalities: tuple[Modality, ...] = ("text",)
     fail_after: int | None = None  # tokens before `error` is raised
     error: MoaError | None = None
     cut_after: int | None = None  # tokens before the stream ends without its terminal delta
@@ -105,7 +107,13 @@ class ScriptedEngine(Engine):
     @property
     def info(self) -> EngineInfo:
         return EngineInfo(
-            self.context_tokens, self.replicas, self.unsupported, self.tools, self.thinking, self.raw_prompts
+            self.context_tokens,
+            self.replicas,
+            self.unsupported,
+            self.tools,
+            self.thinking,
+            self.raw_prompts,
+            self.modalities,
         )
 
     async def check_health(self) -> None:

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 
+from serving.images import shifted
 from serving.runtime.advice_prompt import as_prose
 from serving.runtime.prompts import numbered
-from serving.types import Message, Reference
+from serving.types import Image, Message, Reference
 
 VERDICT = {"temperature": 0.0, "max_tokens": 8}  # sampling of a verdict
 ACCEPT = "ACCEPT"  # first word of a critic's approval
@@ -28,12 +29,29 @@ GRADE = (
 def question(messages: Sequence[Message], instruction: str) -> tuple[Message, ...]:
     """Prompt of a judge: one user message with the conversation, then the instruction.
 
-    The conversation is quoted, not continued, so that the judge does not answer it; tool turns are prose.
+    The conversation is quoted, not continued, so that the judge does not answer it; tool turns are prose. Images stay
+    at their places in it.
     """
-    conversation = "\n".join(
-        f"[{message.role}] " + "\n   ".join(message.content.splitlines()) for message in as_prose(messages)
-    )
-    return (Message("user", f"Conversation:\n{conversation}\n\n{instruction}"),)
+    pieces, length = ["Conversation:"], len("Conversation:")
+    images: list[Image] = []
+
+    def add(piece: str) -> None:
+        nonlocal length
+        pieces.append(piece)
+        length += len(piece)
+
+    for message in as_prose(messages):
+        add(f"\n[{message.role}] ")
+        start = 0
+        for number, line in enumerate(message.content.splitlines(keepends=True)):
+            if number:
+                add("\n   ")
+            own = [image for image in message.images if start <= image.offset < start + len(line)]
+            images += shifted(own, length - start)
+            add(line.splitlines()[0])
+            start += len(line)
+    add(f"\n\n{instruction}")
+    return (Message("user", "".join(pieces), images=tuple(images)),)
 
 
 def choose(messages: Sequence[Message], candidates: Sequence[Reference]) -> tuple[Message, ...]:

@@ -8,6 +8,7 @@ Drafts of tool calls (`tools: vote`) become references in the same way.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from serving.images import shifted
 from serving.runtime.prompts import CUT_MARK, is_tool_turn
 from serving.types import Draft, Message, ToolCall
 
@@ -20,9 +21,10 @@ MAX_LINES = 32  # per user turn: older lines of a long loop are counted only
 def as_prose(messages: Sequence[Message]) -> tuple[Message, ...]:
     """`messages` without reasoning, and with tool turns as prose at the end of the user turn before them.
 
-    `(called NAME with ARGUMENTS)` and `(NAME returned: RESULT)` are one line each. Where no user turn precedes, the
-    lines are a user turn of their own; a user message that follows them ends the same turn. So roles alternate if they
-    alternate without the tool turns. A conversation without either stays as it is.
+    `(called NAME with ARGUMENTS)` and `(NAME returned: RESULT)` are one line each. An image of a result is the text
+    `[image]` there; images of other turns stay. Where no user turn precedes, the lines are a user turn of their own; a
+    user message that follows them ends the same turn. So roles alternate if they alternate without the tool turns. A
+    conversation without either stays as it is.
     """
     names = {call.id: call.name for message in messages for call in message.tool_calls}
     turns: list[Message] = []
@@ -35,7 +37,8 @@ def as_prose(messages: Sequence[Message]) -> tuple[Message, ...]:
         lines = []
         if joined and message.role == "user":
             before = turns.pop()
-            message = replace(message, content=f"{before.content}\n\n{message.content}")
+            images = (*before.images, *shifted(message.images, len(before.content) + 2))
+            message = replace(message, content=f"{before.content}\n\n{message.content}", images=images)
         turns.append(replace(message, reasoning=None) if message.reasoning is not None else message)
     _join(turns, lines)
     return tuple(turns)

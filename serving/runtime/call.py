@@ -115,6 +115,7 @@ class AgentCall:
             uncounted=self.uncounted,
             reasoning=self.reasoning,
             tool_calls=self.tool_calls,
+            images=sum(len(message.images) for message in self.request.messages),
         )
         if completion is None:
             return [replace(trace, agent=slot) for slot in self.slots]

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from serving.decoding import PLAIN_DECODING
+from serving.images import without_images
 from serving.runtime.advice_prompt import as_prose, without_reasoning
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
@@ -143,13 +144,15 @@ class RunContext:
 
         The final agent alone has the request's template arguments and, if its engine supports tools, the tools; it then
         reads tool turns and reasoning as they are. Agents that draft have the tools too, and read tool turns without
-        reasoning. All others read `as_prose`.
+        reasoning. All others read `as_prose`. Images reach the models that see; the others read `[image]`.
         """
         messages, begun, end = self._prompt_end(task, final=final)
         block = self._block(task.references)
         acting = (final or task.drafts) and self.supports_tools(agent)
         if not (acting and final) and has_tool_turns_or_reasoning(messages):
             messages = without_reasoning(messages) if acting else as_prose(messages)
+        if any(message.images for message in messages) and not self.runtime.engines[agent.model].info.sees:
+            messages = without_images(messages)
         request = replace(
             self.request,
             messages=(*with_system(messages, agent.system), *begun),

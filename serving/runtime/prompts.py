@@ -96,7 +96,7 @@ def with_system(messages: Sequence[Message], text: str | None) -> tuple[Message,
         return tuple(messages)
     if messages and messages[0].role == "system":
         first = messages[0]
-        return (Message("system", f"{first.content}\n\n{text}", first.name), *messages[1:])
+        return (replace(first, content=f"{first.content}\n\n{text}"), *messages[1:])
     return (Message("system", text), *messages)
 
 

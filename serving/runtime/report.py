@@ -16,6 +16,7 @@ class ReportBuilder:
     reasons: list[str] = field(default_factory=list)  # one sentence each, for the caller
     on_reason: Callable[[str, bool], None] | None = None  # called with each new reason, and True if it degrades
     answer_usage: TokenUsage | None = None  # of the call that wrote the answer; None: no call of this run wrote it
+    reused: bool = False  # references are those of an earlier request
 
     def add(self, trace: AgentTrace, instead: str | None = None) -> None:
         """Add one agent; a failure, a shortened reference or an unknown token count adds its reason.
@@ -46,6 +47,24 @@ class ReportBuilder:
     def note(self, reason: str) -> None:
         """Give the caller a reason that does not make the answer degraded."""
         self._add_reason(reason, False)
+
+    def reuse(self, reason: str) -> None:
+        """Note that the references are those of an earlier request of the same user turn."""
+        self.reused = True
+        self.note(reason)
+
+    def say_who_saw(self, images: int) -> None:
+        """Note which models had the request's `images` in their prompts; nobody degrades the answer."""
+        what, place = ("the image", "its place") if images == 1 else (f"the {images} images", "their place")
+        saw = list(dict.fromkeys(trace.model for trace in self.agents if trace.images))
+        read = list(dict.fromkeys(trace.model for trace in self.agents if not trace.images))
+        if saw:
+            shown = f"{what} in the request: shown to {_named(saw)}"
+            self.note(f"{shown}; {_named(read)} read [image] in {place}" if read else shown)
+        elif self.reused:
+            self.note(f"{what} in the request: not shown in this call, but the references were made before it")
+        else:
+            self.degrade(f"{what} in the request: no model that was asked can see; {_named(read)} read [image]")
 
     def _add_reason(self, reason: str, degrades: bool) -> None:
         if reason not in self.reasons:
@@ -86,6 +105,10 @@ class ReportBuilder:
         team = self.usage
         answer = team if self.answer_usage is None else self.answer_usage
         return Report(self.recipe, self.degraded, tuple(self.reasons), ordered, team, answer)
+
+
+def _named(models: list[str]) -> str:
+    return ", ".join(f"'{model}'" for model in models) or "no model"
 
 
 def _counted(trace: AgentTrace) -> bool:

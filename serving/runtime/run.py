@@ -114,7 +114,7 @@ class Run:
         turn = advised_turn(self.request.messages, every)
         key, cache = advice_key(context.policy, self.request, turn), context.runtime.advice
         if not turn.now and (known := cache.get(key)):
-            self.note(turn.reuse)
+            context.report.reuse(turn.reuse)
             return known
         references = await make(self)
         if references and not context.report.degraded:  # the team may be whole again at the next call

@@ -26,6 +26,7 @@ class PromptFitter:
         """Prepare the whole prompt; `context_tokens`: None if the engine does not know its own context."""
         self.request = request
         self.shortened = 0  # references that are not whole
+        self.image_tokens = 0  # of the prompt: they have no characters
         self.min_answer_tokens = 0
         self._whole = request.references
         self._rounds = 0
@@ -54,7 +55,7 @@ class PromptFitter:
         reserved = self.request.sampling.max_tokens or error.context_tokens // ANSWER_SHARE
         excess_tokens = error.prompt_tokens + reserved - error.context_tokens
         prompt_characters = sum(len(message.content) for message in self.messages)
-        characters_per_token = prompt_characters / max(error.prompt_tokens, 1)
+        characters_per_token = prompt_characters / max(error.prompt_tokens - self.image_tokens, 1)
         reference_characters = sum(len(reference.text) for reference in references)
         excess_characters = max(excess_tokens, 1) * characters_per_token
         room = int((reference_characters - excess_characters) / SAFETY_FACTOR)
@@ -84,6 +85,7 @@ async def fit(
     request: GenerateRequest,
     render: Callable[[tuple[Message, ...]], Awaitable[Sequence[T]]],
     context_tokens: int,
+    image_tokens: Callable[[], int] = lambda: 0,
 ) -> FittedPrompt[T]:
     """Render the prompt of `request`, with its references shortened until it fits.
 
@@ -92,6 +94,7 @@ async def fit(
         request: the request; its `max_tokens`, or an eighth of the context, is kept for the answer.
         render: chat template and tokenizer: messages to tokens.
         context_tokens: size of the model's context.
+        image_tokens: number of those tokens of the prompt last rendered that are images.
 
     Raises:
         ContextTooLong: the conversation does not fit, whatever the references.
@@ -100,6 +103,7 @@ async def fit(
     while True:
         messages = fitter.messages
         tokens = await render(messages)
+        fitter.image_tokens = image_tokens()
         try:
             most = answer_tokens(model, fitter.request, len(tokens), context_tokens, fitter.min_answer_tokens)
         except ContextTooLong as error:

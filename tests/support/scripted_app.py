@@ -1,9 +1,10 @@
 """The production ingress over scripted models: `serve run tests.support.scripted_app:scripted_app port=8000`.
 
 What a scripted model does is asked for in the last message: `fail`, `hang`, `cut`, `die`, `slow`, `who` (its process
-id), or anything else.
+id), or anything else. `scripted-a` sees: asked with images, it answers with the digests of the bytes that reach it.
 """
 
+import hashlib
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -25,6 +26,7 @@ from serving.types import GenerateRequest
 
 MODELS = ("scripted-a", "scripted-b", "scripted-twice")
 TEAM = MODELS[:2]
+SEEING = MODELS[:1]
 REPLICAS = {"scripted-twice": 2}
 CONTEXT_TOKENS = 1000
 ENGINES = {
@@ -56,6 +58,9 @@ class ScriptedServer:
         if asked == "bug":
             raise RuntimeError("a bug in the server")
         engine = self._engines.get(asked, self._plain)
+        if images := [image for message in request.messages for image in message.images]:
+            digests = " ".join(hashlib.sha256(image.data).hexdigest() for image in images)
+            engine = ScriptedEngine(self._model, digests, context_tokens=CONTEXT_TOKENS)
         async with aclosing(coalesced(engine.generate(request))) as groups:
             async for group in groups:
                 yield tuple(pack(delta) for delta in group)
@@ -71,7 +76,12 @@ def profile() -> Profile:
         name="scripted",
         models=tuple(
             ModelSpec(
-                id=name, source=name, accelerator="cpu", num_cpus=0, engine_kwargs={"max_model_len": CONTEXT_TOKENS}
+                id=name,
+                source=name,
+                accelerator="cpu",
+                num_cpus=0,
+                engine_kwargs={"max_model_len": CONTEXT_TOKENS},
+                modalities=("text", "image") if name in SEEING else ("text",),
             )
             for name in MODELS
         ),

@@ -8,6 +8,7 @@ from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn, common
 from deployments.model.templates.samples import (
     ANSWER,
     ARGUMENTS_TEXT,
+    PICTURE,
     SYSTEM,
     THINKING_ARGS,
     TOOL,
@@ -45,6 +46,8 @@ class TemplateFacts:
     text_before_calls: bool  # or two messages do
     parallel_calls: bool  # one message holds several calls
     reasoning_key: str | None  # under which earlier reasoning is read; None: it is not
+    user_images: bool = False  # in a user's message
+    tool_images: bool = False  # in a tool's result
 
 
 class _Probe:
@@ -67,6 +70,17 @@ class _Probe:
         """True if the template accepts the turns, and the prompt contains all `texts`."""
         prompt = self._text(turns, tools, args)
         return prompt is not None and all(text in prompt for text in texts)
+
+    def has_images(self, turns: Sequence[Turn], tools: Sequence[Turn] = ()) -> bool:
+        """True if an image in the last of `turns` adds to the prompt, whose texts stay."""
+        *before, last = turns
+        text = {"type": "text", "text": last["content"]}
+        plain, pictured = (
+            self._text([*before, {**last, "content": parts}], tools, NO_ARGS) for parts in ([text], [text, PICTURE])
+        )
+        if plain is None or pictured is None or last["content"] not in plain:
+            return False
+        return len(pictured) > len(plain) and "'type'" not in pictured and pictured.count(last["content"]) == 1
 
     def keeps(self, *turns: Turn) -> bool:
         """True if the prompt has all contents once, in their order, and ends with the opening of an answer."""
@@ -126,6 +140,8 @@ def probe(template: ChatTemplate) -> TemplateFacts:
         ),
         parallel_calls=_keeps_parallel_calls(ask, arguments, content),
         reasoning_key=_reasoning_key(ask, loop),
+        user_images=ask.has_images([USER]),
+        tool_images=bool(ways) and ask.has_images(loop, [TOOL]),
     )
 
 

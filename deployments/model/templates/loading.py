@@ -1,5 +1,6 @@
 """Choice of the chat template of a model."""
 
+from collections.abc import Callable
 from typing import Any
 
 from deployments.model.templates.base import ChatTemplate
@@ -11,7 +12,12 @@ ENCODED_MODES = frozenset({"deepseek_v32", "deepseek_v4"})  # vLLM's tokenizers 
 
 
 def load_template(
-    tokenizer: Any, model: str, chat_template: str | None, tokenizer_mode: str = "auto", model_type: str | None = None
+    tokenizer: Any,
+    model: str,
+    chat_template: str | None,
+    tokenizer_mode: str = "auto",
+    model_type: str | None = None,
+    image_placeholder: Callable[[int], str | None] | None = None,
 ) -> ChatTemplate:
     """The format in which `model` reads conversations. Arguments: `PromptRenderer`.
 
@@ -27,7 +33,7 @@ def load_template(
         raise ConfigError(f"The tokenizer_mode '{tokenizer_mode}' of '{model}' is not supported; remove it.")
     if not (chat_template or getattr(tokenizer, "chat_template", None)):
         raise ConfigError(f"The tokenizer of '{model}' has no chat template; set engine_kwargs.chat_template.")
-    return TextTemplate(tokenizer, chat_template)
+    return TextTemplate(tokenizer, chat_template, image_placeholder=image_placeholder)
 
 
 def _own_format(tokenizer: Any, model: str, tokenizer_mode: str, model_type: str | None) -> ChatTemplate | None:

@@ -16,6 +16,8 @@ TOOL: Turn = {
         "parameters": {"type": "object", "properties": {"Arg7": {"type": "string"}}},
     },
 }
+TEXT: Turn = {"type": "text", "text": USER["content"]}  # parts of a content
+PICTURE: Turn = {"type": "image"}
 ARGUMENTS_TEXT = '{"Arg7": "Val7"}'
 THINKING_ARGS: Mapping[str, Any] = dict.fromkeys(SWITCH_ARGS, True)
 

@@ -9,7 +9,7 @@ first character, since it cannot be both kept and escaped.
 
 import inspect
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,8 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from deployments.model.control_strings import ControlStringEscaper, added_tokens, template_literals
 from deployments.model.prompt_encoder import PromptEncoder, stable_end
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
-from deployments.model.templates.samples import ANSWER, SYSTEM, THINKING_ARGS, TOOL, USER, tool_turns
+from deployments.model.templates.samples import ANSWER, PICTURE, SYSTEM, TEXT, THINKING_ARGS, TOOL, USER, tool_turns
+from serving.errors import InvalidRequest
 from serving.types import PromptEnd
 
 CONTINUED = f"x{secrets.token_hex(16)}"  # behind a message that is to be continued, where its prompt is cut
@@ -31,12 +32,30 @@ class TextTemplate(ChatTemplate):
 
     ends = frozenset({"answer", "message", "continued"})
 
-    def __init__(self, tokenizer: Any, chat_template: str | None = None, *, jinja: bool = True) -> None:
-        """`chat_template`: text in place of the tokenizer's own; `jinja`: False if the tokenizer writes prompts itself.
+    def __init__(
+        self,
+        tokenizer: Any,
+        chat_template: str | None = None,
+        *,
+        jinja: bool = True,
+        image_placeholder: Callable[[int], str | None] | None = None,
+    ) -> None:
+        """Probe how the template reads contents.
 
-        The tokenizer's class does not tell: vLLM gives every tokenizer an `apply_chat_template` of its own.
+        Args:
+            tokenizer: The model's tokenizer.
+            chat_template: Text in place of the tokenizer's own.
+            jinja: False if the tokenizer writes prompts itself. Its class does not tell: vLLM gives every tokenizer an
+                `apply_chat_template` of its own.
+            image_placeholder: Text of the placeholder of an image by its number, from 1.
         """
         self._tokenizer, self._chat_template, self._jinja = tokenizer, chat_template, jinja
+        self._parts_only = False
+        self._parts_only = not self._shows(USER["content"]) and self._shows([TEXT])
+        # Templates that read parts write the placeholder themselves.
+        plain, pictured = (self._written([{"role": "user", "content": parts}]) for parts in ([TEXT], [TEXT, PICTURE]))
+        in_parts = plain is not None and pictured not in (None, plain) and "'type'" not in f"{plain}{pictured}"
+        self._placeholder = None if in_parts else image_placeholder
         # A caller's template argument of such a name would change more than a text.
         parameters = {
             name
@@ -60,7 +79,38 @@ class TextTemplate(ChatTemplate):
     def _escaped(self, turns: Sequence[Turn], tools: Sequence[Turn], args: Mapping[str, Any], *, end: bool) -> str:
         escape = self._escaper.replace_all
         escaped = [{key: value if key == "role" else escape(value) for key, value in turn.items()} for turn in turns]
+        if self._placeholder is not None:
+            escaped = self._with_placeholders(escaped, self._placeholder)
         return self._rendered(escaped, escape(list(tools)), escape(args), end=end)
+
+    def _with_placeholders(self, turns: Sequence[Turn], placeholder: Callable[[int], str | None]) -> list[Turn]:
+        """`turns` with parts joined to texts, for a template that reads no parts. Raises `InvalidRequest`."""
+        number = 0
+        found = []
+        for turn in turns:
+            if isinstance(content := turn["content"], list):
+                text = ""
+                for part in content:
+                    if part["type"] == "text":
+                        text += part["text"]
+                        continue
+                    number += 1
+                    if (written := placeholder(number)) is None:
+                        raise InvalidRequest("The chat template has no images.", "messages")
+                    text += written
+                turn = {**turn, "content": text}
+            found.append(turn)
+        return found
+
+    def _shows(self, content: Any) -> bool:
+        return USER["content"] in (self._written([{"role": "user", "content": content}]) or "")
+
+    def _written(self, turns: Sequence[Turn]) -> str | None:
+        """Text of a prompt; None if the template refuses it."""
+        try:
+            return self._rendered(turns)
+        except Exception:
+            return None
 
     def token_ids(
         self,
@@ -100,6 +150,13 @@ class TextTemplate(ChatTemplate):
     def _rendered(
         self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS, *, end: bool = True
     ) -> str:
+        if self._parts_only:
+            turns = [
+                {**turn, "content": [{"type": "text", "text": turn["content"]}]}
+                if isinstance(turn["content"], str)
+                else turn
+                for turn in turns
+            ]
         if not self._jinja:
             written = self._tokenizer.apply_chat_template(
                 list(turns), tools=list(tools) or None, tokenize=False, add_generation_prompt=end, **args

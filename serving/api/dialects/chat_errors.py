@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 
-from serving.api.schemas.chat import PART_TYPES
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.validation import ValidationIssue, abbreviated, kind_of, shown
 
 TYPED = {
-    "content": ("content parts", PART_TYPES),
     "tool_calls": ("tool calls", ("function",)),
     "tools": ("tools", ("function",)),
 }
 TOOL_CHOICES = "'none', 'auto', 'required' or a function"
 # Lists that may also be given as a single string.
-LISTS_OR_STRINGS = {"content": "a string or a list of text parts", "stop": "a string or a list of strings"}
+LISTS_OR_STRINGS = {"content": "a string or a list of parts", "stop": "a string or a list of strings"}
 
 
 def invalid(issue: ValidationIssue) -> InvalidRequest:

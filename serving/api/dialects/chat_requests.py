@@ -23,18 +23,29 @@ from serving.api.dialects.chat_tools import (
     tool_choice,
     tools,
 )
+from serving.api.dialects.image_parts import joined, part_of
 from serving.api.dialects.live import event_detail, shows_reasoning
-from serving.api.dialects.unions import validated
-from serving.api.schemas.chat import ROLES, ChatBody, ChatMessage, ResponseFormatBody, StreamOptions
-from serving.api.schemas.chat_fields import REQUIRED_OF_ROLE, ROLE_OF_FIELD
+from serving.api.dialects.unions import parsed_parts, validated
+from serving.api.image_reader import NO_IMAGES, Images
+from serving.api.schemas.chat import (
+    ROLES,
+    ChatBody,
+    ChatMessage,
+    ImagePart,
+    ResponseFormatBody,
+    StreamOptions,
+    TextPart,
+)
+from serving.api.schemas.chat_fields import IMAGE_ROLES, REQUIRED_OF_ROLE, ROLE_OF_FIELD
 from serving.api.schemas.structured_outputs import StructuredOutputsBody
-from serving.api.schemas.wire import json_object, known
+from serving.api.schemas.wire import Wire, json_object, known
 from serving.api.settings import ApiSettings
 from serving.decoding import PLAIN_DECODING
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import (
     GenerateRequest,
+    Image,
     Message,
     MoaOptions,
     ModelCard,
@@ -45,6 +56,8 @@ from serving.types import (
 )
 from serving.validation import first_issue, shown
 
+TEXT_PARTS: dict[str, type[Wire]] = {"text": TextPart}
+PARTS: dict[str, type[Wire]] = {**TEXT_PARTS, "image_url": ImagePart}
 NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 OPTIONS = frozenset({"trace", "recipe", "events", "show"})  # of `moa`; its other fields override the recipe's settings
 SESSION_HEADERS = (b"x-session-id", b"x-claude-code-session-id")
@@ -60,8 +73,9 @@ def to_request(
     settings: ApiSettings,
     request_id: str,
     headers: Mapping[bytes, bytes] = NO_HEADERS,
+    images: Images = NO_IMAGES,
 ) -> GenerateRequest:
-    """Request to the engine of `card`, which has the properties `info`.
+    """Request to the engine of `card`, which has the properties `info`. `images`: those of `chat_images`.
 
     Raises:
         InvalidRequest: fields contradict each other, or a value exceeds the limits in `settings`.
@@ -78,7 +92,9 @@ def to_request(
     if moa.show_reasoning and not body.include_reasoning:
         raise InvalidRequest("Set 'include_reasoning' to true to use 'moa.show'.", "moa.show")
     thinks = body.reasoning_effort is not None or body.thinking_token_budget is not None
-    messages = tuple(_message(message) for message in body.messages)
+    messages = tuple(
+        _message(message, f"messages[{index}].content", images) for index, message in enumerate(body.messages)
+    )
     choice = ToolChoice() if body.tool_choice is None else tool_choice(body.tool_choice, body.tools)
     sampling = _sampling(body, settings)
     ends = body.continue_final_message or body.add_generation_prompt is not None
@@ -132,16 +148,23 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard, *, live: bool = True) -
     return MoaOptions(trace, recipe, overrides, events=events, show_reasoning=shows)
 
 
-def _message(message: ChatMessage) -> Message:
+def _message(message: ChatMessage, path: str, images: Images) -> Message:
     # "developer" is OpenAI's newer name of the same role.
     role = "system" if message.role == "developer" else message.role
+    placed: tuple[Image, ...] = ()
+    if message.has_images:
+        parts = [part_of(part, f"{path}[{place}]", images) for place, part in enumerate(message.content)]
+        text, placed = joined(parts, "")
+    else:
+        text = "".join(part.text for part in message.content if isinstance(part, TextPart))
     return Message(
         role,
-        "".join(part.text for part in message.content),
+        text,
         message.name,
         message.reasoning_content or message.reasoning or None,
         tuple(map(tool_call, message.tool_calls)) if message.tool_calls else (),
         message.tool_call_id,
+        placed,
     )
 
 
@@ -249,6 +272,11 @@ def _known_in_message(raw: object, where: str) -> object:
     given = known(raw, ChatMessage, where)
     if not isinstance(role, str):
         return given
+    if isinstance(given.get("content"), list):
+        parts, things = (
+            (PARTS, "content parts") if role in IMAGE_ROLES else (TEXT_PARTS, f"content parts of the role '{role}' and")
+        )
+        given["content"] = parsed_parts(given["content"], parts, f"{where}content", things)
     for name, owner in ROLE_OF_FIELD.items():
         if name in given and role != owner:
             if given[name] not in ("", []):
@@ -271,7 +299,7 @@ def session_key(
         cache_key: the request's `prompt_cache_key`, which comes first.
         headers: the request's headers; then the first of `SESSION_HEADERS` that is there.
         messages: the conversation, which is known by its beginning if it has no name: the messages up to the first
-            user turn. A short one without tools or an earlier answer has no key.
+            user turn. A short one without tools, images or an earlier answer has no key.
         tools: the request has tools, so that it is likely to be called again.
     """
     if cache_key:
@@ -279,9 +307,13 @@ def session_key(
     if name := next((value for header in SESSION_HEADERS if (value := headers.get(header))), None):
         return _digest(b"header", name)
     first = next((place for place, message in enumerate(messages, start=1) if message.role == "user"), len(messages))
-    beginning = [(message.role, message.content[:HASHED_CHARACTERS]) for message in messages[:first]]
-    answered = any(message.role == "assistant" for message in messages)
-    if not (tools or answered) and sum(len(content) for _, content in beginning) < LONG_CHARACTERS:
+    beginning = [
+        (message.role, message.content[:HASHED_CHARACTERS], *(image.digest for image in message.images))
+        for message in messages[:first]
+    ]
+    # An image is hundreds of tokens.
+    likely = tools or any(message.role == "assistant" or message.images for message in messages)
+    if not likely and sum(len(content) for _, content, *_ in beginning) < LONG_CHARACTERS:
         return None
     return _digest(b"conversation", repr(beginning).encode(errors="surrogatepass"))
 

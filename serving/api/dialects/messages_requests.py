@@ -7,19 +7,23 @@ from typing import Any, TypeVar
 from serving.api.dialects.chat_decoding import check_continued
 from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, session_key
 from serving.api.dialects.chat_tools import check_depth
+from serving.api.dialects.image_parts import joined, part_of
 from serving.api.dialects.sealed import unseal
 from serving.api.dialects.tool_checks import Mode, check_results, tool_choice, tools_by_name
 from serving.api.dialects.unions import check_length, check_max_tokens, member, parsed_parts, validated
 from serving.api.dialects.unsupported_tools import parsed_tools
+from serving.api.image_reader import NO_IMAGES, Images
 from serving.api.schemas.messages import (
     AdaptiveThinking,
     AssistantBlock,
     AssistantTurn,
+    Base64Source,
     ChosenTool,
     CountTokensBody,
     CustomTool,
     DisabledThinking,
     EnabledThinking,
+    ImageBlock,
     JsonFormat,
     MessagesBody,
     MetadataParam,
@@ -31,6 +35,7 @@ from serving.api.schemas.messages import (
     ToolMode,
     ToolResultBlock,
     ToolUseBlock,
+    UrlSource,
     UserBlock,
     UserTurn,
 )
@@ -39,8 +44,10 @@ from serving.api.schemas.wire import Wire, json_object
 from serving.api.settings import ApiSettings
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest
+from serving.images import shifted
 from serving.types import (
     GenerateRequest,
+    Image,
     Message,
     ModelCard,
     PromptEnd,
@@ -55,8 +62,10 @@ from serving.validation import kind_of, shown
 
 Body = TypeVar("Body", bound=CountTokensBody)
 TEXT: dict[str, type[Wire]] = {"text": TextBlock}
+CONTENT: dict[str, type[Wire]] = {**TEXT, "image": ImageBlock}
+SOURCES: dict[str, type[Wire]] = {"base64": Base64Source, "url": UrlSource}
 TURNS: dict[str, tuple[type[Wire], dict[str, type[Wire]]]] = {  # by role: the turn, and its blocks
-    "user": (UserTurn, {**TEXT, "tool_result": ToolResultBlock}),
+    "user": (UserTurn, {**CONTENT, "tool_result": ToolResultBlock}),
     "assistant": (
         AssistantTurn,
         {
@@ -78,6 +87,7 @@ OBJECTS: dict[str, tuple[str, dict[str, type[Wire]]]] = {  # by field: what its 
     ),
 }
 # The first block of Claude Code's system message. It differs in each request, which no cached prompt would survive.
+ERROR = "Error: "  # before the result of a call that failed
 BILLING = "x-anthropic-billing-header:"
 MODES: dict[str, Mode] = {"auto": "auto", "any": "required", "none": "none"}
 
@@ -135,16 +145,24 @@ def _message(raw: object, path: str) -> Wire:
     model, blocks = TURNS[role]
     content = raw.get("content")
     if role == "user" and isinstance(content, list):
-        content = [_with_result_parts(block, f"{path}.content[{index}]") for index, block in enumerate(content)]
+        content = [_with_inner_parts(block, f"{path}.content[{index}]") for index, block in enumerate(content)]
     content = parsed_parts(content, blocks, f"{path}.content", f"blocks of the role '{role}' and")
     return validated({**raw, "content": content}, model, path)
 
 
-def _with_result_parts(block: object, path: str) -> object:
-    """A `tool_result` with its content as blocks; any other block as it is."""
-    if not isinstance(block, dict) or block.get("type") != "tool_result":
+def _with_inner_parts(block: object, path: str) -> object:
+    """A `tool_result` with its content as blocks, an `image` with its source; any other block as it is."""
+    if not isinstance(block, dict):
         return block
-    return {**block, "content": parsed_parts(block.get("content"), TEXT, f"{path}.content", "blocks of results")}
+    if block.get("type") == "image" and block.get("source") is not None:
+        model, fields = member(block["source"], SOURCES, f"{path}.source", "sources")
+        return {**block, "source": validated(fields, model, f"{path}.source")}
+    if block.get("type") != "tool_result":
+        return block
+    content = block.get("content")
+    if isinstance(content, list):
+        content = [_with_inner_parts(inner, f"{path}.content[{index}]") for index, inner in enumerate(content)]
+    return {**block, "content": parsed_parts(content, CONTENT, f"{path}.content", "blocks of results")}
 
 
 def messages_request(
@@ -154,8 +172,9 @@ def messages_request(
     settings: ApiSettings,
     request_id: str,
     headers: Mapping[bytes, bytes] = NO_HEADERS,
+    images: Images = NO_IMAGES,
 ) -> GenerateRequest:
-    """Request to the engine of `card`, which has the properties `info`.
+    """Request to the engine of `card`, which has the properties `info`. `images`: those of `messages_images`.
 
     Raises:
         InvalidRequest: fields contradict each other, or a value exceeds the limits in `settings`.
@@ -170,7 +189,7 @@ def messages_request(
         response_format=_response_format(body),
         top_k=body.top_k,
     )
-    messages, tools, choice = _prompt(body, info)
+    messages, tools, choice = _prompt(body, info, images)
     parallel = body.tool_choice is None or not body.tool_choice.disable_parallel_tool_use
     return GenerateRequest(
         request_id=request_id,
@@ -199,9 +218,11 @@ def _prompt_end(body: CountTokensBody, messages: Sequence[Message], tools: Seque
     return "continued"
 
 
-def count_request(body: CountTokensBody, info: EngineInfo, settings: ApiSettings, request_id: str) -> GenerateRequest:
+def count_request(
+    body: CountTokensBody, info: EngineInfo, settings: ApiSettings, request_id: str, images: Images = NO_IMAGES
+) -> GenerateRequest:
     """Request whose prompt is to be counted. Raises as `messages_request`."""
-    messages, tools, choice = _prompt(body, info)
+    messages, tools, choice = _prompt(body, info, images)
     return GenerateRequest(
         request_id=request_id,
         messages=messages,
@@ -213,9 +234,11 @@ def count_request(body: CountTokensBody, info: EngineInfo, settings: ApiSettings
     )
 
 
-def _prompt(body: CountTokensBody, info: EngineInfo) -> tuple[tuple[Message, ...], tuple[Tool, ...], ToolChoice]:
+def _prompt(
+    body: CountTokensBody, info: EngineInfo, images: Images
+) -> tuple[tuple[Message, ...], tuple[Tool, ...], ToolChoice]:
     """Messages, tools and the choice among them, of which the prompt is made."""
-    messages = _conversation(body, info)
+    messages = _conversation(body, info, images)
     given = [(f"tools[{index}]", tool, tool.input_schema) for index, tool in enumerate(body.tools)]
     offered = tools_by_name(body.model, info, given, "input_schema")
     wanted = body.tool_choice
@@ -251,7 +274,7 @@ def _thinking(body: CountTokensBody, info: EngineInfo) -> Thinking:
     )
 
 
-def _conversation(body: CountTokensBody, info: EngineInfo) -> tuple[Message, ...]:
+def _conversation(body: CountTokensBody, info: EngineInfo, images: Images) -> tuple[Message, ...]:
     messages: list[Message] = []
     results: list[tuple[str, Message]] = []
     if system := [block.text for block in body.system if not block.text.startswith(BILLING)]:
@@ -261,12 +284,14 @@ def _conversation(body: CountTokensBody, info: EngineInfo) -> tuple[Message, ...
             messages.append(_answer(message.content))
             continue
         count = len(results)
+        path = f"messages[{index}].content"
         for place, block in enumerate(message.content):
             if isinstance(block, ToolResultBlock):
-                messages.append(_result(block))
-                results.append((f"messages[{index}].content[{place}].tool_use_id", messages[-1]))
+                messages.append(_result(block, f"{path}[{place}].content", images))
+                results.append((f"{path}[{place}].tool_use_id", messages[-1]))
         if len(results) == count or len(results) - count < len(message.content):
-            messages.append(Message(message.role, _text(message.content)))
+            text, placed = _content(message.content, path, images)
+            messages.append(Message(message.role, text, images=placed))
     check_results(body.model, info, messages, results)
     return tuple(messages)
 
@@ -286,10 +311,24 @@ def _answer(blocks: Sequence[AssistantBlock]) -> Message:
     return Message("assistant", _text(blocks), reasoning="\n".join(thoughts) or None, tool_calls=calls)
 
 
-def _result(block: ToolResultBlock) -> Message:
-    text = _text(block.content)
-    return Message("tool", f"Error: {text}" if block.is_error else text, tool_call_id=block.tool_use_id)
+def _result(block: ToolResultBlock, path: str, images: Images) -> Message:
+    text, placed = _content(block.content, path, images)
+    if block.is_error:
+        text, placed = f"{ERROR}{text}", shifted(placed, len(ERROR))
+    return Message("tool", text, tool_call_id=block.tool_use_id, images=placed)
 
 
 def _text(blocks: Sequence[UserBlock | AssistantBlock]) -> str:
-    return "\n".join(block.text for block in blocks if isinstance(block, TextBlock))
+    return _content(blocks, "", NO_IMAGES)[0]
+
+
+def _content(blocks: Sequence[UserBlock | AssistantBlock], path: str, images: Images) -> tuple[str, tuple[Image, ...]]:
+    """Text and images of those of `blocks` that are either."""
+    return joined(
+        [
+            part_of(block, f"{path}[{place}]", images)
+            for place, block in enumerate(blocks)
+            if isinstance(block, TextBlock | ImageBlock)
+        ],
+        "\n",
+    )

@@ -58,6 +58,8 @@ def agent_json(agent: AgentTrace) -> Json:
         "hedged": agent.hedged,
         "shortened": agent.shortened,
     }
+    if agent.images:
+        fields["images"] = agent.images
     if agent.reasoning:
         fields["reasoning"] = encodable(agent.reasoning)
     if agent.tool_calls:

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from serving.api.dialects import namespaces
 from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, session_key
 from serving.api.dialects.chat_tools import check_depth
-from serving.api.dialects.namespaces import functions, joined, parsed_namespace
+from serving.api.dialects.image_parts import joined, part_of
 from serving.api.dialects.openai_json import Json
 from serving.api.dialects.sealed import unseal
 from serving.api.dialects.tool_checks import check_results, check_thinking, tool_choice, tools_by_name
 from serving.api.dialects.unions import check_length, check_max_tokens, member, parsed_parts, validated
 from serving.api.dialects.unsupported_tools import parsed_tools
+from serving.api.image_reader import NO_IMAGES, Images
 from serving.api.schemas.responses import (
     AllowedTools,
     FunctionTool,
@@ -26,6 +28,7 @@ from serving.api.schemas.responses import (
 from serving.api.schemas.responses_items import (
     FunctionCallItem,
     FunctionCallOutputItem,
+    ImageContent,
     MessageItem,
     ReasoningContent,
     ReasoningItem,
@@ -39,6 +42,7 @@ from serving.engine import EngineInfo
 from serving.errors import InvalidRequest
 from serving.types import (
     GenerateRequest,
+    Image,
     Message,
     ModelCard,
     ResponseFormat,
@@ -57,7 +61,9 @@ ITEMS: dict[str, type[Wire]] = {
     "function_call_output": FunctionCallOutputItem,
 }
 TEXT_PARTS: dict[str, type[Wire]] = dict.fromkeys(("input_text", "output_text", "text"), TextContent)
+RESULT_PARTS: dict[str, type[Wire]] = {**TEXT_PARTS, "input_image": ImageContent}
 PARTS: dict[str, type[Wire]] = {**TEXT_PARTS, "refusal": RefusalContent}
+USER_PARTS: dict[str, type[Wire]] = {**PARTS, "input_image": ImageContent}
 REASONING_PARTS: dict[str, type[Wire]] = dict.fromkeys(("reasoning_text", "text"), ReasoningContent)
 TOOLS: dict[str, type[Wire]] = {"function": FunctionTool, "namespace": NamespaceTool}
 CHOICES: dict[str, type[Wire]] = {"function": ToolReference, "allowed_tools": AllowedTools}
@@ -98,7 +104,7 @@ def parse_responses(body: bytes, settings: ApiSettings) -> ResponsesBody:
 
 
 def _tool(fields: Json, model: type[Wire], path: str) -> Wire:
-    return parsed_namespace(fields, path) if model is NamespaceTool else validated(fields, model, path)
+    return namespaces.parsed_namespace(fields, path) if model is NamespaceTool else validated(fields, model, path)
 
 
 def _items(raw: object) -> object:
@@ -114,9 +120,12 @@ def _items(raw: object) -> object:
 def _item(raw: object, path: str) -> Wire:
     model, fields = member(raw, ITEMS, path, "items", default="message")
     if model is MessageItem:
-        fields["content"] = parsed_parts(fields.get("content"), PARTS, f"{path}.content", "content parts")
+        role = fields.get("role")
+        parts = USER_PARTS if role == "user" else PARTS
+        things = "content parts" if role == "user" else f"content parts of the role {shown(role)} and"
+        fields["content"] = parsed_parts(fields.get("content"), parts, f"{path}.content", things)
     elif model is FunctionCallOutputItem:
-        fields["output"] = parsed_parts(fields.get("output"), TEXT_PARTS, f"{path}.output", "content parts")
+        fields["output"] = parsed_parts(fields.get("output"), RESULT_PARTS, f"{path}.output", "content parts")
     elif model is ReasoningItem and "content" in fields:
         fields["content"] = parsed_parts(
             fields["content"], REASONING_PARTS, f"{path}.content", "content parts of reasoning"
@@ -144,8 +153,9 @@ def responses_request(
     settings: ApiSettings,
     request_id: str,
     headers: Mapping[bytes, bytes] = NO_HEADERS,
+    images: Images = NO_IMAGES,
 ) -> GenerateRequest:
-    """Request to the engine of `card`, which has the properties `info`.
+    """Request to the engine of `card`, which has the properties `info`. `images`: those of `responses_images`.
 
     Raises:
         InvalidRequest: fields contradict each other, or a value exceeds the limits in `settings`.
@@ -154,8 +164,8 @@ def responses_request(
     """
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("Remove 'stream_options' or set 'stream' to true.", "stream_options")
-    messages = _conversation(body, info)
-    given = functions(body.tools, settings)
+    messages = _conversation(body, info, images)
+    given = namespaces.functions(body.tools, settings)
     offered, choice = _offer(body, tools_by_name(body.model, info, given, "parameters", names_checked=True))
     return GenerateRequest(
         request_id=request_id,
@@ -224,7 +234,7 @@ def _thinking(body: ResponsesBody, info: EngineInfo) -> Thinking:
     return Thinking(effort != "none", "xhigh" if effort == "max" else effort) if info.thinking else Thinking()
 
 
-def _conversation(body: ResponsesBody, info: EngineInfo) -> tuple[Message, ...]:
+def _conversation(body: ResponsesBody, info: EngineInfo, images: Images) -> tuple[Message, ...]:
     """Messages of the conversation. Items of one answer in a row are one message of the assistant."""
     messages = [] if body.instructions is None else [Message("system", body.instructions)]
     if isinstance(body.input, str):
@@ -234,10 +244,12 @@ def _conversation(body: ResponsesBody, info: EngineInfo) -> tuple[Message, ...]:
     for index, item in enumerate(body.input):
         match item:
             case FunctionCallOutputItem():
-                message = Message("tool", _text(item.output), tool_call_id=item.call_id)
+                text, placed = _content(item.output, f"input[{index}].output", images)
+                message = Message("tool", text, tool_call_id=item.call_id, images=placed)
                 results.append((f"input[{index}].call_id", message))
             case MessageItem(role="user"):
-                message = Message("user", _text(item.content))
+                text, placed = _content(item.content, f"input[{index}].content", images)
+                message = Message("user", text, images=placed)
             case MessageItem(role="system" | "developer"):
                 message = Message("system", _text(item.content))
             case _:
@@ -268,7 +280,7 @@ def _answers(items: Sequence[MessageItem | ReasoningItem | FunctionCallItem]) ->
     for item in items:
         match item:
             case FunctionCallItem():
-                calls.append(ToolCall(item.call_id, joined(item.namespace, item.name), item.arguments))
+                calls.append(ToolCall(item.call_id, namespaces.joined(item.namespace, item.name), item.arguments))
             case MessageItem():
                 if texts and not calls:
                     end()
@@ -282,5 +294,11 @@ def _answers(items: Sequence[MessageItem | ReasoningItem | FunctionCallItem]) ->
     return messages
 
 
-def _text(parts: Sequence[TextContent | RefusalContent]) -> str:
-    return "".join(part.refusal if isinstance(part, RefusalContent) else part.text for part in parts)
+def _text(parts: Sequence[TextContent | RefusalContent | ImageContent]) -> str:
+    return _content(parts, "", NO_IMAGES)[0]
+
+
+def _content(
+    parts: Sequence[TextContent | RefusalContent | ImageContent], path: str, images: Images
+) -> tuple[str, tuple[Image, ...]]:
+    return joined([part_of(part, f"{path}[{place}]", images) for place, part in enumerate(parts)], "")

@@ -9,7 +9,9 @@ from starlette.responses import Response
 from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key
 from serving.api.dialects.chat_answers import AnswerInfo, ChatAnswer
 from serving.api.dialects.chat_requests import parse_chat, to_request
+from serving.api.dialects.image_parts import chat_images
 from serving.api.errors import JsonResponse
+from serving.api.image_reader import NO_IMAGES
 from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.chat_answers import ChatCompletion, ChatCompletionChunk
@@ -37,7 +39,8 @@ async def create_chat_completion(
     """Answer a conversation with a model or a recipe."""
     card = server.card(body.model)
     info = server.engines[card.id].info
-    request = to_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers)
+    images = await server.images(chat_images(body)) if body.has_images else NO_IMAGES
+    request = to_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)
     options = body.stream_options
     answer = ChatAnswer(
         AnswerInfo(f"chatcmpl-{exchange.engine_request_id}", int(time.time()), body.model),

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key, speaks
+from serving.api.dialects.image_parts import messages_images
 from serving.api.dialects.messages_answers import MessagesAnswer
 from serving.api.dialects.messages_errors import messages_error
 from serving.api.dialects.messages_requests import count_request, messages_request, parse_count, parse_messages
@@ -41,7 +42,8 @@ async def create_message(
     """Answer a conversation with a model or a recipe."""
     card = server.card(body.model)
     info = server.engines[card.id].info
-    request = messages_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers)
+    images = await server.images(messages_images(body))
+    request = messages_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)
     answer = MessagesAnswer(
         f"msg_{exchange.engine_request_id}",
         body.model,
@@ -66,7 +68,8 @@ async def count_message_tokens(
     """Count the tokens of a conversation, as the model that would answer it sees them."""
     card = server.card(body.model)
     engine = server.engines[card.id]
-    request = count_request(body, engine.info, server.settings, exchange.engine_request_id)
+    images = await server.images(messages_images(body))
+    request = count_request(body, engine.info, server.settings, exchange.engine_request_id, images)
     with server.admission.permit():
         counting = engine.count_tokens(request)
         async with RequestTask(exchange, card.id, counting, server.settings.deadline_s) as request_task:

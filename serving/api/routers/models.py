@@ -25,6 +25,7 @@ def model_json(card: ModelCard, name: str = "") -> dict[str, Any]:
         "owned_by": "moa-serve",
         "kind": card.kind,
         "max_model_len": card.context_tokens,
+        "modalities": list(card.modalities),
         "description": card.description,
         "task": card.task,
         "thinking": card.thinking,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key
+from serving.api.dialects.image_parts import responses_images
 from serving.api.dialects.namespaces import names
 from serving.api.dialects.responses_answers import ResponsesAnswer
 from serving.api.dialects.responses_json import head_json
@@ -41,7 +42,8 @@ async def create_response(
     """Answer a conversation with a model or a recipe. Nothing is stored."""
     card = server.card(body.model)
     info = server.engines[card.id].info
-    request = responses_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers)
+    images = await server.images(responses_images(body))
+    request = responses_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)
     answer = ResponsesAnswer(
         f"resp_{exchange.engine_request_id}",
         card.id,

@@ -16,17 +16,36 @@ from serving.api.schemas.wire import Wire, at_most
 from serving.types import Effort
 
 ChatRole = Literal["system", "developer", "user", "assistant", "tool"]
-PartType = Literal["text"]
 ROLES: tuple[str, ...] = get_args(ChatRole)
-PART_TYPES: tuple[str, ...] = get_args(PartType)
 
 
 class TextPart(Wire):
     """Text in the content of a message."""
 
-    type: PartType
+    type: Literal["text"]
     text: str
     cache_control: CacheControl = None
+
+
+class ImageUrl(Wire):
+    """Where an image is: `data:image/png;base64,...`, or an http or https URL of a host that the operator allows."""
+
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = Field(default=None, description="A hint.")
+
+
+def _as_url(image: object) -> object:
+    return {"url": image} if isinstance(image, str) else image
+
+
+class ImagePart(Wire):
+    """Image in the content of a message."""
+
+    type: Literal["image_url"]
+    image_url: Annotated[ImageUrl, BeforeValidator(_as_url, str | ImageUrl)]
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]  # as `serving.api.dialects` has parsed it
 
 
 def _as_parts(content: object) -> object:
@@ -61,7 +80,7 @@ class ChatMessage(Wire):
     by_value = fields.message_variants
 
     role: ChatRole
-    content: Annotated[list[TextPart], FailFast(), BeforeValidator(_as_parts, str | list[TextPart])] = []
+    content: Annotated[list[Part], FailFast(), BeforeValidator(_as_parts, str | list[Part])] = []
     name: Annotated[str, Field(max_length=256)] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None  # newer name of `reasoning_content`, which has precedence
@@ -71,6 +90,11 @@ class ChatMessage(Wire):
     type: Literal["message", "text"] | None = None  # no effect
     cache_control: CacheControl = None
     provider_specific_fields: Any = None  # no effect: LiteLLM adds it to an answer and sends it back
+
+    @property
+    def has_images(self) -> bool:
+        """True if a part is an image."""
+        return any(isinstance(part, ImagePart) for part in self.content)
 
 
 class FunctionBody(Wire):
@@ -150,7 +174,8 @@ class ChatFields(Wire):
     messages: Annotated[list[ChatMessage], FailFast()] = Field(
         min_length=1,
         description="The conversation. `role`: `system` or `developer` (equivalent), `user`, `assistant`, `tool`;"
-        " `content`: a string, or a list of text parts, which are joined; `name`: optional, passed to the model. An"
+        " `content`: a string, or a list of text parts, which are joined, and of images (`image_url`, of users and"
+        " tools); `name`: optional, passed to the model. An"
         " `assistant` message may have `tool_calls` and `reasoning_content` (or `reasoning`), and `content` null; a"
         " `tool` message has the result of the call `tool_call_id` of the assistant's message before it.",
     )
@@ -247,6 +272,11 @@ class ChatFields(Wire):
         description="Extension of this server: `trace`, `recipe`, `events`, `show`, and settings of the recipe that a"
         " request may override.",
     )
+
+    @property
+    def has_images(self) -> bool:
+        """True if a message has an image."""
+        return any(message.has_images for message in self.messages)
 
 
 class ChatBody(VllmFields, ChatHints, ChatFields):

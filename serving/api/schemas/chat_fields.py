@@ -63,6 +63,8 @@ ROLE_OF_FIELD = {
 }
 # Fields that messages of a role must have, if not `content` alone.
 REQUIRED_OF_ROLE: dict[str, tuple[str, ...]] = {"assistant": (), "tool": ("content", "tool_call_id")}
+IMAGE_ROLES = frozenset({"user", "tool"})  # whose messages may have images
+
 
 # Arguments of transformers' and vLLM's chat template functions that are no variables of a template. A template in a
 # request would be run by the server.
@@ -127,18 +129,23 @@ MOA: Json = {
 def message_variants(schema: Json) -> None:
     """Describe a message by its role."""
     content = {"anyOf": [option for option in schema["properties"]["content"]["anyOf"] if option != NULL]}
+    text_parts = {"type": "array", "items": content["anyOf"][-1]["items"]["oneOf"][0]}
 
     def of_role(*roles: str) -> Json:
         required = REQUIRED_OF_ROLE.get(roles[0], ("content",))
         changes: Json = {name: {"enum": [None, "", []]} for name, owner in ROLE_OF_FIELD.items() if owner not in roles}
         changes["role"] = {"enum": list(roles)}
-        if "content" in required:
+        if not IMAGE_ROLES & set(roles):
+            changes["content"] = {
+                "anyOf": [*content["anyOf"][:-1], text_parts, *([] if "content" in required else [NULL])]
+            }
+        elif "content" in required:
             changes["content"] = content
         if "tool_call_id" in required:
             changes["tool_call_id"] = {"type": "string", "maxLength": 256}
         return variant(schema, changes, ("role", *required))
 
-    _replace(schema, [of_role("system", "developer", "user"), of_role("assistant"), of_role("tool")])
+    _replace(schema, [of_role(*roles) for roles in (("system", "developer"), ("user",), ("assistant",), ("tool",))])
 
 
 def tool_choice_variants(schema: Json) -> None:

@@ -56,7 +56,33 @@ def _as_blocks(content: object) -> object:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
+class Base64Source(Wire):
+    """Data of an image."""
+
+    type: Literal["base64"]
+    media_type: Literal["image/png", "image/jpeg", "image/webp", "image/gif"]
+    data: str
+
+
+class UrlSource(Wire):
+    """Place of an image: `data:image/png;base64,...`, or a URL of a host that the operator allows."""
+
+    type: Literal["url"]
+    url: str
+
+
+class ImageBlock(Block):
+    """Image of a user's message or of a tool's result."""
+
+    type: Literal["image"]
+    source: Annotated[Base64Source | UrlSource, Field(discriminator="type")]
+
+
 TextBlocks = Annotated[list[TextBlock], FailFast(), BeforeValidator(_as_blocks, str | list[TextBlock])]
+
+
+ResultBlock = Annotated[TextBlock | ImageBlock, Field(discriminator="type")]
+ResultBlocks = Annotated[list[ResultBlock], FailFast(), BeforeValidator(_as_blocks, str | list[ResultBlock])]
 
 
 class ThinkingBlock(Block):
@@ -92,11 +118,11 @@ class ToolResultBlock(Block):
 
     type: Literal["tool_result"]
     tool_use_id: Annotated[str, Field(min_length=1, max_length=256)]
-    content: TextBlocks = []
+    content: ResultBlocks = []
     is_error: bool = Field(default=False, description='The model reads "Error: " before the content.')
 
 
-UserBlock = Annotated[TextBlock | ToolResultBlock, Field(discriminator="type")]
+UserBlock = Annotated[TextBlock | ImageBlock | ToolResultBlock, Field(discriminator="type")]
 AssistantBlock = Annotated[
     TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock, Field(discriminator="type")
 ]
@@ -216,7 +242,7 @@ class CountTokensBody(OmittingBody):
     ] = Field(
         min_length=1,
         description="The conversation. An answer continues an assistant's message at its end. `content` is a string or"
-        " a list of blocks: `text`, `tool_result`, `tool_use`, `thinking` and `redacted_thinking`.",
+        " a list of blocks: `text`, `image`, `tool_result`, `tool_use`, `thinking` and `redacted_thinking`.",
     )
     system: TextBlocks = Field(
         default=[],

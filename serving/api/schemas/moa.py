@@ -26,6 +26,7 @@ class AgentOfTrace(Read):
     shortened: int
     reasoning: str = ""
     tool_calls: list[ToolCallRead] = []
+    images: int = Field(default=0, description="Number of images in its prompt.")
 
 
 class LayerOfTrace(Read):

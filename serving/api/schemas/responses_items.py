@@ -32,6 +32,18 @@ class TextContent(Wire):
     parsed: Any = Field(default=None, description="No effect: OpenAI's client adds it to an answer.")
 
 
+class ImageContent(Wire):
+    """Image in a user's message or in a function's result."""
+
+    neutral = {"file_id": ()}
+
+    type: Literal["input_image"]
+    image_url: str = Field(
+        description="`data:image/png;base64,...`, or an http or https URL of a host that the operator allows."
+    )
+    detail: Literal["auto", "low", "high", "original"] | None = Field(default=None, description="A hint.")
+
+
 class RefusalContent(Wire):
     """Refusal in an earlier answer; read as its text."""
 
@@ -43,8 +55,9 @@ def _as_parts(content: object) -> object:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-MessagePart = Annotated[TextContent | RefusalContent, Field(discriminator="type")]
-TextParts = Annotated[list[TextContent], FailFast(), BeforeValidator(_as_parts, str | list[TextContent])]
+MessagePart = Annotated[TextContent | RefusalContent | ImageContent, Field(discriminator="type")]
+ResultPart = Annotated[TextContent | ImageContent, Field(discriminator="type")]
+ResultParts = Annotated[list[ResultPart], FailFast(), BeforeValidator(_as_parts, str | list[ResultPart])]
 
 
 class ReasoningContent(Wire):
@@ -95,7 +108,7 @@ class FunctionCallOutputItem(Item):
 
     type: Literal["function_call_output"]
     call_id: Name
-    output: TextParts
+    output: ResultParts
     name: Any = Field(default=None, description=NO_EFFECT)
 
 

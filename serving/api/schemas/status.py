@@ -25,6 +25,9 @@ class ModelRead(Read):
     kind: Literal["model", "recipe"]
     max_model_len: int | None = Field(description="Context in tokens.")
     description: str
+    modalities: list[Literal["text", "image"]] = Field(
+        description="What is read in messages; of a recipe by any model."
+    )
     task: Task = Field(description="Requests that it answers; `embed` models also rank.")
     thinking: bool = Field(description="True if requests may change the reasoning of its answers.")
     tools: bool = Field(description="True if requests may have tools.")

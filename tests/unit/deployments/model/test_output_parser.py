@@ -51,7 +51,7 @@ def opened(found: OutputParsers, args: Mapping[str, Any] = {}, **more: Any) -> R
     renderer = PromptRenderer(thinking_tokenizer(), "m")
     prompt = renderer.token_ids(request.messages, request.tools, args)
     parser = found.open(request, args, prompt, renderer.opening_ids(args))
-    assert parser is not None
+    assert isinstance(parser, RequestParser)
     return parser
 
 

@@ -56,10 +56,14 @@ def test_what_asks_for_nothing_is_accepted(fields: dict[str, Any]) -> None:
         ({"tool_choice": {"type": "hosted"}, "tools": [TOOL]}, "tool_choice.type"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
         (
-            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
+            {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "x"}]}]},
             "input[0].content[0].type",
         ),
-        ({"input": [{**RESULT, "output": [{"type": "input_image"}]}]}, "input[0].output[0].type"),
+        ({"input": [{**RESULT, "output": [{"type": "input_audio"}]}]}, "input[0].output[0].type"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "x"}]}]},
+            "input[0].content[0].file_id",
+        ),
         ({"input": [{**USER, "name": "bob"}]}, "input[0].name"),
         ({"input": [{**RESULT, "namespace": "mcp"}]}, "input[0].namespace"),
         ({"messages": []}, "messages"),

@@ -40,6 +40,7 @@ async def test_models_are_listed_with_their_kind_and_context() -> None:
         "owned_by": "moa-serve",
         "kind": "model",
         "max_model_len": 8192,
+        "modalities": ["text"],
         "description": "",
         "task": "generate",
         "thinking": False,

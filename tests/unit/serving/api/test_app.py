@@ -21,7 +21,7 @@ from tests.support.api import END, HandEngine, app_of, chat, client_of, drive, g
 M = {"m": ScriptedEngine("m")}
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/audio", "/health/", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/engines", "/health/", "/nowhere"])
 async def test_unknown_paths(path: str) -> None:
     response = await get(app_of(M), path)
     assert status_and_code(response) == (404, "not_found")

@@ -75,7 +75,7 @@ async def test_what_is_left_at_the_end_is_given_first() -> None:
 
 
 async def test_a_getter_is_told_of_the_end() -> None:
-    buffer = SendBuffer(b"", 60)
+    buffer = SendBuffer(b"", 60)  # a dialect whose streams begin with the first delta
     getting = asyncio.create_task(buffer.get())
     await asyncio.sleep(0)
     buffer.close()

@@ -34,7 +34,7 @@ def responses_images(body: ResponsesBody) -> Iterator[ImageSource]:
         match item:
             case MessageItem(content=parts):
                 field = "content"
-            case FunctionCallOutputItem(output=parts):  # type: ignore[misc]  # another list
+            case FunctionCallOutputItem(output=parts):
                 field = "output"
             case _:
                 continue

@@ -30,7 +30,15 @@ from deployments.model.echo import Echo
 from deployments.model.vllm_adapter import LeanVLLMEngine, VllmAdapter, finish_reason, sampling_params
 from serving.decoding import Decoding
 from serving.engine import collect
-from serving.errors import EngineFailed, EngineUnavailable, IncompleteGeneration, InvalidRequest, MoaError, Overloaded
+from serving.errors import (
+    ConfigError,
+    EngineFailed,
+    EngineUnavailable,
+    IncompleteGeneration,
+    InvalidRequest,
+    MoaError,
+    Overloaded,
+)
 from serving.types import (
     Delta,
     GenerateRequest,
@@ -699,3 +707,22 @@ async def test_a_stop_string_is_told_and_a_stop_token_is_not() -> None:
     for stop_reason, stop in (("END", "END"), (7, None), (None, None)):
         ended = output(choice("2", 2, end="stop", stop_reason=stop_reason))
         assert [delta.stop for delta in await deltas(adapter(ANSWER[0], ended)[0])] == [None, stop]
+
+
+async def test_a_prompt_with_images_goes_to_the_engine_as_it_is() -> None:
+    vllm, client = adapter(*ANSWER)
+    seen: Any = {"type": "multimodal", "prompt_token_ids": [5, 9, 9, 7]}
+    found = [delta async for delta in vllm.generate("r", [5, 9, 9, 7], Sampling(max_tokens=9), images=seen)]
+    assert client.calls[0][0] is seen["prompt_token_ids"]
+    assert found[-1].usage is not None
+    assert found[-1].usage.prompt_tokens == 4
+
+
+def test_images_are_read_by_the_engines_own_renderer() -> None:
+    vllm, client = adapter()
+    client.renderer = SimpleNamespace(mm_processor=None)  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match="'m' reads no images"):
+        vllm.image_prompts()
+    limits = SimpleNamespace(info=SimpleNamespace(allowed_mm_limits={"image": 3}))
+    client.renderer = SimpleNamespace(mm_processor=limits)  # type: ignore[assignment]
+    assert vllm.image_prompts().max_images == 3

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class EngineAdapter(Protocol):
-    """What a replica needs of its engine's adapter to report on it."""
+    """Adapter of an engine, as far as a replica reports on it."""
 
     @property
     def dead(self) -> bool:

@@ -100,7 +100,7 @@ def prompts_of(engine: PoolingAdapter, spec: ModelSpec) -> PoolingPrompts:
         engine.model,
         tokenizer,
         engine.context_tokens,
-        max(tokenizer.max_token_id + 1, config.get_vocab_size()),
+        config.get_vocab_size(),
         lower_case=bool((config.encoder_config or {}).get("do_lower_case")),
         score_prompt=pairs,
         score_template=spec.chat_template,

@@ -75,6 +75,14 @@ def test_the_hub_ids_are_the_profiles_sources(file: str, name: str) -> None:
     }
 
 
+def test_a_task_reaches_the_profile() -> None:
+    sets = ("models.mixtral-8x7b.task=embed", "team.proposers={qwen2.5-72b,llama-3.1-70b}")
+    made = [one for one in yaml.safe_load_all(helm("template", "moa", sets=sets).stdout) if one]
+    (config,) = [one for one in made if one["kind"] == "ConfigMap" and "profile.yaml" in one["data"]]
+    tasks = {model["id"]: model.get("task") for model in yaml.safe_load(config["data"]["profile.yaml"])["models"]}
+    assert tasks == {"qwen2.5-72b": None, "llama-3.1-70b": None, "mixtral-8x7b": "embed"}
+
+
 def test_each_weight_source_reaches_the_engine() -> None:
     sources = {}
     for case in ("default", "pvc", "nvme", "secrets-made"):

@@ -130,6 +130,10 @@ each, over the share that vLLM may take. (model, context)
 {{- if not (has . $ids) -}}
 {{- fail (printf "team names '%s', which is not in models (%s)." . (sortAlpha $ids | join ", ")) -}}
 {{- end -}}
+{{- $task := get $.Values.models . | dig "task" "generate" -}}
+{{- if ne $task "generate" -}}
+{{- fail (printf "team names '%s', whose task is %s: it generates no text." . $task) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if gt (int .Values.orchestrator.replicas.min) (int .Values.orchestrator.replicas.max) -}}

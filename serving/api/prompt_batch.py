@@ -18,8 +18,8 @@ async def merged(model: str, engine: Engine, requests: Sequence[GenerateRequest]
     """The answers of `engine` to all `requests`, which run at the same time, as their deltas come.
 
     The choices of the first request come first by index, then those of the second, and so on. The terminal delta has
-    the sum of the usages, and a report without agents whose reasons name the prompts. The first error ends all; closing
-    the stream closes those of all requests.
+    the sum of the usages, as the usage so far is of all, and a report without agents whose reasons name the prompts.
+    The first error ends all; closing the stream closes those of all requests.
 
     Raises:
         EngineFailed: a delta belongs to a choice that was not asked for.
@@ -39,6 +39,7 @@ async def merged(model: str, engine: Engine, requests: Sequence[GenerateRequest]
             await waiting.put(None)
 
     ends: dict[int, Delta] = {}
+    running: dict[int, TokenUsage] = {}
     tasks = [asyncio.create_task(read(place, request)) for place, request in enumerate(requests)]
     reading = len(tasks)
     try:
@@ -56,6 +57,10 @@ async def merged(model: str, engine: Engine, requests: Sequence[GenerateRequest]
             if delta.terminal:
                 ends[place] = delta
                 delta = replace(delta, usage=None, timing=None, report=None)
+            if requests[0].running_usage is not None:
+                if (so_far := ends[place].usage if place in ends else delta.running_usage) is not None:
+                    running[place] = so_far
+                delta = replace(delta, running_usage=reduce(add, running.values()) if running else None)
             yield replace(delta, index=place * choices + delta.index)
     finally:
         for task in tasks:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from serving.api.dialects.chat_tools import check_depth
+from serving.api.schemas.completions import CompletionsBody
 from serving.api.schemas.structured_outputs import KINDS, StructuredOutputsBody
 from serving.api.schemas.vllm_fields import VllmFields
 from serving.decoding import Decoding
@@ -15,7 +16,7 @@ FIELDS = (
 )
 
 
-def decoding(body: VllmFields) -> Decoding:
+def decoding(body: VllmFields | CompletionsBody) -> Decoding:
     """Parameters of decoding that the request sets, of the `FIELDS`."""
     return Decoding(
         logit_bias=tuple((int(token), bias) for token, bias in body.logit_bias.items()),

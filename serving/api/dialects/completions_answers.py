@@ -22,6 +22,7 @@ class CompletionsAnswer:
     choices: int = 1  # of all prompts together
     include_usage: bool = False
     trace: bool = False
+    continuous_usage: bool = False  # all chunks have the usage so far; null until a count is known
 
     @property
     def id(self) -> str:
@@ -52,7 +53,7 @@ class CompletionsAnswer:
 
     def events(self) -> "TextChunkEncoder":
         """Encoder of the answer as a stream."""
-        return TextChunkEncoder(self.info, self.choices, self.include_usage, self.trace)
+        return TextChunkEncoder(self.info, self.choices, self.include_usage, self.trace, self.continuous_usage)
 
     def deltas(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
         """`stream` itself: what the answer does not have is not encoded."""
@@ -91,12 +92,15 @@ class TextChunkEncoder:
         unfinished: choices without a finish reason so far.
     """
 
-    def __init__(self, info: AnswerInfo, choices: int, include_usage: bool, trace: bool) -> None:
+    def __init__(
+        self, info: AnswerInfo, choices: int, include_usage: bool, trace: bool, continuous_usage: bool = False
+    ) -> None:
         """Prepare the constant parts of all chunks. Arguments: `ChunkEncoder` of chat completions."""
         self.include_usage, self.trace, self.choices, self._model = include_usage, trace, choices, info.model
         start = {"id": info.id, "object": "text_completion", "created": info.created, "model": info.model}
         self._start = sse.START + orjson.dumps(start).removesuffix(b"}") + b',"choices":['
-        self._end = b'],"usage":null' if include_usage else b"]"
+        self.continuous_usage = continuous_usage
+        self._end = b'],"usage":null' if include_usage or continuous_usage else b"]"
         self._close = b',"logprobs":null,"finish_reason":null}' + self._end + b"}" + sse.END
         self.unfinished = set(range(choices))
         self._offsets = [0] * choices  # characters of each choice's tokens so far
@@ -113,6 +117,9 @@ class TextChunkEncoder:
             EngineFailed: the delta belongs to a choice that was not asked for.
         """
         index = delta.index
+        if self.continuous_usage and (so_far := delta.usage or delta.running_usage) is not None:
+            self._end = b'],"usage":' + orjson.dumps(usage_json(so_far))
+            self._close = b',"logprobs":null,"finish_reason":null}' + self._end + b"}" + sse.END
         if not 0 <= index < self.choices:
             raise EngineFailed(
                 self._model, f"it returned a choice with index {index}, but was asked for {self.choices} choices"
@@ -157,7 +164,7 @@ class TextChunkEncoder:
             return self._start + usage + _moa_field(moa) + b"}" + sse.END
         if moa is None or delta.finish_reason is not None:
             return b""
-        return self._start + b"]" + _moa_field(moa) + b"}" + sse.END
+        return self._start + self._end + _moa_field(moa) + b"}" + sse.END
 
     def _moa(self, delta: Delta) -> Json | None:
         return None if delta.usage is None else moa_json(delta.report, self.trace)

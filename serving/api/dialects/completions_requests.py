@@ -5,17 +5,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from serving.api.dialects.chat_decoding import FIELDS, decoding, structured_outputs
 from serving.api.dialects.chat_errors import invalid
 from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, response_format, session_key
 from serving.api.dialects.prompts import parsed_prompts
-from serving.api.dialects.unions import check_max_tokens
+from serving.api.dialects.unions import check_max_tokens, validated
 from serving.api.schemas.chat import StreamOptions
 from serving.api.schemas.completions import CompletionsBody
+from serving.api.schemas.structured_outputs import StructuredOutputsBody
 from serving.api.schemas.wire import json_object, known
 from serving.api.settings import ApiSettings
+from serving.decoding import PLAIN_DECODING
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import GenerateRequest, Message, ModelCard, RawPrompt, Sampling
+from serving.types import GenerateRequest, Message, ModelCard, RawPrompt, Sampling, ToolChoice
 from serving.validation import first_issue
 
 DEFAULT_MAX_TOKENS = 16  # OpenAI's
@@ -33,6 +36,8 @@ def parse_completions(body: bytes, settings: ApiSettings) -> CompletionsBody:
     given = known(json_object(body), CompletionsBody)
     if isinstance(options := given.get("stream_options"), dict):
         given["stream_options"] = known(options, StreamOptions, "stream_options.")
+    if isinstance(rule := given.get("structured_outputs"), dict):
+        given["structured_outputs"] = validated(rule, StructuredOutputsBody, "structured_outputs")
     if "prompt" in given:
         parsed_prompts(given["prompt"], settings.max_prompts)
     try:
@@ -77,6 +82,8 @@ def completions_requests(
         "stream_interval": 1 if body.stream else None,
         "user": body.user,
         "moa": moa,
+        "cache_salt": body.cache_salt,
+        "running_usage": settings.usage if body.stream_options and body.stream_options.continuous_usage_stats else None,
     }
     requests = []
     for place, content in enumerate(prompts):
@@ -116,6 +123,9 @@ def _sampling(body: CompletionsBody, card: ModelCard, settings: ApiSettings) -> 
         raise UnsupportedField("best_of", "all choices are returned; set 'n' to the number of choices")
     if body.min_tokens > (settings.max_tokens if max_tokens is None else max_tokens):
         raise InvalidRequest("Set 'min_tokens' to at most 'max_tokens'.", "min_tokens")
+    rule = response_format(body.response_format)
+    if body.structured_outputs is not None:
+        rule = structured_outputs(body.structured_outputs, rule, ToolChoice())
     return Sampling(
         temperature=body.temperature,
         top_p=body.top_p,
@@ -126,10 +136,11 @@ def _sampling(body: CompletionsBody, card: ModelCard, settings: ApiSettings) -> 
         presence_penalty=body.presence_penalty,
         frequency_penalty=body.frequency_penalty,
         logprobs=body.logprobs,
-        response_format=response_format(body.response_format),
+        response_format=rule,
         top_k=body.top_k,
         min_p=body.min_p,
         repetition_penalty=body.repetition_penalty,
         ignore_eos=body.ignore_eos,
         min_tokens=body.min_tokens,
+        decoding=PLAIN_DECODING if body.model_fields_set.isdisjoint(FIELDS) else decoding(body),
     )

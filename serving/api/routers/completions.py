@@ -45,5 +45,6 @@ async def create_completion(
         choices=body.n * (1 + len(more)),
         include_usage=options is not None and options.include_usage,
         trace=first.moa.trace,
+        continuous_usage=first.running_usage is not None,
     )
     return GenerationResponse(server, exchange, card, first, answer, more)

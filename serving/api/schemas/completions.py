@@ -10,6 +10,8 @@ from pydantic import Field, WithJsonSchema
 
 from serving.api.schemas.chat import ChatBody, ResponseFormatBody, StopText, StreamOptions
 from serving.api.schemas.chat_fields import INT32_MAX
+from serving.api.schemas.structured_outputs import StructuredOutputsBody
+from serving.api.schemas.vllm_fields import Bias, TokenId, TokenIdKey
 from serving.api.schemas.wire import Json, Wire
 
 TOKEN_ID: Json = {"type": "integer", "minimum": 0, "maximum": INT32_MAX}
@@ -24,21 +26,12 @@ PROMPT: Json = {
 }
 # Fields of OpenAI's and vLLM's APIs that this server does not support, with the values that ask for nothing.
 NEUTRAL: dict[str, tuple[object, ...]] = {
-    "allowed_token_ids": (),
-    "bad_words": ([],),
-    "cache_salt": (),
-    "include_stop_str_in_output": (False,),
     "length_penalty": (1, 1.0),
-    "logit_bias": ({},),
     "logprob_token_ids": (),
     "prompt_embeds": (),
     "prompt_logprobs": (),
     "return_token_ids": (False,),
     "return_tokens_as_token_ids": (False,),
-    "skip_special_tokens": (True,),
-    "spaces_between_special_tokens": (True,),
-    "stop_token_ids": ([],),
-    "structured_outputs": (),
     "suffix": ("",),
     "truncate_prompt_tokens": (),
     "use_beam_search": (False,),
@@ -101,6 +94,15 @@ class CompletionsBody(Wire):
     ignore_eos: bool = _as_in_chat("ignore_eos")
     min_tokens: int = _as_in_chat("min_tokens")
     priority: int = _as_in_chat("priority")
+    logit_bias: dict[TokenIdKey, Bias] = _as_in_chat("logit_bias")
+    allowed_token_ids: list[TokenId] = _as_in_chat("allowed_token_ids")
+    stop_token_ids: list[TokenId] = _as_in_chat("stop_token_ids")
+    bad_words: list[str] = _as_in_chat("bad_words")
+    skip_special_tokens: bool = _as_in_chat("skip_special_tokens")
+    spaces_between_special_tokens: bool = _as_in_chat("spaces_between_special_tokens")
+    include_stop_str_in_output: bool = _as_in_chat("include_stop_str_in_output")
+    structured_outputs: StructuredOutputsBody | None = _as_in_chat("structured_outputs")
+    cache_salt: str | None = _as_in_chat("cache_salt")
     moa: dict[str, Any] = Field(
         default={},
         json_schema_extra={

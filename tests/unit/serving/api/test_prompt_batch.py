@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,6 +48,16 @@ async def test_choices_are_in_the_order_of_the_prompts_and_usage_is_the_sum() ->
     assert [choice.text for choice in done.choices] == [f"{text} then more" for text in TEXTS for _ in range(2)]
     assert done.usage == TokenUsage(1 + 2 + 1, 2 * (3 + 4 + 3), 0)
     assert done.report is None
+
+
+async def test_the_usage_so_far_is_that_of_all_prompts() -> None:
+    engine = ScriptedEngine("m", "one two")
+    asked = [replace(request, running_usage="answer", stream_interval=1) for request in requests("a", "b")]
+    async with aclosing(merged("m", engine, asked)) as stream:
+        *before, last = [delta async for delta in stream]
+    counts = [delta.running_usage.completion_tokens for delta in before]
+    assert counts == sorted(counts)
+    assert before[-1].running_usage == last.usage
 
 
 async def test_all_run_at_once_and_pieces_come_as_they_are_made() -> None:

@@ -129,3 +129,12 @@ def test_a_choice_that_was_not_asked_for_is_an_error(index: int) -> None:
 def test_a_failure_is_an_event_before_the_end() -> None:
     error, _ = encoder().failure(Overloaded("Full.")).split(sse.END, 1)
     assert json.loads(error.removeprefix(sse.START))["error"]["code"] == "overloaded"
+
+
+def test_continuous_usage_is_in_every_chunk() -> None:
+    stream = CompletionsAnswer(INFO, include_usage=True, continuous_usage=True).events()
+    data = stream.encode(Delta("a", running_usage=TokenUsage(3, 1, 1))) + stream.encode(Delta("b"))
+    data += stream.encode(Delta("", finish_reason="stop", usage=USAGE))
+    chunks = [json.loads(event.removeprefix(b"data: ")) for event in data.split(b"\n\n") if event]
+    assert [chunk["usage"]["completion_tokens"] for chunk in chunks] == [1, 1, 2, 2]
+    assert chunks[-1]["choices"] == []

@@ -7,6 +7,7 @@ import pytest
 from serving.api.dialects.completions_requests import completions_requests, parse_completions
 from serving.api.schemas.chat import StreamOptions
 from serving.api.settings import ApiSettings
+from serving.decoding import Decoding
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import GenerateRequest, Message, MoaOptions, ModelCard, RawPrompt, ResponseFormat, Sampling
@@ -75,7 +76,18 @@ def test_each_field_is_applied() -> None:
 
 def test_the_options_of_a_stream_are_known() -> None:
     """They are those of chat requests: a new one must be applied to completions, too, or refused."""
-    assert set(StreamOptions.model_fields) == {"include_usage"}
+    assert set(StreamOptions.model_fields) == {"include_usage", "continuous_usage_stats", "include_obfuscation"}
+
+
+def test_decoding_rules_and_the_usage_so_far_reach_the_engine() -> None:
+    fields = {"logit_bias": {"7": -100}, "stop_token_ids": [3], "bad_words": ["no"], "skip_special_tokens": False}
+    [request] = convert(**fields, cache_salt="s", stream=True, stream_options={"continuous_usage_stats": True})
+    decoding = Decoding(((7, -100.0),), stop_token_ids=(3,), bad_words=("no",), skip_special_tokens=False)
+    assert (request.sampling.decoding, request.cache_salt, request.running_usage) == (decoding, "s", "answer")
+    [request] = convert(structured_outputs={"choice": ["a", "b"]})
+    assert request.sampling.response_format == ResponseFormat("choice", choices=("a", "b"))
+    with pytest.raises(InvalidRequest, match="Remove 'response_format' or 'structured_outputs'"):
+        convert(structured_outputs={"regex": "a"}, response_format={"type": "json_object"})
 
 
 def test_null_is_not_given_and_what_asks_for_nothing_is_accepted() -> None:
@@ -133,9 +145,7 @@ def test_what_a_recipe_does_not_have(fields: dict[str, Any], param: str, why: st
         ({"suffix": "x"}, "suffix"),
         ({"best_of": 3, "n": 2}, "best_of"),
         ({"best_of": 2}, "best_of"),
-        ({"logit_bias": {"1": 2}}, "logit_bias"),
         ({"use_beam_search": True}, "use_beam_search"),
-        ({"skip_special_tokens": False}, "skip_special_tokens"),
         ({"prompt_embeds": "AA"}, "prompt_embeds"),
         ({"max_completion_tokens": 2}, "max_completion_tokens"),
         ({"stream_options": {"include_usage": True, "surprise": 1}, "stream": True}, "stream_options.surprise"),

@@ -108,7 +108,7 @@ async def test_each_field_reaches_the_engine() -> None:
             "/tokenize",
             {"messages": [{"role": "user", "content": 1}]},
             "messages[0].content",
-            "Set 'messages[0].content' to a string or a list of text parts, not a number.",
+            "Set 'messages[0].content' to a string or a list of parts, not a number.",
         ),
         ("/tokenize", {"prompt": "a", "chat_template": "x"}, "chat_template", "Remove 'chat_template': it is not"),
         ("/tokenize", {"prompt": "a", "model": "team"}, "model", "Set 'model' to a model: 'team' is a recipe, which"),

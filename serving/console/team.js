@@ -69,7 +69,8 @@ export class Team {
   }
 
   addCard(at, { layer, model, role }, answers) {
-    const card = new Card(model, role, this.hue(model), answers, this.describe);
+    const joins = role !== "aggregator" || this.columns.size > 0; // without proposals there is nothing to join
+    const card = new Card(model, joins ? role : "model", this.hue(model), answers, this.describe);
     this.cards.set(at, card);
     if (answers) {
       this.answerHead.append(card.node);

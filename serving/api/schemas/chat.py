@@ -28,7 +28,7 @@ class TextPart(Wire):
 
 
 class ImageUrl(Wire):
-    """Where an image is: `data:image/png;base64,...`, or an http or https URL of a host that the operator allows."""
+    """Place of an image: `data:image/png;base64,...`, or an http or https URL of a host that the operator allows."""
 
     url: str
     detail: Literal["auto", "low", "high", "original"] | None = Field(default=None, description="A hint.")

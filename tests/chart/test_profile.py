@@ -55,11 +55,7 @@ def test_the_settings_of_the_api_reach_the_profile() -> None:
     [config] = [obj for obj in rendered if obj and "profile.yaml" in (obj.get("data") or {})]
     api = yaml.safe_load(config["data"]["profile.yaml"])["api"]
     assert (api["aliases"], api["usage"], api["metrics"]) == ({"gpt-4o": "moa-lite"}, "team", True)
-    assert {name: written()["api"][name] for name in ("aliases", "usage", "metrics")} == {
-        "aliases": {},
-        "usage": "answer",
-        "metrics": False,
-    }
+    assert set(written()["api"]) == {"deadline_s", "max_in_flight"}
 
 
 def test_every_preset_is_served() -> None:

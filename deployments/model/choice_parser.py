@@ -34,13 +34,18 @@ class ChoiceParser:
         calls: "JsonCalls | None",
         *,
         parallel: bool = True,
+        budget: bool = False,
     ) -> None:
+        """Begin a choice; `budget`: its reasoning is ended at a number of tokens, after which the model may go on."""
         self._parser, self._request, self._opening = parser, request, opening
         self._calls, self._parallel = calls, parallel
         self._pieces = Pieces(decoder)
         self._unread: list[Piece] = []  # tokens of which nothing came yet: a part of a tag, or a tag
         self.reasoning_tokens = 0
         self._called = False
+        self._without_arguments: set[int] = set()  # calls, by index
+        reasoning_parser = None if parser is None else parser.reasoning_parser
+        self._end_id = getattr(reasoning_parser, "end_token_id", None) if budget else None
 
     def parse(self, delta: Delta, token_ids: Sequence[int]) -> Delta:
         """Delta with text, reasoning and calls apart; its logprobs are those of the text.
@@ -66,6 +71,8 @@ class ChoiceParser:
     def _read(self, piece: "Piece", found: Parsed, *, last: bool, complete: bool) -> None:
         self._unread.append(piece)
         content, reasoning, calls = self._parse(piece, last=last)
+        if content == piece.text and self._end_id is not None and self._end_id in piece.token_ids:
+            content = ""  # the model's own end of reasoning that its budget had ended
         if last and complete and not self._called and not calls:
             content += self._held_back(content)
         if reasoning:
@@ -80,6 +87,10 @@ class ChoiceParser:
         if calls := tuple(call for call in calls if self._parallel or call.index == 0):
             self._called = True
             found.tool_calls += calls
+            self._without_arguments |= {call.index for call in calls if call.name}
+            self._without_arguments -= {call.index for call in calls if call.arguments}
+        if last and complete and self._without_arguments:  # some parsers give none for an empty object
+            found.tool_calls += tuple(ToolCallDelta(index, arguments="{}") for index in sorted(self._without_arguments))
         if content or reasoning or calls:
             self._unread = self._begun_tag(reasoning or read)
 

@@ -266,6 +266,7 @@ class RequestParser:
             self._parsers.decoder(self._prompt, skip_special_tokens=self._request.skip_special_tokens),
             JsonCalls(self._named, make_tool_call_id) if self._structured else None,
             parallel=self._parallel,
+            budget=self._budget_tokens is not None,
         )
 
     def _schema(self) -> Any:

@@ -304,6 +304,26 @@ def test_the_budget_reaches_vllm() -> None:
     assert extra["reasoning_parser_kwargs"] == {"chat_template_kwargs": {"enable_thinking": True}}
 
 
+async def test_an_end_of_reasoning_behind_its_budget_is_no_text() -> None:
+    text = "a b</think>c d</think>42"  # the first tag is the budget's
+    for cuts in random_cuts(text, 20):
+        choice, *_ = choice_of(opened(parsers(), thinking=Thinking(budget_tokens=2)))
+        found = await read(choice, cut(text, cuts))
+        assert (found.reasoning, found.text) == ("a b", "c d42")
+
+
+@pytest.mark.parametrize("tool_call_parser", ["llama3_json", "hermes"])
+async def test_a_call_without_arguments_has_an_empty_object(tool_call_parser: str) -> None:
+    call = (
+        '{"name": "now", "parameters": {}}' if tool_call_parser == "llama3_json" else '{"name": "now", "arguments": {}}'
+    )
+    text = call if tool_call_parser == "llama3_json" else f"<tool_call>{call}</tool_call>"
+    for cuts in ([], [5], list(range(1, 9))):
+        choice, *_ = choice_of(opened(parsers(None, tool_call_parser), tools=(Tool("now"),)))
+        found = await read(choice, cut(text, cuts))
+        assert [(one.name, one.arguments) for one in found.tool_calls] == [("now", "{}")]
+
+
 def test_an_unknown_parser_is_refused_with_the_nearest_names() -> None:
     with pytest.raises(
         ConfigError, match=r"vLLM has no reasoning_parser 'deepseek_r2' \(engine_kwargs of 'm'\); .*deepseek_r1"

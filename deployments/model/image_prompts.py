@@ -65,7 +65,8 @@ class ImagePrompts:
         """Text of the placeholder of image `number`, from 1, for templates that do not write it themselves."""
         from vllm.model_executor.model_loader import get_model_cls  # imports much that text models do not need
 
-        written: str | None = get_model_cls(self._renderer.model_config).get_placeholder_str("image", number)
+        model: Any = get_model_cls(self._renderer.model_config)
+        written: str | None = model.get_placeholder_str("image", number)
         return written
 
     async def decoded(self, images: Sequence[Image]) -> DecodedImages:

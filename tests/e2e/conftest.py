@@ -1,4 +1,4 @@
-"""One real server for all end-to-end tests: the tiny profile, started as a user starts it.
+"""One real server for all end-to-end tests but test_pooling.py: the tiny profile, started as a user starts it.
 
 `MOA_E2E_URL` names a running server to use instead. Tests that look into its engines or break them need more of it:
 `MOA_E2E_PID`, the process id of its `serve run`, and the RAY_TMPDIR that it was started with.
@@ -20,6 +20,11 @@ from tests.support.server import Server, served
 
 MODELS = ("tiny-qwen", "tiny-llama", "tiny-mixtral")
 RECIPES = ("moa-lite", "moa")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run test_pooling.py first, whose server must stop before the others' starts: they share ports and memory."""
+    items.sort(key=lambda item: item.path.name != "test_pooling.py")
 
 
 @pytest.fixture(scope="session")

@@ -131,6 +131,10 @@ HEADERS = {
 }
 
 
+class FailedAnswerError(AssertionError):
+    """The answer is an error in the stream."""
+
+
 async def turn(client: httpx.AsyncClient, body: dict[str, Any]) -> tuple[list[Any], Any]:
     """Content blocks and the last delta of a streamed answer, put together as the client does it."""
     response = await client.post("/messages", params={"beta": "true"}, json=body, headers=HEADERS)
@@ -152,6 +156,8 @@ async def turn(client: httpx.AsyncClient, body: dict[str, Any]) -> tuple[list[An
                     blocks[event["index"]]["input"] = json.loads(written)
             case "message_delta":
                 last = event
+    if "event: error\n" in response.text:
+        raise FailedAnswerError(response.text)
     assert response.text.endswith('event: message_stop\ndata: {"type":"message_stop"}\n\n')
     return blocks, last
 

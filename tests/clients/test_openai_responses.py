@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from evaluation.tools.calculator import calculate
 from serving.types import Message
 from tests.clients.conftest import ANSWER, QUESTION, World
+from tests.clients.test_anthropic import FailedAnswerError
 from tests.support.loops import THOUGHT
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -118,6 +119,8 @@ async def codex_turn(client: httpx.AsyncClient, body: dict[str, Any]) -> tuple[l
     for event in events:
         EVENTS.validate_python(event)
     items = [event["item"] for event in events if event["type"] == "response.output_item.done"]
+    if events[-1]["type"] == "response.failed":
+        raise FailedAnswerError(events[-1])
     assert events[-1]["type"] == "response.completed"
     fields = ("type", "role", "content", "summary", "encrypted_content", "name", "namespace", "arguments", "call_id")
     return [{name: item[name] for name in fields if name in item} for item in items], events[-1]["response"]

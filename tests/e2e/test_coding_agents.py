@@ -63,7 +63,7 @@ async def test_claude_code(base_url: str) -> None:
 
 
 async def test_codex(base_url: str) -> None:
-    function = {"type": "function", "strict": False, **FUNCTION}
+    function = {"type": "function", "strict": True, **FUNCTION}
     namespace = {"type": "namespace", "name": CALCULATOR, "description": "A calculator.", "tools": [function]}
     body: dict[str, Any] = {**test_openai_responses.CODEX, "reasoning": {"effort": "none"}}
     body["tools"] = [namespace, *body["tools"]]

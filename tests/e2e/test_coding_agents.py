@@ -39,7 +39,8 @@ async def check(loop: Callable[[str], Awaitable[tuple[int, str]]]) -> None:
 async def test_claude_code(base_url: str) -> None:
     name = f"{CALCULATOR}__compute"
     tool = {"name": name, "description": TOOL_DESCRIPTION, "input_schema": PARAMETERS}
-    body: dict[str, Any] = {**test_anthropic.CLAUDE_CODE, "max_tokens": 512}
+    body: dict[str, Any] = {**test_anthropic.CLAUDE_CODE, "max_tokens": 512, "thinking": {"type": "disabled"}}
+    body.pop("output_config")  # models of this size think without an end
     body["tools"] = [tool, *body["tools"]]
 
     async def loop(question: str) -> tuple[int, str]:
@@ -70,9 +71,9 @@ async def test_claude_code(base_url: str) -> None:
 
 
 async def test_codex(base_url: str) -> None:
-    function = {"type": "function", "strict": False, **FUNCTION}
+    function = {"type": "function", "strict": True, **FUNCTION}
     namespace = {"type": "namespace", "name": CALCULATOR, "description": "A calculator.", "tools": [function]}
-    body: dict[str, Any] = {**test_openai_responses.CODEX}
+    body: dict[str, Any] = {**test_openai_responses.CODEX, "reasoning": {"effort": "none"}}
     body["tools"] = [namespace, *body["tools"]]
 
     async def loop(question: str) -> tuple[int, str]:

@@ -23,6 +23,7 @@ model = "moa-lite"
 model_provider = "moa"
 model_instructions_file = "{instructions}"
 model_context_window = 8192
+model_reasoning_effort = "none"
 include_apps_instructions = false
 include_environment_context = false
 include_permissions_instructions = false
@@ -100,6 +101,7 @@ def test_claude_code(url: str, tmp_path: Path) -> None:
             CLAUDE_CODE_MAX_OUTPUT_TOKENS="512",
             CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
             ENABLE_TOOL_SEARCH="false",
+            MAX_THINKING_TOKENS="0",
         )
         events = [json.loads(line) for line in printed.splitlines()]
         blocks = [block for event in events if event["type"] == "assistant" for block in event["message"]["content"]]

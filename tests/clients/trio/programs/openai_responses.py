@@ -7,7 +7,7 @@ from common import ANSWER_SCHEMA, FUNCTION, MAX_REQUESTS, MISSING, MODEL, QUESTI
 from openai import OpenAI
 
 ASKED: Any = {"model": MODEL, "input": QUESTION, "temperature": 0, "max_output_tokens": 128}
-TOOLS: Any = [{"type": "function", "strict": False, **FUNCTION}]
+TOOLS: Any = [{"type": "function", "strict": True, **FUNCTION}]
 
 
 def client(url: str) -> OpenAI:

@@ -1,7 +1,8 @@
 """Loops of tool calls as Codex CLI and Claude Code make them, answered by `moa-lite` on the trio.
 
-The bodies are recorded ones, with shortened texts: the models' context is 8,192 tokens. Among the tools of the coding
-agent is one of an MCP server, a calculator.
+The bodies have the agents' fields, blocks and items. Their texts and their tools are short, and thinking is off: models
+of this size read nothing longer than what they were trained with (docs/tiny.md). tests/clients has the whole bodies,
+over scripted models. One of the tools is that of an MCP server, a calculator.
 """
 
 import json
@@ -15,6 +16,7 @@ from tests.clients.test_anthropic import FailedAnswerError
 from tests.clients.trio.programs.common import FUNCTION, PARAMETERS, TOOL_DESCRIPTION, TOOL_QUESTIONS, compute
 
 CALCULATOR = "mcp__calculator"
+INSTRUCTIONS = "You are a helpful assistant."
 MAX_REQUESTS = 3
 
 
@@ -39,21 +41,29 @@ async def check(loop: Callable[[str], Awaitable[tuple[int, str]]]) -> None:
 async def test_claude_code(base_url: str) -> None:
     name = f"{CALCULATOR}__compute"
     tool = {"name": name, "description": TOOL_DESCRIPTION, "input_schema": PARAMETERS}
-    body: dict[str, Any] = {**test_anthropic.CLAUDE_CODE, "max_tokens": 512, "thinking": {"type": "disabled"}}
-    body.pop("output_config")  # models of this size think without an end
-    body["tools"] = [tool, *body["tools"]]
+    billing, *_ = test_anthropic.CLAUDE_CODE["system"]
+    command = test_anthropic.tool("Bash", command={"type": "string", "description": "The command."})
+    path = test_anthropic.tool("Read", file_path={"type": "string", "description": "The file."})
+    body: dict[str, Any] = {
+        **test_anthropic.CLAUDE_CODE,
+        "max_tokens": 512,
+        "thinking": {"type": "disabled"},
+        "system": [billing, test_anthropic.text(INSTRUCTIONS, cache_control=test_anthropic.EPHEMERAL)],
+        "tools": [tool, {**command, "description": "Runs a command."}, {**path, "description": "Reads a file."}],
+    }
+    body.pop("output_config")
 
     async def loop(question: str) -> tuple[int, str]:
-        reminder = body["messages"][0]["content"][0]
         asked = test_anthropic.text(question, cache_control=test_anthropic.EPHEMERAL)
-        messages: list[Any] = [{"role": "user", "content": [reminder, asked]}]
+        messages: list[Any] = [{"role": "user", "content": [asked]}]
         calls = 0
         async with httpx.AsyncClient(base_url=f"{base_url}/v1", timeout=240) as client:
             for _ in range(MAX_REQUESTS):
                 blocks, last = await test_anthropic.turn(client, {**body, "messages": messages})
                 used = [block for block in blocks if block["type"] == "tool_use"]
                 assert last["delta"]["stop_reason"] == ("tool_use" if used else "end_turn")
-                assert last["usage"]["input_tokens"] > 100
+                usage = last["usage"]
+                assert usage["input_tokens"] + usage["cache_read_input_tokens"] > 100
                 if not used:
                     break
                 calls += len(used)
@@ -73,12 +83,18 @@ async def test_claude_code(base_url: str) -> None:
 async def test_codex(base_url: str) -> None:
     function = {"type": "function", "strict": True, **FUNCTION}
     namespace = {"type": "namespace", "name": CALCULATOR, "description": "A calculator.", "tools": [function]}
-    body: dict[str, Any] = {**test_openai_responses.CODEX, "reasoning": {"effort": "none"}}
-    body["tools"] = [namespace, *body["tools"]]
+    command = test_openai_responses.tool("exec_command", cmd={"type": "string", "description": "The command."})
+    path = test_openai_responses.tool("view_image", path={"type": "string", "description": "The file."})
+    body: dict[str, Any] = {
+        **test_openai_responses.CODEX,
+        "reasoning": {"effort": "none"},
+        "instructions": INSTRUCTIONS,
+        "tools": [namespace, {**command, "description": "Runs a command."}, {**path, "description": "Reads a file."}],
+    }
 
     async def loop(question: str) -> tuple[int, str]:
         asked = {"type": "message", "role": "user", "content": test_openai_responses.part(question)}
-        items: list[Any] = [*body["input"][:-1], asked]
+        items: list[Any] = [asked]
         calls, text = 0, ""
         async with httpx.AsyncClient(base_url=f"{base_url}/v1", timeout=240) as client:
             for _ in range(MAX_REQUESTS):

@@ -9,6 +9,7 @@ import os
 import sys
 
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # the server's cluster is on loopback
+os.environ["RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"] = "1"  # tests that import `deployments` set what replicas need: 0
 os.environ["RAY_AUTH_MODE"] = "token"  # a cluster started by ray.init asks for the user's token
 
 import ray

@@ -29,13 +29,14 @@ TOOL_ROW: dict[str, Any] = {
 
 
 def compute_then_read(request: GenerateRequest) -> ScriptedAnswer:
-    """Call the first tool with the question's expression; then answer with the last result."""
+    """Call the tool that computes, else the first, with the question's expression; then answer with the last result."""
     results = [message.content for message in request.messages if message.role == "tool"]
     if results:
         return ScriptedAnswer(results[-1], "The tool has answered.")
     question = next(message.content for message in reversed(request.messages) if message.role == "user")
     expression = question.partition("What is ")[2].partition("?")[0]
-    name = request.tools[0].name if request.tools else ""
+    names = [tool.name for tool in request.tools]
+    name = next((name for name in names if name.endswith("compute")), names[0] if names else "")
     call = ToolCall("call_1", name, f'{{"expression": "{expression}"}}')
     return ScriptedAnswer("" if request.may_call_tools else "I would use a calculator.", THOUGHT, (call,))
 

@@ -95,7 +95,7 @@ def test_aiperf(url: str, tmp_path: Path, options: tuple[str, ...]) -> None:
 def evaluated(url: str, tmp_path: Path) -> Callable[..., Any]:
     """Results of one task of lm-eval, whose five rows are in a file beside it."""
 
-    def evaluate(task: str, model: str, path: str, *options: str, **arguments: object) -> Any:
+    def evaluate(task: str, kind: str, path: str, *options: str, **arguments: object) -> Any:
         require("lm-eval")
         written = yaml.safe_load((TASKS / f"{task}.yaml").read_text())
         written["dataset_kwargs"] = {"data_files": {"test": str(TASKS / "sums.jsonl")}}
@@ -103,7 +103,7 @@ def evaluated(url: str, tmp_path: Path) -> Callable[..., Any]:
         (tmp_path / "tasks" / f"{task}.yaml").write_text(yaml.safe_dump(written))
         given = {"base_url": f"{url}{path}", "num_concurrent": 1, "max_retries": 1, **arguments}
         run(
-            *(folder_of("lm-eval") / "bin" / "lm_eval", "run", "--model", model, "--tasks", task),
+            *(folder_of("lm-eval") / "bin" / "lm_eval", "run", "--model", kind, "--tasks", task),
             *("--model_args", ",".join(f"{name}={value}" for name, value in given.items())),
             *("--include_path", tmp_path / "tasks", "--output_path", tmp_path / "results", *options),
             HF_HOME=str(tmp_path / "cache"),

@@ -43,7 +43,7 @@ def stream(url: str) -> Any:
 
 def tools(url: str) -> Any:
     def loop(question: str) -> tuple[int, str | None]:
-        model = model_of(url)
+        model = model_of(url, strict=True)  # it sends `strict: false` otherwise, and the trio then misspells names
         history = [ChatMessage(question)]
         calls = 0
         for _ in range(MAX_REQUESTS):

@@ -9,7 +9,7 @@ from pydantic import Field, WithJsonSchema
 
 from serving.api.schemas.answers import Read
 from serving.api.schemas.chat_fields import INT32_MAX
-from serving.api.schemas.embeddings import TEXT, TRUNCATE, PoolingUsage
+from serving.api.schemas.embeddings import TEXT, EmbeddingsBody, PoolingUsage
 from serving.api.schemas.wire import Json, Wire
 
 TEXT_OBJECT: Json = {
@@ -20,6 +20,11 @@ TEXT_OBJECT: Json = {
 }
 # Checked in `serving.api.dialects.rerank_requests`.
 DOCUMENTS: Json = {"type": "array", "minItems": 1, "items": {"anyOf": [TEXT, TEXT_OBJECT]}}
+
+
+def _as_for_embeddings(name: str) -> Any:
+    """Field of the same name in requests for embeddings."""
+    return EmbeddingsBody.model_fields[name]
 
 
 class RerankBody(Wire):
@@ -45,23 +50,9 @@ class RerankBody(Wire):
         le=INT32_MAX,
         description="Cut each document after so many tokens. Default: documents stay whole.",
     )
-    user: str | None = Field(
-        default=None, max_length=512, description="The caller's name for its user; written to the request log only."
-    )
-    truncate_prompt_tokens: int | None = Field(
-        default=None,
-        ge=-1,
-        le=INT32_MAX,
-        json_schema_extra=TRUNCATE,
-        description="vLLM extension: cut what the model reads (a query with its document, or each text by itself) after"
-        " so many tokens; -1: to the model's context. Default: what does not fit is refused.",
-    )
-    priority: int = Field(
-        default=0,
-        ge=-INT32_MAX - 1,
-        le=INT32_MAX,
-        description="vLLM extension: the engine runs requests with lower values earlier.",
-    )
+    user: str | None = _as_for_embeddings("user")
+    truncate_prompt_tokens: int | None = _as_for_embeddings("truncate_prompt_tokens")
+    priority: int = _as_for_embeddings("priority")
 
 
 class RankedText(Read):

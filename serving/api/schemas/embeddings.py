@@ -53,7 +53,8 @@ class EmbeddingsBody(Wire):
         le=INT32_MAX,
         json_schema_extra=TRUNCATE,
         description="vLLM extension: cut what the model reads (an input; of a ranking a query with its document, or"
-        " each text by itself) after so many tokens; -1: to the model's context. Default: what does not fit is refused.",
+        " each text by itself) after so many tokens; -1: to the model's context. Default: text that"
+        " does not fit is refused.",
     )
     priority: int = Field(
         default=0,

@@ -38,8 +38,8 @@ def test_recipes_answer_with_a_trace(client: openai.OpenAI) -> None:
         agents = [agent for layer in found for agent in layer]
         assert {agent["outcome"] for agent in agents} == {"ok"}
         assert answer.moa["usage"]["total_tokens"] == sum(agent["usage"]["total_tokens"] for agent in agents)
-        assert answer.usage.total_tokens == found[-1][0]["usage"]["total_tokens"]
-        assert text_of(answer) in [agent["text"] for agent in found[-1]]
+        writers = [agent for agent in found[-1] if agent["text"] == text_of(answer)]
+        assert answer.usage.total_tokens in [agent["usage"]["total_tokens"] for agent in writers]
         if recipe != "moa-single":  # which samples at temperatures up to 1.2
             assert "Paris" in text_of(answer), recipe
 

@@ -3,30 +3,17 @@
 import asyncio
 import logging
 import os
-from typing import Any, Protocol
+from typing import Any
 
 from ray.serve.llm.deployment import LLMServer
 
+from deployments.model.engine_adapter import EngineAdapter
 from deployments.wire import EngineStats
 from serving.errors import EngineUnavailable
 
 ROUND_TRIP_S = 50.0  # a health check's token may wait behind a long prefill; below health_check_timeout_s
 
 logger = logging.getLogger(__name__)
-
-
-class EngineAdapter(Protocol):
-    """Adapter of an engine, as far as a replica reports on it."""
-
-    @property
-    def dead(self) -> bool:
-        """True if the engine process ended or failed for good."""
-
-    def stats(self) -> EngineStats:
-        """Requests held now, and totals since the start."""
-
-    async def round_trip(self, timeout_s: float) -> None:
-        """Let the engine compute one token. Raises `EngineUnavailable`."""
 
 
 class EngineServer(LLMServer):

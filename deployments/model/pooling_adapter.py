@@ -1,25 +1,22 @@
 """Adapter of vLLM's `AsyncLLM` for pooling models: token prompts in, tensors out."""
 
 import asyncio
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 from vllm.inputs.engine import tokens_input
 from vllm.outputs import PoolingRequestOutput
 from vllm.pooling_params import PoolingParams
-from vllm.v1.engine.async_llm import AsyncLLM
 
-from deployments.model.vllm_adapter import ENGINE_DIED, LeanVLLMEngine, translated
-from deployments.wire import EngineStats
+from deployments.model.engine_adapter import EngineAdapter
+from deployments.model.engine_errors import translated
 from serving.errors import (
     ConfigError,
     EngineFailed,
-    EngineUnavailable,
     IncompleteGeneration,
     InvalidRequest,
     MoaError,
@@ -27,7 +24,7 @@ from serving.errors import (
 )
 from serving.pooling import PoolingTask
 
-VLLM_TASKS: dict[PoolingTask, str] = {"embed": "embed", "rerank": "classify"}
+VLLM_TASKS: dict[PoolingTask, Literal["embed", "classify"]] = {"embed": "embed", "rerank": "classify"}
 REMEDIES: dict[PoolingTask, str] = {
     "embed": "set task: rerank if it is a cross-encoder",
     "rerank": "set task: embed, or give it a classification head (engine_kwargs.convert or hf_overrides)",
@@ -36,30 +33,18 @@ REMEDIES: dict[PoolingTask, str] = {
 
 @dataclass(frozen=True, slots=True)
 class PoolingPrompt:
-    """Token ids of one prompt; `first_segment`: how many belong to its first text, if the model is told."""
+    """Token ids of one prompt. `first_segment`: number of those of its first text, for models that tell texts apart."""
 
     token_ids: tuple[int, ...]
     first_segment: int | None = None
 
 
-class PoolingAdapter:
-    """Source of vectors and scores on top of an `AsyncLLM`. Counts are those of this replica since its start.
-
-    Each prompt is a request of the engine, which batches all that are waiting.
-    """
+class PoolingAdapter(EngineAdapter):
+    """Source of vectors and scores on top of an `AsyncLLM`, which batches the prompts that wait."""
 
     def __init__(self, model: str, task: PoolingTask, engine: VLLMEngine) -> None:
-        self.model, self.task = model, task
-        client: Any = engine._engine_client
-        assert isinstance(client, AsyncLLM)
-        self.client: AsyncLLM = client
-        self._finished = self._aborted = self._health_checks = 0
-        self.progress_at: float = time.monotonic()  # time of the engine's last output
-
-    @classmethod
-    def engine_class(cls) -> type[VLLMEngine]:
-        """Class of the engine that `LLMServer` starts."""
-        return LeanVLLMEngine
+        super().__init__(model, engine)
+        self.task = task
 
     async def check_task(self) -> None:
         """Raise `ConfigError` if the model, as vLLM has loaded it, does not do its task."""
@@ -70,25 +55,10 @@ class PoolingAdapter:
                 f" {REMEDIES[self.task]}."
             )
 
-    @property
-    def context_tokens(self) -> int:
-        """Length of the model's context."""
-        return int(self.client.model_config.max_model_len)
-
     @cached_property
     def _embedding_size(self) -> int:
         """Length of the model's vectors, which vLLM reads from the model's files."""
         return int(self.client.model_config.embedding_size)
-
-    @property
-    def dead(self) -> bool:
-        """True if the engine process ended or failed for good."""
-        return bool(self.client.errored)
-
-    def stats(self) -> EngineStats:
-        """Requests held now, without health checks, and totals since the start; one prompt is one request."""
-        unfinished = self.client.get_num_unfinished_requests() - self._health_checks
-        return EngineStats(max(unfinished, 0), self._finished, self._aborted, 0, os.getpid())
 
     def own_dimensions(self, dimensions: int | None) -> int | None:
         """`dimensions` as vLLM takes them; None for the model's own.
@@ -143,7 +113,7 @@ class PoolingAdapter:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _one(self, request_id: str, prompt: PoolingPrompt, dimensions: int | None, priority: int) -> Any:
-        params = PoolingParams(task=VLLM_TASKS[self.task], dimensions=dimensions)  # type: ignore[arg-type]
+        params = PoolingParams(task=VLLM_TASKS[self.task], dimensions=dimensions)
         if prompt.first_segment is not None:
             params.extra_kwargs = {"compressed_token_type_ids": prompt.first_segment}
         last: PoolingRequestOutput[Any] | None = None
@@ -160,10 +130,7 @@ class PoolingAdapter:
             tensor = last.outputs.data.float().cpu().flatten()
             if not bool(tensor.isfinite().all()):
                 raise EngineFailed(self.model, "it computed values that are no finite numbers; use another dtype")
-        except MoaError:
-            self._aborted += 1
-            raise
-        except asyncio.CancelledError:
+        except (MoaError, asyncio.CancelledError):
             self._aborted += 1
             raise
         except Exception as error:
@@ -172,21 +139,5 @@ class PoolingAdapter:
         self._finished += 1
         return tensor
 
-    async def round_trip(self, timeout_s: float) -> None:
-        """Compute the vector or score of one token, ahead of all other requests.
-
-        Raises:
-            EngineUnavailable: the engine is dead, or produced no output for any request within `timeout_s`.
-        """
-        if self.dead:
-            raise EngineUnavailable(self.model, ENGINE_DIED)
-        started_at = time.monotonic()
-        self._health_checks += 1
-        try:
-            checking = self.pool(f"health-{started_at}", [PoolingPrompt((0,))], priority=-1_000_000)
-            await asyncio.wait_for(checking, timeout_s)
-        except TimeoutError:
-            if self.progress_at < started_at:
-                raise EngineUnavailable(self.model, f"its engine produced no output for {timeout_s:g} s") from None
-        finally:
-            self._health_checks -= 1
+    async def _one_token(self, request_id: str, *, priority: int) -> None:
+        await self.pool(request_id, [PoolingPrompt((0,))], priority=priority)

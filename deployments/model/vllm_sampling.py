@@ -1,14 +1,46 @@
-"""Decoding parameters and structured outputs as vLLM's parameters, and the checks that need the model's vocabulary."""
+"""Sampling, decoding and structured outputs as vLLM's parameters, and the checks that need the model's vocabulary."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from vllm.entrypoints.generate.base.protocol import validate_structural_tag_payload
 from vllm.exceptions import VLLMValidationError
-from vllm.sampling_params import StructuredOutputsParams
+from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
 from serving.decoding import Decoding
 from serving.errors import InvalidRequest
 from serving.types import ResponseFormat, Sampling
+
+
+def sampling_params(
+    sampling: Sampling, defaults: Mapping[str, Any], *, stream_interval: int | None, of_prompt: bool = False
+) -> SamplingParams:
+    """Translate to vLLM's parameters. A field that is None gets the model's default, from its generation config.
+
+    `of_prompt`: log probabilities are those of the prompt, too.
+    """
+    with_defaults = {
+        name: value
+        for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+        if (value := getattr(sampling, name)) is not None or (value := defaults.get(name)) is not None
+    }
+    return SamplingParams(
+        n=sampling.n,
+        **with_defaults,
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        max_tokens=1 if sampling.max_tokens == 0 else sampling.max_tokens,  # vLLM has no call that generates nothing
+        min_tokens=sampling.min_tokens,
+        stop=list(sampling.stop),
+        seed=sampling.seed,
+        logprobs=sampling.logprobs,
+        prompt_logprobs=sampling.logprobs if of_prompt else None,
+        ignore_eos=sampling.ignore_eos,
+        structured_outputs=structured_params(sampling.response_format),
+        **decoding_params(sampling.decoding),
+        output_kind=RequestOutputKind.FINAL_ONLY if stream_interval is None else RequestOutputKind.DELTA,
+        stream_interval=stream_interval,
+    )
 
 
 def decoding_params(decoding: Decoding) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def opened(**more: Any) -> tuple[Any, SamplingParams]:
     assert parser is not None
     params = SamplingParams()
     if request.sampling.response_format is not None:
-        from deployments.model.vllm_adapter import sampling_params
+        from deployments.model.vllm_sampling import sampling_params
 
         params = sampling_params(request.sampling, {}, stream_interval=1)
     parser.prepare(params)

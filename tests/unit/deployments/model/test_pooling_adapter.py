@@ -11,8 +11,8 @@ from vllm.exceptions import VLLMValidationError
 from vllm.outputs import PoolingOutput, PoolingRequestOutput
 from vllm.v1.engine.async_llm import AsyncLLM
 
+from deployments.model.lean_engine import LeanVLLMEngine
 from deployments.model.pooling_adapter import PoolingAdapter, PoolingPrompt
-from deployments.model.vllm_adapter import LeanVLLMEngine
 from serving.errors import (
     ConfigError,
     EngineFailed,

@@ -27,7 +27,9 @@ from vllm.v1.executor.uniproc_executor import UniProcExecutor
 from vllm.v1.metrics.stats import RequestStateStats
 
 from deployments.model.echo import Echo
-from deployments.model.vllm_adapter import LeanVLLMEngine, VllmAdapter, finish_reason, sampling_params
+from deployments.model.lean_engine import LeanVLLMEngine
+from deployments.model.vllm_adapter import VllmAdapter, finish_reason
+from deployments.model.vllm_sampling import sampling_params
 from serving.decoding import Decoding
 from serving.engine import collect
 from serving.errors import (

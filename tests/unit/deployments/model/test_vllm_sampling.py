@@ -8,8 +8,7 @@ from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionReque
 from vllm.sampling_params import StructuredOutputsParams
 from vllm.v1.structured_output.backend_xgrammar import validate_xgrammar_grammar
 
-from deployments.model.vllm_adapter import sampling_params
-from deployments.model.vllm_sampling import check_vocabulary, structured_params
+from deployments.model.vllm_sampling import check_vocabulary, sampling_params, structured_params
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.chat_fields import NEUTRAL
 from serving.decoding import Decoding

@@ -1,0 +1,30 @@
+"""Errors of vLLM's engine as errors of this server."""
+
+import logging
+import re
+
+from vllm.exceptions import GracefulHTTPError, VLLMClientError
+from vllm.v1.engine.exceptions import EngineDeadError
+
+from serving.errors import EngineFailed, EngineUnavailable, InvalidRequest, MoaError, Overloaded
+
+XGRAMMAR_PLACE = re.compile(r"\[[0-9:]+\] \S+\.(?:cc|h):[0-9]+: ")  # time and source line in errors of xgrammar
+ENGINE_DIED = "its engine process died; a new one is being started"
+
+logger = logging.getLogger(__name__)
+
+
+def translated(model: str, request_id: str, error: Exception, *, dead: bool) -> MoaError:
+    """Error for one of vLLM's; `dead`: the engine process has ended."""
+    if isinstance(error, VLLMClientError):
+        said = XGRAMMAR_PLACE.sub("", str(error.args[0] if error.args else error))
+        text = " ".join(said.split()).rstrip(".")
+        return InvalidRequest(f"'{model}' refused the request: {text}.", getattr(error, "parameter", None))
+    if isinstance(error, GracefulHTTPError):
+        return Overloaded(f"'{model}' has too many requests waiting; retry later.")
+    if dead or isinstance(error, EngineDeadError):
+        return EngineUnavailable(model, ENGINE_DIED)
+    # Callers get the error's type only: its text may hold paths, addresses or another caller's data.
+    logger.error("Request %s of '%s' failed in the engine", request_id, model, exc_info=error)
+    cause = error.__cause__ or error
+    return EngineFailed(model, f"{type(cause).__name__}; the replica's log has the details")

@@ -7,8 +7,8 @@ from pydantic import Field, field_validator
 
 from deployments.model_spec import ModelId, TokenPrice, checked_modalities
 from serving.config import Frozen
+from serving.conversation import Modality
 from serving.engines.openai import OpenAIEngine
-from serving.types import Modality
 
 
 class ExternalSpec(Frozen):

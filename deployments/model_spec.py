@@ -10,9 +10,10 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 from deployments.model_shape import ModelShape
 from deployments.task_options import task_problem
 from deployments.thinking_spec import ThinkingSpec
+from serving.cards import Task
 from serving.config import Frozen
+from serving.conversation import Modality, Thinking
 from serving.errors import ConfigError
-from serving.types import Modality, Task, Thinking
 from serving.validation import shown
 
 ROOT = Path(__file__).parent.parent

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving.types import Task
+from serving.cards import Task
 
 # Options of vLLM's own API server that the replica honours itself; vLLM's engine does not know them.
 SERVER_OPTIONS = frozenset(

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from serving.config import Frozen
-from serving.types import Effort, Thinking
+from serving.conversation import Effort, Thinking
 
 
 class ThinkingSpec(Frozen):

@@ -13,7 +13,9 @@ leave out what most deltas lack:
 from dataclasses import dataclass
 from typing import Any
 
-from serving.types import Delta, Timing, TokenLogprob, TokenUsage, ToolCallDelta
+from serving.conversation import ToolCallDelta
+from serving.types import Delta, Timing, TokenLogprob
+from serving.usage import TokenUsage
 
 Packed = tuple[Any, ...]
 

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from evaluation.errors import EvaluationError
 from serving.config import Frozen
-from serving.types import Effort
+from serving.conversation import Effort
 
 THINKING_FIELDS = {"reasoning_effort", "chat_template_kwargs"}
 

@@ -23,8 +23,10 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from serving.api import ApiSettings, create_app
+from serving.cards import ModelCard
 from serving.engine import Engine
-from serving.types import Delta, GenerateRequest, ModelCard, TokenUsage
+from serving.types import Delta, GenerateRequest
+from serving.usage import TokenUsage
 
 ROOT = Path(__file__).parents[1]
 REPETITIONS = 20  # the fastest counts: the others include noise

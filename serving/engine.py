@@ -23,21 +23,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from serving.conversation import FinishReason, Modality, ToolCall, ToolCallDelta
 from serving.errors import ContextTooLong, IncompleteGeneration, InvalidRequest, UnsupportedField
-from serving.types import (
-    Choice,
-    Completion,
-    Delta,
-    FinishReason,
-    GenerateRequest,
-    Modality,
-    Timing,
-    TokenLogprob,
-    Tokens,
-    TokenUsage,
-    ToolCall,
-    ToolCallDelta,
-)
+from serving.types import Choice, Completion, Delta, GenerateRequest, Timing, TokenLogprob, Tokens
+from serving.usage import TokenUsage
 
 __all__ = [
     "Engine",

@@ -7,13 +7,9 @@ as it adds text behind it. Code that puts text before it shifts the images' offs
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from serving.conversation import IMAGE, Image, Message
 from serving.engine import EngineInfo
-from serving.types import IMAGE, GenerateRequest, Image, Message
-
-
-def image_count(messages: Iterable[Message]) -> int:
-    """Number of images in `messages`."""
-    return sum(len(message.images) for message in messages)
+from serving.types import GenerateRequest
 
 
 def shifted(images: Iterable[Image], characters: int) -> tuple[Image, ...]:
@@ -38,6 +34,6 @@ def without_images(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 def readable(request: GenerateRequest, info: EngineInfo) -> GenerateRequest:
     """`request` as an engine with the properties `info` reads it: without images if it reads text only."""
-    if info.sees or not image_count(request.messages):
+    if info.sees or not request.image_count:
         return request
     return replace(request, messages=without_images(request.messages))

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from functools import partial
 
+from serving.cards import ModelCard
 from serving.engine import Engine, EngineInfo
 from serving.engines.model import ModelEngine
 from serving.engines.observed import ObservedEngine
@@ -19,7 +20,7 @@ from serving.runtime.call import Runtime
 from serving.runtime.hedging import HedgeBudget
 from serving.runtime.policy import NEXT_TURN_PREFILL_S
 from serving.telemetry import Observer
-from serving.types import ModelCard, Sampling
+from serving.types import Sampling
 
 
 class Orchestrator:

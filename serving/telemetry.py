@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from serving.errors import MoaError
-from serving.types import AgentTrace, Delta, TokenUsage
+from serving.types import AgentTrace, Delta
+from serving.usage import TokenUsage
 
 NO_RECIPE = "none"  # in place of a recipe's id: the event belongs to a single model
 

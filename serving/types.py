@@ -8,93 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from serving.conversation import FinishReason, Message, Thinking, Tool, ToolCall, ToolCallDelta, ToolChoice
 from serving.decoding import PLAIN_DECODING, Decoding
+from serving.references import ReferenceBlock
+from serving.usage import TokenUsage, UsageScope
 
-Role = Literal["system", "user", "assistant", "tool"]
-FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
-Layout = Literal["paper", "references_last"]
 EventDetail = Literal["progress", "text"]
-UsageScope = Literal["answer", "team"]  # tokens of the call that wrote the answer, or of all calls of the request
 # Where a prompt ends: where an answer begins; behind the last message; or within it, so that the answer continues it.
 PromptEnd = Literal["answer", "message", "continued"]
-Task = Literal["generate", "embed", "rerank"]  # the requests that a model answers
-Modality = Literal["text", "image"]
-
-IMAGE = "[image]"  # in a message's text, where an image is: what a model that reads text only sees of it
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A call that a model asks for; `arguments` is JSON text as the model wrote it."""
-
-    id: str
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCallDelta:
-    """One piece of a streamed tool call; `id` and `name` are set on the first piece only."""
-
-    index: int
-    id: str | None = None
-    name: str | None = None
-    arguments: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A function that an agent may call."""
-
-    name: str
-    description: str | None = None
-    parameters: Mapping[str, Any] | None = None  # JSON schema; None: no parameters
-    strict: bool | None = None  # calls must satisfy `parameters`; None: as the model's profile says
-
-
-@dataclass(frozen=True, slots=True)
-class ToolChoice:
-    """Permission or obligation to call tools; `named`: the one called `name`."""
-
-    mode: Literal["none", "auto", "required", "named"] = "auto"
-    name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Thinking:
-    """Amount of thinking before an answer. `None` leaves a setting to the model's profile."""
-
-    enabled: bool | None = None
-    effort: Effort | None = None
-    budget_tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image in a message. Its bytes are in no `repr` and no comparison: the digest stands for them."""
-
-    media_type: str  # "image/png", ...
-    data: bytes = field(repr=False, compare=False)
-    digest: str  # of the bytes: SHA-256, hexadecimal
-    offset: int = 0  # of its `IMAGE` in the message's content, in characters
-    detail: str | None = None  # the caller's hint for endpoints that know it: "low", "high", ...
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation; `reasoning` and `tool_calls` are an assistant's, `tool_call_id` a tool's.
-
-    `content` has `IMAGE` where an image is. A text may contain the same characters: the images' offsets tell.
-    """
-
-    role: Role
-    content: str
-    name: str | None = None
-    reasoning: str | None = None
-    tool_calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str | None = None
-    images: tuple[Image, ...] = ()  # by their offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,45 +54,6 @@ class Sampling:
     def deterministic(self) -> bool:
         """True if two calls with this sampling must return the same text."""
         return self.n == 1 and (self.temperature == 0 or self.seed is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """Answer of a proposer that had the request's tools: its own text and calls."""
-
-    text: str
-    tool_calls: tuple[ToolCall, ...] = ()
-    ballot: str | None = None  # equal for equal calls; None: without a vote, see `serving.runtime.drafts.ballot`
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """One agent's answer, as the agents of the next layer see it."""
-
-    model: str
-    text: str  # of a draft: its text, then its calls as prose
-    finish_reason: FinishReason = "stop"  # reported to the caller if this becomes the answer
-    as_answer: bool = False  # sampled with the caller's stop, response format and token limit
-    draft: Draft | None = None  # None: the agent had no tools
-    # Tokens of the call that wrote it. None: unknown here, or a call of an earlier request. No part of the prompt.
-    usage: "TokenUsage | None" = field(default=None, compare=False, repr=False)
-
-    @property
-    def tool_calls(self) -> tuple[ToolCall, ...]:
-        """Calls of the draft."""
-        return () if self.draft is None else self.draft.tool_calls
-
-
-References = tuple[Reference, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceBlock:
-    """References of one prompt, the instruction above them and their position in the conversation."""
-
-    references: References
-    instruction: str
-    layout: Layout = "paper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,39 +127,14 @@ class GenerateRequest:
         return bool(self.tools) and self.tool_choice.mode != "none"
 
     @property
+    def image_count(self) -> int:
+        """Number of images in the messages."""
+        return sum(len(message.images) for message in self.messages)
+
+    @property
     def streaming(self) -> bool:
         """True if the caller reads tokens as they are generated."""
         return self.stream_interval is not None
-
-
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
-    """Token counts. `None` means unknown, so that it stays distinguishable from zero."""
-
-    prompt_tokens: int | None = 0
-    completion_tokens: int | None = 0
-    cached_tokens: int | None = 0  # the part of prompt_tokens served from the prefix cache
-    reasoning_tokens: int | None = 0  # the part of completion_tokens that is reasoning
-
-    @property
-    def total_tokens(self) -> int | None:
-        """Prompt and completion tokens together."""
-        return _add(self.prompt_tokens, self.completion_tokens)
-
-    def __add__(self, other: "TokenUsage") -> "TokenUsage":
-        return TokenUsage(
-            _add(self.prompt_tokens, other.prompt_tokens),
-            _add(self.completion_tokens, other.completion_tokens),
-            _add(self.cached_tokens, other.cached_tokens),
-            _add(self.reasoning_tokens, other.reasoning_tokens),
-        )
-
-
-UNKNOWN_USAGE = TokenUsage(None, None, None, None)
-
-
-def _add(left: int | None, right: int | None) -> int | None:
-    return None if left is None or right is None else left + right
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,19 +246,3 @@ class Completion:
     def text(self) -> str:
         """Text of the first choice."""
         return self.choices[0].text
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """Entry of `/v1/models`."""
-
-    id: str
-    kind: Literal["model", "recipe"]
-    context_tokens: int | None = None
-    description: str = ""
-    thinking: bool = False  # its final agent separates reasoning from text, and can switch it
-    tools: bool = False  # requests may have tools
-    usd_per_million_tokens: Mapping[str, float] | None = None  # "prompt" and "completion"; None: unknown
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # JSON schemas, see `recipes.overrides`
-    task: Task = "generate"
-    modalities: tuple[Modality, ...] = ("text",)  # of a recipe: those of any of its models

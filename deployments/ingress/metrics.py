@@ -6,7 +6,8 @@ from ray.util.metrics import Counter, Gauge, Histogram
 
 from deployments.model_spec import TokenPrice
 from serving.telemetry import NO_RECIPE, Observer, RequestEnd
-from serving.types import AgentTrace, TokenUsage
+from serving.types import AgentTrace
+from serving.usage import TokenUsage
 
 # Histogram buckets in seconds, from the first token of a cached prompt to a large model's long answer.
 SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]

@@ -13,9 +13,10 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 from ray.serve.handle import DeploymentHandle
 
 from deployments.wire import unpack
+from serving.conversation import Modality
 from serving.engine import Engine, EngineInfo
 from serving.errors import DeadlineExceeded, EngineFailed, EngineUnavailable, IncompleteGeneration, MoaError, Overloaded
-from serving.types import Delta, GenerateRequest, Modality, Tokens
+from serving.types import Delta, GenerateRequest, Tokens
 
 HEALTH_TIMEOUT_S = 5.0
 RECENT_S = 30.0  # an answer this recent shows that an overloaded deployment works

@@ -9,7 +9,8 @@ from vllm.parser.abstract_parser import Parser
 from deployments.model.coalescing import merged_pieces
 from deployments.model.json_calls import JsonCalls
 from deployments.model.token_pieces import Decoder, Piece, Pieces
-from serving.types import Delta, TokenLogprob, ToolCallDelta
+from serving.conversation import ToolCallDelta
+from serving.types import Delta, TokenLogprob
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from serving.types import Delta, ToolCallDelta
+from serving.conversation import ToolCallDelta
+from serving.types import Delta
 
 INTERVAL_S = 0.02  # too short for a reader to notice
 MAX_DELTAS = 8

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from deployments.model.image_turns import after_results, behind
 from deployments.model.templates.facts import TemplateFacts
+from serving.conversation import Message
 from serving.errors import InvalidRequest
-from serving.types import Message
 
 
 def adapted(messages: Sequence[Message], facts: TemplateFacts, model: str, *, opened: bool = True) -> list[Message]:

@@ -1,4 +1,4 @@
-"""What the adapters of vLLM's `AsyncLLM` have in common, whatever their models compute: counters and health."""
+"""Common part of the adapters of vLLM's `AsyncLLM`, whatever their models compute: counters and health."""
 
 import asyncio
 import os

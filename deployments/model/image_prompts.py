@@ -15,8 +15,8 @@ from vllm.inputs.engine import MultiModalInput
 from vllm.multimodal.media.image import ImageMediaIO
 from vllm.renderers.base import BaseRenderer
 
+from serving.conversation import Image
 from serving.errors import ConfigError, EngineFailed, InvalidRequest, MoaError
-from serving.types import Image
 
 SAMPLE = Image(  # a grey image of 64 x 64 pixels, for a prompt at the start
     "image/png",

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from serving.images import image_count, parts, shifted
-from serving.types import IMAGE, Image, Message
+from serving.conversation import IMAGE, Image, Message
+from serving.images import parts, shifted
 
 AFTER_RESULTS = "Images in the tool results above, in their order: "
 
@@ -59,7 +59,7 @@ def images_before(messages: Sequence[Message], marker: str) -> int:
 
 def without_data(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """`messages` without the bytes of their images, as keys of a cache."""
-    if not image_count(messages):
+    if not any(message.images for message in messages):
         return messages
     return tuple(
         replace(message, images=tuple(replace(image, data=b"") for image in message.images)) for message in messages

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployments.model.coalescing import merged_pieces
-from serving.types import ToolCallDelta
+from serving.conversation import ToolCallDelta
 
 _CALL_BEGIN = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"parameters"\s*:\s*(?=\S)', re.DOTALL)
 

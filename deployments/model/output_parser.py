@@ -27,8 +27,9 @@ from deployments.model.templates.loading import HARMONY
 from deployments.model.text_parser import TextParser
 from deployments.model.token_pieces import Decoder
 from deployments.model_spec import unknown_parser
+from serving.conversation import Message, Tool
 from serving.errors import ConfigError, InvalidRequest
-from serving.types import GenerateRequest, Message, Tool
+from serving.types import GenerateRequest
 
 _PLACE_IN_SOURCE = re.compile(r"\[[\d:]+\] \S+:\d+: ")  # before the text of an error of xgrammar
 

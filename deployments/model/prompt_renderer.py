@@ -14,8 +14,9 @@ from deployments.model.image_turns import content_of, without_data
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
 from deployments.model.templates.facts import TemplateFacts, probe
 from deployments.model.templates.loading import load_template
+from serving.conversation import Message, Tool, ToolCall
 from serving.errors import ConfigError, InvalidRequest
-from serving.types import Message, PromptEnd, Tool, ToolCall
+from serving.types import PromptEnd
 
 CACHED_PROMPTS = 16  # agents of one layer often share a prompt; the ids of a long one take megabytes
 

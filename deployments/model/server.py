@@ -21,10 +21,11 @@ from deployments.model.raw_prompts import PromptCodec
 from deployments.model.vllm_adapter import VllmAdapter
 from deployments.model_spec import ModelSpec
 from deployments.wire import Packed, pack
+from serving.conversation import IMAGE, Image, Message
 from serving.errors import ConfigError, InvalidRequest
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import fit
-from serving.types import IMAGE, GenerateRequest, Image, Message, Sampling, Tokens
+from serving.types import GenerateRequest, Sampling, Tokens
 
 T = TypeVar("T")
 LONG_CHARACTERS = 20_000  # some milliseconds of a tokenizer

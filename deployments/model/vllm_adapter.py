@@ -18,8 +18,10 @@ from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.model.text_parser import TextParser
 from deployments.model.token_logprobs import token_logprobs
 from deployments.model.vllm_sampling import check_vocabulary, sampling_params
+from serving.conversation import FinishReason
 from serving.errors import EngineFailed, IncompleteGeneration, MoaError
-from serving.types import Delta, FinishReason, Sampling, Timing, TokenLogprob, TokenUsage
+from serving.types import Delta, Sampling, Timing, TokenLogprob
+from serving.usage import TokenUsage
 
 FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
 

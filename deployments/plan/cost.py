@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from deployments.config import Profile
 from deployments.model_spec import ModelSpec
 from deployments.plan.memory import GIB, GPU_OVERHEAD_GIB, GPU_SHARE
+from serving.conversation import Message
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import GenerateRequest, Message, Sampling
+from serving.types import GenerateRequest, Sampling
 
 PRICES = Path(__file__).parent / "prices.yaml"
 ONE_MODEL = "one model"  # label of the row to compare recipes with

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from deployments.external_spec import ExternalSpec
 from deployments.model_spec import ModelSpec
+from serving.conversation import Message
 from serving.errors import ConfigError, InvalidRequest
-from serving.types import Message
 
 if TYPE_CHECKING:
     from deployments.model.prompt_renderer import PromptRenderer

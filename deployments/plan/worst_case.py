@@ -14,6 +14,7 @@ from itertools import count, product
 
 from deployments.config import Profile
 from deployments.plan.token_counts import Counter, stand_ins
+from serving.conversation import Message
 from serving.engine import Engine, EngineInfo, complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError, MoaError
@@ -23,7 +24,7 @@ from serving.recipes.cost import Limits
 from serving.recipes.strategies.auto import Auto
 from serving.recipes.strategies.plan import SPLIT
 from serving.runtime.prompts import prompt_messages
-from serving.types import Delta, GenerateRequest, Message, Sampling
+from serving.types import Delta, GenerateRequest, Sampling
 
 UNLIMITED = Limits(max_calls=1_000_000, max_tokens=1_000_000_000)
 UNSURE = -20.0  # log probability of every token: below any threshold of a cascade

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import aiohttp
 
 from loadtest.bench.client import ask, chat_body, check
+from serving.conversation import Message
+from serving.references import Reference, ReferenceBlock
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
-from serving.types import Message, Reference, ReferenceBlock
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,10 @@ from loadtest.bench.machine import describe, sentence
 from loadtest.bench.processes import HOST, free_port, run, server
 from loadtest.errors import LoadError
 from loadtest.progress import ProgressLine
+from serving.conversation import Message
 from serving.errors import ConfigError
+from serving.references import Reference, ReferenceBlock
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
-from serving.types import Message, Reference, ReferenceBlock
 
 SEED = 0
 ANSWER_TOKENS = 64

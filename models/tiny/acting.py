@@ -18,9 +18,10 @@ from models.tiny.tasks import CHAINS, LOOKUPS, PRODUCTS, QUOTIENTS, Task, TaskMa
 from models.tiny.tool_format import ToolFormat
 from models.tiny.tool_purposes import PURPOSES
 from models.tiny.tools import Kind, Offer, ToolMaker, kinds
+from serving.conversation import Message, ToolCall
+from serving.references import Layout, ReferenceBlock, References
 from serving.runtime.advice_prompt import as_prose
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
-from serving.types import Layout, Message, ReferenceBlock, References, ToolCall
 
 NO_TOOL = "I have no tool for that."
 UNKNOWN = "I do not know."

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from evaluation.scoring.exact import is_right
 from models.tiny.questions import SKILLS, Question, QuestionMaker, facts
 from models.tiny.references import ReferencePool
+from serving.conversation import Message
 from serving.recipes.judging import ACCEPT, CRITICISE, choose, question, quoted
 from serving.recipes.strategies.debate import REVISE
+from serving.references import Layout, ReferenceBlock
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
-from serving.types import Layout, Message, ReferenceBlock
 
 SYSTEM_PROMPTS = (
     "You are a helpful assistant.",

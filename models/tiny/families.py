@@ -22,7 +22,7 @@ from transformers import (
 
 from models.tiny.templates import CHATML_TEMPLATE, LLAMA3_TEMPLATE, MISTRAL_TEMPLATE
 from models.tiny.tool_format import HERMES, LLAMA_JSON, ToolFormat
-from serving.types import Message
+from serving.conversation import Message
 
 WEIGHTS = Path(__file__).parent / "weights"
 CONTEXT_TOKENS = 8192

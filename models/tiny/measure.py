@@ -22,9 +22,10 @@ from models.tiny.conversations import Conversation
 from models.tiny.decoding import replies
 from models.tiny.families import FAMILIES, WEIGHTS, Family, Lesson
 from models.tiny.questions import SKILLS, Question
+from serving.conversation import Message
 from serving.recipes.judging import choose, chosen
+from serving.references import Layout, Reference, ReferenceBlock, References
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
-from serving.types import Layout, Message, Reference, ReferenceBlock, References
 
 SEED = 1
 Answers = Callable[["LoadedModel", Sequence[Question], Sequence[References]], list[str]]

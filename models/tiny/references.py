@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from evaluation.scoring.exact import is_right
 from models.tiny.questions import Question
 from models.tiny.tasks import Task
-from serving.types import Reference, References
+from serving.references import Reference, References
 
 Asked = TypeVar("Asked", Question, Task)
 

@@ -32,7 +32,7 @@ from models.tiny.questions import SKILLS, HeldOut, Question, QuestionMaker
 from models.tiny.references import Proposed, ReferencePool
 from models.tiny.tasks import Task, TaskMaker, TaskSkill
 from models.tiny.vocabulary import extended, train_tokenizer
-from serving.types import Message
+from serving.conversation import Message
 
 BUILD = Path("build/tiny")
 AGGREGATED = BUILD / "aggregated"

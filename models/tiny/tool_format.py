@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.tiny.templates import CHATML_TOOLS_AFTER, CHATML_TOOLS_BEFORE, LLAMA3_TOOLS_BEFORE
-from serving.types import ToolCall
+from serving.conversation import ToolCall
 
 Schemas = Sequence[Mapping[str, Any]]
 

@@ -18,10 +18,10 @@ from transformers import PreTrainedTokenizerFast
 from models.tiny.conversations import CORRECTION, SYSTEM_PROMPTS
 from models.tiny.families import CONTEXT_TOKENS, Family
 from models.tiny.questions import SKILLS, SMALL_TALK, QuestionMaker, dictionary, facts, guess
+from serving.conversation import Message
 from serving.recipes.judging import ACCEPT, CHOOSE, CRITICISE, question
 from serving.recipes.strategies.debate import REVISE
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
-from serving.types import Message
 
 # A digit; a line break; a word or a punctuation mark, with the space before it; any other space.
 PIECES = r"\p{N}|\n| ?\p{L}+| ?[^\s\p{L}\p{N}]|\s"

@@ -34,7 +34,7 @@ def check_aliases(aliases: Mapping[str, str], served: Collection[str]) -> None:
 def without_aliases(request: GenerateRequest, aliases: Mapping[str, str]) -> GenerateRequest:
     """`request` with real ids in its `moa` options: the recipe, and the models of its agents."""
     moa = request.moa
-    if not aliases or not (moa.recipe or moa.overrides):
+    if not (moa.recipe or moa.overrides):
         return request
     overrides = {
         name: _real(value, aliases)

@@ -30,11 +30,11 @@ from serving.api.routers import (
 )
 from serving.api.routers.metrics import router as metrics_router
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
 from serving.engine import Engine
 from serving.errors import ConfigError
 from serving.pooling import PoolingEngine
 from serving.telemetry import Observer
-from serving.types import ModelCard
 
 # Of the requests that engines answer.
 DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router, completions.router)

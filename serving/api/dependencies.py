@@ -15,11 +15,11 @@ from serving.api.exchange import EXCHANGE, HttpExchange
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.image_reader import Images, ImageSource, read_images
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard, Task
 from serving.engine import Engine
 from serving.errors import InvalidRequest, Overloaded, Unauthorized, UnknownModel
 from serving.pooling import PoolingEngine
 from serving.telemetry import Observer
-from serving.types import ModelCard, Task
 
 Body = TypeVar("Body")
 IN_FLIGHT = 256  # limit if the capacity of the engines is unknown

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from serving.api.image_headers import READERS, format_of, size_of
 from serving.api.image_settings import ImageSettings
+from serving.conversation import Image
 from serving.errors import InvalidRequest
-from serving.types import Image
 from serving.validation import abbreviated
 
 FORMATS = "PNG, JPEG, WebP or GIF"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from serving.api.image_data import image_of, image_of_base64, image_of_data_url, is_data_url
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.image_settings import ImageSettings
+from serving.conversation import Image
 from serving.errors import InvalidRequest
-from serving.types import Image
 
 Images = Mapping[str, Image]  # by the path of the part that has it
 NO_IMAGES: Images = {}

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 
 from serving.api.schemas.answers import ErrorBody
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard, Task
 from serving.errors import (
     BodyTooLarge,
     ContextTooLong,
@@ -30,7 +31,6 @@ from serving.errors import (
     UnsupportedField,
     WrongContentType,
 )
-from serving.types import ModelCard, Task
 
 Json = dict[str, Any]
 COMPONENTS = "#/components/schemas/"

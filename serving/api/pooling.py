@@ -8,9 +8,10 @@ from serving.api import request_log
 from serving.api.dependencies import Server
 from serving.api.exchange import HttpExchange
 from serving.api.streaming import RequestTask
+from serving.cards import ModelCard
 from serving.pooling import EmbedRequest, RerankRequest, Scores, Vectors
 from serving.telemetry import StreamOutcome
-from serving.types import ModelCard, TokenUsage
+from serving.usage import TokenUsage
 
 Asked = TypeVar("Asked", EmbedRequest, RerankRequest)
 Result = TypeVar("Result", Vectors, Scores)

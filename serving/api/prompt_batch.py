@@ -9,7 +9,8 @@ from operator import add
 
 from serving.engine import Engine, checked
 from serving.errors import EngineFailed
-from serving.types import Delta, GenerateRequest, Report, TokenUsage
+from serving.types import Delta, GenerateRequest, Report
+from serving.usage import TokenUsage
 
 MAX_WAITING = 64  # deltas that are not read yet; beyond it, the engines' streams wait
 

@@ -8,8 +8,10 @@ import orjson
 
 from serving.api.dialects.openai_json import usage_json
 from serving.api.exchange import HttpExchange
+from serving.cards import ModelCard
 from serving.telemetry import StreamOutcome
-from serving.types import UNKNOWN_USAGE, Delta, GenerateRequest, ModelCard
+from serving.types import Delta, GenerateRequest
+from serving.usage import UNKNOWN_USAGE
 
 logger = logging.getLogger("serving.requests")
 

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from serving.api.image_settings import ImageSettings
 from serving.config import Frozen
-from serving.types import UsageScope
+from serving.usage import UsageScope
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+")  # a browser writes it in lower case
 

@@ -16,9 +16,11 @@ from serving.api.dependencies import Server
 from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
 from serving.api.prompt_batch import merged
+from serving.cards import ModelCard
 from serving.engine import checked, collect
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration
-from serving.types import Completion, Delta, GenerateRequest, ModelCard, Report, TokenUsage, UsageScope
+from serving.types import Completion, Delta, GenerateRequest, Report
+from serving.usage import TokenUsage, UsageScope
 
 T = TypeVar("T")
 SLOW_READER_S = 30.0  # beyond the deadline, for a client to read the rest of the answer

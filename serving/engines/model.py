@@ -5,14 +5,15 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
+from serving.conversation import ToolCall
 from serving.engine import Engine, EngineWrapper, add_piece, delta_of
-from serving.images import image_count, readable
+from serving.images import readable
 from serving.runtime.call import Runtime
 from serving.runtime.context import PRIORITIES_PER_REQUEST
 from serving.runtime.next_turn import NextTurn
 from serving.runtime.report import ReportBuilder
 from serving.telemetry import NO_RECIPE
-from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing, ToolCall
+from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing
 
 
 class ModelEngine(EngineWrapper):
@@ -41,7 +42,7 @@ class ModelEngine(EngineWrapper):
         With `moa.trace` the terminal delta carries a report. So it does if the request has images that the model cannot
         see: it reads `[image]`, and the answer is degraded. Raises what the engine raises.
         """
-        asked = image_count(request.messages)
+        asked = request.image_count
         request = replace(readable(request, self.info), priority=request.priority * PRIORITIES_PER_REQUEST)
         if request.session is not None:
             self.runtime.session_tasks.cancel(request.session)
@@ -51,7 +52,7 @@ class ModelEngine(EngineWrapper):
         if self._next_turn.within_s and request.session and request.may_call_tools and request.sampling.n == 1:
             stream = self._followed(request, stream)
         if request.moa.trace:
-            stream = _traced(self.name, stream, image_count(request.messages))
+            stream = _traced(self.name, stream, request.image_count)
         return _unseen(self.name, stream, asked) if asked and not self.info.sees else stream
 
     async def count_tokens(self, request: GenerateRequest) -> int:

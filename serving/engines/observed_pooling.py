@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from serving.pooling import EmbedRequest, PoolingEngine, PoolingInfo, RerankRequest, Scores, Vectors
 from serving.telemetry import Observer, RequestEnd, StreamOutcome
-from serving.types import TokenUsage
+from serving.usage import TokenUsage
 
 Result = TypeVar("Result", Vectors, Scores)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import httpx
 
 from serving import sse
+from serving.conversation import Modality
 from serving.engine import Engine, EngineInfo
 from serving.engines.openai_completions import CompletionsReader, completions_payload
 from serving.engines.openai_errors import error_of_response
@@ -23,7 +24,7 @@ from serving.errors import (
     UnsupportedField,
 )
 from serving.runtime.truncation import PromptFitter
-from serving.types import Delta, GenerateRequest, Modality
+from serving.types import Delta, GenerateRequest
 
 MAX_ERROR_BYTES = 64 * 1024  # that are read of the body of an error response
 KEEP_ALIVE_S = 2.0  # shorter than the 5 s of common servers: a request on a connection being closed would fail

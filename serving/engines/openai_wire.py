@@ -7,23 +7,12 @@ import secrets
 from typing import Any
 
 from serving import sse
+from serving.conversation import FinishReason, Image, Message, Tool, ToolCallDelta
 from serving.engines.openai_errors import error_of_stream
 from serving.errors import EngineFailed, IncompleteGeneration, UnsupportedField
 from serving.images import parts
-from serving.types import (
-    UNKNOWN_USAGE,
-    Delta,
-    FinishReason,
-    GenerateRequest,
-    Image,
-    Message,
-    Sampling,
-    Timing,
-    TokenLogprob,
-    TokenUsage,
-    Tool,
-    ToolCallDelta,
-)
+from serving.types import Delta, GenerateRequest, Sampling, Timing, TokenLogprob
+from serving.usage import UNKNOWN_USAGE, TokenUsage
 
 FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",

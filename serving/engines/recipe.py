@@ -115,7 +115,7 @@ class RecipeEngine(Engine):
                     if first_s is None and (delta.text or delta.reasoning or delta.tool_calls):
                         first_s = loop.time() - context.started
                     if delta.terminal:
-                        if images := sum(len(message.images) for message in request.messages):
+                        if images := request.image_count:
                             report.say_who_saw(images)
                         timing = Timing(0.0, first_s, loop.time() - context.started)
                         delta = replace(delta, usage=report.usage, report=report.report(), timing=timing)

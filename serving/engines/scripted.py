@@ -11,24 +11,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from serving.conversation import FinishReason, Message, Modality, ToolCall, ToolCallDelta
 from serving.engine import Engine, EngineInfo
 from serving.engines.scripted_tokens import ScriptedTokenizer, prompt_tokens, words
 from serving.errors import EngineUnavailable, InvalidRequest, MoaError
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import FittedPrompt, fit
-from serving.types import (
-    Delta,
-    FinishReason,
-    GenerateRequest,
-    Message,
-    Modality,
-    Timing,
-    TokenLogprob,
-    Tokens,
-    TokenUsage,
-    ToolCall,
-    ToolCallDelta,
-)
+from serving.types import Delta, GenerateRequest, Timing, TokenLogprob, Tokens
+from serving.usage import TokenUsage
 
 
 @dataclass(frozen=True, slots=True)

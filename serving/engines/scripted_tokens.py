@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from serving.conversation import Message
 from serving.errors import InvalidRequest
-from serving.types import GenerateRequest, Message
+from serving.types import GenerateRequest
 
 TEMPLATE = ("<message>", "<role>", "<text>", "</message>")  # the tokens that a message adds to those of its text
 

@@ -6,14 +6,16 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from serving.conversation import Message
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest
 from serving.recipes.cost import FREE, Cost
+from serving.references import References
 from serving.runtime.agents import MAX_AGENTS, Agent, AgentField
 from serving.runtime.policy import SmallTaskModel, ToolMode
 from serving.runtime.run import Run, Strategy
 from serving.runtime.task import Task
-from serving.types import Delta, Message, References, Sampling
+from serving.types import Delta, Sampling
 from serving.validation import first_issue, kind_of
 
 # Settings without an effect on a strategy that has no layers of proposers, or none that advise a final agent.

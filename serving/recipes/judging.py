@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 
+from serving.conversation import Image, Message
 from serving.images import shifted
+from serving.references import Reference
 from serving.runtime.advice_prompt import as_prose
 from serving.runtime.prompts import numbered
-from serving.types import Image, Message, Reference
 
 VERDICT = {"temperature": 0.0, "max_tokens": 8}  # sampling of a verdict
 ACCEPT = "ACCEPT"  # first word of a critic's approval

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from serving.conversation import Modality
 from serving.engine import EngineInfo
 from serving.recipes.base import Recipe
-from serving.types import Modality
 
 
 def modalities_of(name: str, recipes: Mapping[str, Recipe], models: Mapping[str, EngineInfo]) -> tuple[Modality, ...]:

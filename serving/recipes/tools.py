@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from serving.conversation import Message
 from serving.engine import EngineInfo
 from serving.errors import UnsupportedField
 from serving.recipes.base import Recipe
-from serving.types import Message
 
 
 def check_tools(

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from serving.recipes.extraction import AnswerKind, extracted
-from serving.types import Reference, References
+from serving.references import Reference, References
 
 Answer = tuple[str, str]  # "text" or "calls", and the answer: no text is a vote for calls
 

@@ -6,10 +6,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from serving.conversation import Message
+from serving.references import Draft, References
 from serving.runtime.advice_prompt import without_reasoning
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import in_tool_loop, last_user_turn
-from serving.types import Draft, GenerateRequest, Message, References
+from serving.types import GenerateRequest
 
 TTL_S = 600.0
 MAX_ENTRIES = 256

@@ -8,9 +8,10 @@ Drafts of tool calls (`tools: vote`) become references in the same way.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from serving.conversation import Message, ToolCall
 from serving.images import shifted
+from serving.references import Draft
 from serving.runtime.prompts import CUT_MARK, is_tool_turn
-from serving.types import Draft, Message, ToolCall
 
 NAME_CHARACTERS = 64
 ARGUMENTS_CHARACTERS = 400

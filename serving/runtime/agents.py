@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from serving.config import Frozen
-from serving.types import Effort, Thinking
+from serving.conversation import Effort, Thinking
 
 MAX_AGENTS = 64  # per team
 

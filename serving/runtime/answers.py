@@ -3,7 +3,10 @@
 import secrets
 from dataclasses import replace
 
-from serving.types import Delta, GenerateRequest, Reference, References, TokenUsage, ToolCallDelta
+from serving.conversation import ToolCallDelta
+from serving.references import Reference, References
+from serving.types import Delta, GenerateRequest
+from serving.usage import TokenUsage
 
 
 def must_call(request: GenerateRequest) -> bool:

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from serving.conversation import Message
 from serving.errors import MoaError
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall
 from serving.runtime.context import RunContext
 from serving.runtime.task import Task
-from serving.types import Completion, Message
+from serving.types import Completion
 
 
 async def whole_answer(

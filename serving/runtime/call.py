@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from serving.conversation import ToolCall
 from serving.engine import Engine, add_piece, collect, complete
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
 from serving.runtime.advice import AdviceCache
@@ -12,18 +13,8 @@ from serving.runtime.hedging import HedgeBudget, hedged, retried
 from serving.runtime.session_tasks import SessionTasks
 from serving.runtime.single_flight import SingleFlight
 from serving.telemetry import CallObserver, Observer
-from serving.types import (
-    UNKNOWN_USAGE,
-    AgentStatus,
-    AgentTrace,
-    Choice,
-    Completion,
-    Delta,
-    GenerateRequest,
-    Timing,
-    TokenUsage,
-    ToolCall,
-)
+from serving.types import AgentStatus, AgentTrace, Choice, Completion, Delta, GenerateRequest, Timing
+from serving.usage import UNKNOWN_USAGE, TokenUsage
 
 REASONS: dict[AgentStatus, str] = {
     "straggler": "cancelled: exceeded the straggler grace period",
@@ -115,7 +106,7 @@ class AgentCall:
             uncounted=self.uncounted,
             reasoning=self.reasoning,
             tool_calls=self.tool_calls,
-            images=sum(len(message.images) for message in self.request.messages),
+            images=self.request.image_count,
         )
         if completion is None:
             return [replace(trace, agent=slot) for slot in self.slots]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from serving.conversation import Message, Thinking, ToolChoice
 from serving.decoding import PLAIN_DECODING
 from serving.images import without_images
+from serving.references import ReferenceBlock, References
 from serving.runtime.advice_prompt import as_prose, without_reasoning
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
@@ -18,18 +20,7 @@ from serving.runtime.prompts import has_tool_turns_or_reasoning, with_system
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task
 from serving.telemetry import CallObserver
-from serving.types import (
-    Completion,
-    GenerateRequest,
-    Message,
-    MoaOptions,
-    PromptEnd,
-    ReferenceBlock,
-    References,
-    Sampling,
-    Thinking,
-    ToolChoice,
-)
+from serving.types import Completion, GenerateRequest, MoaOptions, PromptEnd, Sampling
 
 PRIORITIES_PER_REQUEST = 64  # engine priorities between two requests whose callers' `priority` differs by one
 

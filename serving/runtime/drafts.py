@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from serving.conversation import Tool, ToolCall
+from serving.references import Draft, Reference
 from serving.runtime.advice_prompt import as_reference
-from serving.types import Choice, Draft, GenerateRequest, Reference, Tool, ToolCall
+from serving.types import Choice, GenerateRequest
 
 EXACT_INTEGERS = 2.0**53  # floats below it that are whole numbers equal an integer
 

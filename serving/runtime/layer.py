@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence, Set
 
 from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MoaError, Overloaded, QuorumNotReached
+from serving.references import Reference, References
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall
 from serving.runtime.context import RunContext
@@ -11,7 +12,7 @@ from serving.runtime.drafts import Votes
 from serving.runtime.prefill import STEP_CHARACTERS, LayerPrefill
 from serving.runtime.proposals import Proposals, proposal_of
 from serving.runtime.task import Quorum, Task
-from serving.types import AgentStatus, Completion, Reference, References
+from serving.types import AgentStatus, Completion
 
 REFILL_SEED_SHIFT = 2**16  # more than the slots of a layer: a substitute's answer is not its model's own again
 

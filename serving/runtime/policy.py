@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from serving.config import Frozen
+from serving.references import Layout
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
-from serving.types import Layout
 
 PrefillMode = Literal["off", "on_complete", "incremental"]
 ReferenceOrder = Literal["declared", "arrival"]

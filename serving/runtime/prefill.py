@@ -13,11 +13,12 @@ from dataclasses import replace
 
 from serving.engine import Engine
 from serving.errors import MoaError
+from serving.references import References
 from serving.runtime.agents import Agent
 from serving.runtime.context import RunContext
 from serving.runtime.proposals import Proposals
 from serving.runtime.task import Task
-from serving.types import GenerateRequest, References, Sampling
+from serving.types import GenerateRequest, Sampling
 
 PRIORITY = 2**40  # behind all real work: a caller's `priority` is below 2**31, times 64 for its layers
 BLOCK_CHARACTERS = 128  # about one cache block of 32 tokens: less fills no new block

@@ -11,7 +11,9 @@ where prompts are rendered, next to the tokenizer.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from serving.types import GenerateRequest, Message, Reference, ReferenceBlock, References
+from serving.conversation import Message
+from serving.references import Reference, ReferenceBlock, References
+from serving.types import GenerateRequest
 
 AGGREGATE_AND_SYNTHESIZE = (
     "You have been provided with a set of responses from various open-source models to the latest user query. "

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from serving.references import Reference, References
 from serving.runtime.drafts import draft_of
 from serving.runtime.policy import ReferenceOrder
-from serving.types import Choice, GenerateRequest, Reference, References, TokenUsage
+from serving.types import Choice, GenerateRequest
+from serving.usage import TokenUsage
 
 
 def proposal_of(

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from serving.types import AgentTrace, Report, TokenUsage
+from serving.types import AgentTrace, Report
+from serving.usage import TokenUsage
 
 
 @dataclass

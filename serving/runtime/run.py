@@ -13,8 +13,10 @@ from typing import Any
 
 from pydantic import Field
 
+from serving.conversation import FinishReason, Message
 from serving.decoding import PLAIN_DECODING
 from serving.errors import ContextTooLong, DeadlineExceeded, EngineFailed, InvalidRequest, MoaError
+from serving.references import Reference, References
 from serving.runtime.advice import advice_key, advised_turn, kept
 from serving.runtime.agents import Agent
 from serving.runtime.answers import delta_of, first_valid, may_answer
@@ -26,7 +28,7 @@ from serving.runtime.policy import Policy
 from serving.runtime.prompts import in_tool_loop
 from serving.runtime.proposals import proposal_of
 from serving.runtime.task import Quorum, Task
-from serving.types import Completion, Delta, FinishReason, GenerateRequest, Message, Reference, References
+from serving.types import Completion, Delta, GenerateRequest
 
 PROPOSAL_RETURNED = "aggregation failed on every model; returned the first proposal"
 EARLIER_RETURNED = "the final answer failed on every model; returned an earlier answer"

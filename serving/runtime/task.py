@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from serving.types import Message, References
+from serving.conversation import Message
+from serving.references import References
 
 
 @dataclass(frozen=True, slots=True)

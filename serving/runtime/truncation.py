@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from serving.conversation import Message
 from serving.engine import answer_tokens
 from serving.errors import ContextTooLong
 from serving.runtime.prompts import prompt_messages, shortened
-from serving.types import GenerateRequest, Message
+from serving.types import GenerateRequest
 
 T = TypeVar("T")
 MAX_ROUNDS = 4

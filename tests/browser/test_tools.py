@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from serving.types import ToolCall
+from serving.conversation import ToolCall
 from tests.support.console import Script
 from tests.support.console_page import finished, open_console, open_settings
 

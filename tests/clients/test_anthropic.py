@@ -9,7 +9,7 @@ import pytest
 from anthropic.types import Message as AnthropicMessage
 
 from evaluation.tools.calculator import calculate
-from serving.types import Message
+from serving.conversation import Message
 from tests.clients.conftest import ANSWER, QUESTION, World
 from tests.support.loops import THOUGHT
 

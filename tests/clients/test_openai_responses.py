@@ -10,7 +10,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from evaluation.tools.calculator import calculate
-from serving.types import Message
+from serving.conversation import Message
 from tests.clients.conftest import ANSWER, QUESTION, World
 from tests.clients.test_anthropic import FailedAnswerError
 from tests.support.loops import THOUGHT

@@ -9,8 +9,8 @@ from vllm.renderers.registry import renderer_from_config
 from deployments.model.image_prompts import ImagePrompts
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.server import SEEN
+from serving.conversation import Message
 from serving.errors import ConfigError, InvalidRequest
-from serving.types import Message
 from tests.support.idefics import write_idefics
 from tests.support.images import placed
 

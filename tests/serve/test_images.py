@@ -12,8 +12,9 @@ from tests.support.server import Server
 
 DIGEST = hashlib.sha256(PNG).hexdigest()
 PARTS = [{"type": "image_url", "image_url": {"url": PNG_URL}}, {"type": "text", "text": "What is it?"}]
+MESSAGES: Any = [{"role": "user", "content": PARTS}]
 ASKED: dict[str, dict[str, Any]] = {
-    "/v1/chat/completions": {"messages": [{"role": "user", "content": PARTS}]},
+    "/v1/chat/completions": {"messages": MESSAGES},
     "/v1/responses": {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": PNG_URL}]}]},
     "/v1/messages": {
         "max_tokens": 99,
@@ -34,7 +35,7 @@ def test_the_bytes_of_an_image_reach_a_replica(server: Server, path: str, stream
 def test_a_team_says_who_saw_the_image(client: openai.OpenAI) -> None:
     answer: Any = client.chat.completions.create(
         model="moa-lite",
-        messages=[{"role": "user", "content": PARTS}],  # type: ignore[list-item,misc]
+        messages=MESSAGES,
         extra_body={"moa": {"trace": True}},
     )
     assert answer.choices[0].message.content == DIGEST, "the aggregator sees"

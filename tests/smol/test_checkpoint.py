@@ -11,8 +11,9 @@ from deployments.model_spec import ModelSpec
 from deployments.plan.memory import GIB, shape_of, sizes
 from deployments.plan.report import report
 from models.smol import __main__ as command
+from serving.conversation import Message, Tool, ToolCall
+from serving.references import Layout, Reference, ReferenceBlock
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
-from serving.types import Layout, Message, Reference, ReferenceBlock, Tool, ToolCall
 
 PARAMETERS = 134_515_008  # of the model card
 WEATHER = Tool("get_weather", "Weather of a city.", {"type": "object", "properties": {"city": {"type": "string"}}})

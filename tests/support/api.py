@@ -11,8 +11,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from serving.api import ApiSettings, create_app
+from serving.cards import ModelCard
 from serving.engine import Engine
-from serving.types import Delta, GenerateRequest, ModelCard, Report, TokenUsage
+from serving.types import Delta, GenerateRequest, Report
+from serving.usage import TokenUsage
 
 HELLO = [{"role": "user", "content": "Hello"}]
 END = Delta(finish_reason="stop", usage=TokenUsage(3, 2, 1))

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from serving.conversation import Message, Tool, ToolCall, ToolChoice
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import EngineFailed, EngineUnavailable
 from serving.orchestrator import Orchestrator
@@ -13,7 +14,7 @@ from serving.recipes import load_recipes
 from serving.recipes.cost import Limits
 from serving.recipes.loading import STRATEGIES
 from serving.runtime.hedging import ENOUGH
-from serving.types import GenerateRequest, Message, Tool, ToolCall, ToolChoice
+from serving.types import GenerateRequest
 
 NAMES = ("a", "b", "c", "d")
 PLAN = '[{"task": "one"}, {"task": "two", "after": [1]}, "three"]'

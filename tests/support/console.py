@@ -9,10 +9,11 @@ from typing import Any
 import uvicorn
 
 from serving.api import ApiSettings, create_app
+from serving.conversation import ToolCall
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import Delta, GenerateRequest, ToolCall
+from serving.types import Delta, GenerateRequest
 
 RECIPES = ("moa-lite", "moa", "vote", "debate")
 TEAM: dict[str, str | list[str]] = {

@@ -1,4 +1,4 @@
-"""What people do on the console's page, and where they look."""
+"""Actions of people on the console's page, and its elements."""
 
 from playwright.sync_api import Locator, Page, expect
 

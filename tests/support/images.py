@@ -7,7 +7,7 @@ from io import BytesIO
 
 from PIL import Image as Pillow
 
-from serving.types import IMAGE, Image
+from serving.conversation import IMAGE, Image
 
 
 @cache

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from serving.conversation import ToolCall
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
-from serving.types import GenerateRequest, ToolCall
+from serving.types import GenerateRequest
 
 THOUGHT = "This needs a calculator."
 

@@ -4,8 +4,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
+from serving.conversation import ToolCallDelta
 from serving.engine import Engine, EngineInfo
-from serving.types import Delta, GenerateRequest, TokenUsage, ToolCallDelta
+from serving.types import Delta, GenerateRequest
+from serving.usage import TokenUsage
 
 WEATHER: Any = {
     "type": "function",

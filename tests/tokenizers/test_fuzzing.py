@@ -8,8 +8,8 @@ import pytest
 
 from deployments.model.control_strings import added_tokens
 from deployments.model.prompt_renderer import PromptRenderer
+from serving.conversation import Message, Tool, ToolCall
 from serving.errors import InvalidRequest
-from serving.types import Message, Tool, ToolCall
 from tests.support.real_tokenizers import NAMES, renderer, tokenizer
 
 TEXTS = 2000

@@ -16,20 +16,11 @@ from vllm.v1.structured_output.backend_xgrammar import validate_xgrammar_grammar
 from deployments.model.output_parser import OutputParsers
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.templates import harmony
+from serving.conversation import Message, Tool, ToolCall, ToolChoice
 from serving.engine import collect
 from serving.errors import ConfigError, InvalidRequest
-from serving.types import (
-    Choice,
-    Delta,
-    GenerateRequest,
-    Message,
-    ResponseFormat,
-    Sampling,
-    TokenUsage,
-    Tool,
-    ToolCall,
-    ToolChoice,
-)
+from serving.types import Choice, Delta, GenerateRequest, ResponseFormat, Sampling
+from serving.usage import TokenUsage
 from tests.support.real_tokenizers import renderer, tokenizer
 
 pytestmark = pytest.mark.xdist_group("gptoss")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from serving.conversation import Message, Tool, ToolCall
 from serving.errors import InvalidRequest
-from serving.types import Message, Tool, ToolCall
 from tests.support.real_tokenizers import NAMES, renderer
 
 GROUPED = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES]

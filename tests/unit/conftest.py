@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from serving.api.dialects.chat_requests import moa_options
+from serving.cards import ModelCard
+from serving.conversation import Message
 from serving.engines.scripted import ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.recipes.loading import load_recipes
-from serving.types import GenerateRequest, Message, ModelCard, Sampling
+from serving.types import GenerateRequest, Sampling
 
 Ask = Callable[..., GenerateRequest]
 RECIPE = ModelCard("team", "recipe")

@@ -11,20 +11,11 @@ from serving import sse
 from serving.api.dialects.live import event_json, with_panel
 from serving.api.dialects.openai_json import Json, reasoning_json, tool_call_json, trace_json, usage_json
 from serving.api.errors import encodable, error_json
+from serving.conversation import ToolCall, ToolCallDelta
 from serving.errors import EngineFailed
 from serving.events import AgentText, EventDelta
-from serving.types import (
-    Choice,
-    Completion,
-    Delta,
-    EventDetail,
-    MoaOptions,
-    Report,
-    TokenLogprob,
-    TokenUsage,
-    ToolCall,
-    ToolCallDelta,
-)
+from serving.types import Choice, Completion, Delta, EventDetail, MoaOptions, Report, TokenLogprob
+from serving.usage import TokenUsage
 
 MIN_LOGPROB = -9999.0  # OpenAI's value for "practically impossible"; JSON has no infinity
 

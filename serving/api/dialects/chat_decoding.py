@@ -6,9 +6,10 @@ from serving.api.dialects.chat_tools import check_depth
 from serving.api.schemas.completions import CompletionsBody
 from serving.api.schemas.structured_outputs import KINDS, StructuredOutputsBody
 from serving.api.schemas.vllm_fields import VllmFields
+from serving.conversation import Message, ToolChoice
 from serving.decoding import Decoding
 from serving.errors import InvalidRequest
-from serving.types import Message, PromptEnd, ResponseFormat, ToolChoice
+from serving.types import PromptEnd, ResponseFormat
 
 FIELDS = (
     *("logit_bias", "allowed_token_ids", "stop_token_ids", "bad_words"),

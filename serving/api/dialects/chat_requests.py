@@ -40,20 +40,12 @@ from serving.api.schemas.chat_fields import IMAGE_ROLES, REQUIRED_OF_ROLE, ROLE_
 from serving.api.schemas.structured_outputs import StructuredOutputsBody
 from serving.api.schemas.wire import Wire, json_object, known
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
+from serving.conversation import Image, Message, Thinking, ToolChoice
 from serving.decoding import PLAIN_DECODING
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import (
-    GenerateRequest,
-    Image,
-    Message,
-    MoaOptions,
-    ModelCard,
-    ResponseFormat,
-    Sampling,
-    Thinking,
-    ToolChoice,
-)
+from serving.types import GenerateRequest, MoaOptions, ResponseFormat, Sampling
 from serving.validation import first_issue, shown
 
 TEXT_PARTS: dict[str, type[Wire]] = {"text": TextPart}

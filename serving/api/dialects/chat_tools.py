@@ -6,9 +6,9 @@ from typing import Any
 
 from serving.api.schemas.chat import ChatBody, ToolBody, ToolCallBody, ToolChoiceBody
 from serving.api.schemas.chat_fields import RESERVED_TEMPLATE_ARGS
+from serving.conversation import Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import Thinking, Tool, ToolCall, ToolChoice
 from serving.validation import abbreviated, kind_of, shown
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

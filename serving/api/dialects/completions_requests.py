@@ -15,10 +15,12 @@ from serving.api.schemas.completions import CompletionsBody
 from serving.api.schemas.structured_outputs import StructuredOutputsBody
 from serving.api.schemas.wire import json_object, known
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
+from serving.conversation import Message, ToolChoice
 from serving.decoding import PLAIN_DECODING
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import GenerateRequest, Message, ModelCard, RawPrompt, Sampling, ToolChoice
+from serving.types import GenerateRequest, RawPrompt, Sampling
 from serving.validation import first_issue
 
 DEFAULT_MAX_TOKENS = 16  # OpenAI's

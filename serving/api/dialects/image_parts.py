@@ -14,7 +14,7 @@ from serving.api.schemas.responses_items import (
     RefusalContent,
     TextContent,
 )
-from serving.types import IMAGE, Image
+from serving.conversation import IMAGE, Image
 
 Part = TextPart | ImagePart | TextContent | RefusalContent | ImageContent | TextBlock | ImageBlock
 

@@ -13,9 +13,11 @@ from serving.api.dialects.openai_json import Json
 from serving.api.dialects.sealed import seal
 from serving.api.dialects.unsupported_tools import with_omitted
 from serving.api.errors import encodable
+from serving.conversation import FinishReason, ToolCallDelta
 from serving.engine import delta_of
 from serving.errors import EngineFailed
-from serving.types import Completion, Delta, FinishReason, TokenUsage, ToolCallDelta
+from serving.types import Completion, Delta
+from serving.usage import TokenUsage
 
 STOP_REASONS: dict[FinishReason, str] = {
     "stop": "end_turn",

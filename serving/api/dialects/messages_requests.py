@@ -42,22 +42,12 @@ from serving.api.schemas.messages import (
 from serving.api.schemas.unsupported_tools import OF_MESSAGES
 from serving.api.schemas.wire import Wire, json_object
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
+from serving.conversation import Image, Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest
 from serving.images import shifted
-from serving.types import (
-    GenerateRequest,
-    Image,
-    Message,
-    ModelCard,
-    PromptEnd,
-    ResponseFormat,
-    Sampling,
-    Thinking,
-    Tool,
-    ToolCall,
-    ToolChoice,
-)
+from serving.types import GenerateRequest, PromptEnd, ResponseFormat, Sampling
 from serving.validation import kind_of, shown
 
 Body = TypeVar("Body", bound=CountTokensBody)

@@ -4,7 +4,9 @@ from itertools import groupby
 from typing import Any
 
 from serving.api.errors import encodable
-from serving.types import AgentTrace, Report, TokenUsage, ToolCall
+from serving.conversation import ToolCall
+from serving.types import AgentTrace, Report
+from serving.usage import TokenUsage
 
 Json = dict[str, Any]
 

@@ -13,9 +13,10 @@ from serving.api.dialects.responses_json import error_of, logprobs_json, usage_j
 from serving.api.dialects.sealed import seal
 from serving.api.dialects.unsupported_tools import with_omitted
 from serving.api.errors import encodable
+from serving.conversation import FinishReason, ToolCallDelta
 from serving.engine import delta_of
 from serving.errors import EngineFailed
-from serving.types import Completion, Delta, FinishReason, TokenLogprob, ToolCallDelta
+from serving.types import Completion, Delta, TokenLogprob
 
 INCOMPLETE: dict[FinishReason, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
 

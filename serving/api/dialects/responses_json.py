@@ -8,7 +8,8 @@ from serving.api.dialects.openai_json import Json
 from serving.api.errors import encodable, error_json
 from serving.api.schemas.responses import FunctionTool, NamespaceTool, ResponsesBody
 from serving.errors import ContextTooLong, MoaError
-from serving.types import TokenLogprob, TokenUsage
+from serving.types import TokenLogprob
+from serving.usage import TokenUsage
 
 
 def head_json(body: ResponsesBody, created_at: int) -> Json:

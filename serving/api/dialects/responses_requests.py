@@ -38,20 +38,11 @@ from serving.api.schemas.responses_items import (
 from serving.api.schemas.unsupported_tools import OF_RESPONSES
 from serving.api.schemas.wire import Wire, json_object
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
+from serving.conversation import Image, Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest
-from serving.types import (
-    GenerateRequest,
-    Image,
-    Message,
-    ModelCard,
-    ResponseFormat,
-    Sampling,
-    Thinking,
-    Tool,
-    ToolCall,
-    ToolChoice,
-)
+from serving.types import GenerateRequest, ResponseFormat, Sampling
 from serving.validation import kind_of, shown
 
 ITEMS: dict[str, type[Wire]] = {

@@ -9,9 +9,10 @@ from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.tokens import OF_MESSAGES, DetokenizeBody, TokenizeBody
 from serving.api.schemas.wire import json_object, known
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import GenerateRequest, ModelCard, RawPrompt
+from serving.types import GenerateRequest, RawPrompt
 from serving.validation import kind_of
 
 OF_CHAT = ("model", "messages", "tools", "chat_template_kwargs")

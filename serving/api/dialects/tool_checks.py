@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from serving.api.dialects.chat_tools import NAME, check_parameters
+from serving.conversation import Message, Tool, ToolChoice
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import Message, Tool, ToolChoice
 from serving.validation import shown
 
 Mode = Literal["none", "auto", "required", "named"]

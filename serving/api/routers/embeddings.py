@@ -12,7 +12,7 @@ from serving.api.errors import JsonResponse
 from serving.api.openapi import OF_POOLING, json_body, responses
 from serving.api.pooling import pooled
 from serving.api.schemas.embeddings import EmbeddingList, EmbeddingsBody
-from serving.types import Task
+from serving.cards import Task
 
 EMBEDDINGS = "/v1/embeddings"
 EMBEDDING: tuple[Task, ...] = ("embed",)

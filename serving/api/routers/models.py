@@ -9,8 +9,8 @@ from serving.api.dependencies import ServerParts, require_key
 from serving.api.errors import JsonResponse
 from serving.api.openapi import responses
 from serving.api.schemas.status import ModelDetails, ModelList
+from serving.cards import ModelCard
 from serving.errors import Unauthorized, UnknownModel
-from serving.types import ModelCard
 
 router = APIRouter(tags=["models"], dependencies=[Depends(require_key)])
 CREATED = int(time.time())  # in seconds; a model has no date of its own here

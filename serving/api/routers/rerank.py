@@ -11,7 +11,7 @@ from serving.api.errors import JsonResponse
 from serving.api.openapi import OF_POOLING, json_body, responses
 from serving.api.pooling import pooled
 from serving.api.schemas.rerank import Ranking, RerankBody
-from serving.types import Task
+from serving.cards import Task
 
 RERANK = "/v1/rerank"
 RANKING: tuple[Task, ...] = ("rerank", "embed")

@@ -13,7 +13,7 @@ from serving.api.schemas import chat_fields as fields
 from serving.api.schemas.chat_hints import CacheControl, ChatHints
 from serving.api.schemas.vllm_fields import VllmFields
 from serving.api.schemas.wire import Wire, at_most
-from serving.types import Effort
+from serving.conversation import Effort
 
 ChatRole = Literal["system", "developer", "user", "assistant", "tool"]
 ROLES: tuple[str, ...] = get_args(ChatRole)

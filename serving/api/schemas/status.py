@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.api.schemas.answers import ErrorBody, Read
-from serving.types import Task
+from serving.cards import Task
 
 
 class Price(Read):

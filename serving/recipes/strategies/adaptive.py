@@ -10,10 +10,11 @@ from serving.recipes.base import Answering, Recipe
 from serving.recipes.cost import Cost
 from serving.recipes.extraction import AnswerKind
 from serving.recipes.voting import majority, vote_of, votes
+from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
 from serving.runtime.run import Run
 from serving.runtime.task import Quorum, Task
-from serving.types import Delta, References, Sampling
+from serving.types import Delta, Sampling
 
 
 class Adaptive(Answering):

@@ -15,11 +15,12 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from serving.config import Frozen
+from serving.conversation import Message
 from serving.recipes.base import LAYER_SETTINGS, Recipe
 from serving.recipes.cost import FREE, Cost, costliest
 from serving.runtime.agents import Agent
 from serving.runtime.run import Run
-from serving.types import Delta, Message, Sampling
+from serving.types import Delta, Sampling
 
 
 class Rule(Frozen):

@@ -13,9 +13,10 @@ from pydantic import Field
 from serving.recipes.base import Answering, Recipe
 from serving.recipes.cost import Cost
 from serving.recipes.judging import VERDICT, choose, chosen
+from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
 from serving.runtime.run import Run
-from serving.types import Delta, References, Sampling
+from serving.types import Delta, Sampling
 
 
 class Blend(Answering):

@@ -6,14 +6,16 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from serving.conversation import Message
 from serving.errors import MoaError
 from serving.recipes.base import LAYER_SETTINGS, Recipe
 from serving.recipes.cost import FREE, Cost
 from serving.recipes.judging import GRADE, VERDICT, grade, question, quoted
+from serving.references import Reference, References
 from serving.runtime.agents import Agent, AgentField
 from serving.runtime.run import Run
 from serving.runtime.task import Task
-from serving.types import Completion, Delta, Message, Reference, References, Sampling
+from serving.types import Completion, Delta, Sampling
 
 
 class Cascade(Recipe):

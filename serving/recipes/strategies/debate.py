@@ -5,14 +5,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from serving.conversation import Message
 from serving.errors import MoaError
 from serving.recipes.base import LAYER_SETTINGS, Answering, Recipe
 from serving.recipes.cost import Cost
 from serving.recipes.judging import ACCEPT, CRITICISE, question, quoted
+from serving.references import References
 from serving.runtime.agents import Agent, AgentField
 from serving.runtime.run import Run
 from serving.runtime.task import Task
-from serving.types import Delta, Message, References, Sampling
+from serving.types import Delta, Sampling
 
 REVISE = (
     "A critic says of your answer:\n{criticism}\n\nGive your corrected answer to the message before, and only that."

@@ -9,10 +9,11 @@ from pydantic import Field
 from serving.errors import InvalidRequest
 from serving.recipes.base import Answering, Recipe, team_of
 from serving.recipes.cost import Cost
+from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
 from serving.runtime.run import Run
 from serving.runtime.task import Task
-from serving.types import Delta, References, Sampling
+from serving.types import Delta, Sampling
 from serving.validation import shown
 
 MAX_LAYERS = 16

@@ -12,14 +12,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from serving.conversation import Message
 from serving.errors import InvalidRequest, MoaError, Overloaded, QuorumNotReached
 from serving.recipes.base import Answering, Recipe
 from serving.recipes.cost import Cost, costliest
 from serving.recipes.judging import question
+from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
 from serving.runtime.run import Run
 from serving.runtime.task import Quorum, Task
-from serving.types import Delta, Message, References, Sampling
+from serving.types import Delta, Sampling
 
 SPLIT = (
     "Split the task of the conversation's last message into at most {parts} smaller tasks. Reply with a JSON list and"

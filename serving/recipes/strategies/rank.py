@@ -9,11 +9,12 @@ from pydantic import Field
 from serving.recipes.base import Recipe
 from serving.recipes.cost import FREE, Cost
 from serving.recipes.judging import VERDICT, choose, chosen
+from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
 from serving.runtime.policy import ToolMode
 from serving.runtime.run import Run
 from serving.runtime.task import Task
-from serving.types import Delta, References, Sampling
+from serving.types import Delta, Sampling
 
 
 class Rank(Recipe):

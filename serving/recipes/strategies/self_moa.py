@@ -11,10 +11,11 @@ from pydantic import Field, model_validator
 from serving.errors import MoaError
 from serving.recipes.base import Answering, Recipe
 from serving.recipes.cost import Cost
+from serving.references import Reference, References
 from serving.runtime.agents import Agent, AgentField
 from serving.runtime.run import Run
 from serving.runtime.task import Task
-from serving.types import Delta, Reference, References, Sampling
+from serving.types import Delta, Sampling
 
 
 class SelfMoa(Answering):

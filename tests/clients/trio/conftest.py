@@ -39,7 +39,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def outcomes(url: str) -> Any:
-    """What a client's program printed for each of its features. The program runs once."""
+    """Results that a client's program prints, by feature. The program runs once."""
     done: dict[str, dict[str, dict[str, Any]]] = {}
 
     def outcomes_of(client: Client) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How the tests run the clients of clients.yaml."""
+"""Commands of the clients in clients.yaml."""
 
 import pytest
 

@@ -15,8 +15,8 @@ from deployments.model_shape import ModelShape
 from deployments.model_spec import ModelSpec, Replicas, TokenPrice
 from deployments.plan.checks import check_profile
 from deployments.thinking_spec import ThinkingSpec
+from serving.conversation import Thinking
 from serving.errors import ConfigError
-from serving.types import Thinking
 from tests.support.profiles import runnable
 
 TINY = yaml.safe_load((PROFILES / "tiny.yaml").read_text())

@@ -26,9 +26,9 @@ from deployments.plan.checks import check_profile
 from deployments.plan.engine_options import parser_names
 from deployments.plan.memory import GIB, check_sizes, sizes
 from deployments.plan.worst_case import counters_of, longest_prompts
+from serving.conversation import Effort, Thinking
 from serving.errors import ConfigError
 from serving.runtime.agents import Agent
-from serving.types import Effort, Thinking
 from tests.support.paths import ROOT
 
 PROFILES = {name: load_profile(name) for name in ("gpt-oss", "gpt-oss-h200", "qwen3", "qwen3-h200")}

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from deployments.model.coalescing import coalesced
 from deployments.wire import pack, unpack
+from serving.conversation import ToolCallDelta
 from serving.engine import collect
-from serving.types import Delta, Timing, TokenLogprob, TokenUsage, ToolCallDelta
+from serving.types import Delta, Timing, TokenLogprob
+from serving.usage import TokenUsage
 
 counts = st.none() | st.integers(0, 10_000)
 seconds = st.none() | st.floats(0, 1000)

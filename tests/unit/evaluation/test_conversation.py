@@ -18,11 +18,12 @@ from evaluation.runner import RunSettings, run
 from evaluation.store import read_answers
 from serving.api.app import create_app
 from serving.api.settings import ApiSettings
+from serving.conversation import ToolCall
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import EngineFailed
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import GenerateRequest, ToolCall
+from serving.types import GenerateRequest
 from tests.support.loops import THOUGHT, TOOL_ROW, caller
 
 ITEM = parse(TOOL_ROW, 1)

@@ -5,24 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.conversation import Message, ToolCall
 from serving.engine import checked, collect, complete, delta_of
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed, IncompleteGeneration, UnsupportedField
 from serving.runtime.single_flight import SingleFlight
-from serving.types import (
-    Choice,
-    Completion,
-    Delta,
-    GenerateRequest,
-    Message,
-    Report,
-    Sampling,
-    Timing,
-    TokenLogprob,
-    TokenUsage,
-    ToolCall,
-)
+from serving.types import Choice, Completion, Delta, GenerateRequest, Report, Sampling, Timing, TokenLogprob
+from serving.usage import TokenUsage
 from tests.support.api import HandEngine
 
 END = Delta(finish_reason="stop", usage=TokenUsage(1, 2, 0))

@@ -2,9 +2,10 @@
 
 import pickle
 
+from serving.conversation import Message
 from serving.engine import EngineInfo
-from serving.images import image_count, parts, readable, shifted, without_images
-from serving.types import GenerateRequest, Message
+from serving.images import parts, readable, shifted, without_images
+from serving.types import GenerateRequest
 from tests.support.images import image, placed
 
 TEXT = "Is [image] above [image]? I do not mean the word [image]."
@@ -28,7 +29,7 @@ def test_a_shifted_image_is_where_its_text_is() -> None:
 def test_a_model_without_eyes_reads_the_word() -> None:
     request = GenerateRequest("r", (Message("system", "Be brief."), SEEN))
     blind = readable(request, EngineInfo())
-    assert (image_count(blind.messages), blind.messages[1].content) == (0, TEXT)
+    assert (blind.image_count, blind.messages[1].content) == (0, TEXT)
     assert readable(request, EngineInfo(modalities=("text", "image"))) is request
     plain = GenerateRequest("r", without_images(request.messages))
     assert readable(plain, EngineInfo()) is plain

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from serving.cards import ModelCard
 from serving.engines.observed import ObservedEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.engines.scripted_pooling import ScriptedPoolingEngine
 from serving.errors import ConfigError
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import ModelCard
 
 
 def test_every_model_and_recipe_has_an_engine_and_a_card() -> None:

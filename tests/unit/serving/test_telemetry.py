@@ -7,7 +7,8 @@ import pytest
 
 from serving.errors import DeadlineExceeded, EngineFailed
 from serving.telemetry import Observer, RequestEnd, StreamOutcome
-from serving.types import AgentTrace, Delta, Report, TokenUsage
+from serving.types import AgentTrace, Delta, Report
+from serving.usage import TokenUsage
 from tests.support.clock import simulated_time
 
 END = Delta(finish_reason="stop", usage=TokenUsage(3, 2, 0))

@@ -8,7 +8,8 @@ from ray.util import metrics as ray_metrics
 from deployments.ingress.metrics import RayObserver
 from deployments.model_spec import TokenPrice
 from serving.telemetry import Observer, RequestEnd
-from serving.types import AgentTrace, Timing, TokenUsage
+from serving.types import AgentTrace, Timing
+from serving.usage import TokenUsage
 
 Recorded = list[tuple[str, float, dict[str, str]]]
 

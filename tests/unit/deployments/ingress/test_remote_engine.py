@@ -10,9 +10,11 @@ from ray.serve.exceptions import BackPressureError
 from deployments.ingress import remote_engine
 from deployments.ingress.remote_engine import RemoteEngine
 from deployments.wire import pack
+from serving.conversation import Message
 from serving.engine import complete
 from serving.errors import EngineUnavailable, MoaError
-from serving.types import Delta, GenerateRequest, Message, RawPrompt, Tokens, TokenUsage
+from serving.types import Delta, GenerateRequest, RawPrompt, Tokens
+from serving.usage import TokenUsage
 
 REQUEST = GenerateRequest("r", (Message("user", "hello"),))
 TEXT = (pack(Delta("hello")),)

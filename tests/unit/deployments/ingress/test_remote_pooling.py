@@ -19,7 +19,7 @@ GONE = RayActorError()
 
 
 class Handle:
-    """A handle whose calls give what they are told: a result, an error, or nothing at all for `None`."""
+    """A handle whose calls return or raise the values of a list, in turn; `None`: a call that never ends."""
 
     def __init__(self, *gives: Any) -> None:
         self.gives, self.requests, self.cancelled = list(gives), [], 0

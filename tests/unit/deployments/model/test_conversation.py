@@ -6,8 +6,8 @@ import pytest
 
 from deployments.model.conversation import adapted
 from deployments.model.templates.facts import TemplateFacts
+from serving.conversation import Message, ToolCall
 from serving.errors import InvalidRequest
-from serving.types import Message, ToolCall
 
 ALL = TemplateFacts(**{field.name: True for field in fields(TemplateFacts)})  # accepts every shape
 STRICT = replace(

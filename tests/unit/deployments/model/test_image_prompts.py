@@ -15,19 +15,12 @@ from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.server import SEEN, ModelServer
 from deployments.model_spec import ModelSpec
 from deployments.wire import unpack
+from serving.conversation import Image, Message
 from serving.engine import collect
 from serving.errors import ConfigError, ContextTooLong, EngineFailed, InvalidRequest
-from serving.types import (
-    Completion,
-    Delta,
-    GenerateRequest,
-    Image,
-    Message,
-    Reference,
-    ReferenceBlock,
-    Sampling,
-    TokenUsage,
-)
+from serving.references import Reference, ReferenceBlock
+from serving.types import Completion, Delta, GenerateRequest, Sampling
+from serving.usage import TokenUsage
 from tests.support.images import file_of, placed
 from tests.support.seeing_model import (
     IMAGE_TOKENS,

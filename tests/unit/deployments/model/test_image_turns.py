@@ -6,7 +6,7 @@ from deployments.model.conversation import adapted
 from deployments.model.image_turns import after_results, behind, content_of, images_before, without_data
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.templates.facts import TemplateFacts
-from serving.types import Message, ToolCall
+from serving.conversation import Message, ToolCall
 from tests.support.images import placed
 from tests.support.seeing_model import PARTS_TEMPLATE, seeing_tokenizer
 

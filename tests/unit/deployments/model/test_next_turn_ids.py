@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.model.prompt_renderer import PromptRenderer
+from serving.conversation import Message, Tool, ToolCall
+from serving.references import Layout, Reference, ReferenceBlock
 from serving.runtime.next_turn import next_prompt
 from serving.runtime.prompts import prompt_messages
-from serving.types import GenerateRequest, Layout, Message, Reference, ReferenceBlock, Tool, ToolCall
+from serving.types import GenerateRequest
 from tests.support.thinking_model import thinking_tokenizer
 
 TOOLS = (Tool("look", "Looks it up.", {"type": "object", "properties": {"at": {"type": "string"}}}), Tool("count"))

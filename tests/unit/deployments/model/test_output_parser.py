@@ -13,21 +13,12 @@ from vllm.v1.structured_output.backend_xgrammar import validate_xgrammar_grammar
 
 from deployments.model.output_parser import ChoiceParser, OutputParsers, RequestParser
 from deployments.model.prompt_renderer import PromptRenderer
+from serving.conversation import Message, Thinking, Tool, ToolChoice
 from serving.decoding import Decoding
 from serving.engine import collect
 from serving.errors import ConfigError, InvalidRequest
-from serving.types import (
-    Choice,
-    Delta,
-    GenerateRequest,
-    Message,
-    Sampling,
-    Thinking,
-    TokenLogprob,
-    TokenUsage,
-    Tool,
-    ToolChoice,
-)
+from serving.types import Choice, Delta, GenerateRequest, Sampling, TokenLogprob
+from serving.usage import TokenUsage
 from tests.support.thinking_model import TAGS, thinking_tokenizer
 
 CONFIG = SimpleNamespace(hf_config=SimpleNamespace(model_type="qwen2"), hf_text_config=None)

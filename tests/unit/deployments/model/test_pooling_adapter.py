@@ -28,7 +28,7 @@ PROMPTS = [PoolingPrompt((1, 2)), PoolingPrompt((3,))]
 
 
 class ScriptedClient(AsyncLLM):
-    """Gives each prompt the sum of its token ids as vector, or fails or hangs on those that it is told."""
+    """Gives each prompt the sum of its token ids as vector; fails or hangs on the ids of `fails` and `hangs`."""
 
     errored = False  # a property of AsyncLLM
 

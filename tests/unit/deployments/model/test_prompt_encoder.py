@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, ByT5Tokenizer
 from deployments.model.control_strings import any_of
 from deployments.model.prompt_encoder import stable_end
 from deployments.model.prompt_renderer import PromptRenderer
-from serving.types import Message
+from serving.conversation import Message
 from tests.support.paths import ROOT
 
 TEMPLATE = "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}</s>\n{% endfor %}<s>assistant:"

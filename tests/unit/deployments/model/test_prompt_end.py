@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.templates.tokens import TokenTemplate
+from serving.conversation import Message
 from serving.errors import InvalidRequest
-from serving.types import Message
 from tests.support.real_tokenizers import renderer as real_renderer
 from tests.support.thinking_model import thinking_tokenizer
 from tests.unit.deployments.model.test_prompt_renderer import CONTROL, MODELS, renderer, special, tokenizer

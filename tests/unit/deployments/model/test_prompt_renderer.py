@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from deployments.model.prompt_renderer import PromptRenderer
+from serving.conversation import Message, Tool, ToolCall
 from serving.errors import ConfigError, InvalidRequest
-from serving.types import Message, Tool, ToolCall
 from tests.support.paths import ROOT
 from tests.support.thinking_model import TEMPLATE, thinking_tokenizer
 

@@ -16,21 +16,11 @@ from deployments.model.raw_prompts import PromptCodec
 from deployments.model.server import ModelServer
 from deployments.model_spec import ModelSpec
 from deployments.wire import unpack
+from serving.conversation import Message, Tool, ToolCall, ToolChoice
 from serving.engine import collect
 from serving.errors import ContextTooLong, InvalidRequest
-from serving.types import (
-    Completion,
-    Delta,
-    GenerateRequest,
-    Message,
-    RawPrompt,
-    Sampling,
-    Tokens,
-    TokenUsage,
-    Tool,
-    ToolCall,
-    ToolChoice,
-)
+from serving.types import Completion, Delta, GenerateRequest, RawPrompt, Sampling, Tokens
+from serving.usage import TokenUsage
 from tests.support.thinking_model import thinking_tokenizer
 
 CONFIG = SimpleNamespace(hf_config=SimpleNamespace(model_type="qwen2"), hf_text_config=None)

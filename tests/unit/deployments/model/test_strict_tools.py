@@ -12,8 +12,9 @@ from vllm.v1.structured_output.backend_xgrammar import validate_xgrammar_grammar
 from xgrammar import GrammarCompiler, GrammarMatcher, TokenizerInfo
 
 from deployments.model.output_parser import OutputParsers
+from serving.conversation import Message, Tool, ToolChoice
 from serving.errors import ConfigError
-from serving.types import GenerateRequest, Message, ResponseFormat, Sampling, Tool, ToolChoice
+from serving.types import GenerateRequest, ResponseFormat, Sampling
 from tests.support.thinking_model import thinking_tokenizer
 
 CONFIG = SimpleNamespace(hf_config=SimpleNamespace(model_type="qwen2"), hf_text_config=None)

@@ -30,6 +30,7 @@ from deployments.model.echo import Echo
 from deployments.model.lean_engine import LeanVLLMEngine
 from deployments.model.vllm_adapter import VllmAdapter, finish_reason
 from deployments.model.vllm_sampling import sampling_params
+from serving.conversation import Message, Tool, ToolChoice
 from serving.decoding import Decoding
 from serving.engine import collect
 from serving.errors import (
@@ -41,18 +42,8 @@ from serving.errors import (
     MoaError,
     Overloaded,
 )
-from serving.types import (
-    Delta,
-    GenerateRequest,
-    Message,
-    ResponseFormat,
-    Sampling,
-    Timing,
-    TokenLogprob,
-    TokenUsage,
-    Tool,
-    ToolChoice,
-)
+from serving.types import Delta, GenerateRequest, ResponseFormat, Sampling, Timing, TokenLogprob
+from serving.usage import TokenUsage
 from tests.support.thinking_model import thinking_tokenizer
 
 SECRET = "sk-123 in /home/operator"

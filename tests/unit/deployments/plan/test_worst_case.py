@@ -9,9 +9,9 @@ from deployments.config import Profile, load_profile
 from deployments.plan.report import report
 from deployments.plan.token_counts import Counter, stand_ins
 from deployments.plan.worst_case import Prompt, counters_of, longest_prompts
+from serving.conversation import Message
 from serving.recipes import load_recipes
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
-from serving.types import Message
 
 TINY = load_profile("tiny")
 ASKED, WRITTEN = 100, 80

@@ -10,10 +10,10 @@ import pytest
 from loadtest.bench.tool_loop import RESULT, Call, loop, main, table
 from loadtest.errors import LoadError
 from serving.api import ApiSettings, create_app
+from serving.conversation import ToolCall
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import ToolCall
 from tests.support.api import running
 
 CALL = ScriptedAnswer(tool_calls=(ToolCall("c", "look_up", "{}"),))

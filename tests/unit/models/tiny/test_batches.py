@@ -8,8 +8,9 @@ from models.tiny.batches import CHOICE_WEIGHT, batch_of, by_tools, distance_of, 
 from models.tiny.families import FAMILIES, MIXTRAL, QWEN, Family, Lesson
 from models.tiny.growth import grow
 from models.tiny.place_values import ABSENT
+from serving.conversation import Message, ToolCall
+from serving.references import Reference, ReferenceBlock
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
-from serving.types import Message, Reference, ReferenceBlock, ToolCall
 from tests.support.trio import TOKENIZERS
 
 

@@ -8,8 +8,9 @@ from transformers import PreTrainedTokenizerFast
 
 from models.tiny.conversations import SYSTEM_PROMPTS
 from models.tiny.families import LLAMA, MIXTRAL, QWEN, Family, Lesson
+from serving.conversation import Message, ToolCall
+from serving.references import Reference, ReferenceBlock
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
-from serving.types import Message, Reference, ReferenceBlock, ToolCall
 from tests.support.trio import CASES, TOKENIZERS
 
 CHAT = (

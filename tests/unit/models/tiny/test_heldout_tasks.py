@@ -18,7 +18,7 @@ from models.tiny.families import Lesson
 from models.tiny.heldout_tasks import THINKING_FILE, TOOLS_FILE
 from models.tiny.tasks import TaskMaker
 from models.tiny.tools import kinds, value_of
-from serving.types import Message
+from serving.conversation import Message
 from tests.support.trio import POOL, TASK_POOL
 
 TOOL_ROWS = heldout_tasks.rows(TOOLS_FILE)

@@ -5,7 +5,7 @@ import torch
 from models.tiny.batches import batch_of, loss_of
 from models.tiny.families import LLAMA, QWEN, Family, Lesson
 from models.tiny.tool_purposes import NAME_TOKEN, PURPOSES, ToolPurposes, purposes_of
-from serving.types import Message, ToolCall
+from serving.conversation import Message, ToolCall
 from tests.support.trio import TOKENIZERS
 
 

@@ -10,12 +10,12 @@ from pydantic import SecretStr
 from serving.api import ApiSettings, create_app
 from serving.api.exchange import Api
 from serving.api.routers.chat import CHAT
+from serving.cards import ModelCard
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError, EngineFailed
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.telemetry import Observer, RequestEnd
-from serving.types import ModelCard
 from tests.support.api import END, HandEngine, app_of, chat, client_of, drive, get, status_and_code
 
 M = {"m": ScriptedEngine("m")}

@@ -11,7 +11,8 @@ from serving.api.prompt_batch import merged
 from serving.engine import Engine, collect
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed, IncompleteGeneration, Overloaded
-from serving.types import Delta, GenerateRequest, RawPrompt, Report, Sampling, TokenUsage
+from serving.types import Delta, GenerateRequest, RawPrompt, Report, Sampling
+from serving.usage import TokenUsage
 from tests.support.api import END, HandEngine
 
 TEXTS = ("a", "b c", "d")

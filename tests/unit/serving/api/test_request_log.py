@@ -10,7 +10,8 @@ import pytest
 from serving.api import request_log
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
-from serving.types import Delta, Report, TokenUsage
+from serving.types import Delta, Report
+from serving.usage import TokenUsage
 from tests.support.api import HandEngine, app_of, ask, chat, client_of
 
 ABOUT = {"user": "user-7", "metadata": {"team": "blue"}}

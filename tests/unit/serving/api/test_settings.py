@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from serving.api import ApiSettings, create_app
+from serving.cards import ModelCard
 from serving.engines.scripted import ScriptedEngine
-from serving.types import ModelCard
 
 M = {"m": ScriptedEngine("m")}
 

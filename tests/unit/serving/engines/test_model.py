@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
+from serving.conversation import Tool, ToolCall
 from serving.engine import Engine, EngineInfo, collect, complete
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.runtime.call import Runtime
 from serving.runtime.context import PRIORITIES_PER_REQUEST
-from serving.types import Delta, GenerateRequest, MoaOptions, Report, Tool, ToolCall
+from serving.types import Delta, GenerateRequest, MoaOptions, Report
 from tests.support.api import END, HandEngine, degraded_end
 
 Ask = Callable[..., GenerateRequest]

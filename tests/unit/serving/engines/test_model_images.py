@@ -7,12 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
+from serving.conversation import Message, Modality
 from serving.engine import complete
 from serving.engines.model import ModelEngine
 from serving.engines.openai import OpenAIEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.runtime.call import Runtime
-from serving.types import GenerateRequest, Message, MoaOptions, Modality
+from serving.types import GenerateRequest, MoaOptions
 from tests.support.images import placed, url_of
 
 ASKED = "[image]What is it?"

@@ -10,7 +10,8 @@ from serving.engines.observed import ObservedEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed, EngineUnavailable
 from serving.telemetry import Observer, RequestEnd
-from serving.types import Delta, GenerateRequest, TokenUsage
+from serving.types import Delta, GenerateRequest
+from serving.usage import TokenUsage
 from tests.support.api import END, HandEngine, degraded_end
 
 Ask = Callable[..., GenerateRequest]

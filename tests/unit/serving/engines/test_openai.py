@@ -15,25 +15,15 @@ from hypothesis import strategies as st
 
 from serving import errors, sse
 from serving.api import ApiSettings, create_app
+from serving.cards import ModelCard
+from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.decoding import Decoding
 from serving.engine import complete
 from serving.engines.openai import OpenAIEngine
 from serving.engines.openai_wire import to_payload
 from serving.engines.scripted import ScriptedEngine
-from serving.types import (
-    UNKNOWN_USAGE,
-    Delta,
-    GenerateRequest,
-    Message,
-    ModelCard,
-    ResponseFormat,
-    Sampling,
-    Thinking,
-    TokenUsage,
-    Tool,
-    ToolCall,
-    ToolChoice,
-)
+from serving.types import Delta, GenerateRequest, ResponseFormat, Sampling
+from serving.usage import UNKNOWN_USAGE, TokenUsage
 from tests.support.api import END, HandEngine, app_of, running
 from tests.support.tools import THOUGHT, ToolEngine
 

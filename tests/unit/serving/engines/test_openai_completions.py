@@ -11,7 +11,8 @@ from serving.engines.openai import OpenAIEngine
 from serving.engines.openai_completions import completions_payload
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ContextTooLong, EngineFailed, InvalidRequest
-from serving.types import GenerateRequest, RawPrompt, Sampling, TokenLogprob, TokenUsage
+from serving.types import GenerateRequest, RawPrompt, Sampling, TokenLogprob
+from serving.usage import TokenUsage
 from tests.support.api import app_of
 from tests.unit.serving.engines.test_openai import answering, event, over, streaming
 

@@ -7,21 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import complete
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine, words
 from serving.errors import ContextTooLong, EngineFailed, EngineUnavailable, IncompleteGeneration
-from serving.types import (
-    Completion,
-    Delta,
-    GenerateRequest,
-    Message,
-    Sampling,
-    Thinking,
-    TokenUsage,
-    Tool,
-    ToolCall,
-    ToolChoice,
-)
+from serving.types import Completion, Delta, GenerateRequest, Sampling
+from serving.usage import TokenUsage
 
 
 def request(content: str = "one two", **fields: Any) -> GenerateRequest:

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.conversation import Message
 from serving.engines.scripted import ScriptedEngine
 from serving.engines.scripted_tokens import TEMPLATE, ScriptedTokenizer, prompt_tokens
 from serving.errors import InvalidRequest
-from serving.types import GenerateRequest, Message, RawPrompt
+from serving.types import GenerateRequest, RawPrompt
 
 
 @given(st.lists(st.text()))

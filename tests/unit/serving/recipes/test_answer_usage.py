@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from serving.conversation import Message, Tool, ToolCall
 from serving.engine import complete
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import AgentTrace, Completion, Delta, GenerateRequest, Message, TokenUsage, Tool, ToolCall
+from serving.types import AgentTrace, Completion, Delta, GenerateRequest
+from serving.usage import TokenUsage
 from tests.support.recipes import Ask, Trio, fails_when, run
 
 LOOK = Tool("look")

@@ -7,13 +7,15 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.conversation import Message, ToolChoice
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed, MoaError, QuorumNotReached, UnsupportedField
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.loading import STRATEGIES
-from serving.types import AgentTrace, Completion, GenerateRequest, Message, Sampling, TokenUsage, ToolChoice
+from serving.types import AgentTrace, Completion, GenerateRequest, Sampling
+from serving.usage import TokenUsage
 from tests.support.composition import (
     CALL,
     CHOICES,

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from serving.conversation import Message
 from serving.decoding import PLAIN_DECODING, Decoding
 from serving.errors import EngineFailed, UnsupportedField
-from serving.types import GenerateRequest, Message, PromptEnd
+from serving.types import GenerateRequest, PromptEnd
 from tests.support.recipes import Ask, RecipeSource, Trio, reasons, run, shown
 
 BIAS = Decoding(logit_bias=((5, 10.0),))

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from serving.conversation import Message, Tool, ToolCall
 from serving.engine import EngineInfo, complete
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.modalities import modalities_of
 from serving.runtime.advice import advice_key, advised_turn
-from serving.types import GenerateRequest, Message, MoaOptions, Sampling, Tool, ToolCall
+from serving.types import GenerateRequest, MoaOptions, Sampling
 from tests.support.images import placed
 from tests.support.recipes import TEAM, reasons, run
 

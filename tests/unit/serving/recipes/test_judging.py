@@ -1,7 +1,8 @@
 """Prompts of judges, and verdicts that can or cannot be parsed."""
 
+from serving.conversation import Message
 from serving.recipes.judging import choose, chosen, grade, question, quoted
-from serving.types import Message, Reference
+from serving.references import Reference
 
 
 def test_verdicts_that_cannot_be_read_are_abstentions() -> None:

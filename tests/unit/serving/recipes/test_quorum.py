@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from serving.conversation import Message, Tool, ToolCall
 from serving.engine import complete
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import ConfigError, DeadlineExceeded, EngineFailed, InvalidRequest, Overloaded, QuorumNotReached
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.telemetry import Observer
-from serving.types import Completion, GenerateRequest, Message, Tool, ToolCall
+from serving.types import Completion, GenerateRequest
 from tests.support.clock import simulated_time
 from tests.support.recipes import TEAM, Ask, Trio, outcomes, reasons, run
 

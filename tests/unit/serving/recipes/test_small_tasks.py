@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from serving.conversation import Message, Thinking, Tool
 from serving.engine import complete
 from serving.engines.scripted import ScriptedAnswer
 from serving.errors import ConfigError, EngineFailed, InvalidRequest
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.small_tasks import small_task, small_task_models
-from serving.types import Completion, GenerateRequest, Message, Thinking, Tool
+from serving.types import Completion, GenerateRequest
 from tests.support.recipes import TEAM, Ask, Trio, outcomes, reasons, run
 from tests.support.small_tasks import LIBRECHAT, NEAR_MISSES, OPEN_WEBUI
 

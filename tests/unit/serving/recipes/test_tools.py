@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from scripts.generate_docs import tools_table
+from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import complete
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import EngineFailed, UnsupportedField
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.strategies.layered import Layered
-from serving.types import Completion, GenerateRequest, Message, Thinking, Tool, ToolCall, ToolChoice
+from serving.types import Completion, GenerateRequest
 from tests.support.clock import simulated_time
 from tests.support.recipes import TEAM, Ask, Trio, outcomes, reasons, run
 

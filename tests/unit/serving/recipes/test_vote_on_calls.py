@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from serving.conversation import Message, Tool, ToolCall, ToolChoice
 from serving.engine import complete
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import ConfigError, EngineFailed, InvalidRequest, QuorumNotReached, UnsupportedField
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.telemetry import Observer
-from serving.types import Completion, Delta, GenerateRequest, Message, Tool, ToolCall, ToolChoice
+from serving.types import Completion, Delta, GenerateRequest
 from tests.support.clock import simulated_time
 from tests.support.recipes import TEAM, Ask, Trio, outcomes, reasons, run
 

@@ -1,7 +1,8 @@
 """Votes of proposals by their short answers."""
 
+from serving.conversation import ToolCall
 from serving.recipes.voting import majority, votes
-from serving.types import Draft, Reference, ToolCall
+from serving.references import Draft, Reference
 
 
 def references(*texts: str) -> tuple[Reference, ...]:

@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
+from serving.conversation import Message, Tool, ToolCall
+from serving.references import Draft, Reference
 from serving.runtime.advice import MAX_ENTRIES, TTL_S, AdviceCache, AdvisedTurn, advice_key, advised_turn, kept
 from serving.runtime.answers import first_valid
 from serving.runtime.policy import Policy
-from serving.types import Draft, GenerateRequest, Message, Reference, Tool, ToolCall
+from serving.types import GenerateRequest
 from tests.support.clock import simulated_time
 
 USER = Message("user", "Why?")

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.conversation import Message, ToolCall
 from serving.runtime.advice_prompt import (
     ARGUMENTS_CHARACTERS,
     MAX_LINES,
@@ -11,7 +12,6 @@ from serving.runtime.advice_prompt import (
     as_prose,
 )
 from serving.runtime.prompts import CUT_MARK
-from serving.types import Message, ToolCall
 
 USER, ANSWER = Message("user", "Weather in Bonn?"), Message("assistant", "Sunny.")
 CALL = Message("assistant", "", reasoning="secret", tool_calls=(ToolCall("c1", "weather", '{"city": "Bonn"}'),))

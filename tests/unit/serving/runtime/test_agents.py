@@ -7,8 +7,8 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from serving.conversation import Thinking
 from serving.runtime.agents import MAX_AGENTS, Agent, Team
-from serving.types import Thinking
 
 TEAM: TypeAdapter[tuple[Agent, ...]] = TypeAdapter(Team)
 

@@ -4,19 +4,11 @@ from typing import Any
 
 import pytest
 
+from serving.conversation import Message, Tool, ToolCall, ToolChoice
+from serving.references import Draft, Reference
 from serving.runtime.answers import delta_of, first_valid, may_answer
-from serving.types import (
-    Draft,
-    GenerateRequest,
-    Message,
-    Reference,
-    ResponseFormat,
-    Sampling,
-    TokenUsage,
-    Tool,
-    ToolCall,
-    ToolChoice,
-)
+from serving.types import GenerateRequest, ResponseFormat, Sampling
+from serving.usage import TokenUsage
 
 CALLS = (ToolCall("c1", "look", "{}"), ToolCall("c2", "look", '{"a": 1}'))
 ADVICE = Reference("a", "text")

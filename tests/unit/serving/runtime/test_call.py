@@ -6,28 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from serving.conversation import Message, Tool, ToolCall, ToolCallDelta
 from serving.engine import answer_tokens, complete
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine, words
 from serving.errors import ContextTooLong, DeadlineExceeded, EngineFailed
 from serving.orchestrator import Orchestrator
+from serving.references import Reference, ReferenceBlock, References
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.policy import Policy
 from serving.runtime.report import ReportBuilder
 from serving.runtime.truncation import PromptFitter
-from serving.types import (
-    Completion,
-    Delta,
-    GenerateRequest,
-    Message,
-    Reference,
-    ReferenceBlock,
-    References,
-    Tool,
-    ToolCall,
-    ToolCallDelta,
-)
+from serving.types import Completion, Delta, GenerateRequest
 from tests.support.clock import simulated_time
 
 Trio = dict[str, ScriptedEngine]

@@ -7,26 +7,16 @@ from typing import Any
 
 import pytest
 
+from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engines.scripted import ScriptedEngine
+from serving.references import Draft, Reference, ReferenceBlock
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
 from serving.runtime.context import PRIORITIES_PER_REQUEST, RunContext
 from serving.runtime.policy import Policy
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task
-from serving.types import (
-    Draft,
-    GenerateRequest,
-    Message,
-    MoaOptions,
-    Reference,
-    ReferenceBlock,
-    Sampling,
-    Thinking,
-    Tool,
-    ToolCall,
-    ToolChoice,
-)
+from serving.types import GenerateRequest, MoaOptions, Sampling
 from tests.support.clock import simulated_time
 
 Trio = dict[str, ScriptedEngine]

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.conversation import Message, Tool, ToolCall
+from serving.references import Draft, Reference
 from serving.runtime.drafts import Votes, ballot, draft_of
-from serving.types import Choice, Draft, GenerateRequest, Message, Reference, Tool, ToolCall
+from serving.types import Choice, GenerateRequest
 
 TOOLS = (Tool("look"), Tool("add"))
 REQUEST = GenerateRequest("r", (Message("user", "Why?"),), tools=TOOLS)

@@ -15,7 +15,8 @@ from serving.events import AgentEvent, AgentText, EventDelta, RunEvent
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.runtime.events import RunEvents
-from serving.types import Delta, GenerateRequest, TokenUsage
+from serving.types import Delta, GenerateRequest
+from serving.usage import TokenUsage
 from tests.support.recipes import TEAM, Ask, RecipeSource, Trio
 
 

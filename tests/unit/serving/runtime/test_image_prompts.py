@@ -1,19 +1,13 @@
 """Prompts of agents with images: what moves a text moves its images, what drops one leaves the word."""
 
+from serving.conversation import Message, ToolCall
 from serving.errors import ContextTooLong
 from serving.recipes.judging import question
+from serving.references import Layout, Reference, ReferenceBlock
 from serving.runtime.advice_prompt import as_prose
 from serving.runtime.prompts import with_references
 from serving.runtime.truncation import PromptFitter
-from serving.types import (
-    GenerateRequest,
-    Layout,
-    Message,
-    Reference,
-    ReferenceBlock,
-    Sampling,
-    ToolCall,
-)
+from serving.types import GenerateRequest, Sampling
 from tests.support.images import placed
 
 ASKED = "Compare [image] with [image]."

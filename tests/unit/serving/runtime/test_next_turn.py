@@ -9,23 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import complete
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import EngineFailed
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.runtime.prefill import PRIORITY
-from serving.types import (
-    Completion,
-    GenerateRequest,
-    Message,
-    MoaOptions,
-    Sampling,
-    Thinking,
-    Tool,
-    ToolCall,
-    ToolChoice,
-)
+from serving.types import Completion, GenerateRequest, MoaOptions, Sampling
 from tests.support.api import END, HandEngine
 
 Trio = dict[str, ScriptedEngine]

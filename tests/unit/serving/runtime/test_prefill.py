@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from serving.api.schemas.chat_fields import INT32_MAX
+from serving.conversation import Thinking, Tool
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import GenerateRequest, Thinking, Tool
+from serving.types import GenerateRequest
 
 Trio = dict[str, ScriptedEngine]
 Make = Callable[..., Orchestrator]

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.conversation import Message, ToolCall
+from serving.references import Layout, Reference, ReferenceBlock
 from serving.runtime.prompts import (
     AGGREGATE_AND_SYNTHESIZE,
     CUT_MARK,
@@ -13,7 +15,7 @@ from serving.runtime.prompts import (
     shortened,
     with_references,
 )
-from serving.types import GenerateRequest, Layout, Message, Reference, ReferenceBlock, ToolCall
+from serving.types import GenerateRequest
 
 REFERENCES = (Reference("a", " Paris \n"), Reference("b", "Lyon"))
 USER = Message("user", "Capital of France?")

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.references import Reference
 from serving.runtime.proposals import Proposals
-from serving.types import Reference
 
 MARK = "<mark>"
 

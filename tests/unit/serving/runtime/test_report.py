@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from serving.runtime.report import ReportBuilder
-from serving.types import UNKNOWN_USAGE, AgentTrace, TokenUsage
+from serving.types import AgentTrace
+from serving.usage import UNKNOWN_USAGE, TokenUsage
 
 
 def trace(layer: int = 1, agent: int = 0, **fields: Any) -> AgentTrace:

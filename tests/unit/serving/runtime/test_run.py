@@ -26,7 +26,8 @@ from serving.errors import (
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.cost import Limits
-from serving.types import Completion, GenerateRequest, TokenUsage
+from serving.types import Completion, GenerateRequest
+from serving.usage import TokenUsage
 
 Trio = dict[str, ScriptedEngine]
 Make = Callable[..., Orchestrator]

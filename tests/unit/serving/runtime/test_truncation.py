@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.conversation import Message
 from serving.errors import ContextTooLong
+from serving.references import Reference, ReferenceBlock
 from serving.runtime.prompts import CUT_MARK
 from serving.runtime.truncation import ANSWER_SHARE, MAX_ROUNDS, PromptFitter, fit
-from serving.types import GenerateRequest, Message, Reference, ReferenceBlock, Sampling
+from serving.types import GenerateRequest, Sampling
 
 Render = Callable[[tuple[Message, ...]], Awaitable[Sequence[str]]]
 

@@ -8,8 +8,8 @@ from vllm.tokenizers.hf import maybe_make_thread_pool
 
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.templates.text import TextTemplate
+from serving.conversation import Message
 from serving.errors import ConfigError, InvalidRequest
-from serving.types import Message
 from tests.support.paths import ROOT
 
 OWN = "{% for message in messages %}<|im_start|>{{ message.role }}: {{ message.content }}<|im_end|>{% endfor %}"

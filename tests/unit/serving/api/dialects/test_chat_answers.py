@@ -11,19 +11,10 @@ from hypothesis import strategies as st
 
 from serving import sse
 from serving.api.dialects.chat_answers import AnswerInfo, ChunkEncoder, completion_json, without_reasoning
+from serving.conversation import ToolCall, ToolCallDelta
 from serving.errors import EngineFailed
-from serving.types import (
-    AgentTrace,
-    Choice,
-    Completion,
-    Delta,
-    Report,
-    Timing,
-    TokenLogprob,
-    TokenUsage,
-    ToolCall,
-    ToolCallDelta,
-)
+from serving.types import AgentTrace, Choice, Completion, Delta, Report, Timing, TokenLogprob
+from serving.usage import TokenUsage
 
 INFO = AnswerInfo('chatcmpl-"1"', 1_700_000_000, 'qwen/"q"')
 AGENT = AgentTrace(

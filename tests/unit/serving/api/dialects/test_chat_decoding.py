@@ -7,10 +7,11 @@ import pytest
 
 from serving.api.dialects.chat_requests import parse_chat, to_request
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
 from serving.decoding import Decoding
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import GenerateRequest, ModelCard, ResponseFormat
+from serving.types import GenerateRequest, ResponseFormat
 
 SETTINGS = ApiSettings()
 USER = {"role": "user", "content": "hi"}

@@ -12,9 +12,11 @@ from serving.api.dialects.chat_requests import parse_chat, to_request
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.chat_fields import NEUTRAL
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
+from serving.conversation import Message
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import GenerateRequest, Message, MoaOptions, ModelCard, ResponseFormat, Sampling
+from serving.types import GenerateRequest, MoaOptions, ResponseFormat, Sampling
 
 BASE = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 

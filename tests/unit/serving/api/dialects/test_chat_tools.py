@@ -7,9 +7,11 @@ import pytest
 
 from serving.api.dialects.chat_requests import parse_chat, to_request
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
+from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import GenerateRequest, Message, ModelCard, Thinking, Tool, ToolCall, ToolChoice
+from serving.types import GenerateRequest
 from tests.support.tools import WEATHER
 from tests.unit.serving.api.dialects.test_chat_requests import encoded
 

@@ -12,7 +12,8 @@ from serving import sse
 from serving.api.dialects.chat_answers import AnswerInfo
 from serving.api.dialects.completions_answers import CompletionsAnswer, TextChunkEncoder, text_logprobs
 from serving.errors import EngineFailed, Overloaded
-from serving.types import Choice, Completion, Delta, Report, TokenLogprob, TokenUsage
+from serving.types import Choice, Completion, Delta, Report, TokenLogprob
+from serving.usage import TokenUsage
 
 INFO = AnswerInfo("cmpl-1", 1_700_000_000, "m")
 USAGE = TokenUsage(3, 2, 1)

@@ -7,10 +7,12 @@ import pytest
 from serving.api.dialects.completions_requests import completions_requests, parse_completions
 from serving.api.schemas.chat import StreamOptions
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
+from serving.conversation import Message
 from serving.decoding import Decoding
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import GenerateRequest, Message, MoaOptions, ModelCard, RawPrompt, ResponseFormat, Sampling
+from serving.types import GenerateRequest, MoaOptions, RawPrompt, ResponseFormat, Sampling
 from tests.unit.serving.api.dialects.test_chat_requests import encoded
 
 MODEL, RECIPE = ModelCard("m", "model"), ModelCard("team", "recipe")

@@ -1,4 +1,4 @@
-"""What the dialects have, or do not have, in common."""
+"""Options that the dialects share, and those that one of them has."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,9 +10,10 @@ from serving.api.dialects.completions_requests import completions_requests, pars
 from serving.api.dialects.messages_requests import messages_request, parse_messages
 from serving.api.dialects.responses_requests import parse_responses, responses_request
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
 from serving.engine import EngineInfo
 from serving.errors import UnsupportedField
-from serving.types import GenerateRequest, ModelCard
+from serving.types import GenerateRequest
 from tests.unit.serving.api.dialects.test_chat_requests import encoded
 
 Convert = Callable[[Mapping[str, Any]], GenerateRequest]

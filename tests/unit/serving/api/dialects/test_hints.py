@@ -11,9 +11,10 @@ from serving.api.dialects.chat_requests import parse_chat, to_request
 from serving.api.dialects.messages_requests import count_request, messages_request, parse_count, parse_messages
 from serving.api.dialects.responses_requests import parse_responses, responses_request
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
 from serving.engine import EngineInfo
 from serving.engines.scripted import ScriptedEngine
-from serving.types import GenerateRequest, ModelCard
+from serving.types import GenerateRequest
 from tests.support.api import app_of, client_of
 
 Json = dict[str, Any]

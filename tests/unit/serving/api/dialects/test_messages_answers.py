@@ -13,9 +13,11 @@ from pydantic import TypeAdapter
 from serving.api.dialects.messages_answers import MessagesAnswer
 from serving.api.dialects.openai_json import usage_json as openai_usage
 from serving.api.dialects.sealed import unseal
+from serving.conversation import ToolCallDelta
 from serving.engine import collect
 from serving.errors import EngineFailed
-from serving.types import Delta, Report, TokenUsage, ToolCallDelta
+from serving.types import Delta, Report
+from serving.usage import TokenUsage
 from tests.unit.serving.test_engine import stream
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)

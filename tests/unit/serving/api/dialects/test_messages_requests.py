@@ -10,19 +10,11 @@ from hypothesis import strategies as st
 from serving.api.dialects.messages_requests import count_request, messages_request, parse_count, parse_messages
 from serving.api.dialects.sealed import seal
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
+from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
-from serving.types import (
-    GenerateRequest,
-    Message,
-    ModelCard,
-    ResponseFormat,
-    Sampling,
-    Thinking,
-    Tool,
-    ToolCall,
-    ToolChoice,
-)
+from serving.types import GenerateRequest, ResponseFormat, Sampling
 from tests.unit.serving.api.dialects.test_chat_requests import encoded
 
 ABLE = EngineInfo(tools=True, thinking=True)

@@ -9,8 +9,10 @@ from serving.api.dialects.responses_answers import ResponsesAnswer
 from serving.api.dialects.responses_json import head_json
 from serving.api.dialects.responses_requests import parse_responses
 from serving.api.settings import ApiSettings
+from serving.conversation import Tool, ToolCall, ToolCallDelta, ToolChoice
 from serving.errors import UnsupportedField
-from serving.types import Delta, TokenUsage, Tool, ToolCall, ToolCallDelta, ToolChoice
+from serving.types import Delta
+from serving.usage import TokenUsage
 from tests.unit.serving.api.dialects.test_chat_requests import encoded
 from tests.unit.serving.api.dialects.test_responses_answers import events_of
 from tests.unit.serving.api.dialects.test_responses_requests import OTHER, RESULT, SCHEMA, TOOL, USER, convert, refusal

@@ -16,9 +16,11 @@ from serving.api.dialects.responses_json import head_json
 from serving.api.dialects.responses_requests import parse_responses
 from serving.api.dialects.sealed import unseal
 from serving.api.settings import ApiSettings
+from serving.conversation import ToolCallDelta
 from serving.engine import collect
 from serving.errors import ContextTooLong, DeadlineExceeded, EngineFailed, InvalidRequest, Overloaded
-from serving.types import Delta, Report, TokenLogprob, TokenUsage, ToolCallDelta
+from serving.types import Delta, Report, TokenLogprob
+from serving.usage import TokenUsage
 from tests.unit.serving.api.dialects.test_chat_requests import encoded
 from tests.unit.serving.test_engine import stream
 

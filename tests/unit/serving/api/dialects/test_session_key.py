@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from serving.api.dialects.chat_requests import HASHED_CHARACTERS, LONG_CHARACTERS, parse_chat, session_key, to_request
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
+from serving.conversation import Message
 from serving.engine import EngineInfo
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import InvalidRequest
-from serving.types import Message, ModelCard
 from tests.support.api import app_of, chat, client_of
 
 SYSTEM, ASKED = Message("system", "Be brief."), Message("user", "What is 2 + 2?")

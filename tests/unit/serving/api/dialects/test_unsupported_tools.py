@@ -9,12 +9,13 @@ import pytest
 from serving.api.dialects.messages_requests import messages_request, parse_messages
 from serving.api.dialects.responses_requests import parse_responses, responses_request
 from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
 from serving.engine import EngineInfo
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import GenerateRequest, ModelCard
+from serving.types import GenerateRequest
 from tests.support.api import app_of, client_of
 from tests.support.recipes import TEAM
 

@@ -16,7 +16,8 @@ from serving.engine import Engine
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.runtime.call import Runtime
-from serving.types import Delta, GenerateRequest, TokenUsage
+from serving.types import Delta, GenerateRequest
+from serving.usage import TokenUsage
 from tests.support.api import (
     END,
     HELLO,

@@ -13,11 +13,12 @@ from starlette.types import ASGIApp
 
 from serving.api import ApiSettings, create_app
 from serving.api.dialects import embeddings_answers
+from serving.cards import ModelCard
 from serving.engines.scripted_pooling import ScriptedPoolingEngine
 from serving.errors import ConfigError, EngineFailed
 from serving.pooling import EmbedRequest
 from serving.telemetry import Observer, RequestEnd
-from serving.types import ModelCard, TokenUsage
+from serving.usage import TokenUsage
 from tests.support.api import client_of, get, status_and_code
 from tests.support.pooling import pooling_app
 

@@ -10,11 +10,12 @@ import httpx
 import pytest
 
 from serving.api import ApiSettings, create_app
+from serving.conversation import Message, ToolCall
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine, prompt_tokens
 from serving.errors import EngineFailed, Overloaded
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import Delta, Message, ToolCall
+from serving.types import Delta
 from tests.support.api import HandEngine, app_of, client_of, running
 from tests.support.tools import CITIES, THOUGHT, ToolEngine
 

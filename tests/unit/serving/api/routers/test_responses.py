@@ -10,9 +10,10 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
+from serving.conversation import Message, ToolCall
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import ContextTooLong, EngineFailed, Overloaded
-from serving.types import Delta, Message, ToolCall
+from serving.types import Delta
 from tests.support.api import END, HandEngine, app_of, client_of, running, status_and_code
 from tests.support.tools import CITIES, THOUGHT, ToolEngine
 

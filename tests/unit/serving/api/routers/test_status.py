@@ -9,8 +9,8 @@ import pytest
 
 from serving.api import ApiSettings, create_app
 from serving.api.routers.status import own_version
+from serving.cards import ModelCard
 from serving.engines.scripted import ScriptedEngine
-from serving.types import ModelCard
 from tests.support.api import HandEngine, app_of, client_of, get, status_and_code
 from tests.support.paths import ROOT
 

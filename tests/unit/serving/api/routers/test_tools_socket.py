@@ -8,9 +8,9 @@ import openai
 import pytest
 
 from serving.api import ApiSettings, create_app
+from serving.conversation import Message, ToolCall
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import Message, ToolCall
 from tests.support.api import app_of, running
 from tests.support.tools import CITIES, THOUGHT, WEATHER, ToolEngine
 

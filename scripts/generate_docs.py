@@ -15,12 +15,13 @@ from typing import Any
 
 import orjson
 
-from scripts.api_pages import API_PAGE, MESSAGES_PAGE, RESPONSES_PAGE
-from scripts.api_sections import ALIASES, METRICS, USAGE
+from scripts.api_page import API_PAGE
 from scripts.chart_settings import SCHEMA, chart_schema
 from scripts.clients_page import clients_page
 from scripts.completions_page import COMPLETIONS_PAGE
+from scripts.messages_page import MESSAGES_PAGE
 from scripts.pooling_page import POOLING_PAGE
+from scripts.responses_page import RESPONSES_PAGE
 from serving.api.image_settings import ImageSettings
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.completions import CompletionsBody
@@ -58,9 +59,6 @@ def api_page() -> str:
     return API_PAGE.format(
         fields=fields_table(ChatBody),
         neutral=neutral_values(ChatBody),
-        aliases=ALIASES,
-        usage=USAGE,
-        metrics=METRICS,
         settings=_settings(ApiSettings),
         images=_settings(ImageSettings),
     )

@@ -37,6 +37,7 @@ from serving.api.schemas.chat import (
     TextPart,
 )
 from serving.api.schemas.chat_fields import IMAGE_ROLES, REQUIRED_OF_ROLE, ROLE_OF_FIELD
+from serving.api.schemas.completions import CompletionsBody
 from serving.api.schemas.structured_outputs import StructuredOutputsBody
 from serving.api.schemas.wire import Wire, json_object, known
 from serving.api.settings import ApiSettings
@@ -161,13 +162,20 @@ def _message(message: ChatMessage, path: str, images: Images) -> Message:
 
 
 def _sampling(body: ChatBody, settings: ApiSettings) -> Sampling:
-    max_tokens = _max_tokens(body, settings)
+    if body.top_logprobs is not None and not body.logprobs:
+        raise InvalidRequest("Set 'logprobs' to true to use 'top_logprobs'.", "top_logprobs")
+    logprobs = (body.top_logprobs or 0) if body.logprobs else None
+    return sampling_of(body, settings, _max_tokens(body, settings), logprobs)
+
+
+def sampling_of(
+    body: ChatBody | CompletionsBody, settings: ApiSettings, max_tokens: int | None, logprobs: int | None
+) -> Sampling:
+    """Sampling that a body asks for. Raises `InvalidRequest` if a value exceeds the limits in `settings`."""
     if body.n > settings.max_choices:
         raise InvalidRequest(f"Set 'n' to at most {settings.max_choices}, not {body.n}.", "n")
     if body.min_tokens > (settings.max_tokens if max_tokens is None else max_tokens):
         raise InvalidRequest("Set 'min_tokens' to at most 'max_tokens'.", "min_tokens")
-    if body.top_logprobs is not None and not body.logprobs:
-        raise InvalidRequest("Set 'logprobs' to true to use 'top_logprobs'.", "top_logprobs")
     return Sampling(
         temperature=body.temperature,
         top_p=body.top_p,
@@ -177,7 +185,7 @@ def _sampling(body: ChatBody, settings: ApiSettings) -> Sampling:
         n=body.n,
         presence_penalty=body.presence_penalty,
         frequency_penalty=body.frequency_penalty,
-        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        logprobs=logprobs,
         response_format=response_format(body.response_format),
         top_k=body.top_k,
         min_p=body.min_p,

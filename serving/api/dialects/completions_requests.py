@@ -1,13 +1,14 @@
 """Parsing of completions requests: JSON to `CompletionsBody`, and the body to one `GenerateRequest` for each prompt."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from serving.api.dialects.chat_decoding import FIELDS, decoding, structured_outputs
+from serving.api.dialects.chat_decoding import structured_outputs
 from serving.api.dialects.chat_errors import invalid
-from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, response_format, session_key
+from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, sampling_of, session_key
 from serving.api.dialects.prompts import parsed_prompts
 from serving.api.dialects.unions import check_max_tokens, validated
 from serving.api.schemas.chat import StreamOptions
@@ -17,7 +18,6 @@ from serving.api.schemas.wire import json_object, known
 from serving.api.settings import ApiSettings
 from serving.cards import ModelCard
 from serving.conversation import Message, ToolChoice
-from serving.decoding import PLAIN_DECODING
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.types import GenerateRequest, RawPrompt, Sampling
@@ -119,30 +119,10 @@ def _sampling(body: CompletionsBody, card: ModelCard, settings: ApiSettings) -> 
     max_tokens = DEFAULT_MAX_TOKENS if body.max_tokens is None and card.kind == "model" else body.max_tokens
     if max_tokens == 0 and not body.echo:
         raise InvalidRequest("Set 'max_tokens' to at least 1, or 'echo' to true to get the prompt alone.", "max_tokens")
-    if body.n > settings.max_choices:
-        raise InvalidRequest(f"Set 'n' to at most {settings.max_choices}, not {body.n}.", "n")
     if body.best_of not in (None, 1, body.n):
         raise UnsupportedField("best_of", "all choices are returned; set 'n' to the number of choices")
-    if body.min_tokens > (settings.max_tokens if max_tokens is None else max_tokens):
-        raise InvalidRequest("Set 'min_tokens' to at most 'max_tokens'.", "min_tokens")
-    rule = response_format(body.response_format)
-    if body.structured_outputs is not None:
-        rule = structured_outputs(body.structured_outputs, rule, ToolChoice())
-    return Sampling(
-        temperature=body.temperature,
-        top_p=body.top_p,
-        max_tokens=max_tokens,
-        stop=tuple(body.stop),
-        seed=body.seed,
-        n=body.n,
-        presence_penalty=body.presence_penalty,
-        frequency_penalty=body.frequency_penalty,
-        logprobs=body.logprobs,
-        response_format=rule,
-        top_k=body.top_k,
-        min_p=body.min_p,
-        repetition_penalty=body.repetition_penalty,
-        ignore_eos=body.ignore_eos,
-        min_tokens=body.min_tokens,
-        decoding=PLAIN_DECODING if body.model_fields_set.isdisjoint(FIELDS) else decoding(body),
-    )
+    sampling = sampling_of(body, settings, max_tokens, body.logprobs)
+    if body.structured_outputs is None:
+        return sampling
+    rule = structured_outputs(body.structured_outputs, sampling.response_format, ToolChoice())
+    return replace(sampling, response_format=rule)

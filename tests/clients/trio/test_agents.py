@@ -1,7 +1,7 @@
 """The coding agents themselves, without a person: each calls the tool of an MCP server and answers with its result.
 
 The models are scripted: what the agents write around a question is beyond the trio, whose own loops with shorter bodies
-are in tests/e2e/test_coding_agents.py. The agents' instructions of 15,000 tokens and more are replaced by a sentence.
+are in tests/e2e/test_coding_agents.py. The agents' own instructions are replaced by a sentence.
 """
 
 import asyncio

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from serving import sse
 from serving.api import request_log
 from serving.api.aliases import without_aliases
+from serving.api.answer import Answer, EventEncoder
 from serving.api.dependencies import Server
 from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
@@ -19,7 +20,7 @@ from serving.api.prompt_batch import merged
 from serving.cards import ModelCard
 from serving.engine import checked, collect
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration
-from serving.types import Completion, Delta, GenerateRequest, Report
+from serving.types import Delta, GenerateRequest, Report
 from serving.usage import TokenUsage, UsageScope
 
 T = TypeVar("T")
@@ -156,49 +157,6 @@ class SendBuffer:
                 self._wake_getter()
             self._put_at, silent_s = self._loop.time(), 0.0
         self._timer = self._loop.call_later(self._keep_alive_s - silent_s, self._tick)
-
-
-class EventEncoder(Protocol):
-    """Encoder of one stream in a dialect: deltas to server-sent events.
-
-    Attributes:
-        unfinished: choices without a finish reason so far.
-    """
-
-    unfinished: set[int]
-
-    def opening(self) -> bytes:
-        """Events before the first delta."""
-
-    def encode(self, delta: Delta) -> bytes:
-        """Events for one delta; may be empty."""
-
-    def closing(self) -> bytes:
-        """Events after the last delta."""
-
-    def failure(self, error: Exception) -> bytes:
-        """Events that end a stream whose answer has failed."""
-
-
-class Answer(Protocol):
-    """One answer in a dialect."""
-
-    @property
-    def id(self) -> str:
-        """Id in the request log."""
-
-    @property
-    def choices(self) -> int:
-        """Number of choices."""
-
-    def whole(self, completion: Completion) -> dict[str, Any]:
-        """JSON of an answer that is not streamed."""
-
-    def events(self) -> EventEncoder:
-        """Encoder of the answer as a stream."""
-
-    def deltas(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
-        """`stream` without what the client does not want to have."""
 
 
 class GenerationResponse(Response):

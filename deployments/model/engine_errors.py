@@ -8,18 +8,22 @@ from vllm.v1.engine.exceptions import EngineDeadError
 
 from serving.errors import EngineFailed, EngineUnavailable, InvalidRequest, MoaError, Overloaded
 
-XGRAMMAR_PLACE = re.compile(r"\[[0-9:]+\] \S+\.(?:cc|h):[0-9]+: ")  # time and source line in errors of xgrammar
+XGRAMMAR_PLACE = re.compile(r"\[[\d:]+\] \S+:\d+: ")  # time and source line in errors of xgrammar
 ENGINE_DIED = "its engine process died; a new one is being started"
 
 logger = logging.getLogger(__name__)
 
 
+def reason_of(error: Exception) -> str:
+    """Text of an error of vLLM or xgrammar, in one line, without its place in their sources and a full stop."""
+    said = XGRAMMAR_PLACE.sub("", str(error.args[0] if error.args else error))
+    return " ".join(said.split()).rstrip(".")
+
+
 def translated(model: str, request_id: str, error: Exception, *, dead: bool) -> MoaError:
     """Error for one of vLLM's; `dead`: the engine process has ended."""
     if isinstance(error, VLLMClientError):
-        said = XGRAMMAR_PLACE.sub("", str(error.args[0] if error.args else error))
-        text = " ".join(said.split()).rstrip(".")
-        return InvalidRequest(f"'{model}' refused the request: {text}.", getattr(error, "parameter", None))
+        return InvalidRequest(f"'{model}' refused the request: {reason_of(error)}.", getattr(error, "parameter", None))
     if isinstance(error, GracefulHTTPError):
         return Overloaded(f"'{model}' has too many requests waiting; retry later.")
     if dead or isinstance(error, EngineDeadError):

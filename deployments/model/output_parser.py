@@ -7,7 +7,6 @@ tools as well.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -22,6 +21,7 @@ from vllm.tool_parsers import ToolParserManager
 from vllm.tool_parsers.utils import get_json_schema_from_tools
 
 from deployments.model.choice_parser import ChoiceParser
+from deployments.model.engine_errors import reason_of
 from deployments.model.json_calls import JsonCalls
 from deployments.model.templates.loading import HARMONY
 from deployments.model.text_parser import TextParser
@@ -30,8 +30,6 @@ from deployments.model_spec import unknown_parser
 from serving.conversation import Message, Tool
 from serving.errors import ConfigError, InvalidRequest
 from serving.types import GenerateRequest
-
-_PLACE_IN_SOURCE = re.compile(r"\[[\d:]+\] \S+:\d+: ")  # before the text of an error of xgrammar
 
 
 class OutputParsers:
@@ -250,9 +248,9 @@ class RequestParser:
             try:
                 Grammar.from_json_schema(json.dumps(function.parameters))
             except (RuntimeError, ValueError) as error:
-                reason = _PLACE_IN_SOURCE.sub("", " ".join(str(error).split())).rstrip(".")
                 return InvalidRequest(
-                    f"The parameters of tools[{number}] ('{function.name}') cannot be made into a grammar: {reason}.",
+                    f"The parameters of tools[{number}] ('{function.name}') cannot be made into a grammar:"
+                    f" {reason_of(error)}.",
                     f"tools[{number}]",
                 )
         return None

@@ -4,8 +4,7 @@ import asyncio
 import math
 from typing import Any
 
-from serving.engines.openai_wire import FINISH_REASONS, StreamReader, to_payload
-from serving.errors import EngineFailed
+from serving.engines.openai_wire import StreamReader, to_payload
 from serving.types import Delta, GenerateRequest, RawPrompt, TokenLogprob
 
 
@@ -28,12 +27,7 @@ class CompletionsReader(StreamReader):
     """Converts chunks to deltas, as `StreamReader` does with those of chat completions."""
 
     def _choice(self, choice: dict[str, Any]) -> Delta | None:
-        index = choice.get("index", 0)
-        self.reasons.setdefault(index, None)
-        if (reason := choice.get("finish_reason")) is not None:
-            if reason not in FINISH_REASONS:
-                raise EngineFailed(self.model, f"its endpoint sent the unknown finish reason '{reason!s:.40}'")
-            self.reasons[index] = FINISH_REASONS[reason]
+        index = self._index(choice)
         text = choice.get("text") or ""
         if not isinstance(text, str):
             raise TypeError("text is not a string")

@@ -176,13 +176,18 @@ class StreamReader:
         except (AttributeError, KeyError, TypeError) as error:
             raise EngineFailed(self.model, f"its endpoint sent an invalid chunk ({error!r:.100})") from None
 
-    def _choice(self, choice: dict[str, Any]) -> Delta | None:
-        index = choice.get("index", 0)
+    def _index(self, choice: dict[str, Any]) -> int:
+        """Index of a choice, whose finish reason is kept. Raises `EngineFailed` for an unknown reason."""
+        index: int = choice.get("index", 0)
         self.reasons.setdefault(index, None)
         if (reason := choice.get("finish_reason")) is not None:
             if reason not in FINISH_REASONS:
                 raise EngineFailed(self.model, f"its endpoint sent the unknown finish reason '{reason!s:.40}'")
             self.reasons[index] = FINISH_REASONS[reason]
+        return index
+
+    def _choice(self, choice: dict[str, Any]) -> Delta | None:
+        index = self._index(choice)
         delta = choice.get("delta") or {}
         text = delta.get("content") or delta.get("refusal") or ""
         if not isinstance(text, str):

@@ -1,14 +1,14 @@
 """Parsing of requests for embeddings: JSON to `EmbeddingsBody`, and the body to the engine's `EmbedRequest`."""
 
 from serving.api.dialects.pooling_checks import check_count, checked_text, checked_truncation
+from serving.api.dialects.prompts import token_ids
 from serving.api.dialects.unions import validated
-from serving.api.schemas.chat_fields import INT32_MAX
 from serving.api.schemas.embeddings import EmbeddingsBody
 from serving.api.schemas.wire import json_object
 from serving.api.settings import ApiSettings
 from serving.errors import InvalidRequest
 from serving.pooling import EmbedRequest, Input
-from serving.validation import kind_of, shown
+from serving.validation import kind_of
 
 
 def parse_embeddings(body: bytes, settings: ApiSettings) -> EmbeddingsBody:
@@ -53,14 +53,8 @@ def _inputs(given: object, settings: ApiSettings) -> tuple[Input, ...]:
 def _tokens(given: object, path: str, settings: ApiSettings) -> tuple[int, ...]:
     if not isinstance(given, list):
         raise InvalidRequest(f"Set '{path}' to a list of token ids, not {kind_of(given)}.", path)
-    if not given:
-        raise InvalidRequest(f"Give '{path}' at least 1 entry.", path)
     if len(given) > settings.max_input_chars:
         raise InvalidRequest(
             f"Shorten '{path}': it has {len(given)} token ids, at most {settings.max_input_chars} are accepted.", path
         )
-    for index, token in enumerate(given):
-        whole = type(token) is int or (type(token) is float and token.is_integer())  # 2.0 is an integer in JSON Schema
-        if not whole or not 0 <= token <= INT32_MAX:
-            raise InvalidRequest(f"Set '{path}[{index}]' to a token id, not {shown(token)}.", f"{path}[{index}]")
-    return tuple(map(int, given))
+    return token_ids(given, path)

@@ -35,7 +35,12 @@ plan: install ## print memory and hardware that a profile needs: ARGS=large
 ##@ Test
 
 .PHONY: test
-test: lint test-unit test-browser test-tokenizers test-serve chart test-e2e test-clients test-smol ## all tests that need no GPU
+test: test-tools lint test-unit test-browser test-tokenizers test-serve chart test-e2e test-clients test-smol ## all tests that need no GPU
+
+.PHONY: test-tools
+test-tools: # the programs that some tests need, before the first of them
+	@missing=; for program in chromium npm promtool; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	  [ -z "$$missing" ] || { echo "Error: there is no$$missing; install them (Debian: chromium, npm, prometheus)." >&2; exit 1; }
 
 .PHONY: lint
 lint: install ## style, docstrings, types, imports, dependencies, spelling, YAML

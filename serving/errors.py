@@ -72,19 +72,26 @@ class ContextTooLong(InvalidRequest):
     code = "context_length_exceeded"
 
     def __init__(
-        self, model: str, prompt_tokens: int, context_tokens: int, max_tokens: int = 0, field: str = "messages"
+        self,
+        model: str,
+        prompt_tokens: int,
+        context_tokens: int,
+        max_tokens: int = 0,
+        field: str = "messages",
+        limit: str = "max_tokens",
     ) -> None:
-        wanted = f" and max_tokens asks for {max_tokens} more" if max_tokens else ""
+        """`field` holds the prompt, and `limit` the length of the answer, by their names in the request."""
+        wanted = f" and {limit} asks for {max_tokens} more" if max_tokens else ""
         shorten = "shorten the messages" if field == "messages" else f"shorten '{field}'"
-        remedy = f"{shorten} or lower max_tokens" if max_tokens else shorten
+        remedy = f"{shorten} or lower {limit}" if max_tokens else shorten
         super().__init__(
             f"The prompt has {prompt_tokens} tokens{wanted}, but the context of '{model}' holds"
             f" {context_tokens} tokens; {remedy}.",
             field,
         )
-        self.args = (model, prompt_tokens, context_tokens, max_tokens, field)
+        self.args = (model, prompt_tokens, context_tokens, max_tokens, field, limit)
         self.model, self.prompt_tokens, self.context_tokens = model, prompt_tokens, context_tokens
-        self.max_tokens = max_tokens
+        self.max_tokens, self.limit = max_tokens, limit
 
 
 class InputTooLong(InvalidRequest):
@@ -107,11 +114,13 @@ class LimitExceeded(InvalidRequest):
 
     code = "limit_exceeded"
 
-    def __init__(self, resource: str, needed: int, allowed: int) -> None:
+    def __init__(self, resource: str, needed: int, allowed: int, field: str = "moa") -> None:
+        """`field` is the one that asks for so much."""
+        less = "ask for less" if field == "moa" else f"lower '{field}'"
         super().__init__(
-            f"The request needs up to {needed} {resource}, but the operator allows {allowed}; ask for less.", "moa"
+            f"The request needs up to {needed} {resource}, but the operator allows {allowed}; {less}.", field
         )
-        self.args = (resource, needed, allowed)
+        self.args = (resource, needed, allowed, field)
         self.resource, self.needed, self.allowed = resource, needed, allowed
 
 
@@ -121,7 +130,7 @@ class Unauthorized(MoaError):
     status, code, type = 401, "invalid_api_key", "authentication_error"
 
     def __str__(self) -> str:
-        return "Send the server's API key as 'Authorization: Bearer KEY'."
+        return "Send the server's API key as 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
 
 
 class UnknownModel(MoaError):

@@ -73,11 +73,14 @@ def _sentence(kind: str, path: str, value: object, context: dict[str, Any], mess
         return f"Remove '{path}': there is no such field."
     if kind == "literal_error":
         return f"Set '{path}' to {context['expected']}, not {shown(value)}."
+    if isinstance(value, float) and TYPE_NAMES.get(kind) == "an integer" and value.is_integer():
+        return f"Set '{path}' to a smaller integer, not {shown(value)}."
     if kind in TYPE_NAMES:
         return f"Set '{path}' to {TYPE_NAMES[kind]}, not {kind_of(value)}."
     if kind in BOUNDS:
         word, key = BOUNDS[kind]
-        return f"Set '{path}' to {word} {context[key]:g}, not {shown(value)}."
+        bound = context[key]
+        return f"Set '{path}' to {word} {bound if isinstance(bound, int) else f'{bound:g}'}, not {shown(value)}."
     if kind in SIZES:
         word, key, (one, many) = SIZES[kind]
         return f"Give '{path}' {word} {context[key]} {one if context[key] == 1 else many}."

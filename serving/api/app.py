@@ -11,7 +11,9 @@ from serving.api import request_log
 from serving.api.aliases import check_aliases
 from serving.api.cors import Cors
 from serving.api.dependencies import IN_FLIGHT, Admission, BodyBudget, Server
-from serving.api.error_handlers import add_error_handlers
+from serving.api.dialects.messages_errors import messages_error
+from serving.api.dialects.responses_errors import responses_error
+from serving.api.error_handlers import ErrorBody, add_error_handlers
 from serving.api.exchange import Api
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.openapi import document
@@ -40,6 +42,8 @@ from serving.telemetry import Observer
 DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router, completions.router)
 POOLING: tuple[APIRouter, ...] = (embeddings.router, rerank.router)  # whose requests pooling engines answer
 OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router, tokens.router)
+# Paths, with those below them, whose errors have a shape or names of fields of their own.
+ERROR_BODIES: Mapping[str, ErrorBody] = {messages.MESSAGES: messages_error, responses.RESPONSES: responses_error}
 
 
 def create_app(
@@ -97,7 +101,7 @@ def create_app(
         app.include_router(metrics_router)
     answered = (*DIALECTS, *POOLING)
     generating = {route.path for router in answered for route in router.routes if isinstance(route, APIRoute)}
-    add_error_handlers(app, server, generating)
+    add_error_handlers(app, server, generating, ERROR_BODIES)
     app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it
         lambda: document(app.routes, status.own_version(), cards, settings)
     )

@@ -167,18 +167,6 @@ ServerParts = Annotated[Server, Depends(get_server)]
 Exchange = Annotated[HttpExchange, Depends(get_exchange)]
 
 
-def speaks(error_body: Callable[[Exception, str], Mapping[str, Any]]) -> Callable[..., Coroutine[Any, Any, None]]:
-    """Dependency of a router whose dialect has an error object of its own; before `require_key`, which may raise.
-
-    `error_body` makes the object of an error and the request's id.
-    """
-
-    async def set_error_body(exchange: Exchange) -> None:
-        exchange.error_body = lambda error: error_body(error, exchange.request_id)
-
-    return set_error_body
-
-
 async def require_key(server: ServerParts, exchange: Exchange) -> None:
     """Raise `Unauthorized` if the request has no valid key. Comes before the body, which is then not read."""
     server.authorize(exchange.headers)

@@ -1,6 +1,7 @@
 """FastAPI's exception handlers: every exception of a request becomes a response in the dialect of its route."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Mapping
+from typing import Any
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
@@ -15,6 +16,7 @@ from serving.api.exchange import EXCHANGE, Api, ClientGone, HttpExchange
 from serving.errors import UnknownPath, WrongMethod
 
 SHOWN_PATH_CHARS = 256
+ErrorBody = Callable[[Exception, str], Mapping[str, Any]]  # makes the JSON of an error; gets the request's id, too
 
 
 class NoResponse(Response):
@@ -24,14 +26,29 @@ class NoResponse(Response):
         return
 
 
-def add_error_handlers(app: Api, server: Server, generating: Container[str]) -> None:
-    """Let `app` answer every exception; refusals on the paths `generating` are reported to the server's observer."""
+def add_error_handlers(
+    app: Api, server: Server, generating: Container[str], error_bodies: Mapping[str, ErrorBody]
+) -> None:
+    """Let `app` answer every exception.
+
+    Args:
+        app: the API.
+        server: its parts; refusals are reported to its observer.
+        generating: paths whose requests engines answer.
+        error_bodies: JSON of the errors of paths with one of these beginnings; other paths have OpenAI's.
+    """
+
+    def error_body(exchange: HttpExchange, error: Exception) -> Mapping[str, Any]:
+        for beginning, make in error_bodies.items():
+            if exchange.path == beginning or exchange.path.startswith(f"{beginning}/"):
+                return make(error, exchange.request_id)
+        return error_json(error)
 
     def refused(exchange: HttpExchange, error: Exception) -> Response:
         log_failure(exchange, error)
         if exchange.path in generating and not exchange.engine_asked:
             server.observer.request_refused(code_of(error))
-        return error_response(error, (exchange.error_body or error_json)(error))
+        return error_response(error, error_body(exchange, error))
 
     async def any_error(request: Request, error: Exception) -> Response:
         return refused(request.scope[EXCHANGE], error)

@@ -8,8 +8,7 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
@@ -20,6 +19,10 @@ from serving.api.cors import Cors
 from serving.errors import BodyTooLarge, SlowBody, WrongContentType
 
 Headers = tuple[tuple[bytes, bytes], ...]
+NO_WEBSOCKETS = (
+    b'{"error":{"message":"Send the request by HTTP: this server has no WebSockets.","type":"invalid_request_error",'
+    b'"param":null,"code":"invalid_request"}}'
+)
 CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 EXCHANGE = "moa.exchange"  # key of the exchange in the scope
 
@@ -38,7 +41,6 @@ class HttpExchange:
         engine_request_id: id of the calls of engines; always new, so that no two requests share it.
         started: the response's head has been sent.
         engine_asked: the engine's observer reports how the request ends.
-        error_body: the dialect's JSON for an error; OpenAI's, unless the route's router sets another.
     """
 
     def __init__(
@@ -52,7 +54,6 @@ class HttpExchange:
         self.receive = receive
         self.started = False
         self.engine_asked = False
-        self.error_body: Callable[[Exception], Mapping[str, Any]] | None = None
         self._send = send
         fresh = uuid.uuid4().hex
         given = self.headers.get(b"x-request-id", b"")
@@ -141,7 +142,7 @@ class Api(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await receive()
-            await send({"type": "websocket.close", "code": 1000})
+            await _refuse_websocket(scope, send)
             return
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
@@ -153,3 +154,13 @@ class Api(FastAPI):
         except Exception as error:  # the response has begun: the HTTP server shows by closing that it is incomplete
             logger.error("request %s (%s) failed", exchange.request_id, exchange.engine_request_id, exc_info=error)
             raise
+
+
+async def _refuse_websocket(scope: Scope, send: Send) -> None:
+    """Answer the opening of a WebSocket with an HTTP error; a server without that extension answers 403 by itself."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(NO_WEBSOCKETS)).encode())]
+    await send({"type": "websocket.http.response.start", "status": 400, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": NO_WEBSOCKETS})

@@ -13,7 +13,8 @@ from serving.runtime.context import PRIORITIES_PER_REQUEST
 from serving.runtime.next_turn import NextTurn
 from serving.runtime.report import ReportBuilder
 from serving.telemetry import NO_RECIPE
-from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing
+from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing, Tokens
+from serving.usage import UNKNOWN_USAGE
 
 
 class ModelEngine(EngineWrapper):
@@ -57,6 +58,9 @@ class ModelEngine(EngineWrapper):
 
     async def count_tokens(self, request: GenerateRequest) -> int:
         return await self.engine.count_tokens(readable(request, self.info))
+
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
+        return await self.engine.tokenize(readable(request, self.info), texts=texts)
 
     async def _followed(
         self, request: GenerateRequest, stream: AsyncGenerator[Delta, None]
@@ -112,7 +116,8 @@ async def _unseen(model: str, stream: AsyncGenerator[Delta, None], images: int) 
         async for delta in deltas:
             if delta.terminal:
                 agents = () if delta.report is None else delta.report.agents
-                builder.agents = [AgentTrace(layer=1, agent=0, role="model", model=model, status="ok")]
+                usage = delta.usage or UNKNOWN_USAGE
+                builder.agents = [AgentTrace(layer=1, agent=0, role="model", model=model, status="ok", usage=usage)]
                 builder.say_who_saw(images)
                 delta = replace(delta, report=replace(builder.report(), agents=agents))
             yield delta

@@ -11,7 +11,7 @@ from serving.engine import Engine, EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.images import readable
 from serving.recipes import Recipe
-from serving.recipes.base import lacking
+from serving.recipes.base import field_with, lacking
 from serving.recipes.cost import Limits, token_cap
 from serving.recipes.decoding import check_decoding
 from serving.recipes.modalities import modalities_of
@@ -157,7 +157,8 @@ class RecipeEngine(Engine):
         engines = self.runtime.engines
         if missing := sorted(recipe.named_models() - set(engines)):
             served = ", ".join(engines)
-            raise InvalidRequest(f"Change 'moa': '{missing[0]}' is not one of the models {served}.", "moa")
+            field = field_with(request.moa.overrides, missing[0])
+            raise InvalidRequest(f"Change '{field}': '{missing[0]}' is not one of the models {served}.", field)
         for model, ability in lacking(recipe, {name: engine.info for name, engine in engines.items()}):
             raise InvalidRequest(
                 f"Change 'moa': '{recipe.id}' requires {ability} of '{model}', which does not support it.", "moa"

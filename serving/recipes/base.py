@@ -35,6 +35,9 @@ def team_of(value: Any, field: str, max_agents: int = MAX_AGENTS) -> tuple[Agent
         )
     agents: list[Agent] = []
     for position, item in enumerate(value):
+        if not isinstance(item, str | Mapping | Agent):
+            place = f"{field}[{position}]"
+            raise InvalidRequest(f"Set '{place}' to a model id or an object, not {kind_of(item)}.", place)
         try:
             agents.append(_AGENT.validate_python(item))
         except ValidationError as error:
@@ -42,6 +45,19 @@ def team_of(value: Any, field: str, max_agents: int = MAX_AGENTS) -> tuple[Agent
             found = first_issue(error, f"{place}.", place)
             raise InvalidRequest(found.sentence, found.path) from None
     return tuple(agents)
+
+
+def field_with(overrides: Mapping[str, Any], model: str) -> str:
+    """Path of the first of a request's overrides that names `model`; "moa" if none does."""
+    waiting: list[tuple[str, Any]] = [(f"moa.{name}", value) for name, value in overrides.items()]
+    for path, value in waiting:
+        if value == model:
+            return path
+        if isinstance(value, Mapping):
+            waiting += [(f"{path}.{name}", inner) for name, inner in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(f"{path}[{place}]", inner) for place, inner in enumerate(value)]
+    return "moa"
 
 
 class Recipe(Strategy):

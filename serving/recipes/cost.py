@@ -69,7 +69,8 @@ def token_cap(cost_of: Callable[[Sampling], Cost], sampling: Sampling, limits: L
         raise LimitExceeded("calls", cost.calls, limits.max_calls)
     if cost.tokens is not None:
         if cost.tokens > limits.max_tokens:
-            raise LimitExceeded("tokens", cost.tokens, limits.max_tokens)
+            field = "moa" if sampling.max_tokens is None else "max_tokens"
+            raise LimitExceeded("tokens", cost.tokens, limits.max_tokens, field)
         return None
 
     def tokens(share: int) -> int:

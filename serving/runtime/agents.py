@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from serving.config import Frozen
 from serving.conversation import Effort, Thinking
@@ -23,9 +23,9 @@ class Setting(Frozen):
 class ThinkingSetting(Setting):
     """An agent's thinking, in YAML `off`, `on` or a mapping of these fields."""
 
-    enabled: bool = True
+    enabled: StrictBool = True
     effort: Effort | None = Field(default=None, description="Effort of the thinking, as in `reasoning_effort`.")
-    budget_tokens: int | None = Field(default=None, ge=0, description="Largest number of tokens of the thinking.")
+    budget_tokens: StrictInt | None = Field(default=None, ge=0, description="Largest number of tokens of the thinking.")
 
     @property
     def value(self) -> Thinking:
@@ -46,13 +46,13 @@ class Agent(Setting):
     """One member of a team. `None` leaves a setting to the recipe, then to the request, then to the model."""
 
     model: str = Field(description="A model id; recipe ids are refused.")
-    repeat: int = Field(default=1, ge=1, le=MAX_AGENTS, description="Number of copies of the agent in its layer.")
+    repeat: StrictInt = Field(default=1, ge=1, le=MAX_AGENTS, description="Number of copies of the agent in its layer.")
     system: str | None = Field(default=None, description="Text added after the caller's own system prompt.")
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    max_tokens: int | None = Field(default=None, ge=1)
-    deadline_s: float | None = Field(default=None, gt=0, description="Deadline of the whole call.")
-    first_token_deadline_s: float | None = Field(
+    temperature: StrictFloat | None = Field(default=None, ge=0, le=2)
+    top_p: StrictFloat | None = Field(default=None, gt=0, le=1)
+    max_tokens: StrictInt | None = Field(default=None, ge=1)
+    deadline_s: StrictFloat | None = Field(default=None, gt=0, description="Deadline of the whole call.")
+    first_token_deadline_s: StrictFloat | None = Field(
         default=None, gt=0, description="Deadline of the first token, for aggregators; then a fallback answers."
     )
     thinking: Annotated[ThinkingSetting | None, BeforeValidator(_thinking)] = Field(

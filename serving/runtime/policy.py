@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt
 
 from serving.config import Frozen
 from serving.references import Layout
@@ -20,8 +20,8 @@ ADVISE: Mapping[str, int | None] = {"user_turn": None, "every_turn": 1}
 class AdviseSetting(Frozen):
     """Turns of a loop of tool calls at which the team is asked: `user_turn`, `every_turn` or a mapping of `every`."""
 
-    every: int | None = Field(
-        default=None, ge=1, strict=True, description="Answers with tool calls between two turns of the team."
+    every: StrictInt | None = Field(
+        default=None, ge=1, description="Answers with tool calls between two turns of the team."
     )
 
     def __str__(self) -> str:
@@ -67,29 +67,31 @@ class Policy(Frozen):
 
     renamed: ClassVar[Mapping[str, str]] = {"prewarm": "prefill"}
 
-    min_proposals: int = Field(
+    min_proposals: StrictInt = Field(
         default=1, ge=1, description="Quorum of a layer: usable proposals that are enough; see below_quorum for fewer."
     )
-    straggler_grace_s: float | None = Field(
+    straggler_grace_s: StrictFloat | None = Field(
         default=None, ge=0, description="Time a layer waits for the remaining proposers once it has min_proposals."
     )
-    proposer_deadline_s: float = Field(
+    proposer_deadline_s: StrictFloat = Field(
         default=120.0, gt=0, description="Deadline of each proposer without a deadline of its own."
     )
-    first_token_deadline_s: float = Field(
+    first_token_deadline_s: StrictFloat = Field(
         default=60.0, gt=0, description="Deadline of the final agent's first token; then a fallback answers."
     )
-    deadline_s: float = Field(default=300.0, gt=0, description="Deadline of the whole request.")
-    hedge: bool = Field(default=False, description="Start a second attempt for a proposer slower than hedge_quantile.")
-    hedge_quantile: float = Field(
+    deadline_s: StrictFloat = Field(default=300.0, gt=0, description="Deadline of the whole request.")
+    hedge: StrictBool = Field(
+        default=False, description="Start a second attempt for a proposer slower than hedge_quantile."
+    )
+    hedge_quantile: StrictFloat = Field(
         default=0.95, gt=0.5, lt=1, description="Quantile of the durations of calls of the same kind."
     )
-    retries: int = Field(default=1, ge=0, le=5, description="New attempts for a proposer whose replica was lost.")
+    retries: StrictInt = Field(default=1, ge=0, le=5, description="New attempts for a proposer whose replica was lost.")
     prefill: PrefillMode = Field(
         default="on_complete",
         description="Prefill of the next layer's prompts while proposers run: see docs/architecture.md.",
     )
-    next_turn_prefill_s: float = Field(
+    next_turn_prefill_s: StrictFloat = Field(
         default=NEXT_TURN_PREFILL_S,
         ge=0,
         description="Maximum time for the prefill of the prompt that follows tool calls, while the client runs them; 0:"
@@ -98,7 +100,7 @@ class Policy(Frozen):
     reference_order: ReferenceOrder = Field(
         default="declared", description="Order of the references: as declared, or by arrival of the proposals."
     )
-    refill: bool = Field(
+    refill: StrictBool = Field(
         default=False,
         description="Ask another model of the team, once, for a proposal that failed or is empty.",
     )
@@ -126,9 +128,9 @@ class Policy(Frozen):
         default="paper", description="Position of the references in the prompt: see serving/runtime/prompts.py."
     )
     prompt: str = Field(default=AGGREGATE_AND_SYNTHESIZE, min_length=1, description="Instruction above the references.")
-    temperature: float | None = Field(
+    temperature: StrictFloat | None = Field(
         default=0.7, ge=0, le=2, description="Temperature if neither the agent nor the request sets one."
     )
-    proposal_max_tokens: int | None = Field(
+    proposal_max_tokens: StrictInt | None = Field(
         default=None, ge=1, description="Token limit of each proposal; by default the request's max_tokens."
     )

@@ -9,7 +9,7 @@ TYPED = {
     "tool_calls": ("tool calls", ("function",)),
     "tools": ("tools", ("function",)),
 }
-TOOL_CHOICES = "'none', 'auto', 'required' or a function"
+TOOL_CHOICES = "'none', 'auto', 'required', a function or allowed tools"
 # Lists that may also be given as a single string.
 LISTS_OR_STRINGS = {"content": "a string or a list of parts", "stop": "a string or a list of strings"}
 
@@ -24,7 +24,7 @@ def invalid(issue: ValidationIssue) -> InvalidRequest:
         for name, (things, supported) in TYPED.items():
             if name in issue.location:
                 return UnsupportedField(path, unsupported(f"{things} of the type", value, supported))
-    if issue.location[0] == "tool_choice" and len(issue.location) < 3 and field != "function":
+    if issue.location[0] == "tool_choice" and len(issue.location) < 3 and field not in ("function", "allowed_tools"):
         return InvalidRequest(f"Set 'tool_choice' to {TOOL_CHOICES}, not {shown(value)}.", "tool_choice")
     if issue.kind == "list_type" and field in LISTS_OR_STRINGS:
         return InvalidRequest(f"Set '{path}' to {LISTS_OR_STRINGS[str(field)]}, not {kind_of(value)}.", path)

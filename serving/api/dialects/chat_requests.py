@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from serving.api.dialects.chat_decoding import FIELDS, decoding, prompt_end, structured_outputs
 from serving.api.dialects.chat_errors import invalid, unsupported
 from serving.api.dialects.chat_tools import (
+    allowed,
     check_depth,
     check_tool_turns,
     template_args,
@@ -32,6 +33,7 @@ from serving.api.schemas.chat import (
     ChatBody,
     ChatMessage,
     ImagePart,
+    RefusalPart,
     ResponseFormatBody,
     StreamOptions,
     TextPart,
@@ -50,6 +52,7 @@ from serving.types import GenerateRequest, MoaOptions, ResponseFormat, Sampling
 from serving.validation import first_issue, shown
 
 TEXT_PARTS: dict[str, type[Wire]] = {"text": TextPart}
+ANSWER_PARTS: dict[str, type[Wire]] = {**TEXT_PARTS, "refusal": RefusalPart}
 PARTS: dict[str, type[Wire]] = {**TEXT_PARTS, "image_url": ImagePart}
 NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 OPTIONS = frozenset({"trace", "recipe", "events", "show"})  # of `moa`; its other fields override the recipe's settings
@@ -98,7 +101,7 @@ def to_request(
         request_id=request_id,
         messages=messages,
         sampling=sampling,
-        tools=tools(body, info) if body.tools else (),
+        tools=allowed(tools(body, info), body.tool_choice) if body.tools else (),
         tool_choice=choice,
         parallel_tool_calls=body.parallel_tool_calls or not body.tools,
         thinking=thinking(body, info) if thinks else Thinking(),
@@ -149,7 +152,8 @@ def _message(message: ChatMessage, path: str, images: Images) -> Message:
         parts = [part_of(part, f"{path}[{place}]", images) for place, part in enumerate(message.content)]
         text, placed = joined(parts, "")
     else:
-        text = "".join(part.text for part in message.content if isinstance(part, TextPart))
+        text = "".join(part.text if isinstance(part, TextPart) else part.refusal for part in message.content)
+    text += message.refusal or ""
     return Message(
         role,
         text,
@@ -273,9 +277,10 @@ def _known_in_message(raw: object, where: str) -> object:
     if not isinstance(role, str):
         return given
     if isinstance(given.get("content"), list):
-        parts, things = (
-            (PARTS, "content parts") if role in IMAGE_ROLES else (TEXT_PARTS, f"content parts of the role '{role}' and")
-        )
+        parts, things = PARTS, "content parts"
+        if role not in IMAGE_ROLES:
+            parts = ANSWER_PARTS if role == "assistant" else TEXT_PARTS
+            things = f"content parts of the role '{role}' and"
         given["content"] = parsed_parts(given["content"], parts, f"{where}content", things)
     for name, owner in ROLE_OF_FIELD.items():
         if name in given and role != owner:

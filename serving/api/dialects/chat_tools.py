@@ -1,7 +1,7 @@
 """Tools and thinking of a chat request: checks that need the whole body or the model, and the domain values."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from serving.api.schemas.chat import ChatBody, ToolBody, ToolCallBody, ToolChoiceBody
@@ -71,26 +71,39 @@ def tool_choice(choice: ToolChoiceBody, offered: Sequence[ToolBody]) -> ToolChoi
     Raises:
         InvalidRequest: there are no tools to choose from, or none of them has the chosen name.
     """
-    if choice.type != "function" and choice.function is not None:
-        raise InvalidRequest(
-            "Remove 'tool_choice.function' or set 'tool_choice.type' to 'function'.", "tool_choice.function"
-        )
-    if choice.type == "function" and choice.function is None:
-        raise InvalidRequest("Set 'tool_choice.function': the type 'function' requires it.", "tool_choice.function")
+    for field in ("function", "allowed_tools"):
+        path, given = f"tool_choice.{field}", getattr(choice, field)
+        if choice.type != field and given is not None:
+            raise InvalidRequest(f"Remove '{path}' or set 'tool_choice.type' to '{field}'.", path)
+        if choice.type == field and given is None:
+            raise InvalidRequest(f"Set '{path}': the type '{field}' requires it.", path)
     if not offered:
         if choice.type != "none":
             raise InvalidRequest("Set 'tools' to use 'tool_choice', or remove 'tool_choice'.", "tool_choice")
         return ToolChoice()
-    if choice.type != "function":
-        return ToolChoice(choice.type)
-    assert choice.function is not None
-    name = choice.function.name
-    if all(tool.function.name != name for tool in offered):
-        raise InvalidRequest(
-            f"Set 'tool_choice.function.name' to the name of one of the tools, not {shown(name)}.",
-            "tool_choice.function.name",
-        )
-    return ToolChoice("named", name)
+    names = {tool.function.name for tool in offered}
+    if choice.allowed_tools is not None:
+        for index, tool in enumerate(choice.allowed_tools.tools):
+            _check_offered(tool.function.name, names, f"tool_choice.allowed_tools.tools[{index}].function.name")
+        return ToolChoice(choice.allowed_tools.mode)
+    if choice.function is not None:
+        _check_offered(choice.function.name, names, "tool_choice.function.name")
+        return ToolChoice("named", choice.function.name)
+    assert choice.type not in ("function", "allowed_tools")
+    return ToolChoice(choice.type)
+
+
+def _check_offered(name: str, offered: Collection[str], path: str) -> None:
+    if name not in offered:
+        raise InvalidRequest(f"Set '{path}' to the name of one of the tools, not {shown(name)}.", path)
+
+
+def allowed(offered: tuple[Tool, ...], choice: ToolChoiceBody | None) -> tuple[Tool, ...]:
+    """The tools that the model gets: of `allowed_tools` those that it names, in the order of `tools`."""
+    if choice is None or choice.allowed_tools is None:
+        return offered
+    names = {tool.function.name for tool in choice.allowed_tools.tools}
+    return tuple(tool for tool in offered if tool.name in names)
 
 
 def tool_call(call: ToolCallBody) -> ToolCall:

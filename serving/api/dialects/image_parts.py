@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from serving.api.image_reader import Images, ImageSource
-from serving.api.schemas.chat import ChatBody, ImagePart, TextPart
+from serving.api.schemas.chat import ChatBody, ImagePart, RefusalPart, TextPart
 from serving.api.schemas.messages import Base64Source, CountTokensBody, ImageBlock, TextBlock, ToolResultBlock
 from serving.api.schemas.responses import ResponsesBody
 from serving.api.schemas.responses_items import (
@@ -16,7 +16,7 @@ from serving.api.schemas.responses_items import (
 )
 from serving.conversation import IMAGE, Image
 
-Part = TextPart | ImagePart | TextContent | RefusalContent | ImageContent | TextBlock | ImageBlock
+Part = TextPart | ImagePart | RefusalPart | TextContent | RefusalContent | ImageContent | TextBlock | ImageBlock
 
 
 def chat_images(body: ChatBody) -> Iterator[ImageSource]:
@@ -69,7 +69,7 @@ def part_of(part: Part, path: str, images: Images) -> str | Image:
     match part:
         case ImagePart() | ImageContent() | ImageBlock():
             return images[path]
-        case RefusalContent():
+        case RefusalContent() | RefusalPart():
             return part.refusal
         case _:
             return part.text

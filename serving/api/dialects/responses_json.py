@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from serving.api.dialects.chat_answers import MIN_LOGPROB
+from serving.api.dialects.field_names import OF_RESPONSES, renamed
 from serving.api.dialects.openai_json import Json
 from serving.api.errors import encodable, error_json
 from serving.api.schemas.responses import FunctionTool, NamespaceTool, ResponsesBody
@@ -93,7 +94,7 @@ def _logprob(token: TokenLogprob, with_bytes: bool) -> Json:
 
 def error_of(error: Exception) -> Json:
     """The error object of a response that has failed."""
-    message = error_json(error)["error"]["message"]
+    message = error_json(renamed(error, OF_RESPONSES))["error"]["message"]
     if isinstance(error, ContextTooLong):
         return {"code": error.code, "message": message}  # clients shorten the conversation when they see it
     status = error.status if isinstance(error, MoaError) else MoaError.status

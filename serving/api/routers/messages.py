@@ -6,10 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key, speaks
+from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key
 from serving.api.dialects.image_parts import messages_images
 from serving.api.dialects.messages_answers import MessagesAnswer
-from serving.api.dialects.messages_errors import messages_error
 from serving.api.dialects.messages_requests import count_request, messages_request, parse_count, parse_messages
 from serving.api.dialects.unsupported_tools import log_omitted
 from serving.api.errors import JsonResponse
@@ -19,7 +18,7 @@ from serving.api.schemas.messages_answers import MessageEvent, MessageRead, Mess
 from serving.api.streaming import GenerationResponse, RequestTask
 
 MESSAGES = "/v1/messages"
-router = APIRouter(tags=["generation"], dependencies=[Depends(speaks(messages_error)), Depends(require_key)])
+router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])
 
 
 @router.post(

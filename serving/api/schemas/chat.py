@@ -45,7 +45,15 @@ class ImagePart(Wire):
     image_url: Annotated[ImageUrl, BeforeValidator(_as_url, str | ImageUrl)]
 
 
-Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]  # as `serving.api.dialects` has parsed it
+class RefusalPart(Wire):
+    """Refusal in an earlier answer; read as its text."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+# As `serving.api.dialects` has parsed it.
+Part = Annotated[TextPart | ImagePart | RefusalPart, Field(discriminator="type")]
 
 
 def _as_parts(content: object) -> object:
@@ -84,8 +92,10 @@ class ChatMessage(Wire):
     name: Annotated[str, Field(max_length=256)] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None  # newer name of `reasoning_content`, which has precedence
+    refusal: str | None = Field(default=None, description="An earlier refusal; read as text after the content.")
     tool_calls: Annotated[list[ToolCallBody], FailFast()] = []
     tool_call_id: Annotated[str, Field(max_length=256)] | None = None
+    annotations: Any = None  # no effect: sources of an earlier answer
     parsed: Any = None  # no effect: OpenAI's client adds it to an answer and sends it back
     type: Literal["message", "text"] | None = None  # no effect
     cache_control: CacheControl = None
@@ -121,13 +131,28 @@ class FunctionNameBody(Wire):
     name: str = Field(json_schema_extra=fields.FUNCTION_NAME)
 
 
+class ToolNameBody(Wire):
+    """Tool by its name."""
+
+    type: Literal["function"]
+    function: FunctionNameBody
+
+
+class AllowedToolsBody(Wire):
+    """Tools of which the model may (`auto`) or must (`required`) call one; the others are left out."""
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[ToolNameBody], FailFast(), Field(min_length=1)]
+
+
 class ToolChoiceBody(Wire):
-    """A mode, given as a string, or the function that the model must call."""
+    """A mode, given as a string, the function that the model must call, or the tools that it may call."""
 
     by_value = fields.tool_choice_variants
 
-    type: Literal["none", "auto", "required", "function"]
+    type: Literal["none", "auto", "required", "function", "allowed_tools"]
     function: FunctionNameBody | None = None
+    allowed_tools: AllowedToolsBody | None = None
 
 
 def _as_choice(choice: object) -> object:
@@ -235,8 +260,9 @@ class ChatFields(Wire):
     tool_choice: Annotated[ToolChoiceBody | None, BeforeValidator(_as_choice, ToolMode | ToolChoiceBody | None)] = (
         Field(
             default=None,
-            description='`none`, `auto`, `required`, or `{"type": "function", "function": {"name": "..."}}`; requires'
-            " `tools`. Default: `auto`.",
+            description='`none`, `auto`, `required`, `{"type": "function", "function": {"name": "..."}}`, or'
+            ' `{"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [...]}}`; requires `tools`.'
+            " Default: `auto`.",
         )
     )
     parallel_tool_calls: bool = Field(default=True, description="Allow several tool calls in one answer.")
@@ -268,7 +294,7 @@ class ChatFields(Wire):
     )
     moa: dict[str, Any] = Field(
         default={},
-        json_schema_extra=fields.MOA,
+        json_schema_extra=fields.LIVE_MOA,
         description="Extension of this server: `trace`, `recipe`, `events`, `show`, and settings of the recipe that a"
         " request may override.",
     )

@@ -3,6 +3,8 @@
 The shapes describe for `/openapi.json` what validation checks in other places.
 """
 
+from collections.abc import Collection
+
 from serving.api.schemas.wire import Json, variant
 
 INT64_MAX = 2**63 - 1
@@ -49,15 +51,15 @@ REASONS: dict[str, str] = {
 }
 # Other fields of OpenAI's messages. Its client adds some to an assistant's message that is sent back as history.
 NEUTRAL_IN_MESSAGE: dict[str, tuple[object, ...]] = {
-    "annotations": ([],),
     "audio": (),
     "function_call": (),
-    "refusal": (),
+    "reasoning_details": ([],),
 }
 # Fields of messages that one role has. Other roles may give them empty.
 ROLE_OF_FIELD = {
     "reasoning_content": "assistant",
     "reasoning": "assistant",
+    "refusal": "assistant",
     "tool_calls": "assistant",
     "tool_call_id": "tool",
 }
@@ -109,10 +111,19 @@ TOKEN_BIASES: Json = {
     "propertyNames": {"pattern": TOKEN_ID_KEY},
     "additionalProperties": {"anyOf": [{"type": "number", "minimum": -100, "maximum": 100}, NULL]},
 }
-MOA: Json = {
+_OPTIONS: Json = {"trace": {"type": ["boolean", "null"]}, "recipe": {"type": ["string", "null"]}}
+NOT_LIVE = "Only /v1/chat/completions has it."
+MOA: Json = {  # of dialects without a live view of the run
     "properties": {
-        "trace": {"type": ["boolean", "null"]},
-        "recipe": {"type": ["string", "null"]},
+        **_OPTIONS,
+        "events": {"enum": [None, False], "description": NOT_LIVE},
+        "show": {"enum": [None, "answer"], "description": NOT_LIVE},
+    },
+    "additionalProperties": True,
+}
+LIVE_MOA: Json = {
+    "properties": {
+        **_OPTIONS,
         "events": {
             "enum": [None, False, True, "text"],
             "description": 'Add the events of a recipe\'s run to a stream; "text": also the text of its proposals.',
@@ -128,19 +139,19 @@ MOA: Json = {
 
 def message_variants(schema: Json) -> None:
     """Describe a message by its role."""
-    content = {"anyOf": [option for option in schema["properties"]["content"]["anyOf"] if option != NULL]}
-    text_parts = {"type": "array", "items": content["anyOf"][-1]["items"]["oneOf"][0]}
+    plain, listed = (option for option in schema["properties"]["content"]["anyOf"] if option != NULL)
+    text, image, refusal = listed["items"]["oneOf"]
+
+    def content(role: str, required: Collection[str]) -> Json:
+        kinds = [text, image] if role in IMAGE_ROLES else [text, refusal] if role == "assistant" else [text]
+        nulls = [] if "content" in required else [NULL]
+        return {"anyOf": [plain, {"type": "array", "items": {"oneOf": kinds}}, *nulls]}
 
     def of_role(*roles: str) -> Json:
         required = REQUIRED_OF_ROLE.get(roles[0], ("content",))
         changes: Json = {name: {"enum": [None, "", []]} for name, owner in ROLE_OF_FIELD.items() if owner not in roles}
         changes["role"] = {"enum": list(roles)}
-        if not IMAGE_ROLES & set(roles):
-            changes["content"] = {
-                "anyOf": [*content["anyOf"][:-1], text_parts, *([] if "content" in required else [NULL])]
-            }
-        elif "content" in required:
-            changes["content"] = content
+        changes["content"] = content(roles[0], required)
         if "tool_call_id" in required:
             changes["tool_call_id"] = {"type": "string", "maxLength": 256}
         return variant(schema, changes, ("role", *required))
@@ -152,8 +163,12 @@ def tool_choice_variants(schema: Json) -> None:
     """Describe a choice of tools by its type."""
     function = next(option for option in schema["properties"]["function"]["anyOf"] if option != NULL)
     modes = ["none", "auto", "required"]
-    named = variant(schema, {"type": {"const": "function"}, "function": function}, ("type", "function"))
-    _replace(schema, [named, variant(schema, {"type": {"enum": modes}, "function": NULL}, ("type",))])
+    allowed = next(option for option in schema["properties"]["allowed_tools"]["anyOf"] if option != NULL)
+    named: Json = {"type": {"const": "function"}, "function": function, "allowed_tools": NULL}
+    some: Json = {"type": {"const": "allowed_tools"}, "allowed_tools": allowed, "function": NULL}
+    plain: Json = {"type": {"enum": modes}, "function": NULL, "allowed_tools": NULL}
+    variants = ((named, ("type", "function")), (some, ("type", "allowed_tools")), (plain, ("type",)))
+    _replace(schema, [variant(schema, changes, required) for changes, required in variants])
 
 
 def response_format_variants(schema: Json) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, FailFast, Field, Tag
 
-from serving.api.schemas.wire import Wire
+from serving.api.schemas.wire import Json, Wire, variant
 
 NO_EFFECT = "No effect."
 Name = Annotated[str, Field(min_length=1, max_length=256)]
@@ -67,8 +67,27 @@ class ReasoningContent(Wire):
     text: str
 
 
+def _message_variants(schema: Json) -> None:
+    """Describe a message by its role: only users show images."""
+    text, parts = schema["properties"]["content"]["anyOf"]
+    kinds = parts["items"]["oneOf"]
+    without = [kind for kind in kinds if "ImageContent" not in kind["$ref"]]
+    required = schema["required"]
+
+    def of(roles: list[str], kinds: list[Json]) -> Json:
+        content = {"anyOf": [text, {"type": "array", "items": {"oneOf": kinds}}]}
+        return variant(schema, {"role": {"enum": roles}, "content": content}, required)
+
+    described = {"oneOf": [of(["user"], kinds), of(["assistant", "system", "developer"], without)]}
+    about = {"title": schema["title"], "description": schema["description"]}
+    schema.clear()
+    schema.update({**about, **described})
+
+
 class MessageItem(Item):
     """Message of the conversation."""
+
+    by_value = _message_variants
 
     type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]

@@ -125,6 +125,10 @@ def json_object(body: bytes) -> dict[str, Any]:
     try:
         raw = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        try:
+            body.decode()
+        except UnicodeDecodeError as bad:
+            raise InvalidRequest(f"Send the body in UTF-8: byte {bad.start} is not.") from None
         raise InvalidRequest(
             f"Send valid JSON: the body cannot be parsed at line {error.lineno}, column {error.colno}."
         ) from None

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictFloat, StrictInt, model_validator
 
 from serving.errors import InvalidRequest, QuorumNotReached
 from serving.recipes.base import Answering, Recipe
@@ -34,11 +34,11 @@ class Adaptive(Answering):
     final = "aggregator"
     proposers: Team
     aggregator: AgentField
-    start: int = Field(default=2, ge=1, description="Proposers asked first.")
-    step: int = Field(default=1, ge=1, description="Proposers added while they disagree.")
-    agreement: float = Field(default=1.0, gt=0.5, le=1, description="Share of proposals with one answer.")
+    start: StrictInt = Field(default=2, ge=1, description="Proposers asked first.")
+    step: StrictInt = Field(default=1, ge=1, description="Proposers added while they disagree.")
+    agreement: StrictFloat = Field(default=1.0, gt=0.5, le=1, description="Share of proposals with one answer.")
     answer_kind: AnswerKind = "text"
-    short_characters: int = Field(default=64, ge=1, description="Longest answer that can agree with another.")
+    short_characters: StrictInt = Field(default=64, ge=1, description="Longest answer that can agree with another.")
 
     @model_validator(mode="after")
     def _can_agree(self) -> Self:

@@ -12,7 +12,7 @@ from math import log
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictInt, model_validator
 
 from serving.config import Frozen
 from serving.conversation import Message
@@ -28,8 +28,8 @@ class Rule(Frozen):
 
     to: str = Field(description="Id of the model or recipe that answers.")
     pattern: str | None = Field(default=None, description="Regular expression, matched without case.")
-    min_characters: int = Field(default=0, ge=0)
-    max_characters: int | None = Field(default=None, ge=1)
+    min_characters: StrictInt = Field(default=0, ge=0)
+    max_characters: StrictInt | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from itertools import permutations
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from serving.recipes.base import Answering, Recipe
 from serving.recipes.cost import Cost
@@ -31,7 +31,7 @@ class Blend(Answering):
     proposers: Team
     judge: AgentField
     aggregator: AgentField
-    top: int = Field(default=3, ge=1, description="Number of proposals that the aggregator reads.")
+    top: StrictInt = Field(default=3, ge=1, description="Number of proposals that the aggregator reads.")
 
     def agents(self) -> Iterable[Agent]:
         return (*self.proposers, self.judge, self.aggregator, *(self.fallbacks or ()))

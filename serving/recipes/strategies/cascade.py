@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from math import exp
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, StrictFloat, model_validator
 
 from serving.conversation import Message
 from serving.errors import MoaError
@@ -40,8 +40,10 @@ class Cascade(Recipe):
     escalate: str = Field(description="Id of the recipe or model that answers if the first answer is weak.")
     score: Literal["logprob", "judge"] = "logprob"
     judge: AgentField | None = None
-    threshold: float = Field(default=0.9, ge=0, le=1, description="Score from which the first answer is returned.")
-    keep_first: bool = Field(default=True, description="Show the first answer to the escalation as a reference.")
+    threshold: StrictFloat = Field(
+        default=0.9, ge=0, le=1, description="Score from which the first answer is returned."
+    )
+    keep_first: StrictBool = Field(default=True, description="Show the first answer to the escalation as a reference.")
 
     @model_validator(mode="after")
     def _judge_is_there(self) -> Self:

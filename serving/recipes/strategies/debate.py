@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from serving.conversation import Message
 from serving.errors import MoaError
@@ -39,7 +39,7 @@ class Debate(Answering):
     continues = False  # a revision is a new answer
     solver: AgentField
     critic: AgentField
-    rounds: int = Field(
+    rounds: StrictInt = Field(
         default=2, ge=1, le=8, description="Maximum number of answers: the first one and its revisions."
     )
 

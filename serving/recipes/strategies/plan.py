@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from serving.conversation import Message
 from serving.errors import InvalidRequest, MoaError, Overloaded, QuorumNotReached
@@ -55,7 +55,7 @@ class Plan(Answering):
     planner: AgentField
     executors: Team
     synthesizer: AgentField
-    parts: int = Field(default=4, ge=1, le=16, description="Maximum number of parts.")
+    parts: StrictInt = Field(default=4, ge=1, le=16, description="Maximum number of parts.")
 
     def agents(self) -> Iterable[Agent]:
         return (self.planner, *self.executors, self.synthesizer, *(self.fallbacks or ()))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from serving.recipes.base import Recipe
 from serving.recipes.cost import FREE, Cost
@@ -30,7 +30,7 @@ class Rank(Recipe):
     tools: ToolMode = "vote"
     proposers: Team
     judge: AgentField
-    rotations: int | None = Field(
+    rotations: StrictInt | None = Field(
         default=None, ge=1, description="Number of orders shown to the judge; by default all rotations."
     )
 

@@ -6,7 +6,7 @@ The paper finds that quality weighs more than diversity: samples of the best mod
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictInt, model_validator
 
 from serving.errors import MoaError
 from serving.recipes.base import Answering, Recipe
@@ -30,7 +30,7 @@ class SelfMoa(Answering):
     final = "aggregator"
     proposer: AgentField
     aggregator: AgentField
-    samples: int = Field(default=6, ge=1, le=64, description="Number of answers of the proposer.")
+    samples: StrictInt = Field(default=6, ge=1, le=64, description="Number of answers of the proposer.")
 
     def agents(self) -> Iterable[Agent]:
         return (self.proposer, self.aggregator, *(self.fallbacks or ()))
@@ -57,9 +57,9 @@ class SelfMoaSeq(SelfMoa):
     """
 
     strategy: Literal["self_moa_seq"] = "self_moa_seq"  # type: ignore[assignment]  # a narrower literal
-    samples: int = Field(default=12, ge=1, le=256, description="Number of answers of the proposer.")
-    window: int = Field(default=6, ge=2, le=64, description="References per synthesis.")
-    kept: int = Field(default=3, ge=1, description="Slots of a window that hold the synthesis so far.")
+    samples: StrictInt = Field(default=12, ge=1, le=256, description="Number of answers of the proposer.")
+    window: StrictInt = Field(default=6, ge=2, le=64, description="References per synthesis.")
+    kept: StrictInt = Field(default=3, ge=1, description="Slots of a window that hold the synthesis so far.")
 
     @model_validator(mode="after")
     def _window_moves(self) -> Self:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from serving.recipes.base import Recipe
 from serving.recipes.cost import Cost
@@ -32,7 +32,7 @@ class Vote(Recipe):
     picks = True
     tools: ToolMode = "vote"
     proposers: Team
-    samples: int | None = Field(
+    samples: StrictInt | None = Field(
         default=None,
         ge=1,
         le=64,

@@ -50,6 +50,17 @@ async def test_wrong_methods(method: str, path: str, allowed: str) -> None:
         assert f"Use {allowed.split(',')[0]} for '{path}'." == response.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(("path", "status"), [("/v1/messages", 405), ("/v1/messages/batches", 404)])
+async def test_errors_of_a_dialects_paths_have_its_shape_before_any_route(path: str, status: int) -> None:
+    response = await get(app_of(M), path)
+    assert (response.status_code, response.json()["type"]) == (status, "error")
+    assert response.json()["request_id"] == response.headers["x-request-id"]
+
+
+async def test_a_path_that_only_begins_alike_is_no_path_of_the_dialect() -> None:
+    assert "type" not in (await get(app_of(M), "/v1/messagesX")).json()
+
+
 async def test_a_slash_behind_models_lists_them() -> None:
     assert (await get(app_of(M), "/v1/models/")).json() == (await get(app_of(M), "/v1/models")).json()
 
@@ -120,7 +131,7 @@ async def test_a_head_request_is_answered_like_a_get() -> None:
 
 
 async def test_a_websocket_is_closed_and_the_lifespan_is_lived() -> None:
-    async def spoken(kind: str, *received: str) -> list[str]:
+    async def spoken(kind: str, *received: str, **scope: Any) -> list[str]:
         waiting, sent = [{"type": name} for name in received], []
 
         async def receive() -> Any:
@@ -129,10 +140,15 @@ async def test_a_websocket_is_closed_and_the_lifespan_is_lived() -> None:
         async def send(message: Any) -> None:
             sent.append(message["type"])
 
-        await app_of(M)({"type": kind}, receive, send)
+        await app_of(M)({"type": kind, **scope}, receive, send)
         return sent
 
     assert await spoken("websocket", "websocket.connect") == ["websocket.close"]
+    able = {"websocket.http.response": {}}
+    assert await spoken("websocket", "websocket.connect", extensions=able) == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
     assert await spoken("lifespan", "lifespan.startup", "lifespan.shutdown") == [
         "lifespan.startup.complete",
         "lifespan.shutdown.complete",

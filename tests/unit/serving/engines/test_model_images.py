@@ -36,6 +36,8 @@ async def test_a_model_without_eyes_reads_the_word_and_says_so(trace: bool) -> N
     assert done.report.degraded
     assert done.report.reasons == ("the image in the request: no model that was asked can see; 'm' read [image]",)
     assert [trace.images for trace in done.report.agents] == ([0] if trace else [])
+    assert done.usage.prompt_tokens
+    assert done.report.usage == done.report.answer_usage == done.usage
 
 
 async def test_a_model_that_sees_gets_the_image_and_the_trace_counts_it() -> None:

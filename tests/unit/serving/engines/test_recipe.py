@@ -88,6 +88,30 @@ async def test_the_token_cap_shares_the_limit_and_is_computed_at_start(trio: Tri
         await complete("team", engine, ask(max_tokens=101))
 
 
+async def test_too_many_tokens_are_named_by_the_field_that_asks_for_them(trio: Trio, ask: Ask) -> None:
+    engine = engine_of(trio, Limits(max_tokens=300))
+    with pytest.raises(LimitExceeded, match="lower 'max_tokens'") as caught:
+        await complete("team", engine, ask(max_tokens=101))
+    assert caught.value.param == "max_tokens"
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"models": ["a", "x"]}, "moa.models[1]"),
+        ({"models": ["a", {"model": "x"}]}, "moa.models[1].model"),
+        ({"aggregator": "x"}, "moa.aggregator"),
+        ({"small_tasks": {"model": "x"}}, "moa.small_tasks.model"),
+    ],
+)
+async def test_a_model_that_is_not_served_is_named_with_its_place(
+    trio: Trio, ask: Ask, options: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(InvalidRequest, match="'x' is not one of the models a, b, c") as caught:
+        await complete("team", engine_of(trio), ask(options=options))
+    assert caught.value.param == param
+
+
 async def test_leaving_the_answer_ends_every_call(trio: Trio, ask: Ask) -> None:
     trio["a"].hang = trio["b"].hang = True
     engine = engine_of(trio)

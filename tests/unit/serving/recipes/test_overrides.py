@@ -189,3 +189,27 @@ def test_the_schema_of_models_is_that_of_the_agents_that_they_replace() -> None:
 def test_an_advise_that_is_no_word_has_no_default() -> None:
     [recipe] = load_recipes([{"preset": "moa-lite", "advise": {"every": 3}}], TEAM).values()
     assert "default" not in override_schemas(recipe, ["a"])["advise"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "options", "param", "kind"),
+    [
+        ("moa-lite", {"deadline_s": True}, "moa.deadline_s", "a number, not true"),
+        ("moa-lite", {"min_proposals": True}, "moa.min_proposals", "an integer, not true"),
+        ("moa-lite", {"min_proposals": "2"}, "moa.min_proposals", "an integer, not a string"),
+        ("moa-lite", {"refill": "yes"}, "moa.refill", "true or false, not a string"),
+        ("moa-lite", {"temperature": "0.1"}, "moa.temperature", "a number, not a string"),
+        ("moa-lite", {"models": [{"model": "a", "repeat": "3"}]}, "moa.models[0].repeat", "an integer, not a string"),
+        ("moa-lite", {"models": ["a", 5]}, "moa.models[1]", "a model id or an object, not a number"),
+        ("moa-lite", {"models": ["a", None]}, "moa.models[1]", "a model id or an object, not null"),
+        ("vote", {"samples": "3"}, "moa.samples", "an integer, not a string"),
+        ("cascade", {"threshold": "0.5"}, "moa.threshold", "a number, not a string"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_as_in_the_rest_of_the_body(
+    preset: str, options: dict[str, Any], param: str, kind: str
+) -> None:
+    [recipe] = load_recipes([{"preset": preset}], TEAM).values()
+    with pytest.raises(InvalidRequest) as caught:
+        recipe.overridden(options)
+    assert (caught.value.param, str(caught.value)) == (param, f"Set '{param}' to {kind}.")

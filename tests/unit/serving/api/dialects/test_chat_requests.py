@@ -64,7 +64,7 @@ def message(**fields: Any) -> list[dict[str, Any]]:
         ({"top_p": 0}, "top_p", "Set 'top_p' to more than 0, not 0."),
         ({"n": 0}, "n", "Set 'n' to at least 1, not 0."),
         ({"n": 1.5}, "n", "Set 'n' to an integer, not a number."),
-        ({"seed": 2**70}, "seed", "Set 'seed' to an integer, not a number."),
+        ({"seed": 2**70}, "seed", "Set 'seed' to a smaller integer, not 1.1805916207174113e+21."),
         ({"stream": "yes"}, "stream", "Set 'stream' to true or false, not a string."),
         ({"stop": 3}, "stop", "Set 'stop' to a string or a list of strings, not a number."),
         ({"stop": ["a", ""]}, "stop[1]", "Give 'stop[1]' at least 1 character."),
@@ -178,6 +178,25 @@ def test_an_answer_of_openais_client_can_be_sent_back_as_it_came() -> None:
     assert parse(messages=[by_litellm]).messages[0].content[0].text == "Hi"
 
 
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"content": None, "refusal": "I cannot."},
+        {"content": [{"type": "refusal", "refusal": "I cannot."}], "annotations": [{"type": "url_citation"}]},
+        {"content": "I ", "refusal": "cannot.", "reasoning_details": []},
+    ],
+)
+def test_a_refusal_of_another_provider_is_read_as_text(turn: dict[str, Any]) -> None:
+    request = convert(messages=[{"role": "user", "content": "x"}, {"role": "assistant", **turn}])
+    assert request.messages[1] == Message("assistant", "I cannot.")
+
+
+def test_only_the_assistant_refuses() -> None:
+    assert refusal(messages=[{"role": "user", "content": "x", "refusal": "no"}]).param == "messages[0].refusal"
+    part = {"type": "refusal", "refusal": "no"}
+    assert refusal(messages=[{"role": "user", "content": [part]}]).param == "messages[0].content[0].type"
+
+
 def test_huge_input_is_not_echoed() -> None:
     for fields in ({"x" * 10_000: 1}, {"metadata": {"k" * 10_000: 1}}, {"response_format": {"type": "y" * 10_000}}):
         error = refusal(**fields)
@@ -185,9 +204,15 @@ def test_huge_input_is_not_echoed() -> None:
         assert len(error.param or "") < 120
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[1,", b'{"model": NaN}', b'"\xff"', b'{"a":"\\ud800"}', b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"[1,", b'{"model": NaN}', b'{"a":"\\ud800"}', b"[" * 100_000])
 def test_what_is_no_json_is_refused_with_its_place(body: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"^Send valid JSON: the body cannot be parsed at line \d+, column \d+\.$"):
+        parse_chat(body, ApiSettings())
+
+
+@pytest.mark.parametrize(("body", "place"), [(b'"\xff"', 1), (b'{"model": "caf' + b'\xe9"}', 14)])
+def test_a_body_in_another_encoding_is_refused_with_its_place(body: bytes, place: int) -> None:
+    with pytest.raises(InvalidRequest, match=f"^Send the body in UTF-8: byte {place} is not.$"):
         parse_chat(body, ApiSettings())
 
 

@@ -43,6 +43,17 @@ def named(name: str) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name}}
 
 
+def some(*names: str, mode: str = "auto") -> dict[str, Any]:
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [named(name) for name in names]}}
+
+
+def test_tools_that_are_not_allowed_are_left_out() -> None:
+    offered = [tool for name in "fgh" for tool in function(name=name)]
+    request = convert(tools=offered, tool_choice=some("h", "f", mode="required"))
+    assert [tool.name for tool in request.tools] == ["f", "h"]
+    assert request.tool_choice == ToolChoice("required")
+
+
 def test_tools_and_their_choice_reach_the_engine() -> None:
     schema = WEATHER["function"]["parameters"]
     more = {"type": "function", "function": {"name": "now", "strict": True, "parameters": None, "description": None}}
@@ -143,9 +154,19 @@ def test_a_model_without_an_ability_refuses_it_by_name(fields: dict[str, Any], p
         ({"tool_choice": "required", "tools": []}, "tool_choice", "Set 'tools' to use 'tool_choice'"),
         ({"tool_choice": named("f")}, "tool_choice", "Set 'tools' to use 'tool_choice'"),
         ({"tools": function(), "tool_choice": named("g")}, "tool_choice.function.name", 'one of the tools, not "g"'),
-        ({"tools": function(), "tool_choice": "maybe"}, "tool_choice", "'required' or a function, not \"maybe\""),
-        ({"tools": function(), "tool_choice": 3}, "tool_choice", "'required' or a function, not 3"),
-        ({"tools": function(), "tool_choice": {"type": "allowed_tools"}}, "tool_choice", 'not "allowed_tools"'),
+        (
+            {"tools": function(), "tool_choice": "maybe"},
+            "tool_choice",
+            "'required', a function or allowed tools, not \"maybe\"",
+        ),
+        ({"tools": function(), "tool_choice": 3}, "tool_choice", "'required', a function or allowed tools, not 3"),
+        ({"tools": function(), "tool_choice": {"type": "allowed_tools"}}, "tool_choice.allowed_tools", "requires it"),
+        (
+            {"tools": function(), "tool_choice": some("f", "g")},
+            "tool_choice.allowed_tools.tools[1].function.name",
+            'not "g"',
+        ),
+        ({"tools": function(), "tool_choice": {**some("f"), "type": "auto"}}, "tool_choice.allowed_tools", "Remove"),
         ({"tools": function(), "tool_choice": "function"}, "tool_choice.function", "requires it"),
         ({"tools": function(), "tool_choice": {**named("f"), "type": "auto"}}, "tool_choice.function", "to 'function'"),
         ({"tools": function(), "parallel_tool_calls": 1}, "parallel_tool_calls", "true or false"),

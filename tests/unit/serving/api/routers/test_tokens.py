@@ -6,6 +6,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from serving.conversation import Modality
 from serving.engine import EngineInfo
 from serving.engines.model import ModelEngine
 from serving.engines.observed import ObservedEngine
@@ -14,6 +15,7 @@ from serving.runtime.call import Runtime
 from serving.telemetry import Observer
 from serving.types import GenerateRequest, Tokens
 from tests.support.api import HandEngine, app_of, client_of, status_and_code
+from tests.support.images import PNG_URL
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "hi"}]}]
 
@@ -59,6 +61,15 @@ class Recorder(HandEngine):
     async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
         self.asked_for = (request, texts)
         return Tokens((1,), 8, ("a\ud800",) if texts else None)
+
+
+@pytest.mark.parametrize("modalities", [("text",), ("text", "image")])
+async def test_an_image_is_seen_or_read_as_a_word(modalities: tuple[Modality, ...]) -> None:
+    engine = ScriptedEngine("m", modalities=modalities)
+    parts = [{"type": "image_url", "image_url": {"url": PNG_URL}}]
+    response = await post(served(engine), "/tokenize", messages=[{"role": "user", "content": parts}])
+    assert response.status_code == 200
+    assert response.json()["count"] > 0
 
 
 async def test_each_field_reaches_the_engine() -> None:

@@ -5,6 +5,7 @@ from functools import partial
 
 from serving.cards import ModelCard
 from serving.engine import Engine, EngineInfo
+from serving.engines.guarded import GuardedEngine
 from serving.engines.model import ModelEngine
 from serving.engines.observed import ObservedEngine
 from serving.engines.observed_pooling import ObservedPoolingEngine
@@ -56,8 +57,9 @@ class Orchestrator:
         infos = {name: engine.info for name, engine in models.items()}
         caps = check_recipes(infos, recipes, self.limits, pooling or ())
         self.observer = observer or Observer()
+        guarded: dict[str, Engine] = {name: GuardedEngine(name, engine) for name, engine in models.items()}
         self.runtime = Runtime(
-            dict(models), self.observer, HedgeBudget(self.limits.hedge_share), prices=dict(prices or {})
+            guarded, self.observer, HedgeBudget(self.limits.hedge_share), prices=dict(prices or {})
         )
         self.recipes = dict(recipes)
         self.engines: dict[str, Engine] = {
@@ -65,7 +67,7 @@ class Orchestrator:
                 name: ObservedEngine(
                     name, "model", ModelEngine(name, engine, self.runtime, next_turn_prefill_s), self.observer
                 )
-                for name, engine in models.items()
+                for name, engine in guarded.items()
             },
             **{
                 name: ObservedEngine(

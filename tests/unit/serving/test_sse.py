@@ -16,7 +16,7 @@ async def _pieces(data: bytes, cuts: list[int]) -> AsyncIterator[bytes]:
 
 
 async def _read(data: bytes, cuts: list[int] | None = None, **limits: int) -> list[bytes]:
-    return [event async for event in sse.events(_pieces(data, cuts or []), **limits)]
+    return [event.data async for event in sse.events(_pieces(data, cuts or []), **limits)]
 
 
 @given(st.lists(st.text()), st.lists(st.integers(0, 500)))
@@ -51,5 +51,5 @@ async def test_an_endless_event_is_refused(wire: bytes) -> None:
 def test_an_event_is_returned_with_the_byte_that_ends_it(end: bytes) -> None:
     parser = sse.EventParser()
     wire = b"data: one" + end + end[:1]
-    assert [parser.feed(bytes([byte])) for byte in wire] == [[]] * (len(wire) - 1) + [[b"one"]]
-    assert parser.feed(end[1:] + b"data: two" + end + end) == [b"two"]
+    assert [parser.feed(bytes([byte])) for byte in wire] == [[]] * (len(wire) - 1) + [[(b"one", "")]]
+    assert parser.feed(end[1:] + b"data: two" + end + end) == [(b"two", "")]

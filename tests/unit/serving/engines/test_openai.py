@@ -304,7 +304,7 @@ async def test_a_prefill_calls_nobody() -> None:
     [
         (errors.InvalidRequest("Lower 'x'.", "x"), errors.InvalidRequest, "Lower 'x'."),
         (errors.Overloaded("Full.", 7), errors.Overloaded, "too many requests"),
-        (errors.EngineFailed("m", "it broke"), errors.EngineFailed, "it broke"),
+        (errors.EngineFailed("m", "it broke"), errors.EngineFailed, "status 502"),
         (errors.DeadlineExceeded("'m'", 1), errors.EngineFailed, "status 504"),
         (errors.EngineUnavailable("m"), errors.EngineUnavailable, "status 503"),
     ],
@@ -349,7 +349,7 @@ async def test_a_prompt_too_long_keeps_its_numbers(message: str) -> None:
             "does not accept the API key",
         ),
         (403, b"", "engine_failed", "does not accept the API key (status 403)"),
-        (404, b'{"error": {"message": "no model"}}', "engine_failed", "status 404: no model."),
+        (404, b'{"error": {"message": "no model"}}', "engine_failed", "status 404."),
         (302, b"", "engine_failed", "status 302"),
         (500, b"oops", "engine_failed", "status 500"),
         (503, b"", "engine_unavailable", "status 503"),
@@ -362,7 +362,7 @@ async def test_every_status_is_an_error_of_ours(status: int, body: bytes, code: 
     assert SECRET not in str(error)
 
 
-@pytest.mark.parametrize(("value", "wait_s"), [("2.5", 2.5), ("0", 0.1), ("1e9", 3600.0), ("soon", 1.0), (None, 1.0)])
+@pytest.mark.parametrize(("value", "wait_s"), [("2.5", 2.5), ("0", 0.1), ("1e9", 3600.0), ("soon", 1.0), (None, 1.0), ("nan", 1.0), ("inf", 1.0), ("-inf", 1.0), ("-3", 1.0), ("", 1.0), ("9" * 400, 1.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.1), ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0), ("Sun, 99 Foo 2000 99:99:99 GMT", 1.0)])
 async def test_how_long_to_wait_is_passed_on_within_reason(value: str | None, wait_s: float) -> None:
     headers = {} if value is None else {"retry-after": value}
     error = await failure(answering(lambda _: httpx.Response(429, headers=headers)))
@@ -377,7 +377,6 @@ OK = [event(chunk("a")), event(chunk(None, "stop"))]
     [
         ([], "incomplete_generation"),
         ([sse.DONE], "incomplete_generation"),
-        (OK, "incomplete_generation"),  # no [DONE]: it was cut
         ([OK[0], sse.DONE], "incomplete_generation"),  # no finish reason
         ([OK[0], event({"error": {"message": "it broke", "code": 500}}), sse.DONE], "engine_failed"),
         ([OK[0], event({"error": "it broke"})], "engine_failed"),
@@ -494,7 +493,7 @@ async def test_health() -> None:
     def refuse(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    with pytest.raises(errors.EngineUnavailable, match="ConnectError: refused"):
+    with pytest.raises(errors.EngineUnavailable, match=r"cannot be reached \(ConnectError\)"):
         await answering(refuse).check_health()
 
 

@@ -120,8 +120,12 @@ class Unauthorized(MoaError):
 
     status, code, type = 401, "invalid_api_key", "authentication_error"
 
+    def __init__(self, message: str = "Send the server's API key as 'Authorization: Bearer KEY'.") -> None:
+        super().__init__(message)
+        self.message = message
+
     def __str__(self) -> str:
-        return "Send the server's API key as 'Authorization: Bearer KEY'."
+        return self.message
 
 
 class UnknownModel(MoaError):

@@ -34,6 +34,8 @@ class HttpExchange:
     """An HTTP request and the response to it.
 
     Attributes:
+        all_headers: the request's headers in their order; a name may come more than once.
+        headers: the same by name; of equal names the last.
         request_id: the client's `x-request-id` if it is a plain one, else a new id; sent back in the response.
         engine_request_id: id of the calls of engines; always new, so that no two requests share it.
         started: the response's head has been sent.
@@ -48,7 +50,8 @@ class HttpExchange:
         self.method: str = scope["method"]
         # ASGI servers put the root path before the path; routes are relative to it.
         self.path: str = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/")) or "/"
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.all_headers: tuple[tuple[bytes, bytes], ...] = tuple(scope["headers"])
+        self.headers: dict[bytes, bytes] = dict(self.all_headers)
         self.receive = receive
         self.started = False
         self.engine_asked = False

@@ -13,7 +13,7 @@ from serving.runtime.context import PRIORITIES_PER_REQUEST
 from serving.runtime.next_turn import NextTurn
 from serving.runtime.report import ReportBuilder
 from serving.telemetry import NO_RECIPE
-from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing
+from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing, Tokens
 
 
 class ModelEngine(EngineWrapper):
@@ -57,6 +57,9 @@ class ModelEngine(EngineWrapper):
 
     async def count_tokens(self, request: GenerateRequest) -> int:
         return await self.engine.count_tokens(readable(request, self.info))
+
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
+        return await self.engine.tokenize(readable(request, self.info), texts=texts)
 
     async def _followed(
         self, request: GenerateRequest, stream: AsyncGenerator[Delta, None]

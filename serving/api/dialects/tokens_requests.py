@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from serving.api.dialects.chat_requests import chat_body, to_request
 from serving.api.dialects.prompts import token_ids
 from serving.api.dialects.unions import validated
+from serving.api.image_reader import NO_IMAGES, Images
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.tokens import OF_MESSAGES, DetokenizeBody, TokenizeBody
 from serving.api.schemas.wire import json_object, known
@@ -53,9 +54,16 @@ def parse_tokenize(body: bytes, settings: ApiSettings) -> TokenizeRequest:
 
 
 def tokenize_request(
-    asked: TokenizeRequest, card: ModelCard, info: EngineInfo, settings: ApiSettings, request_id: str
+    asked: TokenizeRequest,
+    card: ModelCard,
+    info: EngineInfo,
+    settings: ApiSettings,
+    request_id: str,
+    images: Images = NO_IMAGES,
 ) -> GenerateRequest:
     """Request to the engine of `card`, with the properties `info`, whose prompt is to be tokenized.
+
+    `images`: those of `chat_images`.
 
     Raises:
         InvalidRequest: `card` is that of a recipe, or fields of the conversation contradict each other.
@@ -63,7 +71,7 @@ def tokenize_request(
     """
     check_model(card)
     if asked.chat is not None:
-        request = to_request(asked.chat, card, info, settings, request_id)
+        request = to_request(asked.chat, card, info, settings, request_id, images=images)
         return replace(request, prompt_end="answer" if asked.body.add_generation_prompt else "message")
     prompt = RawPrompt(asked.body.prompt or "", asked.body.add_special_tokens is not False)
     return GenerateRequest(request_id, (), deadline_s=settings.deadline_s, prompt=prompt)

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends
 
 from serving.api.dependencies import Exchange, Server, ServerParts, body_parser, require_key
+from serving.api.dialects.image_parts import chat_images
 from serving.api.dialects.tokens_requests import (
     TokenizeRequest,
     check_model,
@@ -16,6 +17,7 @@ from serving.api.dialects.tokens_requests import (
 )
 from serving.api.errors import JsonResponse, encodable
 from serving.api.exchange import HttpExchange
+from serving.api.image_reader import NO_IMAGES
 from serving.api.openapi import OF_GENERATION, json_body, responses
 from serving.api.schemas.tokens import DetokenizeBody, DetokenizeRead, TokenizeBody, TokenizeRead
 from serving.api.streaming import RequestTask
@@ -37,7 +39,8 @@ async def tokenize(
     body = asked.body
     card = server.card(body.model)
     engine = server.engines[card.id]
-    request = tokenize_request(asked, card, engine.info, server.settings, exchange.engine_request_id)
+    images = NO_IMAGES if asked.chat is None else await server.images(chat_images(asked.chat))
+    request = tokenize_request(asked, card, engine.info, server.settings, exchange.engine_request_id, images)
     working = engine.tokenize(request, texts=body.return_token_strs)
     tokens = await _result(server, exchange, card.id, working)
     return JsonResponse(

@@ -264,9 +264,7 @@ class EngineUnavailable(MoaError):
     status, code = 503, "engine_unavailable"
     retry_after_s = 5.0
 
-    def __init__(
-        self, model: str, reason: str = "no replica is ready", retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, model: str, reason: str = "no replica is ready", retry_after_s: float | None = None) -> None:
         super().__init__(model, reason, retry_after_s)
         self.model, self.reason = model, reason
         if retry_after_s is not None:

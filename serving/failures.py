@@ -4,6 +4,7 @@ The text of such an exception never reaches a caller: it may hold keys, paths, a
 """
 
 import logging
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,18 +25,24 @@ def log_exception(
         to.log(level, f"{message}\n%s", *values, redacted(trace), stacklevel=2)
 
 
-def said(error: BaseException | str) -> str:
+def said(error: BaseException | str, without: re.Pattern[str] | None = None) -> str:
     """Text that a library, a template or an endpoint wrote for its caller: one line without secrets or a full stop.
 
     Only for exceptions that say what is wrong with the caller's or the operator's input. The type of all others is all
-    that a message may have of them.
+    that a message may have of them. `without`: parts that are left out.
     """
-    line = " ".join(redacted(str(error)).split())
+    text = error if isinstance(error, str) else str(_message(error))
+    line = " ".join(redacted(text if without is None else without.sub("", text)).split())
     return (line if len(line) <= MAX_SAID_CHARS else line[:MAX_SAID_CHARS] + "…").rstrip(".")
 
 
+def _message(error: BaseException) -> object:
+    """The only argument of an exception, if it is a text: `str` of some, as vLLM's, adds the values of the request."""
+    return error.args[0] if len(error.args) == 1 and isinstance(error.args[0], str) else error
+
+
 def engine_failure(model: str, error: BaseException) -> MoaError:
-    """`error` if it is one of ours; else it is logged with its traceback and counts as a failure of `model`'s engine."""
+    """`error` if it is one of ours; else it is logged with its traceback and counts as a failure of `model`."""
     if isinstance(error, MoaError):
         return error
     log_exception(logger, error, "the engine of '%s' failed", model)

@@ -58,9 +58,7 @@ class Orchestrator:
         caps = check_recipes(infos, recipes, self.limits, pooling or ())
         self.observer = observer or Observer()
         guarded: dict[str, Engine] = {name: GuardedEngine(name, engine) for name, engine in models.items()}
-        self.runtime = Runtime(
-            guarded, self.observer, HedgeBudget(self.limits.hedge_share), prices=dict(prices or {})
-        )
+        self.runtime = Runtime(guarded, self.observer, HedgeBudget(self.limits.hedge_share), prices=dict(prices or {}))
         self.recipes = dict(recipes)
         self.engines: dict[str, Engine] = {
             **{

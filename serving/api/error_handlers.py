@@ -31,7 +31,7 @@ def add_error_handlers(app: Api, server: Server, generating: Container[str]) -> 
         log_failure(exchange, error)
         if exchange.path in generating and not exchange.engine_asked:
             server.observer.request_refused(code_of(error))
-        return error_response(error, (exchange.error_body or error_json)(error))
+        return error_response(error, error_json(error) if exchange.error_body is None else exchange.error_body(error))
 
     async def any_error(request: Request, error: Exception) -> Response:
         return refused(request.scope[EXCHANGE], error)

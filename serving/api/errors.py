@@ -72,7 +72,9 @@ def _headers(error: Exception) -> dict[str, str]:
 
 def log_failure(exchange: HttpExchange, error: Exception) -> None:
     """Log an error of the server: a `MoaError` in one line, any other with its traceback."""
-    if not isinstance(error, MoaError):
-        log_exception(logger, error, "request %s (%s) failed", exchange.request_id, exchange.engine_request_id)
-    elif error.status >= 500:
-        logger.warning("request %s (%s): %s: %s", exchange.request_id, exchange.engine_request_id, error.code, error)
+    ids = exchange.request_id, exchange.engine_request_id
+    if isinstance(error, MoaError):
+        if error.status >= 500:
+            logger.warning("request %s (%s): %s: %s", *ids, error.code, error)
+    else:
+        log_exception(logger, error, "request %s (%s) failed", *ids)

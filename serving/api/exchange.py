@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from serving.api.cors import Cors
 from serving.errors import BodyTooLarge, SlowBody, WrongContentType
+from serving.failures import log_exception
 
 Headers = tuple[tuple[bytes, bytes], ...]
 CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -154,5 +155,5 @@ class Api(FastAPI):
         try:
             await super().__call__({**scope, "method": method, EXCHANGE: exchange}, receive, exchange.send)
         except Exception as error:  # the response has begun: the HTTP server shows by closing that it is incomplete
-            logger.error("request %s (%s) failed", exchange.request_id, exchange.engine_request_id, exc_info=error)
+            log_exception(logger, error, "request %s (%s) failed", exchange.request_id, exchange.engine_request_id)
             raise

@@ -69,8 +69,8 @@ class ApiSettings(Frozen):
     public_status: bool = Field(
         default=False,
         description="Tell callers without a key the ids of models and their failures at /ready, the versions at"
-        " /version, and both in /openapi.json. False: where an `api_key` is set, /ready tells them whether the server is"
-        " ready, and no more.",
+        " /version, and both in /openapi.json. False: where an `api_key` is set, they learn from /ready whether the"
+        " server is ready, and no more.",
     )
     health_cache_s: float = Field(default=1.0, ge=0, description="Time for which /ready reuses its last result.")
     echo_request_id: bool = Field(

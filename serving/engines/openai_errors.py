@@ -104,9 +104,7 @@ def _because(message: str) -> str:
 def _retry_after_s(headers: Mapping[str, str]) -> float: ...
 @overload
 def _retry_after_s(headers: Mapping[str, str], *, default: None) -> float | None: ...
-def _retry_after_s(
-    headers: Mapping[str, str], *, default: float | None = DEFAULT_RETRY_AFTER_S
-) -> float | None:
+def _retry_after_s(headers: Mapping[str, str], *, default: float | None = DEFAULT_RETRY_AFTER_S) -> float | None:
     """Seconds of a `retry-after` header, a number or a date, within `RETRY_AFTER_S`; `default` if it says nothing."""
     given = headers.get("retry-after", "").strip()
     try:

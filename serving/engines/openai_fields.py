@@ -1,4 +1,4 @@
-"""Fields of an endpoint's chunks: finish reasons, token counts, log probabilities. Each is checked before it is used."""
+"""Fields of an endpoint's chunks, checked: finish reasons, token counts, log probabilities."""
 
 import math
 from collections.abc import Mapping
@@ -93,7 +93,9 @@ def _token(raw: object, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
     token, given = string(raw.get("token"), "token"), raw.get("bytes")
     if "token" not in raw:
         raise InvalidChunk("a logprob has no token")
-    if given is not None and not (isinstance(given, list) and all(type(one) is int and 0 <= one < 256 for one in given)):
+    if given is not None and not (
+        isinstance(given, list) and all(type(one) is int and 0 <= one < 256 for one in given)
+    ):
         raise InvalidChunk("bytes is not a list of bytes")
     return TokenLogprob(well_formed(token), number(raw.get("logprob"), "logprob"), bytes(given or ()), top)
 

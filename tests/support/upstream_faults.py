@@ -7,162 +7,42 @@ import gzip
 import itertools
 import json
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
 
-from tests.support.upstream import Break, Step, Steps
-
-TEXT = "The answer is 42."
-KEY = "sk-upstream-0123456789"  # the key that is sent to the endpoint: some faults send it back
-MAX_EVENT_BYTES = 512 * 1024  # settings of the engine that meets the faults
-MAX_ANSWER_BYTES = 640 * 1024
-CLOSE, HOLD, RESET, NEXT = Break.CLOSE, Break.HOLD, Break.RESET, Break.NEXT
-
-Expected = Literal[
-    "answer",  # all of TEXT with the finish reason "stop"
-    "truncated",  # the beginning of TEXT with the finish reason "length" or "content_filter"
-    # or the code of an error
-    "deadline_exceeded",
-    "engine_failed",
-    "engine_unavailable",
-    "incomplete_generation",
-    "invalid_request",
-    "overloaded",
-]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One behaviour of an endpoint."""
-
-    name: str
-    steps: Steps
-    expected: Expected
-    text: str = TEXT  # of the whole answer
-    hangs: bool = False  # only a timeout of the engine ends the call
-
-
-# -- parts of responses ------------------------------------------------------------------------------------------
-
-SSE = "content-type: text/event-stream"
-JSON_TYPE = "content-type: application/json"
-
-
-def head(*headers: str, status: str = "200 OK") -> bytes:
-    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode("latin-1")
-
-
-def chunked(*pieces: bytes | Break | float, headers: Iterable[str] = (SSE,), status: str = "200 OK") -> Iterator[Step]:
-    """A response in HTTP chunks, one for each piece; it ends well unless a break comes first."""
-    yield head(*headers, "transfer-encoding: chunked", status=status)
-    for piece in pieces:
-        if isinstance(piece, bytes):
-            yield b"%x\r\n%s\r\n" % (len(piece), piece)
-        else:
-            yield piece
-            if isinstance(piece, Break):
-                return
-    yield b"0\r\n\r\n"
-    yield NEXT
-
-
-def fixed(body: bytes, *headers: str, status: str = "200 OK") -> Iterator[Step]:
-    """A response with a content length."""
-    yield head(*headers, f"content-length: {len(body)}", status=status) + body
-    yield NEXT
-
-
-def data(value: object, end: str = "\n") -> bytes:
-    """An event with JSON, or with text as it is."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return f"data: {text}{end}{end}".encode("utf-8", "surrogatepass")
-
-
-def chunk(content: Any = None, finish: Any = None, **fields: Any) -> dict[str, Any]:
-    choice = {"index": 0, "delta": {} if content is None else {"content": content}, "finish_reason": finish}
-    return {"object": "chat.completion.chunk", "choices": [{**choice, **fields}]}
-
-
-USAGE = {"prompt_tokens": 5, "completion_tokens": 6}
-PARTS = [data(chunk("The answer")), data(chunk(" is 42."))]
-STOP = data(chunk(finish="stop"))
-COUNTS = data({"choices": [], "usage": USAGE})
-DONE = data("[DONE]")
-GOOD = [*PARTS, STOP, COUNTS, DONE]
-WHOLE = {
-    "object": "chat.completion",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}],
-    "usage": USAGE,
-}
-
-
-def good(*before: bytes) -> bytes:
-    return b"".join([*before, *GOOD])
-
-
-def error(message: object = "it broke", **fields: Any) -> dict[str, Any]:
-    return {"error": {"message": message, **fields}}
-
-
-def stream(
-    name: str, expected: Expected, *pieces: bytes | Break | float, hangs: bool = False, text: str = TEXT
-) -> Fault:
-    """A fault in the events of a response that is otherwise in order."""
-    return Fault(name, lambda: chunked(*pieces), expected, text, hangs)
-
-
-def events(name: str, expected: Expected, *values: object) -> Fault:
-    """Events with these values, then the end that every choice and the stream need."""
-    return stream(name, expected, *map(data, values), STOP, COUNTS, DONE)
-
-
-def ending(name: str, expected: Expected, finish: object) -> Fault:
-    return stream(name, expected, *PARTS, data(chunk(finish=finish)), COUNTS, DONE)
-
-
-def answered(status: str, expected: Expected, *headers: str, body: bytes = b"", name: str = "") -> Fault:
-    return Fault(name or f"status-{status.partition(' ')[0]}", lambda: fixed(body, *headers, status=status), expected)
-
-
-def counted(name: str, usage: object) -> Fault:
-    return stream(name, "answer", *PARTS, STOP, data({"choices": [], "usage": usage}), DONE)
-
-
-def _headers(count: int, size: int) -> Iterator[Step]:
-    yield b"HTTP/1.1 200 OK\r\n"
-    for number in range(count):
-        yield b"x-%d: %s\r\n" % (number, b"a" * size)
-    yield b"content-length: 0\r\n\r\n"
-
-
-def _long_line() -> Iterator[Step]:
-    yield head(SSE)
-    yield b"data: "
-    yield from itertools.repeat(b"x" * 16384, 128)
-    yield HOLD
-
-
-def _many_lines(line: bytes) -> Iterator[Step]:
-    yield head(SSE)
-    yield from itertools.repeat(line * (16384 // len(line)), 256)
-    yield HOLD
-
-
-@cache
-def _compressed(line: bytes, count: int) -> bytes:
-    return gzip.compress(line * count)
-
-
-def _gzipped(line: bytes, count: int = 1) -> Iterator[Step]:
-    return chunked(_compressed(line, count), headers=(SSE, "content-encoding: gzip"))
-
-
-def _bytewise() -> Iterator[Step]:
-    body = good()
-    return chunked(*(body[place : place + 1] for place in range(len(body))))
-
+from tests.support.upstream_responses import (
+    CLOSE,
+    COUNTS,
+    DONE,
+    GOOD,
+    HOLD,
+    JSON_TYPE,
+    KEY,
+    MAX_EVENT_BYTES,
+    PARTS,
+    RESET,
+    SSE,
+    STOP,
+    TEXT,
+    USAGE,
+    WHOLE,
+    Fault,
+    answered,
+    bytewise,
+    chunk,
+    chunked,
+    counted,
+    data,
+    ending,
+    error,
+    events,
+    fixed,
+    good,
+    gzipped,
+    head,
+    header_lines,
+    long_line,
+    many_lines,
+    stream,
+)
 
 DEEP = "[" * 200_000 + "]" * 200_000
 ERROR_BODY = json.dumps(error(f"the key {KEY} is at its limit")).encode()
@@ -209,9 +89,13 @@ STATUSES = [
     answered("307 Temporary Redirect", "engine_failed", "location: //[", name="redirect-to-no-url"),
     answered("204 No Content", "engine_failed"),
     answered("206 Partial Content", "engine_failed", SSE, body=good()),
-    Fault("status-500-endless-body", lambda: itertools.chain([head(status="500 E")], itertools.repeat(b"x" * 8192, 64), [HOLD]), "engine_failed"),
+    Fault(
+        "status-500-endless-body",
+        lambda: itertools.chain([head(status="500 E")], itertools.repeat(b"x" * 8192, 64), [HOLD]),
+        "engine_failed",
+    ),
     Fault("status-400-broken-gzip", lambda: fixed(b"no", "content-encoding: gzip", status="400 B"), "invalid_request"),
-]  # fmt: skip
+]
 
 HEADS = [
     Fault("closed-before-the-status", lambda: [CLOSE], "engine_failed"),
@@ -222,56 +106,95 @@ HEADS = [
     Fault("status-line-without-a-number", lambda: [b"HTTP/1.1 OK\r\n\r\n", CLOSE], "engine_failed"),
     Fault("closed-within-the-head", lambda: [b"HTTP/1.1 200 OK\r\ncontent-ty", CLOSE], "engine_failed"),
     Fault("silent-within-the-head", lambda: [b"HTTP/1.1 200 OK\r\ncontent-ty", HOLD], "deadline_exceeded", hangs=True),
-    Fault("header-bomb-of-many", lambda: _headers(20000, 20), "engine_failed"),
-    Fault("header-bomb-of-one", lambda: _headers(1, 2**20), "engine_failed"),
+    Fault("header-bomb-of-many", lambda: header_lines(20000, 20), "engine_failed"),
+    Fault("header-bomb-of-one", lambda: header_lines(1, 2**20), "engine_failed"),
     Fault("header-without-a-colon", lambda: [b"HTTP/1.1 200 OK\r\nnothing\r\n\r\n", CLOSE], "engine_failed"),
     Fault("two-content-lengths", lambda: fixed(good(), SSE, "content-length: 3"), "engine_failed"),
     Fault("early-hints", lambda: itertools.chain([b"HTTP/1.1 103 Early Hints\r\n\r\n"], chunked(*GOOD)), "answer"),
-    Fault("many-100-continue", lambda: itertools.chain([b"HTTP/1.1 100 Continue\r\n\r\n"] * 50, chunked(*GOOD)), "answer"),
-    Fault("switching-protocols", lambda: [b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", CLOSE], "engine_failed"),
+    Fault(
+        "many-100-continue", lambda: itertools.chain([b"HTTP/1.1 100 Continue\r\n\r\n"] * 50, chunked(*GOOD)), "answer"
+    ),
+    Fault(
+        "switching-protocols",
+        lambda: [b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", CLOSE],
+        "engine_failed",
+    ),
     Fault("unknown-transfer-encoding", lambda: [head("transfer-encoding: magic"), good(), CLOSE], "engine_failed"),
-]  # fmt: skip
+]
 
 BODIES = [
     Fault("http-1.0-until-the-close", lambda: [b"HTTP/1.0 200 OK\r\n\r\n", good(), CLOSE], "answer"),
     Fault("without-a-content-type", lambda: chunked(*GOOD, headers=()), "answer"),
-    Fault("wrong-content-type", lambda: chunked(*GOOD, headers=("content-type: text/plain; charset=latin-1",)), "answer"),
+    Fault(
+        "wrong-content-type", lambda: chunked(*GOOD, headers=("content-type: text/plain; charset=latin-1",)), "answer"
+    ),
     Fault("events-as-json-type", lambda: chunked(*GOOD, headers=(JSON_TYPE,)), "answer"),
     Fault("whole-json", lambda: fixed(json.dumps(WHOLE).encode(), JSON_TYPE), "answer"),
     Fault("whole-json-as-events-type", lambda: fixed(json.dumps(WHOLE).encode(), SSE), "answer"),
-    Fault("whole-json-cut", lambda: [head("content-length: 500"), json.dumps(WHOLE).encode()[:60], CLOSE], "engine_failed"),
+    Fault(
+        "whole-json-cut", lambda: [head("content-length: 500"), json.dumps(WHOLE).encode()[:60], CLOSE], "engine_failed"
+    ),
     Fault("whole-json-error", lambda: fixed(json.dumps(error(f"bad {KEY}")).encode(), JSON_TYPE), "engine_failed"),
     Fault("whole-json-of-something", lambda: fixed(b'{"detail": "hello"}', JSON_TYPE), "incomplete_generation"),
-    Fault("whole-json-too-long", lambda: fixed(json.dumps({**WHOLE, "x": "x" * MAX_EVENT_BYTES}).encode(), JSON_TYPE), "engine_failed"),
+    Fault(
+        "whole-json-too-long",
+        lambda: fixed(json.dumps({**WHOLE, "x": "x" * MAX_EVENT_BYTES}).encode(), JSON_TYPE),
+        "engine_failed",
+    ),
     Fault("whole-json-deep", lambda: fixed(DEEP.encode(), JSON_TYPE), "engine_failed"),
     Fault("json-lines", lambda: fixed(b'{"a": 1}\n{"b": 2}\n', "content-type: application/x-ndjson"), "engine_failed"),
-    Fault("html-with-200", lambda: fixed(b"<!doctype html><h1>Log in</h1>", "content-type: text/html"), "engine_failed"),
+    Fault(
+        "html-with-200", lambda: fixed(b"<!doctype html><h1>Log in</h1>", "content-type: text/html"), "engine_failed"
+    ),
     Fault("html-as-events-type", lambda: fixed(b"\n <html>", SSE), "engine_failed"),
     Fault("empty-body", lambda: fixed(b"", SSE), "incomplete_generation"),
     Fault("random-bytes", lambda: fixed(bytes(range(256)) * 20, SSE), "incomplete_generation"),
-    Fault("gzip-not-asked-for", lambda: _gzipped(good()), "answer"),
+    Fault("gzip-not-asked-for", lambda: gzipped(good()), "answer"),
     Fault("deflate", lambda: chunked(zlib.compress(good()), headers=(SSE, "content-encoding: deflate")), "answer"),
-    Fault("gzip-bomb", lambda: _gzipped(b"x", 2**24), "engine_failed"),
-    Fault("gzip-bomb-of-lines", lambda: _gzipped(b":\n", 2**22), "engine_failed"),
+    Fault("gzip-bomb", lambda: gzipped(b"x", 2**24), "engine_failed"),
+    Fault("gzip-bomb-of-lines", lambda: gzipped(b":\n", 2**22), "engine_failed"),
     Fault("gzip-broken", lambda: chunked(b"no gzip", headers=(SSE, "content-encoding: gzip")), "engine_failed"),
-    Fault("gzip-cut", lambda: chunked(gzip.compress(good())[:40], headers=("content-encoding: gzip",)), "incomplete_generation"),
+    Fault(
+        "gzip-cut",
+        lambda: chunked(gzip.compress(good())[:40], headers=("content-encoding: gzip",)),
+        "incomplete_generation",
+    ),
     Fault("unknown-compression", lambda: chunked(*GOOD, headers=(SSE, "content-encoding: br")), "engine_failed"),
-    Fault("chunk-size-that-is-no-number", lambda: [head("transfer-encoding: chunked"), b"zz\r\nabc\r\n", CLOSE], "engine_failed"),
-    Fault("chunk-shorter-than-its-size", lambda: [head("transfer-encoding: chunked"), b"fff\r\ndata: x\r\n", CLOSE], "engine_failed"),
-    Fault("body-shorter-than-its-length", lambda: [head("content-length: 5000"), b"".join(PARTS), CLOSE], "engine_failed"),
-    Fault("body-longer-than-its-length", lambda: [head(f"content-length: {len(good())}"), good() + b"HTTP/1.1 junk", CLOSE], "answer"),
+    Fault(
+        "chunk-size-that-is-no-number",
+        lambda: [head("transfer-encoding: chunked"), b"zz\r\nabc\r\n", CLOSE],
+        "engine_failed",
+    ),
+    Fault(
+        "chunk-shorter-than-its-size",
+        lambda: [head("transfer-encoding: chunked"), b"fff\r\ndata: x\r\n", CLOSE],
+        "engine_failed",
+    ),
+    Fault(
+        "body-shorter-than-its-length", lambda: [head("content-length: 5000"), b"".join(PARTS), CLOSE], "engine_failed"
+    ),
+    Fault(
+        "body-longer-than-its-length",
+        lambda: [head(f"content-length: {len(good())}"), good() + b"HTTP/1.1 junk", CLOSE],
+        "answer",
+    ),
     Fault("keep-alive-then-closed", lambda: [head(f"content-length: {len(good())}"), good(), CLOSE], "answer"),
-]  # fmt: skip
+]
 
 FRAMING = [
     stream("byte-order-mark", "answer", b"\xef\xbb\xbf" + good()),
     stream("byte-order-mark-in-pieces", "answer", b"\xef", b"\xbb", b"\xbf" + good()),
     stream("cr-lines", "answer", good().replace(b"\n", b"\r")),
     stream("crlf-lines", "answer", good().replace(b"\n", b"\r\n")),
-    Fault("byte-by-byte", _bytewise, "answer"),
+    Fault("byte-by-byte", bytewise, "answer"),
     stream("comments", "answer", good(b": OPENROUTER PROCESSING\n\n", b":\n\n", b":::\n")),
     stream("id-and-retry", "answer", good(b"id: 7\nretry: 10\n\n", b"retry: soon\n\n", b"id: \0\n\n", b"id\n\n")),
-    stream("data-over-several-lines", "answer", b'data: {"choices": [{"index": 0,\ndata: "delta": {"content":\ndata: "The answer"}}]}\n\n', *GOOD[1:]),
+    stream(
+        "data-over-several-lines",
+        "answer",
+        b'data: {"choices": [{"index": 0,\ndata: "delta": {"content":\ndata: "The answer"}}]}\n\n',
+        *GOOD[1:],
+    ),
     stream("data-without-a-space", "answer", good().replace(b"data: ", b"data:")),
     stream("empty-data", "answer", good(b"data\n\n", b"data:\n\n", b"data: \n\n")),
     stream("unknown-fields", "answer", good(b"foo: bar\n\n", b"nonsense\n\n", b"Data: {\n\n")),
@@ -283,11 +206,11 @@ FRAMING = [
     stream("event-error-without-data", "incomplete_generation", PARTS[0], b"event: error\n\n", DONE),
     stream("event-error-of-load", "overloaded", b'event: error\ndata: {"error": {"type": "overloaded_error"}}\n\n'),
     stream("last-event-without-an-empty-line", "incomplete_generation", *PARTS, STOP.rstrip(b"\n")),
-    Fault("line-without-an-end", _long_line, "engine_failed"),
-    Fault("event-without-an-end", lambda: _many_lines(b"data: x\n"), "engine_failed"),
-    Fault("comments-without-an-end", lambda: _many_lines(b": x\n\n"), "engine_failed"),
-    Fault("empty-data-without-an-end", lambda: _many_lines(b"data\n"), "engine_failed"),
-]  # fmt: skip
+    Fault("line-without-an-end", long_line, "engine_failed"),
+    Fault("event-without-an-end", lambda: many_lines(b"data: x\n"), "engine_failed"),
+    Fault("comments-without-an-end", lambda: many_lines(b": x\n\n"), "engine_failed"),
+    Fault("empty-data-without-an-end", lambda: many_lines(b"data\n"), "engine_failed"),
+]
 
 CHUNKS = [
     stream("no-json", "engine_failed", PARTS[0], b"data: {\n\n", DONE),
@@ -312,7 +235,14 @@ CHUNKS = [
     stream("choices-null", "answer", data({"choices": None}), *GOOD),
     *(
         events(f"choice-index-{name}", "engine_failed", {"choices": [{"index": index, "delta": {"content": "x"}}]})
-        for name, index in {"string": "0", "negative": -1, "true": True, "too-large": 1, "list": [], "float": 0.5}.items()
+        for name, index in {
+            "string": "0",
+            "negative": -1,
+            "true": True,
+            "too-large": 1,
+            "list": [],
+            "float": 0.5,
+        }.items()
     ),
     stream("choice-index-null", "answer", data(chunk("The answer", index=None)), *GOOD[1:]),
     events("content-number", "engine_failed", chunk(3)),
@@ -320,11 +250,23 @@ CHUNKS = [
     events("delta-text", "engine_failed", {"choices": [{"index": 0, "delta": "abc"}]}),
     stream("delta-null", "answer", data({"choices": [{"index": 0, "delta": None}]}), *GOOD),
     events("reasoning-number", "engine_failed", {"choices": [{"index": 0, "delta": {"reasoning": 3}}]}),
-    events("tool-call-without-a-name", "engine_failed", {"choices": [{"index": 0, "delta": {"tool_calls": [{"function": {"arguments": "{}"}}]}}]}),
+    events(
+        "tool-call-without-a-name",
+        "engine_failed",
+        {"choices": [{"index": 0, "delta": {"tool_calls": [{"function": {"arguments": "{}"}}]}}]},
+    ),
     events("tool-call-null", "engine_failed", {"choices": [{"index": 0, "delta": {"tool_calls": [None]}}]}),
-    events("tool-call-index-list", "engine_failed", {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": [], "function": {"name": "f"}}]}}]}),
+    events(
+        "tool-call-index-list",
+        "engine_failed",
+        {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": [], "function": {"name": "f"}}]}}]},
+    ),
     *(
-        events(f"logprobs-{name}", "engine_failed", {"choices": [{"index": 0, "delta": {"content": "x"}, "logprobs": {"content": content}}]})
+        events(
+            f"logprobs-{name}",
+            "engine_failed",
+            {"choices": [{"index": 0, "delta": {"content": "x"}, "logprobs": {"content": content}}]},
+        )
         for name, content in {
             "text": "abc",
             "empty": [{}],
@@ -334,14 +276,30 @@ CHUNKS = [
         }.items()
     ),
     # JSON escapes surrogates one by one: `json.dumps` writes each as it is.
-    stream("surrogates-split", "answer", *PARTS, data(chunk(" \ud83d")), data(chunk("\ude00")), *GOOD[2:], text=f"{TEXT} \U0001f600"),
-    stream("surrogate-lone-first", "answer", *PARTS, data(chunk("\ud83d")), data(chunk("!")), *GOOD[2:], text=f"{TEXT}\ufffd!"),
+    stream(
+        "surrogates-split",
+        "answer",
+        *PARTS,
+        data(chunk(" \ud83d")),
+        data(chunk("\ude00")),
+        *GOOD[2:],
+        text=f"{TEXT} \U0001f600",
+    ),
+    stream(
+        "surrogate-lone-first",
+        "answer",
+        *PARTS,
+        data(chunk("\ud83d")),
+        data(chunk("!")),
+        *GOOD[2:],
+        text=f"{TEXT}\ufffd!",
+    ),
     stream("surrogate-lone-second", "answer", *PARTS, data(chunk("\ude00!")), *GOOD[2:], text=f"{TEXT}\ufffd!"),
     stream("surrogate-lone-at-the-end", "answer", *PARTS, data(chunk("\ud83d")), *GOOD[2:], text=f"{TEXT}\ufffd"),
     stream("invalid-utf-8", "answer", *PARTS, data(chunk("@")).replace(b"@", b"\xff"), *GOOD[2:], text=f"{TEXT}\ufffd"),
     stream("invalid-utf-8-in-a-comment", "answer", good(b": \xff\xfe\n\n")),
     stream("nul-bytes-in-a-comment", "answer", good(b": \0\0\n\n")),
-]  # fmt: skip
+]
 
 ENDS = [
     stream("closed-within-the-answer", "engine_failed", PARTS[0], CLOSE),
@@ -384,6 +342,6 @@ ENDS = [
     counted("usage-float", {"prompt_tokens": 1.5, "completion_tokens": "6"}),
     counted("usage-list", [1, 2]),
     counted("usage-parts-larger-than-the-whole", {**USAGE, "prompt_tokens_details": {"cached_tokens": 99}}),
-]  # fmt: skip
+]
 
 FAULTS: list[Fault] = [*STATUSES, *HEADS, *BODIES, *FRAMING, *CHUNKS, *ENDS]

@@ -47,7 +47,9 @@ async def ready(request: Request, server: ServerParts, exchange: Exchange) -> Js
     return error_response(error, {**error_json(error), "failing": failing})
 
 
-@router.get("/version", response_class=JsonResponse, responses=responses(Versions, Unauthorized, description="The versions."))
+@router.get(
+    "/version", response_class=JsonResponse, responses=responses(Versions, Unauthorized, description="The versions.")
+)
 async def version(server: ServerParts, exchange: Exchange) -> JsonResponse:
     """Versions of the server, of Python and of the libraries that the settings name."""
     if not server.settings.public_status:

@@ -362,7 +362,25 @@ async def test_every_status_is_an_error_of_ours(status: int, body: bytes, code: 
     assert SECRET not in str(error)
 
 
-@pytest.mark.parametrize(("value", "wait_s"), [("2.5", 2.5), ("0", 0.1), ("1e9", 3600.0), ("soon", 1.0), (None, 1.0), ("nan", 1.0), ("inf", 1.0), ("-inf", 1.0), ("-3", 1.0), ("", 1.0), ("9" * 400, 1.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.1), ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0), ("Sun, 99 Foo 2000 99:99:99 GMT", 1.0)])
+@pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [
+        ("2.5", 2.5),
+        ("0", 0.1),
+        ("1e9", 3600.0),
+        ("soon", 1.0),
+        (None, 1.0),
+        ("nan", 1.0),
+        ("inf", 1.0),
+        ("-inf", 1.0),
+        ("-3", 1.0),
+        ("", 1.0),
+        ("9" * 400, 1.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.1),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0),
+        ("Sun, 99 Foo 2000 99:99:99 GMT", 1.0),
+    ],
+)
 async def test_how_long_to_wait_is_passed_on_within_reason(value: str | None, wait_s: float) -> None:
     headers = {} if value is None else {"retry-after": value}
     error = await failure(answering(lambda _: httpx.Response(429, headers=headers)))

@@ -84,7 +84,9 @@ def shown(got: Completion | MoaError) -> str:
     """All that a caller may read beside the answer."""
     if isinstance(got, MoaError):
         return str(got)
-    return "" if got.report is None else "\n".join([*got.report.reasons, *(str(one.error) for one in got.report.agents)])
+    return (
+        "" if got.report is None else "\n".join([*got.report.reasons, *(str(one.error) for one in got.report.agents)])
+    )
 
 
 @pytest.fixture(autouse=True)

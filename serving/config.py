@@ -64,7 +64,8 @@ class Frozen(BaseModel):
     `renamed` maps the former name of a field to its current one; a former name is refused with the current one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Input may be a key: pydantic would show it in the text of an error.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     renamed: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")

@@ -23,6 +23,14 @@ def test_an_empty_key_is_refused_because_it_would_let_everyone_in(key: Any) -> N
         create_app(M, [ModelCard("m", "model")], ApiSettings().model_copy(update={"api_key": key}))
 
 
+@pytest.mark.parametrize("key", ["sk-hidden\nx", "sk-hidden\u00e9", "sk-hid\tden"])
+def test_a_key_that_no_header_can_hold_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ApiSettings(api_key=("good", key))
+    assert "an API key has" in str(caught.value)
+    assert "sk-hid" not in str(caught.value)
+
+
 def test_keys_do_not_show() -> None:
     assert "second" not in repr(ApiSettings(api_key=KEYS)) + ApiSettings(api_key=KEYS).model_dump_json()
 

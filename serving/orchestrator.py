@@ -5,9 +5,8 @@ from functools import partial
 
 from serving.cards import ModelCard
 from serving.engine import Engine, EngineInfo
-from serving.engines.guarded import GuardedEngine
 from serving.engines.model import ModelEngine
-from serving.engines.observed import ObservedEngine
+from serving.engines.observed import GuardedEngine, ObservedEngine
 from serving.engines.observed_pooling import ObservedPoolingEngine
 from serving.engines.recipe import RecipeEngine
 from serving.errors import ConfigError, LimitExceeded

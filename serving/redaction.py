@@ -6,7 +6,11 @@ REDACTED = "[redacted]"
 MIN_KEY_CHARS = 8  # a shorter one may be a word, such as "none", which would then be missing everywhere
 CREDENTIALS = (
     # `authorization: Bearer KEY`, as headers, JSON and Python's `repr` of either write it
-    re.compile(r"((?:proxy-)?authorization|x-api-key)(['\"]?\s*[:=,]\s*(?:b?['\"])?)(?!\s)[^'\"\r\n,}\])]+", re.IGNORECASE),
+    re.compile(
+        r"((?:proxy-)?authorization|x-api-key)"
+        r"(['\"]?\s*[:=,]\s*(?:b?['\"])?)(?!\s)[^'\"\r\n,}\])]+",
+        re.IGNORECASE,
+    ),
     re.compile(r"\b(bearer)(\s+)[^\s'\",;)\]}\\]+", re.IGNORECASE),
     re.compile(r"\b([a-z][a-z0-9+.-]*)(://)[^\s/@'\"]+(?=@)", re.IGNORECASE),
 )

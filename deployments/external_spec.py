@@ -41,6 +41,20 @@ class ExternalSpec(Frozen):
     silence_timeout_s: float = Field(
         default=120, gt=0, description="Time limit for the next byte of an answer, the first included."
     )
+    usage_wait_s: float = Field(
+        default=0.5,
+        ge=0,
+        description="Time limit for the token counts and the end of an answer's stream after its last choice has ended."
+        " Then the answer is complete without them.",
+    )
+    max_event_bytes: int = Field(
+        default=4 * 2**20,
+        ge=1024,
+        description="Maximum size of one event of an answer's stream in bytes, and of an answer that is not streamed.",
+    )
+    max_answer_bytes: int = Field(
+        default=64 * 2**20, ge=1024, description="Maximum size of all events of an answer in bytes."
+    )
     usd_per_million_tokens: TokenPrice | None = Field(
         default=None, description="Price of the model's tokens. None: left out of the estimated cost."
     )
@@ -54,7 +68,7 @@ class ExternalSpec(Frozen):
         """Build the engine that calls the endpoint.
 
         Raises:
-            ConfigError: the variable `api_key_env` is not set.
+            ConfigError: the variable `api_key_env` is not set or holds no key, or `base_url` is no URL.
         """
         return OpenAIEngine(
             self.id,
@@ -64,6 +78,9 @@ class ExternalSpec(Frozen):
             self.max_tokens_field,
             self.connect_timeout_s,
             self.silence_timeout_s,
+            self.usage_wait_s,
+            self.max_event_bytes,
+            self.max_answer_bytes,
             context_tokens=self.context_tokens,
             unsupported=self.unsupported,
             raw_prompts=self.completions,

@@ -39,14 +39,23 @@ class YamlDirectory:
             )
         try:
             raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} cannot be read: {error}.") from None
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path} cannot be read: it is not UTF-8 at byte {error.start}.") from None
         except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+            raise ConfigError(f"{path} is not YAML{_place(error)}.") from None
         if not isinstance(raw, dict):
             first, second = self.required_keys
             raise ConfigError(f"{path} must hold a mapping with '{first}' and '{second}'.")
         return raw
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """Place and problem of an error. Its text also quotes the file, which may hold keys."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
+    return where + (f": {problem}" if problem else "")
 
 
 class Frozen(BaseModel):
@@ -55,7 +64,8 @@ class Frozen(BaseModel):
     `renamed` maps the former name of a field to its current one; a former name is refused with the current one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Input may be a key: pydantic would show it in the text of an error.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     renamed: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")

@@ -129,8 +129,14 @@ class Unauthorized(MoaError):
 
     status, code, type = 401, "invalid_api_key", "authentication_error"
 
+    def __init__(
+        self, message: str = "Send the server's API key as 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+
     def __str__(self) -> str:
-        return "Send the server's API key as 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
+        return self.message
 
 
 class UnknownModel(MoaError):
@@ -269,9 +275,11 @@ class EngineUnavailable(MoaError):
     status, code = 503, "engine_unavailable"
     retry_after_s = 5.0
 
-    def __init__(self, model: str, reason: str = "no replica is ready") -> None:
-        super().__init__(model, reason)
+    def __init__(self, model: str, reason: str = "no replica is ready", retry_after_s: float | None = None) -> None:
+        super().__init__(model, reason, retry_after_s)
         self.model, self.reason = model, reason
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
         return f"'{self.model}' is not available: {self.reason}."

@@ -6,7 +6,7 @@ from functools import partial
 from serving.cards import ModelCard
 from serving.engine import Engine, EngineInfo
 from serving.engines.model import ModelEngine
-from serving.engines.observed import ObservedEngine
+from serving.engines.observed import GuardedEngine, ObservedEngine
 from serving.engines.observed_pooling import ObservedPoolingEngine
 from serving.engines.recipe import RecipeEngine
 from serving.errors import ConfigError, LimitExceeded
@@ -56,16 +56,15 @@ class Orchestrator:
         infos = {name: engine.info for name, engine in models.items()}
         caps = check_recipes(infos, recipes, self.limits, pooling or ())
         self.observer = observer or Observer()
-        self.runtime = Runtime(
-            dict(models), self.observer, HedgeBudget(self.limits.hedge_share), prices=dict(prices or {})
-        )
+        guarded: dict[str, Engine] = {name: GuardedEngine(name, engine) for name, engine in models.items()}
+        self.runtime = Runtime(guarded, self.observer, HedgeBudget(self.limits.hedge_share), prices=dict(prices or {}))
         self.recipes = dict(recipes)
         self.engines: dict[str, Engine] = {
             **{
                 name: ObservedEngine(
                     name, "model", ModelEngine(name, engine, self.runtime, next_turn_prefill_s), self.observer
                 )
-                for name, engine in models.items()
+                for name, engine in guarded.items()
             },
             **{
                 name: ObservedEngine(

@@ -183,6 +183,7 @@ class AgentTrace:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     images: int = 0  # in its prompt; a model that reads text only gets none
+    finish_reason: FinishReason | None = None  # None: its answer did not end
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from deployments.cluster.preflight import available_memory_gib, check_machine, s
 from deployments.config import AppArgs, Profile, load_profile
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
+from serving.failures import said
 
 OBJECT_STORE_BYTES = 256 * 2**20  # nothing large passes through it: each engine reads its weights itself
 
@@ -85,7 +86,9 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
             runtime_env={"worker_process_setup_hook": REPLICA_HOOK},
         )
     except Exception as error:  # Ray raises bare Exception if one of its processes starts too slowly
-        raise ConfigError(f"Ray did not start on this machine; it may be too busy: try again. ({error})") from error
+        raise ConfigError(
+            f"Ray did not start on this machine; it may be too busy: try again. ({said(error)})"
+        ) from error
     serve.start(http_options=HTTPOptions(host=args.host, port=args.port))
     return True
 

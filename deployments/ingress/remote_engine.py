@@ -1,7 +1,6 @@
 """A model deployment's handle as an engine."""
 
 import asyncio
-import logging
 import math
 import pickle
 from collections.abc import AsyncGenerator
@@ -15,14 +14,12 @@ from ray.serve.handle import DeploymentHandle
 from deployments.wire import unpack
 from serving.conversation import Modality
 from serving.engine import Engine, EngineInfo
-from serving.errors import DeadlineExceeded, EngineFailed, EngineUnavailable, IncompleteGeneration, MoaError, Overloaded
+from serving.errors import DeadlineExceeded, EngineUnavailable, IncompleteGeneration, MoaError, Overloaded
+from serving.failures import engine_failure
 from serving.types import Delta, GenerateRequest, Tokens
 
 HEALTH_TIMEOUT_S = 5.0
 RECENT_S = 30.0  # an answer this recent shows that an overloaded deployment works
-
-
-logger = logging.getLogger(__name__)
 
 
 class RemoteEngine(Engine):
@@ -194,7 +191,7 @@ def translated(model: str, error: BaseException) -> MoaError:
         return error
     if isinstance(error, RayTaskError):
         cause = error.cause
-        return translated(model, cause) if cause is not None and cause is not error else _failed(model, error)
+        return translated(model, cause) if cause is not None and cause is not error else engine_failure(model, error)
     if isinstance(error, BackPressureError):
         return Overloaded(f"'{model}' has as many waiting requests as it accepts; retry later.")
     if isinstance(error, TaskCancelledError | RequestCancelledError):
@@ -205,10 +202,4 @@ def translated(model: str, error: BaseException) -> MoaError:
         return EngineUnavailable(model, "its replica was lost")
     if isinstance(error, RayError | RayServeException):
         return EngineUnavailable(model, f"{type(error).__name__} on the way to its replica")
-    return _failed(model, error)
-
-
-def _failed(model: str, error: BaseException) -> EngineFailed:
-    """The error for an unexpected one, whose text stays in the log: it is not meant for callers."""
-    logger.error("the engine of '%s' failed", model, exc_info=error)
-    return EngineFailed(model, f"unexpected {type(error).__name__}; the server's log has the details")
+    return engine_failure(model, error)

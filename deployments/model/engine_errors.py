@@ -7,6 +7,7 @@ from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.v1.engine.exceptions import EngineDeadError
 
 from serving.errors import EngineFailed, EngineUnavailable, InvalidRequest, MoaError, Overloaded
+from serving.failures import log_exception, said
 
 XGRAMMAR_PLACE = re.compile(r"\[[\d:]+\] \S+:\d+: ")  # time and source line in errors of xgrammar
 ENGINE_DIED = "its engine process died; a new one is being started"
@@ -16,8 +17,7 @@ logger = logging.getLogger(__name__)
 
 def reason_of(error: Exception) -> str:
     """Text of an error of vLLM or xgrammar, in one line, without its place in their sources and a full stop."""
-    said = XGRAMMAR_PLACE.sub("", str(error.args[0] if error.args else error))
-    return " ".join(said.split()).rstrip(".")
+    return said(error, without=XGRAMMAR_PLACE)
 
 
 def translated(model: str, request_id: str, error: Exception, *, dead: bool) -> MoaError:
@@ -29,6 +29,6 @@ def translated(model: str, request_id: str, error: Exception, *, dead: bool) -> 
     if dead or isinstance(error, EngineDeadError):
         return EngineUnavailable(model, ENGINE_DIED)
     # Callers get the error's type only: its text may hold paths, addresses or another caller's data.
-    logger.error("Request %s of '%s' failed in the engine", request_id, model, exc_info=error)
+    log_exception(logger, error, "Request %s of '%s' failed in the engine", request_id, model)
     cause = error.__cause__ or error
     return EngineFailed(model, f"{type(cause).__name__}; the replica's log has the details")

@@ -17,6 +17,7 @@ from vllm.renderers.base import BaseRenderer
 
 from serving.conversation import Image
 from serving.errors import ConfigError, EngineFailed, InvalidRequest, MoaError
+from serving.failures import log_exception, said
 
 SAMPLE = Image(  # a grey image of 64 x 64 pixels, for a prompt at the start
     "image/png",
@@ -89,7 +90,7 @@ class ImagePrompts:
             try:
                 media.append(ImageMediaIO().load_bytes(image.data))
             except Exception as error:  # Pillow's decoders raise errors of many kinds
-                logger.debug("image %s cannot be decoded: %r", image.digest, error)
+                logger.debug("image %s cannot be decoded: %s", image.digest, type(error).__name__)
                 raise InvalidRequest(
                     f"Send image {number} of the conversation ({image.media_type}) again: its data is damaged.",
                     "messages",
@@ -117,12 +118,11 @@ class ImagePrompts:
         try:
             found: Any = await self._renderer.process_for_engine_async(given, time.time(), skip_mm_cache=counting)
         except (ValueError, VLLMClientError) as error:
-            text = " ".join(str(error).split()).rstrip(".")
             raise InvalidRequest(
-                f"'{self._model}' cannot read an image of the conversation: {text}.", "messages"
+                f"'{self._model}' cannot read an image of the conversation: {said(error)}.", "messages"
             ) from None
-        except Exception:
-            logger.exception("The image processor of '%s' failed", self._model)
+        except Exception as error:
+            log_exception(logger, error, "The image processor of '%s' failed", self._model)
             raise EngineFailed(self._model, "its image processor failed; the replica's log has the details") from None
         ranges = [(place.offset, place.offset + place.length) for place in found["mm_placeholders"]["image"]]
         length = placeholder_tokens(token_ids, found["prompt_token_ids"], ranges)

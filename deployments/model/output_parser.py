@@ -29,6 +29,7 @@ from deployments.model.token_pieces import Decoder
 from deployments.model_spec import unknown_parser
 from serving.conversation import Message, Tool
 from serving.errors import ConfigError, InvalidRequest
+from serving.failures import said
 from serving.types import GenerateRequest
 
 
@@ -80,8 +81,7 @@ class OutputParsers:
         try:
             self.new(self._whole, [], {})
         except Exception as error:
-            reason = " ".join(str(error).split()).rstrip(".")
-            raise ConfigError(f"A parser of '{model}' does not fit its tokenizer: {reason}.") from None
+            raise ConfigError(f"A parser of '{model}' does not fit its tokenizer: {said(error)}.") from None
         self.strict_tools, self.compact = strict_tools, compact
         if strict_tools and not self._holds_calls():
             raise ConfigError(
@@ -202,8 +202,7 @@ class RequestParser:
         try:
             return self._prepared(params)
         except (ValueError, TypeError) as error:
-            reason = " ".join(str(error).split()).rstrip(".")
-            raise InvalidRequest(f"The tools cannot be made into a grammar: {reason}.", "tools") from None
+            raise InvalidRequest(f"The tools cannot be made into a grammar: {said(error)}.", "tools") from None
 
     def _prepared(self, params: SamplingParams) -> dict[str, Any]:
         parser, request = self._first, self._request

@@ -16,6 +16,7 @@ from deployments.model.templates.facts import TemplateFacts, probe
 from deployments.model.templates.loading import load_template
 from serving.conversation import Message, Tool, ToolCall
 from serving.errors import ConfigError, InvalidRequest
+from serving.failures import log_exception, said
 from serving.types import PromptEnd
 
 CACHED_PROMPTS = 16  # agents of one layer often share a prompt; the ids of a long one take megabytes
@@ -151,7 +152,7 @@ class PromptRenderer:
         except Exception as error:
             reason = self._template.reason(error)
             if reason is None:
-                logger.exception("The chat template of '%s' failed", self._model)
+                log_exception(logger, error, "The chat template of '%s' failed", self._model)
             refusal = f"The chat template of '{self._model}' refuses {self._refused(error, messages, functions, args)}"
             raise InvalidRequest(f"{refusal}{f': {reason}' if reason else ''}.", "messages") from None
 
@@ -163,7 +164,7 @@ class PromptRenderer:
             try:
                 self._template.text(self._turns(messages[: number + 1]), functions, args)
             except Exception as other:
-                if str(other) == str(error):
+                if said(other) == said(error):
                     return f"messages[{number}] ({message.role})"
         return "the messages"
 

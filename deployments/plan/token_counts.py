@@ -12,6 +12,7 @@ from deployments.external_spec import ExternalSpec
 from deployments.model_spec import ModelSpec
 from serving.conversation import Message
 from serving.errors import ConfigError, InvalidRequest
+from serving.failures import said
 
 if TYPE_CHECKING:
     from deployments.model.prompt_renderer import PromptRenderer
@@ -75,5 +76,4 @@ def _local_renderer(model: ModelSpec) -> "PromptRenderer | None":
     except InvalidRequest as error:
         raise ConfigError(str(error)) from None
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ConfigError(f"The tokenizer of '{model.id}' cannot be read: {reason}.") from None
+        raise ConfigError(f"The tokenizer of '{model.id}' cannot be read: {said(error)}.") from None

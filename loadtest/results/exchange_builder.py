@@ -37,8 +37,8 @@ class ExchangeBuilder:
     def feed(self, chunk: bytes, now: float) -> None:
         """Add bytes of a streamed answer, cut anywhere."""
         try:
-            for data in self.parser.feed(chunk):
-                self._event(data, now)
+            for event in self.parser.feed(chunk):
+                self._event(event.data, now)
         except ValueError:  # not JSON, or an endless event
             self.fail("malformed frame")
 

@@ -105,6 +105,7 @@ def create_app(
     app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it
         lambda: document(app.routes, status.own_version(), cards, settings)
     )
+    app.state.public_openapi = cache(lambda: document(app.routes, "unknown", (), settings))
     if settings.log_requests:
         request_log.enable()
     return app

@@ -3,7 +3,6 @@
 The limits that a request must pass are here, too: on requests in progress and on request bodies being read.
 """
 
-import hmac
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
+from serving.api.credentials import given_key, is_accepted
 from serving.api.exchange import EXCHANGE, HttpExchange
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.image_reader import Images, ImageSource, read_images
@@ -136,19 +136,23 @@ class Server:
             )
         return card
 
-    def authorize(self, headers: Mapping[bytes, bytes]) -> None:
-        """Check the API key against all keys, each in constant time, so that response times reveal nothing.
-
-        Raises:
-            Unauthorized: there is no valid key in `authorization` (as a bearer token) or in `x-api-key`.
-        """
-        if not self.keys:
-            return
-        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-        given = [headers.get(b"x-api-key", b""), token.strip() if scheme.lower() == b"bearer" else b""]
-        matches = [hmac.compare_digest(one, key) for one in given for key in self.keys]
-        if not any(matches):
+    def authorize(self, exchange: HttpExchange) -> None:
+        """Check the API key of a request. Raises `Unauthorized` if there is no valid key; see `given_key`."""
+        if not self.knows(exchange):
             raise Unauthorized
+
+    def knows(self, exchange: HttpExchange) -> bool:
+        """True if the request has a valid key, or none is required. Raises `Unauthorized` as `given_key`."""
+        return not self.keys or is_accepted(given_key(exchange.all_headers), self.keys)
+
+    def tells(self, exchange: HttpExchange) -> bool:
+        """True if the caller may read details of the server outside of /v1: it has a key, or everybody may."""
+        if self.settings.public_status:
+            return True
+        try:
+            return self.knows(exchange)
+        except Unauthorized:
+            return False  # probes are answered whatever their headers are
 
 
 async def get_server(request: Request) -> Server:
@@ -169,7 +173,7 @@ Exchange = Annotated[HttpExchange, Depends(get_exchange)]
 
 async def require_key(server: ServerParts, exchange: Exchange) -> None:
     """Raise `Unauthorized` if the request has no valid key. Comes before the body, which is then not read."""
-    server.authorize(exchange.headers)
+    server.authorize(exchange)
 
 
 def body_parser(parse: Callable[[bytes, ApiSettings], Body]) -> Callable[..., Coroutine[Any, Any, Body]]:

@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse
 
 from serving.api.exchange import HttpExchange
 from serving.errors import BodyTooLarge, MoaError, SlowBody, Unauthorized, WrongMethod
+from serving.failures import log_exception
+from serving.surrogates import well_formed
 
 logger = logging.getLogger("serving.api")
 Json = dict[str, Any]
@@ -24,8 +26,8 @@ class JsonResponse(JSONResponse):
 
 
 def encodable(text: str) -> str:
-    """`text` with question marks for lone surrogates, which UTF-8 cannot encode: an engine may split a pair."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    """`text` with U+FFFD for lone surrogates, which UTF-8 cannot encode: an engine may split a pair."""
+    return text if text.isascii() else well_formed(text)
 
 
 def error_json(error: BaseException) -> Json:
@@ -70,7 +72,9 @@ def _headers(error: Exception) -> dict[str, str]:
 
 def log_failure(exchange: HttpExchange, error: Exception) -> None:
     """Log an error of the server: a `MoaError` in one line, any other with its traceback."""
-    if not isinstance(error, MoaError):
-        logger.error("request %s (%s) failed", exchange.request_id, exchange.engine_request_id, exc_info=error)
-    elif error.status >= 500:
-        logger.warning("request %s (%s): %s: %s", exchange.request_id, exchange.engine_request_id, error.code, error)
+    ids = exchange.request_id, exchange.engine_request_id
+    if isinstance(error, MoaError):
+        if error.status >= 500:
+            logger.warning("request %s (%s): %s: %s", *ids, error.code, error)
+    else:
+        log_exception(logger, error, "request %s (%s) failed", *ids)

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from serving.api.cors import Cors
 from serving.errors import BodyTooLarge, SlowBody, WrongContentType
+from serving.failures import log_exception
 
 Headers = tuple[tuple[bytes, bytes], ...]
 NO_WEBSOCKETS = (
@@ -37,6 +38,8 @@ class HttpExchange:
     """An HTTP request and the response to it.
 
     Attributes:
+        all_headers: the request's headers in their order; a name may come more than once.
+        headers: the same by name; of equal names the last.
         request_id: the client's `x-request-id` if it is a plain one, else a new id; sent back in the response.
         engine_request_id: id of the calls of engines; always new, so that no two requests share it.
         started: the response's head has been sent.
@@ -50,7 +53,8 @@ class HttpExchange:
         self.method: str = scope["method"]
         # ASGI servers put the root path before the path; routes are relative to it.
         self.path: str = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/")) or "/"
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.all_headers: tuple[tuple[bytes, bytes], ...] = tuple(scope["headers"])
+        self.headers: dict[bytes, bytes] = dict(self.all_headers)
         self.receive = receive
         self.started = False
         self.engine_asked = False
@@ -152,7 +156,7 @@ class Api(FastAPI):
         try:
             await super().__call__({**scope, "method": method, EXCHANGE: exchange}, receive, exchange.send)
         except Exception as error:  # the response has begun: the HTTP server shows by closing that it is incomplete
-            logger.error("request %s (%s) failed", exchange.request_id, exchange.engine_request_id, exc_info=error)
+            log_exception(logger, error, "request %s (%s) failed", exchange.request_id, exchange.engine_request_id)
             raise
 
 

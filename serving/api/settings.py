@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from serving.api.image_settings import ImageSettings
 from serving.config import Frozen
+from serving.redaction import InvalidKey, check_key
 from serving.usage import UsageScope
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+")  # a browser writes it in lower case
@@ -20,7 +21,8 @@ class ApiSettings(Frozen):
 
     api_key: SecretStr | tuple[SecretStr, ...] | None = Field(
         default=None,
-        description="API key that /v1 requires, or a list of accepted keys (for rotation). Null: no key is required.",
+        description="API key that /v1 requires, or a list of accepted keys (for rotation); one line of printable ASCII."
+        " Null: no key is required.",
     )
     max_in_flight: int | None = Field(
         default=None,
@@ -64,6 +66,12 @@ class ApiSettings(Frozen):
         description="Time without data after which a stream sends a comment to keep the connection open.",
     )
     health_timeout_s: float = Field(default=10.0, gt=0, description="Timeout of /ready for each engine.")
+    public_status: bool = Field(
+        default=False,
+        description="Tell callers without a key the ids of models and their failures at /ready, the versions at"
+        " /version, and both in /openapi.json. False: where an `api_key` is set, they learn from /ready whether the"
+        " server is ready, and no more.",
+    )
     health_cache_s: float = Field(default=1.0, ge=0, description="Time for which /ready reuses its last result.")
     echo_request_id: bool = Field(
         default=True,
@@ -140,7 +148,8 @@ class ApiSettings(Frozen):
         """Accepted keys; empty if none is required.
 
         Raises:
-            ValueError: a key or the list of keys is empty (`model_copy` does not validate).
+            ValueError: the list of keys is empty, or a key is empty, has several lines or other characters than
+                printable ASCII (`model_copy` does not validate).
         """
         return _keys(self.api_key)
 
@@ -149,7 +158,10 @@ def _keys(given: SecretStr | tuple[SecretStr, ...] | None) -> tuple[bytes, ...]:
     if given is None:
         return ()
     secrets = given if isinstance(given, tuple) else (given,)
-    keys = tuple(secret.get_secret_value().strip().encode() for secret in secrets)
-    if not keys or not all(keys):
+    keys = tuple(secret.get_secret_value() for secret in secrets)
+    if not keys or not all(key.strip() for key in keys):
         raise ValueError("an empty key would let everyone in; set a key, or null to require none")
-    return keys
+    try:
+        return tuple(check_key(key).encode() for key in keys)
+    except InvalidKey as why:
+        raise ValueError(f"an API key {why}") from None

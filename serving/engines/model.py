@@ -149,6 +149,7 @@ async def _traced(model: str, stream: AsyncGenerator[Delta, None], images: int) 
                     reasoning=answer.reasoning,
                     tool_calls=answer.tool_calls,
                     images=images,
+                    finish_reason=delta.finish_reason,
                 )
                 delta = replace(delta, report=Report(model, False, (), (agent,), delta.usage))
             yield delta

@@ -1,12 +1,52 @@
-"""An engine that reports its requests to an observer."""
+"""Engines around engines: one whose exceptions are all errors of this project, one that reports its requests."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Literal
 
 from serving.engine import Engine, EngineWrapper
+from serving.errors import MoaError
+from serving.failures import engine_failure, engine_failures
 from serving.telemetry import Observer, RequestEnd, StreamOutcome
-from serving.types import Delta, GenerateRequest
+from serving.types import Delta, GenerateRequest, Tokens
+
+
+class GuardedEngine(EngineWrapper):
+    """Passes everything to `engine`, the adapter of a model; what it raises is that model's failure and no more.
+
+    All methods raise `EngineFailed` for an exception that is no `MoaError`, after it has been logged.
+    """
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the engine's answer. Raises `MoaError`."""
+        try:
+            async with aclosing(self.engine.generate(request)) as stream:
+                async for delta in stream:
+                    yield delta
+        except MoaError:
+            raise
+        except Exception as error:
+            raise engine_failure(self.name, error) from None
+
+    async def prefill(self, request: GenerateRequest, marker: str) -> None:
+        with engine_failures(self.name):
+            await self.engine.prefill(request, marker)
+
+    async def count_tokens(self, request: GenerateRequest) -> int:
+        with engine_failures(self.name):
+            return await self.engine.count_tokens(request)
+
+    async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
+        with engine_failures(self.name):
+            return await self.engine.tokenize(request, texts=texts)
+
+    async def detokenize(self, token_ids: tuple[int, ...]) -> str:
+        with engine_failures(self.name):
+            return await self.engine.detokenize(token_ids)
+
+    async def check_health(self) -> None:
+        with engine_failures(self.name):
+            await self.engine.check_health()
 
 
 class ObservedEngine(EngineWrapper):

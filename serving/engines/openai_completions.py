@@ -1,10 +1,12 @@
 """OpenAI's legacy completions format from the client's side: the body of a request and the chunks of its answer."""
 
-import asyncio
 import math
 from typing import Any
 
-from serving.engines.openai_wire import StreamReader, to_payload
+from serving.engines.openai_fields import InvalidChunk, number, string
+from serving.engines.openai_stream import StreamReader
+from serving.engines.openai_wire import to_payload
+from serving.surrogates import well_formed
 from serving.types import Delta, GenerateRequest, RawPrompt, TokenLogprob
 
 
@@ -26,30 +28,41 @@ def completions_payload(request: GenerateRequest, prompt: RawPrompt, model: str)
 class CompletionsReader(StreamReader):
     """Converts chunks to deltas, as `StreamReader` does with those of chat completions."""
 
-    def _choice(self, choice: dict[str, Any]) -> Delta | None:
+    def _choice(self, choice: object) -> Delta | None:
+        if not isinstance(choice, dict):
+            raise InvalidChunk("a choice is not an object")
         index = self._index(choice)
-        text = choice.get("text") or ""
-        if not isinstance(text, str):
-            raise TypeError("text is not a string")
+        text = self._text(index, "content", choice.get("text"))
         logprobs = choice.get("logprobs")
         if not (text or logprobs):
             return None
-        if self.first_s is None:
-            self.first_s = asyncio.get_running_loop().time()
+        self._began()
         return Delta(text, index, _logprobs(logprobs) if logprobs else None)
 
 
-def _logprobs(raw: dict[str, Any]) -> tuple[TokenLogprob, ...]:
-    tokens, values = raw["tokens"], raw["token_logprobs"]
+def _logprobs(raw: object) -> tuple[TokenLogprob, ...]:
+    if not isinstance(raw, dict):
+        raise InvalidChunk("logprobs is not an object")
+    tokens, values = raw.get("tokens"), raw.get("token_logprobs")
+    if not (isinstance(tokens, list) and isinstance(values, list)):
+        raise InvalidChunk("tokens and token_logprobs are not lists")
     alternatives = raw.get("top_logprobs") or [None] * len(tokens)
-    if not len(tokens) == len(values) == len(alternatives):
-        raise TypeError("the lists of logprobs differ in length")
+    if not isinstance(alternatives, list) or not len(tokens) == len(values) == len(alternatives):
+        raise InvalidChunk("the lists of logprobs differ in length")
     return tuple(
-        TokenLogprob(
-            token,
-            math.nan if value is None else value,
-            token.encode(),
-            tuple(TokenLogprob(other, logprob, other.encode()) for other, logprob in (top or {}).items()),
-        )
+        _token(token, math.nan if value is None else number(value, "token_logprobs"), top)
         for token, value, top in zip(tokens, values, alternatives, strict=True)
+    )
+
+
+def _token(given: object, logprob: float, top: object = None) -> TokenLogprob:
+    if not isinstance(top or {}, dict):
+        raise InvalidChunk("top_logprobs has an entry that is not an object")
+    token = well_formed(string(given, "token"))
+    others = top.items() if isinstance(top, dict) else ()
+    return TokenLogprob(
+        token,
+        logprob,
+        token.encode(),
+        tuple(_token(other, number(value, "top_logprobs")) for other, value in others),
     )

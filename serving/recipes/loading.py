@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from serving.config import YamlDirectory
 from serving.errors import ConfigError
+from serving.failures import said
 from serving.recipes.base import Recipe
 from serving.recipes.strategies.adaptive import Adaptive
 from serving.recipes.strategies.auto import Auto
@@ -58,7 +59,7 @@ def strategy_class(name: str) -> type[Recipe]:
     try:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"The strategy '{name}' cannot be imported: {error}.") from error
+        raise ConfigError(f"The strategy '{name}' cannot be imported: {said(error)}.") from error
     if not (isinstance(found, type) and issubclass(found, Recipe)):
         raise ConfigError(f"The strategy '{name}' is not a subclass of serving.recipes.Recipe.")
     return found

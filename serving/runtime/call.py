@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from serving.conversation import ToolCall
+from serving.conversation import FinishReason, ToolCall
 from serving.engine import Engine, add_piece, collect, complete
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
+from serving.failures import engine_failure
 from serving.runtime.advice import AdviceCache
 from serving.runtime.hedging import HedgeBudget, hedged, retried
 from serving.runtime.session_tasks import SessionTasks
@@ -66,6 +67,7 @@ class AgentCall:
     hedged: bool = False
     shortened: int = 0
     uncounted: int = 0  # attempts beside the one that answered
+    finish_reason: FinishReason | None = None  # of a streamed answer that has ended
     events: CallObserver = field(default_factory=CallObserver)
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     ended: float | None = None
@@ -107,6 +109,7 @@ class AgentCall:
             reasoning=self.reasoning,
             tool_calls=self.tool_calls,
             images=self.request.image_count,
+            finish_reason=self.finish_reason,
         )
         if completion is None:
             return [replace(trace, agent=slot) for slot in self.slots]
@@ -125,6 +128,7 @@ class AgentCall:
                     reasoning=choice.reasoning,
                     tool_calls=choice.tool_calls,
                     usage=shared if position else self.usage,
+                    finish_reason=choice.finish_reason,
                 )
             )
         return traces
@@ -159,12 +163,16 @@ class AgentCall:
             async with asyncio.timeout(deadline_s):
                 completion = await retried(lambda: self._hedged(hedge_quantile, on_text), retries, self._may_retry)
         except TimeoutError:
-            error = DeadlineExceeded(f"'{self.model}'", deadline_s)
-            self._fail(error)
-            raise error from None
+            late = DeadlineExceeded(f"'{self.model}'", deadline_s)
+            self._fail(late)
+            raise late from None
         except MoaError as error:
             self._fail(error)
             raise
+        except Exception as defect:
+            failure = engine_failure(self.model, defect)
+            self._fail(failure)
+            raise failure from None
         self.ended = loop.time()
         self.runtime.budget.record(self.kind, self.ended - began)
         self.usage, self.timing, self.shortened = completion.usage, completion.timing, completion.shortened
@@ -283,12 +291,16 @@ class AgentCall:
                 self._fail(error)
             self.error = error
             raise
+        except Exception as defect:
+            failure = engine_failure(self.model, defect)
+            self._fail(failure)
+            raise failure from None
         finally:
             self.text, self.reasoning = "".join(pieces), "".join(thoughts)
 
     def _end(self, terminal: Delta, status: AgentStatus) -> None:
         self.ended = asyncio.get_running_loop().time()
-        self.status, self.shortened = status, terminal.shortened
+        self.status, self.shortened, self.finish_reason = status, terminal.shortened, terminal.finish_reason
         self.usage, self.timing = terminal.usage or UNKNOWN_USAGE, terminal.timing or Timing()
 
     def _fail(self, error: MoaError) -> None:

@@ -3,8 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from serving.conversation import FinishReason
 from serving.types import AgentTrace, Report
 from serving.usage import TokenUsage
+
+READ_BY_OTHERS = ("proposer", "executor", "critic")  # roles whose answers other agents read
+# Ends of an answer that is not whole.
+CUTS: dict[FinishReason | None, str] = {
+    "length": "its answer was cut at its token limit",
+    "content_filter": "its answer was cut by a content filter",
+}
 
 
 @dataclass
@@ -37,6 +45,8 @@ class ReportBuilder:
                 self.note(f"{why.rstrip('.')}; '{instead}' was asked instead")
         elif not _counted(trace):
             self.note(f"{who}: token count unknown; not included in usage")
+        if trace.status == "ok" and trace.role in READ_BY_OTHERS and trace.finish_reason in CUTS:
+            self.note(f"{who}: {CUTS[trace.finish_reason]}")
         if trace.uncounted:
             self.note(f"{who}: token count of its other attempts unknown; not included in usage")
 

@@ -16,6 +16,7 @@ from pydantic import Field
 from serving.conversation import FinishReason, Message
 from serving.decoding import PLAIN_DECODING
 from serving.errors import ContextTooLong, DeadlineExceeded, EngineFailed, InvalidRequest, MoaError
+from serving.failures import engine_failures
 from serving.references import Reference, References
 from serving.runtime.advice import advice_key, advised_turn, kept
 from serving.runtime.agents import Agent
@@ -322,4 +323,14 @@ class Run:
         if recipe is None:
             unchanged = self._context.policy.model_copy(update={"temperature": None})
             return Run(replace(self._context, policy=unchanged), self._recipes, given).answer(Agent(model=name))
-        return await recipe.run(Run(replace(self._context, policy=recipe), self._recipes, given))
+        with engine_failures(name):
+            stream = await recipe.run(Run(replace(self._context, policy=recipe), self._recipes, given))
+        return _delegated(name, stream)
+
+
+async def _delegated(recipe: str, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+    """The stream of another recipe, whose defects are failures of that recipe."""
+    with engine_failures(recipe):
+        async with aclosing(stream) as deltas:
+            async for delta in deltas:
+                yield delta

@@ -7,6 +7,7 @@ from typing import Any
 
 from deployments.model.templates.base import NO_ARGS, Turn
 from deployments.model.templates.tokens import TokenTemplate
+from serving.failures import said
 from serving.types import PromptEnd
 
 _CALL_ID = re.compile(r"[a-zA-Z0-9]{9}")  # the only ids that mistral-common takes
@@ -55,7 +56,7 @@ class MistralTemplate(TokenTemplate):
 
     def reason(self, error: Exception) -> str | None:
         theirs = type(error).__module__.startswith("mistral_common.")
-        return " ".join(str(error).split()).rstrip(".") if theirs else None
+        return said(error) if theirs else None
 
 
 def _with_short_ids(turn: Turn) -> Turn:

@@ -22,6 +22,7 @@ from deployments.model.prompt_encoder import PromptEncoder, stable_end
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
 from deployments.model.templates.samples import ANSWER, PICTURE, SYSTEM, TEXT, THINKING_ARGS, TOOL, USER, tool_turns
 from serving.errors import InvalidRequest
+from serving.failures import said
 from serving.types import PromptEnd
 
 CONTINUED = f"x{secrets.token_hex(16)}"  # behind a message that is to be continued, where its prompt is cut
@@ -145,7 +146,7 @@ class TextTemplate(ChatTemplate):
 
     def reason(self, error: Exception) -> str | None:
         # raise_exception of a template; Jinja's own errors are subclasses.
-        return " ".join(str(error).split()).rstrip(".") if type(error) is TemplateError else None
+        return said(error) if type(error) is TemplateError else None
 
     def _rendered(
         self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS, *, end: bool = True

@@ -59,6 +59,7 @@ def agent_json(agent: AgentTrace) -> Json:
         "error": None if agent.error is None else encodable(agent.error),
         "hedged": agent.hedged,
         "shortened": agent.shortened,
+        "finish_reason": agent.finish_reason,
     }
     if agent.images:
         fields["images"] = agent.images

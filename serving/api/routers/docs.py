@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse, Response
 
+from serving.api.dependencies import Exchange, ServerParts
 from serving.api.errors import JsonResponse
 
 FILES = files("fastapi_offline") / "static"
@@ -21,9 +22,10 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/openapi.json")
-async def openapi(request: Request) -> JsonResponse:
-    """The description, as OpenAPI 3.1."""
-    description: dict[str, Any] = request.app.openapi()
+async def openapi(request: Request, server: ServerParts, exchange: Exchange) -> JsonResponse:
+    """The description, as OpenAPI 3.1. Callers without a key get it without ids of models and the server's version."""
+    told = server.tells(exchange)
+    description: dict[str, Any] = request.app.openapi() if told else request.app.state.public_openapi()
     root = request.scope.get("root_path", "").rstrip("/")
     return JsonResponse({**description, "servers": [{"url": root}]} if root else description)
 

@@ -1,4 +1,4 @@
-"""Status endpoints: `/health`, `/ready` and `/version`. They need no API key."""
+"""Status endpoints: `/health`, `/ready` and `/version`. Probes need no API key; details do, see `public_status`."""
 
 import asyncio
 import logging
@@ -10,13 +10,14 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request
 
-from serving.api.dependencies import ServerParts
+from serving.api.dependencies import Exchange, ServerParts
 from serving.api.errors import JsonResponse, error_json, error_response
 from serving.api.openapi import responses, schema_of
 from serving.api.schemas.status import Health, NotReadyBody, ReadyBody, Versions
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
-from serving.errors import EngineUnavailable, MoaError
+from serving.errors import EngineUnavailable, MoaError, Unauthorized
+from serving.failures import log_exception
 from serving.pooling import PoolingEngine
 
 logger = logging.getLogger("serving.api")
@@ -33,19 +34,26 @@ async def health() -> JsonResponse:
 
 
 @router.get("/ready", response_class=JsonResponse, responses=READY)
-async def ready(request: Request) -> JsonResponse:
-    """Check that every engine is warm and answers."""
+async def ready(request: Request, server: ServerParts, exchange: Exchange) -> JsonResponse:
+    """Check that every engine is warm and answers. Callers without a key learn no more than that."""
+    told = server.tells(exchange)
     readiness: Readiness = request.app.state.readiness
     failing = await readiness.failing()
     if not failing:
-        return JsonResponse({"status": "ready", "engines": sorted(readiness.engines)})
+        return JsonResponse({"status": "ready", **({"engines": sorted(readiness.engines)} if told else {})})
+    if not told:
+        return error_response(EngineUnavailable("server", "not all models are ready"))
     error = EngineUnavailable(", ".join(failing), "; ".join(failing.values()).rstrip("."))
     return error_response(error, {**error_json(error), "failing": failing})
 
 
-@router.get("/version", response_class=JsonResponse, responses=responses(Versions, description="The versions."))
-async def version(server: ServerParts) -> JsonResponse:
+@router.get(
+    "/version", response_class=JsonResponse, responses=responses(Versions, Unauthorized, description="The versions.")
+)
+async def version(server: ServerParts, exchange: Exchange) -> JsonResponse:
     """Versions of the server, of Python and of the libraries that the settings name."""
+    if not server.settings.public_status:
+        server.authorize(exchange)
     return JsonResponse({"version": own_version(), "python": platform.python_version(), **server.settings.versions})
 
 
@@ -88,8 +96,8 @@ class Readiness:
             return f"'{model}' did not answer within {limit_s:g} s."
         except MoaError as error:
             return str(error)
-        except Exception:
-            logger.exception("health check of '%s' failed", model)
+        except Exception as error:
+            log_exception(logger, error, "health check of '%s' failed", model)
             return f"The health check of '{model}' failed; the server's log has the details."
         return ""
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from serving.api.schemas.answers import Read, ToolCallRead, Usage
+from serving.conversation import FinishReason
 
 
 class AgentOfTrace(Read):
@@ -27,6 +28,9 @@ class AgentOfTrace(Read):
     reasoning: str = ""
     tool_calls: list[ToolCallRead] = []
     images: int = Field(default=0, description="Number of images in its prompt.")
+    finish_reason: FinishReason | None = Field(
+        default=None, description="End of its answer: `length` and `content_filter` cut it. Null: it did not end."
+    )
 
 
 class LayerOfTrace(Read):

@@ -61,13 +61,13 @@ class ReadyBody(Read):
     """Every engine answers."""
 
     status: Literal["ready"]
-    engines: list[str]
+    engines: list[str] = Field(default=[], description="Ids of the models and recipes; left out without a key.")
 
 
 class NotReadyBody(ErrorBody):
     """Some engines do not answer."""
 
-    failing: dict[str, str] = Field(description="Reason by model.")
+    failing: dict[str, str] = Field(default={}, description="Reason by model; left out without a key.")
 
 
 class Versions(BaseModel):

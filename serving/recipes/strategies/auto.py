@@ -16,6 +16,7 @@ from pydantic import Field, StrictInt, model_validator
 
 from serving.config import Frozen
 from serving.conversation import Message
+from serving.failures import said
 from serving.recipes.base import LAYER_SETTINGS, Recipe
 from serving.recipes.cost import FREE, Cost, costliest
 from serving.runtime.agents import Agent
@@ -37,7 +38,7 @@ class Rule(Frozen):
             try:
                 re.compile(self.pattern)
             except re.error as error:
-                raise ValueError(f"pattern is not a regular expression: {error}") from error
+                raise ValueError(f"pattern is not a regular expression: {said(error)}") from error
         return self
 
     def matches(self, text: str) -> bool:
@@ -87,7 +88,7 @@ class Auto(Recipe):
             try:
                 routes = self._classifier.bias if self._classifier else {}
             except (OSError, ValueError) as error:
-                raise ValueError(f"the router file {self.classifier} cannot be read: {error}") from error
+                raise ValueError(f"the router file {self.classifier} cannot be read: {said(error)}") from error
             if not routes:
                 raise ValueError(f"the router file {self.classifier} has no routes")
         return self

@@ -10,3 +10,15 @@ def test_only_an_endpoint_with_completions_takes_prompts(completions: bool) -> N
     spec = ExternalSpec(id="far", base_url="http://far/v1", context_tokens=8, completions=completions)
     assert spec.engine().info.raw_prompts is completions
     assert ExternalSpec(id="far", base_url="http://far/v1", context_tokens=8).completions is False
+
+
+def test_limits_reach_the_engine() -> None:
+    limits = {
+        "connect_timeout_s": 1.5,
+        "silence_timeout_s": 2.5,
+        "usage_wait_s": 0.25,
+        "max_event_bytes": 2048,
+        "max_answer_bytes": 4096,
+    }
+    spec = ExternalSpec(id="far", base_url="http://far/v1", context_tokens=8, **limits)  # type: ignore[arg-type]
+    assert {name: getattr(spec.engine(), name) for name in limits} == limits

@@ -33,9 +33,9 @@ def test_an_unknown_name_is_told_the_known_ones(directory: YamlDirectory) -> Non
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"id: [", r"own\.yaml is not YAML: while parsing"),
+        (b"id: [", r"own\.yaml is not YAML at line 1, column 6: "),
         (b"- id", r"own\.yaml must hold a mapping with 'id' and 'taste'"),
-        (b"id: \xff", r"own\.yaml cannot be read: .*utf-8"),
+        (b"id: \xff", r"own\.yaml cannot be read: it is not UTF-8 at byte 4"),
     ],
 )
 def test_a_wrong_file_says_what_is_wrong(
@@ -49,3 +49,12 @@ def test_a_wrong_file_says_what_is_wrong(
 def test_a_former_name_is_refused_with_the_current_one() -> None:
     with pytest.raises(ConfigError, match=r"Rename 'prewarm' in .*: it is now called 'prefill'"):
         load_recipes([{"id": "team", "layers": [["a"]], "aggregator": "a", "prewarm": "off"}])
+
+
+def test_an_error_in_a_file_does_not_quote_it(directory: YamlDirectory, tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("id: a\napi_key: sk-very-secret: [\n")
+    with pytest.raises(ConfigError) as caught:
+        directory.read(str(path))
+    assert "line 2" in str(caught.value)
+    assert "sk-very-secret" not in str(caught.value)

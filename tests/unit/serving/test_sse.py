@@ -1,6 +1,7 @@
 import json
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ async def _pieces(data: bytes, cuts: list[int]) -> AsyncIterator[bytes]:
 
 
 async def _read(data: bytes, cuts: list[int] | None = None, **limits: int) -> list[bytes]:
-    return [event async for event in sse.events(_pieces(data, cuts or []), **limits)]
+    return [event.data async for event in sse.events(_pieces(data, cuts or []), **limits)]
 
 
 @given(st.lists(st.text()), st.lists(st.integers(0, 500)))
@@ -51,5 +52,51 @@ async def test_an_endless_event_is_refused(wire: bytes) -> None:
 def test_an_event_is_returned_with_the_byte_that_ends_it(end: bytes) -> None:
     parser = sse.EventParser()
     wire = b"data: one" + end + end[:1]
-    assert [parser.feed(bytes([byte])) for byte in wire] == [[]] * (len(wire) - 1) + [[b"one"]]
-    assert parser.feed(end[1:] + b"data: two" + end + end) == [b"two"]
+    assert [parser.feed(bytes([byte])) for byte in wire] == [[]] * (len(wire) - 1) + [[(b"one", "")]]
+    assert parser.feed(end[1:] + b"data: two" + end + end) == [(b"two", "")]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+async def test_names_comments_and_other_fields_are_read_as_the_standard_says(end: bytes) -> None:
+    lines = [b"event: error", b"data: a", b"", b"data", b"", b"event: x", b"", b"data:b", b"id: 1", b"retry: 3", b": c"]
+    wire = sse.BOM + end.join([*lines, b"event:y", b"event", b"datum: z", b"nothing", b"", b""])
+    parsed = [(b"a", "error"), (b"", ""), (b"b", "")]
+    for cut in range(len(wire)):
+        parser = sse.EventParser()
+        assert parser.feed(wire[:cut]) + parser.feed(wire[cut:]) == parsed
+
+
+class Counting(bytearray):
+    """A buffer that counts the bytes put into it."""
+
+    added = 0
+
+    def __iadd__(self, other: Any) -> "Counting":  # type: ignore[misc, override]
+        self.added += len(other)
+        super().__iadd__(other)
+        return self
+
+
+def test_the_work_for_a_long_line_grows_as_the_line() -> None:
+    parser = sse.EventParser()
+    parser._line = held = Counting()
+    for _ in range(2000):
+        assert parser.feed(b"data: " + b"x" * 1000) == []
+    assert held.added == len(held) == 2000 * 1006  # each byte is copied once, not once for each chunk after it
+    ((line, _),) = parser.feed(b"\n\n")
+    assert len(line) == 2000 * 1006 - 6
+
+
+@pytest.mark.parametrize("field", [b"data: ", b": ", b"event: ", b"id: ", b""])
+def test_no_more_than_the_limit_is_held(field: bytes) -> None:
+    parser = sse.EventParser(limit_bytes=100)
+    parser.feed(field + b"x" * (100 - len(field)))
+    with pytest.raises(sse.EventTooLong):
+        parser.feed(b"x")
+    assert len(parser._line) == 100
+
+
+def test_lines_without_data_count_too() -> None:
+    parser = sse.EventParser(limit_bytes=100)
+    with pytest.raises(sse.EventTooLong):
+        parser.feed(b"data\n" * 102)

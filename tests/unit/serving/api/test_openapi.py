@@ -55,7 +55,7 @@ async def page() -> bytes:
 
 
 APP = create_app(ENGINES, TEAM.cards(), SETTINGS, pooling=POOLING, metrics=page)
-API = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
+API = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG, headers={"Authorization": "Bearer key"})
 
 
 @API.parametrize()

@@ -12,7 +12,7 @@ from serving.engines.scripted import ScriptedEngine
 M = {"m": ScriptedEngine("m")}
 
 
-KEYS = (SecretStr("first"), SecretStr("sécond"))
+KEYS = (SecretStr("first"), SecretStr("second"))
 
 
 @pytest.mark.parametrize("key", [SecretStr(""), SecretStr("  "), (), (SecretStr("a"), SecretStr(""))])
@@ -23,8 +23,16 @@ def test_an_empty_key_is_refused_because_it_would_let_everyone_in(key: Any) -> N
         create_app(M, [ModelCard("m", "model")], ApiSettings().model_copy(update={"api_key": key}))
 
 
+@pytest.mark.parametrize("key", ["sk-hidden\nx", "sk-hidden\u00e9", "sk-hid\tden"])
+def test_a_key_that_no_header_can_hold_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ApiSettings(api_key=("good", key))
+    assert "an API key has" in str(caught.value)
+    assert "sk-hid" not in str(caught.value)
+
+
 def test_keys_do_not_show() -> None:
-    assert "sécond" not in repr(ApiSettings(api_key=KEYS)) + ApiSettings(api_key=KEYS).model_dump_json()
+    assert "second" not in repr(ApiSettings(api_key=KEYS)) + ApiSettings(api_key=KEYS).model_dump_json()
 
 
 @pytest.mark.parametrize("settings", [{"x": 1}, {"max_in_flight": 0}, {"keep_alive_s": 0}])

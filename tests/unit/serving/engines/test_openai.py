@@ -19,6 +19,7 @@ from serving.cards import ModelCard
 from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.decoding import Decoding
 from serving.engine import complete
+from serving.engines import openai
 from serving.engines.openai import OpenAIEngine
 from serving.engines.openai_wire import to_payload
 from serving.engines.scripted import ScriptedEngine
@@ -304,7 +305,7 @@ async def test_a_prefill_calls_nobody() -> None:
     [
         (errors.InvalidRequest("Lower 'x'.", "x"), errors.InvalidRequest, "Lower 'x'."),
         (errors.Overloaded("Full.", 7), errors.Overloaded, "too many requests"),
-        (errors.EngineFailed("m", "it broke"), errors.EngineFailed, "it broke"),
+        (errors.EngineFailed("m", "it broke"), errors.EngineFailed, "status 502"),
         (errors.DeadlineExceeded("'m'", 1), errors.EngineFailed, "status 504"),
         (errors.EngineUnavailable("m"), errors.EngineUnavailable, "status 503"),
     ],
@@ -349,7 +350,7 @@ async def test_a_prompt_too_long_keeps_its_numbers(message: str) -> None:
             "does not accept the API key",
         ),
         (403, b"", "engine_failed", "does not accept the API key (status 403)"),
-        (404, b'{"error": {"message": "no model"}}', "engine_failed", "status 404: no model."),
+        (404, b'{"error": {"message": "no model"}}', "engine_failed", "status 404."),
         (302, b"", "engine_failed", "status 302"),
         (500, b"oops", "engine_failed", "status 500"),
         (503, b"", "engine_unavailable", "status 503"),
@@ -362,7 +363,25 @@ async def test_every_status_is_an_error_of_ours(status: int, body: bytes, code: 
     assert SECRET not in str(error)
 
 
-@pytest.mark.parametrize(("value", "wait_s"), [("2.5", 2.5), ("0", 0.1), ("1e9", 3600.0), ("soon", 1.0), (None, 1.0)])
+@pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [
+        ("2.5", 2.5),
+        ("0", 0.1),
+        ("1e9", 3600.0),
+        ("soon", 1.0),
+        (None, 1.0),
+        ("nan", 1.0),
+        ("inf", 1.0),
+        ("-inf", 1.0),
+        ("-3", 1.0),
+        ("", 1.0),
+        ("9" * 400, 1.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.1),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0),
+        ("Sun, 99 Foo 2000 99:99:99 GMT", 1.0),
+    ],
+)
 async def test_how_long_to_wait_is_passed_on_within_reason(value: str | None, wait_s: float) -> None:
     headers = {} if value is None else {"retry-after": value}
     error = await failure(answering(lambda _: httpx.Response(429, headers=headers)))
@@ -377,7 +396,6 @@ OK = [event(chunk("a")), event(chunk(None, "stop"))]
     [
         ([], "incomplete_generation"),
         ([sse.DONE], "incomplete_generation"),
-        (OK, "incomplete_generation"),  # no [DONE]: it was cut
         ([OK[0], sse.DONE], "incomplete_generation"),  # no finish reason
         ([OK[0], event({"error": {"message": "it broke", "code": 500}}), sse.DONE], "engine_failed"),
         ([OK[0], event({"error": "it broke"})], "engine_failed"),
@@ -494,7 +512,7 @@ async def test_health() -> None:
     def refuse(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    with pytest.raises(errors.EngineUnavailable, match="ConnectError: refused"):
+    with pytest.raises(errors.EngineUnavailable, match=r"cannot be reached \(ConnectError\)"):
         await answering(refuse).check_health()
 
 
@@ -525,3 +543,166 @@ def test_a_key_that_is_not_there_is_found_at_start(monkeypatch: pytest.MonkeyPat
 def test_a_password_in_the_address_is_refused() -> None:
     with pytest.raises(errors.ConfigError, match="Remove the password from the base_url"):
         OpenAIEngine("far", "http://me:hunter2@far/v1")
+
+
+# -- what endpoints do beside the standard ---------------------------------------------------------------------------
+
+
+async def test_choices_are_told_apart_and_counted() -> None:
+    def two(*ends: int) -> list[bytes]:
+        texts = [event({"choices": [{"index": i, "delta": {"content": text}}]}) for i, text in ((1, "b"), (0, "a"))]
+        return [*texts, *(event({"choices": [{"index": i, "finish_reason": "stop"}]}) for i in ends)]
+
+    answer = await complete("far", answering(streaming(*two(0, 1))), request(n=2))  # no [DONE]: all have ended
+    assert [choice.text for choice in answer.choices] == ["a", "b"]
+    for events in (two(0), [*two(1), sse.DONE]):
+        assert (await failure(answering(streaming(*events)), request(n=2))).code == "incomplete_generation"
+    error = await failure(answering(streaming(event({"choices": [{"index": 2}]}))), request(n=2))
+    assert "the choice index 2 is not one of 0 to 1" in str(error)
+
+
+async def test_a_finished_answer_does_not_wait_for_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai, "DRAIN_S", 1000)
+    open_ends = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        for one in (*OK, sse.DONE):
+            yield one
+        open_ends.set()
+        await asyncio.Event().wait()
+
+    engine = answering(lambda _: httpx.Response(200, content=body()))
+    answer = await asyncio.wait_for(complete("far", engine, request()), 60)
+    assert answer.text == "a"
+    assert open_ends.is_set()
+    [draining] = engine._draining
+    assert not draining.done()
+    await engine.aclose()
+    assert draining.cancelled()
+
+
+async def test_an_answer_without_done_and_usage_is_not_waited_for_long() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for one in OK:
+            yield one
+        await asyncio.Event().wait()
+
+    engine = answering(lambda _: httpx.Response(200, content=body()), usage_wait_s=0.01)
+    answer = await asyncio.wait_for(complete("far", engine, request()), 60)
+    assert (answer.text, answer.usage) == ("a", UNKNOWN_USAGE)
+
+
+async def test_usage_after_the_last_choice_is_waited_for_and_ends_the_answer() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for one in OK:
+            yield one
+        await asyncio.sleep(0.01)
+        yield event({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}})
+        await asyncio.Event().wait()
+
+    engine = answering(lambda _: httpx.Response(200, content=body()), usage_wait_s=60)
+    answer = await asyncio.wait_for(complete("far", engine, request()), 60)
+    assert answer.usage == TokenUsage(1, 2, None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("stop", "stop"),
+        ("STOP", "stop"),
+        ("end_turn", "stop"),
+        ("whatever", "stop"),
+        (7, "stop"),
+        ("max_tokens", "length"),
+        ("MAX_TOKENS", "length"),
+        ("model_length", "length"),
+        ("safety", "content_filter"),
+    ],
+)
+async def test_foreign_finish_reasons_keep_the_answer(given: object, wanted: str) -> None:
+    answer = await complete("far", answering(streaming(event(chunk("a", given)), sse.DONE)), request())  # type: ignore[arg-type]
+    assert (answer.text, answer.choices[0].finish_reason) == ("a", wanted)
+
+
+@pytest.mark.parametrize(
+    ("usage", "wanted"),
+    [
+        ({"prompt_tokens": -1, "completion_tokens": 2}, TokenUsage(None, 2, None, None)),
+        ({"prompt_tokens": True, "completion_tokens": 1e3}, UNKNOWN_USAGE),
+        ({"prompt_tokens": 2**70, "completion_tokens": 0}, TokenUsage(None, 0, None, None)),
+        (
+            {"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}},
+            TokenUsage(3, 2, None, None),
+        ),
+        (
+            {"prompt_tokens": 3, "completion_tokens": 2, "completion_tokens_details": {"reasoning_tokens": -4}},
+            TokenUsage(3, 2, None, None),
+        ),
+    ],
+)
+async def test_a_count_that_cannot_be_is_unknown_and_never_zero(usage: Any, wanted: TokenUsage) -> None:
+    engine = answering(streaming(*OK, event({"choices": [], "usage": usage}), sse.DONE))
+    assert (await complete("far", engine, request())).usage == wanted
+
+
+async def test_halves_of_characters_are_joined_in_every_field() -> None:
+    def delta(**fields: Any) -> bytes:
+        return event({"choices": [{"index": 0, "delta": fields}]})
+
+    high, low = "\ud83d", "\ude00"
+    engine = answering(
+        streaming(
+            delta(content="a" + high, reasoning="r" + high),
+            delta(content=low),
+            delta(reasoning=low + high),
+            calls(piece("{" + high, "f", id="c1")),
+            calls(piece(low + "}" + high)),
+            event(chunk(high, "tool_calls")),
+            sse.DONE,
+        )
+    )
+    [choice] = (await complete("far", engine, request())).choices
+    assert (choice.text, choice.reasoning) == ("a😀\ufffd", "r😀\ufffd")
+    assert choice.tool_calls == (ToolCall("c1", "f", "{😀}\ufffd"),)
+
+
+@pytest.mark.parametrize("key", ["sk-hidden-key\nx: y", "sk-hidden-k\u00e9y", "sk-hidden\x7fkey"])
+def test_a_key_that_no_header_can_hold_is_refused_at_start(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("FAR_KEY", key)
+    with pytest.raises(errors.ConfigError) as caught:
+        OpenAIEngine("far", "http://far/v1", api_key_env="FAR_KEY")
+    assert str(caught.value).startswith("Change the environment variable FAR_KEY: the API key of 'far' has ")
+    assert "sk-hidden" not in str(caught.value)
+
+
+def test_an_address_that_is_none_is_refused_at_start() -> None:
+    with pytest.raises(errors.ConfigError, match="base_url of 'far': it is no URL"):
+        OpenAIEngine("far", "http://far:port/v1")
+
+
+async def test_a_text_of_httpx_reaches_the_log_without_secrets_and_callers_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("FAR_KEY", SECRET)
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        raise httpx.LocalProtocolError(f"Illegal header value b'{SECRET}' at http://me:pass@far")
+
+    engine = answering(respond, api_key_env="FAR_KEY")
+    assert str(await failure(engine)) == (
+        "The engine of 'far' failed: the connection to its endpoint failed (LocalProtocolError)."
+    )
+    with pytest.raises(errors.EngineUnavailable, match=r"cannot be reached \(LocalProtocolError\)\.$"):
+        await engine.check_health()
+    assert caplog.text.count("Illegal header value b'[redacted]' at http://[redacted]@far") == 2
+
+
+async def test_a_body_is_not_asked_for_compressed() -> None:
+    sent: list[httpx.Request] = []
+
+    def respond(got: httpx.Request) -> httpx.Response:
+        sent.append(got)
+        return httpx.Response(200, content=b"".join(OK) + sse.DONE)
+
+    await complete("far", answering(respond), request())
+    assert sent[0].headers["accept-encoding"] == "identity"

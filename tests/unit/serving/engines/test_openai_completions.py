@@ -81,7 +81,7 @@ def text(text: str = "", reason: str | None = None, logprobs: Any = None) -> byt
 @pytest.mark.parametrize(
     ("first", "reason"),
     [
-        (text("a", "strange"), "unknown finish reason 'strange'"),
+        (text("a", "error"), "finish reason is an error"),
         (event({"choices": [{"text": 1}]}), "invalid chunk"),
         (text("a", logprobs={"tokens": ["a"], "token_logprobs": []}), "invalid chunk"),
         (text("a", logprobs={"tokens": ["a"]}), "invalid chunk"),

@@ -84,3 +84,24 @@ def test_agents_are_reported_by_layer_position_and_start() -> None:
     report = report_of(*ended_in).report()
     assert (report.recipe, report.degraded, report.reasons) == ("team", False, ())
     assert report.agents == (ended_in[3], ended_in[2], ended_in[1], ended_in[0])
+
+
+@pytest.mark.parametrize(
+    ("role", "finish_reason", "reason"),
+    [
+        ("proposer", "length", "layer 1 proposer 'm': its answer was cut at its token limit"),
+        ("proposer", "content_filter", "layer 1 proposer 'm': its answer was cut by a content filter"),
+        ("executor", "length", "layer 1 executor 'm': its answer was cut at its token limit"),
+        ("proposer", "stop", None),
+        ("proposer", "tool_calls", None),
+        ("aggregator", "length", None),  # the caller sees the answer's own finish reason
+        ("judge", "length", None),  # its verdict is all that is read
+    ],
+)
+def test_an_answer_that_was_cut_before_others_read_it_is_told(
+    role: str, finish_reason: Any, reason: str | None
+) -> None:
+    report = ReportBuilder("r")
+    report.add(AgentTrace(1, 0, role, "m", "ok", usage=TokenUsage(10, 5, 2), finish_reason=finish_reason))
+    assert report.reasons == ([] if reason is None else [reason])
+    assert not report.degraded

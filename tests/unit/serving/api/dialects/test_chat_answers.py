@@ -71,7 +71,7 @@ def test_any_text_is_one_event_and_comes_back(text: str) -> None:
 
 @given(st.text(st.characters(categories=["Cs", "Ll"]), min_size=1))
 def test_lone_surrogates_never_break_a_stream_or_an_answer(text: str) -> None:
-    safe = text.encode("utf-8", "replace").decode()
+    safe = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     (chunk,) = parsed(encoder().encode(Delta(text)))
     assert chunk["choices"][0]["delta"]["content"] == safe
     answer = completion_json(INFO, Completion((Choice(text, "stop"),), TokenUsage()), False)
@@ -201,6 +201,7 @@ def test_a_trace_is_per_layer_and_agent_in_milliseconds() -> None:
                 "error": "late",
                 "hedged": False,
                 "shortened": 0,
+                "finish_reason": None,
             }
         ],
     }
@@ -264,7 +265,7 @@ def test_a_delta_of_everything_is_reasoning_then_text_then_calls_then_its_end() 
     deltas = [chunk["choices"][0] for chunk in parsed(encoder(2).encode(delta))]
     assert {choice["index"] for choice in deltas} == {1}
     assert [choice["delta"] for choice in deltas] == [
-        {"reasoning_content": "?Hm", "reasoning": "?Hm"},
+        {"reasoning_content": "\ufffdHm", "reasoning": "\ufffdHm"},
         {"content": "text"},
         {
             "tool_calls": [

@@ -122,3 +122,39 @@ async def test_versions() -> None:
 def test_the_version_is_that_of_the_source_tree(tmp_path: Path) -> None:
     assert own_version() == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert own_version(tmp_path / "pyproject.toml").startswith("unknown")
+
+
+KEY = {"authorization": "Bearer key-one"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "settings", "told"),
+    [
+        (KEY, {}, True),
+        ({}, {}, False),
+        ({"authorization": "Bearer wrong"}, {}, False),
+        ({**KEY, "x-api-key": "other"}, {}, False),
+        ({}, {"public_status": True}, True),
+    ],
+)
+async def test_strangers_learn_whether_the_server_is_ready_and_no_more(
+    headers: dict[str, str], settings: dict[str, bool], told: bool
+) -> None:
+    sick = ScriptedEngine("sick", healthy=False)
+    for engines, status in (({"secret-model": M["m"]}, 200), ({"secret-model": M["m"], "sick": sick}, 503)):
+        app = app_of(engines, api_key="key-one", versions={"vllm": "0.29.0"}, **settings)
+        async with client_of(app, **headers) as client:
+            ready, version = await client.get("/ready"), await client.get("/version")
+            described = (await client.get("/openapi.json")).text
+        assert ready.status_code == status
+        assert version.status_code == (200 if told else 401)
+        assert ("secret-model" in described) == (own_version() in described) == told
+        if told:
+            continue
+        assert "vllm" not in version.text
+        if status == 200:
+            assert ready.json() == {"status": "ready"}
+        else:
+            assert status_and_code(ready) == (503, "engine_unavailable")
+            assert ready.json()["error"]["message"] == "'server' is not available: not all models are ready."
+            assert ready.headers["retry-after"] == "5"

@@ -9,6 +9,7 @@ from serving.conversation import ToolCall
 from serving.engine import Engine, add_piece, collect, complete
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
 from serving.runtime.advice import AdviceCache
+from serving.runtime.answers import must_call
 from serving.runtime.emptiness import is_proposal, stopped_at_once, was_generated
 from serving.runtime.hedging import HedgeBudget, hedged, retried
 from serving.runtime.session_tasks import SessionTasks
@@ -264,14 +265,15 @@ class AgentCall:
                     thoughts.append(delta.reasoning)
                     for piece in delta.tool_calls:
                         add_piece(self.model, self._tool_calls, piece)
+                    if ended and not self._tool_calls and not any(text.strip() for text in pieces):
+                        something = any(pieces) or any(thoughts) or was_generated(delta, self.request.sampling)
+                        if must_call(self.request) or not something:
+                            self._end(delta, "empty")
+                            raise EngineFailed(self.model, "it called no tool" if something else "it generated nothing")
                     held.append(delta)
                     if not alive:
                         if not (delta.tool_calls or delta.text.strip() or delta.reasoning or ended):
                             continue
-                        something = any(pieces) or any(thoughts) or self._tool_calls
-                        if ended and not (something or was_generated(delta, self.request.sampling)):
-                            self._end(delta, "empty")
-                            raise EngineFailed(self.model, "it generated nothing")
                         alive, deadline = True, began + deadline_s
                         self.events.first_token()
                     if ended:

@@ -38,9 +38,11 @@ async def final_answer(
     if decoding != PLAIN_DECODING and decoding.token_id_field is not None:
         fallbacks = [other for other in fallbacks if other.model == agent.model]
     valid = first_valid(task.references + spare, request)
+    held: list[Delta] = []  # of a whole answer, of which nothing was sent until its end
     for position, candidate in enumerate((agent, *fallbacks)):
         call = context.final_call(candidate, task, layer, position)
         visible = written = False
+        held.clear()
         try:
             async with aclosing(
                 call.stream(
@@ -49,7 +51,7 @@ async def final_answer(
                 )
             ) as stream:
                 async for delta in stream:
-                    visible = True
+                    visible = request.streaming
                     written = written or bool(delta.text.strip() or delta.tool_calls)
                     if delta.terminal:
                         context.record(call)  # before the terminal delta, which carries the report
@@ -58,7 +60,12 @@ async def final_answer(
                             prefill_next_turn(context, call)
                         if not written and ended_by_itself(delta, request.sampling):
                             context.report.note(EMPTY_ANSWER())
-                    yield delta
+                    if request.streaming:
+                        yield delta
+                    else:
+                        held.append(delta)
+            for delta in held:
+                yield delta
             return
         except MoaError as error:
             if visible and isinstance(error, DeadlineExceeded):
@@ -71,6 +78,10 @@ async def final_answer(
         finally:
             if call.status != "ok":
                 context.record(call)
+    if valid is None and failures and isinstance(failures[-1], DeadlineExceeded):
+        for delta in held:
+            yield delta
+        visible = visible or bool(held)
     if visible and (written or valid is None):
         context.report.degrade(CUT())
         context.report.answered_by(None)

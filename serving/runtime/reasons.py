@@ -37,6 +37,9 @@ SLOW = Reason(
 )
 EMPTY = Reason("{who} gave an empty answer.", "A proposal has no text and no tool call, or a model generated nothing.")
 THOUGHT_ONLY = Reason("{who} gave reasoning, but no answer.", "A proposal has reasoning alone.")
+NOT_NEEDED = Reason(
+    "{who} was not needed any more.", "Shown beside the agent only: a vote was decided.", degrades=False
+)
 UNAVAILABLE = Reason("{who} was not available.", "No replica or endpoint of the model could be reached.")
 OVERLOADED = Reason("{who} had too many requests.", "The model refused the call because of its load.")
 TOO_LONG = Reason("The prompt was too long for {who}.", "The prompt does not fit the model's context.")
@@ -180,6 +183,8 @@ def _of(trace: AgentTrace) -> Reason:
         return SLOW
     if trace.status == "timeout":
         return LATE
+    if trace.status == "cancelled":
+        return NOT_NEEDED
     if trace.cause in REFUSALS and trace.cause not in _OF_ERROR:
         return REFUSED
     return _OF_ERROR.get(trace.cause or "", FAILED)

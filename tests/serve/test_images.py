@@ -45,7 +45,7 @@ def test_a_team_says_who_saw_the_image(client: openai.OpenAI) -> None:
         ("words of scripted-b", None),
     ]
     assert answer.moa["reasons"] == [
-        "the image in the request: shown to 'scripted-a'; 'scripted-b' read [image] in its place"
+        "The request's image: shown to 'scripted-a'; 'scripted-b' read [image] instead."
     ]
 
 

@@ -186,7 +186,7 @@ class Run:
         earlier = given or (task.references if own else ())
         cut_at = context.time.step_ends(steps)
         give_up_at = math.inf
-        if not waiting.strict or (own and context.policy.below_quorum != "fail"):
+        if not (waiting.strict or waiting.patient) or (own and context.policy.below_quorum != "fail"):
             give_up_at = cut_at
         elif earlier:
             give_up_at = context.time.answer_begins

@@ -88,19 +88,20 @@ class Adaptive(Answering):
                 break
             more = self.start if asked == 0 else self.step
             batch, asked = self.proposers[asked : asked + more], asked + more
-            steps = 1 + -(-max(len(self.proposers) - asked, 0) // self.step)
-            references += await self._more(run, batch, len(references), steps)
+            steps = 1 + -(-max(len(self.proposers) - asked, 0) // self.step)  # a batch each
+            left = len(self.proposers) - asked
+            references += await self._more(run, batch, len(references), left, steps)
             if run.concluded or self._agreed(references):
                 break
         if any(one.tool_calls for one in references):
             run.voted(self._agreed(references) and bool(majority(_voters(references), self.answer_kind).tool_calls))
         return references
 
-    async def _more(self, run: Run, batch: tuple[Agent, ...], had: int, steps: int) -> References:
-        """Proposals of `batch`, after which `steps - 1` follow; too few are an error once no proposer is left."""
+    async def _more(self, run: Run, batch: tuple[Agent, ...], had: int, left: int, steps: int) -> References:
+        """Proposals of `batch`, after which `steps - 1` follow, of `left` proposers; then too few are an error."""
         missing, last = self.min_proposals - had, steps == 1
         # Agreement over all batches is decided here, not by a layer's vote.
-        quorum = Quorum(max(missing, 1), strict=last and missing > 0, vote=False)
+        quorum = Quorum(max(missing, 1), strict=last and missing > 0, patient=left < missing, vote=False)
         try:
             return await run.propose(batch, Task(as_answer=True), quorum=quorum, team=self.proposers, steps=steps)
         except QuorumNotReached as error:

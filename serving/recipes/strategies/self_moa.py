@@ -13,6 +13,7 @@ from serving.recipes.base import Answering, Recipe
 from serving.recipes.cost import Cost
 from serving.references import Reference, References
 from serving.runtime.agents import Agent, AgentField
+from serving.runtime.emptiness import is_proposal
 from serving.runtime.reasons import SAMPLES_LEFT_OUT
 from serving.runtime.run import Run, Strategy
 from serving.runtime.task import Task
@@ -106,6 +107,6 @@ class SelfMoaSeq(SelfMoa):
             done = await run.ask(self.aggregator, Task(window, role="aggregator"), steps=steps)
         except MoaError:
             return window[: self.kept]  # in the report; the last synthesis may still succeed
-        if not done.text.strip():  # would waste the slots kept for it
+        if not is_proposal(done.choices[0], run.request):  # would waste the slots kept for it
             return window[: self.kept]
         return (Reference(self.aggregator.model, done.text, usage=done.usage),) * self.kept

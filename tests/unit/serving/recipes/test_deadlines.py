@@ -317,7 +317,7 @@ async def test_a_vote_needs_no_time_for_an_answer(trio: Trio, ask: Ask) -> None:
     assert (done.text, now()) == ("a says 0", 40)
 
 
-# -- every strategy, any delays -----------------------------------------------------------------------------------------
+# -- every strategy, any delays --------------------------------------------------------------------------------------
 
 DELAYS = st.fixed_dictionaries({name: st.floats(0, 1.5) for name in NAMES})  # in deadlines
 SETTLED = shapes(

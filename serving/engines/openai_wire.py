@@ -8,6 +8,7 @@ from typing import Any
 
 from serving import sse
 from serving.conversation import FinishReason, Image, Message, Tool, ToolCallDelta
+from serving.decoding import plain_seed
 from serving.engines.openai_errors import error_of_stream
 from serving.errors import EngineFailed, IncompleteGeneration, UnsupportedField
 from serving.images import parts
@@ -49,6 +50,8 @@ def to_payload(request: GenerateRequest, model: str, max_tokens_field: str, thin
     for name in SAMPLING_FIELDS:
         if (value := getattr(sampling, name)) != getattr(UNSET, name):
             payload[name] = value
+    if sampling.seed is not None:
+        payload["seed"] = plain_seed(sampling.seed)
     max_tokens = request.token_cap if sampling.max_tokens is None else sampling.max_tokens
     if max_tokens is not None:
         payload[max_tokens_field] = max_tokens

@@ -19,7 +19,6 @@ from serving.runtime.policy import Policy
 from serving.runtime.prompts import has_tool_turns_or_reasoning, with_system
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task
-from serving.runtime.time_budget import TimeBudget
 from serving.telemetry import CallObserver
 from serving.types import Completion, GenerateRequest, MoaOptions, PromptEnd, Sampling
 
@@ -56,9 +55,19 @@ class RunContext:
         return self.ends - self.started
 
     @property
-    def time(self) -> TimeBudget:
-        """Division of the request's time between the steps of the recipe and the answer."""
-        return TimeBudget(self.started, self.ends, self.policy.answer_share)
+    def answer_begins(self) -> float:
+        """Loop time at which the final agent must begin: the last `answer_share` of the deadline is kept for it."""
+        return self.ends - self.policy.answer_share * self.deadline_s
+
+    def step_ends(self, steps: int) -> float:
+        """Loop time at which the step that begins now ends; it has `steps` steps before the answer, itself included.
+
+        They divide the time before the answer equally, so that a step leaves to later ones what it does not use. 0
+        steps: it is the answer's own, and may take all the time.
+        """
+        if steps <= 0:
+            return self.ends
+        return asyncio.get_running_loop().time() + self.remaining_s(self.answer_begins) / steps
 
     def remaining_s(self, until: float = math.inf) -> float:
         """Seconds until the deadline of the whole request, or the loop time `until` if that is earlier."""

@@ -37,7 +37,6 @@ async def final_answer(
     decoding = request.sampling.decoding
     if decoding != PLAIN_DECODING and decoding.token_id_field is not None:
         fallbacks = [other for other in fallbacks if other.model == agent.model]
-    valid = first_valid(task.references + spare, request)
     held: list[Delta] = []  # of a whole answer, of which nothing was sent until its end
     for position, candidate in enumerate((agent, *fallbacks)):
         call = context.final_call(candidate, task, layer, position)
@@ -78,6 +77,7 @@ async def final_answer(
         finally:
             if call.status != "ok":
                 context.record(call)
+    valid = first_valid(task.references + spare, request)
     if valid is None and failures and isinstance(failures[-1], DeadlineExceeded):
         for delta in held:
             yield delta

@@ -77,12 +77,12 @@ class Run:
     @property
     def late(self) -> bool:
         """True if the time that is kept for the final answer has begun (`answer_share`)."""
-        return self._context.time.late
+        return self._context.remaining_s(self._context.answer_begins) <= 0
 
     @property
     def time_left_s(self) -> float:
         """Seconds until the time that is kept for the final answer begins; 0 if it has."""
-        return self._context.remaining_s(self._context.time.answer_begins)
+        return self._context.remaining_s(self._context.answer_begins)
 
     def degrade(self, reason: str) -> None:
         """Mark the answer as possibly worse than the recipe promises; the caller sees `reason`."""
@@ -184,12 +184,12 @@ class Run:
         waiting = replace(enough, strict=False) if own and context.policy.below_quorum == "answer" else enough
         task = replace(task, drafts=own and context.drafting)
         earlier = given or (task.references if own else ())
-        cut_at = context.time.step_ends(steps)
+        cut_at = context.step_ends(steps)
         give_up_at = math.inf
         if not (waiting.strict or waiting.patient) or (own and context.policy.below_quorum != "fail"):
             give_up_at = cut_at
         elif earlier:
-            give_up_at = context.time.answer_begins
+            give_up_at = context.answer_begins
         layer = Layer(
             context,
             agents,
@@ -261,7 +261,7 @@ class Run:
         """
         if task.as_answer:
             task = replace(task, references=self._given + task.references)
-        acts, until = self.acts or bool(self.request.tools), self._context.time.step_ends(steps)
+        acts, until = self.acts or bool(self.request.tools), self._context.step_ends(steps)
         return await whole_answer(self._context, agent, task, sampling, acts=acts, until=until)
 
     def proposal(self, agent: Agent, answer: Completion) -> Reference | None:
@@ -288,7 +288,7 @@ class Run:
         It is late once its share of the time is over: `steps` are those before the final answer, from this one on. 0:
         the opinions decide on the answer. It is not asked if there is no time left.
         """
-        until = self._context.time.step_ends(steps)
+        until = self._context.step_ends(steps)
         if self._context.remaining_s(until) <= 0:
             self.degrade(NOT_ASKED(role=role))
             return [""] * len(questions)

@@ -1,7 +1,8 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
 docs/api.md, completions.md, responses.md, messages.md, embeddings.md and errors.md are generated as a whole, from the
-request schemas and the error classes; docs/clients.md from the list of tested clients and their lock files. In
+request schemas and the error classes; docs/degradation.md from the sentences for callers; docs/clients.md from the list
+of tested clients and their lock files. In
 docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may change, and
 the strategies' support of tools. In helm/moa/values.schema.json the `settings` are generated.
 """
@@ -19,6 +20,7 @@ from scripts.api_page import API_PAGE
 from scripts.chart_settings import SCHEMA, chart_schema
 from scripts.clients_page import clients_page
 from scripts.completions_page import COMPLETIONS_PAGE
+from scripts.degradation_page import DEGRADATION_PAGE
 from scripts.messages_page import MESSAGES_PAGE
 from scripts.pooling_page import POOLING_PAGE
 from scripts.responses_page import RESPONSES_PAGE
@@ -36,6 +38,7 @@ from serving.config import Frozen
 from serving.errors import MoaError
 from serving.recipes.base import Recipe
 from serving.recipes.loading import STRATEGIES
+from serving.runtime import reasons
 from serving.runtime.policy import Policy
 
 ROOT = Path(__file__).parents[1]
@@ -223,6 +226,13 @@ def errors_page() -> str:
     return ERRORS_PAGE.format(rows="\n".join(rows))
 
 
+def degradation_page() -> str:
+    """Return docs/degradation.md."""
+    found = [one for one in vars(reasons).values() if isinstance(one, reasons.Reason)]
+    rows = [f"| {one.text} | {one.when} | {'yes' if one.degrades else 'no'} |" for one in found]
+    return DEGRADATION_PAGE.format(reasons="\n".join(rows))
+
+
 def settings_table() -> str:
     """Settings of every recipe with defaults and meanings: a Markdown table for docs/recipes.md."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
@@ -282,6 +292,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         docs / "messages.md": messages_page(),
         docs / "embeddings.md": pooling_page(),
         docs / "errors.md": errors_page(),
+        docs / "degradation.md": degradation_page(),
         docs / "clients.md": clients_page(),
         recipes: text,
         root / SCHEMA: chart_schema(root),

@@ -29,5 +29,13 @@ class Decoding:
         return next((name for name in TOKEN_ID_FIELDS if getattr(self, name)), None)
 
 
+SEEDS = 2**62  # engines add the numbers of choices and agents to a seed, which stays within 64 bits
+
+
+def plain_seed(seed: int) -> int:
+    """Seed with one meaning for every engine: from 0 on, since some take -1 for none. Small ones keep their value."""
+    return seed % SEEDS
+
+
 TOKEN_ID_FIELDS = ("logit_bias", "allowed_token_ids", "stop_token_ids")
 PLAIN_DECODING = Decoding()

@@ -122,10 +122,14 @@ class AgentRefilled(AgentEvent):
 
 @dataclass(frozen=True, slots=True)
 class AgentFinished(AgentEvent):
-    """The agent ended; `trace` has its status, tokens, times and, if it failed, the reason."""
+    """The agent ended; `trace` has its status, tokens, times and, if it failed, the reason.
+
+    `reason`: the sentence for the caller, if it gave no usable answer.
+    """
 
     name = "agent_finished"
     trace: AgentTrace
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

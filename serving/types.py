@@ -176,6 +176,7 @@ class AgentTrace:
     started_s: float = 0.0  # after the start of the request
     timing: Timing = field(default_factory=Timing)
     error: str | None = None  # reason for a status other than "ok"
+    cause: str | None = None  # code of the error that ended the call
     hedged: bool = False  # the answer came from a second attempt
     shortened: int = 0  # references cut to fit the model's context
     elapsed_s: float | None = None  # measured by the orchestrator: the engine's time and the way there and back

@@ -17,6 +17,12 @@ class Ranked(Protocol):
 
 
 Position = Mapping[int, Ranked] | None
+BytesOf = Callable[[int, str], bytes]  # of a token's id and text
+
+
+def text_bytes(_: int, text: str) -> bytes:
+    """Bytes of a token's text, whatever the token."""
+    return text.encode()
 
 
 def token_logprobs(
@@ -24,6 +30,7 @@ def token_logprobs(
     positions: Sequence[Position],
     alternatives: int,
     text_of: Callable[[int], str] | None = None,
+    bytes_of: BytesOf = text_bytes,
 ) -> tuple[TokenLogprob, ...]:
     """Log probabilities of `token_ids`, each with its most likely `alternatives`.
 
@@ -32,18 +39,20 @@ def token_logprobs(
         positions: for each of them, the tokens whose log probabilities vLLM gave. None: the first one of a prompt.
         alternatives: number of alternatives.
         text_of: text of a token that follows nothing.
+        bytes_of: bytes of a token with its text; by default those of the text.
     """
     found = []
     for token_id, position in zip(token_ids, positions, strict=True):
         if position is None:
             text = "" if text_of is None else text_of(token_id)
-            found.append(TokenLogprob(text, math.nan, text.encode()))
+            found.append(TokenLogprob(text, math.nan, bytes_of(token_id, text)))
             continue
-        ranked = sorted(position.values(), key=lambda one: one.rank or 0)[:alternatives]
-        found.append(replace(_token(position[token_id]), top=tuple(map(_token, ranked))))
+        ranked = sorted(position.items(), key=lambda one: one[1].rank or 0)[:alternatives]
+        top = tuple(_token(other, one, bytes_of) for other, one in ranked)
+        found.append(replace(_token(token_id, position[token_id], bytes_of), top=top))
     return tuple(found)
 
 
-def _token(one: Ranked) -> TokenLogprob:
+def _token(token_id: int, one: Ranked, bytes_of: BytesOf) -> TokenLogprob:
     text = one.decoded_token or ""
-    return TokenLogprob(text, one.logprob, text.encode())
+    return TokenLogprob(text, one.logprob, bytes_of(token_id, text))

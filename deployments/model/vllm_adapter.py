@@ -1,8 +1,9 @@
 """Adapter of vLLM's `AsyncLLM`: token prompts in, deltas out."""
 
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
@@ -16,8 +17,9 @@ from deployments.model.engine_errors import translated
 from deployments.model.image_prompts import ImagePrompts
 from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.model.text_parser import TextParser
-from deployments.model.token_logprobs import token_logprobs
-from deployments.model.vllm_sampling import check_vocabulary, sampling_params
+from deployments.model.token_bytes import TokenBytes
+from deployments.model.token_logprobs import BytesOf, token_logprobs
+from deployments.model.vllm_sampling import check_length, check_vocabulary, sampling_params
 from serving.conversation import FinishReason
 from serving.errors import EngineFailed, IncompleteGeneration, MoaError
 from serving.types import Delta, Sampling, Timing, TokenLogprob
@@ -37,6 +39,10 @@ class VllmAdapter(EngineAdapter):
     def tokenizer(self) -> Any:
         """The model's Hugging Face tokenizer."""
         return self.client.renderer.tokenizer
+
+    @cached_property
+    def _token_bytes(self) -> TokenBytes:
+        return TokenBytes(self.tokenizer)
 
     @property
     def tokenizer_mode(self) -> str:
@@ -114,12 +120,15 @@ class VllmAdapter(EngineAdapter):
         completion_tokens = 0
         finished = False
         try:
+            check_length(self.model, sampling)
             if sampling.decoding.token_id_field is not None:
                 check_vocabulary(self.model, sampling, self.client.model_config.get_vocab_size())
             params = sampling_params(
                 sampling, self._defaults, stream_interval=stream_interval, of_prompt=echo is not None
             )
             extra = {} if parser is None else parser.prepare(params)
+            bytes_of = partial(self._token_bytes.of, skip_special_tokens=sampling.decoding.skip_special_tokens)
+            copies = sampling.n // params.n
             choices = [] if parser is None else [parser.choice() for _ in range(sampling.n)]
             prompt: TokensInput | MultiModalInput = tokens_input([*token_ids], cache_salt=cache_salt)
             if images is not None:
@@ -128,7 +137,7 @@ class VllmAdapter(EngineAdapter):
             try:
                 async for output in outputs:
                     self.progress_at = time.monotonic()
-                    for choice in output.outputs:
+                    for choice in _copied(output.outputs, copies):
                         if not sampling.max_tokens:
                             choice = _without_tokens(choice)
                         completion_tokens += len(choice.token_ids)
@@ -140,10 +149,10 @@ class VllmAdapter(EngineAdapter):
                             continue  # part of a character, or text that may still become a stop string
                         reason = finish_reason(self.model, choice.finish_reason)
                         stop = choice.stop_reason if reason and isinstance(choice.stop_reason, str) else None
-                        logprobs = _logprobs(choice, sampling.logprobs)
+                        logprobs = _logprobs(choice, sampling.logprobs, bytes_of)
                         delta = Delta(choice.text, choice.index, logprobs, reason, stop=stop)
                         if echo is not None:
-                            delta = echo.before(delta, output.prompt_logprobs, sampling.logprobs)
+                            delta = echo.before(delta, output.prompt_logprobs, sampling.logprobs, bytes_of)
                         if choices:
                             delta = choices[choice.index].parse(delta, choice.token_ids)
                             if not (delta.text or delta.reasoning or delta.tool_calls or reason):
@@ -182,6 +191,14 @@ class VllmAdapter(EngineAdapter):
             pass
 
 
+def _copied(outputs: Sequence[CompletionOutput], copies: int) -> Iterator[CompletionOutput]:
+    """The choices of an output, each `copies` times: greedy choices are equal, and vLLM generates one of them only."""
+    for output in outputs:
+        yield output
+        for index in range(1, copies):
+            yield replace(output, index=index)
+
+
 def finish_reason(model: str, given: str | None) -> FinishReason | None:
     """Translate vLLM's finish reason; None if the choice has not ended.
 
@@ -198,11 +215,11 @@ def finish_reason(model: str, given: str | None) -> FinishReason | None:
     return FINISH_REASONS[given]
 
 
-def _logprobs(choice: CompletionOutput, alternatives: int | None) -> tuple[TokenLogprob, ...] | None:
+def _logprobs(choice: CompletionOutput, alternatives: int | None, bytes_of: BytesOf) -> tuple[TokenLogprob, ...] | None:
     """Log-probabilities of `choice`'s tokens, each with its most likely `alternatives`; None if not requested."""
     if alternatives is None or not choice.logprobs:
         return None
-    return token_logprobs(choice.token_ids, list(choice.logprobs), alternatives)
+    return token_logprobs(choice.token_ids, list(choice.logprobs), alternatives, bytes_of=bytes_of)
 
 
 def _without_tokens(choice: CompletionOutput) -> CompletionOutput:

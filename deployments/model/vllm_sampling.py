@@ -7,15 +7,20 @@ from vllm.entrypoints.generate.base.protocol import validate_structural_tag_payl
 from vllm.exceptions import VLLMValidationError
 from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 
-from serving.decoding import Decoding
+from serving.decoding import Decoding, plain_seed
 from serving.errors import InvalidRequest
 from serving.types import ResponseFormat, Sampling
+
+MIN_TEMPERATURE = 0.01  # vLLM's own bound: below, probabilities become infinite or NaN
 
 
 def sampling_params(
     sampling: Sampling, defaults: Mapping[str, Any], *, stream_interval: int | None, of_prompt: bool = False
 ) -> SamplingParams:
     """Translate to vLLM's parameters. A field that is None gets the model's default, from its generation config.
+
+    Values that mean something else to vLLM are mapped: a seed of -1 (to vLLM: no seed), a `top_k` of -1, temperatures
+    below `MIN_TEMPERATURE`, and several greedy choices, which vLLM refuses: they are equal, so that one is generated.
 
     `of_prompt`: log probabilities are those of the prompt, too.
     """
@@ -24,15 +29,20 @@ def sampling_params(
         for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
         if (value := getattr(sampling, name)) is not None or (value := defaults.get(name)) is not None
     }
+    temperature = with_defaults.get("temperature")
+    if temperature:
+        with_defaults["temperature"] = max(temperature, MIN_TEMPERATURE)
+    if with_defaults.get("top_k") == -1:
+        with_defaults["top_k"] = 0
     return SamplingParams(
-        n=sampling.n,
+        n=1 if temperature == 0 else sampling.n,
         **with_defaults,
         presence_penalty=sampling.presence_penalty,
         frequency_penalty=sampling.frequency_penalty,
         max_tokens=1 if sampling.max_tokens == 0 else sampling.max_tokens,  # vLLM has no call that generates nothing
         min_tokens=sampling.min_tokens,
         stop=list(sampling.stop),
-        seed=sampling.seed,
+        seed=None if sampling.seed is None else plain_seed(sampling.seed),
         logprobs=sampling.logprobs,
         prompt_logprobs=sampling.logprobs if of_prompt else None,
         ignore_eos=sampling.ignore_eos,
@@ -76,6 +86,16 @@ def structured_params(wanted: ResponseFormat | None) -> StructuredOutputsParams 
             except VLLMValidationError:
                 raise InvalidRequest(f"Set '{field}' to a structural tag of xgrammar, as JSON.", field) from None
             return StructuredOutputsParams(structural_tag=wanted.rule)
+
+
+def check_length(model: str, sampling: Sampling) -> None:
+    """Check that an answer has room for `min_tokens`. Raises `InvalidRequest`."""
+    if sampling.max_tokens is not None and sampling.min_tokens > sampling.max_tokens:
+        raise InvalidRequest(
+            f"Set 'min_tokens' to at most {sampling.max_tokens}, which is the room for the answer of '{model}', not"
+            f" {sampling.min_tokens}.",
+            "min_tokens",
+        )
 
 
 def check_vocabulary(model: str, sampling: Sampling, vocabulary_size: int) -> None:

@@ -53,7 +53,11 @@ class ApiSettings(Frozen):
         description="Maximum number of prompts in a request to /v1/completions. All are computed at the same time, and"
         " each counts as a request in progress.",
     )
-    deadline_s: float = Field(default=600.0, gt=0, description="Deadline of a request; then 504.")
+    deadline_s: float = Field(
+        default=600.0,
+        gt=0,
+        description="Deadline of a request; then 504, or what a recipe has by then.",
+    )
     first_item_wait_s: float = Field(
         default=2.0,
         ge=0,

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 from serving.conversation import Image, Message, Tool
+from serving.decoding import plain_seed
 from serving.errors import UnsupportedField
 from serving.images import parts
 from serving.types import GenerateRequest, Sampling
@@ -37,6 +38,8 @@ def to_payload(request: GenerateRequest, model: str, max_tokens_field: str, thin
     for name in SAMPLING_FIELDS:
         if (value := getattr(sampling, name)) != getattr(UNSET, name):
             payload[name] = value
+    if sampling.seed is not None:
+        payload["seed"] = plain_seed(sampling.seed)
     max_tokens = request.token_cap if sampling.max_tokens is None else sampling.max_tokens
     if max_tokens is not None:
         payload[max_tokens_field] = max_tokens

@@ -21,6 +21,7 @@ from serving.runtime.agents import Agent, ThinkingSetting
 from serving.runtime.call import Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.events import RunEvents
+from serving.runtime.reasons import SMALL_TASK
 from serving.runtime.report import ReportBuilder
 from serving.runtime.run import Run
 from serving.runtime.task import Task
@@ -128,7 +129,7 @@ class RecipeEngine(Engine):
     async def _one_model(self, recipe: Recipe, context: RunContext, kind: str) -> AsyncGenerator[Delta, None]:
         """Stream of the answer to a small task: of one model, without thinking, sampled as without the recipe."""
         model, *others = small_task_models(recipe, self.recipes, self.runtime.prices)
-        context.report.note(f"small task of a user interface ({kind}): '{model}' was asked alone (small_tasks)")
+        context.report.note(SMALL_TASK(kind=kind, model=model))
         plain = replace(context, policy=context.policy.model_copy(update={"temperature": None}))
         agent, *fallbacks = (Agent(model=name, thinking=ThinkingSetting(enabled=False)) for name in (model, *others))
         return Run(plain, self.recipes).answer(agent, Task(role="small_task"), fallbacks=fallbacks)

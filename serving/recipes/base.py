@@ -171,6 +171,13 @@ class Recipe(Strategy):
         """Agents whose own text may be the answer, without fallbacks and those of `delegates`."""
         return self.proposers_of_all_layers() if self.picks else tuple(filter(None, [self.final_agent()]))
 
+    def steps(self, recipe_of: Callable[[str], Strategy | None]) -> int:
+        """Steps before the final answer, by which recipes that delegate divide the time.
+
+        By default the layers of proposers. `recipe_of` returns a recipe by id, None for a model.
+        """
+        return len(self.proposer_layers())
+
     def handover(self, messages: tuple[Message, ...]) -> str | None:
         """Id of the model or recipe to which a conversation with tools is handed over."""
         return None

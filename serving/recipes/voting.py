@@ -9,9 +9,14 @@ Answer = tuple[str, str]  # "text" or "calls", and the answer: no text is a vote
 
 
 def vote_of(reference: Reference, kind: AnswerKind) -> Answer | None:
-    """Vote of one proposal: its tool calls if it has any, else the answer in its text; None if it has neither."""
+    """Vote of one proposal: its tool calls if it has any, else the answer in its text; None if it has neither.
+
+    An empty text, which the caller's own `stop` ended at once, is an answer like others.
+    """
     if reference.draft is not None and reference.tool_calls:
         return None if reference.draft.ballot is None else ("calls", reference.draft.ballot)
+    if not reference.text:
+        return ("text", "")
     answer = extracted(reference.text, kind)
     return None if answer is None else ("text", answer)
 

@@ -11,6 +11,7 @@ from serving.references import Draft, References
 from serving.runtime.advice_prompt import without_reasoning
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import in_tool_loop, last_user_turn
+from serving.runtime.reasons import REUSED
 from serving.types import GenerateRequest
 
 TTL_S = 600.0
@@ -29,7 +30,7 @@ class AdvisedTurn:
     def reuse(self) -> str:
         """Sentence for the caller of an answer that reuses the references of this turn."""
         made = f", made after {self.calls} answers with tool calls," if self.calls else ""
-        return f"references of this user turn{made} were reused"
+        return REUSED(made=made)
 
 
 def advised_turn(messages: Sequence[Message], every: int | None) -> AdvisedTurn:

@@ -22,6 +22,8 @@ def may_answer(reference: Reference, request: GenerateRequest) -> bool:
     draft = reference.draft
     if reference.tool_calls:
         return request.may_call_tools
+    if draft is None and reference.as_answer and not reference.text:
+        return not must_call(request)  # the caller's own `stop` ended it at once
     return not must_call(request) and bool((reference.text if draft is None else draft.text).strip())
 
 

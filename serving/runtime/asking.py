@@ -15,7 +15,7 @@ from serving.types import Completion
 
 
 async def whole_answer(
-    context: RunContext, agent: Agent, task: Task, sampling: Mapping[str, Any] | None, *, acts: bool
+    context: RunContext, agent: Agent, task: Task, sampling: Mapping[str, Any] | None, *, acts: bool, until: float
 ) -> Completion:
     """Whole answer of one agent. Raises `MoaError`.
 
@@ -25,14 +25,16 @@ async def whole_answer(
         task: the question; with `as_answer` it is sampled like the final agent's.
         sampling: changes of the sampling.
         acts: with `as_answer` the agent has the request's tools, and reads tool turns as they are.
+        until: loop time at which the agent is late.
     """
     if not task.as_answer:
         chosen = context.proposer_sampling(agent, sampling)
-        return await _asked(context, context.call(agent, task, layer=context.next_layer(), sampling=chosen), agent)
+        call = context.call(agent, task, layer=context.next_layer(), sampling=chosen)
+        return await _asked(context, call, agent, until)
     chosen = context.answer_sampling(agent, sampling)
     call = context.call(agent, task, layer=context.next_layer(), sampling=chosen, final=acts)
     call.request = replace(call.request, thinking=context.answer_thinking(agent))
-    return await _asked(context, call, agent)
+    return await _asked(context, call, agent, until)
 
 
 async def opinions(
@@ -41,8 +43,9 @@ async def opinions(
     questions: Sequence[Sequence[Message]],
     role: str,
     sampling: Mapping[str, Any] | None,
+    until: float,
 ) -> list[str]:
-    """Opinions of one agent, all asked at once; "" where it could not give one, which degrades the answer."""
+    """Opinions of one agent, all asked at once; "" where it gave none before `until`, which degrades the answer."""
     layer = context.next_layer()
     chosen = context.proposer_sampling(agent, sampling)
 
@@ -50,7 +53,7 @@ async def opinions(
         task = Task(messages=tuple(asked), role=role)
         call = context.call(agent, task, layer=layer, slots=(position,), sampling=chosen)
         try:
-            return (await _asked(context, call, agent)).text
+            return (await _asked(context, call, agent, until)).text
         except MoaError:
             return ""  # in the report
 
@@ -60,10 +63,10 @@ async def opinions(
     return [task.result() for task in asked]
 
 
-async def _asked(context: RunContext, call: AgentCall, agent: Agent) -> Completion:
+async def _asked(context: RunContext, call: AgentCall, agent: Agent, until: float) -> Completion:
     completion: Completion | None = None
     try:
-        completion = await context.whole(call, agent)
+        completion = await context.whole(call, agent, until=until)
         return completion
     finally:
         context.record(call, completion)

@@ -10,6 +10,8 @@ from serving.engine import Engine, add_piece, collect, complete
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
 from serving.failures import engine_failure
 from serving.runtime.advice import AdviceCache
+from serving.runtime.answers import must_call
+from serving.runtime.emptiness import is_proposal, stopped_at_once, was_generated
 from serving.runtime.hedging import HedgeBudget, hedged, retried
 from serving.runtime.session_tasks import SessionTasks
 from serving.runtime.single_flight import SingleFlight
@@ -21,6 +23,7 @@ REASONS: dict[AgentStatus, str] = {
     "straggler": "cancelled: exceeded the straggler grace period",
     "empty": "returned an empty answer",
     "cancelled": "cancelled: no longer needed",
+    "timeout": "cancelled: the time of its step was over",
 }
 ONLY_REASONING = "returned reasoning and no answer"
 # Proposals often end together. When the last one ends, the real call computes the rest, and would have to wait for a
@@ -103,6 +106,7 @@ class AgentCall:
             elapsed_s=ended - self.began,
             timing=self.timing,
             error=str(self.error) if self.error else REASONS.get(self.status),
+            cause=self.error.code if self.error else None,
             hedged=self.hedged,
             shortened=self.shortened,
             uncounted=self.uncounted,
@@ -134,8 +138,9 @@ class AgentCall:
         return traces
 
     def _judged(self, choice: Choice) -> tuple[AgentStatus, str | None]:
-        """Status of a choice, and the reason if it is empty. Reasoning alone is no answer; asked-for calls are one."""
-        if choice.text.strip() or (choice.tool_calls and self.request.tools):
+        """Status of a choice, and the reason if it is empty."""
+        stopped = stopped_at_once(choice, self.request.sampling, self.usage.completion_tokens)
+        if stopped or is_proposal(choice, self.request):
             return "ok", None
         return "empty", ONLY_REASONING if choice.reasoning else REASONS["empty"]
 
@@ -230,12 +235,12 @@ class AgentCall:
     async def stream(self, *, deadline_s: float, first_token_deadline_s: float) -> AsyncGenerator[Delta, None]:
         """Deltas of the answer as they come. The first one has text, reasoning or a tool call, or is terminal.
 
-        White space before them is held back; reasoning and tool calls are passed on at once. An answer is a visible
-        text or a tool call: reasoning alone is empty, also if it was passed on.
+        White space before them is held back; reasoning and tool calls are passed on at once. An empty answer is an
+        answer, unless nothing was generated (`was_generated`).
 
         Raises:
             DeadlineExceeded: no sign of life within `first_token_deadline_s`, no end within `deadline_s`.
-            EngineFailed: the answer is empty.
+            EngineFailed: nothing was generated.
             IncompleteGeneration: the engine's stream ended without its terminal delta, or continued after it.
             MoaError: the engine's own error.
         """
@@ -246,7 +251,7 @@ class AgentCall:
         pieces: list[str] = []
         thoughts: list[str] = []
         held: list[Delta] = []  # white space before the first sign of life
-        alive = answered = ended = False
+        alive = ended = False
         deadline = began + min(first_token_deadline_s, deadline_s)
         try:
             async with aclosing(self.engine.generate(self.request)) as stream:
@@ -268,15 +273,14 @@ class AgentCall:
                     thoughts.append(delta.reasoning)
                     for piece in delta.tool_calls:
                         add_piece(self.model, self._tool_calls, piece)
-                    answered = answered or bool(delta.tool_calls or delta.text.strip())
-                    if ended and not answered:
-                        self._end(delta, "empty")
-                        raise EngineFailed(
-                            self.model, f"it {ONLY_REASONING}" if any(thoughts) else "its answer is empty"
-                        )
+                    if ended and not self._tool_calls and not any(text.strip() for text in pieces):
+                        something = any(pieces) or any(thoughts) or was_generated(delta, self.request.sampling)
+                        if must_call(self.request) or not something:
+                            self._end(delta, "empty")
+                            raise EngineFailed(self.model, "it called no tool" if something else "it generated nothing")
                     held.append(delta)
                     if not alive:
-                        if not (answered or delta.reasoning):
+                        if not (delta.tool_calls or delta.text.strip() or delta.reasoning or ended):
                             continue
                         alive, deadline = True, began + deadline_s
                         self.events.first_token()

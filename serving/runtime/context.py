@@ -13,7 +13,7 @@ from serving.images import without_images
 from serving.references import ReferenceBlock, References
 from serving.runtime.advice_prompt import as_prose, without_reasoning
 from serving.runtime.agents import Agent
-from serving.runtime.call import AgentCall, Runtime
+from serving.runtime.call import PROPOSAL_STREAM_INTERVAL, AgentCall, Runtime
 from serving.runtime.events import RunEvents, WatchedCall
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import has_tool_turns_or_reasoning, with_system
@@ -54,9 +54,24 @@ class RunContext:
         """Deadline of the whole request: the shortest one of its recipes and of the caller of this engine."""
         return self.ends - self.started
 
-    def remaining_s(self) -> float:
-        """Seconds until the deadline of the whole request."""
-        return max(self.ends - asyncio.get_running_loop().time(), 0.0)
+    @property
+    def answer_begins(self) -> float:
+        """Loop time at which the final agent must begin: the last `answer_share` of the deadline is kept for it."""
+        return self.ends - self.policy.answer_share * self.deadline_s
+
+    def step_ends(self, steps: int) -> float:
+        """Loop time at which the step that begins now ends; it has `steps` steps before the answer, itself included.
+
+        They divide the time before the answer equally, so that a step leaves to later ones what it does not use. 0
+        steps: it is the answer's own, and may take all the time.
+        """
+        if steps <= 0:
+            return self.ends
+        return asyncio.get_running_loop().time() + self.remaining_s(self.answer_begins) / steps
+
+    def remaining_s(self, until: float = math.inf) -> float:
+        """Seconds until the deadline of the whole request, or the loop time `until` if that is earlier."""
+        return max(min(self.ends, until) - asyncio.get_running_loop().time(), 0.0)
 
     @property
     def drafting(self) -> bool:
@@ -126,6 +141,8 @@ class RunContext:
         """Call of the final agent, or of the fallback at `position`."""
         sampling = self.answer_sampling(agent)
         call = self.call(agent, task, layer=layer, slots=(position,), sampling=sampling, role="aggregator", final=True)
+        if call.request.stream_interval is None:  # what is written when the time is over is the answer
+            call.request = replace(call.request, stream_interval=PROPOSAL_STREAM_INTERVAL)
         if position and not call.engine.info.thinking:  # it would refuse what the first agent accepts
             call.request = replace(call.request, thinking=Thinking())
         return call
@@ -242,11 +259,21 @@ class RunContext:
 
     # -- running them ----------------------------------------------------------------------------------------
 
-    async def whole(self, call: AgentCall, agent: Agent, on_text: Callable[[str], None] | None = None) -> Completion:
-        """Whole answer of `call`, within the deadlines of agent, policy and request. Raises like `AgentCall.whole`."""
+    async def whole(
+        self,
+        call: AgentCall,
+        agent: Agent,
+        on_text: Callable[[str], None] | None = None,
+        *,
+        until: float = math.inf,
+    ) -> Completion:
+        """Whole answer of `call`, within the deadlines of agent, policy and request, and before the loop time `until`.
+
+        Raises like `AgentCall.whole`.
+        """
         own_s = agent.deadline_s or self.policy.proposer_deadline_s
         return await call.whole(
-            deadline_s=min(own_s, self.remaining_s()),
+            deadline_s=min(own_s, self.remaining_s(until)),
             retries=self.policy.retries,
             hedge_quantile=self.policy.hedge_quantile if self.policy.hedge else None,
             on_text=on_text,

@@ -8,6 +8,8 @@ from typing import Any
 from serving.conversation import Tool, ToolCall
 from serving.references import Draft, Reference
 from serving.runtime.advice_prompt import as_reference
+from serving.runtime.emptiness import is_proposal
+from serving.runtime.reasons import AGREED, NOT_AGREED
 from serving.types import Choice, GenerateRequest
 
 EXACT_INTEGERS = 2.0**53  # floats below it that are whole numbers equal an integer
@@ -18,7 +20,7 @@ def draft_of(model: str, request: GenerateRequest, choice: Choice) -> Reference 
 
     Calls that the token limit may have cut off have no vote.
     """
-    if not (choice.text.strip() or choice.tool_calls):
+    if not is_proposal(choice, request):
         return None
     voted = None if choice.finish_reason == "length" else ballot(choice.tool_calls, request.tools)
     draft = Draft(choice.text, choice.tool_calls, voted)
@@ -88,8 +90,8 @@ class Votes:
     @property
     def outcome(self) -> str:
         """One sentence for the caller."""
-        count = f"{len(self._most())} of {self.voters} proposers of layer {self.layer} drafted the same tool calls"
-        return f"{count}, which are the answer" if self.winner else f"{count}; {self.needed} are needed to decide"
+        known = {"equal": len(self._most()), "voters": self.voters, "place": f" of layer {self.layer}"}
+        return AGREED(**known) if self.winner else NOT_AGREED(**known, needed=self.needed)
 
     def _most(self) -> list[Reference]:
         equal: dict[str, list[Reference]] = {}

@@ -22,6 +22,7 @@ from serving.events import (
     RunStarted,
     VoteEnded,
 )
+from serving.runtime.reasons import outcome
 from serving.telemetry import CallObserver
 from serving.types import AgentTrace, Delta, EventDetail
 
@@ -74,7 +75,8 @@ class RunEvents:
         place = (trace.layer, trace.agent)
         if not self.with_text or place in self._answering:
             trace = replace(trace, text="", reasoning="")
-        self._put(AgentFinished(self.now_s, *place, trace.model, trace.role, trace))
+        why = "" if trace.status == "ok" else outcome(trace)
+        self._put(AgentFinished(self.now_s, *place, trace.model, trace.role, trace, why))
         if instead is not None:
             self._put(AgentRefilled(self.now_s, *place, instead, trace.role, trace.model))
 

@@ -1,6 +1,7 @@
 """One layer: agents asked at once until enough have answered, and the prefill of the agents that read them."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence, Set
 
 from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MoaError, Overloaded, QuorumNotReached
@@ -9,6 +10,7 @@ from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall
 from serving.runtime.context import RunContext
 from serving.runtime.drafts import Votes
+from serving.runtime.emptiness import stopped_at_once
 from serving.runtime.prefill import STEP_CHARACTERS, LayerPrefill
 from serving.runtime.proposals import Proposals, proposal_of
 from serving.runtime.task import Quorum, Task
@@ -22,6 +24,9 @@ class Layer:
 
     Attributes:
         votes: votes on drafted tool calls; None if the agents draft none, or the quorum excludes a vote.
+        number: of the layer, from 1.
+        late: the layer was ended because its time was over.
+        stopped: drafts that the caller's own `stop` ended before their first character, by slot.
     """
 
     def __init__(
@@ -35,6 +40,8 @@ class Layer:
         before: References = (),
         final: bool = False,
         team: Sequence[Agent] = (),
+        cut_at: float = math.inf,
+        give_up_at: float = math.inf,
     ) -> None:
         """Prepare the layer; nothing starts yet.
 
@@ -47,7 +54,11 @@ class Layer:
             before: references that they read first.
             final: the readers write the final answer.
             team: agents whose models take slots that failed, if the policy says so; by default `agents`.
+            cut_at: loop time from which the layer ends as soon as it has its quorum.
+            give_up_at: loop time at which it ends without.
         """
+        self._cut_at, self._give_up_at = cut_at, give_up_at
+        self.late = False
         self._final, self._task = final, task
         self._context, self._quorum = context, quorum
         self._agents = dict(enumerate(agents))
@@ -57,13 +68,14 @@ class Layer:
         self._failures: list[MoaError] = []
         self._failed_models: set[str] = set()
         self._refilled: set[int] = set()
-        self._number = context.next_layer()
-        self._calls = context.calls(self._agents, task, layer=self._number)
+        self.number = context.next_layer()
+        self._calls = context.calls(self._agents, task, layer=self.number)
         self._tasks: dict[asyncio.Task[None], AgentCall] = {}
         voters = sum(context.supports_tools(agent) for agent in agents) if task.drafts and quorum.vote else 0
         # One draft decides nothing, and neither do fewer than the recipe asks of a layer.
         needed = max(voters // 2 + 1, 2, quorum.needed)
-        self.votes: Votes | None = Votes(self._number, voters, needed) if voters else None
+        self.votes: Votes | None = Votes(self.number, voters, needed) if voters else None
+        self.stopped: dict[int, Reference] = {}
 
     async def references(self) -> References:
         """Ask all agents; the usable answers in the policy's order, once there are enough and the grace has passed.
@@ -72,11 +84,11 @@ class Layer:
         which cancels them.
         """
         prefill = LayerPrefill(
-            self._context, self._readers, self._proposals, self._before, self._number, final=self._final
+            self._context, self._readers, self._proposals, self._before, self.number, final=self._final
         )
         events = self._context.events
         if events is not None:
-            events.layer_started(self._number, len(self._agents), self._quorum.needed)
+            events.layer_started(self.number, len(self._agents), self._quorum.needed)
         try:
             for call in self._calls:
                 self._start(call, prefill)
@@ -89,10 +101,11 @@ class Layer:
                     self._context.record(call)
                     self._context.cancel(task)
         if events is not None:
-            cut = [call.slots for call in self._tasks.values() if call.status == "straggler"]
-            events.layer_finished(self._number, self._proposals.usable, tuple(slot for slots in cut for slot in slots))
+            late = ("straggler", "timeout")
+            cut = [call.slots for task, call in self._tasks.items() if task.cancelling() and call.status in late]
+            events.layer_finished(self.number, self._proposals.usable, tuple(slot for slots in cut for slot in slots))
             if self.votes is not None:
-                events.vote_ended(self._number, self.votes.outcome, self._decided)
+                events.vote_ended(self.number, self.votes.outcome, self._decided)
         return self._proposals.references()
 
     def shortage(self) -> MoaError | None:
@@ -109,29 +122,37 @@ class Layer:
             if found := next((error for error in self._failures if isinstance(error, kind)), None):
                 return found
         reasons = tuple(dict.fromkeys(str(error).rstrip(".") for error in self._failures))
-        return QuorumNotReached(self._number, self._proposals.usable, self._quorum.needed, reasons)
+        return QuorumNotReached(self.number, self._proposals.usable, self._quorum.needed, reasons)
 
     def _start(self, call: AgentCall, prefill: LayerPrefill) -> None:
         self._tasks[asyncio.create_task(self._propose(call, prefill), name=call.request.request_id)] = call
 
     async def _wait(self, prefill: LayerPrefill) -> None:
-        """Return when all agents have ended, a vote is decided, or enough have ended and the grace has passed."""
+        """Return when all agents have ended, a vote is decided, or enough have ended and the grace or time is over."""
         pending = set(self._tasks)
         grace_s = self._context.policy.straggler_grace_s
-        give_up: float | None = None
+        grace_ends: float | None = None
         loop = asyncio.get_running_loop()
         while pending:
-            timeout = None if give_up is None else max(give_up - loop.time(), 0)
+            enough = self._proposals.usable >= self._quorum.needed
+            if enough and grace_ends is None:
+                grace_ends = math.inf if grace_s is None else loop.time() + grace_s
+            step_ends = self._cut_at if enough else self._give_up_at
+            until = step_ends if grace_ends is None else min(step_ends, grace_ends)
+            timeout = None if until == math.inf else max(until - loop.time(), 0)
             done, _ = await asyncio.wait(pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()  # a defect, not a MoaError, ends the request here
             pending = {task for task in self._tasks if not task.done()}  # with those that took a slot meanwhile
             prefill.update()
-            if not done or self._decided or self._hopeless(pending):
+            if not done:
+                self.late = until == step_ends
                 break
-            if give_up is None and grace_s is not None and self._proposals.usable >= self._quorum.needed:
-                give_up = loop.time() + grace_s
-        status: AgentStatus = "cancelled" if self._decided or self._hopeless(pending) else "straggler"
+            if self._decided or self._hopeless(pending):
+                break
+        status: AgentStatus = "timeout" if self.late else "straggler"
+        if self._decided or self._hopeless(pending):
+            status = "cancelled"
         for task in pending:
             self._tasks[task].status = status
 
@@ -162,11 +183,19 @@ class Layer:
             error = raised
             self._failures.append(error)
         else:
+            tokens = completion.usage.completion_tokens
             for slot, choice in zip(call.slots, completion.choices, strict=True):
                 found[slot] = proposal_of(
                     call.model, call.request, choice, as_answer=self._task.as_answer, usage=completion.usage
                 )
-        substitutes = self._substitutes([slot for slot, proposal in found.items() if proposal is None], error)
+                if stopped_at_once(choice, call.request.sampling, tokens):
+                    empty = Reference(call.model, "", "stop", as_answer=True, usage=completion.usage)
+                    if self._task.as_answer:
+                        found[slot] = empty
+                    else:
+                        self.stopped[slot] = empty
+        unusable = [slot for slot, proposal in found.items() if proposal is None and slot not in self.stopped]
+        substitutes = self._substitutes(unusable, error)
         self._context.record(call, completion, substitutes)
         for slot, proposal in found.items():
             if slot not in substitutes:
@@ -207,5 +236,5 @@ class Layer:
             self._proposals.write(slot, "")
             self._context.runtime.observer.refilled(self._context.report.recipe, agent.model)
         shift = REFILL_SEED_SHIFT
-        for call in self._context.calls(substitutes, self._task, layer=self._number, seed_shift=shift):
+        for call in self._context.calls(substitutes, self._task, layer=self.number, seed_shift=shift):
             self._start(call, prefill)

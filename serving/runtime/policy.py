@@ -80,6 +80,13 @@ class Policy(Frozen):
         default=60.0, gt=0, description="Deadline of the final agent's first token; then a fallback answers."
     )
     deadline_s: StrictFloat = Field(default=300.0, gt=0, description="Deadline of the whole request.")
+    answer_share: StrictFloat = Field(
+        default=0.25,
+        ge=0,
+        lt=1,
+        description="Share of the request's deadline that is kept for the final answer; the steps before it divide the"
+        " rest. A layer that has min_proposals ends when its part is over: see docs/degradation.md.",
+    )
     hedge: StrictBool = Field(
         default=False, description="Start a second attempt for a proposer slower than hedge_quantile."
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from serving.references import Reference, References
 from serving.runtime.drafts import draft_of
+from serving.runtime.emptiness import is_proposal
 from serving.runtime.policy import ReferenceOrder
 from serving.types import Choice, GenerateRequest
 from serving.usage import TokenUsage
@@ -20,7 +21,9 @@ def proposal_of(
     if request.may_call_tools:
         draft = draft_of(model, request, choice)
         return None if draft is None else replace(draft, usage=usage)
-    return Reference(model, choice.text, choice.finish_reason, as_answer, usage=usage) if choice.text.strip() else None
+    if not is_proposal(choice, request):
+        return None
+    return Reference(model, choice.text, choice.finish_reason, as_answer, usage=usage)
 
 
 @dataclass

@@ -4,15 +4,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from serving.conversation import FinishReason
+from serving.runtime.reasons import (
+    PROPOSAL_CUT,
+    PROPOSAL_FILTERED,
+    REPLACED,
+    SHORTENED,
+    SHORTENED_ONE,
+    SHOWN,
+    SHOWN_BEFORE,
+    SHOWN_TO_SOME,
+    UNCOUNTED,
+    UNCOUNTED_ATTEMPTS,
+    UNSEEN,
+    Reason,
+    outcome,
+    who,
+)
 from serving.types import AgentTrace, Report
 from serving.usage import TokenUsage
 
 READ_BY_OTHERS = ("proposer", "executor", "critic")  # roles whose answers other agents read
 # Ends of an answer that is not whole.
-CUTS: dict[FinishReason | None, str] = {
-    "length": "its answer was cut at its token limit",
-    "content_filter": "its answer was cut by a content filter",
-}
+CUTS: dict[FinishReason | None, Reason] = {"length": PROPOSAL_CUT, "content_filter": PROPOSAL_FILTERED}
 
 
 @dataclass
@@ -33,22 +46,22 @@ class ReportBuilder:
         `instead`: the model that is asked for the same slot, so that this failure does not degrade the answer.
         """
         self.agents.append(trace)
-        if trace.shortened:
-            count = "1 reference was" if trace.shortened == 1 else f"{trace.shortened} references were"
-            self.degrade(f"{count} shortened to fit the context of '{trace.model}'")
-        who = f"layer {trace.layer} {trace.role} '{trace.model}'"
+        if trace.shortened == 1:
+            self.degrade(SHORTENED_ONE(model=trace.model))
+        elif trace.shortened:
+            self.degrade(SHORTENED(count=trace.shortened, model=trace.model))
         if trace.status not in ("ok", "cancelled"):
-            why = f"{who}: {trace.error or trace.status}"
+            why = outcome(trace)
             if instead is None:
                 self.degrade(why)
             else:
-                self.note(f"{why.rstrip('.')}; '{instead}' was asked instead")
+                self.note(REPLACED(why=why.rstrip("."), model=instead))
         elif not _counted(trace):
-            self.note(f"{who}: token count unknown; not included in usage")
+            self.note(UNCOUNTED(who=who(trace)))
         if trace.status == "ok" and trace.role in READ_BY_OTHERS and trace.finish_reason in CUTS:
-            self.note(f"{who}: {CUTS[trace.finish_reason]}")
+            self.note(CUTS[trace.finish_reason](who=who(trace)))
         if trace.uncounted:
-            self.note(f"{who}: token count of its other attempts unknown; not included in usage")
+            self.note(UNCOUNTED_ATTEMPTS(who=who(trace)))
 
     def degrade(self, reason: str) -> None:
         """Mark the answer as possibly worse than the recipe promises, because of `reason`."""
@@ -66,16 +79,16 @@ class ReportBuilder:
 
     def say_who_saw(self, images: int) -> None:
         """Note which models had the request's `images` in their prompts; nobody degrades the answer."""
-        what, place = ("the image", "its place") if images == 1 else (f"the {images} images", "their place")
+        what = "image" if images == 1 else f"{images} images"
         saw = list(dict.fromkeys(trace.model for trace in self.agents if trace.images))
         read = list(dict.fromkeys(trace.model for trace in self.agents if not trace.images))
+        known = {"images": what, "models": _named(saw), "others": _named(read)}
         if saw:
-            shown = f"{what} in the request: shown to {_named(saw)}"
-            self.note(f"{shown}; {_named(read)} read [image] in {place}" if read else shown)
+            self.note(SHOWN_TO_SOME(**known) if read else SHOWN(**known))
         elif self.reused:
-            self.note(f"{what} in the request: not shown in this call, but the references were made before it")
+            self.note(SHOWN_BEFORE(**known))
         else:
-            self.degrade(f"{what} in the request: no model that was asked can see; {_named(read)} read [image]")
+            self.degrade(UNSEEN(**known))
 
     def _add_reason(self, reason: str, degrades: bool) -> None:
         if reason not in self.reasons:

@@ -14,25 +14,22 @@ from typing import Any
 from pydantic import Field
 
 from serving.conversation import FinishReason, Message
-from serving.decoding import PLAIN_DECODING
-from serving.errors import ContextTooLong, DeadlineExceeded, EngineFailed, InvalidRequest, MoaError
+from serving.errors import EngineFailed, MoaError
 from serving.failures import engine_failures
 from serving.references import Reference, References
 from serving.runtime.advice import advice_key, advised_turn, kept
 from serving.runtime.agents import Agent
-from serving.runtime.answers import delta_of, first_valid, may_answer
+from serving.runtime.answers import may_answer
 from serving.runtime.asking import opinions, whole_answer
 from serving.runtime.context import RunContext
+from serving.runtime.final_answer import final_answer, known_answer
 from serving.runtime.layer import Layer
-from serving.runtime.next_turn import prefill_next_turn
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import in_tool_loop
 from serving.runtime.proposals import proposal_of
+from serving.runtime.reasons import LAYER_LATE, NOT_ASKED, TOO_FEW_ALONE, TOO_FEW_WENT_ON
 from serving.runtime.task import Quorum, Task
 from serving.types import Completion, Delta, GenerateRequest
-
-PROPOSAL_RETURNED = "aggregation failed on every model; returned the first proposal"
-EARLIER_RETURNED = "the final answer failed on every model; returned an earlier answer"
 
 
 class Strategy(Policy):
@@ -48,7 +45,13 @@ class Strategy(Policy):
 class Run:
     """The tools of a recipe, for one request."""
 
-    def __init__(self, context: RunContext, recipes: Mapping[str, Strategy], given: References = ()) -> None:
+    def __init__(
+        self,
+        context: RunContext,
+        recipes: Mapping[str, Strategy],
+        given: References = (),
+        spare: References = (),
+    ) -> None:
         """Make the tools.
 
         Args:
@@ -57,8 +60,9 @@ class Run:
             given: answers to the request from before this recipe. They come before the proposals of the first
                 `propose` that asks the request itself; until then every agent that writes an answer (`answer`, or
                 `ask` with `as_answer`) reads them.
+            spare: answers that are returned if no agent can write one.
         """
-        self._context, self._recipes, self._given = context, recipes, given
+        self._context, self._recipes, self._given, self._spare = context, recipes, given, spare
         self._agreed: Reference | None = None
         self._shortage: MoaError | None = None  # of a layer that was passed over
         self._alone = False  # the final agent answers without references
@@ -67,6 +71,20 @@ class Run:
     def request(self) -> GenerateRequest:
         """The request to answer."""
         return self._context.request
+
+    def recipe(self, name: str) -> Strategy | None:
+        """The recipe `name`, to which `delegate` would hand over; None: it is a model."""
+        return self._recipes.get(name)
+
+    @property
+    def late(self) -> bool:
+        """True if the time that is kept for the final answer has begun (`answer_share`)."""
+        return self._context.remaining_s(self._context.answer_begins) <= 0
+
+    @property
+    def time_left_s(self) -> float:
+        """Seconds until the time that is kept for the final answer begins; 0 if it has."""
+        return self._context.remaining_s(self._context.answer_begins)
 
     def degrade(self, reason: str) -> None:
         """Mark the answer as possibly worse than the recipe promises; the caller sees `reason`."""
@@ -133,11 +151,14 @@ class Run:
         feeding: Sequence[Agent] = (),
         feeding_final: bool = True,
         team: Sequence[Agent] = (),
+        steps: int = 1,
     ) -> References:
         """Ask all `agents` at once; their usable answers, as references for the next layer.
 
-        The layer is done when all have ended, or when the quorum is reached and the straggler grace has passed;
-        agents that are still running then are cancelled. With `tools: vote` agents that support tools draft calls, and
+        The layer is done when all have ended, or when the quorum is reached and the straggler grace has passed or the
+        time of this step is over; agents that are still running then are cancelled. Without the quorum it goes on, up
+        to the request's deadline; but only while the final answer still has its time if there are references already,
+        and no longer than the step if fewer are no error. With `tools: vote` agents that support tools draft calls, and
         the layer is done when enough of them drafted the same (`agreed`).
 
         Args:
@@ -147,6 +168,11 @@ class Run:
             feeding: agents that will read the result: their prompts are prefilled while the proposers run.
             feeding_final: these agents write the final answer (`answer`), so that their prompts have the tools.
             team: agents whose models take slots that failed (`refill`); by default `agents`.
+            steps: steps of the recipe before its final answer, from this one on: they divide the time. 0: the answer
+                itself is chosen from these proposals.
+
+        Returns:
+            The proposals. If a later layer has too few in time, they come behind those that it was shown.
 
         Raises:
             QuorumNotReached: fewer usable answers than the quorum, and `below_quorum` is `fail` or the task is not the
@@ -159,44 +185,77 @@ class Run:
         enough = quorum or Quorum(min(context.policy.min_proposals, len(agents)))
         waiting = replace(enough, strict=False) if own and context.policy.below_quorum == "answer" else enough
         task = replace(task, drafts=own and context.drafting)
-        layer = Layer(context, agents, task, waiting, readers=feeding, before=given, final=feeding_final, team=team)
+        earlier = given or (task.references if own else ())
+        cut_at = context.step_ends(steps)
+        give_up_at = math.inf
+        if not (waiting.strict or waiting.patient) or (own and context.policy.below_quorum != "fail"):
+            give_up_at = cut_at
+        elif earlier:
+            give_up_at = context.answer_begins
+        layer = Layer(
+            context,
+            agents,
+            task,
+            waiting,
+            readers=feeding,
+            before=given,
+            final=feeding_final,
+            team=team,
+            cut_at=cut_at,
+            give_up_at=give_up_at,
+        )
         found = await layer.references()
         if layer.votes is not None:
             self.note(layer.votes.outcome)
             if layer.votes.held:
                 self.voted(layer.votes.winner is not None)
             self._agreed = layer.votes.winner
+        if self._agreed is None and enough.strict and len(layer.stopped) >= enough.needed > len(found):
+            self._agreed = next(iter(layer.stopped.values()))  # the caller's `stop` ends every answer at once
+        if own:
+            self._given = ()  # they are part of the result
         if enough.strict and self._agreed is None and (error := layer.shortage()) is not None:
             if not own:
                 raise error
-            self.below_quorum(error)
-        if own:
-            self._given = ()  # they are part of the result
+            if not (layer.late and earlier):
+                self.below_quorum(error)
+                return given + found
+            self.degrade(LAYER_LATE(layer=layer.number))
+            return earlier + found
         return given + found
 
     def below_quorum(self, error: MoaError) -> None:
         """Apply the setting `below_quorum` to a layer that has too few proposals for the reason `error`.
 
         Raises:
-            MoaError: `error`, if the setting is `fail` or the deadline of the whole request passed.
+            MoaError: `error`, if the setting is `fail`.
         """
         policy = self._context.policy.below_quorum
-        if policy == "fail" or isinstance(error, DeadlineExceeded):
+        if policy == "fail":
             raise error
         self._shortage, self._alone = error, self._alone or policy == "single"
-        then = "the final agent answered without references" if self._alone else "went on with those there are"
-        self.degrade(f"{str(error).rstrip('.')}; {then}")
+        self.degrade((TOO_FEW_ALONE if self._alone else TOO_FEW_WENT_ON)())
 
     def candidates(self, references: References) -> References:
-        """Those of `references` that can be the answer, see `may_answer`. Raises `MoaError` if there are none."""
+        """Those of `references` that can be the answer, see `may_answer`, or the one that proposers agreed on.
+
+        Raises `MoaError` if there are none.
+        """
+        if self._agreed is not None:
+            return (self._agreed,)
         found = tuple(one for one in references if may_answer(one, self.request))
         if not found:
             recipe = self._context.report.recipe
             raise self._shortage or EngineFailed(recipe, "no proposal calls a tool, which tool_choice requires")
         return found
 
-    async def ask(self, agent: Agent, task: Task, *, sampling: Mapping[str, Any] | None = None) -> Completion:
+    async def ask(
+        self, agent: Agent, task: Task, *, sampling: Mapping[str, Any] | None = None, steps: int = 1
+    ) -> Completion:
         """Whole answer of one agent; with `task.as_answer` sampled like the final agent's. Raises `MoaError`.
+
+        It is late once its share of the time is over: `steps` are those before the final answer, from this one on. 0:
+        there is nothing to return without it, and it may take all the time.
 
         If the request has tools or continues a loop of calls, `task.as_answer` also gives the agent what the final one
         has: the tools, and tool turns as they are. With `tool_choice: none` too: the prompt begins like those of other
@@ -204,8 +263,8 @@ class Run:
         """
         if task.as_answer:
             task = replace(task, references=self._given + task.references)
-        acts = self.acts or bool(self.request.tools)
-        return await whole_answer(self._context, agent, task, sampling, acts=acts)
+        acts, until = self.acts or bool(self.request.tools), self._context.step_ends(steps)
+        return await whole_answer(self._context, agent, task, sampling, acts=acts, until=until)
 
     def proposal(self, agent: Agent, answer: Completion) -> Reference | None:
         """Reference of an answer of `ask` with `as_answer`; None if it cannot be the answer, see `may_answer`."""
@@ -224,11 +283,20 @@ class Run:
         *,
         role: str = "judge",
         sampling: Mapping[str, Any] | None = None,
+        steps: int = 1,
     ) -> list[str]:
-        """Opinions of one agent, all asked at once; "" where it could not give one, which degrades the answer."""
-        return await opinions(self._context, agent, questions, role, sampling)
+        """Opinions of one agent, all asked at once; "" where it could not give one, which degrades the answer.
 
-    async def answer(
+        It is late once its share of the time is over: `steps` are those before the final answer, from this one on. 0:
+        the opinions decide on the answer. It is not asked if there is no time left.
+        """
+        until = self._context.step_ends(steps)
+        if self._context.remaining_s(until) <= 0:
+            self.degrade(NOT_ASKED(role=role))
+            return [""] * len(questions)
+        return await opinions(self._context, agent, questions, role, sampling, until)
+
+    def answer(
         self,
         agent: Agent,
         task: Task = Task(),  # noqa: B008 - frozen
@@ -239,61 +307,23 @@ class Run:
         """Stream of the final answer: the tool calls that proposers agreed on (`agreed`), or else the agent's.
 
         If `agent` fails before its first delta, `fallbacks` are tried in turn; those without tools are left out if the
-        request has tools, and other models if it has token ids. If none can answer, the first of the references, or
-        else of `spare`, is returned that can be the answer (`first_valid`). Every such step degrades the answer, and
-        the report says so. Reasoning is visible: an agent that fails after it is not replaced, since the caller has
-        read what it thought.
+        request has tools, and other models if it has token ids. If none can answer, or the deadline of the request
+        passes before their first delta, the first of the references, or else of `spare`, is returned that can be the
+        answer (`first_valid`). Every such step degrades the answer, and the report says so. Reasoning is visible: an
+        agent that fails after it is not replaced, since the caller has read what it thought.
+
+        A deadline that passes after the first delta cuts the answer: it ends with the finish reason `length`, and is
+        degraded. If there was reasoning alone, and a proposal can be the answer, the proposal follows.
 
         Raises:
             InvalidRequest: the request itself is at fault.
+            DeadlineExceeded: the deadline passed, and there is nothing to return.
             MoaError: no agent could answer, or the answering agent failed after its first delta.
         """
-        context = self._context
         if self._agreed is not None:
-            yield self._known(self._agreed)
-            return
+            return self.pick(self._agreed)
         task = replace(task, references=() if self._alone else self._given + task.references)
-        layer = context.next_layer()
-        failures: list[MoaError] = []
-        if self.request.may_call_tools:
-            fallbacks = [other for other in fallbacks if context.supports_tools(other)]
-        decoding = self.request.sampling.decoding
-        if decoding != PLAIN_DECODING and decoding.token_id_field is not None:
-            fallbacks = [other for other in fallbacks if other.model == agent.model]
-        for position, candidate in enumerate((agent, *fallbacks)):
-            call = context.final_call(candidate, task, layer, position)
-            visible = False
-            try:
-                async with aclosing(
-                    call.stream(
-                        deadline_s=min(candidate.deadline_s or math.inf, context.remaining_s()),
-                        first_token_deadline_s=candidate.first_token_deadline_s
-                        or context.policy.first_token_deadline_s,
-                    )
-                ) as stream:
-                    async for delta in stream:
-                        visible = True
-                        if delta.terminal:
-                            context.record(call)  # before the terminal delta, which carries the report
-                            context.report.answered_by(call.usage)
-                            if call.tool_calls:
-                                prefill_next_turn(context, call)
-                        yield delta
-                return
-            except MoaError as error:
-                if visible or (isinstance(error, InvalidRequest) and not isinstance(error, ContextTooLong)):
-                    raise
-                failures.append(error)
-                if context.remaining_s() <= 0:
-                    raise DeadlineExceeded(f"'{context.report.recipe}'", context.deadline_s) from None
-            finally:
-                if call.status != "ok":
-                    context.record(call)
-        known = first_valid(task.references + spare, self.request)
-        if known is None or all(isinstance(error, ContextTooLong) for error in failures):
-            raise failures[0]
-        self.degrade(PROPOSAL_RETURNED if task.references else EARLIER_RETURNED)
-        yield self._known(known)
+        return final_answer(self._context, agent, task, fallbacks, spare + self._spare)
 
     async def say(self, text: str, finish_reason: FinishReason = "stop") -> AsyncGenerator[Delta, None]:
         """Stream of a text that is known already. No call wrote it: its usage is the sum of the team."""
@@ -304,27 +334,24 @@ class Run:
 
         `reasoning` is returned with it, if the proposal is that of an agent which thinks as the request asks.
         """
-        yield replace(self._known(reference), reasoning=reasoning)
+        yield replace(known_answer(self._context, reference), reasoning=reasoning)
 
-    def _known(self, reference: Reference) -> Delta:
-        """A proposal as the answer; its usage is that of the call that wrote it."""
-        report = self._context.report
-        report.answered_by(reference.usage)
-        return delta_of(reference, report.usage)
-
-    async def delegate(self, name: str, references: References = ()) -> AsyncGenerator[Delta, None]:
+    async def delegate(
+        self, name: str, references: References = (), *, spare: References = ()
+    ) -> AsyncGenerator[Delta, None]:
         """Stream of the final answer of another model or recipe, within this run; it also reads `references`.
 
-        A model answers with the request's own sampling, as it would without this recipe. The delegate may shorten the
-        time that is left of the whole request's deadline, not lengthen it.
+        The first of `spare` that can be the answer is returned if none of its agents can write one. A model answers
+        with the request's own sampling, as it would without this recipe. The delegate may shorten the time that is left
+        of the whole request's deadline, not lengthen it.
         """
-        given = self._given + references
+        given, spare = self._given + references, spare + self._spare
         recipe = self._recipes.get(name)
         if recipe is None:
             unchanged = self._context.policy.model_copy(update={"temperature": None})
-            return Run(replace(self._context, policy=unchanged), self._recipes, given).answer(Agent(model=name))
+            return Run(replace(self._context, policy=unchanged), self._recipes, given, spare).answer(Agent(model=name))
         with engine_failures(name):
-            stream = await recipe.run(Run(replace(self._context, policy=recipe), self._recipes, given))
+            stream = await recipe.run(Run(replace(self._context, policy=recipe), self._recipes, given, spare))
         return _delegated(name, stream)
 
 

@@ -23,4 +23,5 @@ class Quorum:
 
     needed: int
     strict: bool = True  # fewer are an error
+    patient: bool = False  # fewer are no error, but the layer does not end without them when its time is over
     vote: bool = True  # equal tool calls of a majority end the layer (`tools: vote`)

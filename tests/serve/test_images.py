@@ -44,9 +44,7 @@ def test_a_team_says_who_saw_the_image(client: openai.OpenAI) -> None:
         (DIGEST, 1),
         ("words of scripted-b", None),
     ]
-    assert answer.moa["reasons"] == [
-        "the image in the request: shown to 'scripted-a'; 'scripted-b' read [image] in its place"
-    ]
+    assert answer.moa["reasons"] == ["The request's image: shown to 'scripted-a'; 'scripted-b' read [image] instead."]
 
 
 def test_models_say_their_modalities(client: openai.OpenAI) -> None:

@@ -18,7 +18,15 @@ FIELDS = (
 
 
 def decoding(body: VllmFields | CompletionsBody) -> Decoding:
-    """Parameters of decoding that the request sets, of the `FIELDS`."""
+    """Parameters of decoding that the request sets, of the `FIELDS`.
+
+    Raises:
+        InvalidRequest: a bad word is white space alone, which engines cut off its beginning.
+    """
+    for place, word in enumerate(body.bad_words):
+        if not word.strip():
+            path = f"bad_words[{place}]"
+            raise InvalidRequest(f"Give '{path}' a text that is not white space alone.", path)
     return Decoding(
         logit_bias=tuple((int(token), bias) for token, bias in body.logit_bias.items()),
         allowed_token_ids=tuple(body.allowed_token_ids),

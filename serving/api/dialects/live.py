@@ -8,11 +8,19 @@ from typing import Any
 from serving.api.dialects.openai_json import Json, agent_json
 from serving.api.errors import encodable
 from serving.errors import InvalidRequest
-from serving.events import AgentEvent, AgentFinished, AgentRetried, AgentStarted, AgentText, EventDelta, RunEvent
+from serving.events import (
+    AgentEvent,
+    AgentFinished,
+    AgentRetried,
+    AgentStarted,
+    AgentText,
+    EventDelta,
+    ReasonAdded,
+    RunEvent,
+)
 from serving.types import Delta, EventDetail
 
 DETAILS: Mapping[object, EventDetail | None] = {False: None, True: "progress", "text": "text"}
-OUTCOMES = {"straggler": "cut off", "timeout": "timed out"}  # others are as in the trace
 
 
 def event_detail(value: object) -> EventDetail | None:
@@ -57,9 +65,12 @@ class _Panel:
         self._ended: set[tuple[int, int]] = set()  # of those
         self._written = ""  # text of the live agent
         self._answering: set[tuple[int, int]] = set()  # agents that write the answer
+        self._reasons: dict[str, None] = {}  # for a degraded answer, without those of proposers, which are shown there
 
     def add(self, event: RunEvent) -> str:
         """The text that `event` adds to the panel."""
+        if isinstance(event, ReasonAdded) and event.degrades:
+            self._reasons[event.reason] = None
         if not isinstance(event, AgentEvent):
             return ""
         place = (event.layer, event.agent)
@@ -86,9 +97,16 @@ class _Panel:
             return self._finish(event, place)
         return ""
 
+    def reasons(self) -> str:
+        """The reasons for which the answer is degraded, as far as they are known, once."""
+        text = "".join(f"*{reason}*\n\n" for reason in self._reasons)
+        self._reasons.clear()
+        return text
+
     def _finish(self, event: AgentFinished, place: tuple[int, int]) -> str:
         trace = event.trace
-        note = "" if trace.status == "ok" else f"\n\n*{OUTCOMES.get(trace.status, trace.status)}: {trace.error}*"
+        self._reasons.pop(event.reason, None)
+        note = f"\n\n*{event.reason}*" if event.reason else ""
         if self._live == place:
             rest = ""  # of an answer of a second attempt: all of it
             if trace.status == "ok":
@@ -120,7 +138,7 @@ def _headline(event: AgentEvent) -> str:
 
 async def with_panel(stream: AsyncGenerator[Delta, None], *, events: bool) -> AsyncGenerator[Delta, None]:
     """`stream` with the proposals as reasoning before the answer; `events`: the events stay in it."""
-    panel = _Panel()
+    panel, begun = _Panel(), False
     async with aclosing(stream):
         async for delta in stream:
             if isinstance(delta, EventDelta):
@@ -129,4 +147,7 @@ async def with_panel(stream: AsyncGenerator[Delta, None], *, events: bool) -> As
                 if events:
                     yield delta
                 continue
+            if not begun and (text := panel.reasons()):
+                yield Delta(reasoning=text)
+            begun = True
             yield delta

@@ -209,7 +209,7 @@ class ChatFields(Wire):
         ge=0,
         le=2,
         allow_inf_nan=False,
-        description="Sampling temperature; 0: always the most likely token.",
+        description="Sampling temperature; 0: always the most likely token. Models sample with 0.01 at least.",
     )
     top_p: float | None = Field(
         default=None, gt=0, le=1, allow_inf_nan=False, description="Probability mass of nucleus sampling."
@@ -223,7 +223,11 @@ class ChatFields(Wire):
     max_completion_tokens: int | None = Field(
         default=None, ge=1, description="Newer name of `max_tokens`; if both are given, they must be equal."
     )
-    n: int = Field(default=1, ge=1, description="Number of choices; single models only.")
+    n: int = Field(
+        default=1,
+        ge=1,
+        description="Number of choices; single models only. With `temperature` 0 all are equal.",
+    )
     stop: Annotated[list[StopText], FailFast(), Field(max_length=16), BeforeValidator(_as_list, StopTexts)] = Field(
         default=[], description="Up to 16 strings (or one string); the answer ends before the first one that occurs."
     )

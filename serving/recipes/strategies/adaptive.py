@@ -1,6 +1,6 @@
 """As many proposers as the question needs: a few first, more only while they disagree."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictFloat, StrictInt, model_validator
@@ -12,7 +12,8 @@ from serving.recipes.extraction import AnswerKind
 from serving.recipes.voting import majority, vote_of, votes
 from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
-from serving.runtime.run import Run
+from serving.runtime.reasons import AGREED, PROPOSERS_LEFT_OUT
+from serving.runtime.run import Run, Strategy
 from serving.runtime.task import Quorum, Task
 from serving.types import Delta, Sampling
 
@@ -55,6 +56,9 @@ class Adaptive(Answering):
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
         return self.proposals_cost(self.proposers, sampling) + self.answer_cost(self.aggregator, sampling)
 
+    def steps(self, recipe_of: Callable[[str], Strategy | None]) -> int:
+        return 1 + -(-max(len(self.proposers) - self.start, 0) // self.step)
+
     def translated(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         """`threshold`, the setting of `cascade`, is accepted for `agreement`."""
         fields = dict(super().translated(changes))
@@ -79,22 +83,27 @@ class Adaptive(Answering):
         references: References = ()
         asked = 0
         while asked < len(self.proposers):
+            if references and run.late and len(references) >= self.min_proposals:
+                run.degrade(PROPOSERS_LEFT_OUT())
+                break
             more = self.start if asked == 0 else self.step
             batch, asked = self.proposers[asked : asked + more], asked + more
-            references += await self._more(run, batch, len(references), last=asked >= len(self.proposers))
-            if self._agreed(references):
+            steps = 1 + -(-max(len(self.proposers) - asked, 0) // self.step)  # a batch each
+            left = len(self.proposers) - asked
+            references += await self._more(run, batch, len(references), left, steps)
+            if run.concluded or self._agreed(references):
                 break
         if any(one.tool_calls for one in references):
             run.voted(self._agreed(references) and bool(majority(_voters(references), self.answer_kind).tool_calls))
         return references
 
-    async def _more(self, run: Run, batch: tuple[Agent, ...], had: int, *, last: bool) -> References:
-        """Proposals of `batch`; too few are an error once no proposer is left."""
-        missing = self.min_proposals - had
+    async def _more(self, run: Run, batch: tuple[Agent, ...], had: int, left: int, steps: int) -> References:
+        """Proposals of `batch`, after which `steps - 1` follow, of `left` proposers; then too few are an error."""
+        missing, last = self.min_proposals - had, steps == 1
         # Agreement over all batches is decided here, not by a layer's vote.
-        quorum = Quorum(max(missing, 1), strict=last and missing > 0, vote=False)
+        quorum = Quorum(max(missing, 1), strict=last and missing > 0, patient=left < missing, vote=False)
         try:
-            return await run.propose(batch, Task(as_answer=True), quorum=quorum, team=self.proposers)
+            return await run.propose(batch, Task(as_answer=True), quorum=quorum, team=self.proposers, steps=steps)
         except QuorumNotReached as error:
             raise QuorumNotReached(error.layer, had + error.usable, self.min_proposals, error.reasons) from None
 
@@ -111,7 +120,7 @@ class Adaptive(Answering):
     def _outcome(self, references: References) -> str:
         voters = _voters(references)
         equal = max(votes(voters, self.answer_kind).values())
-        return f"{equal} of {len(voters)} proposers drafted the same tool calls, which are the answer"
+        return AGREED(equal=equal, voters=len(voters), place="")
 
 
 def _voters(references: References) -> References:

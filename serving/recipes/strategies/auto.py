@@ -6,7 +6,7 @@ recorded answers and writes it as JSON: a vocabulary with weights, which costs m
 
 import json
 import re
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from functools import cached_property
 from math import log
 from pathlib import Path
@@ -20,7 +20,7 @@ from serving.failures import said
 from serving.recipes.base import LAYER_SETTINGS, Recipe
 from serving.recipes.cost import FREE, Cost, costliest
 from serving.runtime.agents import Agent
-from serving.runtime.run import Run
+from serving.runtime.run import Run, Strategy
 from serving.types import Delta, Sampling
 
 
@@ -78,7 +78,7 @@ class Auto(Recipe):
     otherwise: str = Field(description="Id of the model or recipe for all other messages.")
     # All other settings belong to the chosen recipe, which is not known before.
     per_request: ClassVar[frozenset[str]] = frozenset({"deadline_s", "small_tasks"})
-    without_effect = LAYER_SETTINGS
+    without_effect = LAYER_SETTINGS | {"answer_share"}
     tool_modes = ("final",)
     caller = "the model or recipe that the rules or the router choose, as its own settings say"
 
@@ -117,6 +117,10 @@ class Auto(Recipe):
         return costliest(
             recipes[name].given_cost(sampling, recipes) if name in recipes else FREE for name in self.delegates()
         )
+
+    def steps(self, recipe_of: Callable[[str], Strategy | None]) -> int:
+        routes = (recipe_of(name) for name in self.delegates())
+        return max((route.steps(recipe_of) for route in routes if isinstance(route, Recipe)), default=0)
 
     def handover(self, messages: tuple[Message, ...]) -> str:
         return self.route(messages)

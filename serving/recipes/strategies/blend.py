@@ -4,7 +4,7 @@ The paper ranks with a trained pairwise model; here a served model compares each
 preference for a position cancels out.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from itertools import permutations
 from typing import ClassVar, Literal
 
@@ -15,7 +15,8 @@ from serving.recipes.cost import Cost
 from serving.recipes.judging import VERDICT, choose, chosen
 from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
-from serving.runtime.run import Run
+from serving.runtime.reasons import UNREADABLE_BLEND
+from serving.runtime.run import Run, Strategy
 from serving.types import Delta, Sampling
 
 
@@ -41,6 +42,9 @@ class Blend(Answering):
         comparing = Cost(pairs, pairs * int(VERDICT["max_tokens"]))
         return self.proposals_cost(self.proposers, sampling) + comparing + self.answer_cost(self.aggregator, sampling)
 
+    def steps(self, recipe_of: Callable[[str], Strategy | None]) -> int:
+        return 2
+
     def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
         pairs = 2 * len(self.proposers)  # with each proposal, in both orders
         return Cost(pairs, pairs * int(VERDICT["max_tokens"]))
@@ -49,7 +53,7 @@ class Blend(Answering):
         return await self.aggregated(run, self._best, self.aggregator, self.proposers)
 
     async def _best(self, run: Run) -> References:
-        references = await run.propose(self.proposers)
+        references = await run.propose(self.proposers, steps=2)
         if run.concluded:
             return references
         best = await self._ranked(run, references) if len(references) > self.top else references
@@ -65,6 +69,6 @@ class Blend(Answering):
             if place is not None:
                 wins[pair[place]] += 1
         if not any(wins):
-            run.degrade("no verdict of the judge was readable; fused the first proposals")
+            run.degrade(UNREADABLE_BLEND())
         order = sorted(range(len(references)), key=lambda slot: (-wins[slot], slot))
         return tuple(references[slot] for slot in order)

@@ -1,19 +1,20 @@
 """One model first; only a weak answer costs more (FrugalGPT, arXiv 2305.05176)."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from math import exp
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, StrictBool, StrictFloat, model_validator
 
 from serving.conversation import Message
-from serving.errors import MoaError
+from serving.errors import InvalidRequest, MoaError
 from serving.recipes.base import LAYER_SETTINGS, Recipe
 from serving.recipes.cost import FREE, Cost
 from serving.recipes.judging import GRADE, VERDICT, grade, question, quoted
-from serving.references import Reference, References
+from serving.references import Reference
 from serving.runtime.agents import Agent, AgentField
-from serving.runtime.run import Run
+from serving.runtime.reasons import FIRST_FAILED, FIRST_RETURNED, UNGRADED
+from serving.runtime.run import Run, Strategy
 from serving.runtime.task import Task
 from serving.types import Completion, Delta, Sampling
 
@@ -74,6 +75,10 @@ class Cascade(Recipe):
             escalation += self.given_cost(sampling, recipes)
         return self.answer_cost(self.first, sampling) + judging + escalation
 
+    def steps(self, recipe_of: Callable[[str], Strategy | None]) -> int:
+        then = recipe_of(self.escalate)
+        return 1 + (self.score == "judge") + (then.steps(recipe_of) if isinstance(then, Recipe) else 0)
+
     def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
         then = recipes.get(self.escalate)
         return then.given_cost(sampling, recipes) if then else FREE
@@ -81,25 +86,36 @@ class Cascade(Recipe):
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
         if run.acts and not (self.score == "judge" and run.supports_tools(self.first)):
             return await run.delegate(self.escalate)
-        kept: References = ()
         # The first answer may be the final one: it is sampled like the final answer.
         task = Task(messages=run.request.messages, role="first", as_answer=True)
+        sampling = {"logprobs": 0 if self.score == "logprob" else None}
+        steps = self.steps(run.recipe)
         try:
-            first = await run.ask(self.first, task, sampling={"logprobs": 0 if self.score == "logprob" else None})
+            first = await run.ask(self.first, task, sampling=sampling, steps=steps)
+        except MoaError:
+            run.degrade(FIRST_FAILED(name=self.escalate))
+            return await run.delegate(self.escalate)
+        draft = run.proposal(self.first, first)
+        if draft is None:
+            return await run.delegate(self.escalate)
+        if await self._score(run, draft, first, steps - 1) >= self.threshold:
+            return run.pick(draft, first.choices[0].reasoning)
+        kept = (draft,) if self.keep_first and not run.acts else ()
+        try:
+            return await run.delegate(self.escalate, kept, spare=(draft,))
         except MoaError as error:
-            run.degrade(f"the first model failed: {error}")
-        else:
-            if (draft := run.proposal(self.first, first)) is not None:
-                if await self._score(run, draft, first) >= self.threshold:
-                    return run.pick(draft, first.choices[0].reasoning)
-                kept = (draft,) if self.keep_first and not run.acts else ()
-        return await run.delegate(self.escalate, kept)
+            if isinstance(error, InvalidRequest):
+                raise
+            run.degrade(FIRST_RETURNED(name=self.escalate))
+            return run.pick(draft, first.choices[0].reasoning)
 
-    async def _score(self, run: Run, draft: Reference, answer: Completion) -> float:
-        """Score from 0 to 1; 0 if there is none, so that doubt escalates."""
+    async def _score(self, run: Run, draft: Reference, answer: Completion, steps: int) -> float:
+        """Score from 0 to 1; 0 if there is none, so that doubt escalates. `steps`: see `Run.consult`."""
         if self.judge is not None and self.score == "judge":
-            instruction = GRADE.format(answer=quoted(draft.text))
-            [verdict] = await run.consult(self.judge, [question(run.request.messages, instruction)], sampling=VERDICT)
-            return grade(verdict) or 0.0
+            asked = [question(run.request.messages, GRADE.format(answer=quoted(draft.text)))]
+            [verdict] = await run.consult(self.judge, asked, sampling=VERDICT, steps=steps)
+            if (found := grade(verdict)) is None:
+                run.degrade(UNGRADED())
+            return found or 0.0
         tokens = answer.choices[0].logprobs or ()
         return exp(sum(token.logprob for token in tokens) / len(tokens)) if tokens else 0.0

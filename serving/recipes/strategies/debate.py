@@ -12,6 +12,7 @@ from serving.recipes.cost import Cost
 from serving.recipes.judging import ACCEPT, CRITICISE, question, quoted
 from serving.references import References
 from serving.runtime.agents import Agent, AgentField
+from serving.runtime.reasons import UNCHECKED
 from serving.runtime.run import Run
 from serving.runtime.task import Task
 from serving.types import Delta, Sampling
@@ -59,9 +60,12 @@ class Debate(Answering):
         messages = run.request.messages
         earlier: References = ()
         for _ in range(self.rounds - 1):
+            if earlier and run.late:
+                break  # the last revision has the time that is left
             try:
                 # The critic may accept it: it is sampled like the final answer.
-                solution = await run.ask(self.solver, Task(messages=messages, role="solver", as_answer=True))
+                solving = Task(messages=messages, role="solver", as_answer=True)
+                solution = await run.ask(self.solver, solving, steps=1 if earlier else 0)
             except MoaError:
                 break  # in the report; the last answer has fallbacks
             draft = run.proposal(self.solver, solution)
@@ -72,7 +76,10 @@ class Debate(Answering):
             criticising = question(run.request.messages, CRITICISE.format(answer=quoted(answer)))
             [criticism] = await run.consult(self.critic, [criticising], role="critic", sampling=self._verdict)
             if draft is not None:
-                if not criticism.strip() or criticism.strip().upper().startswith(ACCEPT):
+                if not criticism.strip():
+                    run.degrade(UNCHECKED())
+                    return run.pick(draft, reasoning)
+                if criticism.strip().upper().startswith(ACCEPT):
                     return run.pick(draft, reasoning)
                 earlier = (draft,)
             messages = (

@@ -11,6 +11,7 @@ from serving.recipes.base import Answering, Recipe, team_of
 from serving.recipes.cost import Cost
 from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
+from serving.runtime.reasons import LAYERS_LEFT_OUT
 from serving.runtime.run import Run
 from serving.runtime.task import Task
 from serving.types import Delta, Sampling
@@ -71,6 +72,9 @@ class Layered(Answering):
     async def _references(self, run: Run) -> References:
         references: References = ()
         for number, (layer, following) in enumerate(pairwise((*self.layers, (self.aggregator,))), start=1):
+            if references and run.late:
+                run.degrade(LAYERS_LEFT_OUT())
+                break
             final = number == len(self.layers)
             references = await run.propose(
                 layer,
@@ -78,6 +82,7 @@ class Layered(Answering):
                 feeding=following,
                 feeding_final=final,
                 team=self.proposers_of_all_layers(),
+                steps=len(self.layers) - number + 1,
             )
             if run.concluded:
                 break

@@ -19,6 +19,7 @@ from serving.recipes.cost import Cost, costliest
 from serving.recipes.judging import question
 from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
+from serving.runtime.reasons import PART_FAILED, PART_LATE
 from serving.runtime.run import Run
 from serving.runtime.task import Quorum, Task
 from serving.types import Delta, Sampling
@@ -70,7 +71,7 @@ class Plan(Answering):
 
     async def _results(self, run: Run) -> References:
         instruction = SPLIT.format(parts=self.parts)
-        [plan] = await run.consult(self.planner, [question(run.request.messages, instruction)], role="planner")
+        [plan] = await run.consult(self.planner, [question(run.request.messages, instruction)], role="planner", steps=2)
         parts = parse_plan(plan)
         return await self._execute(run, parts[: self.parts]) if parts else await run.propose(self.executors)
 
@@ -89,20 +90,26 @@ class Plan(Answering):
                     done = await run.propose([agent], task, quorum=Quorum(1))
                 except (InvalidRequest, Overloaded, QuorumNotReached) as error:
                     failures.append(error)
+                    if run.late:
+                        break
                 else:
                     return tuple(replace(reference, text=f"{part.task}: {reference.text}") for reference in done)
-            run.degrade(f"part {position + 1} of the plan failed on every executor")
+            run.degrade(PART_FAILED(number=position + 1))
             return ()
 
+        needed = min(self.min_proposals, len(parts))
         try:
             for position, part in enumerate(parts):
                 tasks.append(asyncio.create_task(execute(position, part)))
-            results = tuple(reference for found in await asyncio.gather(*tasks) for reference in found)
+            await _enough(run, tasks, needed)
+            for number, task in enumerate(tasks, 1):
+                if not task.done():
+                    run.degrade(PART_LATE(number=number))
+            results = tuple(reference for task in tasks if task.done() for reference in task.result())
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        needed = min(self.min_proposals, len(parts))
         if len(results) < needed:
             run.below_quorum(_too_few(failures, len(results), needed))
         return results
@@ -114,6 +121,22 @@ class Plan(Answering):
         for agent in self.executors[turn:] + self.executors[:turn]:
             first.setdefault(agent.model, agent)
         return tuple(first.values())
+
+
+async def _enough(run: Run, parts: Sequence[asyncio.Task[References]], needed: int) -> None:
+    """Return when all parts are done, or `needed` of them when the time for the answer has begun.
+
+    Raises what a part raises.
+    """
+    pending = set(parts)
+    while pending:
+        done = [part for part in parts if part.done() and part.result()]
+        timeout = run.time_left_s if len(done) >= needed else None
+        ended, pending = await asyncio.wait(pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        for part in ended:
+            part.result()
+        if not ended:
+            return
 
 
 def _too_few(failures: Sequence[InvalidRequest | Overloaded | QuorumNotReached], done: int, needed: int) -> MoaError:

@@ -12,6 +12,7 @@ from serving.recipes.judging import VERDICT, choose, chosen
 from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
 from serving.runtime.policy import ToolMode
+from serving.runtime.reasons import UNREADABLE_RANK
 from serving.runtime.run import Run
 from serving.runtime.task import Task
 from serving.types import Delta, Sampling
@@ -51,7 +52,7 @@ class Rank(Recipe):
             return run.pick(run.agreed)
         votes = await self._votes(run, references) if len(references) > 1 else Counter({0: 1})
         if not votes:
-            run.degrade("no verdict of the judge was readable; returned the first proposal")
+            run.degrade(UNREADABLE_RANK())
         return run.pick(references[min(range(len(references)), key=lambda slot: (-votes[slot], slot))])
 
     async def _votes(self, run: Run, references: References) -> Counter[int]:
@@ -59,7 +60,7 @@ class Rank(Recipe):
         shifts = range(min(self.rotations or count, count))
         orders = [[(place + shift) % count for place in range(count)] for shift in shifts]
         questions = [choose(run.request.messages, [references[i] for i in order]) for order in orders]
-        verdicts = await run.consult(self.judge, questions, sampling=VERDICT)
+        verdicts = await run.consult(self.judge, questions, sampling=VERDICT, steps=0)
         votes: Counter[int] = Counter()
         for order, verdict in zip(orders, verdicts, strict=True):
             place = chosen(verdict, count)

@@ -3,7 +3,7 @@
 The paper finds that quality weighs more than diversity: samples of the best model often beat a mixed team.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, StrictInt, model_validator
@@ -13,7 +13,9 @@ from serving.recipes.base import Answering, Recipe
 from serving.recipes.cost import Cost
 from serving.references import Reference, References
 from serving.runtime.agents import Agent, AgentField
-from serving.runtime.run import Run
+from serving.runtime.emptiness import is_proposal
+from serving.runtime.reasons import SAMPLES_LEFT_OUT
+from serving.runtime.run import Run, Strategy
 from serving.runtime.task import Task
 from serving.types import Delta, Sampling
 
@@ -68,8 +70,15 @@ class SelfMoaSeq(SelfMoa):
         return self
 
     def cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
-        steps = -(-max(self.samples - self.window, 0) // (self.window - self.kept))
-        return super().cost(sampling, recipes) + self.proposals_cost([self.aggregator], sampling) * steps
+        return super().cost(sampling, recipes) + self.proposals_cost([self.aggregator], sampling) * self._windows
+
+    @property
+    def _windows(self) -> int:
+        """Number of windows before the last one."""
+        return -(-max(self.samples - self.window, 0) // (self.window - self.kept))
+
+    def steps(self, recipe_of: Callable[[str], Strategy | None]) -> int:
+        return 1 + self._windows
 
     def given_cost(self, sampling: Sampling, recipes: Mapping[str, Recipe]) -> Cost:
         return self.proposals_cost([self.aggregator], sampling)  # one more step of the window, at most
@@ -78,21 +87,26 @@ class SelfMoaSeq(SelfMoa):
         final = self.samples <= self.window
         # A synthesis has no tools, unlike the readers that `propose` prefills where proposers draft calls.
         feeding = [self.aggregator] if final or not run.drafting else []
-        samples = await run.propose([self.proposer] * self.samples, feeding=feeding, feeding_final=final)
+        steps = 1 + self._windows
+        samples = await run.propose([self.proposer] * self.samples, feeding=feeding, feeding_final=final, steps=steps)
         if run.concluded:
             return samples
         window, rest = samples[: self.window], samples[self.window :]
         while rest:
+            if run.late:
+                run.degrade(SAMPLES_LEFT_OUT())
+                break
+            steps = -(-len(rest) // (self.window - self.kept))
             fresh, rest = rest[: self.window - self.kept], rest[self.window - self.kept :]
-            window = await self._synthesis(run, window) + fresh
+            window = await self._synthesis(run, window, steps) + fresh
         return window
 
-    async def _synthesis(self, run: Run, window: References) -> References:
+    async def _synthesis(self, run: Run, window: References, steps: int) -> References:
         """Content of the kept slots: the synthesis of `window`, or its first samples if there is none."""
         try:
-            done = await run.ask(self.aggregator, Task(window, role="aggregator"))
+            done = await run.ask(self.aggregator, Task(window, role="aggregator"), steps=steps)
         except MoaError:
             return window[: self.kept]  # in the report; the last synthesis may still succeed
-        if not done.text.strip():  # would waste the slots kept for it
+        if not is_proposal(done.choices[0], run.request):  # would waste the slots kept for it
             return window[: self.kept]
         return (Reference(self.aggregator.model, done.text, usage=done.usage),) * self.kept

@@ -25,7 +25,7 @@ class Vote(Recipe):
         "samples",
         "answer_kind",
     }
-    without_effect = frozenset({"advise"})
+    without_effect = frozenset({"advise", "answer_share"})  # nothing follows the proposals
     team = "proposers"
     tool_modes = ("vote",)
     caller = "proposers; without agreement the most frequent calls or text"
@@ -50,7 +50,7 @@ class Vote(Recipe):
         return self.proposals_cost(self._voters(), sampling)
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        references = run.candidates(await run.propose(self._voters(), Task(as_answer=True)))
+        references = run.candidates(await run.propose(self._voters(), Task(as_answer=True), steps=0))
         return run.pick(run.agreed or majority(references, self.answer_kind))
 
     def _voters(self) -> tuple[Agent, ...]:

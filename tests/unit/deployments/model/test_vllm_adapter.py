@@ -719,3 +719,26 @@ def test_images_are_read_by_the_engines_own_renderer() -> None:
     limits = SimpleNamespace(info=SimpleNamespace(allowed_mm_limits={"image": 3}))
     client.renderer = SimpleNamespace(mm_processor=limits)  # type: ignore[assignment]
     assert vllm.image_prompts().max_images == 3
+
+
+async def test_greedy_choices_are_equal_and_generated_once() -> None:
+    vllm, client = adapter(output(choice("a", 1)), output(choice("b", 2, end="stop")))
+    found = await deltas(vllm, temperature=0, n=3)
+    assert client.calls[0][1].n == 1
+    assert [(delta.index, delta.text) for delta in found] == [
+        (0, "a"),
+        (1, "a"),
+        (2, "a"),
+        (0, "b"),
+        (1, "b"),
+        (2, "b"),
+    ]
+    assert [delta.finish_reason for delta in found[3:]] == ["stop"] * 3
+    assert [delta.terminal for delta in found] == [False] * 5 + [True]
+    assert found[-1].usage == TokenUsage(3, 6, 2)  # as of three choices
+
+
+async def test_fewer_tokens_than_are_asked_for_at_least_are_the_callers_error() -> None:
+    with pytest.raises(InvalidRequest, match="Set 'min_tokens' to at most 9") as caught:
+        await deltas(adapter()[0], min_tokens=10)
+    assert caught.value.param == "min_tokens"

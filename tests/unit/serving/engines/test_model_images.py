@@ -34,7 +34,7 @@ async def test_a_model_without_eyes_reads_the_word_and_says_so(trace: bool) -> N
     assert (asked.content, asked.images) == (ASKED, ())
     assert done.report is not None
     assert done.report.degraded
-    assert done.report.reasons == ("the image in the request: no model that was asked can see; 'm' read [image]",)
+    assert done.report.reasons == ("The request's image: no model that was asked can see; 'm' read [image].",)
     assert [trace.images for trace in done.report.agents] == ([0] if trace else [])
     assert done.usage.prompt_tokens
     assert done.report.usage == done.report.answer_usage == done.usage

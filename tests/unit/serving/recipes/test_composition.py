@@ -219,8 +219,10 @@ async def ended(shape: Shape, models: dict[str, ScriptedEngine], request: Genera
 
 def is_an_answer_that_says_how_it_was_made(done: Completion) -> None:
     [choice] = done.choices
-    assert choice.text.strip() or choice.tool_calls
     assert done.report is not None
+    if not (choice.text.strip() or choice.tool_calls):  # the final agent generated something
+        assert done.report.answer_usage is not None
+        assert done.report.answer_usage.completion_tokens
     assert done.usage == done.report.usage == counted(done)
     assert done.report.answer_usage in [done.usage, *(trace.usage for trace in done.report.agents)]
     slots: dict[tuple[int, int], list[AgentTrace]] = {}
@@ -233,7 +235,7 @@ def is_an_answer_that_says_how_it_was_made(done: Completion) -> None:
             assert second.model != first.model
             assert any(f"'{second.model}' was asked instead" in reason for reason in done.report.reasons)
     assert done.report.degraded or all(members[-1].status in ("ok", "cancelled") for members in slots.values())
-    if any("answered without references" in reason for reason in done.report.reasons):
+    if any("the final agent answered without any" in reason for reason in done.report.reasons):
         assert done.report.degraded
         assert seen(done.report.agents[-1]) == ""
 
@@ -266,7 +268,6 @@ def test_of_every_strategy_failures_end_in_an_answer_or_a_clear_error(
     no_thought_is_shown(models)
     if isinstance(done, Completion):
         is_an_answer_that_says_how_it_was_made(done)
-        assert done.text.strip()
     else:
         is_an_error_of_its_recipe(done, shape)
 

@@ -46,7 +46,7 @@ async def test_images_reach_the_models_that_see(team: dict[str, ScriptedEngine])
     assert team["b"].requests[0].messages[0].content == ASKED
     assert done.report is not None
     assert {trace.model: trace.images for trace in done.report.agents} == {"a": 1, "b": 0, "c": 0}
-    assert reasons(done) == "the image in the request: shown to 'a'; 'b', 'c' read [image] in its place"
+    assert reasons(done) == "The request's image: shown to 'a'; 'b', 'c' read [image] instead."
     assert not done.report.degraded
 
 
@@ -55,7 +55,7 @@ async def test_an_answer_that_nobody_saw_the_image_for_is_degraded(team: dict[st
     done = await run(team, request, {**LAYERED, "layers": [["b", "c"]]})
     assert done.report is not None
     assert done.report.degraded
-    assert reasons(done) == "the 2 images in the request: no model that was asked can see; 'b', 'c' read [image]"
+    assert reasons(done) == "The request's 2 images: no model that was asked can see; 'b', 'c' read [image]."
 
 
 async def test_without_images_nothing_is_said(team: dict[str, ScriptedEngine]) -> None:
@@ -99,7 +99,7 @@ async def test_references_of_an_earlier_call_that_saw_the_image_do_not_degrade(
     assert len(team["a"].requests) == 1
     assert done.report is not None
     assert not done.report.degraded
-    assert "not shown in this call, but the references were made before it" in reasons(done)
+    assert "not shown in this call, but the proposals were made before it" in reasons(done)
 
 
 def test_advice_is_that_of_the_same_images() -> None:

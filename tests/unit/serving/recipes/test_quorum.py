@@ -50,10 +50,9 @@ async def test_a_layer_below_its_quorum_fails_unless_the_recipe_says_otherwise(t
 async def test_the_reasons_say_what_was_done(trio: Trio, ask: Ask) -> None:
     trio["b"].error = GONE
     done = await run(trio, ask(), {**LAYERED, "below_quorum": "answer"})
-    assert "Layer 1 returned 1 usable proposals of 2 needed" in reasons(done)
-    assert "went on with those there are" in reasons(done)
+    assert "Too few proposals were usable; the answer was made with those there are." in reasons(done)
     done = await run(trio, ask(), {**LAYERED, "below_quorum": "single"})
-    assert "the final agent answered without references" in reasons(done)
+    assert "Too few proposals were usable; the final agent answered without any." in reasons(done)
 
 
 async def test_answer_waits_for_the_proposals_that_still_come(trio: Trio, ask: Ask) -> None:
@@ -93,9 +92,19 @@ async def test_a_cause_that_the_final_agent_may_not_share_is_passed_over(
 async def test_the_deadline_of_the_request_is_never_passed_over() -> None:
     team = {name: ScriptedEngine(name, hang=name != "a") for name in "abc"}
     request = GenerateRequest("r", (Message("user", "Why?"),))
-    for rule in ("answer", "single"):
-        with pytest.raises(DeadlineExceeded, match="30 s"):
-            await run(team, request, {**LAYERED, "below_quorum": rule, "deadline_s": 30})
+    with pytest.raises(DeadlineExceeded, match="30 s"):
+        await run(team, request, {**LAYERED, "deadline_s": 30})
+    assert asyncio.get_running_loop().time() == 30
+
+
+@pytest.mark.parametrize("rule", ["answer", "single"])
+@simulated_time
+async def test_too_few_proposals_leave_time_for_the_answer_if_they_are_no_error(rule: str) -> None:
+    team = {name: ScriptedEngine(name, hang=name != "a") for name in "abc"}
+    request = GenerateRequest("r", (Message("user", "Why?"),))
+    done = await run(team, request, {**LAYERED, "below_quorum": rule, "deadline_s": 40})
+    assert (done.text, degraded(done)) == ("ok", True)
+    assert asyncio.get_running_loop().time() == 30  # a quarter was kept
 
 
 @pytest.mark.parametrize("preset", ["self-moa", "self-moa-seq", "blend", "adaptive", "plan", "moa"])
@@ -306,7 +315,7 @@ async def test_a_substitute_votes_for_the_slot(trio: Trio, ask: Ask) -> None:
     trio["b"].error = GONE
     request = replace(ask(), tools=(Tool("look"),))
     done = await run(trio, request, {**LAYERED, "tools": "vote", "refill": True})
-    assert reasons(done).endswith("2 of 2 proposers of layer 1 drafted the same tool calls, which are the answer")
+    assert reasons(done).endswith("2 of 2 proposers of layer 1 drafted the same tool calls, which are the answer.")
     assert done.choices[0].tool_calls
 
 

@@ -88,7 +88,7 @@ async def test_one_model_answers_and_the_answer_says_so(trio: Trio, recipes: lis
     done = await one_model(trio, *recipes)
     assert done.text == f"{model} says 0"
     assert outcomes(done) == [(1, "small_task", model)]
-    assert reasons(done) == f"small task of a user interface (title): '{model}' was asked alone (small_tasks)"
+    assert reasons(done) == f"Small task of a user interface (title): '{model}' was asked alone."
     assert done.report is not None
     assert not done.report.degraded
     assert done.report.answer_usage == done.report.usage == done.usage

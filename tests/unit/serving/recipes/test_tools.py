@@ -21,7 +21,7 @@ from tests.support.recipes import TEAM, Ask, Trio, outcomes, reasons, run
 TOOLS = (Tool("look", "Looks something up.", {"type": "object"}),)
 CALL = ToolCall("c1", "look", '{"what": "tides"}')
 THOUGHT = "THOUGHT"
-REUSED = "references of this user turn were reused"
+REUSED = "The proposals of this user turn were reused."
 ACTING = ("moa-lite", "moa", "self-moa", "self-moa-seq", "blend", "plan", "adaptive", "cascade", "auto")
 ALL = (*ACTING, "vote", "rank", "debate")
 
@@ -131,7 +131,7 @@ async def test_every_second_call_asks_the_team_again(team: Trio, ask: Ask) -> No
         messages = (*messages, *turns)
     assert asked == [True, False, True, False, True, False]
     assert notes[1] == REUSED
-    assert notes[5] == "references of this user turn, made after 4 answers with tool calls, were reused"
+    assert notes[5] == "The proposals of this user turn, made after 4 answers with tool calls, were reused."
     assert "(look returned: result 3)" in flat(team["b"].requests[-1])
     assert "result 4" not in flat(team["b"].requests[-1])
 

@@ -74,8 +74,8 @@ async def test_equal_calls_are_returned_without_the_final_agent(team: Trio, ask:
     assert called(done) == ['{"what": "tides"}']
     assert set(roles(done)) == {"proposer"}
     assert {layer for layer, _, _ in outcomes(done)} == {1}
-    assert "proposers of layer 1 drafted the same tool calls, which are the answer" in reasons(done) or (
-        preset == "adaptive" and reasons(done) == "2 of 2 proposers drafted the same tool calls, which are the answer"
+    assert "proposers of layer 1 drafted the same tool calls, which are the answer." in reasons(done) or (
+        preset == "adaptive" and reasons(done) == "2 of 2 proposers drafted the same tool calls, which are the answer."
     )
     assert done.report is not None
     assert not done.report.degraded
@@ -110,7 +110,7 @@ async def test_without_agreement_the_final_agent_reads_all_drafts_as_prose(
     done = await run(team, with_tools(ask()), VOTE)
     assert called(done) == ['{"what": "moon"}']
     assert roles(done) == ["proposer"] * 3 + ["aggregator"]
-    assert reasons(done) == "1 of 3 proposers of layer 1 drafted the same tool calls; 2 are needed to decide"
+    assert reasons(done) == "1 of 3 proposers of layer 1 drafted the same tool calls; 2 are needed to decide."
     assert done.report is not None
     assert not done.report.degraded
     assert [trace.tool_calls for trace in done.report.agents] == [
@@ -193,7 +193,7 @@ async def test_in_a_loop_the_panel_votes_once_and_its_drafts_are_advice_later(te
     loop = replace(first, messages=(*first.messages, *turns))
     second = await complete("moa-lite", orchestrator.engines["moa-lite"], loop)
     assert (second.text, roles(second)) == ("a says so", ["aggregator"])
-    assert reasons(second) == "references of this user turn were reused"
+    assert reasons(second) == "The proposals of this user turn were reused."
     final = team["a"].requests[-1]
     assert '1. (would call look with {"what": "tides"})' in final.messages[0].content
     assert final.messages[-2:] == turns
@@ -242,7 +242,7 @@ async def test_a_draft_replaces_a_final_agent_that_failed(team: Trio, ask: Ask, 
     assert (await run(team, with_tools(ask()), recipe)).text == "b says so"
     done = await run(team, with_tools(ask(), "required"), recipe)
     assert called(done) == ['{"what": "sun"}']
-    assert "returned the first proposal" in reasons(done)
+    assert "one of the proposals is returned" in reasons(done)
 
 
 async def test_a_vote_without_calls_fails_where_a_tool_must_be_called(
@@ -348,7 +348,7 @@ async def test_adaptive_adds_proposers_until_calls_agree(team: Trio, ask: Ask, w
     done = await run(team, with_tools(ask()), recipe)
     assert called(done) == ['{"what": "tides"}']
     assert roles(done) == ["proposer"] * 3
-    assert reasons(done) == "2 of 3 proposers drafted the same tool calls, which are the answer"
+    assert reasons(done) == "2 of 3 proposers drafted the same tool calls, which are the answer."
     wanted["c"] = "moon"
     assert roles(await run(team, with_tools(ask()), recipe))[-1] == "aggregator"
     wanted.update(dict.fromkeys("abc", ""))

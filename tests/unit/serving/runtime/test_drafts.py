@@ -153,7 +153,7 @@ def test_the_first_draft_by_slot_of_the_most_frequent_calls_wins() -> None:
     assert winner is not None
     assert winner.text == "draft 1"
     assert votes_of(2, "x", "y", None, "y").outcome == (
-        "2 of 4 proposers of layer 2 drafted the same tool calls, which are the answer"
+        "2 of 4 proposers of layer 2 drafted the same tool calls, which are the answer."
     )
 
 
@@ -166,5 +166,5 @@ def test_fewer_equal_drafts_than_needed_decide_nothing(ballots: tuple[str | None
     assert votes.winner is None
     most = 1 if any(ballots) else 0
     assert votes.outcome == (
-        f"{most} of {len(ballots)} proposers of layer 2 drafted the same tool calls; 2 are needed to decide"
+        f"{most} of {len(ballots)} proposers of layer 2 drafted the same tool calls; 2 are needed to decide."
     )

@@ -107,7 +107,9 @@ async def test_a_failing_agent_is_finished_with_its_reason(trio: Trio, ask: Ask)
     (failed,) = [event.trace for event in of(found, "agent_finished") if event.model == "b"]
     assert failed.status == "failed"
     assert "out of memory" in failed.error
-    assert any(event.degrades and "out of memory" in event.reason for event in of(found, "reason_added"))
+    assert any(
+        event.degrades and event.reason == "'b' (proposer, layer 1) failed." for event in of(found, "reason_added")
+    )
 
 
 async def test_a_straggler_is_cut_off_with_its_layer(trio: Trio, ask: Ask):

@@ -80,7 +80,7 @@ async def test_a_slow_call_is_answered_by_its_second_attempt(
     assert done.text == "a says 1"
     assert done.report is not None
     assert done.report.agents[0].hedged
-    assert "token count of its other attempts" in done.report.reasons[0]
+    assert "The tokens of other attempts of" in done.report.reasons[0]
     assert len(set(calls)) == 2
     assert trio["b"].running == 0
 

@@ -33,7 +33,7 @@ async def test_an_engine_that_gives_one_answer_of_three_has_failed(orchestrate: 
     done = await answer(orchestrate(layers=[["b", "b", "b", "c"]]), ask())
     assert done.text == "a says 1"
     assert done.report is not None
-    assert "returned 1 choices of 3" in done.report.reasons[0]
+    assert done.report.reasons[0] == "'b' (proposer, layer 1) broke off its answer."
 
 
 async def test_a_second_attempt_does_not_go_on_from_the_first_ones_text(

@@ -29,7 +29,7 @@ def test_usage_is_the_sum_of_all_agents() -> None:
 def test_an_agent_of_unknown_count_is_left_out_and_named_without_degrading(unknown: TokenUsage) -> None:
     builder = report_of(trace(), trace(agent=1, usage=unknown))
     assert builder.usage == TokenUsage(10, 5, 2)
-    assert builder.reasons == ["layer 1 proposer 'm': token count unknown; not included in usage"]
+    assert builder.reasons == ["The tokens of 'm' (proposer, layer 1) are not known, and not in the usage."]
     assert not builder.degraded
 
 
@@ -42,11 +42,12 @@ def test_an_unknown_number_of_cached_tokens_counts_as_none() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"status": "failed", "error": "It broke."}, "layer 1 proposer 'm': It broke."),
-        ({"status": "timeout", "error": "Late."}, "layer 1 proposer 'm': Late."),
-        ({"status": "empty"}, "layer 1 proposer 'm': empty"),
-        ({"status": "straggler"}, "layer 1 proposer 'm': straggler"),
-        ({"shortened": 2}, "2 references were shortened to fit the context of 'm'"),
+        ({"status": "failed", "error": "It broke."}, "'m' (proposer, layer 1) failed."),
+        ({"status": "timeout", "error": "Late."}, "'m' (proposer, layer 1) did not answer in time."),
+        ({"status": "empty"}, "'m' (proposer, layer 1) gave an empty answer."),
+        ({"status": "empty", "reasoning": "Hm."}, "'m' (proposer, layer 1) gave reasoning, but no answer."),
+        ({"status": "straggler"}, "'m' (proposer, layer 1) was slower than the others, which did not wait for it."),
+        ({"shortened": 2}, "2 proposals were shortened to fit the context of 'm'."),
     ],
 )
 def test_a_failure_or_a_shortened_reference_degrades_and_is_named(fields: dict[str, Any], reason: str) -> None:
@@ -58,12 +59,14 @@ def test_a_failure_or_a_shortened_reference_degrades_and_is_named(fields: dict[s
 def test_a_cancelled_agent_does_not_degrade() -> None:
     builder = report_of(trace(status="cancelled", usage=UNKNOWN_USAGE))
     assert not builder.degraded
-    assert builder.reasons == ["layer 1 proposer 'm': token count unknown; not included in usage"]
+    assert builder.reasons == ["The tokens of 'm' (proposer, layer 1) are not known, and not in the usage."]
 
 
 def test_other_attempts_are_named_because_their_tokens_are_unknown() -> None:
     builder = report_of(trace(uncounted=1))
-    assert builder.reasons == ["layer 1 proposer 'm': token count of its other attempts unknown; not included in usage"]
+    assert builder.reasons == [
+        "The tokens of other attempts of 'm' (proposer, layer 1) are not known, and not in the usage."
+    ]
     assert not builder.degraded
 
 
@@ -73,8 +76,8 @@ def test_every_reason_is_given_once_in_order() -> None:
     builder.degrade("the judge gave no verdict")
     builder.degrade("the judge gave no verdict")
     assert builder.reasons == [
-        "layer 1 proposer 'm': It broke.",
-        "1 reference was shortened to fit the context of 'm'",
+        "'m' (proposer, layer 1) failed.",
+        "1 proposal was shortened to fit the context of 'm'.",
         "the judge gave no verdict",
     ]
 
@@ -89,9 +92,9 @@ def test_agents_are_reported_by_layer_position_and_start() -> None:
 @pytest.mark.parametrize(
     ("role", "finish_reason", "reason"),
     [
-        ("proposer", "length", "layer 1 proposer 'm': its answer was cut at its token limit"),
-        ("proposer", "content_filter", "layer 1 proposer 'm': its answer was cut by a content filter"),
-        ("executor", "length", "layer 1 executor 'm': its answer was cut at its token limit"),
+        ("proposer", "length", "The answer of 'm' (proposer, layer 1) was cut at its token limit."),
+        ("proposer", "content_filter", "The answer of 'm' (proposer, layer 1) was cut by a content filter."),
+        ("executor", "length", "The answer of 'm' (executor, layer 1) was cut at its token limit."),
         ("proposer", "stop", None),
         ("proposer", "tool_calls", None),
         ("aggregator", "length", None),  # the caller sees the answer's own finish reason

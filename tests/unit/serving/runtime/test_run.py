@@ -95,7 +95,7 @@ async def test_a_failing_proposer_costs_quality_not_the_request(orchestrate: Mak
     assert done.text == "a says 2"
     assert done.report is not None
     assert done.report.degraded
-    assert "out of memory" in done.report.reasons[0]
+    assert done.report.reasons == ("'b' (proposer, layer 1) failed.",)
     assert [trace.status for trace in done.report.agents] == ["ok", "failed", "ok", "ok"]
 
 
@@ -127,7 +127,7 @@ async def test_a_lost_replica_is_tried_again(orchestrate: Make, trio: Trio, ask:
     assert [agent.status for agent in done.report.agents] == ["ok"] * 4
     # Nothing of the answer is missing, but tokens of the usage are.
     assert done.report.reasons == (
-        "layer 1 proposer 'b': token count of its other attempts unknown; not included in usage",
+        "The tokens of other attempts of 'b' (proposer, layer 1) are not known, and not in the usage.",
     )
 
 
@@ -145,7 +145,7 @@ async def test_an_engine_that_does_not_count_makes_the_usage_a_lower_bound_and_t
     assert [agent.usage.total_tokens is None for agent in done.report.agents] == [True, True, False, False]
     assert done.usage.completion_tokens == 2 * 3
     assert not done.report.degraded  # the answer is as good as ever
-    assert done.report.reasons == ("layer 1 proposer 'b': token count unknown; not included in usage",)
+    assert done.report.reasons == ("The tokens of 'b' (proposer, layer 1) are not known, and not in the usage.",)
 
 
 async def test_stragglers_are_cut_after_the_grace(orchestrate: Make, trio: Trio, ask: Ask) -> None:
@@ -190,7 +190,7 @@ async def test_a_hung_aggregator_falls_back_too(orchestrate: Make, trio: Trio, a
 
 
 async def test_an_empty_aggregation_falls_back_too(orchestrate: Make, trio: Trio, ask: Ask) -> None:
-    trio["a"].answer = " "
+    trio["a"].answer = ""  # no token at all
     assert (await answer(orchestrate(layers=[["b", "c"]]), ask())).text == "b says 2"
 
 
@@ -199,7 +199,7 @@ async def test_without_any_aggregator_the_first_proposal_is_the_answer(orchestra
     done = await answer(orchestrate(layers=[["b", "c"]], fallbacks=[]), ask())
     assert done.text == "b says 0"
     assert done.report is not None
-    assert "returned the first proposal" in done.report.reasons[-1]
+    assert "one of the proposals is returned" in done.report.reasons[-1]
 
 
 async def test_an_aggregator_failing_after_its_first_token_is_an_error(orchestrate: Make, trio: Trio, ask: Ask) -> None:

@@ -214,7 +214,7 @@ async def test_an_answer_says_who_saw_the_image(stream: bool) -> None:
     app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings())
     response = await ask(app, model="team", stream=stream, moa={"trace": True}, **ASKED[CHAT])
     moa = chunks(response)[-2]["moa"] if stream else response.json()["moa"]
-    assert moa["reasons"] == ["the image in the request: shown to 'a'; 'b' read [image] in its place"]
+    assert moa["reasons"] == ["The request's image: shown to 'a'; 'b' read [image] instead."]
     assert moa["degraded"] is False
     agents = [agent for layer in moa["trace"] for agent in layer["agents"]]
     assert [(agent["model"], agent.get("images")) for agent in agents] == [("a", 1), ("b", None)]

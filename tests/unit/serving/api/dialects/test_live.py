@@ -146,7 +146,7 @@ async def test_a_whole_answer_has_the_proposals_in_its_reasoning(engines: dict[s
     message = answer["choices"][0]["message"]
     assert message["content"] == "the answer"
     assert "**b** (proposer, layer 1)" in message["reasoning_content"]
-    assert "*failed: " in message["reasoning_content"]
+    assert "*'b' (proposer, layer 1) failed.*" in message["reasoning_content"]
     assert message["reasoning_content"].endswith("own thought")
     assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] == 2
 
@@ -155,7 +155,7 @@ async def test_the_panel_says_who_was_cut_off(engines: dict[str, ScriptedEngine]
     engines["b"].hang = True
     options = {"show": "reasoning", "events": True, "straggler_grace_s": 0}
     response = await ask(app_over(engines), model="moa-lite", stream=True, moa=options)
-    assert "*cut off: cancelled: exceeded the straggler grace period*" in reasoning(response)
+    assert "*'b' (proposer, layer 1) was slower than the others, which did not wait for it.*" in reasoning(response)
     told = events(response)
     assert any(event["event"] == "agent_finished" for event in told)
     assert not any("text" in event for event in told)  # `events: true` asks for none
@@ -193,7 +193,7 @@ def event_of(kind: type[Any], agent: int, **fields: Any) -> Any:
 
 def finished(agent: int, text: str, status: Any = "ok", error: str | None = None) -> AgentFinished:
     trace = AgentTrace(1, agent, "proposer", "abc"[agent], status, text, error=error)
-    return event_of(AgentFinished, agent, trace=trace)
+    return event_of(AgentFinished, agent, trace=trace, reason=f"it {status}" if error else "")
 
 
 def wrote(agent: int, text: str) -> AgentText:
@@ -226,4 +226,4 @@ async def test_the_panel_begins_again_after_a_lost_replica():
 
 async def test_the_answer_of_a_second_attempt_is_shown_whole():
     assert (await shown(wrote(0, "slow"), finished(0, "fast answer"))).endswith("slow\n\nfast answer\n\n")
-    assert (await shown(finished(1, "", "failed", "gone"))).endswith("\n\n\n\n*failed: gone*\n\n")
+    assert (await shown(finished(1, "", "failed", "gone"))).endswith("\n\n\n\n*it failed*\n\n")

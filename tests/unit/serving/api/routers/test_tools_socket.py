@@ -149,7 +149,7 @@ async def test_a_tool_loop_of_a_team(tools: str, stream: bool) -> None:
     )
     drafted = [bool(agent.get("tool_calls")) for agent in panel[0]]
     assert drafted == [bool(engine.requests[0].tools) for engine in models.values()] == [tools == "vote"] * 3
-    agreed = "3 of 3 proposers of layer 1 drafted the same tool calls, which are the answer"
+    agreed = "3 of 3 proposers of layer 1 drafted the same tool calls, which are the answer."
     assert [reason for reason in advised["reasons"] if "unknown" not in reason] == [agreed] * (tools == "vote")
-    assert alone["reasons"] == ["references of this user turn were reused"]
+    assert alone["reasons"] == ["The proposals of this user turn were reused."]
     assert [len(engine.requests) for engine in models.values()] == [3 if tools == "final" else 2, 1, 1]

@@ -43,7 +43,7 @@ async def test_a_part_that_an_executor_cannot_do_goes_to_the_next(trio: Trio, as
     fails_when(trio["a"], shown="only this part: find x")
     done = await run(trio, ask(), "plan")
     assert "1. find x: b says 0\n2. find y: b says 0" in shown(trio["a"])
-    assert "executor 'a'" in reasons(done)
+    assert "'a' (executor, layer 2) failed." in reasons(done)
 
 
 async def test_a_part_that_nobody_can_do_is_left_out(trio: Trio, ask: Ask) -> None:
@@ -52,7 +52,7 @@ async def test_a_part_that_nobody_can_do_is_left_out(trio: Trio, ask: Ask) -> No
         fails_when(engine, shown="only this part: find x")
     done = await run(trio, ask(), {"preset": "plan", "min_proposals": 2})
     assert "find x" not in shown(trio["a"])
-    assert "part 1 of the plan failed on every executor" in reasons(done)
+    assert "Part 1 of the plan failed on every executor" in reasons(done)
     with pytest.raises(QuorumNotReached, match=r"2 usable proposals of 3 needed: .*gone"):
         await run(trio, ask(), {"preset": "plan", "min_proposals": 3})
 

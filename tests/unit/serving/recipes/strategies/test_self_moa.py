@@ -46,5 +46,5 @@ async def test_a_synthesis_on_the_way_that_fails_costs_quality_not_the_request(t
     trio["a"].answer = once
     done = await run(trio, ask(options={"samples": 9}), "self-moa-seq")
     assert done.text == "a synthesis"
-    assert "layer 2 aggregator 'a'" in reasons(done)
+    assert "'a' (aggregator, layer 2) failed." in reasons(done)
     assert shown(trio["a"]).count("b says 0") == 6

@@ -23,14 +23,22 @@ class CountingEngine:
     def __init__(self, task: PoolingTask, scores: int = 1) -> None:
         self.task, self.scores = task, scores
         self.asked: list[tuple[list[PoolingPrompt], int | None, int]] = []
+        self.tenants: list[Tenant] = []
 
     def own_dimensions(self, dimensions: int | None) -> int | None:
         return dimensions
 
     async def pool(
-        self, request_id: str, prompts: Sequence[PoolingPrompt], *, dimensions: int | None = None, priority: int = 0
+        self,
+        request_id: str,
+        prompts: Sequence[PoolingPrompt],
+        *,
+        dimensions: int | None = None,
+        priority: int = 0,
+        tenant: Tenant = ANYONE,
     ) -> list[Any]:
         self.asked.append(([*prompts], dimensions, priority))
+        self.tenants.append(tenant)
         if self.task == "rerank":
             return [torch.tensor([float(len(one.token_ids))] * self.scores) for one in prompts]
         odd = [sum(token % 2 for token in one.token_ids) for one in prompts]

@@ -51,6 +51,8 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
         engine_options.setdefault(
             "limit_mm_per_prompt", {"image": model.image_limit(profile.api.images.max_images), "video": 0, "audio": 0}
         )
+    # Without it vLLM ignores the order of priorities and tenants.
+    engine_options.setdefault("scheduling_policy", "priority")
     options: dict[str, Any] = {
         "model_loading_config": {"model_id": model.id, "model_source": str(weights or model.source)},
         "engine_kwargs": engine_options,

@@ -69,9 +69,7 @@ class PoolingServer(EngineServer):
         prompts = await self._prompts.pairs(
             request.query, request.documents, request.truncate_tokens, request.document_tokens
         )
-        tensors = await self._engine.pool(
-            request.request_id, prompts, priority=request.priority, tenant=request.tenant
-        )
+        tensors = await self._engine.pool(request.request_id, prompts, priority=request.priority, tenant=request.tenant)
         if tensors[0].numel() != 1:
             raise ConfigError(
                 f"'{self._model}' computes {tensors[0].numel()} scores for a pair; task: rerank needs a model with one"

@@ -161,8 +161,10 @@ class ModelServer(EngineServer):
         prompt = request.prompt
         if prompt is not None:
             return await _in_thread_if_long(len(prompt.content), lambda: self._codec.encode(prompt))
+        scope = request.tenant.scope
         return await _in_thread_if_long(
-            _characters(messages), lambda: self._renderer.token_ids(messages, request.tools, args, request.prompt_end, request.tenant.scope)
+            _characters(messages),
+            lambda: self._renderer.token_ids(messages, request.tools, args, request.prompt_end, scope),
         )
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:

@@ -16,6 +16,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
+from serving.api.caller import ANY_CALLER, Caller
 from serving.api.cors import Cors
 from serving.errors import BodyTooLarge, SlowBody, WrongContentType
 
@@ -38,6 +39,7 @@ class HttpExchange:
         engine_request_id: id of the calls of engines; always new, so that no two requests share it.
         started: the response's head has been sent.
         engine_asked: the engine's observer reports how the request ends.
+        caller: who sends the request, once its key has been checked.
         error_body: the dialect's JSON for an error; OpenAI's, unless the route's router sets another.
     """
 
@@ -52,6 +54,7 @@ class HttpExchange:
         self.receive = receive
         self.started = False
         self.engine_asked = False
+        self.caller: Caller = ANY_CALLER
         self.error_body: Callable[[Exception], Mapping[str, Any]] | None = None
         self._send = send
         fresh = uuid.uuid4().hex

@@ -36,8 +36,8 @@ class OpenAIEngine(Engine):
     """The model at `base_url` (".../v1"), where it is called `upstream_model` if that differs from `model`.
 
     The API key is read once, from the environment variable `api_key_env`, and never appears in a log, an error or a
-    `repr`. The caller's `user`, `metadata` and `priority` are not sent. Only a prompt that is too long is sent again,
-    with shorter references; all other retries are the recipe's decision.
+    `repr`. The caller's `user`, `metadata`, `priority` and tenant are not sent. Only a prompt that is too long is sent
+    again, with shorter references; all other retries are the recipe's decision.
 
     Raises:
         ConfigError: the variable is empty, or `base_url` contains a password.
@@ -147,7 +147,11 @@ class OpenAIEngine(Engine):
         except (httpx.HTTPError, ValueError) as error:
             raise EngineFailed(self.model, _described(error)) from None
         for delta in reader.ending(loop.time()):
-            yield replace(delta, shortened=fitter.shortened) if delta.terminal else delta
+            if delta.usage is not None:
+                # The endpoint's cache is common to all tenants: the count would tell what others asked.
+                usage = replace(delta.usage, cached_tokens=None) if request.tenant.isolated else delta.usage
+                delta = replace(delta, usage=usage, shortened=fitter.shortened)
+            yield delta
 
     async def _open(self, fitter: PromptFitter, deadline: float | None) -> httpx.Response:
         """Send the request, with ever shorter references if the prompt is too long; the caller closes the response."""

@@ -36,7 +36,9 @@ def request(tenant: Tenant, tokens: int = TOKENS, priority: int = 0) -> Generate
 
 def engine(sequences: int = SEQUENCES) -> QueuedEngine:
     """A token takes a second."""
-    scripted = ScriptedEngine("m", lambda asked: " ".join(["w"] * int(asked.messages[-1].content)), ttft_s=1.0, itl_s=1.0)
+    scripted = ScriptedEngine(
+        "m", lambda asked: " ".join(["w"] * int(asked.messages[-1].content)), ttft_s=1.0, itl_s=1.0
+    )
     return QueuedEngine("m", scripted, sequences)
 
 
@@ -120,9 +122,7 @@ async def test_a_flood_of_recipes_with_layers_is_no_way_around_it() -> None:
     crowd = Orchestrator({"m": served}, load_recipes([recipe])).engines["team"]
     served.engine.answer = " ".join(["w"] * TOKENS)  # type: ignore[attr-defined]
     done: Counter[str] = Counter()
-    flood = asyncio.create_task(
-        flooding(lambda: complete("team", crowd, request(FLOOD)), 4 * SEQUENCES, done, "flood")
-    )
+    flood = asyncio.create_task(flooding(lambda: complete("team", crowd, request(FLOOD)), 4 * SEQUENCES, done, "flood"))
     await asyncio.sleep(40.5)
     times = []
     for number in range(30):

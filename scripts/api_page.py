@@ -25,9 +25,10 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `GET /console` | a web page that shows the team at work, without a key |
 | `GET /docs`, `/openapi.json` | this API as a page and as OpenAPI 3.1, without a key and without the internet |
 
-If `api_key` is set, all paths below `/v1`, `/tokenize` and `/detokenize` require the header `Authorization: Bearer KEY`
-or `x-api-key: KEY`. Every response has the header `x-request-id`, which also appears in the server's log: the client's
-own value if that has at most 128 letters, digits and `._:-`, otherwise a new one. Errors: [errors.md](errors.md).
+If `api_key` or `keys` is set ([keys.md](keys.md)), all paths below `/v1`, `/tokenize` and `/detokenize` require the
+header `Authorization: Bearer KEY` or `x-api-key: KEY`. Every response has the header `x-request-id`, which also appears
+in the server's log: the client's own value if that has at most 128 letters, digits and `._:-`, otherwise a new one.
+Errors: [errors.md](errors.md).
 
 HEAD is answered as GET without a body, OPTIONS with the methods of the path. Web pages of other origins may read the
 answers in a browser if the setting `cors_origins` allows their origin. A page that sends a key shows it to everyone who

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from serving.api.caller import ANY_CALLER, Caller
+from serving.api.keys import ANY_CALLER, Caller
 from serving.errors import Overloaded
 from serving.telemetry import Observer
 

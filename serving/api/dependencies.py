@@ -7,11 +7,10 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 
 from serving.api.admission import Admission, BodyBudget
-from serving.api.caller import ANY_CALLER, Caller
 from serving.api.exchange import EXCHANGE, HttpExchange
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.image_reader import Images, ImageSource, read_images
-from serving.api.keys import KeyRing
+from serving.api.keys import ANY_CALLER, Caller, KeyRing
 from serving.api.settings import ApiSettings
 from serving.cards import ModelCard, Task
 from serving.engine import Engine

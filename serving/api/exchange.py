@@ -16,8 +16,8 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
-from serving.api.caller import ANY_CALLER, Caller
 from serving.api.cors import Cors
+from serving.api.keys import ANY_CALLER, Caller
 from serving.errors import BodyTooLarge, SlowBody, WrongContentType
 
 Headers = tuple[tuple[bytes, bytes], ...]

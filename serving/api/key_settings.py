@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from serving.api.caller import NO_KEY, PriorityClass
 from serving.config import Frozen
 from serving.errors import ConfigError
 
+PriorityClass = Literal["interactive", "standard", "batch"]
+NO_KEY = "none"  # name of the callers of a server without keys
 PLAIN_NAME = re.compile(r"key-\d+")  # of a key of `api_key`
 
 

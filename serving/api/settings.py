@@ -6,9 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from serving.api.caller import PriorityClass
 from serving.api.image_settings import ImageSettings
-from serving.api.key_settings import KeySettings
+from serving.api.key_settings import KeySettings, PriorityClass
 from serving.config import Frozen
 from serving.usage import UsageScope
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from serving.api.admission import Admission, BodyBudget, FairLimit
-from serving.api.caller import Caller
+from serving.api.keys import Caller
 from serving.errors import Overloaded
 from serving.telemetry import Observer
 

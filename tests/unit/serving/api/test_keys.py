@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from serving.api.caller import ANY_CALLER, Caller
 from serving.api.key_settings import KeySettings
-from serving.api.keys import key_ring
+from serving.api.keys import ANY_CALLER, Caller, key_ring
 from serving.api.settings import ApiSettings
 from serving.conversation import Message
 from serving.errors import ConfigError, Unauthorized

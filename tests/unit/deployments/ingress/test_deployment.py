@@ -61,6 +61,12 @@ def test_keys_and_their_secret_are_read_from_the_replicas_environment() -> None:
         api_settings(given, {"A_KEY": "x", "MOA_TENANT_SECRET": "short"})
 
 
+def test_a_key_that_is_not_there_is_found_before_anything_starts() -> None:
+    profile = TINY.model_copy(update={"api": ApiSettings(keys=[{"name": "a", "key_env": "MOA_NO_SUCH_KEY"}])})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="Set the environment variable MOA_NO_SUCH_KEY to the API key 'a'"):
+        build(profile, AppArgs(), local=False)
+
+
 def test_engines_order_their_calls_by_priority_unless_the_profile_says_otherwise() -> None:
     plain, other = (
         ModelSpec(id="m", source="org/m", engine_kwargs={"max_model_len": 64, **options})

@@ -1,6 +1,7 @@
 """Builder of the Serve application of a profile."""
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -10,15 +11,21 @@ from ray.serve.llm import LLMConfig, build_llm_deployment
 
 from deployments.cluster.progress import watch_start
 from deployments.config import AppArgs, Profile
-from deployments.ingress.deployment import QUIET, Ingress, ingress_options, routing, scaling
+from deployments.ingress.deployment import QUIET, Ingress, api_settings, ingress_options, routing, scaling
 from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import LocalWeights, ModelServer
 from deployments.model_spec import ModelSpec
 from deployments.task_options import SERVER_OPTIONS
+from serving.api.keys import key_ring
 
 
 def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
-    """Bind the ingress to one deployment per model. `local`: print the progress of the start on stderr."""
+    """Bind the ingress to one deployment per model. `local`: print the progress of the start on stderr.
+
+    Raises:
+        ConfigError: the API's keys contradict each other, or one is not in the environment.
+    """
+    key_ring(api_settings(profile.api, os.environ))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     logging.getLogger("ray.llm").setLevel(logging.WARNING)
     models = {
@@ -51,6 +58,8 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
         engine_options.setdefault(
             "limit_mm_per_prompt", {"image": model.image_limit(profile.api.images.max_images), "video": 0, "audio": 0}
         )
+    # Without it vLLM ignores the order of priorities and tenants.
+    engine_options.setdefault("scheduling_policy", "priority")
     options: dict[str, Any] = {
         "model_loading_config": {"model_id": model.id, "model_source": str(weights or model.source)},
         "engine_kwargs": engine_options,

@@ -128,7 +128,10 @@ class ModelSpec(Frozen):
     )
     replicas: Replicas = Field(default=Replicas(), description="Number of replicas.")
     max_ongoing_requests: int = Field(
-        default=256, ge=1, description="Requests in progress per replica; more wait in the orchestrator replicas."
+        default=1024,
+        ge=1,
+        description="Requests in progress per replica. More wait in the orchestrator replicas, in the order in which"
+        " they came: priorities and the keys' shares order those that a replica has.",
     )
     max_queued_requests: int = Field(
         default=1024, ge=-1, description="Requests waiting in one orchestrator replica; more are refused with 429."

@@ -13,6 +13,8 @@ Rules:
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from serving.tenant import ANYONE, Tenant
+
 PoolingTask = Literal["embed", "rerank"]
 Input = str | tuple[int, ...]  # a text, or the token ids of one
 TO_CONTEXT = -1  # of `truncate_tokens`: cut to the model's context
@@ -29,6 +31,7 @@ class EmbedRequest:
     priority: int = 0  # as in vLLM: lower runs earlier
     deadline_s: float | None = None  # None: the engine's own limit
     user: str | None = None
+    tenant: Tenant = ANYONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class RerankRequest:
     priority: int = 0
     deadline_s: float | None = None
     user: str | None = None
+    tenant: Tenant = ANYONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,15 @@ class Observer:
     def request_refused(self, code: str) -> None:
         """A chat request ended with this error code before any engine was asked; no other event reports it."""
 
+    def caller_admitted(self, caller: str, priority_class: str, prompts: int) -> None:
+        """Work on so many prompts of a caller began; `caller` is the name of its key."""
+
+    def caller_refused(self, caller: str, priority_class: str) -> None:
+        """A caller was refused because its limit or that of the server was reached."""
+
+    def caller_running(self, caller: str, priority_class: str, prompts: int) -> None:
+        """Prompts of a caller in progress now."""
+
     def request_started(self, model: str) -> None:
         """A model or a recipe was asked."""
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from serving.conversation import FinishReason, Message, Thinking, Tool, ToolCall, ToolCallDelta, ToolChoice
 from serving.decoding import PLAIN_DECODING, Decoding
 from serving.references import ReferenceBlock
+from serving.tenant import ANYONE, Tenant
 from serving.usage import TokenUsage, UsageScope
 
 EventDetail = Literal["progress", "text"]
@@ -107,7 +108,7 @@ class GenerateRequest:
     parallel_tool_calls: bool = True
     thinking: Thinking = field(default_factory=Thinking)
     template_args: Mapping[str, Any] = field(default_factory=dict)  # of the chat template (`chat_template_kwargs`)
-    priority: int = 0  # as in vLLM: lower runs earlier
+    priority: int = 0  # as in vLLM: lower runs earlier; tenants share an engine equally at equal priority
     deadline_s: float | None = None  # from the start of the call; None: the engine's own limit
     token_cap: int | None = None  # upper bound of the answer if max_tokens is None; unlike it, need not fit the context
     # Tokens per streamed delta after the first (vLLM's `stream_interval`). None: not streamed, one delta at the end.
@@ -119,7 +120,16 @@ class GenerateRequest:
     running_usage: UsageScope | None = None  # deltas carry the usage so far; None: the terminal one alone has usage
     prompt_end: PromptEnd = "answer"  # "continued": the last message is an assistant's, and there are no tools
     prompt: RawPrompt | None = None  # read in place of messages
-    cache_salt: str | None = None  # prompts share the prefix cache only with those of the same salt
+    cache_salt: str | None = None  # the caller's own: prompts share caches only with those of the same salt
+    tenant: Tenant = ANYONE
+
+    @property
+    def prefix_salt(self) -> str | None:
+        """Salt of prefix caches: the tenant's, and below it the caller's own. None: shared with all."""
+        scope = self.tenant.scope
+        if not scope:
+            return self.cache_salt
+        return scope if self.cache_salt is None else f"{scope}/{self.cache_salt}"
 
     @property
     def may_call_tools(self) -> bool:

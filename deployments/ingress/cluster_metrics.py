@@ -13,6 +13,7 @@ import ray
 from serving.errors import EngineUnavailable
 
 PREFIXES = ("ray_moa_", "ray_vllm_", "ray_serve_")  # the rest is about Ray's own processes and machines
+PRIVATE = ("ray_moa_key_",)  # by the names of keys: for the operator, whose collector reads the nodes' pages
 REUSED_S = 0.25  # for tools that read several times a second, and for anyone who asks more often
 TIMEOUT_S = 5.0
 
@@ -81,8 +82,12 @@ class ClusterMetrics:
         return response.text
 
 
+def _shown(name: str, prefixes: Sequence[str]) -> bool:
+    return name.startswith(tuple(prefixes)) and not name.startswith(PRIVATE)
+
+
 def joined(pages: Iterable[str], prefixes: Sequence[str] = PREFIXES) -> str:
-    """Metrics of several pages whose names begin with one of `prefixes`, each with one description.
+    """Metrics of several pages whose names begin with one of `prefixes`, each with one description; not `PRIVATE` ones.
 
     The format wants all series of a metric together. Ray's labels (`WorkerId`, `NodeAddress`, ...) keep those of
     different processes apart.
@@ -94,9 +99,9 @@ def joined(pages: Iterable[str], prefixes: Sequence[str] = PREFIXES) -> str:
         for line in page.splitlines():
             if line.startswith(("# HELP ", "# TYPE ")):
                 _, kind, name, *_ = line.split(" ", 3)
-                if name.startswith(tuple(prefixes)):
+                if _shown(name, prefixes):
                     described.setdefault(name, {}).setdefault(kind, line)
-            elif line and not line.startswith("#") and name.startswith(tuple(prefixes)):
+            elif line and not line.startswith("#") and _shown(name, prefixes):
                 series.setdefault(name, []).append(line)
     lines = [line for name, found in series.items() for line in (*described[name].values(), *found)]
     return "".join(f"{line}\n" for line in lines)

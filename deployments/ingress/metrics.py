@@ -26,6 +26,13 @@ class RayObserver(Observer):
         self._refused = Counter(
             "moa_requests_refused", "Chat requests refused before any engine was called.", ("code",)
         )
+        key = ("key", "priority_class")
+        self._key_requests = Counter(
+            "moa_key_requests",
+            "Prompts by the name of their API key and what became of them.",
+            (*key, "outcome"),
+        )
+        self._key_running = Gauge("moa_key_requests_running", "Prompts in progress by the name of their API key.", key)
         self._requests = Counter("moa_requests", "Requests by outcome.", (*request, "outcome"))
         self._degraded = Counter("moa_requests_degraded", "Answers for which a part of the team failed.", request)
         self._tokens = Counter("moa_tokens", "Tokens of requests.", (*request, "direction"))
@@ -49,6 +56,15 @@ class RayObserver(Observer):
 
     def request_refused(self, code: str) -> None:
         self._refused.inc(1, {"code": code})
+
+    def caller_admitted(self, caller: str, priority_class: str, prompts: int) -> None:
+        self._key_requests.inc(prompts, {"key": caller, "priority_class": priority_class, "outcome": "admitted"})
+
+    def caller_refused(self, caller: str, priority_class: str) -> None:
+        self._key_requests.inc(1, {"key": caller, "priority_class": priority_class, "outcome": "refused"})
+
+    def caller_running(self, caller: str, priority_class: str, prompts: int) -> None:
+        self._key_running.set(prompts, {"key": caller, "priority_class": priority_class})
 
     def request_started(self, model: str) -> None:
         self._add_running(model, 1)

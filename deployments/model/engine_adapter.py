@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
@@ -13,6 +14,7 @@ from deployments.model.engine_errors import ENGINE_DIED
 from deployments.model.lean_engine import LeanVLLMEngine
 from deployments.wire import EngineStats
 from serving.errors import EngineUnavailable
+from serving.runtime.fair_queue import FairQueue
 
 
 class EngineAdapter(ABC):
@@ -43,6 +45,11 @@ class EngineAdapter(ABC):
     def vocabulary_size(self) -> int:
         """Number of token ids that the model knows."""
         return int(self.client.model_config.get_vocab_size())
+
+    @cached_property
+    def queue(self) -> FairQueue:
+        """Order of the engine's calls."""
+        return FairQueue(int(self.client.vllm_config.scheduler_config.max_num_seqs))
 
     @property
     def dead(self) -> bool:

@@ -37,9 +37,15 @@ class DecodedImages:
 
     images: tuple[Image, ...]
     media: tuple[Any, ...]  # vLLM's pictures with their bytes
+    scope: str = ""  # vLLM's caches of images are common to the conversations of one scope
 
     def __getitem__(self, count: slice) -> "DecodedImages":
-        return DecodedImages(self.images[count], self.media[count])
+        return DecodedImages(self.images[count], self.media[count], self.scope)
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the images in vLLM's caches."""
+        return [f"{self.scope}{image.digest}" for image in self.images]
 
 
 class ImagePrompts:
@@ -70,8 +76,8 @@ class ImagePrompts:
         written: str | None = model.get_placeholder_str("image", number)
         return written
 
-    async def decoded(self, images: Sequence[Image]) -> DecodedImages:
-        """`images`, decoded in a thread.
+    async def decoded(self, images: Sequence[Image], scope: str = "") -> DecodedImages:
+        """`images`, decoded in a thread, for prompts of `scope`.
 
         Raises:
             InvalidRequest: there are more than `max_images`, or the data of one is damaged.
@@ -82,7 +88,7 @@ class ImagePrompts:
                 " some.",
                 "messages",
             )
-        return DecodedImages(tuple(images), tuple(await asyncio.to_thread(self._decode, images)))
+        return DecodedImages(tuple(images), tuple(await asyncio.to_thread(self._decode, images)), scope)
 
     def _decode(self, images: Sequence[Image]) -> list[Any]:
         media = []
@@ -113,7 +119,7 @@ class ImagePrompts:
         given = TokensPrompt(
             prompt_token_ids=list(token_ids),
             multi_modal_data={"image": list(images.media)},
-            multi_modal_uuids={"image": [image.digest for image in images.images]},
+            multi_modal_uuids={"image": images.keys},
         )
         try:
             found: Any = await self._renderer.process_for_engine_async(given, time.time(), skip_mm_cache=counting)

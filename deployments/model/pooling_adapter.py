@@ -23,6 +23,7 @@ from serving.errors import (
     UnsupportedField,
 )
 from serving.pooling import PoolingTask
+from serving.tenant import ANYONE, Tenant
 
 VLLM_TASKS: dict[PoolingTask, Literal["embed", "classify"]] = {"embed": "embed", "rerank": "classify"}
 REMEDIES: dict[PoolingTask, str] = {
@@ -83,7 +84,13 @@ class PoolingAdapter(EngineAdapter):
         return dimensions
 
     async def pool(
-        self, request_id: str, prompts: Sequence[PoolingPrompt], *, dimensions: int | None = None, priority: int = 0
+        self,
+        request_id: str,
+        prompts: Sequence[PoolingPrompt],
+        *,
+        dimensions: int | None = None,
+        priority: int = 0,
+        tenant: Tenant = ANYONE,
     ) -> list[Any]:
         """Tensors (CPU, 1D float) of `prompts`: vectors of a model that embeds, one value of one that ranks.
 
@@ -94,6 +101,7 @@ class PoolingAdapter(EngineAdapter):
             prompts: At least one; none is empty.
             dimensions: Length of the vectors. None: the model's own.
             priority: vLLM's order of scheduling; lower values run first.
+            tenant: The caller's; tenants share the engine equally at equal priority, and no cache if isolated.
 
         Raises:
             InvalidRequest: vLLM refused a prompt as the caller's error.
@@ -102,7 +110,7 @@ class PoolingAdapter(EngineAdapter):
             EngineFailed: any other error; its text is in the log only.
         """
         tasks = [
-            asyncio.create_task(self._one(f"{request_id}-{number}", prompt, dimensions, priority))
+            asyncio.create_task(self._one(f"{request_id}-{number}", prompt, dimensions, priority, tenant))
             for number, prompt in enumerate(prompts)
         ]
         try:
@@ -112,13 +120,18 @@ class PoolingAdapter(EngineAdapter):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _one(self, request_id: str, prompt: PoolingPrompt, dimensions: int | None, priority: int) -> Any:
+    async def _one(
+        self, request_id: str, prompt: PoolingPrompt, dimensions: int | None, priority: int, tenant: Tenant
+    ) -> Any:
         params = PoolingParams(task=VLLM_TASKS[self.task], dimensions=dimensions)
         if prompt.first_segment is not None:
             params.extra_kwargs = {"compressed_token_type_ids": prompt.first_segment}
         last: PoolingRequestOutput[Any] | None = None
+        given = tokens_input([*prompt.token_ids], cache_salt=tenant.scope or None)
+        turn = self.queue.turn(tenant.id, priority, prompt_tokens=len(prompt.token_ids))
         try:
-            outputs = self.client.encode(tokens_input([*prompt.token_ids]), params, request_id, priority=priority)
+            await turn.enter()
+            outputs = self.client.encode(given, params, request_id, priority=turn.rank)
             try:
                 async for output in outputs:
                     last = output
@@ -136,6 +149,8 @@ class PoolingAdapter(EngineAdapter):
         except Exception as error:
             self._aborted += 1
             raise translated(self.model, request_id, error, dead=self.dead) from None
+        finally:
+            turn.leave(0)
         self._finished += 1
         return tensor
 

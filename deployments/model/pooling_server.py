@@ -52,7 +52,9 @@ class PoolingServer(EngineServer):
         # A single input is "input", not "input[0]", but its list of one cannot be told from it here.
         names = [f"input[{index}]" for index in range(len(request.inputs))] if len(request.inputs) > 1 else ["input"]
         prompts = await self._prompts.alone(request.inputs, names, request.truncate_tokens)
-        tensors = await self._engine.pool(request.request_id, prompts, dimensions=dimensions, priority=request.priority)
+        tensors = await self._engine.pool(
+            request.request_id, prompts, dimensions=dimensions, priority=request.priority, tenant=request.tenant
+        )
         return Vectors(tuple(_float32(tensor) for tensor in tensors), sum(len(one.token_ids) for one in prompts))
 
     async def rerank(self, request: RerankRequest) -> Scores:
@@ -67,7 +69,7 @@ class PoolingServer(EngineServer):
         prompts = await self._prompts.pairs(
             request.query, request.documents, request.truncate_tokens, request.document_tokens
         )
-        tensors = await self._engine.pool(request.request_id, prompts, priority=request.priority)
+        tensors = await self._engine.pool(request.request_id, prompts, priority=request.priority, tenant=request.tenant)
         if tensors[0].numel() != 1:
             raise ConfigError(
                 f"'{self._model}' computes {tensors[0].numel()} scores for a pair; task: rerank needs a model with one"
@@ -82,7 +84,9 @@ class PoolingServer(EngineServer):
         given = await self._prompts.alone(
             request.documents, names, request.truncate_tokens, text_tokens=request.document_tokens
         )
-        query, *documents = await self._engine.pool(request.request_id, [*asked, *given], priority=request.priority)
+        query, *documents = await self._engine.pool(
+            request.request_id, [*asked, *given], priority=request.priority, tenant=request.tenant
+        )
         scores = tuple(float(query @ document / (query.norm() * document.norm())) for document in documents)
         return Scores(scores, sum(len(one.token_ids) for one in (*asked, *given)))
 

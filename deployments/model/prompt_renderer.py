@@ -95,12 +95,13 @@ class PromptRenderer:
         tools: Sequence[Tool] = (),
         args: Mapping[str, Any] = NO_ARGS,
         end: PromptEnd = "answer",
+        scope: str = "",
     ) -> tuple[int, ...]:
         """Token ids of the whole prompt, up to its `end` (see `PromptEnd`). Other arguments and errors: `text`.
 
-        A format that has no such end is refused, too.
+        They are cached for prompts of the same `scope`. A format that has no such end is refused, too.
         """
-        return self._cached_ids(without_data(messages), json.dumps(_functions(tools)), self._args_key(args), end)
+        return self._cached_ids(without_data(messages), json.dumps(_functions(tools)), self._args_key(args), end, scope)
 
     def prefill_ids(
         self,
@@ -128,7 +129,9 @@ class PromptRenderer:
     def _opening_ids(self, args: str) -> tuple[int, ...]:
         return self._template.opening_ids(json.loads(args))
 
-    def _token_ids(self, messages: tuple[Message, ...], tools: str, args: str, end: PromptEnd) -> tuple[int, ...]:
+    def _token_ids(
+        self, messages: tuple[Message, ...], tools: str, args: str, end: PromptEnd, scope: str
+    ) -> tuple[int, ...]:
         if end not in self._template.ends:
             field = "continue_final_message" if end == "continued" else "add_generation_prompt"
             raise InvalidRequest(f"Remove '{field}': the prompt format of '{self._model}' does not have it.", field)

@@ -109,7 +109,7 @@ class ModelServer(EngineServer):
             MoaError: like `VllmAdapter.generate`.
         """
         args = self._spec.template_args(request.thinking, request.template_args)
-        images = await self._decoded(request.messages)
+        images = await self._decoded(request.messages, request.tenant.scope)
         image_tokens = 0
 
         async def token_ids(messages: tuple[Message, ...]) -> Sequence[int]:
@@ -144,7 +144,8 @@ class ModelServer(EngineServer):
             generated=generated,
             running_usage=request.running_usage is not None,
             echo=echo,
-            cache_salt=request.cache_salt,
+            cache_salt=request.prefix_salt,
+            tenant=request.tenant.id,
             images=seen,
         )
         async with aclosing(coalesced(deltas)) as groups:
@@ -160,8 +161,10 @@ class ModelServer(EngineServer):
         prompt = request.prompt
         if prompt is not None:
             return await _in_thread_if_long(len(prompt.content), lambda: self._codec.encode(prompt))
+        scope = request.tenant.scope
         return await _in_thread_if_long(
-            _characters(messages), lambda: self._renderer.token_ids(messages, request.tools, args, request.prompt_end)
+            _characters(messages),
+            lambda: self._renderer.token_ids(messages, request.tools, args, request.prompt_end, scope),
         )
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
@@ -177,7 +180,7 @@ class ModelServer(EngineServer):
         )
         seen = None
         if token_ids and (known := images_before(messages, marker)):
-            images = await self._decoded(messages)
+            images = await self._decoded(messages, request.tenant.scope)
             if self._images is None or images is None:
                 return
             seen = await self._images.prompt(token_ids, images[:known], counting=False)
@@ -195,7 +198,8 @@ class ModelServer(EngineServer):
             PREFILL,
             priority=request.priority,
             stream_interval=None,
-            cache_salt=request.cache_salt,
+            cache_salt=request.prefix_salt,
+            tenant=request.tenant.id,
             images=seen,
         )
         async with aclosing(deltas):
@@ -207,16 +211,16 @@ class ModelServer(EngineServer):
         args = self._spec.template_args(request.thinking, request.template_args)
         messages = prompt_messages(request)
         written = await self._token_ids(request, args, messages)
-        return len(await self._with_images(written, await self._decoded(messages)))
+        return len(await self._with_images(written, await self._decoded(messages, request.tenant.scope)))
 
-    async def _decoded(self, messages: Sequence[Message]) -> DecodedImages | None:
-        """Images of `messages`; None if they have none. Raises `InvalidRequest`."""
+    async def _decoded(self, messages: Sequence[Message], scope: str) -> DecodedImages | None:
+        """Images of `messages`, cached for `scope`; None if they have none. Raises `InvalidRequest`."""
         images = [image for message in messages for image in message.images]
         if not images:
             return None
         if self._images is None:
             raise InvalidRequest(f"'{self._model}' reads no images; remove them.", "messages")
-        return await self._images.decoded(images)
+        return await self._images.decoded(images, scope)
 
     async def _with_images(self, token_ids: tuple[int, ...], images: DecodedImages | None) -> Sequence[int]:
         """`token_ids` with those of the images in place of their placeholders, to be counted."""

@@ -90,6 +90,7 @@ class VllmAdapter(EngineAdapter):
         running_usage: bool = False,
         echo: Echo | None = None,
         cache_salt: str | None = None,
+        tenant: str = "",
         images: MultiModalInput | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """Stream the engine's deltas, the terminal one last; closing the generator aborts the request.
@@ -105,6 +106,7 @@ class VllmAdapter(EngineAdapter):
             running_usage: Every delta carries the usage so far.
             echo: Prompt with which each choice begins; its logprobs begin with the prompt's. None: no echo.
             cache_salt: The prompt shares the prefix cache only with prompts of the same salt.
+            tenant: Id of the tenant; tenants share the engine equally at equal priority. "": the server itself, or all.
             images: The same prompt with its images. None: it has none.
 
         Raises:
@@ -119,6 +121,7 @@ class VllmAdapter(EngineAdapter):
         ended_choices = 0
         completion_tokens = 0
         finished = False
+        turn = self.queue.turn(tenant, priority, sequences=sampling.n, prompt_tokens=len(token_ids))
         try:
             check_length(self.model, sampling)
             if sampling.decoding.token_id_field is not None:
@@ -133,7 +136,8 @@ class VllmAdapter(EngineAdapter):
             prompt: TokensInput | MultiModalInput = tokens_input([*token_ids], cache_salt=cache_salt)
             if images is not None:
                 prompt = images if cache_salt is None else {**images, "cache_salt": cache_salt}
-            outputs = self.client.generate(prompt, params, request_id, priority=priority, **extra)
+            await turn.enter()
+            outputs = self.client.generate(prompt, params, request_id, priority=turn.rank, **extra)
             try:
                 async for output in outputs:
                     self.progress_at = time.monotonic()
@@ -166,7 +170,7 @@ class VllmAdapter(EngineAdapter):
                                 sum(one.reasoning_tokens for one in choices),
                             )
                             if last:
-                                delta = replace(delta, usage=usage, timing=_timing(output, started))
+                                delta = replace(delta, usage=usage, timing=_timing(output, started, turn.waited_s))
                             else:
                                 delta = replace(delta, running_usage=usage)
                         yield delta
@@ -181,6 +185,7 @@ class VllmAdapter(EngineAdapter):
         except Exception as error:
             raise translated(self.model, request_id, error, dead=self.dead) from None
         finally:
+            turn.leave(completion_tokens if finished or completion_tokens else None)
             self._generated += completion_tokens
             self._finished += finished
             self._aborted += not finished
@@ -228,11 +233,12 @@ def _without_tokens(choice: CompletionOutput) -> CompletionOutput:
     return CompletionOutput(choice.index, "", (), None, None, finish_reason=reason)
 
 
-def _timing(output: RequestOutput, started: float) -> Timing:
-    """Queue and first-token time from vLLM's clocks; total since `started`, the request's arrival in wall-clock s."""
+def _timing(output: RequestOutput, started: float, waited_s: float) -> Timing:
+    """Queue and first-token time from vLLM's clocks and the wait before; total since `started` in wall-clock s."""
     total_s = time.time() - started
     metrics = output.metrics
     if metrics is None:
         return Timing(total_s=total_s)
     queued = metrics.scheduled_ts - metrics.queued_ts if metrics.scheduled_ts else None
-    return Timing(queued, metrics.first_token_latency or None, total_s)
+    first_s = metrics.first_token_latency + waited_s if metrics.first_token_latency else None
+    return Timing(None if queued is None else queued + waited_s, first_s, total_s)

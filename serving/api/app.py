@@ -8,14 +8,16 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from serving.api import request_log
+from serving.api.admission import IN_FLIGHT, Admission, BodyBudget
 from serving.api.aliases import check_aliases
 from serving.api.cors import Cors
-from serving.api.dependencies import IN_FLIGHT, Admission, BodyBudget, Server
+from serving.api.dependencies import Server
 from serving.api.dialects.messages_errors import messages_error
 from serving.api.dialects.responses_errors import responses_error
 from serving.api.error_handlers import ErrorBody, add_error_handlers
 from serving.api.exchange import Api
 from serving.api.image_fetcher import ImageFetcher
+from serving.api.keys import key_ring
 from serving.api.openapi import document
 from serving.api.routers import (
     chat,
@@ -67,8 +69,9 @@ def create_app(
         metrics: makes the page of `/metrics`.
 
     Raises:
-        ConfigError: an engine has no card, a card has no engine or says another task, an alias cannot be used
-            (`check_aliases`), or the setting `metrics` is on and there is no source of metrics.
+        ConfigError: two keys contradict each other (`key_ring`), an engine has no card, a card has no engine or says
+            another task, an alias cannot be used (`check_aliases`), or the setting `metrics` is on and there is no
+            source of metrics.
     """
     by_id = {card.id: card for card in cards}
     pooling = pooling or {}
@@ -83,9 +86,9 @@ def create_app(
         by_id,
         settings,
         observer or Observer(),
-        Admission(settings.max_in_flight or IN_FLIGHT, settings.retry_after_s),
+        Admission(settings.max_in_flight or IN_FLIGHT, settings.retry_after_s, observer),
         BodyBudget(settings.max_reading_bytes, settings.retry_after_s),
-        settings.keys(),
+        key_ring(settings),
         ImageFetcher(settings.images),
         pooling,
     )

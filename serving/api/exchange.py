@@ -16,6 +16,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from serving.api.cors import Cors
+from serving.api.keys import ANY_CALLER, Caller
 from serving.errors import BodyTooLarge, SlowBody, WrongContentType
 from serving.failures import log_exception
 
@@ -44,6 +45,7 @@ class HttpExchange:
         engine_request_id: id of the calls of engines; always new, so that no two requests share it.
         started: the response's head has been sent.
         engine_asked: the engine's observer reports how the request ends.
+        caller: who sends the request, once its key has been checked.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class HttpExchange:
         self.receive = receive
         self.started = False
         self.engine_asked = False
+        self.caller: Caller = ANY_CALLER
         self._send = send
         fresh = uuid.uuid4().hex
         given = self.headers.get(b"x-request-id", b"")

@@ -141,7 +141,7 @@ def document(routes: list[BaseRoute], version: str, cards: Sequence[ModelCard], 
     for operations in api["paths"].values():
         for operation in operations.values():
             operation["responses"].pop("422", None)  # FastAPI's own error, which does not occur
-            if not settings.keys():
+            if not settings.requires_key:
                 operation["responses"].pop("401", None)
             elif "401" in operation["responses"]:
                 operation["security"] = [{"bearer": []}, {"x-api-key": []}]
@@ -156,7 +156,7 @@ def document(routes: list[BaseRoute], version: str, cards: Sequence[ModelCard], 
             else:
                 _set_limits(fields, models, settings)
     api["components"] = {"schemas": dict(sorted(schemas.items()))}
-    if settings.keys():
+    if settings.requires_key:
         api["components"]["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
             "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},

@@ -50,10 +50,11 @@ def write(
     user: str | None,
     metadata: Mapping[str, str],
 ) -> None:
-    """Write the line of one request; `user` and `metadata` are the caller's."""
+    """Write the line of one request; `user` and `metadata` are the caller's, `key` is the name of its key."""
     line = {
         "request_id": exchange.request_id,
         "id": answer_id,
+        "key": exchange.caller.name,
         "model": card.id,
         "kind": card.kind,
         "outcome": outcome.code,

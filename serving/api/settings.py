@@ -7,11 +7,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from serving.api.image_settings import ImageSettings
+from serving.api.key_settings import KeySettings, PriorityClass
 from serving.config import Frozen
 from serving.redaction import InvalidKey, check_key
 from serving.usage import UsageScope
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+")  # a browser writes it in lower case
+MIN_SECRET_CHARACTERS = 16
 
 ModelName = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^\S+$")]
 
@@ -21,8 +23,33 @@ class ApiSettings(Frozen):
 
     api_key: SecretStr | tuple[SecretStr, ...] | None = Field(
         default=None,
-        description="API key that /v1 requires, or a list of accepted keys (for rotation); one line of printable ASCII."
-        " Null: no key is required.",
+        description="API key that /v1 requires, or a list of accepted keys; one line of printable ASCII. Null: no key"
+        " is required, unless `keys` has some.",
+    )
+    keys: tuple[KeySettings, ...] = Field(
+        default=(),
+        description="Accepted keys with names, each with its priority class and its limit; beside those of `api_key`.",
+    )
+    priority_class: PriorityClass = Field(
+        default="standard",
+        description="Class of callers whose key has none, and of all callers without keys: engines run `interactive`"
+        " before `standard` before `batch`.",
+    )
+    share_between_keys: bool = Field(
+        default=False,
+        description="Let callers with different keys share cached prompts, references and equal calls in progress."
+        " Answers stay the same, but times and `cached_tokens` then tell whether somebody else has asked the same.",
+    )
+    tenant_secret: SecretStr | None = Field(
+        default=None,
+        description="Secret from which the salts of the keys' caches are made; the same in all replicas. Null: made of"
+        " all keys, so that a change of the keys empties the caches.",
+    )
+    max_in_flight_per_key: int | None = Field(
+        default=None,
+        ge=1,
+        description="Maximum number of requests in progress of one key per replica of the API; beyond it, 429. Null: a"
+        " key may use all that `max_in_flight` allows, as long as each other key has its equal share.",
     )
     max_in_flight: int | None = Field(
         default=None,
@@ -83,8 +110,9 @@ class ApiSettings(Frozen):
     )
     log_requests: bool = Field(
         default=False,
-        description="Log one line of JSON per request to the logger `serving.requests`: ids, model, outcome, degraded,"
-        " tokens of all agents, seconds, and the caller's `user` and `metadata`; never texts or keys.",
+        description="Log one line of JSON per request to the logger `serving.requests`: ids, the key's name, model,"
+        " outcome, degraded, tokens of all agents, seconds, and the caller's `user` and `metadata`; never texts, never"
+        " keys.",
     )
     cors_origins: tuple[str, ...] = Field(
         default=(),
@@ -126,6 +154,13 @@ class ApiSettings(Frozen):
         " their code.",
     )
 
+    @field_validator("tenant_secret")
+    @classmethod
+    def _the_secret_is_long(cls, given: SecretStr | None) -> object:
+        if given is not None and len(given.get_secret_value()) < MIN_SECRET_CHARACTERS:
+            raise ValueError(f"a secret needs at least {MIN_SECRET_CHARACTERS} characters")
+        return given
+
     @field_validator("api_key")
     @classmethod
     def _keys_are_not_empty(cls, given: SecretStr | tuple[SecretStr, ...] | None) -> object:
@@ -148,8 +183,13 @@ class ApiSettings(Frozen):
             raise ValueError(f"max_reading_bytes must be at least max_body_bytes, {self.max_body_bytes}")
         return self
 
-    def keys(self) -> tuple[bytes, ...]:
-        """Accepted keys; empty if none is required.
+    @property
+    def requires_key(self) -> bool:
+        """True if a request needs a key."""
+        return bool(self.keys or self.plain_keys())
+
+    def plain_keys(self) -> tuple[bytes, ...]:
+        """Accepted keys without names; empty if there are none.
 
         Raises:
             ValueError: the list of keys is empty, or a key is empty, has several lines or other characters than

@@ -178,15 +178,16 @@ class GenerationResponse(Response):
         """Answer `request` with the engine of `card`; streamed if the request is. `more`: its other prompts."""
         self.server, self.exchange, self.card, self.answer = server, exchange, card, answer
         aliases = server.settings.aliases
-        self.request = without_aliases(request, aliases) if aliases else request
-        self.more = [without_aliases(each, aliases) for each in more] if aliases else more
+        owned, *others = (exchange.caller.own(each) for each in (request, *more))
+        self.request = without_aliases(owned, aliases) if aliases else owned
+        self.more = [without_aliases(each, aliases) for each in others] if aliases else others
         self.background = None  # read by Starlette's users of responses
         self.status_code = 200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self.server.settings
         engine = self.server.engines[self.card.id]
-        with self.server.admission.permit(1 + len(self.more)):
+        with self.server.admission.permit(self.exchange.caller, 1 + len(self.more)):
             requests = (self.request, *self.more)
             stream = merged(self.card.id, engine, requests) if self.more else engine.generate(self.request)
             stream = self.answer.deltas(stream)

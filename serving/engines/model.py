@@ -9,7 +9,7 @@ from serving.conversation import ToolCall
 from serving.engine import Engine, EngineWrapper, add_piece, delta_of
 from serving.images import readable
 from serving.runtime.call import Runtime
-from serving.runtime.context import PRIORITIES_PER_REQUEST
+from serving.runtime.fair_queue import PRIORITIES_PER_REQUEST
 from serving.runtime.next_turn import NextTurn
 from serving.runtime.report import ReportBuilder
 from serving.telemetry import NO_RECIPE

@@ -45,8 +45,8 @@ class OpenAIEngine(Engine):
     """The model at `base_url` (".../v1"), where it is called `upstream_model` if that differs from `model`.
 
     The API key is read once, from the environment variable `api_key_env`, and never appears in a log, an error or a
-    `repr`. The caller's `user`, `metadata` and `priority` are not sent. Only a prompt that is too long is sent again,
-    with shorter references; all other retries are the recipe's decision.
+    `repr`. The caller's `user`, `metadata`, `priority` and tenant are not sent. Only a prompt that is too long is sent
+    again, with shorter references; all other retries are the recipe's decision.
 
     Raises:
         ConfigError: the variable is empty or holds no key, or `base_url` is no URL or contains a password.

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -51,12 +51,12 @@ def advice_key(policy: Policy, request: GenerateRequest, turn: AdvisedTurn) -> s
     """Key of the references that a recipe makes for the request's conversation up to `turn`.
 
     A recipe's `repr` has its id and every setting, those that the request overrides included. Tools are part of the
-    key if proposers have them, and so is the request's cache salt. Reasoning is not: clients may drop it between two
-    calls.
+    key if proposers have them, and so are the tenant and the request's cache salt. Reasoning is not: clients may drop
+    it between two calls.
     """
     tools = request.tools if policy.tools == "vote" else ()
     turns = without_reasoning(request.messages[: turn.messages])
-    made_of = f"{policy!r}\n{tools!r}\n{turns!r}\n{request.cache_salt!r}"
+    made_of = f"{policy!r}\n{tools!r}\n{turns!r}\n{request.prefix_salt!r}"
     return hashlib.sha256(made_of.encode(errors="surrogatepass")).hexdigest()
 
 
@@ -73,15 +73,18 @@ def kept(references: References) -> References:
 
 @dataclass
 class AdviceCache:
-    """References by key: the least recently used go first, and none is older than `ttl_s`."""
+    """References by key: the least recently used go first, and none is older than `ttl_s`.
+
+    They go from the tenant that has the most, so that none loses its own because another asks much.
+    """
 
     ttl_s: float = TTL_S
     max_entries: int = MAX_ENTRIES
-    _entries: OrderedDict[str, tuple[float, References]] = field(default_factory=OrderedDict)
+    _entries: OrderedDict[str, tuple[float, References, str]] = field(default_factory=OrderedDict)
 
     def get(self, key: str) -> References:
         """The references of `key`; `()` if there are none or they have expired."""
-        expires, references = self._entries.get(key, (0.0, ()))
+        expires, references, _ = self._entries.get(key, (0.0, (), ""))
         if not references:
             return ()
         if asyncio.get_running_loop().time() >= expires:
@@ -90,9 +93,10 @@ class AdviceCache:
         self._entries.move_to_end(key)
         return references
 
-    def put(self, key: str, references: References) -> None:
-        """Keep `references`, which are not empty, under `key`."""
-        self._entries[key] = (asyncio.get_running_loop().time() + self.ttl_s, references)
+    def put(self, key: str, references: References, scope: str = "") -> None:
+        """Keep `references`, which are not empty, under `key`; `scope`: of the tenant."""
+        self._entries[key] = (asyncio.get_running_loop().time() + self.ttl_s, references, scope)
         self._entries.move_to_end(key)
-        while len(self._entries) > self.max_entries:
-            self._entries.popitem(last=False)
+        if len(self._entries) > self.max_entries:
+            [(largest, _)] = Counter(owner for _, _, owner in self._entries.values()).most_common(1)
+            del self._entries[next(name for name, (_, _, owner) in self._entries.items() if owner == largest)]

@@ -52,7 +52,7 @@ class NextTurn:
             finally:
                 self.runtime.observer.prefilled(self.recipe, self.model, "next_turn", ok)
 
-        self.runtime.session_tasks.start(request.session, prefill, self.within_s)
+        self.runtime.session_tasks.start(request.session, prefill, self.within_s, request.tenant.scope)
 
 
 def prefill_next_turn(context: RunContext, call: AgentCall) -> None:

@@ -20,7 +20,7 @@ from serving.runtime.proposals import Proposals
 from serving.runtime.task import Task
 from serving.types import GenerateRequest, Sampling
 
-PRIORITY = 2**40  # behind all real work: a caller's `priority` is below 2**31, times 64 for its layers
+PRIORITY = 2**20  # behind all real work: a request's priority is below 2**11, times 64 for its layers
 BLOCK_CHARACTERS = 128  # about one cache block of 32 tokens: less fills no new block
 # While text is still being written. An engine computes that many tokens in about the time of one, so finer steps would
 # cost calls and shorten nothing.

@@ -139,7 +139,7 @@ class Run:
             return known
         references = await make(self)
         if references and not context.report.degraded:  # the team may be whole again at the next call
-            cache.put(key, kept(references))
+            cache.put(key, kept(references), context.request.tenant.scope)
         return references
 
     async def propose(

@@ -1,13 +1,15 @@
 """Identical deterministic calls in flight at the same time are computed once.
 
 Two proposers of one model at temperature 0, or two callers of a model with the same question, would make an engine
-compute the same tokens twice. Only calls that are not streamed are shared.
+compute the same tokens twice. Only calls that are not streamed are shared, and none between isolated tenants: the time
+of a shared call would tell one what the other asks.
 """
 
 import asyncio
 from dataclasses import dataclass, replace
 
 from serving.engine import Engine, complete
+from serving.tenant import Tenant
 from serving.types import Completion, GenerateRequest, MoaOptions
 
 
@@ -40,6 +42,7 @@ class SingleFlight:
                 moa=MoaOptions(),
                 user=None,
                 session=None,
+                tenant=Tenant(request.tenant.scope),
             )
         )
         flight = self._flights.get(key)

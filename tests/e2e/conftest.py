@@ -1,4 +1,4 @@
-"""One real server for all end-to-end tests but test_pooling.py: the tiny profile, started as a user starts it.
+"""One real server for all end-to-end tests but those of `OWN_SERVER`: the tiny profile, started as a user starts it.
 
 `MOA_E2E_URL` names a running server to use instead. Tests that look into its engines or break them need more of it:
 `MOA_E2E_PID`, the process id of its `serve run`, and the RAY_TMPDIR that it was started with.
@@ -20,11 +20,12 @@ from tests.support.server import Server, served
 
 MODELS = ("tiny-qwen", "tiny-llama", "tiny-mixtral")
 RECIPES = ("moa-lite", "moa")
+OWN_SERVER = ("test_pooling.py", "test_tenants.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run test_pooling.py first, whose server must stop before the others' starts: they share ports and memory."""
-    items.sort(key=lambda item: item.path.name != "test_pooling.py")
+    """Run first what has a server of its own, which must stop before the others' starts: they share memory."""
+    items.sort(key=lambda item: item.path.name not in OWN_SERVER)
 
 
 @pytest.fixture(scope="session")

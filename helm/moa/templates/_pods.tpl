@@ -144,6 +144,10 @@ image: {{ include "moa.image" .context }}
 imagePullPolicy: {{ .context.Values.image.pullPolicy }}
 env:
   {{- include "moa.environment" . | nindent 2 }}
+{{- with .context.Values.auth.keys.existingSecret }}
+envFrom:
+  - secretRef: {name: {{ . }}}
+{{- end }}
 ports:
   - {name: metrics, containerPort: 8080}
   - {name: serve, containerPort: 8000}

@@ -39,7 +39,7 @@ async def create_chat_completion(
     """Answer a conversation with a model or a recipe."""
     card = server.card(body.model)
     info = server.engines[card.id].info
-    images = await server.images(chat_images(body)) if body.has_images else NO_IMAGES
+    images = await server.images(chat_images(body), exchange.caller) if body.has_images else NO_IMAGES
     request = to_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)
     options = body.stream_options
     answer = ChatAnswer(

@@ -33,7 +33,7 @@ async def create_embeddings(
     engine = server.pooling[card.id]
     request = embed_request(body, server.settings, exchange.engine_request_id)
     answer_id = f"embd-{exchange.engine_request_id}"
-    with server.admission.permit():
+    with server.admission.permit(exchange.caller):
         vectors = await pooled(server, exchange, card, request, answer_id, engine.embed)
         content = await embeddings_json(answer_id, body.model, vectors, body.encoding_format)
         return Response(content, media_type="application/json")

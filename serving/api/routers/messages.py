@@ -41,7 +41,7 @@ async def create_message(
     """Answer a conversation with a model or a recipe."""
     card = server.card(body.model)
     info = server.engines[card.id].info
-    images = await server.images(messages_images(body))
+    images = await server.images(messages_images(body), exchange.caller)
     request = messages_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)
     answer = MessagesAnswer(
         f"msg_{exchange.engine_request_id}",
@@ -67,10 +67,10 @@ async def count_message_tokens(
     """Count the tokens of a conversation, as the model that would answer it sees them."""
     card = server.card(body.model)
     engine = server.engines[card.id]
-    images = await server.images(messages_images(body))
+    images = await server.images(messages_images(body), exchange.caller)
     request = count_request(body, engine.info, server.settings, exchange.engine_request_id, images)
-    with server.admission.permit():
-        counting = engine.count_tokens(request)
+    with server.admission.permit(exchange.caller):
+        counting = engine.count_tokens(exchange.caller.own(request))
         async with RequestTask(exchange, card.id, counting, server.settings.deadline_s) as request_task:
             await asyncio.wait({request_task.task})
             return JsonResponse({"input_tokens": request_task.result()})

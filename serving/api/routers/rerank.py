@@ -34,7 +34,7 @@ async def rerank_documents(
     engine = server.pooling[card.id]
     request = rerank_request(body, server.settings, exchange.engine_request_id)
     answer_id = f"rerank-{exchange.engine_request_id}"
-    with server.admission.permit():
+    with server.admission.permit(exchange.caller):
         scores = await pooled(server, exchange, card, request, answer_id, engine.rerank)
         ranking = ranking_json(answer_id, body.model, request, scores, body.top_n, body.return_documents)
         return JsonResponse(ranking)

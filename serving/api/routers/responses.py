@@ -42,7 +42,7 @@ async def create_response(
     """Answer a conversation with a model or a recipe. Nothing is stored."""
     card = server.card(body.model)
     info = server.engines[card.id].info
-    images = await server.images(responses_images(body))
+    images = await server.images(responses_images(body), exchange.caller)
     request = responses_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)
     answer = ResponsesAnswer(
         f"resp_{exchange.engine_request_id}",

@@ -41,7 +41,7 @@ async def tokenize(
     engine = server.engines[card.id]
     images = NO_IMAGES if asked.chat is None else await server.images(chat_images(asked.chat))
     request = tokenize_request(asked, card, engine.info, server.settings, exchange.engine_request_id, images)
-    working = engine.tokenize(request, texts=body.return_token_strs)
+    working = engine.tokenize(exchange.caller.own(request), texts=body.return_token_strs)
     tokens = await _result(server, exchange, card.id, working)
     return JsonResponse(
         {
@@ -71,7 +71,7 @@ async def detokenize(
 
 async def _result(server: Server, exchange: HttpExchange, model: str, working: Coroutine[None, None, T]) -> T:
     """Result of an engine's work, which ends if the client disconnects."""
-    with server.admission.permit():
+    with server.admission.permit(exchange.caller):
         async with RequestTask(exchange, model, working, server.settings.deadline_s) as request_task:
             await asyncio.wait({request_task.task})
             return request_task.result()

@@ -10,6 +10,7 @@ from pydantic import Field, WithJsonSchema
 from serving.api.schemas.answers import Read
 from serving.api.schemas.chat_fields import INT32_MAX
 from serving.api.schemas.wire import Json, Wire
+from serving.tenant import PRIORITIES
 
 TEXT: Json = {"type": "string", "minLength": 1}
 TOKENS: Json = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0, "maximum": INT32_MAX}}
@@ -58,9 +59,10 @@ class EmbeddingsBody(Wire):
     )
     priority: int = Field(
         default=0,
-        ge=-INT32_MAX - 1,
-        le=INT32_MAX,
-        description="vLLM extension: the engine runs requests with lower values earlier.",
+        ge=0,
+        le=PRIORITIES - 1,
+        description="vLLM extension: the engine runs requests with lower values earlier, within the class of the"
+        " caller's key.",
     )
 
 

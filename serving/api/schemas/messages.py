@@ -12,6 +12,7 @@ from serving.api.schemas.chat import StopText
 from serving.api.schemas.chat_fields import FUNCTION_NAME, INT32_MAX, MOA, OBJECT_SCHEMA
 from serving.api.schemas.unsupported_tools import OmittingBody
 from serving.api.schemas.wire import Wire
+from serving.tenant import PRIORITIES
 
 NO_EFFECT = "No effect."
 # What Claude Code sends to keep all thinking in the conversation, as this server does.
@@ -291,7 +292,10 @@ class MessagesBody(CountTokensBody):
     service_tier: str | None = Field(default=None, description="A hint without effect.")
     diagnostics: dict[str, Any] | None = Field(default=None, description="A hint without effect.")
     priority: int = Field(
-        default=0, ge=-INT32_MAX - 1, le=INT32_MAX, description="Engines run requests with lower values earlier."
+        default=0,
+        ge=0,
+        le=PRIORITIES - 1,
+        description="Engines run requests with lower values earlier, within the class of the caller's key.",
     )
     moa: dict[str, Any] = Field(
         default={},

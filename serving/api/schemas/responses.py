@@ -12,6 +12,7 @@ from serving.api.schemas.chat_fields import FUNCTION_NAME, INT32_MAX, METADATA, 
 from serving.api.schemas.responses_items import NO_EFFECT, InputItem
 from serving.api.schemas.unsupported_tools import OmittingBody
 from serving.api.schemas.wire import Wire, at_most
+from serving.tenant import PRIORITIES
 
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "access_programs": (),
@@ -219,7 +220,10 @@ class ResponsesBody(OmittingBody):
         default=None, description="A hint without effect: a conversation that is too long is refused, not cut."
     )
     priority: int = Field(
-        default=0, ge=-INT32_MAX - 1, le=INT32_MAX, description="Engines run requests with lower values earlier."
+        default=0,
+        ge=0,
+        le=PRIORITIES - 1,
+        description="Engines run requests with lower values earlier, within the class of the caller's key.",
     )
     moa: dict[str, Any] = Field(
         default={},

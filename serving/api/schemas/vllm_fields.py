@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, FailFast, Field
 from serving.api.schemas import chat_fields as fields
 from serving.api.schemas.structured_outputs import StructuredOutputsBody
 from serving.api.schemas.wire import Wire, at_most, whole
+from serving.tenant import PRIORITIES
 
 MAX_BIASED_TOKENS = 1024
 DIGITS = re.compile(fields.TOKEN_ID_KEY)
@@ -74,10 +75,10 @@ class VllmFields(Wire):
     )
     priority: int = Field(
         default=0,
-        ge=-fields.INT32_MAX - 1,
-        le=fields.INT32_MAX,
-        description="vLLM extension: engines run requests with lower values earlier. Of one value, later layers of"
-        " recipes come before first layers and requests to single models.",
+        ge=0,
+        le=PRIORITIES - 1,
+        description="vLLM extension: engines run requests with lower values earlier, within the class of the caller's"
+        " key. Of one value, later layers of recipes come before first layers and requests to single models.",
     )
     structured_outputs: StructuredOutputsBody | None = Field(
         default=None,

@@ -28,7 +28,7 @@ def model(name: str, *, max_replicas: int = 1, **kwargs: Any) -> ModelSpec:
         ([model("a"), model("b")], [TEAM, SELF], 2, 8),
         ([model("a")], [SELF], 1, 4),  # seven calls, all of them of `a`
         ([model("a"), model("b", max_num_seqs=8)], [], 1, 8),
-        ([model("a", max_num_seqs=100_000)], [], 1, 256),  # the replica's own limit
+        ([model("a", max_num_seqs=100_000)], [], 1, 1024),  # the replica's own limit
         ([model("a", max_num_seqs=1)], [SELF], 1, 0.25),  # at least one
     ],
 )

@@ -71,6 +71,17 @@ def test_pages_are_joined_metric_by_metric_and_ray_s_own_left_out() -> None:
     )
 
 
+def test_metrics_by_the_names_of_keys_are_left_out() -> None:
+    page = (
+        "# HELP ray_moa_key_requests_total Prompts.\n# TYPE ray_moa_key_requests_total counter\n"
+        'ray_moa_key_requests_total{key="a"} 1.0\n'
+        "# HELP ray_moa_requests_total Requests.\n# TYPE ray_moa_requests_total counter\n"
+        'ray_moa_requests_total{model="m"} 2.0\n'
+    )
+    assert "key" not in joined([page])
+    assert 'ray_moa_requests_total{model="m"} 2.0' in joined([page])
+
+
 def test_a_page_without_any_of_them_is_empty() -> None:
     assert joined(["# TYPE ray_node_mem gauge\nray_node_mem 1\n\n# a comment\nloose 3\n"]) == ""
 

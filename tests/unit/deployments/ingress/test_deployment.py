@@ -2,11 +2,18 @@
 
 from typing import Any
 
-from deployments.app import build
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from deployments.app import build, llm_config
 from deployments.config import AppArgs, Profile, load_profile
-from deployments.ingress.deployment import Ingress
+from deployments.ingress.deployment import Ingress, api_settings
 from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import ModelServer
+from deployments.model_spec import ModelSpec
+from serving.api.keys import key_ring
+from serving.api.settings import ApiSettings
+from serving.errors import ConfigError
 from serving.pooling import Vectors
 from tests.support.api import client_of
 from tests.unit.deployments.ingress.test_remote_pooling import Handle
@@ -39,3 +46,31 @@ def test_replicas_are_of_the_class_of_their_task() -> None:
     classes = [bound[f"model_{number}"]._bound_deployment.func_or_class for number in range(len(BOTH.models))]
     assert [issubclass(one, PoolingServer) for one in classes] == [False, False, False, True, True]
     assert [issubclass(one, ModelServer) for one in classes] == [True, True, True, False, False]
+
+
+def test_keys_and_their_secret_are_read_from_the_replicas_environment() -> None:
+    given = ApiSettings(keys=[{"name": "a", "key_env": "A_KEY"}])  # type: ignore[arg-type]
+    secret = "a secret of the server"
+    settings = api_settings(given, {"A_KEY": "x", "MOA_API_KEY": "one,two", "MOA_TENANT_SECRET": secret})
+    callers = {key: caller.name for key, caller in key_ring(settings).callers}
+    assert callers == {b"one": "key-1", b"two": "key-2", b"x": "a"}
+    assert settings.tenant_secret == SecretStr(secret)
+    with pytest.raises(ConfigError, match="A_KEY"):
+        api_settings(given, {})
+    with pytest.raises(ValidationError, match="at least 16"):
+        api_settings(given, {"A_KEY": "x", "MOA_TENANT_SECRET": "short"})
+
+
+def test_a_key_that_is_not_there_is_found_before_anything_starts() -> None:
+    profile = TINY.model_copy(update={"api": ApiSettings(keys=[{"name": "a", "key_env": "MOA_NO_SUCH_KEY"}])})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="Set the environment variable MOA_NO_SUCH_KEY to the API key 'a'"):
+        build(profile, AppArgs(), local=False)
+
+
+def test_engines_order_their_calls_by_priority_unless_the_profile_says_otherwise() -> None:
+    plain, other = (
+        ModelSpec(id="m", source="org/m", engine_kwargs={"max_model_len": 64, **options})
+        for options in ({}, {"scheduling_policy": "fcfs"})
+    )
+    policies = [llm_config(TINY, model).engine_kwargs["scheduling_policy"] for model in (plain, other)]
+    assert policies == ["priority", "fcfs"]

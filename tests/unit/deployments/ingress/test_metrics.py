@@ -56,6 +56,18 @@ def trace(**changes: Any) -> AgentTrace:
     return AgentTrace(**{**values, **changes})
 
 
+def test_prompts_are_counted_by_the_name_of_their_key(recorded: Recorded) -> None:
+    observer, key = RayObserver(), {"key": "team-a", "priority_class": "batch"}
+    observer.caller_running("team-a", "batch", 3)
+    observer.caller_admitted("team-a", "batch", 3)
+    observer.caller_refused("team-a", "batch")
+    assert recorded == [
+        ("moa_key_requests_running", 3, key),
+        ("moa_key_requests", 3, {**key, "outcome": "admitted"}),
+        ("moa_key_requests", 1, {**key, "outcome": "refused"}),
+    ]
+
+
 def test_every_hook_of_the_observer_records_something() -> None:
     hooks = {name for name, value in vars(Observer).items() if callable(value)}
     assert hooks == {name for name in vars(RayObserver) if not name.startswith("_")}

@@ -55,6 +55,17 @@ def renderer(images: ImagePrompts, template: str | None = None) -> PromptRendere
     return PromptRenderer(seeing_tokenizer(), "m", template, image_placeholder=images.placeholder)
 
 
+async def test_vllms_caches_of_images_are_each_scopes_own(images: ImagePrompts) -> None:
+    messages = asking("[image] x", "red")
+    await images.check(renderer(images).token_ids(SEEN))
+    pictures = [one for message in messages for one in message.images]
+    keys = {tuple((await images.decoded(pictures, scope))[:1].keys) for scope in ("", "a", "b")}
+    assert keys == {(f"{scope}{pictures[0].digest}",) for scope in ("", "a", "b")}
+    decoded = await images.decoded(pictures, "a")
+    prompt = await images.prompt(renderer(images).token_ids(messages), decoded, counting=True)
+    assert prompt["mm_hashes"]["image"] == decoded.keys
+
+
 @pytest.mark.parametrize("template", [None, TEXT_TEMPLATE, PARTS_TEMPLATE], ids=["both", "text", "parts"])
 async def test_each_image_has_its_tokens_and_texts_stay_texts(images: ImagePrompts, template: str | None) -> None:
     rendered = renderer(images, template)

@@ -23,6 +23,8 @@ from serving.errors import (
     UnsupportedField,
 )
 from serving.pooling import PoolingTask
+from serving.runtime.fair_queue import rank_of
+from serving.tenant import ANYONE, Tenant
 
 PROMPTS = [PoolingPrompt((1, 2)), PoolingPrompt((3,))]
 
@@ -39,6 +41,8 @@ class ScriptedClient(AsyncLLM):
         self.finished, self.values = True, [1.0, -1.0]
         facts = {"max_model_len": 64, "embedding_size": 8, "is_matryoshka": False, "matryoshka_dimensions": None}
         self.model_config = SimpleNamespace(**{**facts, **config})  # type: ignore[assignment]
+        self.vllm_config = SimpleNamespace(scheduler_config=SimpleNamespace(max_num_seqs=8))  # type: ignore[assignment]
+        self.salts: list[str | None] = []
 
     def shutdown(self, timeout: float | None = None) -> None: ...
 
@@ -51,6 +55,7 @@ class ScriptedClient(AsyncLLM):
     async def encode(self, prompt: Any, pooling_params: Any, request_id: str, **options: Any) -> Any:  # type: ignore[override]
         ids = prompt["prompt_token_ids"]
         self.calls.append((ids, pooling_params, request_id, options["priority"]))
+        self.salts.append(prompt.get("cache_salt"))
         self.open += 1
         try:
             if ids[0] in self.hangs:
@@ -74,8 +79,8 @@ async def test_tensors_come_in_the_order_of_the_prompts() -> None:
     assert [tensor.tolist() for tensor in tensors] == [[3, -3], [3, -3]]
     assert {tensor.dtype for tensor in tensors} == {torch.float32}
     assert [(ids, request_id, priority) for ids, _, request_id, priority in client.calls] == [
-        ([1, 2], "r-0", 2),
-        ([3], "r-1", 2),
+        ([1, 2], "r-0", rank_of(2, 0)),
+        ([3], "r-1", rank_of(2, 0)),
     ]
     params = client.calls[0][1]
     assert (params.task, params.dimensions, params.extra_kwargs) == ("embed", 4, None)
@@ -83,6 +88,21 @@ async def test_tensors_come_in_the_order_of_the_prompts() -> None:
     assert (stats.unfinished_requests, stats.finished_requests, stats.aborted_requests) == (0, 2, 0)
     assert stats.pid == os.getpid()
     assert (vllm.context_tokens, vllm.engine_class()) == (64, LeanVLLMEngine)
+
+
+async def test_isolated_tenants_share_no_cached_prompts_and_the_engine_equally() -> None:
+    vllm, client = adapter()
+    for tenant in (Tenant("a", isolated=True), Tenant("b", isolated=True), Tenant("c"), ANYONE):
+        await vllm.pool("r", PROMPTS[:1], tenant=tenant)
+    assert client.salts == ["a", "b", None, None]
+    client.hangs.add(1)
+    asking = asyncio.create_task(vllm.pool("r", [PROMPTS[0]] * 2, tenant=Tenant("a")))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert vllm.queue.held == {"a": 2}
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert vllm.queue.held == {}
 
 
 async def test_a_cross_encoder_is_told_where_its_second_text_begins() -> None:

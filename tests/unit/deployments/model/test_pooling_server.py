@@ -12,6 +12,7 @@ from deployments.model.pooling_prompts import PoolingPrompts
 from deployments.model.pooling_server import PoolingServer
 from serving.errors import ConfigError, InputTooLong, InvalidRequest
 from serving.pooling import EmbedRequest, PoolingTask, RerankRequest
+from serving.tenant import ANYONE, Tenant
 from tests.support.trio import TOKENIZERS
 
 TOKENIZER = TOKENIZERS["qwen"] if "qwen" in TOKENIZERS else next(iter(TOKENIZERS.values()))
@@ -23,14 +24,22 @@ class CountingEngine:
     def __init__(self, task: PoolingTask, scores: int = 1) -> None:
         self.task, self.scores = task, scores
         self.asked: list[tuple[list[PoolingPrompt], int | None, int]] = []
+        self.tenants: list[Tenant] = []
 
     def own_dimensions(self, dimensions: int | None) -> int | None:
         return dimensions
 
     async def pool(
-        self, request_id: str, prompts: Sequence[PoolingPrompt], *, dimensions: int | None = None, priority: int = 0
+        self,
+        request_id: str,
+        prompts: Sequence[PoolingPrompt],
+        *,
+        dimensions: int | None = None,
+        priority: int = 0,
+        tenant: Tenant = ANYONE,
     ) -> list[Any]:
         self.asked.append(([*prompts], dimensions, priority))
+        self.tenants.append(tenant)
         if self.task == "rerank":
             return [torch.tensor([float(len(one.token_ids))] * self.scores) for one in prompts]
         odd = [sum(token % 2 for token in one.token_ids) for one in prompts]
@@ -118,6 +127,16 @@ async def test_vectors_rank_by_their_cosine_and_each_text_is_computed_once() -> 
     )
     with pytest.raises(InputTooLong, match="Shorten 'query'"):
         await replica.rerank(RerankRequest("r", "a long text with many words", ("two",)))
+
+
+async def test_all_prompts_of_a_request_are_its_tenants() -> None:
+    tenant = Tenant("a", isolated=True)
+    for task in ("embed", "rerank"):
+        replica = Replica(task)  # type: ignore[arg-type]
+        if task == "embed":
+            await replica.embed(EmbedRequest("r", ("one",), tenant=tenant))
+        await replica.rerank(RerankRequest("r", "one", ("two",), tenant=tenant))
+        assert {*replica._engine.tenants} == {tenant}  # type: ignore[attr-defined]
 
 
 async def test_a_cross_encoder_reads_pairs() -> None:

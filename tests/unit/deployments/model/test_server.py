@@ -19,6 +19,7 @@ from deployments.wire import unpack
 from serving.conversation import Message, Tool, ToolCall, ToolChoice
 from serving.engine import collect
 from serving.errors import ContextTooLong, InvalidRequest
+from serving.tenant import Tenant
 from serving.types import Completion, Delta, GenerateRequest, RawPrompt, Sampling, Tokens
 from serving.usage import TokenUsage
 from tests.support.thinking_model import thinking_tokenizer
@@ -36,6 +37,7 @@ class WritingEngine:
     def __init__(self) -> None:
         self.prompts: list[tuple[int, ...]] = []
         self.salts: list[str | None] = []
+        self.tenants: list[str] = []
 
     async def generate(
         self,
@@ -46,11 +48,13 @@ class WritingEngine:
         parser: RequestParser | None = None,
         echo: Echo | None = None,
         cache_salt: str | None = None,
+        tenant: str = "",
         **_: Any,
     ) -> AsyncGenerator[Delta, None]:
         self.prompts.append(tuple(token_ids))
         self.sampling = sampling
         self.salts.append(cache_salt)
+        self.tenants.append(tenant)
         delta = Delta(WRITTEN, finish_reason="stop")
         if echo is not None:
             delta = echo.before(delta, [None] * len(token_ids), sampling.logprobs)
@@ -182,3 +186,25 @@ async def test_the_end_of_the_prompt_and_the_salt_reach_the_engine() -> None:
     assert prompt[: len(prefilled)] == prefilled
     assert engine.salts == ["s", "s"]
     assert await replica.count_tokens(asked) == len(prompt)
+
+
+async def test_a_tenants_prompts_and_prefills_share_no_cache_with_another_tenants() -> None:
+    replica = Replica(engine := WritingEngine())
+    a, b = (Tenant(name, isolated=True) for name in "ab")
+    turns = (Message("user", "Add [[x]] to 2."),)
+    for tenant in (a, a, b):
+        asked = GenerateRequest("r", turns, cache_salt="mine", tenant=tenant)
+        await replica.prefill(asked, "[[x]]")
+        await answer(replica, asked)
+    assert engine.salts == ["a/mine"] * 4 + ["b/mine"] * 2
+    assert engine.tenants == ["a"] * 4 + ["b"] * 2
+    rendered = replica._renderer._cached_ids.cache_info()
+    assert (rendered.hits, rendered.misses) == (1, 2)
+
+
+async def test_tenants_that_share_caches_are_still_known_to_the_engine() -> None:
+    replica = Replica(engine := WritingEngine())
+    for name in "ab":
+        await answer(replica, GenerateRequest("r", (Message("user", "Hi"),), tenant=Tenant(name)))
+    assert (engine.salts, engine.tenants) == ([None, None], ["a", "b"])
+    assert replica._renderer._cached_ids.cache_info().hits == 1

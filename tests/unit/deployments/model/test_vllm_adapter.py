@@ -42,6 +42,8 @@ from serving.errors import (
     MoaError,
     Overloaded,
 )
+from serving.runtime.fair_queue import PRIORITIES_PER_REQUEST, rank_of
+from serving.tenant import PRIORITIES
 from serving.types import Delta, GenerateRequest, ResponseFormat, Sampling, Timing, TokenLogprob
 from serving.usage import TokenUsage
 from tests.support.thinking_model import thinking_tokenizer
@@ -63,6 +65,7 @@ class ScriptedClient(AsyncLLM):
         )
         self.vllm_config = SimpleNamespace(  # type: ignore[assignment]
             cache_config=SimpleNamespace(block_size=16),
+            scheduler_config=SimpleNamespace(max_num_seqs=2),
             structured_outputs_config=SimpleNamespace(disable_any_whitespace=False),
         )
         self.renderer = SimpleNamespace(tokenizer="tokenizer")  # type: ignore[assignment]
@@ -245,7 +248,48 @@ async def test_a_call_has_the_prompt_the_id_and_the_priority() -> None:
     async for _ in vllm.generate("r7", PROMPT, Sampling(max_tokens=9), priority=-3):
         pass
     [(token_ids, params, request_id, priority)] = client.calls
-    assert (token_ids, params.max_tokens, request_id, priority) == ([5, 6, 7], 9, "r7", -3)
+    assert (token_ids, params.max_tokens, request_id, priority) == ([5, 6, 7], 9, "r7", rank_of(-3, 0))
+
+
+async def test_at_equal_priority_the_tenant_that_asked_less_comes_next() -> None:
+    vllm, client = adapter(*ANSWER)
+    for tenant in ("flood", "flood", "neighbour"):
+        await anext(vllm.generate(tenant, PROMPT, Sampling(max_tokens=9), tenant=tenant))
+    first, second, neighbour = (rank for *_, rank in client.calls)
+    assert first == neighbour < second < rank_of(1, 0)
+
+
+async def test_a_call_waits_for_its_place_and_gives_it_back_in_any_case() -> None:
+    vllm, client = adapter(*ANSWER)
+    streams = [vllm.generate("r", PROMPT, Sampling(max_tokens=9), tenant=tenant) for tenant in ("a", "b", "a")]
+    for stream in streams[:2]:
+        await anext(stream)
+    waiting = asyncio.create_task(anext(streams[2]))
+    await asyncio.sleep(0.01)
+    assert (len(client.calls), vllm.queue.held) == (2, {"a": 1, "b": 1})
+    await streams[0].aclose()
+    await waiting
+    for stream in streams:
+        await stream.aclose()
+    assert (len(client.calls), vllm.queue.held) == (3, {})
+
+
+async def test_the_wait_for_a_place_counts_as_time_in_the_queue() -> None:
+    metrics = RequestStateStats(queued_ts=1.0, scheduled_ts=1.5, first_token_latency=0.7)
+    vllm, _ = adapter(output(choice("4", 1, end="stop"), metrics=metrics))
+    holds = [vllm.generate("r", PROMPT, Sampling(max_tokens=9), tenant=tenant) for tenant in ("a", "b")]
+    turns = [vllm.queue.turn(tenant, 0) for tenant in ("a", "b")]
+    for turn in turns:
+        await turn.enter()
+    reading = asyncio.create_task(anext(holds[0]))
+    await asyncio.sleep(0.02)
+    turns[1].leave(1)
+    timing = (await reading).timing
+    assert timing is not None
+    assert timing.queue_s is not None
+    assert timing.ttft_s is not None
+    assert timing.queue_s > 0.51
+    assert timing.ttft_s - timing.queue_s == pytest.approx(0.2)
 
 
 # Deltas
@@ -533,7 +577,7 @@ async def test_a_round_trip_is_one_token_ahead_of_all_others() -> None:
     [(token_ids, params, _, priority)] = client.calls
     assert (len(token_ids), params.max_tokens, params.temperature) == (1, 1, 0)
     assert params.output_kind is RequestOutputKind.FINAL_ONLY
-    assert priority < -1000
+    assert priority < rank_of(-(PRIORITIES + 1) * PRIORITIES_PER_REQUEST, 0)  # of the most urgent class, and its layers
 
 
 async def test_a_dead_engine_is_not_asked() -> None:

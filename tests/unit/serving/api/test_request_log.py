@@ -38,6 +38,7 @@ async def test_a_finished_request_is_a_line(caplog: pytest.LogCaptureFixture, st
     assert line.pop("id") in answer.text
     assert line == {
         "request_id": "mine",
+        "key": "key-1",
         "model": "m",
         "kind": "model",
         "outcome": "ok",

@@ -23,6 +23,7 @@ from serving.engines import openai
 from serving.engines.openai import OpenAIEngine
 from serving.engines.openai_wire import to_payload
 from serving.engines.scripted import ScriptedEngine
+from serving.tenant import ANYONE, Tenant
 from serving.types import Delta, GenerateRequest, ResponseFormat, Sampling
 from serving.usage import UNKNOWN_USAGE, TokenUsage
 from tests.support.api import END, HandEngine, app_of, running
@@ -434,6 +435,21 @@ async def test_a_bad_stream_is_never_an_answer(events: list[bytes], code: str) -
 async def test_a_count_that_is_not_given_is_lost_and_not_zero(usage: Any, wanted: TokenUsage) -> None:
     engine = answering(streaming(*OK, event({"choices": [], "usage": usage}), sse.DONE))
     assert (await complete("far", engine, request())).usage == wanted
+
+
+async def test_what_an_endpoint_has_cached_is_not_told_to_one_of_several_tenants() -> None:
+    """The endpoint sees one caller. Nothing of the tenant is sent."""
+    sent: list[httpx.Request] = []
+
+    def recorded(asked: httpx.Request) -> httpx.Response:
+        sent.append(asked)
+        return streaming(*OK, event({"choices": [], "usage": usage}), sse.DONE)(asked)
+
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 8}}
+    for tenant, cached in ((Tenant("a", isolated=True), None), (Tenant("a"), 8), (ANYONE, 8)):
+        answer = await complete("far", answering(recorded), replace(request(), tenant=tenant))
+        assert answer.usage.cached_tokens == cached
+        assert not {"cache_salt", "tenant", "priority"} & {*json.loads(sent[-1].content)}
 
 
 async def test_what_comes_after_done_is_not_read_as_an_answer() -> None:

@@ -132,3 +132,13 @@ async def test_the_least_recently_used_go_first() -> None:
     assert cache.get("1") == ()
     assert cache.get("0") == cache.get("new") == ADVICE
     assert len(cache._entries) == MAX_ENTRIES
+
+
+@simulated_time
+async def test_references_go_from_the_tenant_that_has_the_most() -> None:
+    cache = AdviceCache(max_entries=4)
+    cache.put("old", ADVICE, "neighbour")
+    for number in range(9):
+        cache.put(f"flood {number}", ADVICE, "flood")
+    assert cache.get("old") == ADVICE
+    assert [number for number in range(9) if cache.get(f"flood {number}")] == [6, 7, 8]

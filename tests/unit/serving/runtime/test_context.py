@@ -12,7 +12,8 @@ from serving.engines.scripted import ScriptedEngine
 from serving.references import Draft, Reference, ReferenceBlock
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall, Runtime
-from serving.runtime.context import PRIORITIES_PER_REQUEST, RunContext
+from serving.runtime.context import RunContext
+from serving.runtime.fair_queue import PRIORITIES_PER_REQUEST
 from serving.runtime.policy import Policy
 from serving.runtime.report import ReportBuilder
 from serving.runtime.task import Task

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from serving.api.schemas.chat_fields import INT32_MAX
 from serving.conversation import Thinking, Tool
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
+from serving.tenant import PRIORITIES
 from serving.types import GenerateRequest
 
 Trio = dict[str, ScriptedEngine]
@@ -70,7 +70,7 @@ async def test_without_prefill_a_call_without_a_session_goes_anywhere(orchestrat
 async def test_a_prefill_is_behind_the_work_of_the_most_patient_caller(orchestrate: Make, trio: Trio, ask: Ask) -> None:
     team = orchestrate(layers=[["b", "c"]], prefill="on_complete")
     team.runtime.prefill_settle_s = 0
-    await complete("team", team.engines["team"], replace(ask(), priority=INT32_MAX))
+    await complete("team", team.engines["team"], replace(ask(), priority=2 * PRIORITIES - 1))
     [final] = trio["a"].requests
     ahead = [request for request, _ in trio["a"].prefills]
     assert ahead

@@ -97,3 +97,21 @@ async def test_a_defect_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     await settle()
     assert len(tasks) == 0
     assert "a defect" in caplog.text
+
+
+async def test_one_tenant_among_several_has_half_of_the_tasks() -> None:
+    tasks, works = SessionTasks(max_running=4), [Work() for _ in range(5)]
+    for number, work in enumerate(works[:3]):
+        tasks.start(f"flood {number}", work, 10, "flood")
+    tasks.start("neighbour", works[3], 10, "neighbour")
+    await settle()
+    assert [work.started for work in works[:4]] == [1, 1, 0, 1]
+    works[0].go.set()
+    await settle()
+    tasks.start("flood 4", works[4], 10, "flood")
+    await settle()
+    assert works[4].started == 1
+    for session in ("flood 1", "flood 4", "neighbour"):
+        tasks.cancel(session)
+    await settle()
+    assert (len(tasks), tasks._scopes) == (0, {})

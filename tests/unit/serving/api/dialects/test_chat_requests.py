@@ -289,7 +289,7 @@ def test_every_honoured_field_arrives() -> None:
         repetition_penalty=1.1,
         ignore_eos=True,
         min_tokens=2,
-        priority=-3,
+        priority=3,
         moa={"trace": True, "layout": "paper"},
     )
     assert request == GenerateRequest(
@@ -312,7 +312,7 @@ def test_every_honoured_field_arrives() -> None:
             ignore_eos=True,
             min_tokens=2,
         ),
-        priority=-3,
+        priority=3,
         deadline_s=600.0,
         stream_interval=1,
         user="u",

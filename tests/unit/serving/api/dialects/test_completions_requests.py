@@ -64,7 +64,7 @@ def test_each_field_is_applied() -> None:
         echo=True,
         add_special_tokens=False,
         user="me",
-        priority=-3,
+        priority=3,
         stream=True,
         stream_options={"include_usage": True},
         moa={"trace": True},
@@ -72,7 +72,7 @@ def test_each_field_is_applied() -> None:
     )
     assert request.sampling == Sampling(**sampling, stop=("END",), response_format=ResponseFormat("json_object"))
     assert request.prompt == RawPrompt("Hello", add_special_tokens=False, echo=True)
-    assert (request.user, request.priority, request.stream_interval) == ("me", -3, 1)
+    assert (request.user, request.priority, request.stream_interval) == ("me", 3, 1)
     assert request.moa == MoaOptions(trace=True)
 
 

@@ -6,6 +6,8 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import ray
 from ray import serve
@@ -13,6 +15,7 @@ from ray.serve.config import HTTPOptions
 
 from deployments.cluster.loopback import REPLICA_HOOK, keep_to_loopback
 from deployments.cluster.preflight import available_memory_gib, check_machine, session_folder
+from deployments.cluster.reports import shorten_reports
 from deployments.config import AppArgs, Profile, load_profile
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
@@ -86,6 +89,9 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
         )
     except Exception as error:  # Ray raises bare Exception if one of its processes starts too slowly
         raise ConfigError(f"Ray did not start on this machine; it may be too busy: try again. ({error})") from error
+    here = ray.get_runtime_context()
+    logs = Path(here.get_temp_dir()) / here.get_session_name() / "logs"
+    shorten_reports(logs, lambda line: print(line, file=sys.stderr, flush=True))
     serve.start(http_options=HTTPOptions(host=args.host, port=args.port))
     return True
 

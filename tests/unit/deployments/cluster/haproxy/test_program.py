@@ -1,110 +1,104 @@
-"""HAProxy as the server starts it, in front of a backend that does not answer.
-
-A caller's disconnect reaches the backend, and the proxy's own errors are errors of the API.
-"""
+"""HAProxy as the server starts it: disconnects, limits, lost orchestrators, and its own errors as the API's."""
 
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from deployments.cluster.environment import DEFAULTS
-from serving.errors import DeadlineExceeded, EngineUnavailable
+from serving.errors import (
+    DeadlineExceeded,
+    EngineUnavailable,
+    InvalidRequest,
+    MoaError,
+    Overloaded,
+    SlowBody,
+    UnknownPath,
+)
+from tests.support.haproxy import PROGRAM, Orchestrator, Proxy, proxied, until, write_config
 from tests.support.server import free_port
 
-# The connection settings of Ray's configuration (ray/serve/_private/haproxy_templates.py).
-CONFIG = """
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server {server_s}s
-    option abortonclose
-    option splice-request
-    option splice-response
-    option http-no-delay
-    option idle-close-on-response
-    errorfile 502 {errors}
-    errorfile 503 {errors}
-    errorfile 504 {errors}
-frontend front
-    bind 127.0.0.1:{front}
-    default_backend back
-backend back
-    http-reuse always
-    server only 127.0.0.1:{back}
-frontend prometheus
-    bind :{metrics}
-    http-request use-service prometheus-exporter if {{ path /metrics }}
-"""
 HEAD = b"POST / HTTP/1.1\r\nhost: front\r\ncontent-length: 5\r\n\r\n"
 
 
-class Backend:
+class Silent:
     """Reads requests, answers none, and counts the callers that disconnected."""
 
     def __init__(self) -> None:
         self.arrived, self.left = 0, 0
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readexactly(len(HEAD) + 5)
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"/-/healthz" in await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+            writer.close()
+            return
         self.arrived += 1
         with suppress(ConnectionError):  # a reset is a disconnect, too
-            await reader.read(1)
+            while await reader.read(100):
+                pass
         self.left += 1
         writer.close()
 
 
-@asynccontextmanager
-async def proxied(
-    folder: Path, *, loopback: bool = False, down: bool = False, server_s: int = 60
-) -> AsyncIterator[tuple[int, int, Backend]]:
-    """The proxy's port, its metrics port and the backend; `down`: nothing listens on the backend's port."""
-    front, metrics = free_port(), free_port()
-    backend = Backend()
-    server = await asyncio.start_server(backend.serve, "127.0.0.1", 0)
-    back = free_port() if down else server.sockets[0].getsockname()[1]
-    errors = folder / "500.http"
-    errors.write_text("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n")
-    config = folder / "haproxy.cfg"
-    config.write_text(CONFIG.format(front=front, metrics=metrics, back=back, errors=errors, server_s=server_s))
-    environment = {
-        **os.environ,
-        "MOA_PYTHON": sys.executable,
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
-        "RAY_SERVE_HAPROXY_STATS_PORT": "1",
-        "MOA_HAPROXY_LOOPBACK": "1" if loopback else "",
-    }
-    command = DEFAULTS["RAY_SERVE_HAPROXY_BINARY_PATH"]
-    process = await asyncio.create_subprocess_exec(command, "-db", "-f", str(config), env=environment)
-    try:
-        for _ in range(100):
-            try:
-                (await asyncio.open_connection("127.0.0.1", front))[1].close()
-                break
-            except OSError:
-                await asyncio.sleep(0.05)
-        yield front, metrics, backend
-    finally:
-        process.kill()
-        await process.wait()
-        server.close()
+class Answering:
+    """Answers after `wait_s` with its name and the length of the body; the first `lost` requests get no answer."""
+
+    def __init__(self, name: str = "a", *, lost: int = 0, begun: bytes = b"", wait_s: float = 0.0) -> None:
+        self.name, self.lost, self.begun, self.wait_s = name, lost, begun, wait_s
+        self.asked = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = int(head.partition("content-length: ")[2].partition("\r\n")[0] or 0)
+            await reader.readexactly(length)
+            if "/-/healthz" not in head:
+                self.asked += 1
+                if self.asked <= self.lost:
+                    writer.write(self.begun)
+                    await writer.drain()
+                    await asyncio.sleep(0.05)
+                    writer.transport.abort()
+                    return
+                await asyncio.sleep(self.wait_s)
+            text = f"{self.name} {length}".encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text))
+            await writer.drain()
+        writer.close()
 
 
-async def until(met: Callable[[], bool], within_s: float) -> bool:
-    ends_at = asyncio.get_running_loop().time() + within_s
-    while not met():
-        if asyncio.get_running_loop().time() > ends_at:
-            return False
-        await asyncio.sleep(0.01)
-    return True
+def check(answer: tuple[int, dict[str, str], bytes] | httpx.Response, error: type[MoaError], status: int = 0) -> str:
+    """Assert that an answer is this error of the API, and return its message."""
+    if isinstance(answer, httpx.Response):
+        answer = answer.status_code, dict(answer.headers), answer.content
+    code, headers, body = answer
+    assert (code, headers["content-type"]) == (status or error.status, "application/json"), body
+    assert (headers.get("retry-after") == "1") == (code in (429, 503))
+    found = json.loads(body)["error"]
+    message: str = found.pop("message")
+    assert found == {"type": error.type, "param": None, "code": error.code}
+    return message
+
+
+@pytest.mark.parametrize("pieces", [(HEAD + b"hello",), (HEAD, b"hello"), (HEAD, b"he", b"llo")])
+async def test_a_callers_disconnect_reaches_the_server(tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
+    silent = Silent()
+    async with proxied(tmp_path, {"a": silent}) as proxy:
+        _, writer = await asyncio.open_connection("127.0.0.1", proxy.front)
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)  # a segment of its own
+        assert await until(lambda: silent.arrived == 1)
+        writer.close()
+        assert await until(lambda: silent.left == 1)
 
 
 def listening() -> set[tuple[str, int]]:
@@ -116,79 +110,218 @@ def listening() -> set[tuple[str, int]]:
     return found
 
 
-@pytest.mark.parametrize("pieces", [(HEAD + b"hello",), (HEAD, b"hello"), (HEAD, b"he", b"llo")])
-async def test_a_callers_disconnect_reaches_the_server(tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
-    async with proxied(tmp_path) as (front, _, backend):
-        _, writer = await asyncio.open_connection("127.0.0.1", front)
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0.02)  # a segment of its own
-        assert await until(lambda: backend.arrived == 1, 5)
-        writer.close()
-        assert await until(lambda: backend.left == 1, 5)
-
-
-@pytest.mark.parametrize(("loopback", "address"), [(False, "0.0.0.0"), (True, "127.0.0.1")])
-async def test_the_proxys_own_pages_are_kept_to_this_machine(tmp_path: Path, loopback: bool, address: str) -> None:
-    async with proxied(tmp_path, loopback=loopback) as (_, metrics, _backend):
-        assert (address, metrics) in listening()
+@pytest.mark.parametrize(("loopback", "address"), [("", "0.0.0.0"), ("1", "127.0.0.1")])
+async def test_the_proxys_own_pages_are_kept_to_this_machine(tmp_path: Path, loopback: str, address: str) -> None:
+    async with proxied(tmp_path, {}, {"MOA_HAPROXY_LOOPBACK": loopback}) as proxy:
+        assert (address, proxy.metrics) in listening()
 
 
 async def test_without_a_replica_the_caller_gets_an_error_of_the_api(tmp_path: Path) -> None:
-    async with proxied(tmp_path, down=True) as (front, _, _backend), httpx.AsyncClient() as client:
-        response = await client.post(f"http://127.0.0.1:{front}/v1/chat/completions", content="{}", timeout=30)
-    assert response.status_code == 503
-    assert response.headers["content-type"] == "application/json"
-    assert response.headers["retry-after"] == "1"
-    error = response.json()["error"]
-    assert error.pop("message").endswith("try again.")
-    assert error == {"type": EngineUnavailable.type, "param": None, "code": EngineUnavailable.code}
+    async with proxied(tmp_path, {"a": free_port()}) as proxy:
+        assert check(await proxy.post("/v1/chat/completions"), EngineUnavailable).endswith("try again.")
 
 
-async def answered(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of the answer to the bytes of a request."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    async with asyncio.timeout(30):
-        head = await reader.readuntil(b"\r\n\r\n")
-        status, *lines = head.decode().rstrip().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines)
-        body = await reader.readexactly(int(headers["content-length"]))
-    writer.close()
-    return int(status.split()[1]), headers, body
-
-
-async def test_a_backend_that_does_not_answer_in_time_is_an_error_of_the_api(tmp_path: Path) -> None:
-    async with proxied(tmp_path, server_s=1) as (front, _, _backend):
-        status, headers, body = await answered(front, HEAD + b"hello")
-    assert (status, headers["content-type"]) == (504, "application/json")
-    error = json.loads(body)["error"]
-    assert error.pop("message").endswith("within the deadline.")
-    assert error == {"type": DeadlineExceeded.type, "param": None, "code": DeadlineExceeded.code}
-
-
-def test_every_error_file_is_an_error_of_the_api(tmp_path: Path) -> None:
-    config = tmp_path / "haproxy.cfg"
-    own = f"    errorfile 503 {tmp_path}/500.http\n"
-    for _ in range(2):  # Ray starts HAProxy again with the same file
-        config.write_text(config.read_text() if config.exists() else f"defaults\n{own.replace('503', '502')}{own}")
-        environment = {**os.environ, "MOA_PYTHON": "false"}
-        subprocess.run([DEFAULTS["RAY_SERVE_HAPROXY_BINARY_PATH"], "-f", str(config)], env=environment, check=False)
-    lines = [line.split() for line in config.read_text().splitlines()[1:]]
-    assert [int(status) for _, status, _ in lines] == [400, 408, 413, 500, 502, 503, 504]
-    for _, status, path in lines:
-        head, _, body = Path(path).read_bytes().partition(b"\r\n\r\n")
-        assert head.startswith(f"HTTP/1.1 {503 if status == '502' else status} ".encode())
-        assert f"content-length: {len(body)}".encode() in head
-        assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
+async def test_an_answer_that_does_not_come_in_time_is_an_error_of_the_api(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {"a": Silent()}, timeout_server_s=1) as proxy:
+        assert check(await proxy.raw(HEAD + b"hello"), DeadlineExceeded).endswith("within the deadline.")
 
 
 @pytest.mark.parametrize(
-    "request_", [b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 40_000 + b"\r\n\r\n"]
+    "request_",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\r\nbad header\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 300_000 + b"\r\n\r\n",  # more than a buffer
+    ],
 )
-async def test_haproxys_parser_answers_in_its_own_words(tmp_path: Path, request_: bytes) -> None:
-    # If this fails, HAProxy can do better now: say so in docs/errors.md.
-    async with proxied(tmp_path) as (front, _, _backend):
-        status, headers, _ = await answered(front, request_)
-    assert (status, headers["content-type"]) == (400, "text/html")
+async def test_a_request_that_haproxy_cannot_parse_is_an_error_of_the_api(tmp_path: Path, request_: bytes) -> None:
+    async with proxied(tmp_path, {"a": Answering()}) as proxy:
+        assert check(await proxy.raw(request_), InvalidRequest) == "Invalid or too large headers."
+
+
+async def test_headers_that_no_orchestrator_reads_are_refused(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {"a": Answering()}) as proxy:
+        assert (await proxy.get(headers={"x": "y" * 15_000})).status_code == 200
+        assert "too large" in check(await proxy.get(headers={"x": "y" * 70_000}), InvalidRequest, 431)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: a\r\nx: ", HEAD, HEAD + b"he"])
+async def test_a_request_that_does_not_arrive_ends(tmp_path: Path, begun: bytes) -> None:
+    answering = Answering()
+    async with proxied(tmp_path, {"a": answering}, {"MOA_HAPROXY_HEADER_TIMEOUT_S": "1"}) as proxy:
+        assert "did not arrive in time" in check(await proxy.raw(begun), SlowBody)
+    assert answering.asked == 0
+
+
+async def test_no_other_timeout_cuts_an_answer(tmp_path: Path) -> None:
+    """A wait of two seconds, each timeout of the client one second."""
+    environment = {"MOA_HAPROXY_HEADER_TIMEOUT_S": "1"}
+    async with proxied(tmp_path, {"a": Answering(wait_s=2.5)}, environment, timeout_client_s=1) as proxy:
+        assert (await proxy.post(content=b"hello")).text == "a 5"
+
+
+async def test_an_idle_connection_ends(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {}, {"MOA_HAPROXY_HEADER_TIMEOUT_S": "1"}) as proxy:
+        proxy.config.index("timeout http-keep-alive")
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.front)
+        async with asyncio.timeout(30):
+            await reader.read()
+        writer.close()
+
+
+async def test_connections_of_one_address_are_limited(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {"a": Answering()}, {"MOA_HAPROXY_CONNECTIONS_PER_CLIENT": "3"}) as proxy:
+        idle = [await asyncio.open_connection("127.0.0.1", proxy.front) for _ in range(3)]
+        assert "this address" in check(await proxy.get(), Overloaded)
+        idle.pop()[1].close()
+        assert await until(lambda: asking(proxy, 200))
+        idle += [await asyncio.open_connection("127.0.0.1", proxy.front) for _ in range(4)]
+        with pytest.raises(httpx.TransportError):  # twice as many: closed without a word
+            await proxy.get()
+        for _, writer in idle:
+            writer.close()
+
+
+async def asking(proxy: Proxy, status: int) -> bool:
+    return (await proxy.get()).status_code == status
+
+
+async def test_without_a_limit_any_number_may_connect(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {"a": Answering()}, {"MOA_HAPROXY_CONNECTIONS_PER_CLIENT": "0"}) as proxy:
+        assert (await proxy.get()).status_code == 200
+        assert "moa_clients" not in proxy.config
+
+
+@pytest.mark.parametrize("size", [0, 5, 150_000])
+async def test_a_lost_request_is_asked_again_elsewhere(tmp_path: Path, size: int) -> None:
+    orchestrators = {name: Answering(name, lost=1) for name in "ab"}
+    orchestrators["b"].lost = 0
+    async with proxied(tmp_path, dict(orchestrators)) as proxy:
+        answers = [(await proxy.post("/v1/chat/completions", content=b"x" * size)) for _ in range(4)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.text.split()[1] for answer in answers} == {str(size)}
+    assert sum(one.asked for one in orchestrators.values()) == 5
+
+
+async def test_a_request_that_is_lost_again_and_again_ends(tmp_path: Path) -> None:
+    orchestrators = {name: Answering(name, lost=100) for name in "abc"}
+    async with proxied(tmp_path, dict(orchestrators)) as proxy:
+        check(await proxy.post(content=b"hello"), EngineUnavailable)
+    assert sum(one.asked for one in orchestrators.values()) == 3
+
+
+async def test_a_request_larger_than_the_buffer_is_not_asked_again(tmp_path: Path) -> None:
+    orchestrators = {name: Answering(name, lost=100) for name in "ab"}
+    async with proxied(tmp_path, dict(orchestrators), {"MOA_HAPROXY_RETRY_BYTES": "16384"}) as proxy:
+        check(await proxy.post(content=b"x" * 100_000), EngineUnavailable)
+    assert sum(one.asked for one in orchestrators.values()) == 1
+
+
+@pytest.mark.parametrize("begun", [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"])
+async def test_an_answer_that_has_begun_ends_in_an_error(tmp_path: Path, begun: bytes) -> None:
+    orchestrators = {name: Answering(name, lost=100, begun=begun) for name in "ab"}
+    async with proxied(tmp_path, dict(orchestrators)) as proxy:
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+            await proxy.post(content=b"hello")
+    assert sum(one.asked for one in orchestrators.values()) == 1
+
+
+async def test_while_no_application_is_known_the_server_is_starting(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {}) as proxy:
+        assert "starting or recovering" in check(await proxy.post("/v1/chat/completions"), EngineUnavailable)
+
+
+def serves(text: str, status: str) -> Orchestrator:
+    """An orchestrator that gives one answer in plain text, as Serve's own proxy does."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        line = "200 OK" if b"/-/healthz" in head else status
+        writer.write(
+            f"HTTP/1.1 {line}\r\ncontent-type: text/plain\r\nconnection: close\r\n"
+            f"content-length: {len(text)}\r\n\r\n{text}".encode()
+        )
+        await writer.drain()
+        writer.close()
+
+    return serve
+
+
+async def test_a_path_that_serve_does_not_know_yet_is_unavailable(tmp_path: Path) -> None:
+    words = "Path '/v1/models' not found. Ping http://.../-/routes for available routes."
+    async with proxied(tmp_path, {"a": serves(words, "404 Not Found")}) as proxy:
+        check(await proxy.get("/v1/models"), EngineUnavailable)
+    async with proxied(tmp_path, {"a": serves("[]", "200 OK")}) as proxy:
+        assert (await proxy.get("/v1/models")).text == "[]"
+
+
+def test_a_path_of_no_application_is_unknown(tmp_path: Path) -> None:
+    async def ask() -> None:
+        path = write_config(tmp_path, free_port(), free_port(), {"a": free_port()})
+        text = (
+            path.read_text().replace("path_beg /", "path_beg /other").replace("http-app path /", "http-app path /other")
+        )
+        path.write_text(text)
+        front = int(text.split("frontend http_frontend\n    bind 127.0.0.1:")[1].split()[0])
+        environment = {**os.environ, "MOA_PYTHON": sys.executable}
+        process = await asyncio.create_subprocess_exec(PROGRAM, "-db", "-f", str(path), env=environment)
+        proxy = Proxy(tmp_path, front, 0, process, [], environment)
+        try:
+
+            async def answers() -> bool:
+                with suppress(httpx.TransportError):
+                    await proxy.get()
+                    return True
+                return False
+
+            assert await until(answers)
+            message = check(await proxy.get('/a"b%20c'), UnknownPath)
+            assert message == str(UnknownPath('/a"b%20c')).replace('"', "%22")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            await process.wait()
+
+    asyncio.run(ask())
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, *arguments], env={**os.environ, "MOA_PYTHON": sys.executable, **environment},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_without_a_configuration_it_is_haproxy() -> None:
+    done = run("-v")
+    assert done.returncode == 0
+    assert done.stdout.startswith("HAProxy version")
+
+
+def test_the_configuration_that_ray_writes_is_valid_and_stays(tmp_path: Path) -> None:
+    path = write_config(tmp_path, free_port(), free_port(), {"b": 9001, "a": 9002})
+    text = path.read_text()
+    done = run("-c", "-f", str(path))
+    assert done.returncode == 0, done.stderr
+    assert path.read_text() == text
+    [own] = tmp_path.glob("moa-*.cfg")
+    assert [line.split()[1] for line in own.read_text().splitlines() if line.split()[:1] == ["use-server"]] == [
+        "a",
+        "b",
+    ]
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    done = run("-f", str(tmp_path / "haproxy.cfg"), MOA_HAPROXY_RETRY_BYTES="many")
+    assert done.returncode == 1
+    assert done.stderr == "Error: Set MOA_HAPROXY_RETRY_BYTES to a whole number from 16384, or to 0, not 'many'.\n"
+
+
+def test_it_imports_nothing_of_the_server(tmp_path: Path) -> None:
+    folder = Path(PROGRAM).parent / "haproxy"
+    code = (
+        f"import sys; sys.path.insert(0, {str(folder.parent)!r}); import haproxy.program;"
+        "heavy = {'deployments', 'serving', 'pydantic', 'ray', 'asyncio'};"
+        "print(*sorted({name.split('.')[0] for name in sys.modules} & heavy))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -70,6 +70,7 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
         return False
     if os.environ.get("RAY_ADDRESS", "local") != "local":
         ray.init(namespace="serve")
+        shorten_reports(session_logs(), say)
         return False
     check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
     check_port(args.host, args.port)
@@ -89,11 +90,20 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
         )
     except Exception as error:  # Ray raises bare Exception if one of its processes starts too slowly
         raise ConfigError(f"Ray did not start on this machine; it may be too busy: try again. ({error})") from error
-    here = ray.get_runtime_context()
-    logs = Path(here.get_temp_dir()) / here.get_session_name() / "logs"
-    shorten_reports(logs, lambda line: print(line, file=sys.stderr, flush=True))
+    shorten_reports(session_logs(), say)
     serve.start(http_options=HTTPOptions(host=args.host, port=args.port))
     return True
+
+
+def session_logs() -> Path:
+    """Folder of the logs of Ray's session, on the machines of the cluster."""
+    context = ray.get_runtime_context()
+    return Path(context.get_temp_dir()) / context.get_session_name() / "logs"
+
+
+def say(line: str) -> None:
+    """Print a line on the terminal."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def check_gpus(profile: Profile) -> None:

@@ -66,6 +66,7 @@ class Supervisor:
             if not self._haproxy and self._stopping:
                 self._node.forget(os.getpid())
                 return 0
+            self._check_patience()
             if not self._haproxy:
                 self._start_again()
             elif not self._ready:
@@ -93,11 +94,15 @@ class Supervisor:
         self._retry_at = time.monotonic() + self._pause_s
         self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
 
-    def _start_again(self) -> None:
-        now = time.monotonic()
-        if self._dead_since is not None and now - self._dead_since > GIVE_UP_S:
+    def _check_patience(self) -> None:
+        if self._dead_since is not None and time.monotonic() - self._dead_since > GIVE_UP_S:
+            if self._haproxy:
+                send(self._haproxy, signal.SIGKILL)
+            self._node.forget(os.getpid())
             sys.exit("HAProxy could not be started again.")
-        if now >= self._retry_at:
+
+    def _start_again(self) -> None:
+        if time.monotonic() >= self._retry_at:
             self._node.count_restart()
             self._start(first=False)
 

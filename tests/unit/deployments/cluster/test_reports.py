@@ -9,11 +9,11 @@ from ray._private import worker
 from deployments.cluster.reports import LOG, Reports, shorten_reports, summary
 
 DIED = (
-    "A worker died or was killed while executing a task by an unexpected system error. To troubleshoot the problem, check"
-    " the logs for the dead worker. Lease ID: 08 Worker ID: 0d Node ID: d0 Worker IP address: 127.0.0.1 Worker port: 33475"
-    " Worker PID: 12478 Worker exit type: SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits with a connection"
-    " error code 2. End of file. Some common causes include: (1) the process was killed by the OOM killer due to high"
-    " memory usage, (2) ray stop --force was called"
+    "A worker died or was killed while executing a task by an unexpected system error. To troubleshoot the problem,"
+    " check the logs for the dead worker. Lease ID: 08 Worker ID: 0d Node ID: d0 Worker IP address: 127.0.0.1"
+    " Worker port: 33475 Worker PID: 12478 Worker exit type: SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits"
+    " with a connection error code 2. End of file. Some common causes include: (1) the process was killed by the OOM"
+    " killer due to high memory usage, (2) ray stop --force was called"
 )
 
 

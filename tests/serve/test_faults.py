@@ -22,6 +22,7 @@ from tests.support.server import Server
 CALLERS = 4
 GUARD_S = 60.0  # against a hang
 SETTLE_S = 1.0
+INGRESS, HAPROXY, CONTROLLER = "ServeReplica:default:ingress", "/haproxy -dS -db", "^ray::ServeController"
 
 
 @dataclass
@@ -76,6 +77,20 @@ def processes(server: Server, pattern: str) -> list[int]:
     return [pid for pid, _, title in rows if pid in ours and re.search(pattern, title)]
 
 
+def settled(server: Server, pattern: str, count: int) -> list[int]:
+    """Process ids, as soon as there are so many: replicas and the proxy follow the first answer."""
+    ends_at = time.monotonic() + GUARD_S
+    while len(found := processes(server, pattern)) != count:
+        assert time.monotonic() < ends_at, (pattern, found, processes(server, ""), listing(server))
+        time.sleep(0.2)
+    return found
+
+
+def listing(server: Server) -> str:
+    pids = ",".join(map(str, processes(server, "")))
+    return subprocess.run(["ps", "-o", "pid,ppid,args", "-p", pids], capture_output=True, text=True).stdout
+
+
 def until(met: Callable[[], bool]) -> None:
     ends_at = time.monotonic() + GUARD_S
     while not met():
@@ -84,11 +99,10 @@ def until(met: Callable[[], bool]) -> None:
 
 
 def test_a_lost_orchestrator_loses_no_whole_answer(server: Server, client: openai.OpenAI) -> None:
-    before = processes(server, "ServeReplica:default:ingress")
-    assert len(before) == 2
+    before = settled(server, INGRESS, 2)
     with Load(server.url).running() as load:
         os.kill(before[0], signal.SIGKILL)
-        until(lambda: len(set(processes(server, "ServeReplica:default:ingress")) - set(before)) == 1)
+        until(lambda: len(set(processes(server, INGRESS)) - set(before)) == 1)
         time.sleep(SETTLE_S)
     assert load.failures() == []
     assert len(load.statuses) >= CALLERS
@@ -97,8 +111,7 @@ def test_a_lost_orchestrator_loses_no_whole_answer(server: Server, client: opena
 def test_a_stream_of_a_lost_orchestrator_ends_in_an_error(server: Server) -> None:
     """One stream for each orchestrator: that of the lost one is cut, the other goes on."""
     begun = threading.Barrier(3, timeout=GUARD_S)
-    before = processes(server, "ServeReplica:default:ingress")
-    assert len(before) == 2
+    before = settled(server, INGRESS, 2)
 
     def read() -> str:
         text = ""
@@ -120,11 +133,11 @@ def test_a_stream_of_a_lost_orchestrator_ends_in_an_error(server: Server) -> Non
         ends = sorted((stream.result(GUARD_S) for stream in streams), key=len)
     assert "incomplete chunked read" in ends[0]
     assert ends[1].endswith("data: [DONE]\n\n")
-    until(lambda: len(processes(server, "ServeReplica:default:ingress")) == 2)
+    until(lambda: len(processes(server, INGRESS)) == 2)
 
 
 def test_haproxy_is_back_long_before_ray_notices(server: Server) -> None:
-    [haproxy] = processes(server, "moa-binary-[^ ]*/haproxy -dS")
+    [haproxy] = settled(server, HAPROXY, 1)
     with Load(server.url).running() as load:
         os.kill(haproxy, signal.SIGKILL)
         killed = time.monotonic()
@@ -135,15 +148,15 @@ def test_haproxy_is_back_long_before_ray_notices(server: Server) -> None:
     # Requests through the lost process end with it; after that, a caller is refused for a moment only.
     assert set(load.statuses) <= {200, 0}
     assert load.statuses.count(0) < 20 * CALLERS
-    [other] = processes(server, "moa-binary-[^ ]*/haproxy -dS")
+    [other] = settled(server, HAPROXY, 1)
     assert other != haproxy
 
 
 def test_a_lost_controller_is_not_seen(server: Server) -> None:
-    [controller] = processes(server, "^ray::ServeController")
+    [controller] = settled(server, CONTROLLER, 1)
     with Load(server.url).running() as load:
         os.kill(controller, signal.SIGKILL)
-        until(lambda: bool(set(processes(server, "^ray::ServeController")) - {controller}))
+        until(lambda: bool(set(processes(server, CONTROLLER)) - {controller}))
         time.sleep(6 * SETTLE_S)  # it restores the routes
     assert load.failures() == []
 

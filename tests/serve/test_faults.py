@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -106,6 +107,20 @@ def test_a_lost_orchestrator_loses_no_whole_answer(server: Server, client: opena
         time.sleep(SETTLE_S)
     assert load.failures() == []
     assert len(load.statuses) >= CALLERS
+
+
+def test_without_any_orchestrator_a_request_waits_or_is_told_to_come_back(server: Server) -> None:
+    before = settled(server, INGRESS, 2)
+    with Load(server.url).running() as load:
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: len(set(processes(server, INGRESS)) - set(before)) == 2)
+        answered = len(load.statuses)
+        until(lambda: 200 in load.statuses[answered:])
+    print(f"\n{len(load.statuses)} asked: {Counter(load.statuses)} {set(load.failures())}")
+    assert set(load.statuses) <= {200, 503}
+    for body in load.failures():
+        assert '"code":"engine_unavailable"' in body
 
 
 def test_a_stream_of_a_lost_orchestrator_ends_in_an_error(server: Server) -> None:

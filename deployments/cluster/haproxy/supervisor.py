@@ -38,7 +38,7 @@ class Supervisor:
         self._settings, self._text = settings, text
         self._admin_path = admin_path(text)
         self._admin: AdminSocket | None = None
-        self._haproxy = 0
+        self._haproxy = self._guard = 0
         self._ready = self._stopping = False
         self._dead_since: float | None = None
         self._pause_s = FIRST_PAUSE_S
@@ -46,7 +46,7 @@ class Supervisor:
     def run(self) -> int:
         """Run until HAProxy was told to stop and has ended. Returns the exit status."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {*FORWARDED, signal.SIGCHLD})
-        start_guard(self._node.folder)
+        self._guard = start_guard(self._node.folder)
         self._start(first=True)
         while True:
             # Polls only until HAProxy is ready, and while it is to be started again.
@@ -86,6 +86,8 @@ class Supervisor:
                 code = os.waitstatus_to_exitcode(status)
                 found = code if code >= 0 else 128 - code
                 self._haproxy = 0
+            elif pid == self._guard and os.WIFSIGNALED(status):
+                self._guard = start_guard(self._node.folder)
 
     def _died(self, status: int) -> None:
         if self._ready:
@@ -143,12 +145,12 @@ def _spawn(program: str, arguments: list[str]) -> int:
     )
 
 
-def start_guard(folder: str) -> None:
-    """Start the guard of this process's HAProxy: see `guard`."""
+def start_guard(folder: str) -> int:
+    """Start the guard of this process's HAProxy: see `guard`. Returns its process id."""
     manager = os.getppid()
     arguments = [folder, str(os.getpid()), str(manager), str(parent_of(manager))]
     program = os.path.dirname(os.path.abspath(__file__))
-    os.posix_spawn(
+    return os.posix_spawn(
         sys.executable,
         [sys.executable, "-I", program, "--guard", *arguments],
         os.environ,

@@ -33,7 +33,8 @@ class Kernel:
         monkeypatch.setattr(signal, "sigtimedwait", self.wait)
         monkeypatch.setattr(os, "waitpid", lambda *_: self.dead.pop(0) if self.dead else (0, 0))
         monkeypatch.setattr("time.monotonic", lambda: self.now_s)
-        monkeypatch.setattr(supervisor, "start_guard", lambda _: None)
+        self.guards = 0
+        monkeypatch.setattr(supervisor, "start_guard", self.start_guard)
         monkeypatch.setattr(supervisor, "spawn", self.start)
         monkeypatch.setattr(supervisor, "send", lambda pid, number: self.sent.append((pid, number)))
         monkeypatch.setattr(supervisor, "AdminSocket", lambda *given: SimpleNamespace(given=given))
@@ -52,12 +53,16 @@ class Kernel:
         self.texts.append(Path(self.node.config_of(os.getpid())).read_text())
         return self.current
 
+    def start_guard(self, folder: str) -> int:
+        self.guards += 1
+        return 10 + self.guards
+
     def wait(self, signals: object, timeout_s: float) -> Any:
         self.now_s += min(timeout_s, 1.0)
         assert self.now_s < 500, "it never ends"
         event = self.events.pop(0) if self.events else None
         if isinstance(event, tuple):
-            self.dead.append((self.current, event[1]))
+            self.dead.append((self.current if event[0] == "died" else 10 + self.guards, event[1]))
             return SimpleNamespace(si_signo=signal.SIGCHLD)
         return None if event is None else SimpleNamespace(si_signo=event)
 
@@ -82,6 +87,12 @@ def test_the_count_is_in_the_configuration_of_the_next(kernel: Kernel) -> None:
     kernel.events = [("died", KILLED), signal.SIGUSR1, ("died", STOPPED)]
     assert kernel.run() == 0
     assert [f"moa_haproxy_restarts_total {count}" in text for count, text in enumerate(kernel.texts)] == [True, True]
+
+
+def test_a_lost_guard_is_replaced_and_one_that_cannot_start_is_not(kernel: Kernel) -> None:
+    kernel.events = [("guard", KILLED), ("guard", FAILED), signal.SIGTERM, ("died", STOPPED)]
+    assert kernel.run() == 0
+    assert (kernel.guards, len(kernel.started)) == (2, 1)
 
 
 def test_other_signals_are_handed_on_and_end_nothing(kernel: Kernel) -> None:
@@ -125,8 +136,8 @@ def test_a_copy_that_cannot_be_started_gives_way_to_the_original(
 
 def test_the_guard_knows_the_processes_of_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
-    monkeypatch.setattr(os, "posix_spawn", lambda path, arguments, *_, **__: seen.append(arguments))
-    start_guard("/folder")
+    monkeypatch.setattr(os, "posix_spawn", lambda path, arguments, *_, **__: seen.append(arguments) or 5)
+    assert start_guard("/folder") == 5
     [[_, isolated, folder, *rest]] = seen
     assert (isolated, Path(folder).name) == ("-I", "haproxy")
     assert rest[:4] == ["--guard", "/folder", str(os.getpid()), str(os.getppid())]

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from .pages import BY_STATUS, LARGE_HEADERS, STARTING, TOO_MANY, Page
+from .pages import BY_STATUS, LARGE_HEADERS, STARTING, TOO_MANY, UNAVAILABLE, Page
 from .sessions import with_sessions
 from .settings import SMALLEST_BUFFER, Settings
 
@@ -89,7 +89,7 @@ SERVE_ANSWERS = [
     rule(page, f"{{ status {status} }} {{ res.hdr(content-type) -m beg text/plain }}").replace(
         "-request", "-response", 1
     )
-    for status, page in ((404, STARTING), (500, BY_STATUS[500]), (503, BY_STATUS[503]))
+    for status, page in ((404, STARTING), (500, UNAVAILABLE), (503, UNAVAILABLE))
 ]
 
 

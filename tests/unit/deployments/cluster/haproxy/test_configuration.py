@@ -126,7 +126,7 @@ def test_plain_text_of_serve_is_answered_in_json() -> None:
     rules = [line for line in section("backend http-default") if line.startswith("http-response return")]
     assert [(line.split()[3], line.split("if ")[1]) for line in rules] == [
         (sent, f"{{ status {status} }} {{ res.hdr(content-type) -m beg text/plain }}")
-        for status, sent in ((404, "503"), (500, "500"), (503, "503"))
+        for status, sent in ((404, "503"), (500, "503"), (503, "503"))
     ]
 
 

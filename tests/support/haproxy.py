@@ -32,6 +32,7 @@ class Proxy:
     process: asyncio.subprocess.Process
     arguments: list[str]
     environment: dict[str, str]
+    client: httpx.AsyncClient
     servers: dict[str, asyncio.Server] = field(default_factory=dict)
 
     @property
@@ -57,16 +58,13 @@ class Proxy:
         return (self.folder / "said.log").read_text()
 
     async def get(self, path: str = "/", **options: Any) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-            return await client.get(f"{self.url}{path}", **options)
+        return await self.client.get(f"{self.url}{path}", **options)
 
     async def restarts(self) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-            return await client.get(f"http://127.0.0.1:{self.metrics}/restarts")
+        return await self.client.get(f"http://127.0.0.1:{self.metrics}/restarts")
 
     async def post(self, path: str = "/", **options: Any) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-            return await client.post(f"{self.url}{path}", **options)
+        return await self.client.post(f"{self.url}{path}", **options)
 
     async def raw(self, *pieces: bytes) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the answer to the bytes of a request, on a connection that then ends."""
@@ -88,7 +86,7 @@ class Proxy:
     async def again(self, *arguments: str) -> "Proxy":
         """Another one of the same node, started as Ray does when replicas have changed."""
         process = await started(self.folder, [*self.arguments, *arguments], self.environment)
-        other = Proxy(self.folder, self.front, self.metrics, process, self.arguments, self.environment)
+        other = Proxy(self.folder, self.front, self.metrics, process, self.arguments, self.environment, self.client)
         await until_ready(other)
         return other
 
@@ -184,14 +182,21 @@ async def proxied(
     }
     arguments = ["-db", "-f", str(config), "-dR"]
     process = await started(folder, arguments, variables)
-    proxy = Proxy(folder, front, metrics, process, arguments, variables, servers)
-    try:
-        await until_ready(proxy)
-        yield proxy
-    finally:
-        for server in servers.values():
-            server.close()
-        await stopped(process)
+    async with client() as http:
+        proxy = Proxy(folder, front, metrics, process, arguments, variables, http, servers)
+        try:
+            await until_ready(proxy)
+            yield proxy
+        finally:
+            for server in servers.values():
+                server.close()
+            await stopped(process)
+
+
+def client() -> httpx.AsyncClient:
+    """A client with a connection for each request."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    return httpx.AsyncClient(trust_env=False, limits=limits, timeout=60)
 
 
 async def stopped(process: asyncio.subprocess.Process) -> None:

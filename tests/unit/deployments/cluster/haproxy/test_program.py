@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -21,7 +20,7 @@ from serving.errors import (
     SlowBody,
     UnknownPath,
 )
-from tests.support.haproxy import PROGRAM, Orchestrator, Proxy, proxied, until, write_config
+from tests.support.haproxy import PROGRAM, Orchestrator, Proxy, client, proxied, stopped, until, write_config
 from tests.support.server import free_port
 
 HEAD = b"POST / HTTP/1.1\r\nhost: front\r\ncontent-length: 5\r\n\r\n"
@@ -265,7 +264,8 @@ def test_a_path_of_no_application_is_unknown(tmp_path: Path) -> None:
         front = int(text.split("frontend http_frontend\n    bind 127.0.0.1:")[1].split()[0])
         environment = {**os.environ, "MOA_PYTHON": sys.executable}
         process = await asyncio.create_subprocess_exec(PROGRAM, "-db", "-f", str(path), env=environment)
-        proxy = Proxy(tmp_path, front, 0, process, [], environment)
+        http = client()
+        proxy = Proxy(tmp_path, front, 0, process, [], environment, http)
         try:
 
             async def answers() -> bool:
@@ -278,8 +278,8 @@ def test_a_path_of_no_application_is_unknown(tmp_path: Path) -> None:
             message = check(await proxy.get('/a"b%20c'), UnknownPath)
             assert message == str(UnknownPath('/a"b%20c')).replace('"', "%22")
         finally:
-            process.send_signal(signal.SIGTERM)
-            await process.wait()
+            await http.aclose()
+            await stopped(process)
 
     asyncio.run(ask())
 

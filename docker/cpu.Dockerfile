@@ -40,6 +40,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     VLLM_CACHE_ROOT=/tmp/cache/vllm \
     RAY_SERVE_ENABLE_HA_PROXY=1 \
     RAY_SERVE_HAPROXY_BINARY_PATH=/opt/moa/deployments/cluster/haproxy.sh \
+    RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S=120 \
     RAY_SERVE_THROUGHPUT_OPTIMIZED=1 \
     RAY_USAGE_STATS_ENABLED=0 \
     VLLM_NO_USAGE_STATS=1

@@ -14,10 +14,12 @@ DEFAULTS = {
     # Minimum time for which the proxy drains before Serve stops. Ray's default of 30 s would delay Ctrl-C by as much.
     # Behind a load balancer, set it to the time that the balancer needs to notice.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
-    # Ray's HAProxy with the corrections described in the file.
+    # Ray's HAProxy, supervised and with the corrections of deployments/cluster/haproxy.
     "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(__file__).with_name("haproxy.sh")),
     # When replicas come or go, a new HAProxy starts; the old one keeps its open streams for this long, then cuts them.
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "600",
+    # A client that reads nothing of its answer for so long is disconnected (Ray: 3600); waiting for it does not count.
+    "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "120",
     # The hook imports ray.serve.llm, and with it vllm, into every process; only model replicas need them.
     "RAYLLM_ENABLE_WORKER_PROCESS_SETUP_HOOK": "0",
     # Ray's default is 15, for background work; an engine is none.

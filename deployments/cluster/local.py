@@ -6,6 +6,8 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import ray
 from ray import serve
@@ -13,6 +15,7 @@ from ray.serve.config import HTTPOptions
 
 from deployments.cluster.loopback import REPLICA_HOOK, keep_to_loopback
 from deployments.cluster.preflight import available_memory_gib, check_machine, session_folder
+from deployments.cluster.reports import shorten_reports
 from deployments.config import AppArgs, Profile, load_profile
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
@@ -68,6 +71,7 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
         return False
     if os.environ.get("RAY_ADDRESS", "local") != "local":
         ray.init(namespace="serve")
+        shorten_reports(session_logs(), say)
         return False
     check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
     check_port(args.host, args.port)
@@ -89,8 +93,20 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
         raise ConfigError(
             f"Ray did not start on this machine; it may be too busy: try again. ({said(error)})"
         ) from error
+    shorten_reports(session_logs(), say)
     serve.start(http_options=HTTPOptions(host=args.host, port=args.port))
     return True
+
+
+def session_logs() -> Path:
+    """Folder of the logs of Ray's session, on the machines of the cluster."""
+    context = ray.get_runtime_context()
+    return Path(context.get_temp_dir()) / context.get_session_name() / "logs"
+
+
+def say(line: str) -> None:
+    """Print a line on the terminal."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def check_gpus(profile: Profile) -> None:

@@ -14,7 +14,13 @@ from ray._private import ray_constants
 from deployments.model_spec import ROOT
 
 LOOPBACK = "127.0.0.1"
-PROXY_PORTS = ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT")
+# Ports of their own, so that servers on one machine do not meet: HAProxy's pages, and Serve's proxy behind it, which
+# it asks while it knows no replica. On its usual port, 8500, another server would answer.
+PROXY_PORTS = (
+    "RAY_SERVE_HAPROXY_METRICS_PORT",
+    "RAY_SERVE_HAPROXY_STATS_PORT",
+    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
+)
 REPLICA_HOOK = "deployments.cluster.loopback.keep_replica_to_loopback"
 
 

@@ -1,7 +1,8 @@
 """The production ingress over scripted models: `serve run tests.support.scripted_app:scripted_app port=8000`.
 
-What a scripted model does is asked for in the last message: `fail`, `hang`, `cut`, `die`, `slow`, `who` (its process
-id), or anything else. `scripted-a` sees: asked with images, it answers with the digests of the bytes that reach it.
+What a scripted model does is asked for in the last message: `fail`, `hang`, `cut`, `die`, `brief` (1 s), `slow` (10 s),
+`who` (its process id), or anything else. `scripted-a` sees: asked with images, it answers with the digests of the bytes
+that reach it.
 """
 
 import hashlib
@@ -33,6 +34,7 @@ ENGINES = {
     "fail": {"answer": "one two three", "error": EngineFailed("scripted", "scripted to fail"), "fail_after": 2},
     "hang": {"hang": True},
     "cut": {"answer": "one two three", "cut_after": 2},
+    "brief": {"itl_s": 0.05, "answer": " ".join(["word"] * 20)},
     "slow": {"itl_s": 0.05, "answer": " ".join(["word"] * 200)},
 }
 
@@ -41,7 +43,7 @@ class Args(BaseModel):
     port: int = 8000
 
 
-@serve.deployment(max_ongoing_requests=64, max_queued_requests=2, health_check_period_s=1)
+@serve.deployment(max_ongoing_requests=64, max_queued_requests=16, health_check_period_s=1)
 class ScriptedServer:
     """The interface of `deployments.model.server`."""
 

@@ -47,6 +47,9 @@ limits:
 - {name: RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
 {{- /* A replaced proxy keeps its streams as long as a request can take. */}}
 - {name: RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S, value: {{ $values.api.deadlineSeconds | quote }}}
+- {name: MOA_HAPROXY_CONNECTIONS_PER_CLIENT, value: {{ $values.proxy.connectionsPerClient | quote }}}
+- {name: MOA_HAPROXY_HEADER_TIMEOUT_S, value: {{ $values.proxy.headerTimeoutSeconds | quote }}}
+- {name: MOA_HAPROXY_RETRY_BYTES, value: {{ int64 $values.proxy.retryBytes | quote }}}
 {{- /* Read by the raylet before the server starts: engines must not run at low priority. */}}
 - {name: RAY_worker_niceness, value: "0"}
 - {name: RAYLLM_ENABLE_WORKER_PROCESS_SETUP_HOOK, value: "0"}
@@ -151,6 +154,7 @@ envFrom:
 ports:
   - {name: metrics, containerPort: 8080}
   - {name: serve, containerPort: 8000}
+  - {name: proxy, containerPort: 9101}
   {{- if eq .component "head" }}
   - {name: gcs-server, containerPort: 6379}
   - {name: dashboard, containerPort: 8265}

@@ -2,12 +2,15 @@
 
 import socket
 import subprocess
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from deployments.cluster.local import check_gpus, check_port, local_gpus
-from deployments.config import Profile, load_profile
+from deployments.cluster import local
+from deployments.cluster.local import check_gpus, check_port, local_gpus, start_cluster
+from deployments.config import AppArgs, Profile, load_profile
 from serving.errors import ConfigError
 
 TWO_GPUS = "GPU 0: NVIDIA L4 (UUID: GPU-1)\nGPU 1: NVIDIA L4 (UUID: GPU-2)\n"
@@ -76,3 +79,21 @@ def test_a_cluster_without_the_accelerator_type_is_refused(monkeypatch: pytest.M
 def test_a_profile_for_cpus_needs_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster(monkeypatch, CPU=2)
     check_gpus(load_profile("tiny"))
+
+
+def test_reports_of_a_cluster_that_is_joined_are_short(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", lambda **options: seen.append(options))
+    context = SimpleNamespace(get_temp_dir=lambda: "/tmp/ray", get_session_name=lambda: "session_1")
+    monkeypatch.setattr("ray.get_runtime_context", lambda: context)
+    monkeypatch.setattr(local, "shorten_reports", lambda *given: seen.extend(given))
+    assert start_cluster(load_profile("tiny"), AppArgs()) is False
+    options, logs, say = seen
+    assert options == {"namespace": "serve"}
+    assert logs == Path("/tmp/ray/session_1/logs")
+    say("a line")
+    assert capsys.readouterr().err == "a line\n"

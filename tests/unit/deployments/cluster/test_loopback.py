@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from ray._private import ray_constants
-from ray.serve._private import replica
+from ray.serve._private import constants, replica
 
 from deployments.cluster.loopback import PROXY_PORTS, REPLICA_HOOK, keep_replica_to_loopback, keep_to_loopback
 from deployments.model_spec import ROOT
@@ -18,7 +18,9 @@ def test_this_process_and_its_environment_are_prepared(monkeypatch: pytest.Monke
     monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", True)
     keep_to_loopback()
     assert ray_constants.ENABLE_RAY_CLUSTER is False
-    assert environment.pop(PROXY_PORTS[1]).isdigit()
+    chosen = {environment.pop(name) for name in PROXY_PORTS[1:]}
+    assert len(chosen) == 2
+    assert all(port.isdigit() and int(port) > 1023 for port in chosen)
     assert environment == {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "PYTHONPATH": f"{ROOT}{os.pathsep}/elsewhere",
@@ -26,6 +28,10 @@ def test_this_process_and_its_environment_are_prepared(monkeypatch: pytest.Monke
         "MOA_PYTHON": sys.executable,
         "MOA_HAPROXY_LOOPBACK": "1",
     }
+
+
+def test_the_ports_are_those_that_ray_reads() -> None:
+    assert {name for name in PROXY_PORTS if hasattr(constants, name)} == set(PROXY_PORTS)
 
 
 def test_the_hook_is_named_as_it_is_imported() -> None:

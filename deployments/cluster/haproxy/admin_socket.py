@@ -1,0 +1,47 @@
+"""The admin socket that Ray uses, answered by HAProxy under the supervisor's process id.
+
+Ray takes a HAProxy for started only if it names the process id of the program that Ray started.
+"""
+
+import os
+import re
+import socket
+import threading
+
+from .node import TIMEOUT_S, Node
+
+
+class AdminSocket:
+    """Listens at Ray's path and hands each command on to HAProxy."""
+
+    def __init__(self, path: str, node: Node) -> None:
+        self._node = node
+        draft = f"{path[: path.rindex('/')]}/{os.getpid()}.s"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(draft)
+        os.chmod(draft, 0o666)
+        self._listener.listen(64)
+        os.rename(draft, path)  # at once: the socket of the supervisor before answers until now
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection:
+                try:
+                    connection.settimeout(TIMEOUT_S)
+                    connection.sendall(self._answer(command_from(connection)))
+                except OSError:
+                    continue  # a caller that left, or sends nothing
+
+    def _answer(self, command: bytes) -> bytes:
+        answer = self._node.ask(command)
+        return re.sub(rb"^Pid: \d+$", b"Pid: %d" % os.getpid(), answer, count=1, flags=re.MULTILINE)
+
+
+def command_from(connection: socket.socket) -> bytes:
+    """A line."""
+    line = b""
+    while not line.endswith(b"\n") and (piece := connection.recv(4096)):
+        line += piece
+    return line

@@ -1,0 +1,52 @@
+"""Guard of an HAProxy whose supervisor was killed.
+
+Ray kills its HAProxy with SIGKILL when Serve stops, and so may anything else. HAProxy goes on until the next supervisor
+takes its place, and ends with Ray: at once when the raylet is gone, or some seconds after Ray's manager of it, which
+the controller starts again if it did not want it to end.
+"""
+
+import os
+import select
+import time
+
+from .node import Instance, Node, stop
+
+POLL_S = 0.2
+SUCCESSOR_S = 15.0  # Ray starts a manager again within a few seconds
+Process = int | None  # a descriptor of the process; `None`: it was gone at the start
+
+
+def opened(pid: int) -> Process:
+    """Descriptor of a process, which no other process can have later; `None` if there is none."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def ended(process: Process, wait_s: float | None = 0.0) -> bool:
+    """True if the process has ended, or ends within `wait_s`; `None` waits for its end."""
+    if process is None:
+        return True
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(None if wait_s is None else wait_s * 1000))
+
+
+def main(folder: str, supervisor: int, manager: int, raylet: int) -> None:
+    """Wait for the supervisor's end, then for the end of its HAProxy."""
+    node = Node(folder)
+    watched, owner, cluster = opened(supervisor), opened(manager), opened(raylet)
+    ended(watched, None)
+    deadline: float | None = None
+    while (haproxy := node.haproxy_of(supervisor)) is not None:
+        if ended(owner) and deadline is None:
+            deadline = time.monotonic() + SUCCESSOR_S
+        succeeded = any(one.supervisor != supervisor for one in node.instances())
+        late = deadline is not None and time.monotonic() > deadline
+        if ended(cluster) or (late and not succeeded):
+            stop(Instance(supervisor, haproxy))
+        time.sleep(POLL_S)
+    node.forget(supervisor)
+    if not node.instances():
+        node.clear()

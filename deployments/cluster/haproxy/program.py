@@ -1,0 +1,40 @@
+"""The program that Ray starts in place of HAProxy."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from . import guard
+from .arguments import replaced, values_of
+from .binary import installed, with_json_pages
+from .configuration import Files, edited
+from .node import Node, write
+from .settings import SettingError, read_settings
+from .supervisor import Supervisor
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run HAProxy with Ray's arguments. Returns the exit status."""
+    if arguments[:1] == ["--guard"]:
+        folder, *processes = arguments[1:]
+        guard.main(folder, *(int(pid) for pid in processes))
+        return 0
+    try:
+        settings = read_settings(environment)
+        original = installed()
+    except (SettingError, ImportError, FileNotFoundError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    named = values_of(arguments, "-f")
+    if not named:  # `-v` and the like
+        os.execv(original, [original, "-dS", *arguments])
+    with open(named[0]) as file:
+        text = file.read()
+    node = Node(os.path.dirname(os.path.abspath(named[0])))
+    node.write_pages()
+    if "-c" in arguments:  # checks the configuration only
+        own = node.config_of(os.getpid())
+        write(own, edited(text, settings, Files(node.folder, node.socket), node.restarts()))
+        os.execv(original, [original, "-dS", *replaced(arguments, "-f", own)])
+    programs = [with_json_pages(original, node.folder), original]
+    return Supervisor(programs, arguments, node, settings, text).run()

@@ -1,0 +1,327 @@
+"""HAProxy as the server starts it: disconnects, limits, lost orchestrators, and its own errors as the API's."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.errors import (
+    DeadlineExceeded,
+    EngineUnavailable,
+    InvalidRequest,
+    MoaError,
+    Overloaded,
+    SlowBody,
+    UnknownPath,
+)
+from tests.support.haproxy import PROGRAM, Orchestrator, Proxy, client, proxied, stopped, until, write_config
+from tests.support.server import free_port
+
+HEAD = b"POST / HTTP/1.1\r\nhost: front\r\ncontent-length: 5\r\n\r\n"
+
+
+class Silent:
+    """Reads requests, answers none, and counts the callers that disconnected."""
+
+    def __init__(self) -> None:
+        self.arrived, self.left = 0, 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if b"/-/healthz" in await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+            writer.close()
+            return
+        self.arrived += 1
+        with suppress(ConnectionError):  # a reset is a disconnect, too
+            while await reader.read(100):
+                pass
+        self.left += 1
+        writer.close()
+
+
+class Answering:
+    """Answers after `wait_s` with its name and the length of the body; the first `lost` requests get no answer."""
+
+    def __init__(self, name: str = "a", *, lost: int = 0, begun: bytes = b"", wait_s: float = 0.0) -> None:
+        self.name, self.lost, self.begun, self.wait_s = name, lost, begun, wait_s
+        self.asked = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = int(head.partition("content-length: ")[2].partition("\r\n")[0] or 0)
+            await reader.readexactly(length)
+            if "/-/healthz" not in head:
+                self.asked += 1
+                if self.asked <= self.lost:
+                    writer.write(self.begun)
+                    await writer.drain()
+                    await asyncio.sleep(0.05)
+                    writer.transport.abort()
+                    return
+                await asyncio.sleep(self.wait_s)
+            text = f"{self.name} {length}".encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text))
+            await writer.drain()
+        writer.close()
+
+
+def check(answer: tuple[int, dict[str, str], bytes] | httpx.Response, error: type[MoaError], status: int = 0) -> str:
+    """Assert that an answer is this error of the API, and return its message."""
+    if isinstance(answer, httpx.Response):
+        answer = answer.status_code, dict(answer.headers), answer.content
+    code, headers, body = answer
+    assert (code, headers["content-type"]) == (status or error.status, "application/json"), body
+    assert (headers.get("retry-after") == "1") == (code in (429, 503))
+    found = json.loads(body)["error"]
+    message: str = found.pop("message")
+    assert found == {"type": error.type, "param": None, "code": error.code}
+    return message
+
+
+@pytest.mark.parametrize("pieces", [(HEAD + b"hello",), (HEAD, b"hello"), (HEAD, b"he", b"llo")])
+async def test_a_callers_disconnect_reaches_the_server(tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
+    silent = Silent()
+    async with proxied(tmp_path, {"a": silent}) as proxy:
+        _, writer = await asyncio.open_connection("127.0.0.1", proxy.front)
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)  # a segment of its own
+        assert await until(lambda: silent.arrived == 1)
+        writer.close()
+        assert await until(lambda: silent.left == 1)
+
+
+def listening() -> set[tuple[str, int]]:
+    """IPv4 addresses and ports of this machine's sockets, as the kernel lists them."""
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        address, port = line.split()[1].split(":")
+        found.add((".".join(str(byte) for byte in reversed(bytes.fromhex(address))), int(port, 16)))
+    return found
+
+
+@pytest.mark.parametrize(("loopback", "address"), [("", "0.0.0.0"), ("1", "127.0.0.1")])
+async def test_the_proxys_own_pages_are_kept_to_this_machine(tmp_path: Path, loopback: str, address: str) -> None:
+    async with proxied(tmp_path, {}, {"MOA_HAPROXY_LOOPBACK": loopback}) as proxy:
+        assert (address, proxy.metrics) in listening()
+
+
+async def test_without_a_replica_the_caller_gets_an_error_of_the_api(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {"a": free_port()}) as proxy:
+        assert check(await proxy.post("/v1/chat/completions"), EngineUnavailable).endswith("try again.")
+
+
+async def test_an_answer_that_does_not_come_in_time_is_an_error_of_the_api(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {"a": Silent()}, timeout_server_s=1) as proxy:
+        assert check(await proxy.raw(HEAD + b"hello"), DeadlineExceeded).endswith("within the deadline.")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\r\nbad header\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 300_000 + b"\r\n\r\n",  # more than a buffer
+    ],
+)
+async def test_a_request_that_haproxy_cannot_parse_is_an_error_of_the_api(tmp_path: Path, request_: bytes) -> None:
+    async with proxied(tmp_path, {"a": Answering()}) as proxy:
+        assert check(await proxy.raw(request_), InvalidRequest) == "Invalid or too large headers."
+
+
+async def test_headers_that_no_orchestrator_reads_are_refused(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {"a": Answering()}) as proxy:
+        assert (await proxy.get(headers={"x": "y" * 15_000})).status_code == 200
+        assert "too large" in check(await proxy.get(headers={"x": "y" * 70_000}), InvalidRequest, 431)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: a\r\nx: ", HEAD, HEAD + b"he"])
+async def test_a_request_that_does_not_arrive_ends(tmp_path: Path, begun: bytes) -> None:
+    answering = Answering()
+    async with proxied(tmp_path, {"a": answering}, {"MOA_HAPROXY_HEADER_TIMEOUT_S": "1"}) as proxy:
+        assert "did not arrive in time" in check(await proxy.raw(begun), SlowBody)
+    assert answering.asked == 0
+
+
+async def test_no_other_timeout_cuts_an_answer(tmp_path: Path) -> None:
+    """A wait of two seconds, each timeout of the client one second."""
+    environment = {"MOA_HAPROXY_HEADER_TIMEOUT_S": "1"}
+    async with proxied(tmp_path, {"a": Answering(wait_s=2.5)}, environment, timeout_client_s=1) as proxy:
+        assert (await proxy.post(content=b"hello")).text == "a 5"
+
+
+async def test_an_idle_connection_ends(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {}, {"MOA_HAPROXY_HEADER_TIMEOUT_S": "1"}) as proxy:
+        proxy.config.index("timeout http-keep-alive")
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.front)
+        async with asyncio.timeout(30):
+            await reader.read()
+        writer.close()
+
+
+async def test_connections_of_one_address_are_limited(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {"a": Answering()}, {"MOA_HAPROXY_CONNECTIONS_PER_CLIENT": "3"}) as proxy:
+        idle = [await asyncio.open_connection("127.0.0.1", proxy.front) for _ in range(3)]
+        assert "this address" in check(await proxy.get(), Overloaded)
+        idle.pop()[1].close()
+        assert await until(lambda: asking(proxy, 200))
+        idle += [await asyncio.open_connection("127.0.0.1", proxy.front) for _ in range(4)]
+        with pytest.raises(httpx.TransportError):  # twice as many: closed without a word
+            await proxy.get()
+        for _, writer in idle:
+            writer.close()
+
+
+async def asking(proxy: Proxy, status: int) -> bool:
+    return (await proxy.get()).status_code == status
+
+
+async def test_without_a_limit_any_number_may_connect(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {"a": Answering()}, {"MOA_HAPROXY_CONNECTIONS_PER_CLIENT": "0"}) as proxy:
+        assert (await proxy.get()).status_code == 200
+        assert "moa_clients" not in proxy.config
+
+
+@pytest.mark.parametrize("size", [0, 5, 150_000])
+async def test_a_lost_request_is_asked_again_elsewhere(tmp_path: Path, size: int) -> None:
+    orchestrators = {name: Answering(name, lost=1) for name in "ab"}
+    orchestrators["b"].lost = 0
+    async with proxied(tmp_path, dict(orchestrators)) as proxy:
+        answers = [(await proxy.post("/v1/chat/completions", content=b"x" * size)) for _ in range(4)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.text.split()[1] for answer in answers} == {str(size)}
+    assert sum(one.asked for one in orchestrators.values()) == 5
+
+
+async def test_a_request_that_is_lost_again_and_again_ends(tmp_path: Path) -> None:
+    orchestrators = {name: Answering(name, lost=100) for name in "abc"}
+    async with proxied(tmp_path, dict(orchestrators)) as proxy:
+        check(await proxy.post(content=b"hello"), EngineUnavailable)
+    assert sum(one.asked for one in orchestrators.values()) == 3
+
+
+async def test_a_request_larger_than_the_buffer_is_not_asked_again(tmp_path: Path) -> None:
+    orchestrators = {name: Answering(name, lost=100) for name in "ab"}
+    async with proxied(tmp_path, dict(orchestrators), {"MOA_HAPROXY_RETRY_BYTES": "16384"}) as proxy:
+        check(await proxy.post(content=b"x" * 100_000), EngineUnavailable)
+    assert sum(one.asked for one in orchestrators.values()) == 1
+
+
+@pytest.mark.parametrize("begun", [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"])
+async def test_an_answer_that_has_begun_ends_in_an_error(tmp_path: Path, begun: bytes) -> None:
+    orchestrators = {name: Answering(name, lost=100, begun=begun) for name in "ab"}
+    async with proxied(tmp_path, dict(orchestrators)) as proxy:
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+            await proxy.post(content=b"hello")
+    assert sum(one.asked for one in orchestrators.values()) == 1
+
+
+async def test_while_no_application_is_known_the_server_is_starting(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {}) as proxy:
+        assert "starting or recovering" in check(await proxy.post("/v1/chat/completions"), EngineUnavailable)
+
+
+def serves(text: str, status: str) -> Orchestrator:
+    """An orchestrator that gives one answer in plain text, as Serve's own proxy does."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        line = "200 OK" if b"/-/healthz" in head else status
+        writer.write(
+            f"HTTP/1.1 {line}\r\ncontent-type: text/plain\r\nconnection: close\r\n"
+            f"content-length: {len(text)}\r\n\r\n{text}".encode()
+        )
+        await writer.drain()
+        writer.close()
+
+    return serve
+
+
+async def test_a_path_that_serve_does_not_know_yet_is_unavailable(tmp_path: Path) -> None:
+    words = "Path '/v1/models' not found. Ping http://.../-/routes for available routes."
+    async with proxied(tmp_path, {"a": serves(words, "404 Not Found")}) as proxy:
+        check(await proxy.get("/v1/models"), EngineUnavailable)
+    async with proxied(tmp_path, {"a": serves("[]", "200 OK")}) as proxy:
+        assert (await proxy.get("/v1/models")).text == "[]"
+
+
+def test_a_path_of_no_application_is_unknown(tmp_path: Path) -> None:
+    async def ask() -> None:
+        path = write_config(tmp_path, free_port(), free_port(), {"a": free_port()})
+        text = (
+            path.read_text().replace("path_beg /", "path_beg /other").replace("http-app path /", "http-app path /other")
+        )
+        path.write_text(text)
+        front = int(text.split("frontend http_frontend\n    bind 127.0.0.1:")[1].split()[0])
+        environment = {**os.environ, "MOA_PYTHON": sys.executable}
+        process = await asyncio.create_subprocess_exec(PROGRAM, "-db", "-f", str(path), env=environment)
+        http = client()
+        proxy = Proxy(tmp_path, front, 0, process, [], environment, http)
+        try:
+
+            async def answers() -> bool:
+                with suppress(httpx.TransportError):
+                    await proxy.get()
+                    return True
+                return False
+
+            assert await until(answers)
+            message = check(await proxy.get('/a"b%20c'), UnknownPath)
+            assert message == str(UnknownPath('/a"b%20c')).replace('"', "%22")
+        finally:
+            await http.aclose()
+            await stopped(process)
+
+    asyncio.run(ask())
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, *arguments], env={**os.environ, "MOA_PYTHON": sys.executable, **environment},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_without_a_configuration_it_is_haproxy() -> None:
+    done = run("-v")
+    assert done.returncode == 0
+    assert done.stdout.startswith("HAProxy version")
+
+
+def test_the_configuration_that_ray_writes_is_valid_and_stays(tmp_path: Path) -> None:
+    path = write_config(tmp_path, free_port(), free_port(), {"b": 9001, "a": 9002})
+    text = path.read_text()
+    done = run("-c", "-f", str(path))
+    assert done.returncode == 0, done.stderr
+    assert path.read_text() == text
+    [own] = tmp_path.glob("moa-*.cfg")
+    assert [line.split()[1] for line in own.read_text().splitlines() if line.split()[:1] == ["use-server"]] == [
+        "a",
+        "b",
+    ]
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    done = run("-f", str(tmp_path / "haproxy.cfg"), MOA_HAPROXY_RETRY_BYTES="many")
+    assert done.returncode == 1
+    assert done.stderr == "Error: Set MOA_HAPROXY_RETRY_BYTES to a whole number from 16384, or to 0, not 'many'.\n"
+
+
+def test_it_imports_nothing_of_the_server(tmp_path: Path) -> None:
+    folder = Path(PROGRAM).parent / "haproxy"
+    code = (
+        f"import sys; sys.path.insert(0, {str(folder.parent)!r}); import haproxy.program;"
+        "heavy = {'deployments', 'serving', 'pydantic', 'ray', 'asyncio'};"
+        "print(*sorted({name.split('.')[0] for name in sys.modules} & heavy))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -82,21 +82,21 @@ def test_each_signal_stops_the_server_once(number: signal.Signals, group: bool, 
     serve = tmp_path / "serve"
     serve.write_text(SERVE.format(python=sys.executable))
     serve.chmod(0o755)
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", START, str(tmp_path / "python")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "running\n"
-        (os.killpg if group else os.kill)(process.pid, number)
-        said, errors = process.communicate(timeout=30)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "running\n"
+            (os.killpg if group else os.kill)(process.pid, number)
+            said, errors = process.communicate(timeout=30)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     assert (process.returncode, said) == (0, "stopping\nstopped\n"), errors
     assert "Traceback" not in errors

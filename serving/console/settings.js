@@ -148,7 +148,7 @@ export class Settings {
       ? el("details", { open: rare.some(({ name }) => values[name] !== undefined) }, el("summary", {}, "More"), ...rare.map(({ node }) => node))
       : null;
     place.replaceChildren(...usual.map(({ node }) => node), ...(more ? [more] : []));
-    this.bound();
+    if (kind === "recipe") this.bound();
   }
 
   // A layer cannot wait for more proposals than it has agents.
@@ -197,6 +197,7 @@ export class Settings {
     this.form.elements.tools.setCustomValidity("");
     if (this.card) delete this.kept.recipes[this.card.id];
     for (const field of [...this.fields.request, ...this.fields.recipe]) field.set(undefined);
+    this.bound();
     for (const problem of this.form.querySelectorAll(".problem")) problem.remove();
     this.keep();
   }

@@ -118,7 +118,7 @@ export function inWords(text) {
   const label = (name) => LABELS[`moa.${name}`] ?? LABELS[name];
   const bare = Object.keys(LABELS).filter((name) => name.includes("_")).join("|");
   return text
-    .replace(new RegExp(`'moa\\.(\\w+)[^']*'(: \\1(?=[: ]))?`, "g"), (whole, name, again) => (label(name) ? `“${label(name)}”${again ? `: “${label(name)}”` : ""}` : whole))
+    .replace(new RegExp(`'moa\\.(\\w+)[^']*'(?:: (\\w+)(?=[: ]))?`, "g"), (whole, name, next) => (label(name) ? `“${label(name)}”${next ? `: ${label(next) ? `“${label(next)}”` : next}` : ""}` : whole))
     .replace(new RegExp(`'?\\b(${bare})\\b'?`, "g"), (whole, name) => `“${label(name)}”`);
 }
 

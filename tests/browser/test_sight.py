@@ -90,6 +90,8 @@ def test_a_new_question_is_at_the_top_before_anything_is_there(
     box = turn.locator(".question").bounding_box()
     assert box is not None
     assert box["y"] < 100
+    page.keyboard.press("Escape")
+    expect(turn.locator(".note")).to_contain_text("Stopped.")
 
 
 def test_a_first_question_with_a_short_answer_leaves_nothing_to_scroll(page: Page, serve: Serve, script: Script):

@@ -1,7 +1,7 @@
 """Start the server from a terminal: `python -m deployments.start [profile=NAME] [port=NUMBER] ...`.
 
-Runs `serve run deployments:moa_app` and corrects its exit status: 0 after Ctrl-C, 1 if the server did not start or
-ended by itself.
+Runs `serve run deployments:moa_app`, passes SIGINT and SIGTERM on to it as one SIGINT, and corrects its exit status: 0
+after a signal, 1 if the server did not start or ended by itself.
 """
 
 import signal
@@ -60,8 +60,8 @@ def main(arguments: list[str]) -> int:
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal stopping
-        # Ctrl-C reaches the whole foreground process group, the server included; a SIGTERM reaches this process only.
-        if number == signal.SIGTERM and server is not None:
+        # Ctrl-C reaches the server too, which takes the first SIGINT only (`deployments.cluster.interrupts`).
+        if server is not None and not stopping:
             server.send_signal(signal.SIGINT)
         stopping = True
 

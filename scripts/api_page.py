@@ -22,7 +22,7 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `GET /ready` | 200 if every engine is warm and answers, else 503; callers with a key read a reason for each engine |
 | `GET /version` | versions of the server and its libraries; needs a key where one is set |
 | `GET /metrics` | metrics in Prometheus' format, without a key, if the setting `metrics` is on: [below](#metrics) |
-| `GET /console` | a web page that shows the team at work, without a key |
+| `GET /console` | a web page that shows the team at work, without a key; `GET /` and `/console/` send browsers there |
 | `GET /docs`, `/openapi.json` | this API as a page and as OpenAPI 3.1, without a key and without the internet |
 
 If `api_key` or `keys` is set ([keys.md](keys.md)), all paths below `/v1`, `/tokenize` and `/detokenize` require the

@@ -163,7 +163,10 @@ class UnknownPath(MoaError):
         self.path = path
 
     def __str__(self) -> str:
-        return f"The path '{self.path}' does not exist; the chat API is POST /v1/chat/completions."
+        return (
+            f"The path '{self.path}' does not exist; the chat API is POST /v1/chat/completions, and /docs shows all"
+            " endpoints."
+        )
 
 
 class WrongMethod(MoaError):

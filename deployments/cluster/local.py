@@ -13,6 +13,7 @@ import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 
+from deployments.cluster.interrupts import interrupt_once
 from deployments.cluster.loopback import REPLICA_HOOK, keep_to_loopback
 from deployments.cluster.preflight import available_memory_gib, check_machine, session_folder
 from deployments.cluster.reports import shorten_reports
@@ -76,6 +77,7 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
     check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
     check_port(args.host, args.port)
     keep_to_loopback()
+    interrupt_once()
     try:
         ray.init(
             address="local",

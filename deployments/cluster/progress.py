@@ -35,8 +35,9 @@ def _watch_start(profile: Profile, host: str, port: int, say: Callable[[str], No
         time.sleep(POLL_S)
     while not is_ready(url):
         time.sleep(POLL_S)
-    say(f"Ready after {time.monotonic() - began:.0f} s: {url}/v1")
-    say(f"Console: {url}/console")
+    say(f"Ready after {time.monotonic() - began:.0f} s.")
+    for line in addresses(url):
+        say(line)
     for line in how_to_ask(profile, url):
         say(line)
 
@@ -62,6 +63,12 @@ def is_ready(url: str, timeout_s: float = 5.0) -> bool:
         return httpx.get(f"{url}/ready", timeout=timeout_s, trust_env=False).status_code == 200
     except httpx.RequestError:
         return False
+
+
+def addresses(url: str) -> Iterator[str]:
+    """Lines with the addresses of the server: the page for people first, since people read them."""
+    yield f"Console, for a browser: {url}/console"
+    yield f"API, for OpenAI clients: {url}/v1"
 
 
 def how_to_ask(profile: Profile, url: str) -> Iterator[str]:

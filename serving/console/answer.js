@@ -3,7 +3,7 @@
 import { Calls } from "./calls.js";
 import { copyButton, el } from "./dom.js";
 import { markdown } from "./markdown.js";
-import { WAITING } from "./words.js";
+import { inWords, WAITING } from "./words.js";
 
 // Long answers take long to draw: the page rests several times as long as it drew, so that it stays responsive.
 const REST = 5;
@@ -32,6 +32,7 @@ export class Answer {
     this.thoughts.hidden = false;
     this.thoughts.lastChild.append(text);
     this.thoughts.lastChild.scrollTop = this.thoughts.lastChild.scrollHeight;
+    this.drawn(this.thoughts);
   }
 
   write(source) {
@@ -55,7 +56,7 @@ export class Answer {
 
   tell(head, reasons, kind) {
     this.told?.remove();
-    this.told = el("div", { class: `note ${kind}` }, el("b", {}, head), el("ul", {}, ...reasons.map((reason) => el("li", {}, reason))));
+    this.told = el("div", { class: `note ${kind}` }, el("b", {}, head), el("ul", {}, ...reasons.map((reason) => el("li", {}, inWords(reason)))));
     this.notes.append(this.told);
   }
 

@@ -27,8 +27,7 @@ async function asked(path, options) {
 
 export async function models(key) {
   const { data } = await (await asked("v1/models", { headers: headers(key) })).json();
-  // Models that write, each under one name.
-  return data.filter(({ task = "generate", alias_of }) => task === "generate" && !alias_of);
+  return data.filter(({ task = "generate" }) => task === "generate"); // models that write, and their aliases
 }
 
 // One of them, with the settings that a request may change. An id may contain slashes, which stay.

@@ -5,12 +5,11 @@ import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { $, el } from "./dom.js";
 import { Settings } from "./settings.js";
+import { Sight } from "./sight.js";
 import { store } from "./store.js";
 import { startTheme } from "./theme.js";
 import { Turn } from "./turn.js";
-import { EXAMPLES, failure, steps } from "./words.js";
-
-const FOLLOWED = 240; // pixels; further away is elsewhere
+import { EXAMPLES, failure, invitation, steps } from "./words.js";
 
 class Page {
   constructor() {
@@ -18,6 +17,7 @@ class Page {
     this.stopper = null;
     startTheme();
     this.settings = new Settings({ keyChanged: () => this.load(), priceChanged: () => this.compareAll() });
+    this.sight = new Sight();
     this.conversation = new Conversation();
     this.composer = new Composer({ send: (text) => this.send(text), stop: () => this.stopper?.abort() });
     $("fresh").addEventListener("click", () => this.fresh());
@@ -35,8 +35,9 @@ class Page {
     }
     document.body.classList.remove("no-models");
     if (this.settings.keyAccepted()) this.composer.field.focus();
-    const group = (label, kind) => el("optgroup", { label }, ...this.cards.filter((card) => card.kind === kind).map(({ id }) => el("option", { value: id }, id)));
-    $("model").replaceChildren(...[group("Recipes", "recipe"), group("Single models", "model")].filter((one) => one.children.length));
+    const group = (label, cards) => (cards.length ? [el("optgroup", { label }, ...cards.map(({ id, alias_of }) => el("option", { value: id }, alias_of ? `${id} → ${alias_of}` : id)))] : []);
+    const of = (kind) => this.cards.filter((card) => card.kind === kind && !card.alias_of);
+    $("model").replaceChildren(...group("Recipes", of("recipe")), ...group("Single models", of("model")), ...group("Other names", this.cards.filter(({ alias_of }) => alias_of)));
     $("model").value = [store.get("model"), "moa-lite", this.cards[0]?.id].find((id) => this.card(id));
     this.choose();
     if (!this.conversation.turns.length) this.conversation.restore((record, history) => new Turn(record.question, record.model, history, this, record.results));
@@ -56,14 +57,22 @@ class Page {
     const card = this.card($("model").value);
     store.set("model", card?.id ?? null);
     this.settings.show(card);
-    $("about").textContent = card?.description ?? "";
     this.introduce(card);
   }
 
   async introduce(card) {
     const schemas = card?.kind === "recipe" ? await this.settings.schemas(card).catch(() => null) : null;
     if (card !== this.card($("model").value)) return; // another was chosen meanwhile
-    $("steps").replaceChildren(...steps(card.kind, schemas).map((text) => el("li", {}, text)));
+    if (!card) {
+      $("steps").replaceChildren();
+      $("about").textContent = "This server has no model that writes answers.";
+      return;
+    }
+    const lines = steps(card, schemas);
+    const words = [card.alias_of ? `Another name of ${card.alias_of}.` : "", lines.includes(card.description) ? "" : card.description];
+    $("invitation").textContent = invitation(card, schemas);
+    $("steps").replaceChildren(...lines.map((text) => el("li", {}, text)));
+    $("about").textContent = words.filter(Boolean).join(" ");
   }
 
   // -- asking ------------------------------------------------------------------------------------------------
@@ -82,7 +91,7 @@ class Page {
     if (!results) this.composer.clear();
     const turn = new Turn(question, model, this.conversation.messages(results), this, results);
     this.conversation.add(turn);
-    turn.node.scrollIntoView({ block: "start" });
+    this.sight.begin(turn.node, "start");
     await this.run((key, signal) => turn.ask(this.body(model, turn.messages), key, signal));
   }
 
@@ -99,6 +108,7 @@ class Page {
       $("status").textContent = failed ?? "The answer is complete.";
     } finally {
       this.stopper = null;
+      this.sight.end();
       this.composer.working(false);
       this.conversation.save();
     }
@@ -112,12 +122,6 @@ class Page {
 
   compareAll() {
     for (const turn of this.conversation.turns) if (turn.sums) turn.compare();
-  }
-
-  // Keeps the growing end of `node` in sight, unless people read elsewhere.
-  follow(node) {
-    const hidden = node.getBoundingClientRect().bottom - $("ask").getBoundingClientRect().top;
-    if (hidden > 0 && hidden < FOLLOWED) scrollBy({ top: hidden });
   }
 }
 

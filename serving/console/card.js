@@ -1,7 +1,7 @@
 // One agent's card: its model, what it does, what it wrote, and what that took.
 
 import { el, number, plural, seconds } from "./dom.js";
-import { EXPLAINED, OUTCOMES, ROLES } from "./words.js";
+import { EXPLAINED, inWords, OUTCOMES, ROLES, verdict } from "./words.js";
 
 const known = (value) => value !== null && value !== undefined;
 
@@ -9,6 +9,7 @@ export class Card {
   constructor(model, role, hue, answers, describe) {
     this.describe = describe;
     this.role = role;
+    this.judges = null; // "grade" an answer, or a "choice" of proposals; other agents do not
     this.answers = answers; // its text is the answer, which stands below
     this.word = el("span", { class: "state" });
     this.name = el("span", { class: "model" });
@@ -64,7 +65,7 @@ export class Card {
   // Without a text yet, the thoughts are what there is to see; later they fold away.
   show() {
     this.waiting = null;
-    if (this.text) this.body.textContent = this.text;
+    if (this.text) this.body.textContent = this.judges ? verdict(this.text, this.judges === "grade") : this.text;
     else this.body.replaceChildren(...(this.thought ? [el("span", { class: "thought" }, this.thought)] : []));
     this.thoughts.hidden = !(this.text && this.thought);
     this.thoughts.lastChild.textContent = this.text ? this.thought : "";
@@ -91,7 +92,7 @@ export class Card {
     this.body.scrollTop = 0;
     this.state(agent.outcome, OUTCOMES[agent.outcome] ?? agent.outcome);
     const why = EXPLAINED[agent.outcome] ?? agent.error;
-    if (agent.outcome !== "ok" && why) this.remark(why);
+    if (agent.outcome !== "ok" && why) this.remark(inWords(why));
     if (agent.hedged) this.remark("answered by the second replica");
     if (agent.shortened) this.remark(`${plural(agent.shortened, "proposal")} shortened to fit its context`);
     const words = [];

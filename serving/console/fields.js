@@ -13,10 +13,15 @@ export function fieldOf(name, schema, prefix = "") {
 
 const named = (key, name) => LABELS[key] ?? LABELS[name] ?? shown(name);
 
+const noted = (key, name) => {
+  const note = NOTES[key] ?? NOTES[name];
+  return note ? el("small", {}, note) : null;
+};
+
 const labelled = (key, name, schema, control) =>
   el("label", { class: "field", title: schema.description },
     el("span", { class: "field-name" }, named(key, name)), control,
-    NOTES[name] ? el("small", {}, NOTES[name]) : null);
+    noted(key, name));
 
 function numberOf(key, name, schema) {
   const { minimum, maximum, exclusiveMinimum: above, exclusiveMaximum: below } = schema;
@@ -30,7 +35,8 @@ function numberOf(key, name, schema) {
     const outside = value() <= above || value() >= below;
     control.setCustomValidity(outside ? `Enter a number${above === undefined ? "" : ` above ${above}`}${below === undefined ? "" : ` below ${below}`}.` : "");
   });
-  return { name, node: labelled(key, name, schema, control), value, set: (given) => (control.value = given ?? "") };
+  const limit = (most) => (control.max = most);
+  return { name, control, node: labelled(key, name, schema, control), value, limit, set: (given) => (control.value = given ?? "") };
 }
 
 function choiceOf(key, name, schema) {
@@ -85,4 +91,4 @@ function setOf(key, name, schema) {
 const group = (key, name, schema, controls) =>
   el("div", { class: `field group${schema.maxItems <= MAX_PLACES ? "" : " set"}`, role: "group", "aria-label": named(key, name), title: schema.description },
     el("span", { class: "field-name" }, named(key, name)), el("div", { class: "group-controls" }, ...controls),
-    schema.maxItems <= MAX_PLACES ? el("small", {}, schema.description) : null);
+    schema.maxItems <= MAX_PLACES ? el("small", {}, schema.description) : noted(key, name));

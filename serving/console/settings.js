@@ -148,6 +148,18 @@ export class Settings {
       ? el("details", { open: rare.some(({ name }) => values[name] !== undefined) }, el("summary", {}, "More"), ...rare.map(({ node }) => node))
       : null;
     place.replaceChildren(...usual.map(({ node }) => node), ...(more ? [more] : []));
+    if (kind === "recipe") this.bound();
+  }
+
+  // A layer cannot wait for more proposals than it has agents.
+  bound() {
+    const field = (name) => this.fields.recipe.find((one) => one.name === name);
+    const value = (name) => field(name)?.value() ?? this.known.get(this.card.id)[name]?.default;
+    const enough = field("min_proposals");
+    const agents = enough && (value("samples") ?? value("models")?.length);
+    if (!agents) return;
+    enough.limit(agents);
+    this.checked(enough.control);
   }
 
   take(control) {
@@ -157,6 +169,7 @@ export class Settings {
       return;
     }
     if (control.name === "tools") control.setCustomValidity(listed(control.value) ? "" : "Enter a JSON list of tools.");
+    this.bound();
     if (!this.checked(control)) return;
     this.kept.tools = this.form.elements.tools.value.trim();
     const values = (fields) => Object.fromEntries(fields.map((field) => [field.name, field.value()]).filter(([, value]) => value !== undefined));
@@ -184,6 +197,7 @@ export class Settings {
     this.form.elements.tools.setCustomValidity("");
     if (this.card) delete this.kept.recipes[this.card.id];
     for (const field of [...this.fields.request, ...this.fields.recipe]) field.set(undefined);
+    this.bound();
     for (const problem of this.form.querySelectorAll(".problem")) problem.remove();
     this.keep();
   }

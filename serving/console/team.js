@@ -7,9 +7,12 @@ import { layerAbout } from "./words.js";
 const HUES = [212, 28, 152, 268, 340, 190, 50, 300];
 
 export class Team {
-  // `describe` gives the operator's words about a model; `layered`: each layer of proposers reads the one before.
-  constructor(describe, layered) {
+  // `describe` gives the operator's words about a model; `layered`: each layer of proposers reads the one before;
+  // `show` is called with each part that is new.
+  constructor(describe, layered, show = () => {}) {
     this.layered = layered;
+    this.show = show;
+    this.left = 0; // pixels by which the columns were moved from here
     this.describe = describe;
     this.columns = new Map(); // by layer
     this.cards = new Map(); // by "layer-agent"
@@ -71,15 +74,27 @@ export class Team {
   addCard(at, { layer, model, role }, answers) {
     const joins = role !== "aggregator" || this.columns.size > 0; // without proposals there is nothing to join
     const card = new Card(model, joins ? role : "model", this.hue(model), answers, this.describe);
+    if (role === "judge") card.judges = [...this.cards.values()].some((other) => other.role === "proposer") ? "choice" : "grade";
     this.cards.set(at, card);
     if (answers) {
       this.answerHead.append(card.node);
+      this.reveal(this.answer);
       return;
     }
     const column = this.column(layer);
     const about = column.querySelector(".column-about");
     about.textContent ||= layerAbout(role, layer, this.layered);
     column.append(card.node);
+    this.reveal(column);
+  }
+
+  // Columns that are wider than the page move to the newest, unless people moved them by hand.
+  reveal(column) {
+    this.show(column);
+    const over = column.getBoundingClientRect().right - this.node.getBoundingClientRect().right;
+    if (over <= 0 || Math.abs(this.node.scrollLeft - this.left) > 1) return;
+    this.node.scrollLeft += over;
+    this.left = this.node.scrollLeft;
   }
 
   column(layer) {

@@ -21,11 +21,11 @@ export class Turn {
     this.clock = el("span", { class: "clock", "aria-hidden": "true" });
     this.place = el("div");
     this.below = el("div", { class: "below" });
-    this.answer = new Answer((node) => this.page.follow(node));
+    this.answer = new Answer((node) => this.page.sight.keep(node));
     this.node = el("article", { class: "turn" },
       el("header", { class: "turn-head" }, el("h2", { class: "question" }, question), el("span", { class: "asked", title: model }, model), this.clock),
       this.place, this.below);
-    this.use(new Team(this.describe, this.record.layered));
+    this.use(new Team(this.describe, this.record.layered, (node) => this.page.sight.show(node)));
   }
 
   describe = (model) => this.page.card(model)?.description ?? "";
@@ -50,6 +50,7 @@ export class Turn {
     this.node.setAttribute("aria-busy", "true");
     if (this.page.card(body.model)?.kind !== "recipe") this.team.addCard("1-0", { layer: 1, model: body.model, role: "model" }, true);
     this.wait();
+    this.page.sight.show(this.team.answer);
     try {
       for await (const chunk of chat(body, key, signal)) this.take(chunk, since());
     } catch (error) {
@@ -137,7 +138,7 @@ export class Turn {
   }
 
   offerOne() {
-    const models = this.page.cards.filter(({ kind }) => kind === "model");
+    const models = this.page.cards.filter(({ kind, alias_of }) => kind === "model" && !alias_of);
     if (!models.length) return;
     const pick = el("select", { "aria-label": "Model to compare with" }, ...models.map(({ id }) => el("option", {}, id)));
     const final = this.record.moa.trace.at(-1).agents.at(-1).model;
@@ -152,6 +153,7 @@ export class Turn {
     await this.page.run(async (key, signal) => {
       const turn = new Turn(this.record.question, model, this.history, this.page, this.record.results);
       this.showOne(turn);
+      this.page.sight.begin(turn.node, "nearest");
       const failed = await turn.ask(this.page.body(model, this.messages), key, signal);
       this.record.one = turn.record;
       this.compare();
@@ -165,7 +167,6 @@ export class Turn {
     turn.below.remove(); // its numbers stand in the table above
     this.other.querySelector(".one")?.remove();
     this.other.append(turn.node);
-    turn.node.scrollIntoView({ block: "nearest" });
   }
 
   // What is kept for a reload. A turn without a trace keeps a sketch of its team.

@@ -2,6 +2,8 @@
 
 export const EXAMPLES = ["What is 17 + 25?", "What is the capital of France?", "Spell the word planet backwards."];
 
+const MAX_VERDICT = 16; // characters; longer verdicts speak for themselves
+
 export const OUTCOMES = {
   ok: "done",
   empty: "empty answer",
@@ -23,11 +25,19 @@ export const ROLES = {
   planner: "plans", executor: "does a part", synthesizer: "joins the parts", first: "tries first", model: "answers",
 };
 
-// Steps of an answer, for people who see the page for the first time. `settings` are those of the recipe, if known.
-export function steps(kind, settings) {
+// For people who see the page for the first time. `settings` are those of the recipe, if known.
+export function invitation(card, settings) {
+  if (card?.kind === "model") return "Ask one model";
+  const team = new Set(settings?.models?.default);
+  return settings && team.size < 2 ? `Ask ${card.id}` : "Ask a team of models";
+}
+
+// Steps of an answer.
+export function steps({ kind, description }, settings) {
   const last = "You see what each wrote, how long it took and how many tokens.";
   if (kind === "model") return ["One model answers your question.", "You see how long it took and how many tokens."];
-  if (!settings?.aggregator) return settings ? [last] : [];
+  if (!settings) return [];
+  if (!settings.aggregator) return [description || "The recipe asks its models.", last];
   const team = [...new Set(settings.models.default)];
   const alone = team.length > 1 ? `${and(team)} answer your question, each alone.` : `${team[0]} answers your question several times.`;
   return [alone, `${settings.aggregator.default} reads their answers and joins them into one.`, last];
@@ -38,7 +48,7 @@ export function layerAbout(role, layer, layered) {
   switch (role) {
     case "proposer": return layered && layer > 1 ? "Each model reads the proposals so far and writes a better one." : "Each model answers alone. None sees the others.";
     case "first": return "One model tries alone. If it seems unsure, others join.";
-    case "judge": return "A judge reads the proposals and compares them.";
+    case "judge": return "A judge compares what it reads, several times in different orders.";
     case "critic": return "A critic looks for mistakes in the answer.";
     case "solver": return "A model answers. A critic reads it next.";
     case "planner": return "A planner splits the task into parts.";
@@ -46,6 +56,13 @@ export function layerAbout(role, layer, layered) {
     case "aggregator": return "A model joins some of the proposals.";
     default: return "";
   }
+}
+
+// A judge's short verdict in words; `graded`: it grades one answer, and compares no proposals.
+export function verdict(text, graded) {
+  const number = text.trim().length <= MAX_VERDICT && text.match(/\d+(?:\.\d+)?/)?.[0];
+  if (!number) return text;
+  return graded ? `Grade of the first answer: ${number} of 10` : `Best of the proposals, in the order it read them: number ${number}`;
 }
 
 export const WAITING = {
@@ -63,14 +80,47 @@ export const LABELS = {
   agreement: "Enough agreement", answer_kind: "Compare answers as", refill: "Replace failed proposers",
   below_quorum: "With too few proposals", deadline_s: "Time limit, s", layout: "Proposals in the prompt",
   prefill: "Prepare prompts early", reference_order: "Order of proposals", tools: "Who has tools", advise: "Ask the team again",
+  small_tasks: "Titles, tags",
 };
 
 export const NOTES = {
+  "moa.temperature": "Where neither an agent nor the field at the top sets one.",
+  temperature: "Higher values make the words more varied.",
+  max_tokens: "Longer answers are cut.",
   seed: "For answers that can be repeated.",
   reasoning_effort: "Of the model that writes the answer.",
+  models: "The models that are asked.",
+  layers: "Each layer reads the proposals of the one before it.",
+  aggregator: "This model writes the answer from the proposals.",
   min_proposals: "A layer may end when it has so many.",
   straggler_grace_s: "From then on. Slower proposers are cut off.",
+  proposal_max_tokens: "Longer proposals are cut.",
+  samples: "So many proposals are written.",
+  rounds: "The first answer and its revisions, at most.",
+  parts: "The task is split into so many smaller ones.",
+  top: "So many of the best proposals are joined.",
+  threshold: "From this score, 0 to 1, the first answer is good enough.",
+  agreement: "If so large a share of the proposals is the same, it is the answer.",
+  answer_kind: "What must be the same: the text, a number, a letter, or what is boxed.",
+  refill: "Another model takes the place of one that failed.",
+  below_quorum: "Fail, answer with those there are, or let a single model answer.",
+  deadline_s: "For the whole answer.",
+  layout: "As in the paper: before the conversation. Or behind it.",
+  prefill: "Models read what is known of their prompts while others still write.",
+  reference_order: "As the team is listed, or as they arrive.",
+  tools: "The model that writes the answer, or all (vote).",
+  advise: "Once for a question, or again after every tool call.",
+  small_tasks: "Small requests of chat programs go to one model, or to the team.",
 };
+
+// Words of the server with the form's names in place of its own.
+export function inWords(text) {
+  const label = (name) => LABELS[`moa.${name}`] ?? LABELS[name];
+  const bare = Object.keys(LABELS).filter((name) => name.includes("_")).join("|");
+  return text
+    .replace(new RegExp(`'moa\\.(\\w+)[^']*'(?:: (\\w+)(?=[: ]))?`, "g"), (whole, name, next) => (label(name) ? `“${label(name)}”${next ? `: ${label(next) ? `“${label(next)}”` : next}` : ""}` : whole))
+    .replace(new RegExp(`'?\\b(${bare})\\b'?`, "g"), (whole, name) => `“${label(name)}”`);
+}
 
 export const and = (names) => names.join(", ").replace(/, ([^,]*)$/, " and $1");
 
@@ -81,6 +131,6 @@ export const LEFT = "The page was closed or reloaded before the answer ended.";
 export function failure(error) {
   if (error.name === "AbortError") return "Stopped. The models' work has ended too.";
   if (error.status === 401) return error.keyed ? "The server does not accept this API key." : "This server needs an API key. Enter it under Settings.";
-  if (error.status === 429) return `The server is busy: ${error.message}`;
-  return error.message || "Something went wrong on this page.";
+  if (error.status === 429) return `The server is busy: ${inWords(error.message)}`;
+  return inWords(error.message) || "Something went wrong on this page.";
 }

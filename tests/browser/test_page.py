@@ -22,6 +22,53 @@ def test_a_newcomer_clicks_an_example(page: Page, serve: Serve):
     expect(page.locator("#status")).to_have_text("The answer is complete.")
 
 
+@pytest.mark.parametrize(
+    ("model", "heading", "first"),
+    [
+        (
+            "moa-lite",
+            "Ask a team of models",
+            "tiny-qwen, tiny-llama and tiny-mixtral answer your question, each alone.",
+        ),
+        ("plan", "Ask a team of models", "A planner splits the task, executors answer the parts"),
+        ("auto", "Ask auto", "Chooses by the question, one model for short ones and moa-lite for the rest."),
+        ("tiny-llama", "Ask one model", "One model answers your question."),
+    ],
+)
+def test_each_choice_is_introduced(page: Page, serve: Serve, model: str, heading: str, first: str):
+    open_console(page, serve())
+    page.select_option("#model", model)
+    expect(page.locator("#steps li").first).to_contain_text(first)
+    expect(page.locator("#steps li").last).to_contain_text("You see")
+    expect(page.locator("#invitation")).to_have_text(heading)
+    if model in ("plan", "auto"):
+        expect(page.locator("#about")).to_be_empty()  # said above
+
+
+def test_an_alias_is_offered_as_what_it_is(page: Page, serve: Serve):
+    open_console(page, serve(aliases={"gpt-4o": "moa-lite", "gpt-4o-mini": "tiny-llama"}))
+    others = page.locator('#model optgroup[label="Other names"] option')
+    expect(others).to_have_text(["gpt-4o → moa-lite", "gpt-4o-mini → tiny-llama"])
+    expect(page.locator("#model")).to_have_value("moa-lite")
+    page.select_option("#model", "gpt-4o")
+    expect(page.locator("#about")).to_contain_text("Another name of moa-lite.")
+    page.fill("#question", "Why?")
+    with page.expect_request("**/v1/chat/completions") as sent:
+        page.keyboard.press("Enter")
+    assert sent.value.post_data_json["model"] == "gpt-4o"
+    finished(page)
+    expect(page.locator('.column[data-layer="1"] .card')).to_have_count(3)
+    expect(page.locator(".offer select option")).to_have_text(["tiny-qwen", "tiny-llama", "tiny-mixtral"])
+
+
+def test_the_servers_address_alone_is_enough(page: Page, serve: Serve):
+    url = serve()
+    for path in ("", "/", "/console/"):
+        page.goto(f"{url}{path}")
+        expect(page.locator("#steps li").first).to_be_visible()
+        assert page.url == f"{url}/console"
+
+
 def test_keys(page: Page, serve: Serve, script: Script):
     script.hold("proposals")
     open_console(page, serve())

@@ -110,10 +110,47 @@ def test_a_value_out_of_bounds_is_not_sent(page: Page, serve: Serve, script: Scr
 def test_a_setting_that_the_server_refuses_is_explained(page: Page, serve: Serve):
     open_console(page, serve())
     open_settings(page)
-    page.fill('[name="moa.min_proposals"]', "9")
+    page.locator("#recipe-fields details").evaluate("details => { details.open = true }")
+    page.uncheck('[name="moa.models"][value="tiny-llama"]')
+    page.uncheck('[name="moa.models"][value="tiny-mixtral"]')
+    page.select_option('[name="moa.refill"]', "yes")
     page.fill("#question", "Hello")
     page.click("#send")
-    expect(page.locator(".note.bad")).to_contain_text("min_proposals")
+    label = page.locator(".field", has=page.locator('[name="moa.refill"]')).locator(".field-name").text_content()
+    expect(page.locator(".note.bad")).to_contain_text(f"“{label}” needs a team of two models")
+    expect(page.locator(".note.bad")).not_to_contain_text("moa.")
+
+
+def test_a_layer_cannot_wait_for_more_proposals_than_it_has_agents(page: Page, serve: Serve, script: Script):
+    open_console(page, serve())
+    open_settings(page)
+    enough = page.locator(".field", has=page.locator('[name="moa.min_proposals"]'))
+    expect(enough.locator("input")).to_have_attribute("max", "3")
+    page.fill('[name="moa.min_proposals"]', "9")
+    page.fill("#question", "Hello")
+    expect(enough.locator(".problem")).to_contain_text("less than or equal to 3")
+    page.fill('[name="moa.min_proposals"]', "3")
+    page.keyboard.press("Tab")
+    expect(enough.locator(".problem")).to_have_count(0)
+    page.uncheck('[name="moa.models"][value="tiny-llama"]')
+    expect(enough.locator(".problem")).to_contain_text("less than or equal to 2")
+    page.select_option("#model", "vote")
+    expect(enough.locator("input")).to_have_attribute("max", "3")
+    page.fill('[name="moa.samples"]', "5")
+    page.keyboard.press("Tab")
+    expect(enough.locator("input")).to_have_attribute("max", "5")
+
+
+def test_every_field_of_a_recipe_is_explained(page: Page, serve: Serve):
+    open_console(page, serve())
+    open_settings(page)
+    for recipe in ("moa-lite", "debate", "plan", "auto", "vote"):
+        page.select_option("#model", recipe)
+        expect(page.locator("#recipe-fields .field").first).to_be_attached()
+        for field in page.locator("#recipe-fields .field").all():
+            assert field.locator("small").text_content()
+            name = field.locator(".field-name").text_content() or ""
+            assert name[0].isupper()
 
 
 def test_a_server_with_a_key_asks_for_it(page: Page, serve: Serve):

@@ -72,6 +72,30 @@ def test_a_proposal_that_is_the_answer_is_marked(page: Page, serve: Serve):
     expect(page.locator(".answer-text")).to_have_text(page.locator(".card.picked .card-text").text_content() or "")
 
 
+def test_a_judges_number_is_explained(page: Page, serve: Serve, script: Script):
+    judge = script.engines["tiny-mixtral"]
+    proposed = judge.answer
+
+    def answer(request: GenerateRequest) -> ScriptedAnswer:
+        asked = request.messages[-1].content
+        if "number of the best candidate" in asked:
+            return ScriptedAnswer("2")
+        return proposed(request) if callable(proposed) else proposed
+
+    judge.answer = answer
+    open_console(page, serve())
+    page.select_option("#model", "rank")
+    page.fill("#question", "Why?")
+    page.click("#send")
+    finished(page)
+    words = "Best of the proposals, in the order it read them: number 2"
+    expect(page.locator('.column[data-layer="2"] .card-text')).to_have_text([words] * 3)
+    expect(page.locator('.column[data-layer="2"] .column-about')).to_contain_text("in different orders")
+    page.reload()
+    expect(page.locator('.column[data-layer="2"] .card-text')).to_have_text([words] * 3)
+    expect(card(page, "tiny-mixtral").locator(".card-text")).to_have_text(PROPOSALS["tiny-mixtral"])
+
+
 def test_thoughts_are_seen_and_fold_away_when_the_answer_begins(page: Page, serve: Serve, script: Script):
     for engine in script.engines.values():
         engine.thinking = True

@@ -15,7 +15,7 @@ from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.types import Delta, GenerateRequest
 
-RECIPES = ("moa-lite", "moa", "vote", "debate")
+RECIPES = ("moa-lite", "moa", "vote", "debate", "rank", "plan", "auto")
 TEAM: dict[str, str | list[str]] = {
     "proposers": ["tiny-qwen", "tiny-llama", "tiny-mixtral"],
     "aggregator": "tiny-qwen",

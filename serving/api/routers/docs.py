@@ -44,6 +44,12 @@ async def docs(request: Request) -> HTMLResponse:
     )
 
 
+@router.get("/docs/")
+async def without_slash() -> Response:
+    """Redirect to the page's own path; relative, so that it holds below a path prefix too."""
+    return Response(status_code=308, headers={"location": "../docs"})
+
+
 def add_file(name: str, media_type: str) -> None:
     """Serve one file of Swagger UI."""
 

@@ -1,5 +1,9 @@
 """Arguments and errors of the start command, and the version that the server reports."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -10,6 +14,7 @@ import yaml
 from deployments import moa_app
 from deployments.config import PROFILES, AppArgs
 from deployments.start import main, parse
+from tests.support.paths import ROOT
 
 
 def test_words_are_parsed_as_arguments() -> None:
@@ -52,3 +57,46 @@ def test_a_wrong_key_or_profile_is_refused_before_the_server_starts(
     printed = capsys.readouterr().err
     assert sentence in printed
     assert "Starting" not in printed
+
+
+# In place of Ray's `serve`: says how it ends, and does what it says on the way only if it is not interrupted again.
+SERVE = """#!{python}
+import sys, time
+from deployments.cluster.interrupts import interrupt_once
+interrupt_once()
+try:
+    print("running", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("stopping", flush=True)
+    time.sleep(0.2)
+    print("stopped", flush=True)
+"""
+START = "import sys; sys.executable = sys.argv[1]; from deployments.start import main; sys.exit(main([]))"
+
+
+@pytest.mark.parametrize(
+    ("number", "group"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)], ids=str
+)
+def test_each_signal_stops_the_server_once(number: signal.Signals, group: bool, tmp_path: Path) -> None:
+    serve = tmp_path / "serve"
+    serve.write_text(SERVE.format(python=sys.executable))
+    serve.chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, "-c", START, str(tmp_path / "python")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "running\n"
+            (os.killpg if group else os.kill)(process.pid, number)
+            said, errors = process.communicate(timeout=30)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    assert (process.returncode, said) == (0, "stopping\nstopped\n"), errors
+    assert "Traceback" not in errors

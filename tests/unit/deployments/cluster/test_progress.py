@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from deployments.cluster.progress import how_to_ask, is_ready
+from deployments.cluster.progress import addresses, how_to_ask, is_ready
 from deployments.config import PROFILES, load_profile
 from tests.support.server import free_port
 
@@ -49,6 +49,11 @@ def test_the_environments_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     with server(200) as url:
         assert is_ready(url)
+
+
+def test_the_first_address_is_that_of_the_console() -> None:
+    found = re.findall(r"http\S+", "\n".join(addresses("http://127.0.0.1:8000")))
+    assert found == ["http://127.0.0.1:8000/console", "http://127.0.0.1:8000/v1"]
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))

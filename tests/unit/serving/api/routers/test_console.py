@@ -3,13 +3,15 @@
 import json
 import re
 
+import httpx
 import pytest
 from starlette.types import ASGIApp
 
 from serving.api.schemas.chat import ChatBody
 from serving.console import CONTENT_SECURITY_POLICY, FOLDER, files
 from serving.engines.scripted import ScriptedEngine
-from tests.support.api import app_of, client_of, get
+from serving.recipes.loading import STRATEGIES
+from tests.support.api import app_of, client_of, get, status_and_code
 
 
 @pytest.fixture
@@ -56,7 +58,47 @@ async def test_a_file_that_the_client_has_is_not_sent_again(app: ASGIApp):
     assert head.headers["content-length"] == str(len(first.content))
 
 
-@pytest.mark.parametrize("path", ["/console/", "/console/__init__.py", "/console/../app.py", "/console/none.js"])
+@pytest.mark.parametrize("accept", ["text/html,application/xhtml+xml,*/*;q=0.8", "*/*, TEXT/HTML"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_browsers_are_sent_from_the_root_to_the_page(app: ASGIApp, method: str, accept: str):
+    async with client_of(app, accept=accept) as client:
+        response = await client.request(method, "/")
+        assert (response.status_code, response.headers["location"]) == (307, "console")
+        assert response.headers["vary"] == "accept"  # no cache may give it to a program
+        assert (await client.request(method, "/", follow_redirects=True)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "accept"), [("GET", "*/*"), ("GET", "application/json"), ("HEAD", "*/*"), ("POST", "text/html")]
+)
+async def test_programs_learn_that_nothing_is_at_the_root(app: ASGIApp, method: str, accept: str):
+    async with client_of(app, accept=accept) as client:
+        response = await client.request(method, "/")
+    assert response.status_code == 404
+    if method != "HEAD":
+        assert status_and_code(response) == (404, "not_found")
+        assert "POST /v1/chat/completions" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/console", "/docs"])
+async def test_pages_are_found_with_a_slash_at_their_end(app: ASGIApp, path: str):
+    async with client_of(app) as client:
+        response = await client.get(f"{path}/")
+        assert (response.status_code, response.headers["location"]) == (308, f"..{path}")
+        found = await client.get(f"{path}/", follow_redirects=True)
+    assert (found.status_code, found.url.path) == (200, path)
+
+
+async def test_redirects_stay_below_a_path_prefix(app: ASGIApp):
+    transport = httpx.ASGITransport(app, root_path="/team")
+    async with httpx.AsyncClient(transport=transport, base_url="http://server", headers={"accept": "text/html"}) as web:
+        for path in ("/team/", "/team/console/"):
+            found = await web.get(path, follow_redirects=True)
+            assert (found.status_code, found.url.path) == (200, "/team/console")
+        assert (await web.get("/team/docs/", follow_redirects=True)).url.path == "/team/docs"
+
+
+@pytest.mark.parametrize("path", ["/console//", "/console/__init__.py", "/console/../app.py", "/console/none.js"])
 async def test_other_paths_are_unknown(app: ASGIApp, path: str):
     assert (await get(app, path)).status_code == 404
 
@@ -69,6 +111,17 @@ def test_the_forms_fields_are_those_of_a_request():
         [real] = [option for option in properties[name]["anyOf"] if option["type"] != "null"]
         bounds = {"minimum", "maximum"} if name == "seed" else set()  # those of an integer's width
         assert shown == {key: value for key, value in real.items() if key not in bounds}
+
+
+@pytest.mark.parametrize("table", ["LABELS", "NOTES"])
+def test_every_setting_has_a_label_and_an_explanation(table: str):
+    words = (FOLDER / "words.js").read_text()
+    found = re.search(rf"export const {table} = {{\n(.*?)^}};", words, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    named = set(re.findall(r"""(?:^|", |",\n)\s*"?([a-z_.]+)"?: \"""", found[1]))
+    shown = json.loads(re.findall(r"SAMPLING = ({.*});", (FOLDER / "sampling.js").read_text(), re.DOTALL)[0])
+    declared = {name for strategy in STRATEGIES.values() for name in strategy.per_request}
+    assert {*shown, *declared, "moa.temperature"} - named == set()
 
 
 def test_scripts_make_no_html_of_text():

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from .pages import BY_STATUS, LARGE_HEADERS, STARTING, TOO_MANY, UNAVAILABLE, Page
+from .pages import BY_STATUS, LARGE_HEADERS, NO_METHOD, STARTING, TOO_MANY, UNAVAILABLE, Page
 from .sessions import with_sessions
 from .settings import SMALLEST_BUFFER, Settings
 
@@ -11,6 +11,9 @@ FRONTEND = "frontend http_frontend"
 METRICS = "frontend prometheus"
 RETRIED = "conn-failure empty-response"  # connection failed, or closed before the first byte of an answer
 RETRIES = 2  # one that finds the lost orchestrator still in the list, one that finds another
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+ALLOW = "GET, HEAD, POST, OPTIONS"
+REQUEST_ID = "^[A-Za-z0-9._:-]{1,128}$"  # as in serving/api/exchange.py
 MARGIN_S = 30  # beyond the deadline of a request, which the orchestrator enforces
 
 
@@ -128,9 +131,17 @@ def with_error_pages(lines: list[str], files: Files) -> list[str]:
 
 
 def with_limits(lines: list[str], settings: Settings) -> list[str]:
-    """Limits of a client's connections and of the headers' size, in front of all other rules."""
-    # Large buffers would let headers in that no server behind reads.
-    rules = [rule(LARGE_HEADERS, f"{{ req.hdrs,length gt {SMALLEST_BUFFER} }}")]
+    """Limits of a client's connections and of what a request's head may be, in front of all other rules."""
+    rules = [
+        # Large buffers would let headers in that no server behind reads.
+        rule(LARGE_HEADERS, f"{{ req.hdrs,length gt {SMALLEST_BUFFER} }}"),
+        rule(NO_METHOD, f"!{{ method {' '.join(METHODS)} }}"),
+        # Of the whole server, and no path of the API.
+        f'    http-request return status 204 hdr allow "{ALLOW}" if {{ method OPTIONS }} {{ url -m str * }}',
+        # Serve sends any id back; the API and its log know no other than these.
+        f"    http-request del-header x-request-id unless {{ req.fhdr(x-request-id) -m reg '{REQUEST_ID}' }}"
+        " { req.fhdr_cnt(x-request-id) eq 1 }",
+    ]
     if limit := settings.connections_per_client:
         rules = [
             "    tcp-request connection track-sc0 src table moa_clients",
@@ -159,7 +170,7 @@ def with_unknown_paths(lines: list[str], known: bool) -> list[str]:
     if not known:
         answer = rule(STARTING)
     else:
-        message = "The path '%[path,json(utf8s)]' does not exist; the chat API is POST /v1/chat/completions."
+        message = "The path '%[path,json(utf8s)]' does not exist; the chat API is POST /v1/chat/completions, and /docs shows all endpoints."
         page = Page(404, "Not Found", "invalid_request_error", "not_found", message)
         answer = f'    http-request return status 404 content-type application/json lf-string "{quoted(page.body)}"'
     return [answer if has([line], "http-request return status 404") else line for line in lines]

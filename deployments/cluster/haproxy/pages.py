@@ -55,6 +55,7 @@ LARGE_HEADERS = Page(
     "invalid_request",
     "The headers are too large; send fewer or shorter.",
 )
+NO_METHOD = Page(405, "Method Not Allowed", CALLER, "method_not_allowed", "Use GET, HEAD, POST or OPTIONS.")
 # By HAProxy's own status. Of the errors of an orchestrator, a lost one (502) can be asked again, as none (503).
 BY_STATUS = {
     400: Page(

@@ -94,12 +94,17 @@ def test_error_pages_are_ours() -> None:
 
 
 def test_limits_come_before_every_other_rule() -> None:
-    track, reject, refuse, large, bind, *_ = section("frontend http_frontend", Settings(connections_per_client=5))
+    track, reject, refuse, large, method, options, request_id, bind, *_ = section(
+        "frontend http_frontend", Settings(connections_per_client=5)
+    )
     assert track == "tcp-request connection track-sc0 src table moa_clients"
     assert reject == "tcp-request connection reject if { sc0_conn_cur(moa_clients) gt 10 }"
     assert refuse.startswith("http-request return status 429 content-type application/json hdr retry-after 1 string '")
     assert refuse.endswith("' if { sc0_conn_cur(moa_clients) gt 5 }")
     assert large.startswith("http-request return status 431 ")
+    assert method.startswith("http-request return status 405 ")
+    assert options.startswith("http-request return status 204 ")
+    assert request_id.startswith("http-request del-header x-request-id ")
     assert bind == "bind 127.0.0.1:8000"
     assert section("backend moa_clients") == ["stick-table type ipv6 size 100k expire 1m store conn_cur"]
     unlimited = edited(RAY, Settings(connections_per_client=0), FILES)

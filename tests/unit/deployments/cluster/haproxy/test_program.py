@@ -19,6 +19,7 @@ from serving.errors import (
     Overloaded,
     SlowBody,
     UnknownPath,
+    WrongMethod,
 )
 from tests.support.haproxy import PROGRAM, Orchestrator, Proxy, client, proxied, stopped, until, write_config
 from tests.support.server import free_port
@@ -52,6 +53,7 @@ class Answering:
     def __init__(self, name: str = "a", *, lost: int = 0, begun: bytes = b"", wait_s: float = 0.0) -> None:
         self.name, self.lost, self.begun, self.wait_s = name, lost, begun, wait_s
         self.asked = 0
+        self.heads: list[str] = []
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -60,6 +62,7 @@ class Answering:
             await reader.readexactly(length)
             if "/-/healthz" not in head:
                 self.asked += 1
+                self.heads.append(head)
                 if self.asked <= self.lost:
                     writer.write(self.begun)
                     await writer.drain()
@@ -138,6 +141,32 @@ async def test_a_request_that_haproxy_cannot_parse_is_an_error_of_the_api(tmp_pa
         assert check(await proxy.raw(request_), InvalidRequest) == "Invalid or too large headers."
 
 
+async def test_a_method_that_no_orchestrator_reads_is_an_error_of_the_api(tmp_path: Path) -> None:
+    answering = Answering()
+    async with proxied(tmp_path, {"a": answering}) as proxy:
+        assert check(await proxy.raw(b"ZORK /v1/models HTTP/1.1\r\nhost: a\r\n\r\n"), WrongMethod).startswith("Use GET")
+        status, headers, body = await proxy.raw(b"OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        assert (status, headers["allow"], body) == (204, "get, head, post, options", b"")
+        assert answering.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (["req-1.a:B_2"], True),
+        (["bad id"], False),
+        (["a" * 129], False),
+        (['a"b{}<x>'], False),
+        (["one", "two"], False),
+    ],
+)
+async def test_only_ids_that_the_api_knows_reach_it(tmp_path: Path, given: list[str], kept: bool) -> None:
+    answering = Answering()
+    async with proxied(tmp_path, {"a": answering}) as proxy:
+        await proxy.client.get(proxy.url, headers=[("x-request-id", one) for one in given])
+    assert ("x-request-id:" in answering.heads[0]) == kept
+
+
 async def test_headers_that_no_orchestrator_reads_are_refused(tmp_path: Path) -> None:
     async with proxied(tmp_path, {"a": Answering()}) as proxy:
         assert (await proxy.get(headers={"x": "y" * 15_000})).status_code == 200
@@ -171,6 +200,7 @@ async def test_an_idle_connection_ends(tmp_path: Path) -> None:
 async def test_connections_of_one_address_are_limited(tmp_path: Path) -> None:
     async with proxied(tmp_path, {"a": Answering()}, {"MOA_HAPROXY_CONNECTIONS_PER_CLIENT": "3"}) as proxy:
         idle = [await asyncio.open_connection("127.0.0.1", proxy.front) for _ in range(3)]
+        assert await until(lambda: asking(proxy, 429))  # its threads may not have accepted all yet
         assert "this address" in check(await proxy.get(), Overloaded)
         idle.pop()[1].close()
         assert await until(lambda: asking(proxy, 200))

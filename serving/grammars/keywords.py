@@ -229,6 +229,8 @@ def _number(schema: dict[str, Any], kinds: frozenset[str]) -> Iterator[Issue]:
             yield ("multipleOf",), _remove("the grammar that holds the answer can hold it for the type 'integer' only")
         elif not _whole(schema["multipleOf"], 1):
             yield ("multipleOf",), "Set '{}' to a whole number from 1"
+        elif NUMBER & schema.keys() - {"multipleOf"}:
+            yield ("multipleOf",), _remove("beside a bound the grammar that holds the answer cannot hold it")
     if "integer" in kinds:
         for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
             value = schema.get(key, 0)

@@ -94,9 +94,8 @@ def main() -> None:
     parser.add_argument("--beyond", action="store_true", help="also rules that are refused, which may take minutes")
     args = parser.parse_args()
     limits, tokens = SchemaLimits(), vocabulary(args.tokenizer)
-    print(
-        f"{tokens.vocab_size} tokens\n\n| rule | compile, s | on the event loop, ms | per token, ms |\n|---|---:|---:|---:|"
-    )
+    print(f"{tokens.vocab_size} tokens\n")
+    print("| rule | compile, s | on the event loop, ms | per token, ms |\n|---|---:|---:|---:|")
     for name, schema in [*rows(limits), *(beyond(limits) if args.beyond else ())]:
         refused = ""
         try:

@@ -124,7 +124,7 @@ A keyword is held or refused with 400. Held are:
 `not`, `if`, `dependentRequired`, `dependentSchemas`, `contains`, `uniqueItems`, `$dynamicRef`, `$recursiveRef`, `allOf`
 with several entries, keywords beside `$ref`, `anyOf`, `oneOf` or `allOf`, references to other documents, and schemas
 whose every value would contain itself are refused. So are lookaheads, lookbehinds, backreferences, word boundaries and
-classes such as `\p{{L}}` in patterns, and characters in them that JSON writes with a backslash. `minLength` and
+classes such as `\\p{{L}}` in patterns, and characters in them that JSON writes with a backslash. `minLength` and
 `maxLength` beside `pattern` or `format` are refused unless these imply them. Everything else is an annotation, without
 an effect on the answer: `title`, `description`, `default`, `examples`, `nullable`, other formats, and `format` beside
 `pattern`. A pattern is matched with the whole text, as if it began with `^` and ended with `$`. An object has no other

@@ -105,7 +105,7 @@ class GrammarCompiler:
         self._known: OrderedDict[bytes, tuple[str | None, float]] = OrderedDict()  # problem, and when it is forgotten
         self._shared: dict[bytes, _Shared] = {}
         self._worker: _Worker | None = None
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._room = asyncio.Semaphore(AT_ONCE)
         self._number = 0
         self.compilations = 0  # begun since the start
@@ -198,14 +198,20 @@ class GrammarCompiler:
         return error
 
     async def _running_worker(self) -> _Worker:
-        async with self._starting:
-            if self._worker is None or not self._worker.alive:
-                if self._settings is None:
-                    vocabulary = await asyncio.to_thread(self._vocabulary)
-                    settings = {"vocabulary": vocabulary, "compact": self._compact, "threads": self._threads}
-                    self._settings = json.dumps(settings).encode() + b"\n"
-                self._worker = await self._started(self._settings)
-            return self._worker
+        if self._worker is None or not self._worker.alive:
+            if self._starting is None or self._starting.done():
+                self._starting = asyncio.create_task(self._replaced())
+            await asyncio.shield(self._starting)  # others wait for it, even if this caller goes away
+        assert self._worker is not None
+        return self._worker
+
+    async def _replaced(self) -> None:
+        """Start a process in place of one that ended."""
+        if self._settings is None:
+            vocabulary = await asyncio.to_thread(self._vocabulary)
+            settings = {"vocabulary": vocabulary, "compact": self._compact, "threads": self._threads}
+            self._settings = json.dumps(settings).encode() + b"\n"
+        self._worker = await self._started(self._settings)
 
     async def _started(self, settings: bytes) -> _Worker:
         pipe = asyncio.subprocess.PIPE
@@ -220,6 +226,8 @@ class GrammarCompiler:
 
     async def close(self) -> None:
         """End the process."""
+        if self._starting is not None:
+            await asyncio.gather(self._starting, return_exceptions=True)
         worker, self._worker = self._worker, None
         if worker is not None and worker.process.returncode is None:
             worker.process.kill()

@@ -159,6 +159,16 @@ async def test_a_process_that_ends_is_replaced(scripted: Scripted) -> None:
     assert scripted.vocabularies == 1
 
 
+async def test_a_caller_that_goes_away_while_the_process_starts_leaves_it_to_others(scripted: Scripted) -> None:
+    first = asyncio.create_task(scripted.compiler.check("json", "fine", "p"))
+    await until(lambda: scripted.compiler._starting is not None)
+    first.cancel()
+    starting = scripted.compiler._starting
+    await scripted.compiler.check("json", "fine", "p")
+    assert scripted.compiler._starting is starting
+    assert (scripted.vocabularies, scripted.compiler.compilations) == (1, 1)
+
+
 async def test_a_process_that_ends_twice_is_the_servers_failure(scripted: Scripted) -> None:
     with pytest.raises(EngineFailed, match="the process that compiles grammars ended twice"):
         await scripted.compiler.check("json", "end", "p")

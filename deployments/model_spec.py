@@ -48,7 +48,7 @@ ModelId = Annotated[
 ]
 
 
-GRAMMAR_TIMEOUT_S, GRAMMAR_TOKEN_S = 10.0, 0.05
+GRAMMAR_TIMEOUT_S, GRAMMAR_TOKEN_S = 5.0, 0.05
 
 
 class Replicas(Frozen):

@@ -21,7 +21,7 @@ class SchemaLimits(Frozen):
     )
     max_properties: int = Field(default=1000, ge=1, description="Maximum number of properties in all of a schema.")
     max_optional_properties: int = Field(
-        default=200,
+        default=100,
         ge=1,
         description="Maximum number of properties of one object that are not in `required`: the cost grows with their"
         " square.",

@@ -48,6 +48,9 @@ ModelId = Annotated[
 ]
 
 
+GRAMMAR_TIMEOUT_S, GRAMMAR_TOKEN_S = 5.0, 0.05
+
+
 class Replicas(Frozen):
     """Number of replicas, and the load at which Serve adds one."""
 
@@ -138,6 +141,18 @@ class ModelSpec(Frozen):
     )
     num_cpus: float = Field(default=1, ge=0, description="CPUs that Ray reserves for the replica, without its engine.")
     deadline_s: float = Field(default=600, gt=0, description="Deadline of a call without one of its own.")
+    grammar_timeout_s: float = Field(
+        default=GRAMMAR_TIMEOUT_S,
+        gt=0,
+        description="Deadline of compiling the grammar of a request (its schema, pattern or tools), in seconds; then"
+        " 400.",
+    )
+    grammar_token_s: float = Field(
+        default=GRAMMAR_TOKEN_S,
+        gt=0,
+        description="CPU time that a grammar may cost the engine for each token, in seconds; beyond it, 400. All"
+        " requests of the engine wait meanwhile.",
+    )
     health_check_period_s: float = Field(default=10, gt=0, description="Time between health checks of a replica.")
     health_check_timeout_s: float = Field(default=60, gt=0, description="Time after which a health check has failed.")
     drain_s: float = Field(
@@ -190,6 +205,16 @@ class ModelSpec(Frozen):
             raise ValueError(f"remove chat_template of model '{self.id}'; tokenizer_mode {mode} has a built-in format")
         if self.engine_kwargs.get("skip_tokenizer_init"):
             raise ValueError(f"remove skip_tokenizer_init of model '{self.id}'; its prompts need the tokenizer")
+        return self
+
+    @model_validator(mode="after")
+    def _grammars_are_those_that_are_checked(self) -> "ModelSpec":
+        options = self.engine_kwargs.get("structured_outputs_config") or {}
+        backend = options.get("backend", "auto") if isinstance(options, Mapping) else "auto"
+        if backend not in ("auto", "xgrammar"):
+            raise ValueError(
+                f"set structured_outputs_config.backend of model '{self.id}' to xgrammar: grammars are checked for it"
+            )
         return self
 
     @model_validator(mode="after")

@@ -94,6 +94,57 @@ the end; the formats of gpt-oss, Kimi K3 and Inkling are refused.
 External endpoints are sent `logit_bias` and JSON schemas. The other fields are refused, since an endpoint might ignore
 them.
 
+## Schemas
+
+A grammar holds the answer to a JSON schema (`response_format`, `structured_outputs.json`, and their names in the other
+dialects), and to `structured_outputs.regex`, `choice` and `grammar`; it holds calls to the `parameters` of tools with
+`strict: true`. These rules are checked before any engine is asked, for all models and recipes alike. The error has the
+path of the keyword, such as `response_format.json_schema.schema.properties.x.not`. The limits are settings of
+`api.schemas`; the schema of each tool is within them, strict or not:
+
+| setting | default | meaning |
+|---|---|---|
+{schemas}
+
+A keyword is held or refused with 400. Held are:
+
+| | keywords |
+|---|---|
+| any | `type`, also a list; `anyOf`; `allOf` with one entry; `$defs` |
+| values | `enum` and `const`, with `type` alone beside them |
+| `$ref` | to a schema of the same document, also one around it |
+| `oneOf` | entries told apart by types, `const`, `enum`, a required property with these, or a `discriminator` |
+| strings | `minLength`, `maxLength`, `pattern`, and these formats: |
+| dates | `date`, `time`, `date-time`, `duration` |
+| names | `email`, `hostname`, `ipv4`, `ipv6`, `uri`, `uri-reference`, `uri-template`, `uuid` |
+| pointers | `json-pointer`, `relative-json-pointer` |
+| numbers | `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum` |
+| integers | also `multipleOf`, without a bound |
+| arrays | `items`, `prefixItems`, `unevaluatedItems`, `minItems`, `maxItems` |
+| objects | `properties`, `required`, `additionalProperties`, `unevaluatedProperties` |
+| their number | `minProperties`, `maxProperties` |
+| their names | without `properties`: `propertyNames`, or one pattern in `patternProperties` |
+
+`not`, `if`, `dependentRequired`, `dependentSchemas`, `contains`, `uniqueItems`, `$dynamicRef`, `$recursiveRef`, `allOf`
+with several entries, keywords beside `$ref`, `anyOf`, `oneOf` or `allOf`, references to other documents, and schemas
+whose every value would contain itself are refused. So are lookaheads, lookbehinds, backreferences, word boundaries and
+classes such as `\\p{{L}}` in patterns, and characters in them that JSON writes with a backslash. `minLength` and
+`maxLength` beside `pattern` or `format` are refused unless these imply them. Everything else is an annotation, without
+an effect on the answer: `title`, `description`, `default`, `examples`, `nullable`, other formats, and `format` beside
+`pattern`. A pattern is matched with the whole text, as if it began with `^` and ended with `$`. An object has no other
+properties than the listed ones unless `additionalProperties` allows them, and they come in the order of the schema.
+
+Tools without `strict: true` may have any schema. Where they become part of a grammar nevertheless (`tool_choice`
+required or a function, or a model with `strict_tools`), a tool whose schema has a keyword that is not held is called
+with any JSON object.
+
+A model's replica compiles the grammar in a process of its own before its engine does: once for equal rules, with the
+deadline `grammar_timeout_s` of the model (5 s), and not longer than the caller waits. A grammar beyond it, or one that
+would cost the engine more than `grammar_token_s` (0.05 s) of computing for a token, is refused with 400. No stream and
+no other grammar waits for this. The engine then compiles the grammar once more; until it has, other grammars that are
+new to the engine may wait. An external endpoint compiles the schemas that it is sent itself, and refuses what it does
+not hold. [Performance](performance.md#grammars) has the cost of the rules at the limits.
+
 ## Images
 
 Content parts of the type `image_url` are images, in messages of the roles `user` and `tool`. They reach the models that

@@ -36,6 +36,7 @@ from serving.api.schemas.wire import Wire
 from serving.api.settings import ApiSettings
 from serving.config import Frozen
 from serving.errors import MoaError
+from serving.grammars.limits import SchemaLimits
 from serving.recipes.base import Recipe
 from serving.recipes.loading import STRATEGIES
 from serving.runtime import reasons
@@ -64,6 +65,7 @@ def api_page() -> str:
         neutral=neutral_values(ChatBody),
         settings=_settings(ApiSettings),
         images=_settings(ImageSettings),
+        schemas=_settings(SchemaLimits),
     )
 
 

@@ -41,6 +41,7 @@ class Tool:
     description: str | None = None
     parameters: Mapping[str, Any] | None = None  # JSON schema; None: no parameters
     strict: bool | None = None  # calls must satisfy `parameters`; None: as the model's profile says
+    path: str = field(default="tools", compare=False)  # field of the request with its parameters, for errors
 
 
 @dataclass(frozen=True, slots=True)

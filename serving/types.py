@@ -28,6 +28,7 @@ class ResponseFormat:
     schema: Mapping[str, Any] | None = None
     rule: str = ""  # a regular expression, a grammar, or a structural tag as JSON
     choices: tuple[str, ...] = ()  # the whole texts that are possible
+    path: str = field(default="response_format", compare=False)  # field of the request in which it is, for errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from vllm.tool_parsers import ToolParserManager
 from vllm.tool_parsers.utils import get_json_schema_from_tools
 
 from deployments.model.choice_parser import ChoiceParser
-from deployments.model.engine_errors import reason_of
 from deployments.model.json_calls import JsonCalls
 from deployments.model.templates.loading import HARMONY
 from deployments.model.text_parser import TextParser
@@ -30,7 +29,11 @@ from deployments.model_spec import unknown_parser
 from serving.conversation import Message, Tool
 from serving.errors import ConfigError, InvalidRequest
 from serving.failures import said
+from serving.grammars.forms import for_grammar
+from serving.grammars.keywords import unheld
 from serving.types import GenerateRequest
+
+ANY_OBJECT: Mapping[str, Any] = {"type": "object", "additionalProperties": True}
 
 
 class OutputParsers:
@@ -175,6 +178,7 @@ class RequestParser:
     ) -> None:
         self._parsers, self._args, self._prompt, self._opening = parsers, args, prompt, list(opening)
         self._parallel = request.parallel_tool_calls
+        self._paths = [tool.path for tool in request.tools]
         # A response format already holds the whole text; vLLM would drop it for the grammar of the calls.
         strict = parsers.strict_tools and request.sampling.response_format is None
         self._request = _vllm_request(request, calls=calls, strict=strict)
@@ -206,15 +210,16 @@ class RequestParser:
 
     def _prepared(self, params: SamplingParams) -> dict[str, Any]:
         parser, request = self._first, self._request
+        held = [_held(tool) for tool in request.tools or ()]  # parsers read the types of arguments in the others
         if self._structured:
-            params.structured_outputs = StructuredOutputsParams(json=self._schema())
+            params.structured_outputs = StructuredOutputsParams(json=self._schema(held))
             request.tool_choice = "none"  # for vLLM's parser, the JSON is content
         if parser is not None:
             request.structured_outputs = params.structured_outputs
             request.skip_special_tokens = not self._parsers.harmony and request.skip_special_tokens
             tools = request.tools
-            if self._free_arguments and request.tool_choice == "auto":
-                request.tools = [_without_schema(tool) for tool in tools or ()]
+            free = self._free_arguments and request.tool_choice == "auto"
+            request.tools = [_without_schema(tool) for tool in held] if free else held or tools
             adjusted = parser.adjust_request(request)
             assert isinstance(adjusted, ChatCompletionRequest)
             adjusted.tools = tools
@@ -231,28 +236,18 @@ class RequestParser:
             "reasoning_parser_kwargs": {"chat_template_kwargs": dict(self._args)},
         }
 
-    def refused_tool(self) -> InvalidRequest | None:
-        """Error that names the first tool of whose schema no grammar can be made; None if there is none.
+    def held_schemas(self) -> list[tuple[str, str]]:
+        """Field and JSON of each tool's schema that the grammar of the calls holds; none if calls have no grammar.
 
-        The engine, which refuses all tools together, says neither which one it is nor why.
+        The grammar is one of all tools: if it cannot be made, each schema says whether it is the reason.
         """
         if not self._grammar_of_tools:
-            return None
-        from xgrammar import Grammar
-
-        for number, tool in enumerate(self._request.tools or ()):
-            function = tool.function
-            if self._named not in (None, function.name) or not (self._forced or function.strict):
-                continue
-            try:
-                Grammar.from_json_schema(json.dumps(function.parameters))
-            except (RuntimeError, ValueError) as error:
-                return InvalidRequest(
-                    f"The parameters of tools[{number}] ('{function.name}') cannot be made into a grammar:"
-                    f" {reason_of(error)}.",
-                    f"tools[{number}]",
-                )
-        return None
+            return []
+        return [
+            (path, json.dumps(_held(tool).function.parameters))
+            for path, tool in zip(self._paths, self._request.tools or (), strict=False)
+            if self._named in (None, tool.function.name) and (self._forced or tool.function.strict)
+        ]
 
     def choice(self) -> "ChoiceParser":
         """Parser for one more choice; after `prepare`."""
@@ -267,14 +262,24 @@ class RequestParser:
             budget=self._budget_tokens is not None,
         )
 
-    def _schema(self) -> Any:
+    def _schema(self, held: Sequence[ChatCompletionToolsParam]) -> Any:
         """JSON schema of the calls that `JsonCalls` reads."""
         tool_choice: Any = self._request.tool_choice  # not yet "none"
-        tools: Any = deepcopy(self._request.tools)  # vLLM takes the definitions out of the schemas
+        tools: Any = deepcopy(held)  # vLLM takes the definitions out of the schemas
         schema: Any = get_json_schema_from_tools(tool_choice, tools)
         if self._named is not None:
             return schema or {"type": "object", "properties": {}}
         return schema if self._parallel else {**schema, "maxItems": 1}
+
+
+def _held(tool: ChatCompletionToolsParam) -> ChatCompletionToolsParam:
+    """`tool` as the grammar holds it: with any object for arguments, unless the grammar can hold its schema.
+
+    Schemas of tools with `strict: true` were checked before; of others the caller expects no grammar.
+    """
+    schema = tool.function.parameters or {}
+    held = ANY_OBJECT if unheld(schema) is not None else for_grammar(schema)
+    return tool.model_copy(update={"function": tool.function.model_copy(update={"parameters": held})})
 
 
 def _without_schema(tool: ChatCompletionToolsParam) -> ChatCompletionToolsParam:

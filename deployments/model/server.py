@@ -63,7 +63,9 @@ class ModelServer(EngineServer):
         """
         await super().__init__(llm_config, engine_cls=VllmAdapter.engine_class())
         self._model, self._spec = llm_config.model_id, spec
-        self._engine: VllmAdapter = VllmAdapter(self._model, self.engine)  # type: ignore[arg-type]  # typed as a protocol
+        engine: Any = self.engine  # typed as a protocol
+        limits = {"grammar_timeout_s": spec.grammar_timeout_s, "grammar_token_s": spec.grammar_token_s}
+        self._engine: VllmAdapter = VllmAdapter(self._model, engine, **limits)
         self._images = self._engine.image_prompts() if spec.sees else None
         self._renderer = PromptRenderer(
             self._engine.tokenizer,
@@ -87,7 +89,7 @@ class ModelServer(EngineServer):
                     " remove 'image' from its modalities."
                 )
             await self._images.check(self._renderer.token_ids(SEEN))
-        await self._warm_up()
+        await asyncio.gather(self._engine.grammars.start(), self._warm_up())
 
     async def _warm_up(self) -> None:
         """Run everything that a first request would wait for: template, greedy and sampled tokens, logprobs."""

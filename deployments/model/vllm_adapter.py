@@ -1,5 +1,6 @@
 """Adapter of vLLM's `AsyncLLM`: token prompts in, deltas out."""
 
+import os
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -7,21 +8,29 @@ from functools import cached_property, partial
 from typing import Any
 
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
-from vllm.exceptions import VLLMClientError
 from vllm.inputs.engine import MultiModalInput, TokensInput, tokens_input
 from vllm.outputs import CompletionOutput, RequestOutput
 
 from deployments.model.echo import Echo
 from deployments.model.engine_adapter import EngineAdapter
 from deployments.model.engine_errors import translated
+from deployments.model.grammar_compiler import GrammarCompiler
+from deployments.model.grammar_vocabulary import vocabulary_json
 from deployments.model.image_prompts import ImagePrompts
 from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.model.text_parser import TextParser
 from deployments.model.token_bytes import TokenBytes
 from deployments.model.token_logprobs import BytesOf, token_logprobs
-from deployments.model.vllm_sampling import check_length, check_vocabulary, sampling_params
+from deployments.model.vllm_sampling import (
+    CheckedSampling,
+    check_length,
+    check_vocabulary,
+    grammar_of,
+    sampling_params,
+)
+from deployments.model_spec import GRAMMAR_TIMEOUT_S, GRAMMAR_TOKEN_S
 from serving.conversation import FinishReason
-from serving.errors import EngineFailed, IncompleteGeneration, MoaError
+from serving.errors import EngineFailed, IncompleteGeneration, InvalidRequest, MoaError
 from serving.types import Delta, Sampling, Timing, TokenLogprob
 from serving.usage import TokenUsage
 
@@ -31,8 +40,24 @@ FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"
 class VllmAdapter(EngineAdapter):
     """Source of deltas on top of an `AsyncLLM`."""
 
-    def __init__(self, model: str, engine: VLLMEngine) -> None:
+    def __init__(
+        self,
+        model: str,
+        engine: VLLMEngine,
+        *,
+        grammar_timeout_s: float = GRAMMAR_TIMEOUT_S,
+        grammar_token_s: float = GRAMMAR_TOKEN_S,
+    ) -> None:
+        """Start nothing; the limits of grammars are those of `ModelSpec`."""
         super().__init__(model, engine)
+        self.grammars = GrammarCompiler(
+            model,
+            lambda: vocabulary_json(self.tokenizer, self.vocabulary_size),
+            timeout_s=grammar_timeout_s,
+            mask_s=grammar_token_s,
+            compact=self.client.vllm_config.structured_outputs_config.disable_any_whitespace,
+            threads=max(1, min(8, (os.cpu_count() or 1) // 2)),
+        )
         self._defaults: Mapping[str, Any] = self.client.model_config.get_diff_sampling_param()
 
     @property
@@ -132,6 +157,8 @@ class VllmAdapter(EngineAdapter):
             extra = {} if parser is None else parser.prepare(params)
             bytes_of = partial(self._token_bytes.of, skip_special_tokens=sampling.decoding.skip_special_tokens)
             copies = sampling.n // params.n
+            if params.structured_outputs is not None:
+                await self._compile(params, sampling, parser)
             choices = [] if parser is None else [parser.choice() for _ in range(sampling.n)]
             prompt: TokensInput | MultiModalInput = tokens_input([*token_ids], cache_salt=cache_salt)
             if images is not None:
@@ -178,10 +205,6 @@ class VllmAdapter(EngineAdapter):
                 await outputs.aclose()
         except MoaError:
             raise
-        except VLLMClientError as error:
-            if isinstance(parser, RequestParser) and (refused := parser.refused_tool()) is not None:
-                raise refused from None
-            raise translated(self.model, request_id, error, dead=self.dead) from None
         except Exception as error:
             raise translated(self.model, request_id, error, dead=self.dead) from None
         finally:
@@ -189,6 +212,28 @@ class VllmAdapter(EngineAdapter):
             self._generated += completion_tokens
             self._finished += finished
             self._aborted += not finished
+
+    async def _compile(
+        self, params: CheckedSampling, sampling: Sampling, parser: RequestParser | TextParser | None
+    ) -> None:
+        """Compile the grammar of a request before its engine does, which cannot stop doing so.
+
+        Raises:
+            InvalidRequest: it cannot be compiled, or not in time. Of the schemas of tools the first such one is named.
+            EngineFailed: grammars cannot be compiled now.
+        """
+        grammar = grammar_of(params)
+        if grammar is None:
+            return
+        wanted = sampling.response_format
+        of_tools = [] if wanted is not None or not isinstance(parser, RequestParser) else parser.held_schemas()
+        try:
+            await self.grammars.check(*grammar, "tools" if wanted is None else wanted.path)
+        except InvalidRequest:
+            for path, schema in of_tools:
+                await self.grammars.check("json", schema, path)
+            raise
+        params.compiled = True
 
     async def _one_token(self, request_id: str, *, priority: int) -> None:
         sampling = Sampling(max_tokens=1, temperature=0)

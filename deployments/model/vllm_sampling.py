@@ -6,17 +6,53 @@ from typing import Any
 from vllm.entrypoints.generate.base.protocol import validate_structural_tag_payload
 from vllm.exceptions import VLLMValidationError
 from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+from vllm.v1.structured_output.request import get_structured_output_key
+from vllm.v1.structured_output.utils import choice_as_grammar, convert_lark_to_ebnf, grammar_is_likely_lark
 
+from deployments.model.engine_errors import reason_of
 from serving.decoding import Decoding, plain_seed
 from serving.errors import InvalidRequest
+from serving.grammars.forms import for_grammar
 from serving.types import ResponseFormat, Sampling
 
 MIN_TEMPERATURE = 0.01  # vLLM's own bound: below, probabilities become infinite or NaN
 
 
+class CheckedSampling(SamplingParams):
+    """vLLM's parameters, of which a rule for the text need not be checked again once it was compiled.
+
+    vLLM checks it by making its grammar on the replica's event loop, which stops all streams of the replica.
+    """
+
+    @property
+    def compiled(self) -> bool:
+        """True if the grammar was compiled."""
+        return bool(self.__dict__.get("compiled"))
+
+    @compiled.setter
+    def compiled(self, compiled: bool) -> None:
+        self.__dict__["compiled"] = compiled
+
+    def _validate_structured_outputs(self, model_config: Any, structured_outputs_config: Any, tokenizer: Any) -> None:
+        rule = self.structured_outputs
+        if rule is None or not self.compiled:
+            super()._validate_structured_outputs(model_config, structured_outputs_config, tokenizer)
+            return
+        rule._backend = "xgrammar"  # as vLLM's own check does
+
+
+def grammar_of(params: SamplingParams) -> tuple[str, str] | None:
+    """Kind and text of the grammar that the engine will compile; None: it compiles none that depends on the request."""
+    rule = params.structured_outputs
+    if rule is None or rule.all_constraints_none() or rule.json_object:
+        return None
+    kind, text = get_structured_output_key(rule)
+    return kind.name.lower(), text
+
+
 def sampling_params(
     sampling: Sampling, defaults: Mapping[str, Any], *, stream_interval: int | None, of_prompt: bool = False
-) -> SamplingParams:
+) -> CheckedSampling:
     """Translate to vLLM's parameters. A field that is None gets the model's default, from its generation config.
 
     Values that mean something else to vLLM are mapped: a seed of -1 (to vLLM: no seed), a `top_k` of -1, temperatures
@@ -34,7 +70,7 @@ def sampling_params(
         with_defaults["temperature"] = max(temperature, MIN_TEMPERATURE)
     if with_defaults.get("top_k") == -1:
         with_defaults["top_k"] = 0
-    return SamplingParams(
+    return CheckedSampling(
         n=1 if temperature == 0 else sampling.n,
         **with_defaults,
         presence_penalty=sampling.presence_penalty,
@@ -72,13 +108,13 @@ def structured_params(wanted: ResponseFormat | None) -> StructuredOutputsParams 
         case "json_object":
             return StructuredOutputsParams(json_object=True)
         case "json_schema":
-            return StructuredOutputsParams(json=dict(wanted.schema or {}))
+            return StructuredOutputsParams(json=for_grammar(wanted.schema or {}))
         case "choice":
-            return StructuredOutputsParams(choice=list(wanted.choices))
+            return StructuredOutputsParams(grammar=choice_as_grammar(list(wanted.choices)))
         case "regex":
             return StructuredOutputsParams(regex=wanted.rule)
         case "grammar":
-            return StructuredOutputsParams(grammar=wanted.rule)
+            return StructuredOutputsParams(grammar=_ebnf(wanted))
         case "structural_tag":
             field = "structured_outputs.structural_tag"
             try:
@@ -96,6 +132,16 @@ def check_length(model: str, sampling: Sampling) -> None:
             f" {sampling.min_tokens}.",
             "min_tokens",
         )
+
+
+def _ebnf(wanted: ResponseFormat) -> str:
+    """A grammar in the notation that xgrammar reads. Raises `InvalidRequest` if it cannot be translated."""
+    if not grammar_is_likely_lark(wanted.rule):
+        return wanted.rule
+    try:
+        return str(convert_lark_to_ebnf(wanted.rule))
+    except ValueError as error:
+        raise InvalidRequest(f"Change '{wanted.path}': {reason_of(error)}.", wanted.path) from None
 
 
 def check_vocabulary(model: str, sampling: Sampling, vocabulary_size: int) -> None:

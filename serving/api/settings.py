@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from serving.api.image_settings import ImageSettings
 from serving.api.key_settings import KeySettings, PriorityClass
 from serving.config import Frozen
+from serving.grammars.limits import SchemaLimits
 from serving.redaction import InvalidKey, check_key
 from serving.usage import UsageScope
 
@@ -137,6 +138,9 @@ class ApiSettings(Frozen):
     )
     images: ImageSettings = Field(
         default=ImageSettings(), description="Limits of images in requests, and the hosts from which they are fetched."
+    )
+    schemas: SchemaLimits = Field(
+        default=SchemaLimits(), description="Limits of JSON schemas and other rules that answers are held to."
     )
     versions: Mapping[str, str] = Field(default_factory=dict, description="Additional entries of /version.")
     usage: UsageScope = Field(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from serving.api.dialects.chat_tools import check_depth
 from serving.api.schemas.completions import CompletionsBody
 from serving.api.schemas.structured_outputs import KINDS, StructuredOutputsBody
 from serving.api.schemas.vllm_fields import VllmFields
@@ -63,17 +62,16 @@ def structured_outputs(
             "Set 'tool_choice' to \"auto\" or \"none\" to use 'structured_outputs': a call has no text.", "tool_choice"
         )
     if wanted.schema_ is not None:
-        check_depth(wanted.schema_, "structured_outputs.json")
-        return ResponseFormat("json_schema", "", wanted.schema_)
+        return ResponseFormat("json_schema", "", wanted.schema_, path="structured_outputs.json")
     if wanted.json_object:
         return ResponseFormat("json_object")
     if wanted.choice:
-        return ResponseFormat("choice", choices=tuple(wanted.choice))
+        return ResponseFormat("choice", choices=tuple(wanted.choice), path="structured_outputs.choice")
     if wanted.regex is not None:
-        return ResponseFormat("regex", rule=wanted.regex)
+        return ResponseFormat("regex", rule=wanted.regex, path="structured_outputs.regex")
     if wanted.grammar is not None:
-        return ResponseFormat("grammar", rule=wanted.grammar)
-    return ResponseFormat("structural_tag", rule=wanted.structural_tag or "")
+        return ResponseFormat("grammar", rule=wanted.grammar, path="structured_outputs.grammar")
+    return ResponseFormat("structural_tag", rule=wanted.structural_tag or "", path="structured_outputs.structural_tag")
 
 
 def prompt_end(body: VllmFields, messages: Sequence[Message], *, tools: bool) -> PromptEnd:

@@ -16,7 +16,6 @@ from serving.api.dialects.chat_decoding import FIELDS, decoding, prompt_end, str
 from serving.api.dialects.chat_errors import invalid, unsupported
 from serving.api.dialects.chat_tools import (
     allowed,
-    check_depth,
     check_tool_turns,
     template_args,
     thinking,
@@ -48,6 +47,7 @@ from serving.conversation import Image, Message, Thinking, ToolChoice
 from serving.decoding import PLAIN_DECODING
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
+from serving.grammars.check import checked
 from serving.types import GenerateRequest, MoaOptions, ResponseFormat, Sampling
 from serving.validation import first_issue, shown
 
@@ -75,8 +75,8 @@ def to_request(
 
     Raises:
         InvalidRequest: fields contradict each other, or a value exceeds the limits in `settings`.
-        UnsupportedField: tools or thinking that the engine does not support, or recipe options in a request to a
-            single model.
+        UnsupportedField: tools or thinking that the engine does not support, recipe options in a request to a single
+            model, or a keyword of a schema that no grammar holds.
     """
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("Remove 'stream_options' or set 'stream' to true.", "stream_options")
@@ -97,7 +97,7 @@ def to_request(
     if body.structured_outputs is not None:
         rule = structured_outputs(body.structured_outputs, sampling.response_format, choice)
         sampling = replace(sampling, response_format=rule)
-    return GenerateRequest(
+    request = GenerateRequest(
         request_id=request_id,
         messages=messages,
         sampling=sampling,
@@ -117,6 +117,7 @@ def to_request(
         prompt_end=prompt_end(body, messages, tools=bool(body.tools)) if ends else "answer",
         cache_salt=body.cache_salt,
     )
+    return checked(request, settings.schemas)
 
 
 def moa_options(raw: Mapping[str, Any], card: ModelCard, *, live: bool = True) -> MoaOptions:
@@ -230,8 +231,12 @@ def response_format(wanted: ResponseFormatBody | None) -> ResponseFormat | None:
         raise InvalidRequest(
             "Set 'response_format.json_schema': the type 'json_schema' requires it.", "response_format.json_schema"
         )
-    check_depth(wanted.json_schema.json_schema, "response_format.json_schema.schema")
-    return ResponseFormat("json_schema", wanted.json_schema.name, wanted.json_schema.json_schema)
+    return ResponseFormat(
+        "json_schema",
+        wanted.json_schema.name,
+        wanted.json_schema.json_schema,
+        path="response_format.json_schema.schema",
+    )
 
 
 def parse_chat(body: bytes, settings: ApiSettings) -> ChatBody:

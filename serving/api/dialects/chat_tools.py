@@ -49,7 +49,9 @@ def tools(body: ChatBody, info: EngineInfo) -> tuple[Tool, ...]:
             )
         if function.parameters is not None:
             check_parameters(function.parameters, f"{path}.parameters")
-        checked[function.name] = Tool(function.name, function.description, function.parameters, function.strict)
+        checked[function.name] = Tool(
+            function.name, function.description, function.parameters, function.strict, f"{path}.parameters"
+        )
     return tuple(checked.values())
 
 

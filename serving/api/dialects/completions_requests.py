@@ -20,6 +20,7 @@ from serving.cards import ModelCard
 from serving.conversation import Message, ToolChoice
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
+from serving.grammars.check import check_format
 from serving.types import GenerateRequest, RawPrompt, Sampling
 from serving.validation import first_issue
 
@@ -122,7 +123,9 @@ def _sampling(body: CompletionsBody, card: ModelCard, settings: ApiSettings) -> 
     if body.best_of not in (None, 1, body.n):
         raise UnsupportedField("best_of", "all choices are returned; set 'n' to the number of choices")
     sampling = sampling_of(body, settings, max_tokens, body.logprobs)
-    if body.structured_outputs is None:
-        return sampling
-    rule = structured_outputs(body.structured_outputs, sampling.response_format, ToolChoice())
-    return replace(sampling, response_format=rule)
+    if body.structured_outputs is not None:
+        rule = structured_outputs(body.structured_outputs, sampling.response_format, ToolChoice())
+        sampling = replace(sampling, response_format=rule)
+    if sampling.response_format is not None:
+        check_format(sampling.response_format, settings.schemas)
+    return sampling

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from serving.api.dialects.chat_decoding import check_continued
 from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, session_key
-from serving.api.dialects.chat_tools import check_depth
 from serving.api.dialects.image_parts import joined, part_of
 from serving.api.dialects.sealed import unseal
 from serving.api.dialects.tool_checks import Mode, check_results, tool_choice, tools_by_name
@@ -46,6 +45,7 @@ from serving.cards import ModelCard
 from serving.conversation import Image, Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest
+from serving.grammars.check import checked
 from serving.images import shifted
 from serving.types import GenerateRequest, PromptEnd, ResponseFormat, Sampling
 from serving.validation import kind_of, shown
@@ -181,7 +181,7 @@ def messages_request(
     )
     messages, tools, choice = _prompt(body, info, images)
     parallel = body.tool_choice is None or not body.tool_choice.disable_parallel_tool_use
-    return GenerateRequest(
+    request = GenerateRequest(
         request_id=request_id,
         messages=messages,
         sampling=sampling,
@@ -197,6 +197,7 @@ def messages_request(
         moa=moa_options(body.moa, card, live=False),
         prompt_end=_prompt_end(body, messages, tools),
     )
+    return checked(request, settings.schemas)
 
 
 def _prompt_end(body: CountTokensBody, messages: Sequence[Message], tools: Sequence[Tool]) -> PromptEnd:
@@ -213,7 +214,7 @@ def count_request(
 ) -> GenerateRequest:
     """Request whose prompt is to be counted. Raises as `messages_request`."""
     messages, tools, choice = _prompt(body, info, images)
-    return GenerateRequest(
+    request = GenerateRequest(
         request_id=request_id,
         messages=messages,
         tools=tools,
@@ -222,6 +223,7 @@ def count_request(
         deadline_s=settings.deadline_s,
         prompt_end=_prompt_end(body, messages, tools),
     )
+    return checked(request, settings.schemas)
 
 
 def _prompt(
@@ -245,8 +247,7 @@ def _response_format(body: CountTokensBody) -> ResponseFormat | None:
     wanted = None if body.output_config is None else body.output_config.format
     if wanted is None:
         return None
-    check_depth(wanted.json_schema, "output_config.format.schema")
-    return ResponseFormat("json_schema", "", wanted.json_schema)
+    return ResponseFormat("json_schema", "", wanted.json_schema, path="output_config.format.schema")
 
 
 def _thinking(body: CountTokensBody, info: EngineInfo) -> Thinking:

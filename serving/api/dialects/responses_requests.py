@@ -5,7 +5,6 @@ from typing import Any
 
 from serving.api.dialects import namespaces
 from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, session_key
-from serving.api.dialects.chat_tools import check_depth
 from serving.api.dialects.image_parts import joined, part_of
 from serving.api.dialects.openai_json import Json
 from serving.api.dialects.sealed import unseal
@@ -42,6 +41,7 @@ from serving.cards import ModelCard
 from serving.conversation import Image, Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest
+from serving.grammars.check import checked
 from serving.types import GenerateRequest, ResponseFormat, Sampling
 from serving.validation import kind_of, shown
 
@@ -158,7 +158,7 @@ def responses_request(
     messages = _conversation(body, info, images)
     given = namespaces.functions(body.tools, settings)
     offered, choice = _offer(body, tools_by_name(body.model, info, given, "parameters", names_checked=True))
-    return GenerateRequest(
+    request = GenerateRequest(
         request_id=request_id,
         messages=messages,
         sampling=_sampling(body, settings),
@@ -174,6 +174,7 @@ def responses_request(
         metadata=body.metadata,
         moa=moa_options(body.moa, card, live=False),
     )
+    return checked(request, settings.schemas)
 
 
 def _offer(body: ResponsesBody, offered: Mapping[str, Tool]) -> tuple[Mapping[str, Tool], ToolChoice]:
@@ -211,8 +212,7 @@ def _response_format(text: TextOptions | None) -> ResponseFormat | None:
         case JsonObjectFormat():
             return ResponseFormat("json_object")
         case JsonSchemaFormat(name=name, json_schema=schema):
-            check_depth(schema, "text.format.schema")
-            return ResponseFormat("json_schema", name, schema)
+            return ResponseFormat("json_schema", name, schema, path="text.format.schema")
         case _:
             return None
 

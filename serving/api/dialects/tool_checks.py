@@ -56,7 +56,7 @@ def tools_by_name(
             raise InvalidRequest(f"Change '{path}.name': there is another tool named '{tool.name}'.", f"{path}.name")
         if schema is not None:
             check_parameters(schema, f"{path}.{schema_field}")
-        checked[tool.name] = Tool(tool.name, tool.description, schema, tool.strict)
+        checked[tool.name] = Tool(tool.name, tool.description, schema, tool.strict, f"{path}.{schema_field}")
     return checked
 
 

@@ -20,11 +20,12 @@ from vllm.exceptions import (
 )
 from vllm.logprobs import Logprob
 from vllm.outputs import CompletionOutput, RequestOutput
-from vllm.sampling_params import RequestOutputKind
+from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 from vllm.v1.metrics.stats import RequestStateStats
+from vllm.v1.serial_utils import MsgpackDecoder, MsgpackEncoder
 
 from deployments.model.echo import Echo
 from deployments.model.lean_engine import LeanVLLMEngine
@@ -715,21 +716,84 @@ async def test_a_tool_that_no_grammar_can_be_made_of_is_the_callers_error() -> N
 UNKNOWN_TYPE = {"type": "object", "properties": {"a": {"type": "banana"}}}
 
 
+class Grammars:
+    """In place of `GrammarCompiler`: refuses the rules with a word in them."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused, self.asked = refused, []  # type: ignore[var-annotated]
+
+    async def check(self, kind: str, text: str, path: str) -> None:
+        self.asked.append((kind, path))
+        if any(word in text for word in self.refused):
+            raise InvalidRequest(f"Change '{path}'.", path)
+
+
+LARGE = {"type": "object", "properties": {"large": {"type": "string"}}}
+
+
 @pytest.mark.parametrize("mode", [ToolChoice(), ToolChoice("required"), ToolChoice("named", "wrong")])
 @pytest.mark.parametrize("parser", ["hermes", None])
-async def test_the_tool_that_the_engine_refuses_is_named(mode: ToolChoice, parser: str | None) -> None:
-    vllm, _ = thinking_adapter(VLLMValidationError("Invalid structural tag specification."))
-    tools = (TOOL, Tool("wrong", None, UNKNOWN_TYPE, strict=True))
+async def test_the_tool_of_which_no_grammar_can_be_made_is_named(mode: ToolChoice, parser: str | None) -> None:
+    vllm, client = thinking_adapter(*ANSWER)
+    vllm.grammars = grammars = Grammars("large")  # type: ignore[assignment]
+    tools = (TOOL, Tool("wrong", None, LARGE, True, "tools[1].function.parameters"))
     request = GenerateRequest("r", (Message("user", "x"),), tools=tools, tool_choice=mode)
     if parser is None and mode.mode == "auto":
         return
     opened = vllm.output_parsers(None, parser).open(request, {}, PROMPT, ())
     with pytest.raises(InvalidRequest) as caught:
         [delta async for delta in vllm.generate("r", PROMPT, Sampling(max_tokens=9), parser=opened)]
-    assert caught.value.param == "tools[1]"
-    assert str(caught.value) == (
-        "The parameters of tools[1] ('wrong') cannot be made into a grammar: Unsupported type \"banana\"."
-    )
+    assert caught.value.param == "tools[1].function.parameters"
+    assert grammars.asked[0][1] == "tools"
+    assert not client.calls, "the engine was not asked"
+
+
+async def test_a_grammar_of_tools_that_only_together_cannot_be_made_is_refused() -> None:
+    vllm, _ = thinking_adapter(*ANSWER)
+    vllm.grammars = Grammars("tool_call")  # type: ignore[assignment]
+    tools = (Tool("wrong", None, LARGE, True),)
+    request = GenerateRequest("r", (Message("user", "x"),), tools=tools)
+    opened = vllm.output_parsers(None, "hermes").open(request, {}, PROMPT, ())
+    with pytest.raises(InvalidRequest, match="Change 'tools'"):
+        [delta async for delta in vllm.generate("r", PROMPT, Sampling(max_tokens=9), parser=opened)]
+
+
+@pytest.mark.parametrize("mode", [ToolChoice("required"), ToolChoice("named", "loose")])
+async def test_a_schema_that_no_grammar_holds_is_any_object_to_a_forced_call(mode: ToolChoice) -> None:
+    vllm, client = thinking_adapter(*ANSWER)
+    vllm.grammars = Grammars()  # type: ignore[assignment]
+    loose = {"type": "object", "properties": {"a": {"not": {}}}, "required": ["a"]}
+    request = GenerateRequest("r", (Message("user", "x"),), tools=(Tool("loose", None, loose),), tool_choice=mode)
+    opened = vllm.output_parsers(None, None).open(request, {}, PROMPT, ())
+    [delta async for delta in vllm.generate("r", PROMPT, Sampling(max_tokens=9), parser=opened)]
+    [(_, params, _, _)] = client.calls
+    assert "not" not in str(params.structured_outputs.json)
+    assert "'additionalProperties': True" in str(params.structured_outputs.json)
+
+
+async def test_the_engine_gets_a_rule_that_was_compiled_and_need_not_check_it() -> None:
+    vllm, client = thinking_adapter(*ANSWER, *ANSWER, *ANSWER)
+    vllm.grammars = grammars = Grammars("[a-z]")  # type: ignore[assignment]
+    config = SimpleNamespace(backend="auto")
+    model = SimpleNamespace(is_diffusion=False)
+    for rule, asked in (
+        (ResponseFormat("json_schema", schema={"type": "array", "maxItems": 2.0}, path="p"), [("json", "p")]),
+        (ResponseFormat("choice", choices=("a", "b"), path="p"), [("grammar", "p")]),
+        (ResponseFormat("json_object"), []),
+    ):
+        grammars.asked.clear()
+        sampling = Sampling(max_tokens=9, response_format=rule)
+        [delta async for delta in vllm.generate("r", PROMPT, sampling)]
+        assert grammars.asked == asked
+        params = client.calls[-1][1]
+        params._validate_structured_outputs(model, config, "tokenizer")
+        assert params.structured_outputs._backend == "xgrammar"
+        sent = MsgpackDecoder(SamplingParams).decode(MsgpackEncoder().encode(params))
+        assert sent.structured_outputs == params.structured_outputs, "the engine's process reads it"
+    wanted = Sampling(max_tokens=9, response_format=ResponseFormat("regex", rule="[a-z]", path="p"))
+    with pytest.raises(InvalidRequest, match="Change 'p'"):
+        [delta async for delta in vllm.generate("r", PROMPT, wanted)]
+    assert len(client.calls) == 3
 
 
 async def test_a_tool_that_is_in_no_grammar_is_not_blamed() -> None:

@@ -61,7 +61,9 @@ def test_each_field_of_vllms_api_is_honoured_or_refused_by_its_name() -> None:
         (ResponseFormat("json_object"), {"json_object": True}),
         (ResponseFormat("json_schema", "n", {"type": "string"}), {"json": {"type": "string"}}),
         (ResponseFormat("regex", rule="[0-9]+"), {"regex": "[0-9]+"}),
-        (ResponseFormat("choice", choices=("a", "b")), {"choice": ["a", "b"]}),
+        (ResponseFormat("choice", choices=("a", "b")), {"grammar": 'root ::= "a" | "b"'}),
+        (ResponseFormat("json_schema", schema={"pattern": "a", "format": "x"}), {"json": {"pattern": "a"}}),
+        (ResponseFormat("grammar", rule='start: "a"'), {"grammar": 'root ::= start\nstart ::= "a"'}),
         (ResponseFormat("grammar", rule='root ::= "a"'), {"grammar": 'root ::= "a"'}),
     ],
     ids=str,
@@ -94,3 +96,9 @@ def test_an_id_outside_of_the_vocabulary_is_refused_with_its_path(decoding: Deco
         check_vocabulary("m", Sampling(decoding=decoding), 10)
     assert caught.value.param == path
     check_vocabulary("m", Sampling(decoding=decoding), 2**31)
+
+
+def test_a_grammar_that_cannot_be_translated_is_refused_by_its_path() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        structured_params(ResponseFormat("grammar", rule="start: missing_rule", path="p"))
+    assert caught.value.param == "p"

@@ -160,8 +160,25 @@ def settle_common(body: dict[str, Any]) -> None:
     if body.get("tools"):
         body["tools"] = list({tool.get("function", tool)["name"]: tool for tool in body["tools"]}.values())
     body.pop("tool_choice", None)
+    settle_rules(body)
     if body.get("moa"):
         body["moa"] = {"trace": body["moa"].get("trace")}  # the others belong to recipes, each to its own
+
+
+def settle_rules(body: dict[str, Any]) -> None:
+    """Make every rule for texts one that a grammar holds: a schema cannot say which do."""
+    wanted = body.get("structured_outputs") or {}
+    for kind, rule in (("json", {}), ("regex", "a"), ("grammar", 'root ::= "a"'), ("structural_tag", "{}")):
+        if wanted.get(kind) is not None:
+            wanted[kind] = rule
+    text, config = body.get("text") or {}, body.get("output_config") or {}
+    in_chat = (body.get("response_format") or {}).get("json_schema")
+    for place in (in_chat, text.get("format"), config.get("format")):
+        if place and "schema" in place:
+            place["schema"] = {}
+    for tool in body.get("tools") or ():
+        for function in (tool, tool.get("function") or {}, *(tool.get("tools") or ())):
+            function.pop("strict", None)
 
 
 def settle_response(body: dict[str, Any]) -> None:

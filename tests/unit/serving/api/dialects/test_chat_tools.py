@@ -223,20 +223,32 @@ def test_thinking_reaches_the_engine(fields: dict[str, Any], wanted: Thinking) -
     ("path", "wrap"),
     [
         ("tools[0].function.parameters", lambda deep: {"tools": function(parameters=deep)}),
-        ("chat_template_kwargs", lambda deep: {"chat_template_kwargs": deep}),
         (
             "response_format.json_schema.schema",
             lambda deep: {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": deep}}},
         ),
     ],
 )
-def test_a_value_of_too_many_levels_is_refused(path: str, wrap: Callable[[Any], dict[str, Any]]) -> None:
+def test_a_schema_of_too_many_levels_is_refused(path: str, wrap: Callable[[Any], dict[str, Any]]) -> None:
+    deep: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "object"}}
+    for _ in range(31):
+        deep = {"type": "object", "properties": {"a": deep}}
+    convert(**wrap(deep))
+    for deeper in (1, 100):
+        for _ in range(deeper):
+            deep = {"type": "object", "properties": {"a": deep}}
+        error = refusal(**wrap(deep))
+        assert error.param == path
+        assert str(error).startswith(f"Flatten '{path}': it has more than ")
+
+
+def test_template_arguments_of_too_many_levels_are_refused() -> None:
     deep: dict[str, Any] = {}
     for _ in range(99):
-        deep = {"properties": deep}
-    convert(**wrap(deep))
-    error = refusal(**wrap({"properties": {"a": [deep]}}))
-    assert (error.param, str(error)) == (path, f"Flatten '{path}': it has more than 100 levels.")
+        deep = {"a": deep}
+    convert(chat_template_kwargs=deep)
+    error = refusal(chat_template_kwargs={"a": [deep]})
+    assert str(error) == "Flatten 'chat_template_kwargs': it has more than 100 levels."
 
 
 def test_template_arguments_reach_the_engine() -> None:

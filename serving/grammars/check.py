@@ -1,0 +1,133 @@
+"""Checks of a request's rules for texts before any engine: their sizes, and the keywords of its JSON schemas."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from serving.conversation import Tool, ToolChoice
+from serving.errors import InvalidRequest, UnsupportedField
+from serving.grammars.keywords import unheld
+from serving.grammars.limits import SchemaLimits
+from serving.grammars.nodes import Schema
+from serving.grammars.patterns import pattern_facts
+from serving.grammars.sizes import (
+    SchemaSize,
+    check_bytes,
+    check_chars,
+    check_pattern,
+    check_repetition,
+    check_size,
+    joined,
+)
+from serving.grammars.texts import grammar_repetition
+from serving.types import GenerateRequest, ResponseFormat
+
+
+def checked(request: GenerateRequest, limits: SchemaLimits) -> GenerateRequest:
+    """Return `request`, whose rules for texts are within `limits`.
+
+    Raises:
+        InvalidRequest: a rule is too large or wrong. The path is that of the keyword.
+        UnsupportedField: a schema has a keyword that no grammar holds.
+    """
+    if request.sampling.response_format is not None:
+        check_format(request.sampling.response_format, limits)
+    if request.tools:
+        check_tools(request.tools, request.tool_choice, limits)
+    return request
+
+
+def check_format(wanted: ResponseFormat, limits: SchemaLimits) -> None:
+    """Check the rule for the answer's text. Raises as `checked`."""
+    path = wanted.path
+    match wanted.type:
+        case "json_schema":
+            check_size(wanted.schema or {}, path, limits)
+            check_held(wanted.schema or {}, path)
+        case "choice":
+            check_bytes([*wanted.choices], path, limits)
+            size = SchemaSize()
+            size.counts["enum_values"] = len(wanted.choices)
+            size.check(path, limits)
+        case "regex":
+            check_pattern(wanted.rule, path, limits)
+            if (problem := pattern_facts(wanted.rule, in_json=False).problem) is not None:
+                raise InvalidRequest(f"Change '{path}': a grammar cannot hold {problem}.", path)
+        case "grammar":
+            check_chars(wanted.rule, path, limits.max_grammar_chars)
+            check_repetition(grammar_repetition(wanted.rule), path, limits)
+        case "structural_tag":
+            _check_tag(wanted.rule, path, limits)
+
+
+def check_tools(tools: Sequence[Tool], choice: ToolChoice, limits: SchemaLimits) -> None:
+    """Check the parameters of tools, each and all together; their keywords if a tool is strict. Raises as `checked`."""
+    total = SchemaSize()
+    for tool in tools:
+        if tool.parameters is None:
+            continue
+        total.add(check_size(tool.parameters, tool.path, limits).counts)
+        if tool.strict and choice.mode != "none":
+            check_held(tool.parameters, tool.path)
+    total.check("tools", limits, limits.tools_factor)
+
+
+def check_held(schema: Schema, path: str) -> None:
+    """Check that a grammar can hold every keyword of the schema at the field `path`.
+
+    Raises:
+        UnsupportedField: the first keyword that it cannot hold.
+        InvalidRequest: the first one that has a wrong value.
+    """
+    if (issue := unheld(schema)) is None:
+        return
+    place, sentence = issue
+    field = joined(path, place)
+    if sentence.startswith(remove := "Remove '{}': "):
+        raise UnsupportedField(field, sentence.removeprefix(remove))
+    raise InvalidRequest(f"{sentence.format(field)}.", field)
+
+
+def _check_tag(rule: str, path: str, limits: SchemaLimits) -> None:
+    """Check a structural tag, and the schemas and expressions in it. The engine says what else is wrong with it."""
+    try:
+        tag = json.loads(rule)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(f"Set '{path}' to a structural tag of xgrammar, as JSON.", path) from None
+    check_bytes(tag, path, limits)
+    total = SchemaSize()
+    for schema in _schemas(tag):
+        total.add(check_size(schema, path, limits).counts)
+        check_held(schema, path)
+    total.check(path, limits, limits.tools_factor)
+    for kind, text in _texts(tag):
+        if kind == "regex":
+            check_pattern(text, path, limits)
+        else:
+            check_chars(text, path, limits.max_grammar_chars)
+            check_repetition(grammar_repetition(text), path, limits)
+
+
+def _objects(value: Any) -> Iterable[dict[str, Any]]:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield one
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+
+
+def _schemas(tag: Any) -> Iterable[Schema]:
+    for one in _objects(tag):
+        for key in ("json_schema", "schema"):
+            if isinstance(one.get(key), dict):
+                yield one[key]
+
+
+def _texts(tag: Any) -> Iterable[tuple[str, str]]:
+    for one in _objects(tag):
+        for kind, key in (("regex", "pattern"), ("grammar", "grammar")):
+            if one.get("type") == kind and isinstance(one.get(key), str):
+                yield kind, one[key]

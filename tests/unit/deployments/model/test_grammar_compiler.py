@@ -1,0 +1,267 @@
+"""Compilation of grammars outside the replica: over a scripted process, and over the real one."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from xgrammar import GrammarCompiler as Xgrammar
+from xgrammar import TokenizerInfo
+
+from deployments.model import grammar_compiler, grammar_worker
+from deployments.model.grammar_compiler import GrammarCompiler
+from serving.errors import EngineFailed, InvalidRequest
+
+# Answers "fine" and "wrong" at once, is silent about others, and ends at "end"; messages are written to a file.
+SCRIPT = """
+import json, sys
+kept = open(sys.argv[1], "a", buffering=1)
+sys.stdin.readline()
+print(json.dumps({"ready": True}), flush=True)
+for line in sys.stdin:
+    kept.write(line)
+    job = json.loads(line)
+    answers = {
+        "fine": {"error": None},
+        "wrong": {"error": "RuntimeError: [11:00:00] /project/x.cc:12: Bad {thing}.\\n"},
+        "slow tokens": {"error": "SlowTokens"},
+        "dies": {"died": True},
+    }
+    if job.get("text") == "end":
+        sys.exit()
+    if (answer := answers.get(job.get("text"))) is not None:
+        print(json.dumps({"id": job["id"], **answer}), flush=True)
+"""
+SLOW = json.dumps({"type": "string", "pattern": "^(.?a?){2000}b{2000}$"})
+
+
+class Scripted:
+    """A compiler over `SCRIPT`."""
+
+    def __init__(self, folder: Path, timeout_s: float = 30, script: str = SCRIPT) -> None:
+        self.kept = folder / "messages"
+        self.kept.touch()
+        self.vocabularies = 0
+        command = (sys.executable, "-c", script, str(self.kept))
+        self.compiler = GrammarCompiler("m", self.vocabulary, timeout_s=timeout_s, mask_s=0.05, command=command)
+
+    def vocabulary(self) -> str:
+        self.vocabularies += 1
+        return "{}"
+
+    def messages(self) -> list[Any]:
+        return [json.loads(line) for line in self.kept.read_text().splitlines()]
+
+    async def refusal(self, text: str) -> InvalidRequest:
+        with pytest.raises(InvalidRequest) as caught:
+            await self.compiler.check("json", text, "the.path")
+        return caught.value
+
+
+@pytest_asyncio.fixture
+async def scripted(tmp_path: Path) -> AsyncIterator[Scripted]:
+    made = Scripted(tmp_path)
+    yield made
+    await made.compiler.close()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not true():  # noqa: ASYNC110 - another process makes it true
+            await asyncio.sleep(0.01)
+
+
+async def test_a_grammar_is_compiled_once(scripted: Scripted) -> None:
+    await scripted.compiler.start()
+    for _ in range(3):
+        await scripted.compiler.check("json", "fine", "the.path")
+    await scripted.compiler.check("regex", "fine", "the.path")
+    assert scripted.compiler.compilations == 2
+    assert [job["kind"] for job in scripted.messages()] == ["json", "regex"]
+
+
+async def test_what_is_wrong_is_told_with_the_path_each_time(scripted: Scripted) -> None:
+    for _ in range(2):
+        error = await scripted.refusal("wrong")
+        assert (error.param, str(error)) == (
+            "the.path",
+            "Change 'the.path': no grammar can be made of it: Bad {thing}.",
+        )
+    assert scripted.compiler.compilations == 1
+    assert str(await scripted.refusal("slow tokens")).startswith("Simplify 'the.path': its grammar costs the engine")
+    assert "within the limits of time and memory" in str(await scripted.refusal("dies"))
+
+
+async def test_the_outcomes_of_the_last_grammars_are_kept(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grammar_compiler, "CACHED", 2)
+    for kind in ("a", "b", "a", "c", "a", "b"):
+        await scripted.compiler.check(kind, "fine", "p")
+    assert [job["kind"] for job in scripted.messages()] == ["a", "b", "c", "b"]
+
+
+async def test_concurrent_equal_grammars_are_one_job_which_ends_with_its_last_caller(scripted: Scripted) -> None:
+    callers = [asyncio.create_task(scripted.compiler.check("json", "silent", "p")) for _ in range(3)]
+    await until(lambda: len(scripted.messages()) == 1)
+    for caller in callers[:2]:
+        caller.cancel()
+    await scripted.compiler.check("json", "fine", "p")  # others do not wait
+    assert len(scripted.messages()) == 2
+    callers[2].cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+    await until(lambda: len(scripted.messages()) == 3)
+    first, _, last = scripted.messages()
+    assert last == {"cancel": first["id"]}
+    again = asyncio.create_task(scripted.compiler.check("json", "silent", "p"))
+    await until(lambda: len(scripted.messages()) == 4)
+    again.cancel()
+
+
+async def test_a_grammar_beyond_the_deadline_is_refused_and_its_process_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted = Scripted(tmp_path, timeout_s=0.05)
+    await scripted.compiler.start()
+    for _ in range(2):  # remembered
+        error = await scripted.refusal("silent")
+        assert str(error) == "Simplify 'the.path': its grammar takes more than 0.05 s to compile."
+    await until(lambda: len(scripted.messages()) == 2)
+    assert scripted.messages()[1] == {"cancel": scripted.messages()[0]["id"]}
+    monkeypatch.setattr(grammar_compiler, "FORGET_S", 0)
+    for _ in range(2):  # not for ever
+        await scripted.refusal("silent, too")
+    assert scripted.compiler.compilations == 3
+    await scripted.compiler.close()
+
+
+async def test_no_more_than_some_are_compiled_at_once(scripted: Scripted) -> None:
+    most = grammar_compiler.AT_ONCE
+    callers = [asyncio.create_task(scripted.compiler.check("json", f"silent {n}", "p")) for n in range(most + 2)]
+    await until(lambda: len(scripted.messages()) == most)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+    assert scripted.compiler.compilations == most
+
+
+async def test_a_process_that_ends_is_replaced(scripted: Scripted) -> None:
+    await scripted.compiler.check("json", "fine", "p")
+    worker = scripted.compiler._worker
+    assert worker is not None
+    os.kill(worker.process.pid, 9)
+    await until(lambda: not worker.alive)
+    await scripted.compiler.check("json", "fine", "other")
+    await scripted.compiler.check("regex", "fine", "p")
+    assert scripted.vocabularies == 1
+
+
+async def test_a_caller_that_goes_away_while_the_process_starts_leaves_it_to_others(scripted: Scripted) -> None:
+    first = asyncio.create_task(scripted.compiler.check("json", "fine", "p"))
+    await until(lambda: scripted.compiler._starting is not None)
+    first.cancel()
+    starting = scripted.compiler._starting
+    await scripted.compiler.check("json", "fine", "p")
+    assert scripted.compiler._starting is starting
+    assert (scripted.vocabularies, scripted.compiler.compilations) == (1, 1)
+
+
+async def test_a_process_that_ends_twice_is_the_servers_failure(scripted: Scripted) -> None:
+    with pytest.raises(EngineFailed, match="the process that compiles grammars ended twice"):
+        await scripted.compiler.check("json", "end", "p")
+    assert scripted.compiler.compilations == 2
+    await scripted.compiler.check("json", "fine", "p")
+
+
+async def test_a_process_that_cannot_start_is_the_servers_failure(tmp_path: Path) -> None:
+    scripted = Scripted(tmp_path, script="raise SystemExit")
+    with pytest.raises(EngineFailed):
+        await scripted.compiler.check("json", "fine", "p")
+    await scripted.compiler.close()
+
+
+def vocabulary() -> TokenizerInfo:
+    return TokenizerInfo([*(bytes([byte]) for byte in range(256)), b"</s>"], stop_token_ids=[256])
+
+
+def settings(**more: Any) -> Any:
+    return {"compact": False, "threads": 1, **more}
+
+
+def problem(kind: str, text: str, *, mask_s: float = 10.0, compact: bool = False) -> str | None:
+    job = {"id": 1, "kind": kind, "text": text, "mask_s": mask_s}
+    return grammar_worker._problem(vocabulary(), settings(compact=compact), job)
+
+
+TAG = {"begin": "<a>", "schema": {"type": "string"}, "end": "</a>"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("json", '{"type": "string"}'),
+        ("regex", "[a-z]+"),
+        ("grammar", 'root ::= "a"'),
+        ("structural_tag", json.dumps({"structures": [TAG], "triggers": ["<a>"]})),
+        ("structural_tag", json.dumps({"type": "structural_tag", "format": {"type": "any_text"}})),
+    ],
+)
+def test_rules_are_compiled_as_the_engine_does(kind: str, text: str) -> None:
+    assert problem(kind, text) is None
+    assert problem(kind, text, compact=True) is None
+    assert problem(kind, text, mask_s=-1.0) == "SlowTokens"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("json", '{"type": "banana"}'),
+        ("regex", "(a"),
+        ("grammar", "root ::= missing"),
+        ("structural_tag", "{}"),
+        ("structural_tag", '{"structures": [1], "triggers": []}'),
+        ("structural_tag", "no JSON"),
+    ],
+)
+def test_a_rule_that_is_none_has_an_error(kind: str, text: str) -> None:
+    found = problem(kind, text)
+    assert found is not None
+    assert found != "SlowTokens"
+
+
+def test_the_tokens_of_a_grammar_are_tried() -> None:
+    compiler = Xgrammar(vocabulary(), max_threads=1)
+    assert grammar_worker.slowest_mask_s(compiler.compile_json_schema('{"enum": ["a", "b"]}'), 257) > 0
+
+
+@pytest.fixture(scope="module")
+def real() -> GrammarCompiler:
+    return GrammarCompiler("m", lambda: str(vocabulary().serialize_json()), timeout_s=1.5, mask_s=5.0)
+
+
+def children(compiler: GrammarCompiler) -> list[str]:
+    """Processes that compile now."""
+    assert compiler._worker is not None
+    pid = compiler._worker.process.pid
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+async def test_the_real_process_ends_what_is_too_slow_and_what_nobody_waits_for(real: GrammarCompiler) -> None:
+    await real.start()
+    await real.check("json", '{"type": "integer"}', "p")
+    slow = asyncio.create_task(real.check("json", SLOW, "p"))
+    await until(lambda: len(children(real)) == 1)
+    await real.check("json", '{"type": "boolean"}', "p")  # others do not wait
+    assert not slow.done()
+    slow.cancel()
+    await until(lambda: not children(real))
+    late: Awaitable[None] = real.check("json", SLOW, "p")
+    with pytest.raises(InvalidRequest, match=r"takes more than 1\.5 s"):
+        await late
+    await until(lambda: not children(real))
+    with pytest.raises(InvalidRequest, match='Unsupported type "banana"'):
+        await real.check("json", '{"type": "banana"}', "p")
+    await real.close()

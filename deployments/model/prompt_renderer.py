@@ -6,11 +6,13 @@ A prompt has exactly the control tokens that the template writes, whatever its m
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from deployments.model.conversation import adapted
 from deployments.model.image_turns import content_of, without_data
+from deployments.model.prompt_budget import PromptAbandoned, PromptBudget, PromptTooLong, unlimited
+from deployments.model.prompt_cache import PromptCache, text_bytes
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
 from deployments.model.templates.facts import TemplateFacts, probe
 from deployments.model.templates.loading import load_template
@@ -18,7 +20,9 @@ from serving.conversation import Message, Tool, ToolCall
 from serving.errors import ConfigError, InvalidRequest
 from serving.types import PromptEnd
 
-CACHED_PROMPTS = 16  # agents of one layer often share a prompt; the ids of a long one take megabytes
+CACHED_PROMPTS = 16  # agents of one layer often share a prompt
+CACHED_BYTES = 64 * 2**20  # the ids of a long prompt take megabytes
+CACHED_OPENINGS = 16
 
 NAMED_MESSAGES = 64  # of a refused conversation, for which the refused message is searched; each costs a rendering
 
@@ -61,8 +65,8 @@ class PromptRenderer:
         self.control_ids: frozenset[int] = self._template.control_ids()
         self.decode: Callable[[Sequence[int]], str] = self._template.decode
         self._check_escaping()
-        self._cached_ids = lru_cache(CACHED_PROMPTS)(self._token_ids)
-        self._cached_opening = lru_cache(CACHED_PROMPTS)(self._opening_ids)
+        self._cache = PromptCache(CACHED_PROMPTS, CACHED_BYTES)
+        self._cached_opening = lru_cache(CACHED_OPENINGS)(self._opening_ids)
 
     @property
     def accepts_tools(self) -> bool:
@@ -94,12 +98,27 @@ class PromptRenderer:
         tools: Sequence[Tool] = (),
         args: Mapping[str, Any] = NO_ARGS,
         end: PromptEnd = "answer",
+        budget: PromptBudget | None = None,
     ) -> tuple[int, ...]:
         """Token ids of the whole prompt, up to its `end` (see `PromptEnd`). Other arguments and errors: `text`.
 
-        A format that has no such end is refused, too.
+        A format that has no such end is refused, too. Prompts within the budget's `cached_tokens` are kept for others.
+
+        Raises:
+            PromptTooLong: there are more than the budget allows; found before the whole prompt is encoded if possible.
+            PromptAbandoned: nobody waits for them.
         """
-        return self._cached_ids(without_data(messages), json.dumps(_functions(tools)), self._args_key(args), end)
+        budget = budget or unlimited()
+        tools_key, args_key = json.dumps(_functions(tools)), self._args_key(args)
+        key = (without_data(messages), tools_key, args_key, end)
+        found = self._cache.get(key)
+        if found is not None:
+            budget.check_length(len(found))
+            return found
+        ids = self._token_ids(key[0], tools_key, args_key, end, budget)
+        if budget.cached_tokens is None or len(ids) <= budget.cached_tokens:
+            self._cache.put(key, ids, _size_bytes(key[0]) + text_bytes(tools_key, args_key))
+        return ids
 
     def prefill_ids(
         self,
@@ -108,15 +127,16 @@ class PromptRenderer:
         tools: Sequence[Tool] = (),
         args: Mapping[str, Any] = NO_ARGS,
         end: PromptEnd = "answer",
+        budget: PromptBudget | None = None,
     ) -> tuple[int, ...]:
         """Token ids shared by every prompt that continues `messages` at the first occurrence of `marker`.
 
         The last word before the marker is left out, since its tokens may change with the text that follows. Empty if
-        the prompt does not contain the marker. Other arguments and errors: `text`.
+        the prompt does not contain the marker. Other arguments and errors: `token_ids`.
         """
 
         def prefix(turns: Sequence[Turn], functions: Sequence[Turn], checked: Mapping[str, Any]) -> tuple[int, ...]:
-            return self._template.prefix_ids(turns, marker, functions, checked)
+            return self._template.prefix_ids(turns, marker, functions, checked, budget)
 
         return self._rendered(prefix, messages, _functions(tools), json.loads(self._args_key(args)), end)
 
@@ -127,11 +147,16 @@ class PromptRenderer:
     def _opening_ids(self, args: str) -> tuple[int, ...]:
         return self._template.opening_ids(json.loads(args))
 
-    def _token_ids(self, messages: tuple[Message, ...], tools: str, args: str, end: PromptEnd) -> tuple[int, ...]:
+    def _token_ids(
+        self, messages: tuple[Message, ...], tools: str, args: str, end: PromptEnd, budget: PromptBudget
+    ) -> tuple[int, ...]:
         if end not in self._template.ends:
             field = "continue_final_message" if end == "continued" else "add_generation_prompt"
             raise InvalidRequest(f"Remove '{field}': the prompt format of '{self._model}' does not have it.", field)
-        render = partial(self._template.token_ids, end=end)
+
+        def render(turns: Sequence[Turn], functions: Sequence[Turn], checked: Mapping[str, Any]) -> tuple[int, ...]:
+            return self._template.token_ids(turns, functions, checked, end, budget)
+
         return self._rendered(render, messages, json.loads(tools), json.loads(args), end)
 
     def _rendered(
@@ -146,7 +171,7 @@ class PromptRenderer:
         turns = self._turns(messages, end)
         try:
             return render(turns, functions, args)
-        except InvalidRequest:
+        except (InvalidRequest, PromptTooLong, PromptAbandoned):
             raise
         except Exception as error:
             reason = self._template.reason(error)
@@ -255,6 +280,14 @@ class PromptRenderer:
             raise ConfigError(str(error)) from None
         if not kept:
             raise ConfigError(f"Text in messages to '{self._model}' would become control tokens; it cannot be served.")
+
+
+def _size_bytes(messages: Sequence[Message]) -> int:
+    """Size in memory of the texts of `messages`."""
+    return sum(
+        text_bytes(message.content, message.reasoning or "", *(call.arguments for call in message.tool_calls))
+        for message in messages
+    )
 
 
 def _is_text(*texts: str) -> bool:

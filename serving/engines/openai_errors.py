@@ -20,7 +20,7 @@ from serving.types import GenerateRequest
 CONTEXT_TOKENS = re.compile(r"(?:context length is|context of '[^']*' holds) (\d+) tokens")
 PROMPT_TOKENS = re.compile(
     r"contains (?:at least )?(\d+) input tokens|\((\d+) in the messages"
-    r"|resulted in (\d+) tokens|prompt has (\d+) tokens"
+    r"|resulted in (\d+) tokens|prompt has (?:at least )?(\d+) tokens"
 )
 
 

@@ -61,6 +61,9 @@ def test_an_id_without_a_token_has_no_text() -> None:
         def __len__(self) -> int:
             return 9
 
+        def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+            return [1] * len(text)
+
         def convert_ids_to_tokens(self, ids: list[int]) -> list[str | None]:
             return [None if one == 3 else f"t{one}" for one in ids]
 

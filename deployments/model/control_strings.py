@@ -28,7 +28,7 @@ CONTROL_LITERAL = re.compile(
 OPEN, CLOSE, BETWEEN = "\ue000", "\ue001", "\ue002"
 _ESCAPED = re.compile(f"{OPEN}(.(?:{BETWEEN}.)*){CLOSE}", re.DOTALL)
 
-Span = tuple[int, int, bool]  # start, end, True for a literal
+Span = tuple[int, int, str]  # start, end, and what is written in their place
 
 
 def added_tokens(tokenizer: Any) -> tuple[str, ...]:
@@ -94,8 +94,9 @@ class ControlStringEscaper:
                 spellings |= {string.replace(" ", BLANK): literal, string.replace(BLANK, " "): literal}
         #: Length of the longest string with white space in it: within such a string no text is known to be complete.
         self.reach = max((len(one) for one in spellings if any(map(str.isspace, one))), default=0)
-        self._strings = _matcher([*spellings, OPEN, CLOSE, BETWEEN])
-        self._literals = frozenset(index for index, literal in enumerate(spellings.values()) if literal)
+        spellings |= dict.fromkeys((OPEN, CLOSE, BETWEEN), False)
+        self._strings = _matcher([*spellings])
+        self._marks = [_marked(string, literal=literal) for string, literal in spellings.items()]
         self._normal: _NormalForms | None = None
         if any(not is_blank_writer(part) for part in parts):
             self._normal = _NormalForms(normalizer, spellings)
@@ -110,7 +111,7 @@ class ControlStringEscaper:
         return escaped
 
     def _spans(self, text: str) -> list[Span]:
-        return [(start, end, index in self._literals) for index, start, end in self._strings.find(text)]
+        return [(start, end, self._marks[index]) for index, start, end in self._strings.find(text)]
 
     def replace_all(self, value: Any) -> Any:
         """`replace` for every text in a JSON value, the names of fields included."""
@@ -133,19 +134,24 @@ class ControlStringEscaper:
 
 def _escaped(content: str, spans: Iterable[Span]) -> str:
     parts, done = [], 0
-    for start, end, literal in spans:
+    for start, end, mark in spans:
         if start < done:  # found in two ways
             continue
-        string = content[start:end]
-        parts += [content[done:start], OPEN, BETWEEN.join(f"{string[0]} {string[1:]}" if literal else string), CLOSE]
+        parts += [content[done:start], mark]
         done = end
     return "".join([*parts, content[done:]])
+
+
+def _marked(string: str, *, literal: bool) -> str:
+    """Escaped form of a control string; that of a literal is broken."""
+    return f"{OPEN}{BETWEEN.join(f'{string[0]} {string[1:]}' if literal else string)}{CLOSE}"
 
 
 class _NormalForms:
     """Finder of texts that a normalizer makes control strings of, such as full-width or composed forms."""
 
     def __init__(self, normalizer: Any, spellings: Mapping[str, bool]) -> None:
+        spellings = {string: literal for string, literal in spellings.items() if string not in (OPEN, CLOSE, BETWEEN)}
         forms = {**{normalizer.normalize_str(one): literal for one, literal in spellings.items()}, **spellings}
         self._normalize: Callable[[str], str] = normalizer.normalize_str
         self._forms = _matcher([form for form in forms if form])
@@ -169,12 +175,11 @@ class _NormalForms:
         normal = self._normalize(text)
         offsets = self._characters.encode_batch([text], add_special_tokens=False)[0].offsets
         if len(offsets) != len(normal):
-            return [(0, len(text), False)]
-        return [
-            (
-                offsets[start][0],
-                max(offsets[end - 1][1], offsets[start][0] + 1),
-                self._forms.strings[index] in self._literals,
-            )
-            for index, start, end in self._forms.find(normal)
-        ]
+            return [(0, len(text), _marked(text, literal=False))]
+        spans = []
+        for index, start, end in self._forms.find(normal):
+            first = offsets[start][0]
+            last = max(offsets[end - 1][1], first + 1)
+            literal = self._forms.strings[index] in self._literals
+            spans.append((first, last, _marked(text[first:last], literal=literal)))
+        return spans

@@ -1,7 +1,7 @@
 """Token ids of rendered prompts: the template's control strings are control tokens, those of messages ordinary text."""
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -55,9 +55,9 @@ class PromptEncoder:
             budget.check_length(len(ids), exact=False)
         return tuple(ids)
 
-    def check(self, text: str, budget: PromptBudget) -> None:
-        """Raise `PromptTooLong` for a text that is surely too long; it is not encoded whole."""
-        self._own.count(text, budget)
+    def check(self, texts: Iterable[str], budget: PromptBudget) -> None:
+        """Raise `PromptTooLong` if a prompt with these `texts` has too many characters; nothing is encoded."""
+        self._own.check("".join(texts), budget)
 
     def _with_names(self, text: str) -> str:
         """`text` with the template's control strings under their new names, and those of messages as they were."""

@@ -16,6 +16,7 @@ from deployments.model.prompt_cache import PromptCache, text_bytes
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
 from deployments.model.templates.facts import TemplateFacts, probe
 from deployments.model.templates.loading import load_template
+from deployments.model.tool_texts import argument_object, functions_of, is_text
 from serving.conversation import Message, Tool, ToolCall
 from serving.errors import ConfigError, InvalidRequest
 from serving.types import PromptEnd
@@ -24,7 +25,9 @@ CACHED_PROMPTS = 16  # agents of one layer often share a prompt
 CACHED_BYTES = 64 * 2**20  # the ids of a long prompt take megabytes
 CACHED_OPENINGS = 16
 
-NAMED_MESSAGES = 64  # of a refused conversation, for which the refused message is searched; each costs a rendering
+# Of a refused conversation, for which the refused message is searched: each costs a rendering of all before it.
+NAMED_MESSAGES = 64
+NAMED_CHARACTERS = 200_000
 
 Rendered = TypeVar("Rendered")
 
@@ -90,7 +93,7 @@ class PromptRenderer:
             InvalidRequest: the template refuses the conversation, or has no tools; an argument is reserved, unknown or
                 no JSON.
         """
-        return self._rendered(self._template.text, messages, _functions(tools), json.loads(self._args_key(args)))
+        return self._rendered(self._template.text, messages, functions_of(tools), json.loads(self._args_key(args)))
 
     def token_ids(
         self,
@@ -109,7 +112,7 @@ class PromptRenderer:
             PromptAbandoned: nobody waits for them.
         """
         budget = budget or unlimited()
-        tools_key, args_key = json.dumps(_functions(tools)), self._args_key(args)
+        tools_key, args_key = json.dumps(functions_of(tools)), self._args_key(args)
         key = (without_data(messages), tools_key, args_key, end)
         found = self._cache.get(key)
         if found is not None:
@@ -138,7 +141,7 @@ class PromptRenderer:
         def prefix(turns: Sequence[Turn], functions: Sequence[Turn], checked: Mapping[str, Any]) -> tuple[int, ...]:
             return self._template.prefix_ids(turns, marker, functions, checked, budget)
 
-        return self._rendered(prefix, messages, _functions(tools), json.loads(self._args_key(args)), end)
+        return self._rendered(prefix, messages, functions_of(tools), json.loads(self._args_key(args)), end)
 
     def opening_ids(self, args: Mapping[str, Any] = NO_ARGS) -> tuple[int, ...]:
         """Token ids with which every prompt ends, the beginning of the answer (`<think>`) among them."""
@@ -184,7 +187,11 @@ class PromptRenderer:
         self, error: Exception, messages: Sequence[Message], functions: Sequence[Turn], args: Mapping[str, Any]
     ) -> str:
         """The last message of the shortest beginning of the conversation that is refused in the same way."""
+        rendered = 0
         for number, message in enumerate(messages[:NAMED_MESSAGES]):
+            rendered += len(message.content)
+            if rendered > NAMED_CHARACTERS:
+                break
             try:
                 self._template.text(self._turns(messages[: number + 1]), functions, args)
             except Exception as other:
@@ -204,7 +211,7 @@ class PromptRenderer:
                     f" send the tools along, or remove messages[{number}] ({message.role}).",
                     "messages",
                 )
-            if not _is_text(
+            if not is_text(
                 message.content,
                 message.reasoning or "",
                 *(call.arguments for call in message.tool_calls),
@@ -235,7 +242,7 @@ class PromptRenderer:
         return turn
 
     def _call(self, call: ToolCall) -> Turn:
-        arguments = _argument_object(call.arguments) if self.facts.argument_objects else call.arguments
+        arguments = argument_object(call.arguments) if self.facts.argument_objects else call.arguments
         return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
     def _args_key(self, args: Mapping[str, Any]) -> str:
@@ -271,7 +278,7 @@ class PromptRenderer:
                     Message("assistant", "", reasoning=f"x{text}", tool_calls=(call,)),
                     Message("tool", f"x{text}x", tool_call_id=call.id),
                 ]
-            ids = self._rendered(self._template.token_ids, messages, _functions(tools), NO_ARGS)
+            ids = self._rendered(self._template.token_ids, messages, functions_of(tools), NO_ARGS)
             return [token for token in ids if token in self.control_ids]
 
         try:
@@ -288,39 +295,3 @@ def _size_bytes(messages: Sequence[Message]) -> int:
         text_bytes(message.content, message.reasoning or "", *(call.arguments for call in message.tool_calls))
         for message in messages
     )
-
-
-def _is_text(*texts: str) -> bool:
-    """False if one of `texts` has half of a surrogate pair."""
-    try:
-        for text in texts:
-            text.isascii() or text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _argument_object(arguments: str) -> Any:
-    """Arguments of a call as JSON; `{}` for none. What is not JSON or cannot be rendered stays the model's own text."""
-    try:
-        found = json.loads(arguments) if arguments.strip() else {}
-        if "\\u" in arguments and not _is_text(json.dumps(found, ensure_ascii=False)):
-            return arguments
-    except (ValueError, RecursionError):  # no JSON, or too deep
-        return arguments
-    return found
-
-
-def _functions(tools: Sequence[Tool]) -> list[Turn]:
-    """`tools` in OpenAI's shape, which chat templates expect."""
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                **({} if tool.description is None else {"description": tool.description}),
-                "parameters": {"type": "object", "properties": {}} if tool.parameters is None else tool.parameters,
-            },
-        }
-        for tool in tools
-    ]

@@ -7,7 +7,7 @@ from typing import Any
 from deployments.model.prompt_budget import PromptBudget
 from deployments.model.token_lengths import TokenLengths
 
-PIECE = 65_536  # characters; some tens of milliseconds of a tokenizer
+PIECE = 32_768  # characters; some tens of milliseconds of a tokenizer
 _WORD_END = re.compile(r"[^\W_](?=[ \n\t])")  # the next character begins a new token, whatever stands before or behind
 _SPARE = 16  # tokens
 _MARGIN = 2  # a text that had to be cut within words is refused at so many times its limit

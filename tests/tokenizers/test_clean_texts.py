@@ -61,7 +61,9 @@ def clean_texts(name: str) -> Iterator[str]:
 
 def own_ids(name: str, turns: list[dict[str, Any]]) -> list[int]:
     template = LLAMA_2_TEMPLATE if name == "llama2" else None
-    text = tokenizer(name).apply_chat_template(turns, template, tokenize=False, add_generation_prompt=True)
+    text = tokenizer(name).apply_chat_template(
+        turns, chat_template=template, tokenize=False, add_generation_prompt=True
+    )
     return [*tokenizer(name).encode(text, add_special_tokens=False)]
 
 

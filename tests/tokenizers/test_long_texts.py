@@ -110,7 +110,7 @@ def test_a_text_that_is_far_too_long_is_hardly_read(name: str, text: str) -> Non
     encoder = TextEncoder(counted, known, splits_at_blanks=known is not None and known.splits_at_blanks)
     with pytest.raises(PromptTooLong):
         encoder.encode(text * (4_000_000 // len(text)), PromptBudget(8192))
-    assert counted.characters <= 4 * 65_536
+    assert counted.characters <= 8 * 32_768
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES])
@@ -136,4 +136,4 @@ def test_an_abandoned_text_is_not_read_to_its_end(name: str) -> None:
     counted: Any = Leaving(name)
     with pytest.raises(PromptAbandoned):
         TextEncoder(counted, lengths(name), splits_at_blanks=True).encode("some words " * 100_000, budget)
-    assert counted.characters < 2 * 65_536
+    assert counted.characters < 2 * 32_768

@@ -122,6 +122,9 @@ class TextTemplate(ChatTemplate):
         end: PromptEnd = "answer",
         budget: PromptBudget | None = None,
     ) -> tuple[int, ...]:
+        if budget is not None:
+            texts = (turn.get("content") for turn in turns if turn["role"] == "user")  # which templates only trim
+            self._encoder.check([text.strip() for text in texts if isinstance(text, str)], budget)
         if end != "continued":
             return self._encoder.encode(self._escaped(turns, tools, args, end=end == "answer"), budget)
         *before, last = turns

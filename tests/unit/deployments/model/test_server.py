@@ -231,7 +231,7 @@ async def test_long_references_are_shortened_until_they_fit() -> None:
 async def test_more_is_counted_than_the_context_holds_but_not_everything() -> None:
     replica = Replica(WritingEngine())
     replica._spec = replica._spec.model_copy(update={"max_counted_tokens": 20_000})
-    some = "one two three " * 3000
+    some = "one two three " * 1000
     assert await replica.count_tokens(GenerateRequest("r", (Message("user", some),))) > 4096
     assert len((await replica.tokens(raw(some), True)).ids) > 4096
     with pytest.raises(
@@ -253,18 +253,20 @@ async def test_a_callers_hang_up_ends_the_tokenization() -> None:
     replica = Replica(engine := WritingEngine())
     replica._spec = replica._spec.model_copy(update={"max_counted_tokens": 10**8})
     read = 0
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
     encode = replica._codec._texts._encode
 
     def slow(text: str) -> Sequence[int]:
         nonlocal read
         read += len(text)
+        loop.call_soon_threadsafe(begun.set)
         time.sleep(0.01)
         return encode(text)
 
     replica._codec._texts._encode = slow
     tasks = [asyncio.create_task(replica.tokens(raw(f"{number} {LONG}"), False)) for number in range(20)]
-    while not read:
-        await asyncio.sleep(0.001)
+    await begun.wait()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,7 +10,7 @@ from deployments.model.pooling_adapter import PoolingPrompt
 from deployments.model.prompt_budget import PromptBudget, PromptTooLong
 from deployments.model.prompt_encoder import own_encode, renamed_encode
 from deployments.model.prompt_worker import LONG_CHARACTERS, PromptWorker
-from deployments.model.text_encoder import PIECE, TextEncoder
+from deployments.model.text_encoder import PIECE, text_encoder
 from deployments.model.token_lengths import token_lengths
 from serving.errors import InputTooLong, InvalidRequest
 from serving.pooling import TO_CONTEXT, Input
@@ -51,7 +51,7 @@ class PoolingPrompts:
         self._tokenizer, self._vocabulary, self._lower_case = tokenizer, vocabulary, lower_case
         self._score_prompt, self._score_template = score_prompt, score_template
         fast = getattr(tokenizer, "backend_tokenizer", None) is not None
-        self._texts = TextEncoder(
+        self._texts = text_encoder(
             # A copy, since the tokenizer itself is left with the truncation of its last call.
             renamed_encode(tokenizer, {}) if fast else own_encode(tokenizer),
             None if lower_case else token_lengths(tokenizer),

@@ -9,7 +9,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from deployments.model.control_strings import CLOSE, OPEN, ControlStringEscaper, StringMatcher
 from deployments.model.prompt_budget import PromptBudget, unlimited
-from deployments.model.text_encoder import PIECE, TextEncoder, fast_encode, last_word_end
+from deployments.model.text_encoder import PIECE, TextEncoder, fast_encode, last_word_end, text_encoder
 from deployments.model.token_lengths import token_lengths
 
 SAMPLE = "A <b>first</b> text,  with 12 blanks.\n\nNaïve: 日本 👍"
@@ -27,14 +27,13 @@ class PromptEncoder:
         self._escaper = escaper
         self._control = StringMatcher(escaper.tokens)
         lengths = token_lengths(tokenizer)
-        splits = lengths is not None and lengths.splits_at_blanks
-        self._own = TextEncoder(own_encode(tokenizer), lengths, splits_at_blanks=splits, piece=piece)
+        self._own = text_encoder(own_encode(tokenizer), lengths, piece)
         self._renamed: TextEncoder | None = None
         if getattr(tokenizer, "backend_tokenizer", None) is not None:
             prefix = f"{OPEN}{secrets.token_hex(8)}"
             self._names = [f"{prefix}{number}{CLOSE}" for number in range(len(escaper.tokens))]
             names = dict(zip(escaper.tokens, self._names, strict=True))
-            self._renamed = TextEncoder(renamed_encode(tokenizer, names), splits_at_blanks=splits, piece=piece)
+            self._renamed = text_encoder(renamed_encode(tokenizer, names), lengths, piece)
 
     def encode(self, text: str, budget: PromptBudget | None = None) -> tuple[int, ...]:
         """Token ids of `text`.
@@ -46,9 +45,9 @@ class PromptEncoder:
         budget = budget or unlimited()
         if OPEN not in text:
             return tuple(self._own.encode(text, budget))
-        self._own.check(self._escaper.plain(text), budget)
+        self._own.check(self._escaper.plain(text), budget)  # names are longer than tokens
         if self._renamed is not None:
-            return tuple(self._renamed.encode(self._with_names(text), budget))
+            return tuple(self._renamed.encode(self._with_names(text), budget, checked=True))
         ids: list[int] = []
         for part in self._broken(text):
             ids.extend(self._own.encode(part, budget))

@@ -203,6 +203,8 @@ class PromptRenderer:
         """Refuse what the template would leave out, and text that is none. Raises `InvalidRequest`."""
         if functions and not self.facts.tools:
             raise InvalidRequest(f"The chat template of '{self._model}' has no tools; remove them.", "tools")
+        if functions and not is_text(json.dumps(functions, ensure_ascii=False)):
+            raise InvalidRequest("tools have half of a surrogate pair, which is no character.", "tools")
         tools_missing = not functions and self.facts.tool_turns and not self.facts.tool_turns_without_tools
         for number, message in enumerate(messages):
             if tools_missing and (message.tool_calls or message.role == "tool"):

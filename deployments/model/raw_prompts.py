@@ -5,7 +5,7 @@ from typing import Any
 
 from deployments.model.prompt_budget import PromptBudget, unlimited
 from deployments.model.prompt_encoder import SAMPLE, own_encode
-from deployments.model.text_encoder import TextEncoder
+from deployments.model.text_encoder import text_encoder
 from deployments.model.token_lengths import token_lengths
 from serving.errors import InvalidRequest
 from serving.types import RawPrompt
@@ -22,10 +22,7 @@ class PromptCodec:
         self._tokenizer, self._model = tokenizer, model
         known = getattr(tokenizer, "max_token_id", len(tokenizer) - 1) + 1  # vLLM's tokenizers say it
         self._vocabulary_size = min(vocabulary_size, known)
-        lengths = token_lengths(tokenizer)
-        self._texts = TextEncoder(
-            own_encode(tokenizer), lengths, splits_at_blanks=lengths is not None and lengths.splits_at_blanks
-        )
+        self._texts = text_encoder(own_encode(tokenizer), token_lengths(tokenizer))
         self._around = _around(tokenizer)
 
     def encode(self, prompt: RawPrompt, budget: PromptBudget | None = None) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ class TextEncoder:
         lengths: TokenLengths | None = None,
         *,
         splits_at_blanks: bool = False,
+        marks_beginning: bool = True,
         piece: int = PIECE,
     ) -> None:
         """Encode with `encode`, which releases the GIL if it can.
@@ -31,18 +32,19 @@ class TextEncoder:
             lengths: of the tokens. None: unknown, so that texts are not refused by their characters alone.
             splits_at_blanks: tokens begin behind each word. Without it, a long text is encoded whole, after it was
                 counted in pieces.
+            marks_beginning: the beginning of a text is encoded in its own way, so that a piece begins with known words.
             piece: characters that are encoded at once, if words end.
         """
         self._encode, self._lengths, self._piece = encode, lengths, piece
-        self._splits_at_blanks = splits_at_blanks
+        self._splits_at_blanks, self._marks_beginning = splits_at_blanks, marks_beginning
 
     def check(self, text: str, budget: PromptBudget) -> None:
         """Raise `PromptTooLong` if `text` has too many characters for its budget, however long its tokens are."""
         if self._lengths is not None and budget.context_tokens is not None:
             budget.check_length(self._lengths.at_least(text), exact=False)
 
-    def encode(self, text: str, budget: PromptBudget) -> Sequence[int]:
-        """Token ids of `text`: the same as of the whole text at once.
+    def encode(self, text: str, budget: PromptBudget, *, checked: bool = False) -> Sequence[int]:
+        """Token ids of `text`: the same as of the whole text at once. `checked`: its characters are not too many.
 
         Raises:
             PromptTooLong: it has more tokens than its budget.
@@ -50,6 +52,8 @@ class TextEncoder:
         """
         budget.check()
         if len(text) > self._piece:
+            if not checked:
+                self.check(text, budget)
             ids = self._in_pieces(text, budget)
             if ids is not None:
                 return ids
@@ -83,7 +87,6 @@ class TextEncoder:
 
     def _in_pieces(self, text: str, budget: PromptBudget) -> list[int] | None:
         """Token ids of `text`; None if they are not known to be those of the whole text, which may fit."""
-        self.check(text, budget)
         exact = self._splits_at_blanks
         if not exact and budget.context_tokens is None:
             return None
@@ -91,7 +94,6 @@ class TextEncoder:
         count = 0
         for before, start, end, at_word_end in self._pieces(text, cut_words=budget.context_tokens is not None):
             budget.check()
-            # Tokenizers may treat the beginning of a text in their own way: the piece begins with known words.
             known = len(self._encode(text[before:start])) if before < start else 0
             found = self._encode(text[before:end])
             count += len(found) - known
@@ -112,9 +114,21 @@ class TextEncoder:
             found = _WORD_END.search(text, target, target + self._piece if cut_words else len(text))
             whole = found is not None or len(text) <= target + self._piece or not cut_words
             end = found.end() if found is not None else len(text) if whole else target
+            if whole and len(text) - end < self._piece // 4:
+                end = len(text)
             yield before, start, end, whole
-            last = last_word_end(text, start, end - 1)
+            last = last_word_end(text, start, end - 1) if self._marks_beginning else end
             before, start = (start if last is None else last), end
+
+
+def text_encoder(
+    encode: Callable[[str], Sequence[int]], lengths: TokenLengths | None, piece: int = PIECE
+) -> TextEncoder:
+    """Encoder of a tokenizer with tokens of these `lengths`."""
+    if lengths is None:
+        return TextEncoder(encode, piece=piece)
+    splits, marks = lengths.splits_at_blanks, lengths.marks_beginning
+    return TextEncoder(encode, lengths, splits_at_blanks=splits, marks_beginning=marks, piece=piece)
 
 
 def last_word_end(text: str, start: int, end: int) -> int | None:

@@ -33,10 +33,11 @@ Weights = npt.NDArray[np.float32]
 class TokenLengths:
     """Lengths of the tokens of one vocabulary."""
 
-    def __init__(self, weights: Weights, *, splits_at_blanks: bool) -> None:
+    def __init__(self, weights: Weights, *, splits_at_blanks: bool, marks_beginning: bool) -> None:
         """Use the `weights` of all characters, by their code."""
         self._weights = weights
         self.splits_at_blanks = splits_at_blanks  # no token has a letter or digit before white space
+        self.marks_beginning = marks_beginning  # with a blank that the text does not have
 
     def at_least(self, text: str) -> int:
         """Lower bound of the number of tokens of `text`."""
@@ -84,7 +85,8 @@ def token_lengths(tokenizer: Any) -> TokenLengths | None:
         _allow_composition(weights)
     if any(token.lstrip or token.rstrip for token in added.values()):  # white space beside it belongs to the token
         weights[[code for code in range(0x3001) if chr(code).isspace()]] = 0
-    return TokenLengths(weights, splits_at_blanks=splits)
+    marks = any(part["type"] == "Prepend" for part in normalizers) or any(map(_marks_beginning, splitters))
+    return TokenLengths(weights, splits_at_blanks=splits, marks_beginning=marks)
 
 
 def parts_of(component: Any) -> list[dict[str, Any]]:
@@ -110,6 +112,10 @@ def is_blank_writer(normalizer: Mapping[str, Any]) -> bool:
     if normalizer["type"] == "Replace":
         return bool(normalizer["pattern"] == {"String": " "} and normalizer["content"] == BLANK)
     return bool(normalizer["type"] == "Prepend")
+
+
+def _marks_beginning(splitter: Mapping[str, Any]) -> bool:
+    return bool(splitter["type"] == "Metaspace" or splitter.get("add_prefix_space"))
 
 
 def _keeps_all(splitter: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from deployments.model.prompt_budget import PromptAbandoned, PromptBudget, PromptTooLong
 from deployments.model.prompt_encoder import own_encode
-from deployments.model.text_encoder import TextEncoder
+from deployments.model.text_encoder import text_encoder
 from deployments.model.token_lengths import TokenLengths, token_lengths
 from serving.conversation import Message
 from tests.support.real_tokenizers import NAMES, renderer, tokenizer
@@ -84,7 +84,7 @@ def test_english_has_at_most_a_tenth_more_tokens_than_are_told(name: str) -> Non
 def test_pieces_have_the_ids_of_the_whole(name: str) -> None:
     encode, dice = own_encode(tokenizer(name)), random.Random(name)
     assert lengths(name).splits_at_blanks
-    in_pieces = TextEncoder(encode, lengths(name), splits_at_blanks=True, piece=40)
+    in_pieces = text_encoder(encode, lengths(name), 40)
     for _ in range(400):
         text = mixed(dice, dice.randint(10, 120))
         assert list(in_pieces.encode(text, PromptBudget())) == list(encode(text)), repr(text)
@@ -106,8 +106,7 @@ class Counted:
 @pytest.mark.parametrize("text", ["The capital of France is Paris. ", "日本語の文章です。", "<h1>a</h1>", "x9"])
 def test_a_text_that_is_far_too_long_is_hardly_read(name: str, text: str) -> None:
     counted = Counted(name)
-    known = token_lengths(tokenizer(name))
-    encoder = TextEncoder(counted, known, splits_at_blanks=known is not None and known.splits_at_blanks)
+    encoder = text_encoder(counted, token_lengths(tokenizer(name)))
     with pytest.raises(PromptTooLong):
         encoder.encode(text * (4_000_000 // len(text)), PromptBudget(8192))
     assert counted.characters <= 8 * 32_768
@@ -135,5 +134,5 @@ def test_an_abandoned_text_is_not_read_to_its_end(name: str) -> None:
 
     counted: Any = Leaving(name)
     with pytest.raises(PromptAbandoned):
-        TextEncoder(counted, lengths(name), splits_at_blanks=True).encode("some words " * 100_000, budget)
+        text_encoder(counted, lengths(name)).encode("some words " * 100_000, budget)
     assert counted.characters < 2 * 32_768

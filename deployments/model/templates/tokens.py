@@ -8,7 +8,7 @@ from deployments.model.control_strings import added_tokens
 from deployments.model.prompt_budget import PromptBudget
 from deployments.model.prompt_encoder import own_encode, stable_end
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn, common_prefix
-from deployments.model.text_encoder import TextEncoder
+from deployments.model.text_encoder import text_encoder
 from deployments.model.token_lengths import token_lengths
 from serving.types import PromptEnd
 
@@ -21,7 +21,7 @@ class TokenTemplate(ChatTemplate):
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._contents = TextEncoder(own_encode(tokenizer), token_lengths(tokenizer))
+        self._contents = text_encoder(own_encode(tokenizer), token_lengths(tokenizer))
 
     @abstractmethod
     def _ids(self, turns: Sequence[Turn], tools: Sequence[Turn], args: Mapping[str, Any]) -> Sequence[int]:

@@ -200,3 +200,23 @@ def counted(replica: Replica) -> list[int]:
 
     replica._prompts._texts._encode = counting
     return read
+
+
+async def test_many_texts_are_encoded_in_parts() -> None:
+    replica = Replica("embed")
+    calls: list[int] = []
+    tokenizer = replica._prompts._tokenizer
+
+    class Counting:
+        truncation_side = "left"
+
+        def __call__(self, texts: list[str], **options: Any) -> Any:
+            calls.append(len(texts))
+            return tokenizer(texts, **options)
+
+    replica._prompts._tokenizer = Counting()
+    texts = [f"{number} " * 2000 for number in range(40)]
+    await replica.embed(EmbedRequest("r", tuple(texts), truncate_tokens=5))
+    assert sum(calls) == 40
+    assert 2 < len(calls) < 40
+    assert prompts(replica) == [tuple(tokenizer.encode(text)[:5]) for text in texts]

@@ -130,6 +130,11 @@ class ModelSpec(Frozen):
         default_factory=dict, description="Environment variables of the replica and its engine."
     )
     replicas: Replicas = Field(default=Replicas(), description="Number of replicas.")
+    max_counted_tokens: int = Field(
+        default=262_144,
+        ge=1,
+        description="Longest prompt in tokens that /tokenize and count_tokens count, if the context is not longer.",
+    )
     max_ongoing_requests: int = Field(
         default=1024,
         ge=1,

@@ -79,19 +79,21 @@ class ContextTooLong(InvalidRequest):
         max_tokens: int = 0,
         field: str = "messages",
         limit: str = "max_tokens",
+        at_least: bool = False,
     ) -> None:
         """`field` holds the prompt, and `limit` the length of the answer, by their names in the request."""
         wanted = f" and {limit} asks for {max_tokens} more" if max_tokens else ""
         shorten = "shorten the messages" if field == "messages" else f"shorten '{field}'"
         remedy = f"{shorten} or lower {limit}" if max_tokens else shorten
         super().__init__(
-            f"The prompt has {prompt_tokens} tokens{wanted}, but the context of '{model}' holds"
+            f"The prompt has {_counted(prompt_tokens, at_least)}{wanted}, but the context of '{model}' holds"
             f" {context_tokens} tokens; {remedy}.",
             field,
         )
-        self.args = (model, prompt_tokens, context_tokens, max_tokens, field, limit)
+        self.args = (model, prompt_tokens, context_tokens, max_tokens, field, limit, at_least)
         self.model, self.prompt_tokens, self.context_tokens = model, prompt_tokens, context_tokens
         self.max_tokens, self.limit = max_tokens, limit
+        self.at_least = at_least  # the prompt was not counted to its end
 
 
 class InputTooLong(InvalidRequest):
@@ -99,14 +101,20 @@ class InputTooLong(InvalidRequest):
 
     code = "input_too_long"
 
-    def __init__(self, model: str, field: str, tokens: int, context_tokens: int) -> None:
+    def __init__(self, model: str, field: str, tokens: int, context_tokens: int, at_least: bool = False) -> None:
         super().__init__(
-            f"Shorten '{field}': it has {tokens} tokens, but the context of '{model}' holds {context_tokens}; or set"
-            " 'truncate_prompt_tokens' to -1 to cut it.",
+            f"Shorten '{field}': it has {_counted(tokens, at_least)}, but the context of '{model}' holds"
+            f" {context_tokens}; or set 'truncate_prompt_tokens' to -1 to cut it.",
             field,
         )
-        self.args = (model, field, tokens, context_tokens)
+        self.args = (model, field, tokens, context_tokens, at_least)
         self.model, self.field, self.tokens, self.context_tokens = model, field, tokens, context_tokens
+        self.at_least = at_least
+
+
+def _counted(tokens: int, at_least: bool) -> str:
+    """Length of a text, or what is known of it if it was not counted to its end."""
+    return f"{'at least ' if at_least else ''}{tokens} tokens"
 
 
 class LimitExceeded(InvalidRequest):

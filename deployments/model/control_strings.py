@@ -2,19 +2,33 @@
 
 Text of proposers and callers is untrusted. Two kinds of strings control a model:
 
-* the tokenizer's added tokens (`<|im_start|>`, `<s>`, ...), which it looks up before it splits the rest of a text;
+* control tokens (`<|im_start|>`, `<s>`, ...): those of the tokenizer's added tokens that are special, that the chat
+  template writes or that look like such a token. A tokenizer looks them up before it splits the rest of a text. Its
+  other added tokens (`<h1>`, runs of blanks) are ordinary text;
 * literals that the chat template writes as plain text between messages (`[INST]` in some models, `### Response:`).
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ahocorasick_rs import AhoCorasick, MatchKind
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+from deployments.model.token_lengths import BLANK, is_blank_writer, parts_of
+
+# Pattern of control tokens that no template shows.
+CONTROL_TOKEN = re.compile(r"<[|｜].*[|｜]>|｜[A-Z]+｜", re.DOTALL)
 # Pattern of control literals, for templates that write them as plain text.
 CONTROL_LITERAL = re.compile(
     r"<[|｜][^\s|｜<>]+[|｜]>|｜[A-Z]+｜|<</?[^\s<>]+>>|\[/?[A-Z][A-Z_]+\]|</?[a-z_]+>|#{2,} ?[A-Z]\w*:|\b[A-Z]{4,}:"
 )
-OPEN, CLOSE = "\ue000", "\ue001"  # private use: a sentinel is OPEN, the string's number, CLOSE
+# Private use. An escaped string is OPEN, its characters with BETWEEN between them, CLOSE: no control string is in it,
+# and what a template does with its characters (quotes in JSON) it does with them.
+OPEN, CLOSE, BETWEEN = "\ue000", "\ue001", "\ue002"
+_ESCAPED = re.compile(f"{OPEN}(.(?:{BETWEEN}.)*){CLOSE}", re.DOTALL)
+
+Span = tuple[int, int, str]  # start, end, and what is written in their place
 
 
 def added_tokens(tokenizer: Any) -> tuple[str, ...]:
@@ -24,71 +38,80 @@ def added_tokens(tokenizer: Any) -> tuple[str, ...]:
     """
     decoder = getattr(tokenizer, "added_tokens_decoder", None) or {}
     found = {str(token) for token in decoder.values()} | {str(token) for token in tokenizer.all_special_tokens}
-    return tuple(sorted((token for token in found if token.replace("▁", " ").strip()), key=len, reverse=True))
+    return tuple(sorted((token for token in found if token.replace(BLANK, " ").strip()), key=len, reverse=True))
 
 
-def template_literals(renderings: Iterable[Callable[[], str]], added: Iterable[str]) -> tuple[str, ...]:
-    """Control literals that the template writes itself, found by `renderings` of conversations that it accepts."""
-    found: set[str] = set()
-    for render in renderings:
-        try:
-            text = render()
-        except Exception:
-            continue
-        found.update(CONTROL_LITERAL.findall(text))
+def control_tokens(tokenizer: Any, written: str) -> tuple[str, ...]:
+    """Those of `added_tokens` that control the model; `written`: text of the chat template and of its prompts."""
+    decoder = getattr(tokenizer, "added_tokens_decoder", None) or {}
+    special = {str(token) for token in decoder.values() if token.special} | set(tokenizer.all_special_tokens)
+    added = added_tokens(tokenizer)
+    shown = {added[index] for index in _matcher(added).indexes(written)} if added else set()
+    return tuple(one for one in added if one in special or one in shown or CONTROL_TOKEN.fullmatch(one))
+
+
+def template_literals(renderings: Iterable[str], added: Iterable[str]) -> tuple[str, ...]:
+    """Control literals that the template writes itself, found in `renderings` of conversations that it accepts."""
+    found = {literal for text in renderings for literal in CONTROL_LITERAL.findall(text)}
     return tuple(sorted(found - set(added), key=len, reverse=True))
 
 
-def any_of(strings: Iterable[str]) -> str:
-    """Regular expression of the longest of `strings`; a trie, as some tokenizers have thousands of added tokens."""
-    trie: dict[str, Any] = {}
-    for string in strings:
-        node = trie
-        for character in string:
-            node = node.setdefault(character, {})
-        node[""] = {}
-    return _trie_pattern(trie) if trie else r"(?!)"
+class StringMatcher:
+    """Finder of strings in a text, in a time that is linear in the text; it releases the GIL."""
+
+    def __init__(self, strings: Sequence[str]) -> None:
+        """Find any of `strings`, the longest at each place."""
+        self.strings = tuple(strings)
+        self._automaton = AhoCorasick(self.strings, matchkind=MatchKind.LeftmostLongest, store_patterns=False)
+
+    def find(self, text: str) -> list[tuple[int, int, int]]:
+        """Index of each string found in `text`, its start and its end; they do not overlap."""
+        return self._automaton.find_matches_as_indexes(text) if self.strings else []
+
+    def indexes(self, text: str) -> set[int]:
+        """Indexes of the strings in `text`, of which the longest at each place are found."""
+        return {index for index, _, _ in self.find(text)}
 
 
-def _trie_pattern(node: Mapping[str, Any]) -> str:
-    ways = []
-    for character, following in node.items():
-        if character:
-            path = re.escape(character)
-            while len(following) == 1 and "" not in following:  # recursion only where strings part
-                character, following = next(iter(following.items()))
-                path += re.escape(character)
-            ways.append(path + (_trie_pattern(following) if set(following) != {""} else ""))
-    joined = ways[0] if len(ways) == 1 and "" not in node else f"(?:{'|'.join(ways)})"
-    return f"{joined}?" if "" in node else joined
+_matcher = StringMatcher
 
 
 class ControlStringEscaper:
-    """Replaces control strings in message contents by sentinels, and sentinels by the text of ordinary tokens."""
+    """Escapes control strings in message contents, so that prompts rendered of them can be told apart from templates.
 
-    def __init__(self, tokenizer: Any, literals: Sequence[str]) -> None:
-        self._literals = frozenset(literals)
-        own = {*added_tokens(tokenizer), *literals}
-        self._strings = sorted({*own, OPEN, CLOSE}, key=len, reverse=True)
-        self._numbers = {string: number for number, string in enumerate(self._strings)}
-        self._pattern = re.compile(any_of(self._strings))
-        self._own_pattern = re.compile(any_of(own))
-        self._sentinel = re.compile(f"{OPEN}(\\d+){CLOSE}")
-        self._normalize = _normalizer(tokenizer)
+    The texts themselves stay as they are, but for literals: they are recognized by their spelling, not by a token, so
+    that a space behind their first character breaks them.
+    """
+
+    def __init__(self, tokenizer: Any, tokens: Sequence[str], literals: Sequence[str] = ()) -> None:
+        """Escape `tokens` and `literals`, and what the tokenizer's normalizer would make one of them."""
+        self.tokens = tuple(tokens)
+        normalizer = getattr(getattr(tokenizer, "backend_tokenizer", None), "normalizer", None)
+        parts = parts_of(normalizer)
+        spellings = {string: string in literals for string in (*tokens, *literals)}
+        for string, literal in [*spellings.items()]:  # blanks may be written in two ways
+            if any(is_blank_writer(part) for part in parts):
+                spellings |= {string.replace(" ", BLANK): literal, string.replace(BLANK, " "): literal}
+        #: Length of the longest string with white space in it: within such a string no text is known to be complete.
+        self.reach = max((len(one) for one in spellings if any(map(str.isspace, one))), default=0)
+        spellings |= dict.fromkeys((OPEN, CLOSE, BETWEEN), False)
+        self._strings = _matcher([*spellings])
+        self._marks = [_marked(string, literal=literal) for string, literal in spellings.items()]
+        self._normal: _NormalForms | None = None
+        if any(not is_blank_writer(part) for part in parts):
+            self._normal = _NormalForms(normalizer, spellings)
 
     def replace(self, content: str) -> str:
-        """Replace each control string in `content` by a sentinel; most contents have none and stay unchanged."""
-        escaped = self._pattern.sub(self._sentinel_of, content)
-        if self._normalize is None:
-            return escaped
-        # A full-width or composed form that the tokenizer itself would turn into a control string.
-        normal = self._normalize(escaped)
-        if normal == escaped or not self._own_pattern.search(self._sentinel.sub(CLOSE, normal)):
-            return escaped
-        return self._pattern.sub(self._sentinel_of, self._normalize(content))
+        """Escape each control string in `content`; most contents have none and stay unchanged."""
+        spans = self._spans(content)
+        escaped = _escaped(content, spans) if spans else content
+        if self._normal is not None and self._normal.has_control(escaped):
+            spans = sorted({*spans, *self._normal.spans(content)})
+            escaped = _escaped(content, spans)
+        return escaped
 
-    def _sentinel_of(self, match: re.Match[str]) -> str:
-        return f"{OPEN}{self._numbers[match.group()]}{CLOSE}"
+    def _spans(self, text: str) -> list[Span]:
+        return [(start, end, self._marks[index]) for index, start, end in self._strings.find(text)]
 
     def replace_all(self, value: Any) -> Any:
         """`replace` for every text in a JSON value, the names of fields included."""
@@ -98,20 +121,65 @@ class ControlStringEscaper:
             return {self.replace(str(name)): self.replace_all(part) for name, part in value.items()}
         return [self.replace_all(part) for part in value] if isinstance(value, list | tuple) else value
 
-    def split(self, text: str) -> list[tuple[str, bool]]:
+    def split(self, text: str) -> Iterator[tuple[str, bool]]:
         """Split a rendered prompt into `(text, escaped)` pieces; escaped ones are text of messages."""
-        pieces: list[tuple[str, bool]] = []
-        for position, piece in enumerate(self._sentinel.split(text)):
-            if position % 2 == 0:
-                pieces.append((piece, False))
-                continue
-            string = self._strings[int(piece)]
-            # A literal is recognized by its spelling, not by a token: a space after its first character breaks it.
-            pieces.append((f"{string[0]} {string[1:]}" if string in self._literals else string, True))
-        return [(piece, escaped) for piece, escaped in pieces if piece]
+        for position, piece in enumerate(_ESCAPED.split(text)):
+            if piece:
+                yield (piece[::2], True) if position % 2 else (piece, False)
+
+    def plain(self, text: str) -> str:
+        """A rendered prompt with its escaped strings as they were."""
+        return "".join(piece for piece, _ in self.split(text)) if OPEN in text else text
 
 
-def _normalizer(tokenizer: Any) -> Callable[[str], str] | None:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    normalizer = getattr(backend, "normalizer", None)
-    return None if normalizer is None else normalizer.normalize_str
+def _escaped(content: str, spans: Iterable[Span]) -> str:
+    parts, done = [], 0
+    for start, end, mark in spans:
+        if start < done:  # found in two ways
+            continue
+        parts += [content[done:start], mark]
+        done = end
+    return "".join([*parts, content[done:]])
+
+
+def _marked(string: str, *, literal: bool) -> str:
+    """Escaped form of a control string; that of a literal is broken."""
+    return f"{OPEN}{BETWEEN.join(f'{string[0]} {string[1:]}' if literal else string)}{CLOSE}"
+
+
+class _NormalForms:
+    """Finder of texts that a normalizer makes control strings of, such as full-width or composed forms."""
+
+    def __init__(self, normalizer: Any, spellings: Mapping[str, bool]) -> None:
+        spellings = {string: literal for string, literal in spellings.items() if string not in (OPEN, CLOSE, BETWEEN)}
+        forms = {**{normalizer.normalize_str(one): literal for one, literal in spellings.items()}, **spellings}
+        self._normalize: Callable[[str], str] = normalizer.normalize_str
+        self._forms = _matcher([form for form in forms if form])
+        self._literals = frozenset(form for form, literal in forms.items() if literal)
+        # One token for each normal character, whose offsets are those of the text as it was.
+        self._characters = Tokenizer(models.WordLevel({"x": 0}, unk_token="x"))
+        self._characters.normalizer = normalizer
+        self._characters.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        kinds = {part["type"] for part in parts_of(normalizer)}
+        self._only_composes = kinds <= {"NFC", "NFD", "NFKC", "NFKD"}
+
+    def has_control(self, text: str) -> bool:
+        """True if the normal form of `text` has a control string."""
+        if self._only_composes and text.isascii():
+            return False
+        normal = self._normalize(text)
+        return normal != text and bool(self._forms.find(normal))
+
+    def spans(self, text: str) -> list[Span]:
+        """Spans of `text` that become control strings."""
+        normal = self._normalize(text)
+        offsets = self._characters.encode_batch([text], add_special_tokens=False)[0].offsets
+        if len(offsets) != len(normal):
+            return [(0, len(text), _marked(text, literal=False))]
+        spans = []
+        for index, start, end in self._forms.find(normal):
+            first = offsets[start][0]
+            last = max(offsets[end - 1][1], first + 1)
+            literal = self._forms.strings[index] in self._literals
+            spans.append((first, last, _marked(text[first:last], literal=literal)))
+        return spans

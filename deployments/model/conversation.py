@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from deployments.model.image_turns import after_results, behind
 from deployments.model.templates.facts import TemplateFacts
-from serving.conversation import Message
+from serving.conversation import Image, Message
 from serving.errors import InvalidRequest
+from serving.images import shifted
 
 
 def adapted(messages: Sequence[Message], facts: TemplateFacts, model: str, *, opened: bool = True) -> list[Message]:
@@ -98,36 +99,50 @@ def _with_single_calls(messages: Sequence[Message]) -> list[Message]:
         while position < len(messages) and messages[position].role == "tool":
             results.append(messages[position])
             position += 1
+        by_call: dict[str | None, list[Message]] = {}
+        for one in results:
+            by_call.setdefault(one.tool_call_id, []).append(one)
         for number, call in enumerate(message.tool_calls):
-            own = [one for one in results if one.tool_call_id == call.id]
             beside = message if number == 0 else replace(message, content="", images=(), reasoning=None)
-            found += [replace(beside, tool_calls=(call,)), *own]
-            results = [one for one in results if one not in own]
-        found += results
+            found += [replace(beside, tool_calls=(call,)), *by_call.pop(call.id, ())]
+        found += [one for one in results if one.tool_call_id in by_call]
     return found
 
 
 def _merged(messages: Sequence[Message], facts: TemplateFacts) -> list[Message]:
     """Merge consecutive messages of one role, where the template demands that roles alternate."""
     repeated = {"user": facts.repeated_user, "assistant": facts.repeated_assistant, "system": facts.later_system}
-    found: list[Message] = []
+    groups: list[list[Message]] = []
     for message in messages:
-        last = found[-1] if found else None
-        if last is None or last.role != message.role or repeated.get(message.role, True) or last.tool_calls:
-            found.append(message)
-            continue
-        if message.tool_calls and not facts.text_with_calls:
-            found.append(message)
-            continue
-        found[-1] = replace(
-            behind(last.content, message, last.images),
-            reasoning=_joined(last.reasoning or "", message.reasoning or "") or None,
-        )
-    return found
+        last = groups[-1][-1] if groups else None
+        if (
+            last is None
+            or last.role != message.role
+            or repeated.get(message.role, True)
+            or last.tool_calls
+            or (message.tool_calls and not facts.text_with_calls)
+        ):
+            groups.append([message])
+        else:
+            groups[-1].append(message)
+    return [_joined(group) for group in groups]
 
 
-def _joined(*texts: str) -> str:
-    return "\n\n".join(text for text in texts if text)
+def _joined(messages: Sequence[Message]) -> Message:
+    """The last of `messages` with the texts of all."""
+    if len(messages) == 1:
+        return messages[0]
+    texts: list[str] = []
+    images: list[Image] = []
+    length = 0
+    for message in messages:
+        if message.content:
+            length += len("\n\n") if texts else 0
+            images += shifted(message.images, length)
+            texts.append(message.content)
+            length += len(message.content)
+    reasoning = "\n\n".join(message.reasoning for message in messages if message.reasoning)
+    return replace(messages[-1], content="\n\n".join(texts), images=tuple(images), reasoning=reasoning or None)
 
 
 def _with_empty_users(

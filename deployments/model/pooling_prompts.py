@@ -1,17 +1,20 @@
 """Prompts of pooling models: texts, alone or in pairs, as the model's tokenizer and score template write them."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from vllm.entrypoints.pooling.scoring.utils import compress_token_type_ids, truncate_text_to_tokens
 
 from deployments.model.pooling_adapter import PoolingPrompt
+from deployments.model.prompt_budget import PromptBudget, PromptTooLong
+from deployments.model.prompt_encoder import own_encode, renamed_encode
+from deployments.model.prompt_worker import LONG_CHARACTERS, PromptWorker
+from deployments.model.text_encoder import PIECE, text_encoder
+from deployments.model.token_lengths import token_lengths
 from serving.errors import InputTooLong, InvalidRequest
 from serving.pooling import TO_CONTEXT, Input
 
-T = TypeVar("T")
 # vLLM's `CrossEncoderIOProcessor.get_score_prompt`: tokens of a query and a document.
 ScorePrompt = Callable[..., tuple[str, Any]]
 
@@ -47,7 +50,13 @@ class PoolingPrompts:
         self.model, self.context_tokens = model, context_tokens
         self._tokenizer, self._vocabulary, self._lower_case = tokenizer, vocabulary, lower_case
         self._score_prompt, self._score_template = score_prompt, score_template
-        self._thread = ThreadPoolExecutor(1, "tokenizer")
+        fast = getattr(tokenizer, "backend_tokenizer", None) is not None
+        self._texts = text_encoder(
+            # A copy, since the tokenizer itself is left with the truncation of its last call.
+            renamed_encode(tokenizer, {}) if fast else own_encode(tokenizer),
+            None if lower_case else token_lengths(tokenizer),
+        )
+        self._worker = PromptWorker(1)
 
     async def alone(
         self,
@@ -70,15 +79,21 @@ class PoolingPrompts:
         """
         limit = self.context_tokens if truncate_tokens == TO_CONTEXT else truncate_tokens
 
+        budget = PromptBudget()
+
         def write() -> list[PoolingPrompt]:
-            texts = [self._text(one, text_tokens) for one in inputs if isinstance(one, str)]
-            encoded = iter(self._encode(texts, limit) if texts else ())
+            texts = [
+                self._fitting(self._text(one, text_tokens, budget), name, limit, budget)
+                for one, name in zip(inputs, names, strict=True)
+                if isinstance(one, str)
+            ]
+            encoded = self._encode(texts, limit, budget)
             written = [next(encoded) if isinstance(one, str) else one[:limit] for one in inputs]
             for name, token_ids, given in zip(names, written, inputs, strict=True):
                 self._check(name, token_ids, given)
             return [PoolingPrompt(token_ids) for token_ids in written]
 
-        return await self._in_thread(write)
+        return await self._worker.run(LONG_CHARACTERS, budget, write)
 
     async def pairs(
         self, query: str, documents: Sequence[str], truncate_tokens: int | None, document_tokens: int | None
@@ -90,12 +105,16 @@ class PoolingPrompts:
         # Pairs are cut at the longer of the two texts first, so that a model's last tokens stay where they belong.
         cut = {"truncation": limit is not None, **({} if limit is None else {"max_length": limit})}
 
+        budget = PromptBudget()
+
         def write() -> list[PoolingPrompt]:
-            asked, written = self._text(query, None), []
+            asked, written = self._fitting(self._text(query, None, budget), "query", limit, budget), []
             for index, document in enumerate(documents):
+                budget.check()
+                text = self._text(document, document_tokens, budget)
                 _, prompt = write_pair(
                     asked,
-                    self._text(document, document_tokens),
+                    self._fitting(text, f"documents[{index}]", limit, budget),
                     {"add_special_tokens": True, **cut},
                     self._score_template,
                 )
@@ -105,18 +124,38 @@ class PoolingPrompts:
                 written.append(PoolingPrompt(token_ids, None if not types else compress_token_type_ids([*types])))
             return written
 
-        return await self._in_thread(write)
+        return await self._worker.run(LONG_CHARACTERS, budget, write)
 
-    async def _in_thread(self, write: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, write)
-
-    def _text(self, text: str, limit: int | None) -> str:
+    def _text(self, text: str, limit: int | None, budget: PromptBudget) -> str:
         text = text.lower() if self._lower_case else text
-        return text if limit is None else truncate_text_to_tokens(text, self._tokenizer, limit)
+        if limit is None:
+            return text
+        return truncate_text_to_tokens(self._texts.head(text, limit, budget), self._tokenizer, limit)
 
-    def _encode(self, texts: list[str], limit: int | None) -> list[tuple[int, ...]]:
+    def _fitting(self, text: str, name: str, limit: int | None, budget: PromptBudget) -> str:
+        """`text` without an end that is cut off at `limit` in any case. Raises `InputTooLong` if it has no limit."""
+        if limit is not None:
+            left = getattr(self._tokenizer, "truncation_side", "right") == "left"
+            return text if left else self._texts.head(text, limit, budget)
+        try:
+            self._texts.count(text, replace(budget, context_tokens=self.context_tokens))
+        except PromptTooLong as error:
+            raise InputTooLong(self.model, name, error.tokens, self.context_tokens, at_least=not error.exact) from None
+        return text
+
+    def _encode(self, texts: Sequence[str], limit: int | None, budget: PromptBudget) -> Iterator[tuple[int, ...]]:
+        """Token ids of each text, so many texts at once as make a piece."""
         cut = {} if limit is None else {"truncation": True, "max_length": limit}
-        return [tuple(ids) for ids in self._tokenizer(texts, add_special_tokens=True, **cut)["input_ids"]]
+        start = 0
+        while start < len(texts):
+            budget.check()
+            end, size = start, 0
+            while end < len(texts) and (end == start or size + len(texts[end]) <= PIECE):
+                size += len(texts[end])
+                end += 1
+            encoded = self._tokenizer(list(texts[start:end]), add_special_tokens=True, **cut)
+            yield from (tuple(ids) for ids in encoded["input_ids"])
+            start = end
 
     def _check(self, name: str, token_ids: Sequence[int], given: Input) -> None:
         if not token_ids:

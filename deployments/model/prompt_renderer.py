@@ -6,22 +6,29 @@ A prompt has exactly the control tokens that the template writes, whatever its m
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from deployments.model.conversation import adapted
 from deployments.model.image_turns import content_of, without_data
+from deployments.model.prompt_budget import PromptAbandoned, PromptBudget, PromptTooLong, unlimited
+from deployments.model.prompt_cache import PromptCache, text_bytes
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
 from deployments.model.templates.facts import TemplateFacts, probe
 from deployments.model.templates.loading import load_template
+from deployments.model.tool_texts import argument_object, functions_of, is_text
 from serving.conversation import Message, Tool, ToolCall
 from serving.errors import ConfigError, InvalidRequest
 from serving.failures import log_exception, said
 from serving.types import PromptEnd
 
-CACHED_PROMPTS = 16  # agents of one layer often share a prompt; the ids of a long one take megabytes
+CACHED_PROMPTS = 16  # agents of one layer often share a prompt
+CACHED_BYTES = 64 * 2**20  # the ids of a long prompt take megabytes
+CACHED_OPENINGS = 16
 
-NAMED_MESSAGES = 64  # of a refused conversation, for which the refused message is searched; each costs a rendering
+# Of a refused conversation, for which the refused message is searched: each costs a rendering of all before it.
+NAMED_MESSAGES = 64
+NAMED_CHARACTERS = 200_000
 
 Rendered = TypeVar("Rendered")
 
@@ -62,8 +69,8 @@ class PromptRenderer:
         self.control_ids: frozenset[int] = self._template.control_ids()
         self.decode: Callable[[Sequence[int]], str] = self._template.decode
         self._check_escaping()
-        self._cached_ids = lru_cache(CACHED_PROMPTS)(self._token_ids)
-        self._cached_opening = lru_cache(CACHED_PROMPTS)(self._opening_ids)
+        self._cache = PromptCache(CACHED_PROMPTS, CACHED_BYTES)
+        self._cached_opening = lru_cache(CACHED_OPENINGS)(self._opening_ids)
 
     @property
     def accepts_tools(self) -> bool:
@@ -87,7 +94,7 @@ class PromptRenderer:
             InvalidRequest: the template refuses the conversation, or has no tools; an argument is reserved, unknown or
                 no JSON.
         """
-        return self._rendered(self._template.text, messages, _functions(tools), json.loads(self._args_key(args)))
+        return self._rendered(self._template.text, messages, functions_of(tools), json.loads(self._args_key(args)))
 
     def token_ids(
         self,
@@ -95,13 +102,29 @@ class PromptRenderer:
         tools: Sequence[Tool] = (),
         args: Mapping[str, Any] = NO_ARGS,
         end: PromptEnd = "answer",
+        budget: PromptBudget | None = None,
         scope: str = "",
     ) -> tuple[int, ...]:
         """Token ids of the whole prompt, up to its `end` (see `PromptEnd`). Other arguments and errors: `text`.
 
-        They are cached for prompts of the same `scope`. A format that has no such end is refused, too.
+        A format that has no such end is refused, too. Prompts within the budget's `cached_tokens` are kept for others
+        of the same `scope`.
+
+        Raises:
+            PromptTooLong: there are more than the budget allows; found before the whole prompt is encoded if possible.
+            PromptAbandoned: nobody waits for them.
         """
-        return self._cached_ids(without_data(messages), json.dumps(_functions(tools)), self._args_key(args), end, scope)
+        budget = budget or unlimited()
+        tools_key, args_key = json.dumps(functions_of(tools)), self._args_key(args)
+        key = (without_data(messages), tools_key, args_key, end, scope)
+        found = self._cache.get(key)
+        if found is not None:
+            budget.check_length(len(found))
+            return found
+        ids = self._token_ids(key[0], tools_key, args_key, end, budget)
+        if budget.cached_tokens is None or len(ids) <= budget.cached_tokens:
+            self._cache.put(key, ids, _size_bytes(key[0]) + text_bytes(tools_key, args_key))
+        return ids
 
     def prefill_ids(
         self,
@@ -110,17 +133,18 @@ class PromptRenderer:
         tools: Sequence[Tool] = (),
         args: Mapping[str, Any] = NO_ARGS,
         end: PromptEnd = "answer",
+        budget: PromptBudget | None = None,
     ) -> tuple[int, ...]:
         """Token ids shared by every prompt that continues `messages` at the first occurrence of `marker`.
 
         The last word before the marker is left out, since its tokens may change with the text that follows. Empty if
-        the prompt does not contain the marker. Other arguments and errors: `text`.
+        the prompt does not contain the marker. Other arguments and errors: `token_ids`.
         """
 
         def prefix(turns: Sequence[Turn], functions: Sequence[Turn], checked: Mapping[str, Any]) -> tuple[int, ...]:
-            return self._template.prefix_ids(turns, marker, functions, checked)
+            return self._template.prefix_ids(turns, marker, functions, checked, budget)
 
-        return self._rendered(prefix, messages, _functions(tools), json.loads(self._args_key(args)), end)
+        return self._rendered(prefix, messages, functions_of(tools), json.loads(self._args_key(args)), end)
 
     def opening_ids(self, args: Mapping[str, Any] = NO_ARGS) -> tuple[int, ...]:
         """Token ids with which every prompt ends, the beginning of the answer (`<think>`) among them."""
@@ -130,12 +154,15 @@ class PromptRenderer:
         return self._template.opening_ids(json.loads(args))
 
     def _token_ids(
-        self, messages: tuple[Message, ...], tools: str, args: str, end: PromptEnd, scope: str
+        self, messages: tuple[Message, ...], tools: str, args: str, end: PromptEnd, budget: PromptBudget
     ) -> tuple[int, ...]:
         if end not in self._template.ends:
             field = "continue_final_message" if end == "continued" else "add_generation_prompt"
             raise InvalidRequest(f"Remove '{field}': the prompt format of '{self._model}' does not have it.", field)
-        render = partial(self._template.token_ids, end=end)
+
+        def render(turns: Sequence[Turn], functions: Sequence[Turn], checked: Mapping[str, Any]) -> tuple[int, ...]:
+            return self._template.token_ids(turns, functions, checked, end, budget)
+
         return self._rendered(render, messages, json.loads(tools), json.loads(args), end)
 
     def _rendered(
@@ -150,7 +177,7 @@ class PromptRenderer:
         turns = self._turns(messages, end)
         try:
             return render(turns, functions, args)
-        except InvalidRequest:
+        except (InvalidRequest, PromptTooLong, PromptAbandoned):
             raise
         except Exception as error:
             reason = self._template.reason(error)
@@ -163,7 +190,11 @@ class PromptRenderer:
         self, error: Exception, messages: Sequence[Message], functions: Sequence[Turn], args: Mapping[str, Any]
     ) -> str:
         """The last message of the shortest beginning of the conversation that is refused in the same way."""
+        rendered = 0
         for number, message in enumerate(messages[:NAMED_MESSAGES]):
+            rendered += len(message.content)
+            if rendered > NAMED_CHARACTERS:
+                break
             try:
                 self._template.text(self._turns(messages[: number + 1]), functions, args)
             except Exception as other:
@@ -175,6 +206,8 @@ class PromptRenderer:
         """Refuse what the template would leave out, and text that is none. Raises `InvalidRequest`."""
         if functions and not self.facts.tools:
             raise InvalidRequest(f"The chat template of '{self._model}' has no tools; remove them.", "tools")
+        if functions and not is_text(json.dumps(functions, ensure_ascii=False)):
+            raise InvalidRequest("tools have half of a surrogate pair, which is no character.", "tools")
         tools_missing = not functions and self.facts.tool_turns and not self.facts.tool_turns_without_tools
         for number, message in enumerate(messages):
             if tools_missing and (message.tool_calls or message.role == "tool"):
@@ -183,7 +216,7 @@ class PromptRenderer:
                     f" send the tools along, or remove messages[{number}] ({message.role}).",
                     "messages",
                 )
-            if not _is_text(
+            if not is_text(
                 message.content,
                 message.reasoning or "",
                 *(call.arguments for call in message.tool_calls),
@@ -214,7 +247,7 @@ class PromptRenderer:
         return turn
 
     def _call(self, call: ToolCall) -> Turn:
-        arguments = _argument_object(call.arguments) if self.facts.argument_objects else call.arguments
+        arguments = argument_object(call.arguments) if self.facts.argument_objects else call.arguments
         return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
     def _args_key(self, args: Mapping[str, Any]) -> str:
@@ -250,7 +283,7 @@ class PromptRenderer:
                     Message("assistant", "", reasoning=f"x{text}", tool_calls=(call,)),
                     Message("tool", f"x{text}x", tool_call_id=call.id),
                 ]
-            ids = self._rendered(self._template.token_ids, messages, _functions(tools), NO_ARGS)
+            ids = self._rendered(self._template.token_ids, messages, functions_of(tools), NO_ARGS)
             return [token for token in ids if token in self.control_ids]
 
         try:
@@ -261,37 +294,9 @@ class PromptRenderer:
             raise ConfigError(f"Text in messages to '{self._model}' would become control tokens; it cannot be served.")
 
 
-def _is_text(*texts: str) -> bool:
-    """False if one of `texts` has half of a surrogate pair."""
-    try:
-        for text in texts:
-            text.isascii() or text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _argument_object(arguments: str) -> Any:
-    """Arguments of a call as JSON; `{}` for none. What is not JSON or cannot be rendered stays the model's own text."""
-    try:
-        found = json.loads(arguments) if arguments.strip() else {}
-        if "\\u" in arguments and not _is_text(json.dumps(found, ensure_ascii=False)):
-            return arguments
-    except (ValueError, RecursionError):  # no JSON, or too deep
-        return arguments
-    return found
-
-
-def _functions(tools: Sequence[Tool]) -> list[Turn]:
-    """`tools` in OpenAI's shape, which chat templates expect."""
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                **({} if tool.description is None else {"description": tool.description}),
-                "parameters": {"type": "object", "properties": {}} if tool.parameters is None else tool.parameters,
-            },
-        }
-        for tool in tools
-    ]
+def _size_bytes(messages: Sequence[Message]) -> int:
+    """Size in memory of the texts of `messages`."""
+    return sum(
+        text_bytes(message.content, message.reasoning or "", *(call.arguments for call in message.tool_calls))
+        for message in messages
+    )

@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from deployments.model.prompt_budget import PromptBudget, unlimited
+from deployments.model.prompt_encoder import SAMPLE, own_encode
+from deployments.model.text_encoder import text_encoder
+from deployments.model.token_lengths import token_lengths
 from serving.errors import InvalidRequest
 from serving.types import RawPrompt
 
@@ -18,22 +22,38 @@ class PromptCodec:
         self._tokenizer, self._model = tokenizer, model
         known = getattr(tokenizer, "max_token_id", len(tokenizer) - 1) + 1  # vLLM's tokenizers say it
         self._vocabulary_size = min(vocabulary_size, known)
+        self._texts = text_encoder(own_encode(tokenizer), token_lengths(tokenizer))
+        self._around = _around(tokenizer)
 
-    def encode(self, prompt: RawPrompt) -> tuple[int, ...]:
+    def encode(self, prompt: RawPrompt, budget: PromptBudget | None = None) -> tuple[int, ...]:
         """Token ids of a prompt.
 
         Raises:
             InvalidRequest: the text has half of a character, or an id is not in the vocabulary.
+            PromptTooLong: there are more than the budget allows.
+            PromptAbandoned: nobody waits for them.
         """
+        budget = budget or unlimited()
         if isinstance(prompt.content, str):
             try:
                 prompt.content.isascii() or prompt.content.encode()
             except UnicodeEncodeError:
                 why = f"Change '{prompt.path}': it has half of a surrogate pair, which is no character."
                 raise InvalidRequest(why, prompt.path) from None
-            return tuple(self._tokenizer.encode(prompt.content, add_special_tokens=prompt.add_special_tokens))
+            return self._ids(prompt.content, prompt.add_special_tokens, budget)
+        budget.check_length(len(prompt.content))
         self.check(prompt.content, prompt.path)
         return prompt.content
+
+    def _ids(self, text: str, special: bool, budget: PromptBudget) -> tuple[int, ...]:
+        if special and self._around is None:
+            self._texts.count(text, budget)
+            ids = self._tokenizer.encode(text, add_special_tokens=True)
+        else:
+            before, after = self._around if special and self._around is not None else ((), ())
+            ids = [*before, *self._texts.encode(text, budget), *after]
+        budget.check_length(len(ids))
+        return tuple(ids)
 
     def check(self, ids: Sequence[int], path: str) -> None:
         """Check that `ids`, the field at `path`, are in the vocabulary. Raises `InvalidRequest`."""
@@ -57,3 +77,13 @@ class PromptCodec:
     def texts(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Text of each token as the vocabulary has it: white space and bytes may be written in another way."""
         return tuple(one or "" for one in self._tokenizer.convert_ids_to_tokens(list(ids)))
+
+
+def _around(tokenizer: Any) -> tuple[list[int], list[int]] | None:
+    """Tokens that `tokenizer` puts before and behind a text; None if it does not do so with every text alike."""
+    alone, whole = ([*tokenizer.encode(SAMPLE, add_special_tokens=special)] for special in (False, True))
+    places = [place for place in range(len(whole)) if whole[place : place + len(alone)] == alone]
+    if len(places) != 1:
+        return None
+    before, after = whole[: places[0]], whole[places[0] + len(alone) :]
+    return (before, after) if [*tokenizer.encode("", add_special_tokens=True)] == [*before, *after] else None

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from ray.llm._internal.common.callbacks.base import CallbackBase
 from ray.serve.llm import LLMConfig
@@ -16,19 +16,21 @@ from deployments.model.echo import Echo
 from deployments.model.engine_server import EngineServer
 from deployments.model.image_prompts import DecodedImages, ImagePrompts
 from deployments.model.image_turns import images_before
+from deployments.model.prompt_budget import PromptBudget, PromptTooLong
 from deployments.model.prompt_renderer import PromptRenderer
+from deployments.model.prompt_worker import PromptWorker, characters
 from deployments.model.raw_prompts import PromptCodec
 from deployments.model.vllm_adapter import VllmAdapter
 from deployments.model_spec import ModelSpec
 from deployments.wire import Packed, pack
 from serving.conversation import IMAGE, Image, Message
-from serving.errors import ConfigError, InvalidRequest
+from serving.errors import ConfigError, ContextTooLong, InvalidRequest
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import fit
 from serving.types import GenerateRequest, Sampling, Tokens
 
-T = TypeVar("T")
-LONG_CHARACTERS = 20_000  # some milliseconds of a tokenizer
+# With references, prompts of so many contexts are counted exactly: their tokens tell by how much to shorten those.
+COUNTED_CONTEXTS = 4
 SEEN = (Message("user", f"What is this? {IMAGE}", images=(Image("", b"", "", len("What is this? ")),)),)
 GREETING = (Message("user", "What is 1 + 2?"),)
 WARM_UP = (
@@ -76,6 +78,7 @@ class ModelServer(EngineServer):
             None if self._images is None else self._images.placeholder,
         )
         self._codec = PromptCodec(self._engine.tokenizer, self._model, self._engine.vocabulary_size)
+        self._worker = PromptWorker()
         self._computed = ComputedTurns()
         self._parsers = self._engine.output_parsers(
             spec.reasoning_parser, spec.tool_call_parser, strict_tools=spec.strict_tools
@@ -113,10 +116,11 @@ class ModelServer(EngineServer):
         args = self._spec.template_args(request.thinking, request.template_args)
         images = await self._decoded(request.messages, request.tenant.scope)
         image_tokens = 0
+        budget = self._budget(request)
 
         async def token_ids(messages: tuple[Message, ...]) -> Sequence[int]:
             nonlocal image_tokens
-            written = await self._token_ids(request, args, messages)
+            written = await self._token_ids(request, args, messages, budget)
             whole = await self._with_images(written, images)
             image_tokens = len(whole) - len(written)
             return whole
@@ -124,7 +128,7 @@ class ModelServer(EngineServer):
         fitted = await fit(self._model, request, token_ids, self._engine.context_tokens, lambda: image_tokens)
         seen = None
         if self._images is not None and images is not None:
-            written = await self._token_ids(request, args, fitted.messages)
+            written = await self._token_ids(request, args, fitted.messages, budget)
             seen = await self._images.prompt(written, images, counting=False)
         parser = echo = None
         if request.prompt is None:
@@ -156,18 +160,54 @@ class ModelServer(EngineServer):
                     self._computed.put(request.session, [*fitted.tokens, *generated])
                 yield tuple(pack(replace(one, shortened=fitted.shortened) if one.terminal else one) for one in group)
 
+    def _budget(self, request: GenerateRequest) -> PromptBudget:
+        """Budget of a prompt that is to be answered."""
+        context = self._engine.context_tokens
+        counted = context if request.references is None else context * COUNTED_CONTEXTS
+        return PromptBudget(counted, cached_tokens=context - max(request.sampling.max_tokens or 0, 1))
+
     async def _token_ids(
-        self, request: GenerateRequest, args: Mapping[str, Any], messages: tuple[Message, ...]
+        self, request: GenerateRequest, args: Mapping[str, Any], messages: tuple[Message, ...], budget: PromptBudget
     ) -> tuple[int, ...]:
-        """Tokens of a raw prompt, or of `messages` with the tools of `request`; `args`: of the chat template."""
+        """Tokens of a raw prompt, or of `messages` with the tools of `request`; `args`: of the chat template.
+
+        Raises:
+            ContextTooLong: there are more than the budget allows; long texts are not tokenized to their ends then.
+        """
         prompt = request.prompt
-        if prompt is not None:
-            return await _in_thread_if_long(len(prompt.content), lambda: self._codec.encode(prompt))
-        scope = request.tenant.scope
-        return await _in_thread_if_long(
-            _characters(messages),
-            lambda: self._renderer.token_ids(messages, request.tools, args, request.prompt_end, scope),
-        )
+        try:
+            if prompt is not None:
+                return await self._worker.run(len(prompt.content), budget, lambda: self._codec.encode(prompt, budget))
+            return await self._worker.run(
+                characters(messages, request.tools, args),
+                budget,
+                lambda: self._renderer.token_ids(
+                    messages, request.tools, args, request.prompt_end, budget, request.tenant.scope
+                ),
+            )
+        except PromptTooLong as error:
+            raise ContextTooLong(
+                self._model,
+                error.tokens,
+                self._engine.context_tokens,
+                request.sampling.max_tokens or 0,
+                "messages" if prompt is None else prompt.path,
+                at_least=not error.exact,
+            ) from None
+
+    async def _counted_ids(self, request: GenerateRequest) -> tuple[int, ...]:
+        """Tokens of a prompt that is not to be answered. Raises `InvalidRequest` beyond `max_counted_tokens`."""
+        args = self._spec.template_args(request.thinking, request.template_args)
+        most = max(self._spec.max_counted_tokens, self._engine.context_tokens)
+        try:
+            return await self._token_ids(request, args, prompt_messages(request), PromptBudget(most))
+        except ContextTooLong as error:
+            field = "messages" if request.prompt is None else request.prompt.path
+            raise InvalidRequest(
+                f"Shorten '{field}': '{self._model}' counts at most {most} tokens, and there are"
+                f"{' at least' if error.at_least else ''} {error.prompt_tokens}.",
+                field,
+            ) from None
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
         """Compute the whole cache blocks of the prompt up to the first occurrence of `marker`. Raises `MoaError`.
@@ -176,10 +216,15 @@ class ModelServer(EngineServer):
         """
         messages = prompt_messages(request)
         tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
-        token_ids = await _in_thread_if_long(
-            _characters(messages),
-            lambda: self._renderer.prefill_ids(messages, marker, tools, args, request.prompt_end),
-        )
+        budget = PromptBudget(self._engine.context_tokens)
+        try:
+            token_ids = await self._worker.run(
+                characters(messages, tools, args),
+                budget,
+                lambda: self._renderer.prefill_ids(messages, marker, tools, args, request.prompt_end, budget),
+            )
+        except PromptTooLong:
+            return  # the prompt itself will be refused, or its references shortened
         seen = None
         if token_ids and (known := images_before(messages, marker)):
             images = await self._decoded(messages, request.tenant.scope)
@@ -210,10 +255,10 @@ class ModelServer(EngineServer):
 
     async def count_tokens(self, request: GenerateRequest) -> int:
         """Length of the request's prompt. Raises `MoaError` for a conversation that the chat template refuses."""
-        args = self._spec.template_args(request.thinking, request.template_args)
-        messages = prompt_messages(request)
-        written = await self._token_ids(request, args, messages)
-        return len(await self._with_images(written, await self._decoded(messages, request.tenant.scope)))
+        written = await self._counted_ids(request)
+        return len(
+            await self._with_images(written, await self._decoded(prompt_messages(request), request.tenant.scope))
+        )
 
     async def _decoded(self, messages: Sequence[Message], scope: str) -> DecodedImages | None:
         """Images of `messages`, cached for `scope`; None if they have none. Raises `InvalidRequest`."""
@@ -233,22 +278,11 @@ class ModelServer(EngineServer):
 
     async def tokens(self, request: GenerateRequest, texts: bool) -> Tokens:
         """Tokens of the request's prompt. Arguments and errors: `serving.engine.Engine.tokenize`."""
-        args = self._spec.template_args(request.thinking, request.template_args)
-        ids = await self._token_ids(request, args, prompt_messages(request))
-        return Tokens(ids, self._engine.context_tokens, self._codec.texts(ids) if texts else None)
+        ids = await self._counted_ids(request)
+        found = await self._worker.run(len(ids), PromptBudget(), lambda: self._codec.texts(ids)) if texts else None
+        return Tokens(ids, self._engine.context_tokens, found)
 
     async def text(self, token_ids: tuple[int, ...]) -> str:
         """Text of token ids. Raises `InvalidRequest` if one is not in the vocabulary."""
         self._codec.check(token_ids, "tokens")
-        return await _in_thread_if_long(len(token_ids), lambda: self._codec.decode(token_ids))
-
-
-def _characters(messages: tuple[Message, ...]) -> int:
-    return sum(len(message.content) for message in messages)
-
-
-async def _in_thread_if_long(length: int, work: Callable[[], T]) -> T:
-    """Result of `work`; in a thread if it is on `length` characters or tokens, so that no stream waits for it."""
-    if length < LONG_CHARACTERS:
-        return work()
-    return await asyncio.to_thread(work)
+        return await self._worker.run(len(token_ids), PromptBudget(), lambda: self._codec.decode(token_ids))

@@ -32,7 +32,7 @@ RETRY_AFTER_S = (0.1, 3600.0)
 CONTEXT_TOKENS = re.compile(r"(?:context length is|context of '[^']*' holds) (\d+) tokens")
 PROMPT_TOKENS = re.compile(
     r"contains (?:at least )?(\d+) input tokens|\((\d+) in the messages"
-    r"|resulted in (\d+) tokens|prompt has (\d+) tokens"
+    r"|resulted in (\d+) tokens|prompt has (?:at least )?(\d+) tokens"
 )
 
 logger = logging.getLogger(__name__)

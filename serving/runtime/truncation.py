@@ -93,7 +93,7 @@ async def fit(
     Args:
         model: id of the model, for errors.
         request: the request; its `max_tokens`, or an eighth of the context, is kept for the answer.
-        render: chat template and tokenizer: messages to tokens.
+        render: chat template and tokenizer: messages to tokens. It may raise `ContextTooLong` itself.
         context_tokens: size of the model's context.
         image_tokens: number of those tokens of the prompt last rendered that are images.
 
@@ -103,9 +103,9 @@ async def fit(
     fitter = PromptFitter(request, context_tokens)
     while True:
         messages = fitter.messages
-        tokens = await render(messages)
-        fitter.image_tokens = image_tokens()
         try:
+            tokens = await render(messages)
+            fitter.image_tokens = image_tokens()
             most = answer_tokens(model, fitter.request, len(tokens), context_tokens, fitter.min_answer_tokens)
         except ContextTooLong as error:
             fitter.shorten(error)

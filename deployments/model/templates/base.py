@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from deployments.model.prompt_budget import PromptBudget
 from serving.types import PromptEnd
 
 Turn = dict[str, Any]  # a message, a tool or a call in OpenAI's shape
@@ -34,14 +35,25 @@ class ChatTemplate(ABC):
         tools: Sequence[Turn] = (),
         args: Mapping[str, Any] = NO_ARGS,
         end: PromptEnd = "answer",
+        budget: PromptBudget | None = None,
     ) -> tuple[int, ...]:
-        """Token ids of the prompt, which has one of the `ends`. Raises like `text`."""
+        """Token ids of the prompt, which has one of the `ends`. Raises like `text`.
+
+        Raises:
+            PromptTooLong: there are more than the budget allows.
+            PromptAbandoned: nobody waits for them.
+        """
 
     @abstractmethod
     def prefix_ids(
-        self, turns: Sequence[Turn], marker: str, tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
+        self,
+        turns: Sequence[Turn],
+        marker: str,
+        tools: Sequence[Turn] = (),
+        args: Mapping[str, Any] = NO_ARGS,
+        budget: PromptBudget | None = None,
     ) -> tuple[int, ...]:
-        """Token ids with which the prompt begins whatever text stands in place of `marker`. Raises like `text`."""
+        """Token ids with which the prompt begins whatever text stands in place of `marker`. Raises like `token_ids`."""
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from vllm.renderers.inkling import _resolve_reasoning_effort
 from vllm.renderers.inkling_encoding import SPECIAL_TOKEN_SPELLINGS, render_inkling_messages
 
-from deployments.model.control_strings import ControlStringEscaper
+from deployments.model.control_strings import ControlStringEscaper, added_tokens
 from deployments.model.prompt_encoder import PromptEncoder
 from deployments.model.templates.base import Turn
 from deployments.model.templates.tokens import TokenTemplate
@@ -35,7 +35,7 @@ class _OrdinaryText:
     """Tokenizer in the shape that vLLM's renderer expects; what it encodes as text has no control tokens."""
 
     def __init__(self, tokenizer: Any) -> None:
-        self._escaper = ControlStringEscaper(tokenizer, ())
+        self._escaper = ControlStringEscaper(tokenizer, added_tokens(tokenizer))
         self._encoder = PromptEncoder(tokenizer, self._escaper)
         vocabulary = tokenizer.get_vocab()
         self._ids: dict[str, int] = {}

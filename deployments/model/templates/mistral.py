@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from deployments.model.prompt_budget import PromptBudget
 from deployments.model.templates.base import NO_ARGS, Turn
 from deployments.model.templates.tokens import TokenTemplate
 from serving.failures import said
@@ -36,16 +37,19 @@ class MistralTemplate(TokenTemplate):
         tools: Sequence[Turn] = (),
         args: Mapping[str, Any] = NO_ARGS,
         end: PromptEnd = "answer",
+        budget: PromptBudget | None = None,
     ) -> tuple[int, ...]:
         if end == "answer":
-            return super().token_ids(turns, tools, args)
-        return tuple(
-            self._tokenizer.apply_chat_template(
+            return super().token_ids(turns, tools, args, end, budget)
+        return self._within(
+            budget,
+            turns,
+            lambda: self._tokenizer.apply_chat_template(
                 [_with_short_ids(turn) for turn in turns],
                 tools=list(tools) or None,
                 continue_final_message=True,
                 **args,
-            )
+            ),
         )
 
     def _ids(self, turns: Sequence[Turn], tools: Sequence[Turn], args: Mapping[str, Any]) -> Sequence[int]:

@@ -1,6 +1,6 @@
 """Chat templates that write text: Jinja, and the encodings of DeepSeek V3.2 and V4 in vLLM's tokenizers.
 
-Control strings in messages become sentinels before rendering, and ordinary tokens after it. Without control strings,
+Control strings in messages are escaped before rendering, and become ordinary tokens after it. Without control strings,
 the ids equal those of `tokenizer.apply_chat_template`.
 
 Known limit: a control literal that is plain text to the tokenizer (`[INST]` in some models) gets a space after its
@@ -17,7 +17,8 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import render_jinja_template
 
-from deployments.model.control_strings import ControlStringEscaper, added_tokens, template_literals
+from deployments.model.control_strings import ControlStringEscaper, added_tokens, control_tokens, template_literals
+from deployments.model.prompt_budget import PromptBudget
 from deployments.model.prompt_encoder import PromptEncoder, stable_end
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
 from deployments.model.templates.samples import ANSWER, PICTURE, SYSTEM, TEXT, THINKING_ARGS, TOOL, USER, tool_turns
@@ -67,17 +68,18 @@ class TextTemplate(ChatTemplate):
         self.reserved_args = frozenset(
             {"messages", "conversation", "conversations", *parameters, *special} - {"kwargs"}
         )
-        self._added = added_tokens(tokenizer)
-        self._control_ids = frozenset(tokenizer.convert_tokens_to_ids(list(self._added)))
-        literals = template_literals(self._probes(), ())
-        self._escaper = ControlStringEscaper(tokenizer, [text for text in literals if text not in self._added])
+        written = self._probed()
+        self._control = control_tokens(tokenizer, "\n".join([*written, self._source()]))
+        self._control_ids = frozenset(tokenizer.convert_tokens_to_ids(list(self._control)))
+        literals = template_literals(written, added_tokens(tokenizer))
+        self._escaper = ControlStringEscaper(tokenizer, self._control, literals)
         self._encoder = PromptEncoder(tokenizer, self._escaper)
 
     def text(self, turns: Sequence[Turn], tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS) -> str:
-        """Text of the prompt, with sentinels in place of control strings in messages, tools and arguments."""
-        return self._escaped(turns, tools, args, end=True)
+        return self._escaper.plain(self._escaped(turns, tools, args, end=True))
 
     def _escaped(self, turns: Sequence[Turn], tools: Sequence[Turn], args: Mapping[str, Any], *, end: bool) -> str:
+        """Text of the prompt, with the control strings in messages, tools and arguments escaped."""
         escape = self._escaper.replace_all
         escaped = [{key: value if key == "role" else escape(value) for key, value in turn.items()} for turn in turns]
         if self._placeholder is not None:
@@ -119,21 +121,31 @@ class TextTemplate(ChatTemplate):
         tools: Sequence[Turn] = (),
         args: Mapping[str, Any] = NO_ARGS,
         end: PromptEnd = "answer",
+        budget: PromptBudget | None = None,
     ) -> tuple[int, ...]:
+        if budget is not None:
+            texts = (turn.get("content") for turn in turns if turn["role"] == "user")  # which templates only trim
+            self._encoder.check([text.strip() for text in texts if isinstance(text, str)], budget)
         if end != "continued":
-            return self._encoder.encode(self._escaped(turns, tools, args, end=end == "answer"))
+            return self._encoder.encode(self._escaped(turns, tools, args, end=end == "answer"), budget)
         *before, last = turns
         marked = {**last, "content": f"{last['content']}{CONTINUED}"}  # templates trim the end of a message
         known, found, _ = self._escaped([*before, marked], tools, args, end=False).rpartition(CONTINUED)
         if not found:
             raise TemplateError("an assistant's last message is not written")
-        return self._encoder.encode(known)
+        return self._encoder.encode(known, budget)
 
     def prefix_ids(
-        self, turns: Sequence[Turn], marker: str, tools: Sequence[Turn] = (), args: Mapping[str, Any] = NO_ARGS
+        self,
+        turns: Sequence[Turn],
+        marker: str,
+        tools: Sequence[Turn] = (),
+        args: Mapping[str, Any] = NO_ARGS,
+        budget: PromptBudget | None = None,
     ) -> tuple[int, ...]:
-        known, found, _ = self.text(turns, tools, args).partition(marker)
-        return self._encoder.encode(known[: stable_end(known)]) if found else ()
+        known, found, _ = self._escaped(turns, tools, args, end=True).partition(marker)
+        known = known[: max(len(known) - self._escaper.reach, 0)]  # its last words may begin a control string
+        return self._encoder.encode(known[: stable_end(known)], budget) if found else ()
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
@@ -142,7 +154,7 @@ class TextTemplate(ChatTemplate):
         return self._control_ids
 
     def control_strings(self) -> tuple[str, ...]:
-        return self._added
+        return self._control
 
     def reason(self, error: Exception) -> str | None:
         # raise_exception of a template; Jinja's own errors are subclasses.
@@ -174,8 +186,23 @@ class TextTemplate(ChatTemplate):
         prompts, _ = rendered
         return str(prompts[0])
 
+    def _source(self) -> str:
+        """Text of the template itself, which may write more than the probes show."""
+        given = self._chat_template or getattr(self._tokenizer, "chat_template", None)
+        return given if isinstance(given, str) else ""
+
+    def _probed(self) -> list[str]:
+        """Prompts of all probes that the template accepts."""
+        found = []
+        for probe in self._probes():
+            try:
+                found.append(probe())
+            except Exception:
+                continue
+        return found
+
     def _probes(self) -> list[partial[str]]:
-        """Renderings that show the control literals of the template."""
+        """Renderings that show the control tokens and literals of the template."""
         thought = {**ANSWER, "reasoning_content": "Reasoning", "reasoning": "Reasoning"}
         loops = [
             tool_turns(arguments, content)

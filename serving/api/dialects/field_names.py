@@ -29,7 +29,7 @@ def renamed(error: Exception, names: Mapping[str, str]) -> Exception:
     match error:
         case ContextTooLong(model=model, prompt_tokens=prompt, context_tokens=context, max_tokens=asked):
             limit = names.get(error.limit, error.limit)
-            return ContextTooLong(model, prompt, context, asked, _name(error.param, names), limit)
+            return ContextTooLong(model, prompt, context, asked, _name(error.param, names), limit, error.at_least)
         case LimitExceeded():
             return LimitExceeded(error.resource, error.needed, error.allowed, _name(error.param, names))
         case UnsupportedField():

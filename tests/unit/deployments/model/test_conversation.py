@@ -1,5 +1,6 @@
 """Conversations in the shapes that templates accept."""
 
+import time
 from dataclasses import fields, replace
 
 import pytest
@@ -115,3 +116,22 @@ def test_what_fits_in_no_way_is_refused_by_its_number(
     with pytest.raises(InvalidRequest) as caught:
         adapted(messages, facts, "m")
     assert (str(caught.value), caught.value.param) == (sentence, "messages")
+
+
+def test_many_messages_and_calls_cost_no_more_than_each() -> None:
+    """Four times the messages take four times the time; comparing each with each would take sixteen times."""
+    template = replace(ALL, repeated_user=False, parallel_calls=False)
+
+    def cost(count: int) -> float:
+        calls = tuple(ToolCall(f"c{number}", "f", "{}") for number in range(count))
+        results = tuple(Message("tool", "r", tool_call_id=f"c{number}") for number in range(count))
+        users = (Message("user", "x" * 200),) * count
+        times = []
+        for _ in range(2):
+            started = time.thread_time()
+            found = adapted([*users, Message("assistant", "", tool_calls=calls), *results], template, "m")
+            times.append(time.thread_time() - started)
+        assert len(found) == 1 + 2 * count
+        return min(times)
+
+    assert cost(8000) < 10 * cost(2000) + 0.01

@@ -12,6 +12,7 @@ from deployments.model.computed_turns import ComputedTurns
 from deployments.model.image_prompts import ImagePrompts, placeholder_tokens
 from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.model.prompt_renderer import PromptRenderer
+from deployments.model.prompt_worker import PromptWorker
 from deployments.model.server import SEEN, ModelServer
 from deployments.model_spec import ModelSpec
 from deployments.wire import unpack
@@ -164,7 +165,7 @@ class Replica(ModelServer):
         self._renderer = PromptRenderer(
             tokenizer, "m", image_placeholder=None if images is None else images.placeholder
         )
-        self._computed = ComputedTurns()
+        self._computed, self._worker = ComputedTurns(), PromptWorker()
         config = SimpleNamespace(hf_config=SimpleNamespace(model_type="llava"), hf_text_config=None)
         self._parsers = OutputParsers("m", tokenizer, config, None, None)
 

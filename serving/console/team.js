@@ -83,7 +83,7 @@ export class Team {
     }
     const column = this.column(layer);
     const about = column.querySelector(".column-about");
-    about.textContent ||= layerAbout(role, layer, this.layered);
+    about.textContent ||= layerAbout(role, layer, this.layered, card.judges);
     column.append(card.node);
     this.reveal(column);
   }

@@ -44,11 +44,11 @@ export function steps({ kind, description }, settings) {
 }
 
 // A sentence above each column. `layered`: later layers of proposers read the proposals before them.
-export function layerAbout(role, layer, layered) {
+export function layerAbout(role, layer, layered, judges) {
   switch (role) {
     case "proposer": return layered && layer > 1 ? "Each model reads the proposals so far and writes a better one." : "Each model answers alone. None sees the others.";
     case "first": return "One model tries alone. If it seems unsure, others join.";
-    case "judge": return "A judge compares what it reads, several times in different orders.";
+    case "judge": return judges === "grade" ? "A judge grades the first answer." : "A judge reads the proposals, several times in different orders.";
     case "critic": return "A critic looks for mistakes in the answer.";
     case "solver": return "A model answers. A critic reads it next.";
     case "planner": return "A planner splits the task into parts.";

@@ -18,6 +18,9 @@ class PromptCache:
         self._lock = threading.Lock()
         self.size_bytes = 0
 
+    def __len__(self) -> int:
+        return len(self._prompts)
+
     def get(self, key: Hashable) -> tuple[int, ...] | None:
         """Ids of the prompt with this key; None if it is not kept."""
         with self._lock:

@@ -41,7 +41,7 @@ PARTS: Mapping[str, Part] = {
     "memory": Part("Memory over 100,000 requests", memory.measure),
     "tenants": Part("Two tenants", tenants.measure),
     "fuzzers": Part("Fuzzers", fuzzers.measure),
+    "termination": Part("SIGTERM", termination.measure),
     "ports": Part("Open ports", ports.measure, needs_ray=True),
-    "termination": Part("SIGTERM", termination.measure, needs_ray=True),
     "deaths": Part("Processes that die", deaths.measure, needs_ray=True),
 }

@@ -62,7 +62,7 @@ async def _measure(name: str, effort: Effort) -> None:
     machine = await asyncio.to_thread(describe)
     rows = await PARTS[name].measure(effort)
     seconds = round(time.monotonic() - began, 1)
-    result = PartResult(name, tuple(rows), sentence(machine), seconds, effort.short)
+    result = PartResult(name, PARTS[name].title, tuple(rows), sentence(machine), seconds, effort.short)
     await asyncio.to_thread(result.save, effort.out)
 
 

@@ -27,14 +27,14 @@ class Victim:
     after_s: float = 8.0  # of load after the kill
 
 
-VICTIMS = (
+VICTIMS: tuple[Victim, ...] = (
     Victim("one of two replicas of a model", "model:a"),
     Victim("the only replica of a model", "model:b"),
     Victim("one of two orchestrators", "default:ingress"),
     Victim("the Serve controller", "ServeController", 12.0),
     Victim("HAProxy", "haproxy", 12.0),
-    Victim("Ray's GCS", "gcs_server", 12.0),
 )
+GCS = Victim("Ray's GCS", "gcs_server", 75.0)  # Ray's processes wait for it for 60 s
 
 
 def kill(server: RayServer, victim: Victim) -> bool:
@@ -81,10 +81,19 @@ async def one_death(server: RayServer, victim: Victim) -> tuple[Record, Record, 
 
 
 async def measure(effort: Effort) -> list[Row]:
-    """Measure two rows per kind of process."""
+    """Measure two rows per kind of process, one after the other in one server."""
+    return await _deaths(effort, "deaths.log", VICTIMS)
+
+
+async def measure_gcs(effort: Effort) -> list[Row]:
+    """Measure two rows for the process that a cluster of one node may not survive, in a server of its own."""
+    return await _deaths(effort, "gcs.log", (GCS,))
+
+
+async def _deaths(effort: Effort, log: str, victims: Sequence[Victim]) -> list[Row]:
     rows: list[Row] = []
-    async with ray_server(effort.out / "deaths.log") as server:
-        for victim in VICTIMS:
+    async with ray_server(effort.out / log) as server:
+        for victim in victims:
             effort.say(f"killing {victim.name}")
             if not await settled(server):
                 rows.append(Row(f"kill -9 of {victim.name}", "not killed", "", None, "The server had not recovered."))

@@ -6,7 +6,6 @@ from evaluation.report import page
 from evaluation.report.section import Section
 from evaluation.tables import Cell
 from loadtest.results.cells import table
-from loadtest.torture.parts import PARTS
 from loadtest.torture.results import PartResult, summary
 
 COLUMNS = ("promise", "verdict", "measured", "limit")
@@ -23,10 +22,7 @@ def render(results: Sequence[PartResult]) -> str:
 
 
 def _section(result: PartResult) -> Section:
-    rows = [
-        (row.promise, Cell(row.verdict, good=row.kept), f"{row.figure}. {row.note}".rstrip(". ") + ".", row.limit)
-        for row in result.rows
-    ]
+    rows = [(row.promise, Cell(row.verdict, good=row.kept), row.measured, row.limit) for row in result.rows]
     run = f"{result.seconds:.0f} s{', the short run' if result.short else ''}, on {result.machine}"
     note = f"Repeat with: {result.command} ({run})."
-    return Section(result.part, PARTS[result.part].title, "", (table(COLUMNS, rows, note=note),))
+    return Section(result.part, result.title, "", (table(COLUMNS, rows, note=note),))

@@ -44,4 +44,5 @@ PARTS: Mapping[str, Part] = {
     "termination": Part("SIGTERM", termination.measure),
     "ports": Part("Open ports", ports.measure, needs_ray=True),
     "deaths": Part("Processes that die", deaths.measure, needs_ray=True),
+    "gcs": Part("Ray's GCS dies", deaths.measure_gcs, needs_ray=True),
 }

@@ -8,19 +8,17 @@ from typing import Any
 
 from loadtest.torture.row import Row
 
-COLUMNS = ("part", "promise", "figure", "limit", "verdict", "repeat with")
-
 
 @dataclass(frozen=True, slots=True)
 class PartResult:
     """Rows of one part, and the run that measured them."""
 
     part: str
+    title: str
     rows: tuple[Row, ...]
     machine: str  # one line
     seconds: float
     short: bool = False
-    settings: Mapping[str, Any] | None = None
 
     @property
     def command(self) -> str:
@@ -44,15 +42,6 @@ def parsed(raw: Mapping[str, Any]) -> PartResult:
     return PartResult(**{**raw, "rows": tuple(Row(**row) for row in raw["rows"])})
 
 
-def cells(results: Sequence[PartResult]) -> list[tuple[str, ...]]:
-    """Rows of the table; see `COLUMNS`."""
-    return [
-        (result.part, row.promise, _noted(row), row.limit, row.verdict, result.command)
-        for result in results
-        for row in result.rows
-    ]
-
-
 def summary(results: Sequence[PartResult]) -> str:
     """Number of promises by verdict, in one sentence."""
     rows = [row for result in results for row in result.rows]
@@ -71,7 +60,3 @@ def text(results: Sequence[PartResult]) -> str:
             if row.note:
                 lines.append(f"{'':15}{row.note}")
     return "\n".join([*lines, summary(results)])
-
-
-def _noted(row: Row) -> str:
-    return f"{row.figure}. {row.note}" if row.note else row.figure

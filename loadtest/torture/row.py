@@ -18,6 +18,11 @@ class Row:
         """The verdict as one word."""
         return {True: "green", False: "RED", None: "not measured"}[self.kept]
 
+    @property
+    def measured(self) -> str:
+        """The figure with its note, as sentences."""
+        return ". ".join(text.rstrip(".") for text in (self.figure, self.note) if text) + "."
+
 
 def quantiles(values_s: list[float]) -> str:
     """Median, 99th percentile and maximum of durations, as milliseconds."""

@@ -1,7 +1,8 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
 docs/api.md, completions.md, responses.md, messages.md, embeddings.md and errors.md are generated as a whole, from the
-request schemas and the error classes; docs/clients.md from the list of tested clients and their lock files. In
+request schemas and the error classes; docs/clients.md from the list of tested clients and their lock files;
+docs/reliability.md from the results of `make torture` that are committed. In
 docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may change, and
 the strategies' support of tools. In helm/moa/values.schema.json the `settings` are generated.
 """
@@ -21,6 +22,7 @@ from scripts.clients_page import clients_page
 from scripts.completions_page import COMPLETIONS_PAGE
 from scripts.messages_page import MESSAGES_PAGE
 from scripts.pooling_page import POOLING_PAGE
+from scripts.reliability_page import reliability_page
 from scripts.responses_page import RESPONSES_PAGE
 from serving.api.image_settings import ImageSettings
 from serving.api.schemas.chat import ChatBody
@@ -257,6 +259,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         docs / "embeddings.md": pooling_page(),
         docs / "errors.md": errors_page(),
         docs / "clients.md": clients_page(),
+        docs / "reliability.md": reliability_page(root),
         recipes: text,
         root / SCHEMA: chart_schema(root),
     }

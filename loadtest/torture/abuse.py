@@ -23,7 +23,7 @@ ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What one abusive request got."""
+    """Response to one abusive request."""
 
     name: str
     status: int  # 0: the connection was closed without an answer

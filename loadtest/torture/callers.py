@@ -5,6 +5,7 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import aiohttp
 
@@ -48,7 +49,7 @@ class Record:
         """Longest time without the end of a complete answer, from `since` on; without any, up to now."""
         ends = [since, *sorted(at for at, one in self.ended if one.error is None and at > since)]
         ends += [time.monotonic()] if len(ends) == 1 else []
-        return max(later - earlier for earlier, later in zip(ends, ends[1:], strict=False))
+        return max(later - earlier for earlier, later in pairwise(ends))
 
     def refused_s(self, since: float) -> float:
         """Time from the first to the last refused connection after `since`."""
@@ -59,8 +60,8 @@ class Record:
 def explicit(kind: str, streamed: bool) -> bool:
     """True for a failure that a client can act on.
 
-    That is a connection that was refused before anything was sent, and a typed error that says to retry (429, 503). Of a
-    stream it is any typed error, and a connection that breaks; an orderly end before the answer's is not.
+    That is a connection that was refused before anything was sent, and a typed error that says to retry (429, 503).
+    Of a stream it is any typed error, and a connection that breaks; an orderly end before the answer's is not.
     """
     if kind == REFUSED:
         return True

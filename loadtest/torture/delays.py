@@ -72,9 +72,9 @@ async def hedging(effort: Effort) -> Row:
         extra = team.runtime.budget.hedges / team.runtime.budget.calls
     ratio = p99s[1] / p99s[0]
     return Row(
-        f"Hedging shortens the tail where {SLOW_SHARE:.0%} of calls are {SLOWER} times slower, for at most 5% more calls",
-        f"p99 {p99s[0] * 1000:.0f} ms without, {p99s[1] * 1000:.0f} ms with (x {ratio:.2f});"
-        f" {extra:.1%} more calls",
+        f"Hedging shortens the tail where {SLOW_SHARE:.0%} of calls are {SLOWER} times slower, for at most 5% more"
+        " calls",
+        f"p99 {p99s[0] * 1000:.0f} ms without, {p99s[1] * 1000:.0f} ms with (x {ratio:.2f}); {extra:.1%} more calls",
         "p99 at most half; calls at most 5% more",
         ratio <= 0.5 and extra <= 0.05,
     )

@@ -1,4 +1,7 @@
-"""Fuzz one target by coverage: `python -m loadtest.torture.fuzz_coverage TARGET [libFuzzer's options]`; needs atheris."""
+"""Fuzz one target by coverage: `python -m loadtest.torture.fuzz_coverage TARGET [OPTION ...]`; needs atheris.
+
+The options are libFuzzer's.
+"""
 
 import sys
 

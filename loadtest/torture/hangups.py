@@ -87,9 +87,9 @@ async def hang_up(port: int, body: Mapping[str, Any], phase: Phase, models: Mapp
     """Ask, wait for the phase, close the connection; seconds until no engine has work, at most `GIVE_UP_S`."""
     loop = asyncio.get_running_loop()
     phase.reached.clear()
-    reader, writer = await asyncio.open_connection(HOST, port)
+    _, writer = await asyncio.open_connection(HOST, port)
     raw = json.dumps(body).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     writer.write(f"{head}content-length: {len(raw)}\r\n\r\n".encode() + raw)
     async with asyncio.timeout(GIVE_UP_S):
         await phase.reached.wait()

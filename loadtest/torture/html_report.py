@@ -16,9 +16,7 @@ def render(results: Sequence[PartResult]) -> str:
     rows = [row for result in results for row in result.rows]
     facts = [(str(sum(row.kept is kept for row in rows)), word) for kept, word in ((True, "green"), (False, "red"))]
     facts.append((str(sum(row.kept is None for row in rows)), "not measured"))
-    return page.render(
-        "Torture report", [_section(result) for result in results], lead=summary(results), facts=facts
-    )
+    return page.render("Torture report", [_section(result) for result in results], lead=summary(results), facts=facts)
 
 
 def _section(result: PartResult) -> Section:

@@ -71,8 +71,8 @@ async def measure(effort: Effort) -> list[Row]:
     return [
         Row(
             f"Memory does not grow with requests ({count:,}: one in 25 a team's, half streamed, a tenth refused)",
-            f"{slope:.1f} bytes per request, 95% interval [{low:.1f}, {high:.1f}]; {resident[-1] / 2**20:.0f} MiB at the"
-            f" end; {unexpected} unexpected statuses",
+            f"{slope:.1f} bytes per request, 95% interval [{low:.1f}, {high:.1f}]; {resident[-1] / 2**20:.0f} MiB at"
+            f" the end; {unexpected} unexpected statuses",
             f"0 within the interval, or below {NOISE_BYTES} bytes",
             bounded and not unexpected,
         )

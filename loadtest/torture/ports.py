@@ -39,7 +39,9 @@ def listeners(server: RayServer) -> set[Listener]:
             sockets = process.net_connections(kind="tcp")
         except psutil.Error:
             continue
-        found.update(Listener(one.laddr.ip, one.laddr.port, name) for one in sockets if one.status == psutil.CONN_LISTEN)
+        found.update(
+            Listener(one.laddr.ip, one.laddr.port, name) for one in sockets if one.status == psutil.CONN_LISTEN
+        )
     return found
 
 

@@ -66,7 +66,8 @@ async def test_no_spelling_of_a_url_leaves_the_allowed_hosts(url: str) -> None:
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1", "fd00::1",
-     "fe80::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe", "2002:a00:1::", "224.0.0.1", "255.255.255.255"],
+     "fe80::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe", "2002:a00:1::", "224.0.0.1",
+     "255.255.255.255"],
 )  # fmt: skip
 async def test_an_allowed_name_that_leads_inside_is_refused(address: str) -> None:
     async def resolved(host: str, port: int) -> Sequence[str]:

@@ -39,11 +39,14 @@ async def test_two_requests_with_one_id_get_their_own_answers(stream: bool) -> N
 
 
 @pytest.mark.parametrize(
-    "given", ["", "a b", "a\tb", "x" * 129, "ä", "../../etc/passwd", "<script>", "a,b", "{}", "a;b", '"', "%0d%0aset-cookie"]
+    "given",
+    ["", "a b", "a\tb", "x" * 129, "ä", "../../etc/passwd", "<script>", "a,b", "{}", "a;b", '"', "%0d%0aset-cookie"],
 )
 async def test_an_id_that_is_no_plain_word_is_not_sent_back(given: str) -> None:
     headers = [(b"x-request-id", given.encode("latin-1")), (b"content-type", b"application/json")]
-    [head, _] = await drive(app_of({"m": ScriptedEngine("m")}), {"type": "http.request", "body": b"{}"}, headers=headers)
+    [head, _] = await drive(
+        app_of({"m": ScriptedEngine("m")}), {"type": "http.request", "body": b"{}"}, headers=headers
+    )
     [sent] = [value for name, value in head["headers"] if name == b"x-request-id"]
     assert sent.isalnum()
     assert len(sent) == 32
@@ -78,7 +81,15 @@ async def test_a_user_of_one_request_is_no_part_of_another() -> None:
 
 async def test_debugging_endpoints_of_vllm_do_not_exist() -> None:
     paths = (
-        *("/server_info", "/sleep", "/wake_up", "/is_sleeping", "/reset_prefix_cache", "/collective_rpc", "/invocations"),
+        *(
+            "/server_info",
+            "/sleep",
+            "/wake_up",
+            "/is_sleeping",
+            "/reset_prefix_cache",
+            "/collective_rpc",
+            "/invocations",
+        ),
         *("/start_profile", "/stop_profile", "/v1/load_lora_adapter", "/v1/unload_lora_adapter", "/load", "/ping"),
         *("/scale_elastic_ep", "/pause", "/resume", "/debug", "/config", "/key/generate", "/model/new", "/routes"),
         *("/api/jobs/", "/api/serve/applications/", "/-/routes", "/-/healthz", "/.env", "/redoc"),

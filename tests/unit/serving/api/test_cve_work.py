@@ -1,4 +1,4 @@
-"""Classes of unbounded work that vLLM's API had: each number that multiplies work has a limit, checked before any of it.
+"""Classes of unbounded work that vLLM had: each number that multiplies work has a limit, checked before any of it.
 
 CVE-2026-34756: `n` without an upper bound. CVE-2025-48956: headers of any size. CVE-2025-48887: a tool parser's regular
 expression that backtracks without end (the parsers are vLLM's; here: the expressions of the API itself).

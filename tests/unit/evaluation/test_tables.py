@@ -1,6 +1,6 @@
 """Tables as Markdown."""
 
-from evaluation.tables import Cell, Table
+from evaluation.tables import Cell, Table, texts
 
 
 def test_tables_set_numbers_right_and_keep_pipes() -> None:

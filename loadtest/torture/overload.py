@@ -110,7 +110,9 @@ def judged(times: int, replies: Sequence[Reply], seconds: float, recovered_s: fl
     goodput = len(answered) / seconds / CAPACITY_PER_S  # those admitted until the end
     without = sum(reply.retry_after is None for reply in refused)
     refused_s = [reply.seconds for reply in refused] or [0.0]
-    lag_ms = quantile([reply.lag_s for reply in replies], 0.99) * 1000
+    lag_s = quantile([reply.lag_s for reply in replies], 0.99)
+    at_once = quantile(refused_s, 0.99) <= REJECT_S
+    idle = at_once or lag_s <= REJECT_S  # a load generator that is late itself cannot say that the server was
     what = f"At {times} times its capacity the server"
     return [
         Row(
@@ -124,9 +126,9 @@ def judged(times: int, replies: Sequence[Reply], seconds: float, recovered_s: fl
             f"{what} refuses at once, with Retry-After",
             f"{quantiles(refused_s)}; without the header: {without} of {len(refused)}",
             f"p99 {REJECT_S * 1000:.0f} ms on an idle core; none without",
-            quantile(refused_s, 0.99) <= REJECT_S and not without,
+            at_once and not without if idle or without else None,
             f"{psutil.getloadavg()[0]:.1f} processes were ready to run on {psutil.cpu_count()} cores; the load"
-            f" generator's own delay was {lag_ms:.0f} ms at p99",
+            f" generator's own delay was {lag_s * 1000:.0f} ms at p99{'' if idle else ': no core was idle'}",
         ),
         Row(
             f"{what} recovers when the load ends",

@@ -83,6 +83,13 @@ def test_overload_is_red_if_work_is_lost_slow_or_without_a_header() -> None:
     assert kept(replies(enough, 50), 5.0) == [True, True, False]
 
 
+def test_a_load_generator_that_is_late_itself_judges_no_refusal() -> None:
+    late = [replace(reply, lag_s=0.3) for reply in replies(int(overload.CAPACITY_PER_S), 50, refused_s=0.2)]
+    assert overload.judged(8, late, 1.0, 0.1)[1].kept is None
+    without = [replace(reply, retry_after=None) for reply in late]
+    assert overload.judged(8, without, 1.0, 0.1)[1].kept is False  # that is the server's
+
+
 def test_abuse_is_red_by_status_time_memory_and_neighbour() -> None:
     def kept(*refusals: Refusal, beside_s: float = 0.1, grown: int = 0) -> list[bool | None]:
         return [row.kept for row in abuse.judged([*refusals], [0.1], [beside_s], grown)]

@@ -2,9 +2,12 @@
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import psutil
 
+from loadtest.bench.client import session
 from loadtest.torture.callers import Record, call
 from loadtest.torture.effort import Effort
 from loadtest.torture.overload import scripted_server
@@ -13,18 +16,30 @@ from loadtest.torture.row import Row
 from loadtest.torture.stage import TEAM
 
 IN_FLIGHT = 200
-ANSWER_S = 1.5  # longer than it takes to send all
+ANSWER_S = 4.0  # of a model, half of a team's: longer than it takes to send all
+GIVE_UP_S = 30.0  # for all requests to be in progress
 
 
-async def in_flight(url: str, pid: int, number: signal.Signals) -> tuple[Record, Record]:
-    """Send 200 requests, half streamed, then the signal; the records of how they ended."""
+async def full(url: str) -> None:
+    """Return when a server whose limit is 200 requests in progress refuses one more, before it looks at the body."""
+    async with asyncio.timeout(GIVE_UP_S), session() as http:
+        status = 0
+        while status != 429:
+            async with http.post(f"{url}/v1/chat/completions", json={}) as response:
+                status = response.status
+
+
+async def in_flight(
+    url: str, pid: int, number: signal.Signals, begun: Callable[[], Awaitable[object]]
+) -> tuple[Record, Record]:
+    """Send 200 requests, half streamed, and the signal when they have `begun`; the records of how they ended."""
     records = Record(False), Record(True)
     asked = [
         asyncio.create_task(call(url, record.streamed, record, count))
         for record in records
         for count in range(IN_FLIGHT // 2)
     ]
-    await asyncio.sleep(ANSWER_S * 0.7)
+    await begun()
     psutil.Process(pid).send_signal(number)
     await asyncio.gather(*asked)
     return records
@@ -33,14 +48,16 @@ async def in_flight(url: str, pid: int, number: signal.Signals) -> tuple[Record,
 async def measure(effort: Effort) -> list[Row]:
     """Measure the API's own server and, unless the run is short, the whole server on Ray."""
     effort.say("the API's own server")
-    async with scripted_server(effort.out / "termination-api.log", 1024, ANSWER_S) as (url, pid):
-        rows = [judged("the API's own server (python -m serving.demo)", *await in_flight(url, pid, signal.SIGTERM))]
+    async with scripted_server(effort.out / "termination-api.log", IN_FLIGHT, ANSWER_S) as (url, pid):
+        records = await in_flight(url, pid, signal.SIGTERM, partial(full, url))
+        rows = [judged("the API's own server (python -m serving.demo)", *records)]
     if not effort.short:
         effort.say("the server on Ray")
-        async with ray_server(effort.out / "termination.log", tokens=20, itl_s=ANSWER_S / 10) as server:
+        async with ray_server(effort.out / "termination.log", tokens=20, itl_s=ANSWER_S / 20) as server:
             await call(server.url, False, Record(False), 0)
             # `python -m deployments.start` passes a SIGTERM on as SIGINT.
-            rows.append(judged("the server on Ray", *await in_flight(server.url, server.pid, signal.SIGINT)))
+            records = await in_flight(server.url, server.pid, signal.SIGINT, partial(asyncio.sleep, ANSWER_S))
+            rows.append(judged("the server on Ray", *records))
     return rows
 
 

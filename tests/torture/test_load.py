@@ -57,8 +57,9 @@ async def test_a_dead_cluster_is_asked_at_most_1_2_times_as_often(effort: Effort
 
 async def test_sigterm_loses_none_of_200_requests(effort: Effort) -> None:
     log = effort.out / "api.log"
-    async with scripted_server(log, 1024, termination.ANSWER_S) as (url, pid):
-        whole, streamed = await termination.in_flight(url, pid, signal.SIGTERM)
+    async with scripted_server(log, termination.IN_FLIGHT, termination.ANSWER_S) as (url, pid):
+        begun = partial(termination.full, url)
+        whole, streamed = await termination.in_flight(url, pid, signal.SIGTERM, begun)
     assert whole.errors() + streamed.errors() == {}
     assert whole.answered + streamed.answered == termination.IN_FLIGHT
 

@@ -15,6 +15,7 @@ from loadtest.torture.row import Row
 CALLERS = 6  # of each kind
 BEFORE_S = 3.0
 MOST_REFUSED_S = 2.0
+LOOKS = 30  # for a process
 MOST_WAIT_S = 90.0  # for the server to be as before
 
 
@@ -38,13 +39,15 @@ GCS = Victim("Ray's GCS", "gcs_server", 75.0)  # Ray's processes wait for it for
 
 
 def kill(server: RayServer, victim: Victim) -> bool:
-    """Kill the first process of the kind; False if there is none."""
-    for process in server.find(victim.word):
-        try:
-            process.kill()
-        except psutil.Error:
-            continue
-        return True
+    """Kill the first process of the kind; False if there is none. One that changes its title has none for a moment."""
+    for _ in range(LOOKS):
+        for process in server.find(victim.word):
+            try:
+                process.kill()
+            except psutil.Error:
+                continue
+            return True
+        time.sleep(0.1)
     return False
 
 

@@ -17,24 +17,14 @@ from serving.api.schemas.messages import CountTokensBody, MessagesBody
 from serving.api.schemas.rerank import RerankBody
 from serving.api.schemas.responses import ResponsesBody
 from serving.api.schemas.tokens import TokenizeBody
+from serving.api.schemas.wire import Wire
 from serving.recipes.strategies.layered import Layered
 
-SCHEMAS = dict(
-    zip(
-        BODIES,
-        (
-            ChatBody,
-            CompletionsBody,
-            ResponsesBody,
-            MessagesBody,
-            CountTokensBody,
-            EmbeddingsBody,
-            RerankBody,
-            TokenizeBody,
-        ),
-        strict=True,
-    )
+OF_BODIES: tuple[type[Wire], ...] = (
+    *(ChatBody, CompletionsBody, ResponsesBody, MessagesBody),
+    *(CountTokensBody, EmbeddingsBody, RerankBody, TokenizeBody),
 )
+SCHEMAS = dict(zip(BODIES, OF_BODIES, strict=True))
 # Words that mean something somewhere: a random text would hardly ever be one.
 WORDS = (
     *("role", "user", "assistant", "system", "tool", "developer", "content", "type", "text", "function", "name"),

@@ -27,7 +27,8 @@ class Listener:
         """True if only this machine can reach it."""
         address = ipaddress.ip_address(self.address)
         mapped = getattr(address, "ipv4_mapped", None)  # of a socket of both families
-        return (mapped or address).is_loopback
+        local: bool = (mapped or address).is_loopback
+        return local
 
 
 def listeners(server: RayServer) -> set[Listener]:

@@ -23,19 +23,11 @@ CONTEXT_TOKENS = 32_768
 
 def trio(**options: Any) -> dict[str, ScriptedEngine]:
     """Three scripted models that record nothing; `options` of each."""
-    return {
-        name: ScriptedEngine(
-            name,
-            **{
-                "answer": f"words of {name}",
-                "context_tokens": CONTEXT_TOKENS,
-                "requests": deque(maxlen=0),
-                "prefills": deque(maxlen=0),
-                **options,
-            },
-        )
-        for name in TRIO
-    }
+    models = {}
+    for name in TRIO:
+        given: dict[str, Any] = {"answer": f"words of {name}", "context_tokens": CONTEXT_TOKENS, **options}
+        models[name] = ScriptedEngine(name, requests=deque(maxlen=0), prefills=deque(maxlen=0), **given)
+    return models
 
 
 def orchestrate(
@@ -57,7 +49,6 @@ async def listening(app: ASGIApp) -> AsyncIterator[int]:
     """Serve `app` on a free port while the block runs; yield the port."""
     config = uvicorn.Config(app, host=HOST, port=0, log_level="critical", lifespan="on", backlog=4096)
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # Ctrl-C is the report's
     task = asyncio.create_task(server.serve())
     try:
         while not server.started:

@@ -49,7 +49,8 @@ async def straggler(effort: Effort) -> Row:
 
 async def hedging(effort: Effort) -> Row:
     """A replica now and then is slow; a second attempt is asked for within the budget of 5%."""
-    p99s, extra = [], 0.0
+    p99s: list[float] = []
+    extra = 0.0
     for hedge in (False, True):
         rng = random.Random(1)  # the same draws with and without
 

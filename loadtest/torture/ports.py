@@ -33,7 +33,7 @@ class Listener:
 
 def listeners(server: RayServer) -> set[Listener]:
     """All listening sockets of the server's processes."""
-    found = set()
+    found: set[Listener] = set()
     for process in server.processes():
         try:
             name = process.name()

@@ -35,7 +35,7 @@ plan: install ## print memory and hardware that a profile needs: ARGS=large
 ##@ Test
 
 .PHONY: test
-test: test-tools lint test-unit test-browser test-tokenizers test-serve chart test-e2e test-clients test-smol ## all tests that need no GPU
+test: test-tools lint test-unit test-torture test-browser test-tokenizers test-serve chart test-e2e test-clients test-smol ## all tests that need no GPU
 
 .PHONY: test-tools
 test-tools: # the programs that some tests need, before the first of them
@@ -64,6 +64,10 @@ ifeq ($(PYTEST_ARGS),)
 	@echo -n "coverage of serving, percent: " && $(BIN)/coverage report --include='serving/*' --format=total --fail-under=$(COVERAGE_SERVING)
 	@echo -n "coverage of deployments, percent: " && $(BIN)/coverage report --include='deployments/*' --format=total --fail-under=$(COVERAGE_DEPLOYMENTS)
 endif
+
+.PHONY: test-torture
+test-torture: install ## the short part of the torture report, on all cores, without Ray
+	$(BIN)/pytest tests/torture -n auto --maxprocesses 8 --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: test-browser
 test-browser: install ## the console in a browser, over scripted engines; needs chromium
@@ -121,6 +125,10 @@ bench: install ## compare with client-side composition over vLLM and with ray.se
 .PHONY: bench-scale
 bench-scale: install ## measure the limits of the orchestrator with scripted engines
 	@$(RUN) -m loadtest.scale $(ARGS)
+
+.PHONY: torture
+torture: install ## measure what is promised under faults, abuse and load: ARGS="PART ... --resume", ARGS=--help lists the parts
+	@$(RUN) -m loadtest.torture $(ARGS)
 
 ##@ Maintain
 

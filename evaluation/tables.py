@@ -35,10 +35,11 @@ class Table:
         return "\n".join([*lines, "", self.note] if self.note else lines) + "\n"
 
     def numeric_columns(self) -> list[bool]:
-        """One entry per column: True if all its cells begin like numbers, or are unknown."""
+        """One entry per column: True if all its cells begin like numbers, or are unknown, and none is a sentence."""
         columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.columns)
         return [
-            position > 0 and all(cell.text[:1] in "0123456789+-–" for cell in column)
+            position > 0
+            and all(cell.text[:1] in "0123456789+-–" and len(cell.text) <= NUMBER_CHARACTERS for cell in column)
             for position, column in enumerate(columns)
         ]
 
@@ -48,6 +49,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 UNKNOWN = Cell("–")
+NUMBER_CHARACTERS = 32  # the longest number has a confidence interval and a ratio behind it
 
 
 def number(value: float | None, digits: int = 2) -> Cell:

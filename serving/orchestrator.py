@@ -17,7 +17,7 @@ from serving.recipes.cost import Limits, token_cap
 from serving.recipes.overrides import override_schemas
 from serving.recipes.tools import lacking_voters
 from serving.runtime.call import Runtime
-from serving.runtime.hedging import HedgeBudget
+from serving.runtime.hedging import HedgeBudget, RetryBudget
 from serving.runtime.policy import NEXT_TURN_PREFILL_S
 from serving.telemetry import Observer
 from serving.types import Sampling
@@ -40,6 +40,7 @@ class Orchestrator:
         next_turn_prefill_s: float = NEXT_TURN_PREFILL_S,
         prices: Mapping[str, tuple[float, float]] | None = None,
         pooling: Mapping[str, PoolingEngine] | None = None,
+        retries: RetryBudget | None = None,
     ) -> None:
         """Serve `models`, `recipes` and the models that embed or rank, all by id.
 
@@ -51,13 +52,20 @@ class Orchestrator:
             next_turn_prefill_s: of single models; recipes have their own.
             prices: per prompt token and per completion token in any one unit, by model id, for small tasks.
             pooling: the engines that embed or rank.
+            retries: budget of retries that `models` share; None: one of the orchestrator, by `limits`.
         """
         self.limits = limits or Limits()
         infos = {name: engine.info for name, engine in models.items()}
         caps = check_recipes(infos, recipes, self.limits, pooling or ())
         self.observer = observer or Observer()
         guarded: dict[str, Engine] = {name: GuardedEngine(name, engine) for name, engine in models.items()}
-        self.runtime = Runtime(guarded, self.observer, HedgeBudget(self.limits.hedge_share), prices=dict(prices or {}))
+        self.runtime = Runtime(
+            guarded,
+            self.observer,
+            HedgeBudget(self.limits.hedge_share),
+            retries or RetryBudget(self.limits.retry_share, self.limits.retry_burst),
+            prices=dict(prices or {}),
+        )
         self.recipes = dict(recipes)
         self.engines: dict[str, Engine] = {
             **{

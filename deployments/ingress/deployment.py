@@ -27,6 +27,7 @@ from serving.engine import Engine
 from serving.orchestrator import Orchestrator
 from serving.pooling import PoolingInfo
 from serving.recipes import load_recipes
+from serving.runtime.hedging import RetryBudget
 
 # Access logs cost as much as a small model's token; metrics count requests.
 QUIET = LoggingConfig(enable_access_log=False, log_level="WARNING")
@@ -41,6 +42,8 @@ class Ingress:
     def __init__(self, profile: Profile, **handles: DeploymentHandle[Any]) -> None:
         """`handles`: `model_0` and so on, in the order of the profile's models."""
         self._profile = profile
+        limits = profile.orchestrator.limits
+        self._retries = RetryBudget(limits.retry_share, limits.retry_burst)
         self._engines: dict[str, Engine] = {
             model.id: RemoteEngine(
                 model.id,
@@ -51,6 +54,7 @@ class Ingress:
                 tools=model.accepts_tools,
                 thinking=model.thinks,
                 modalities=model.modalities,
+                retries=self._retries,
             )
             for number, model in enumerate(profile.models)
             if model.generates
@@ -61,6 +65,7 @@ class Ingress:
                 handles[f"model_{number}"],
                 PoolingInfo("embed" if model.task == "embed" else "rerank", model.context_tokens),
                 deadline_s=model.deadline_s,
+                retries=self._retries,
             )
             for number, model in enumerate(profile.models)
             if not model.generates
@@ -84,6 +89,7 @@ class Ingress:
             next_turn_prefill_s=profile.orchestrator.next_turn_prefill_s,
             prices={model: (price.prompt, price.completion) for model, price in prices.items()},
             pooling=self._pooling,
+            retries=self._retries,
         )
         descriptions = {model.id: model.description for model in profile.models}
         cards = orchestrator.cards(descriptions, {name: price.model_dump() for name, price in prices.items()})

@@ -16,6 +16,7 @@ from serving.conversation import Modality
 from serving.engine import Engine, EngineInfo
 from serving.errors import DeadlineExceeded, EngineUnavailable, IncompleteGeneration, MoaError, Overloaded
 from serving.failures import engine_failure
+from serving.runtime.hedging import RetryBudget
 from serving.types import Delta, GenerateRequest, Tokens
 
 HEALTH_TIMEOUT_S = 5.0
@@ -36,6 +37,7 @@ class RemoteEngine(Engine):
         tools: bool = False,
         thinking: bool = False,
         modalities: tuple[Modality, ...] = ("text",),
+        retries: RetryBudget | None = None,
     ) -> None:
         """Wrap a handle.
 
@@ -48,6 +50,7 @@ class RemoteEngine(Engine):
             tools: the model accepts tools.
             thinking: the model's reasoning is separated from its text.
             modalities: what the model reads in messages.
+            retries: budget of second attempts, which all engines of a server share; None: one of its own.
         """
         self.model = model
         self._info = EngineInfo(
@@ -58,6 +61,7 @@ class RemoteEngine(Engine):
         self._generate = handle.options(method_name="generate", stream=True, _by_reference=False)
         self._prefill = handle.options(method_name="prefill", _by_reference=False)
         self._calls = handle.options(_by_reference=False)
+        self._retries = retries or RetryBudget()
         self._answered_at = -math.inf  # loop time of the last item; -inf after the deployment was lost
 
     @property
@@ -65,7 +69,9 @@ class RemoteEngine(Engine):
         return self._info
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """Stream the model's answer. A replica that is lost before its first item is replaced by another, once.
+        """Stream the model's answer.
+
+        A replica that is lost before its first item is replaced by another, once, within the server's `RetryBudget`.
 
         Raises:
             DeadlineExceeded: the deadline of the request, or else of the deployment, passed.
@@ -98,7 +104,8 @@ class RemoteEngine(Engine):
                 return
             except Exception as error:
                 known = self._translated(error)
-                if isinstance(known, EngineUnavailable) and not begun and attempt is request:
+                lost = isinstance(known, EngineUnavailable) and not begun and attempt is request
+                if lost and self._retries.take():
                     continue
                 if known is error:
                     raise

@@ -10,6 +10,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments.ingress.remote_engine import check_replicas, translated
 from serving.errors import DeadlineExceeded, EngineUnavailable
 from serving.pooling import EmbedRequest, PoolingEngine, PoolingInfo, RerankRequest, Scores, Vectors
+from serving.runtime.hedging import RetryBudget
 
 Asked = TypeVar("Asked", EmbedRequest, RerankRequest)
 
@@ -20,14 +21,31 @@ class RemotePooling(PoolingEngine):
     A request goes to one replica as a whole, the less loaded of two.
     """
 
-    def __init__(self, model: str, handle: DeploymentHandle[Any], info: PoolingInfo, *, deadline_s: float) -> None:
-        """Wrap the handle of `model`'s deployment; `deadline_s`: of requests without one of their own."""
+    def __init__(
+        self,
+        model: str,
+        handle: DeploymentHandle[Any],
+        info: PoolingInfo,
+        *,
+        deadline_s: float,
+        retries: RetryBudget | None = None,
+    ) -> None:
+        """Wrap the handle of `model`'s deployment.
+
+        Args:
+            model: id of the model.
+            handle: its deployment.
+            info: properties of the model.
+            deadline_s: deadline of requests without one of their own.
+            retries: budget of second attempts, which all engines of a server share; None: one of its own.
+        """
         self.model = model
         self._info, self._deadline_s = info, deadline_s
         # By value: by reference each result would become an object in Ray's store.
         self._embed = handle.options(method_name="embed", _by_reference=False)
         self._rerank = handle.options(method_name="rerank", _by_reference=False)
         self._calls = handle.options(_by_reference=False)
+        self._retries = retries or RetryBudget()
         self._answered_at = -math.inf  # loop time of the last answer; -inf after the deployment was lost
 
     @property
@@ -56,12 +74,15 @@ class RemotePooling(PoolingEngine):
         await check_replicas(self.model, self._calls, self._answered_at)
 
     async def _call(self, handle: DeploymentHandle[Any], request: Asked) -> Any:
-        """Result of one call; a replica that is lost is replaced by another, once."""
+        """Result of one call; a replica that is lost is replaced by another, once, within the `RetryBudget`."""
+        self._retries.started()
         deadline_s = self._deadline_s if request.deadline_s is None else request.deadline_s
         ends_at = asyncio.get_running_loop().time() + deadline_s
         try:
             return await self._once(handle, request, ends_at, deadline_s)
         except EngineUnavailable:
+            if not self._retries.take():
+                raise
             again = replace(request, request_id=f"{request.request_id}-again")
             return await self._once(handle, again, ends_at, deadline_s)
 

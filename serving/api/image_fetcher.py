@@ -23,6 +23,7 @@ MAX_URL = 2048  # characters
 PORTS = {"http": 80, "https": 443}
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # a gateway sends what goes there to the IPv4 address in the last 32 bits
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -38,6 +39,8 @@ def is_public(address: str) -> bool:
         mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
         teredo = getattr(ip, "teredo", None)
         inner = [mapped] if mapped else list(teredo or ())
+        if ip in NAT64:
+            inner = [ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)]
         return all(one.is_global and not one.is_multicast for one in (ip, *inner))
     return False
 

@@ -43,6 +43,7 @@ class ModelEngine(EngineWrapper):
         With `moa.trace` the terminal delta carries a report. So it does if the request has images that the model cannot
         see: it reads `[image]`, and the answer is degraded. Raises what the engine raises.
         """
+        self.runtime.retries.started()
         asked = request.image_count
         request = replace(readable(request, self.info), priority=request.priority * PRIORITIES_PER_REQUEST)
         if request.session is not None:

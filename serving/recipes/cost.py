@@ -48,6 +48,18 @@ class Limits(Frozen):
     hedge_share: float = Field(
         default=0.05, ge=0, le=1, description="Hedged second attempts, as a share of all calls of the server."
     )
+    retry_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="New attempts of calls whose replica was lost, as a share of all calls of an orchestrator replica.",
+    )
+    retry_burst: int = Field(
+        default=100,
+        ge=0,
+        description="New attempts beyond `retry_share` that are allowed at once, for the calls in progress on a replica"
+        " that is lost.",
+    )
 
 
 def token_cap(cost_of: Callable[[Sampling], Cost], sampling: Sampling, limits: Limits) -> int | None:

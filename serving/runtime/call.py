@@ -12,7 +12,7 @@ from serving.failures import engine_failure
 from serving.runtime.advice import AdviceCache
 from serving.runtime.answers import must_call
 from serving.runtime.emptiness import is_proposal, stopped_at_once, was_generated
-from serving.runtime.hedging import HedgeBudget, hedged, retried
+from serving.runtime.hedging import HedgeBudget, RetryBudget, hedged, retried
 from serving.runtime.session_tasks import SessionTasks
 from serving.runtime.single_flight import SingleFlight
 from serving.telemetry import CallObserver, Observer
@@ -39,6 +39,7 @@ class Runtime:
     engines: dict[str, Engine]
     observer: Observer = field(default_factory=Observer)
     budget: HedgeBudget = field(default_factory=HedgeBudget)
+    retries: RetryBudget = field(default_factory=RetryBudget)
     shared: SingleFlight = field(default_factory=SingleFlight)
     advice: AdviceCache = field(default_factory=AdviceCache)
     session_tasks: SessionTasks = field(default_factory=SessionTasks)
@@ -153,7 +154,7 @@ class AgentCall:
 
         Args:
             deadline_s: from now to the end of the last attempt.
-            retries: new attempts after `EngineUnavailable`.
+            retries: new attempts after `EngineUnavailable`, within the server's `RetryBudget`.
             hedge_quantile: quantile of known durations after which a second attempt starts; None: never.
             on_text: called with the whole text so far, whenever there is more; None: not streamed.
 
@@ -163,6 +164,7 @@ class AgentCall:
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
+        self.runtime.retries.started()
         self.events.started()
         try:
             async with asyncio.timeout(deadline_s):
@@ -200,9 +202,12 @@ class AgentCall:
         self.events.hedged()
         return True
 
-    def _may_retry(self) -> None:
+    def _may_retry(self) -> bool:
+        if not self.runtime.retries.take():
+            return False
         self.uncounted += 1
         self.events.retried()
+        return True
 
     async def _attempt(self, number: int, on_text: Callable[[str], None] | None) -> Completion:
         interval = self.events.stream_interval or (None if on_text is None else PROPOSAL_STREAM_INTERVAL)
@@ -247,6 +252,7 @@ class AgentCall:
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.runtime.budget.started()
+        self.runtime.retries.started()
         self.events.started(answers=True)
         pieces: list[str] = []
         thoughts: list[str] = []

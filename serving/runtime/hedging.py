@@ -1,7 +1,8 @@
 """Second attempts: retries of lost calls, and hedges of slow ones within a budget.
 
 Hedging follows "The Tail at Scale" (Dean and Barroso 2013): wait until a call is slower than a high quantile of its
-kind, then ask a second replica, with a small budget of extra calls.
+kind, then ask a second replica, with a small budget of extra calls. Retries have a budget of the whole server, as in
+"Handling Overload" (Site Reliability Engineering, 2016): a failing cluster is not asked several times as often.
 """
 
 import asyncio
@@ -18,13 +19,14 @@ ENOUGH = 20  # durations needed before a quantile means anything
 STEP = 10  # new durations before quantiles are computed again: sorting for every call would delay all streams
 
 
-async def retried(attempt: Callable[[], Coroutine[Any, Any, T]], retries: int, on_retry: Callable[[], None]) -> T:
-    """Result of `attempt`, run again up to `retries` times after `EngineUnavailable`; `on_retry` precedes each."""
+async def retried(attempt: Callable[[], Coroutine[Any, Any, T]], retries: int, may_retry: Callable[[], bool]) -> T:
+    """Result of `attempt`, run again up to `retries` times after `EngineUnavailable`, while `may_retry` is true."""
     for _ in range(retries):
         try:
             return await attempt()
         except EngineUnavailable:
-            on_retry()
+            if not may_retry():
+                raise
     return await attempt()
 
 
@@ -62,6 +64,28 @@ async def hedged(
         for task in attempts:
             task.cancel()
         await asyncio.gather(*attempts, return_exceptions=True)
+
+
+class RetryBudget:
+    """Token bucket over the life of a server: each call adds `share` of a retry, and at most `burst` are saved.
+
+    It starts full. With `n` calls there are at most `n * share + burst` retries, whatever fails.
+    """
+
+    def __init__(self, share: float = 0.1, burst: int = 100) -> None:
+        self.share, self.burst = share, burst
+        self.saved = float(burst)
+
+    def started(self) -> None:
+        """Count one call that is not a retry."""
+        self.saved = min(self.saved + self.share, self.burst)
+
+    def take(self) -> bool:
+        """True if one more retry fits into the budget, which is then charged."""
+        if self.saved < 1:
+            return False
+        self.saved -= 1
+        return True
 
 
 @dataclass

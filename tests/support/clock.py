@@ -5,29 +5,9 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec
 
+from loadtest.torture.simulated_loop import SimulatedLoop
+
 P = ParamSpec("P")
-
-
-class SimulatedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time advances only when nothing is left to run, then at once to the next timer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._now_s = 0.0
-        select = self._selector.select  # type: ignore[attr-defined]
-
-        def skip(timeout_s: float | None) -> Any:
-            events = select(0)
-            if not events:
-                assert timeout_s is not None, "the test waits for something that never happens"
-                self._now_s += timeout_s
-            return events
-
-        self._selector.select = skip  # type: ignore[attr-defined]
-
-    def time(self) -> float:
-        """Simulated seconds since the loop was made."""
-        return self._now_s
 
 
 def simulated_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:

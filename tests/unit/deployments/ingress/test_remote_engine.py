@@ -13,6 +13,7 @@ from deployments.wire import pack
 from serving.conversation import Message
 from serving.engine import complete
 from serving.errors import EngineUnavailable, MoaError
+from serving.runtime.hedging import RetryBudget
 from serving.types import Delta, GenerateRequest, RawPrompt, Tokens
 from serving.usage import TokenUsage
 
@@ -109,6 +110,15 @@ async def test_the_second_loss_is_the_callers() -> None:
     with pytest.raises(EngineUnavailable):
         await complete("m", engine(handle), REQUEST)
     assert len(handle.requests) == 2
+
+
+async def test_a_lost_replica_is_not_replaced_beyond_the_budget_of_retries() -> None:
+    handle = Handle((GONE,), (TEXT, END))
+    retries = RetryBudget(share=0, burst=0)
+    asked = RemoteEngine("m", handle, deadline_s=5, retries=retries)  # type: ignore[arg-type]
+    with pytest.raises(EngineUnavailable):
+        await complete("m", asked, REQUEST)
+    assert len(handle.requests) == 1
 
 
 async def test_an_engines_own_error_is_not_tried_again() -> None:

@@ -12,6 +12,7 @@ from ray.serve.exceptions import BackPressureError
 from deployments.ingress.remote_pooling import RemotePooling
 from serving.errors import DeadlineExceeded, EngineFailed, EngineUnavailable, InputTooLong, Overloaded
 from serving.pooling import EmbedRequest, PoolingInfo, RerankRequest, Scores, Vectors
+from serving.runtime.hedging import RetryBudget
 
 REQUEST = EmbedRequest("r", ("a",))
 VECTORS = Vectors((b"\0\0\0\0",), 1)
@@ -73,6 +74,16 @@ async def test_a_replica_that_is_lost_is_replaced_once() -> None:
     handle = Handle(GONE, GONE, VECTORS)
     with pytest.raises(EngineUnavailable, match="was lost"):
         await engine(handle).embed(REQUEST)
+
+
+async def test_a_lost_replica_is_not_replaced_beyond_the_budget_of_retries() -> None:
+    handle = Handle(GONE, VECTORS)
+    retries = RetryBudget(share=0, burst=0)
+    info = PoolingInfo("embed", 64)
+    asked = RemotePooling("m", handle, info, deadline_s=5, retries=retries)  # type: ignore[arg-type]
+    with pytest.raises(EngineUnavailable, match="was lost"):
+        await asked.embed(REQUEST)
+    assert len(handle.requests) == 1
 
 
 @pytest.mark.parametrize(

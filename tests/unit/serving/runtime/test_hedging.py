@@ -8,10 +8,10 @@ import pytest
 
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
-from serving.errors import EngineFailed, EngineUnavailable
+from serving.errors import EngineFailed, EngineUnavailable, QuorumNotReached
 from serving.orchestrator import Orchestrator
 from serving.runtime import hedging
-from serving.runtime.hedging import ENOUGH, STEP, HedgeBudget, hedged, retried
+from serving.runtime.hedging import ENOUGH, STEP, HedgeBudget, RetryBudget, hedged, retried
 from serving.types import Delta, GenerateRequest
 from tests.support.clock import simulated_time
 
@@ -98,7 +98,7 @@ async def test_a_lost_call_is_retried_until_it_answers(losses: int, retries: int
             raise EngineUnavailable("m")
         return "answer"
 
-    assert await retried(attempt, retries, lambda: retried_after.append(len(made))) == "answer"
+    assert await retried(attempt, retries, lambda: not retried_after.append(len(made))) == "answer"
     assert len(made) == attempts
     assert retried_after == list(range(1, attempts))
 
@@ -112,7 +112,7 @@ async def test_the_last_loss_is_raised(retries: int) -> None:
         raise EngineUnavailable("m", f"lost {len(made)}")
 
     with pytest.raises(EngineUnavailable, match=f"lost {retries + 1}"):
-        await retried(attempt, retries, lambda: None)
+        await retried(attempt, retries, lambda: True)
 
 
 async def test_any_other_error_is_not_retried() -> None:
@@ -123,8 +123,59 @@ async def test_any_other_error_is_not_retried() -> None:
         raise EngineFailed("m", "it broke")
 
     with pytest.raises(EngineFailed):
-        await retried(attempt, 5, lambda: made.append(-1))
+        await retried(attempt, 5, lambda: not made.append(-1))
     assert made == [0]
+
+
+async def test_without_budget_the_first_loss_is_raised() -> None:
+    made = []
+
+    async def attempt() -> str:
+        made.append(len(made))
+        raise EngineUnavailable("m", f"lost {len(made)}")
+
+    with pytest.raises(EngineUnavailable, match="lost 1"):
+        await retried(attempt, 5, lambda: False)
+
+
+def test_retries_are_a_share_of_calls_and_a_burst() -> None:
+    budget = RetryBudget(share=0.1, burst=100)
+    taken = 0
+    for _ in range(2000):
+        budget.started()
+        taken += budget.take() + budget.take()
+    assert taken == pytest.approx(300, abs=2)
+
+
+def test_no_more_retries_are_saved_than_the_burst() -> None:
+    budget = RetryBudget(share=0.1, burst=3)
+    for _ in range(1000):
+        budget.started()
+    assert [budget.take() for _ in range(5)] == [True, True, True, False, False]
+
+
+async def test_a_failing_cluster_is_asked_at_most_1_2_times_as_often(
+    orchestrate: Callable[..., Orchestrator], trio: dict[str, ScriptedEngine], ask: Callable[..., GenerateRequest]
+) -> None:
+    for engine in trio.values():
+        engine.error = EngineUnavailable(engine.model, "its replica was lost")
+    team = orchestrate(layers=[["a", "b", "c"]], retries=5)
+    requests = 400
+    for number in range(requests):
+        with pytest.raises(QuorumNotReached):
+            await complete("team", team.engines["team"], replace(ask(), request_id=f"r{number}"))
+    assert sum(len(engine.requests) for engine in trio.values()) <= 1.2 * 3 * requests
+
+
+async def test_final_agents_and_single_models_add_to_the_budget_of_retries(
+    orchestrate: Callable[..., Orchestrator], ask: Callable[..., GenerateRequest]
+) -> None:
+    team = orchestrate(layers=[["b"]])
+    team.runtime.retries.saved = 0
+    await complete("team", team.engines["team"], ask())
+    assert team.runtime.retries.saved == pytest.approx(0.2)  # a proposer and the final agent
+    await complete("a", team.engines["a"], ask())
+    assert team.runtime.retries.saved == pytest.approx(0.3)
 
 
 # -- hedged ------------------------------------------------------------------------------------------------

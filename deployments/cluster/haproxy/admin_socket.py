@@ -7,8 +7,11 @@ import os
 import re
 import socket
 import threading
+import time
 
 from .node import TIMEOUT_S, Node
+
+PATIENCE_S, POLL_S = 3.0, 0.05  # Ray waits 5 s
 
 
 class AdminSocket:
@@ -35,7 +38,10 @@ class AdminSocket:
                     continue  # a caller that left, or sends nothing
 
     def _answer(self, command: bytes) -> bytes:
-        answer = self._node.ask(command)
+        """HAProxy's answer, also of the one that is being started in the place of a dead one."""
+        ends_at = time.monotonic() + PATIENCE_S
+        while not (answer := self._node.ask(command)) and time.monotonic() < ends_at:
+            time.sleep(POLL_S)
         return re.sub(rb"^Pid: \d+$", b"Pid: %d" % os.getpid(), answer, count=1, flags=re.MULTILINE)
 
 

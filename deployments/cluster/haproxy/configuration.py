@@ -42,7 +42,8 @@ def edited(text: str, settings: Settings, files: Files, restarts: int = 0) -> st
         elif head == "backend default_backend":
             lines = with_unknown_paths(lines, known)
         elif head.startswith("backend http-"):
-            lines = [*SERVE_ANSWERS, *(with_sessions(head.split()[1], lines) if settings.sessions else lines)]
+            lines = with_sessions(head.split()[1], lines) if settings.sessions else lines
+            lines = [*SERVE_ANSWERS, *with_quick_notice(lines)]
         if settings.loopback:
             lines = on_loopback(lines, settings)
         changed += [head, *lines] if head else lines
@@ -122,6 +123,14 @@ def with_retries(lines: list[str], settings: Settings) -> list[str]:
     kept = [line for line in lines if not has([line], "retry-on")]
     added = ["    option http-buffer-request", f"    retry-on {RETRIED}"]
     return [*kept, *added, *([] if has(lines, "retries") else [f"    retries {RETRIES}"])]
+
+
+def with_quick_notice(lines: list[str]) -> list[str]:
+    """A server that refuses a connection is down at once; Ray waits for three, which uses up a request's attempts.
+
+    Checks take it back after half a second, if it runs.
+    """
+    return [re.sub(r"(observe layer4 error-limit) 3\b", r"\1 1", line) for line in lines]
 
 
 def with_error_pages(lines: list[str], files: Files) -> list[str]:

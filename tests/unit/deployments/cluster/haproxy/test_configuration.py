@@ -88,6 +88,13 @@ def test_a_lost_request_is_repeated_unless_the_operator_has_a_rule() -> None:
     assert [line for line in section("defaults", text=kept) if line.startswith("retries")] == ["retries 9"]
 
 
+def test_a_server_that_refuses_a_connection_is_down_at_once() -> None:
+    server = "127.0.0.1:1 check observe layer4 error-limit {} on-error mark-down"
+    for ray, ours in ((3, 1), (30, 30), (2, 2)):
+        text = RAY.replace("127.0.0.1:1 check", server.format(ray))
+        assert f"server b {server.format(ours)}" in section("backend http-default", text=text)
+
+
 def test_error_pages_are_ours() -> None:
     pages = [line.split()[1:] for line in section("defaults") if line.startswith("errorfile")]
     assert pages == [[str(status), f"/pages/moa-{status}.http"] for status in (400, 408, 413, 500, 502, 503, 504)]

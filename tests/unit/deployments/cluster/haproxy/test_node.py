@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from deployments.cluster.haproxy import admin_socket
 from deployments.cluster.haproxy.admin_socket import AdminSocket
 from deployments.cluster.haproxy.node import Instance, Node, parent_of, runs, send, stop, write
 
@@ -90,7 +93,8 @@ def haproxy(node: Node) -> Iterator[list[bytes]]:
         thread.join(30)
 
 
-def test_ray_is_answered_under_the_supervisors_number(tmp_path: Path) -> None:
+def test_ray_is_answered_under_the_supervisors_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin_socket, "PATIENCE_S", 0.1)
     node = Node(str(tmp_path))
     assert node.answering() is None
     with haproxy(node) as commands:

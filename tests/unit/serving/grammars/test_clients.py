@@ -86,7 +86,7 @@ ZOD = {
         "id": {
             "type": "string",
             "format": "uuid",
-            "pattern": "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8})$",
+            "pattern": "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12})$",
         },
         "n": {"type": "integer", "minimum": -9007199254740991, "maximum": 9007199254740991},
         "nick": {"anyOf": [{"type": "string"}, {"type": "null"}]},

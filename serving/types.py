@@ -138,6 +138,11 @@ class GenerateRequest:
         return bool(self.tools) and self.tool_choice.mode != "none"
 
     @property
+    def has_rules(self) -> bool:
+        """True if the request has tools, or a rule for the answer's text."""
+        return bool(self.tools) or self.sampling.response_format is not None
+
+    @property
     def image_count(self) -> int:
         """Number of images in the messages."""
         return sum(len(message.images) for message in self.messages)

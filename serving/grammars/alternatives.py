@@ -1,6 +1,7 @@
 """Members of `oneOf`, which a grammar can tell apart: no value fits two of them."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -8,7 +9,17 @@ import orjson
 
 from serving.grammars.references import References
 
-NUMBERS = {"integer", "number"}
+NUMBERS = frozenset({"integer", "number"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """Facts of one member. Values are JSON; None: they are not listed."""
+
+    values: frozenset[bytes] | None
+    kinds: frozenset[str]
+    required: frozenset[str]
+    properties: dict[str, frozenset[bytes]]  # those whose values are listed
 
 
 def overlapping(options: list[Any], references: References) -> int | None:
@@ -17,54 +28,59 @@ def overlapping(options: list[Any], references: References) -> int | None:
     Two are told apart by their types, by their values, or by a property that has other values in the one than in the
     other and is required in at least one of them.
     """
-    known = [references.resolved(option) for option in options]
+    known = [_option(references.resolved(option), references) for option in options]
     for (_, first), (index, second) in combinations(enumerate(known), 2):
-        if not _apart(first, second, references):
+        if first is None or second is None or not _apart(first, second):
             return index
     return None
 
 
-def _apart(first: Any, second: Any, references: References) -> bool:
-    if not isinstance(first, dict) or not isinstance(second, dict):
-        return False
-    values, others = _values(first), _values(second)
-    if values is not None and others is not None:
-        return not values & others
-    kinds, other_kinds = _kinds(first), _kinds(second)
-    if kinds and other_kinds and not kinds & other_kinds and not (kinds & NUMBERS and other_kinds & NUMBERS):
+def _option(schema: Any, references: References) -> _Option | None:
+    if not isinstance(schema, dict):
+        return None
+    properties = schema.get("properties")
+    listed = {
+        name: values
+        for name, value in (properties if isinstance(properties, dict) else {}).items()
+        if (values := _values(references.resolved(value))) is not None
+    }
+    return _Option(_values(schema), _kinds(schema), frozenset(_names(schema.get("required"))), listed)
+
+
+def _apart(first: _Option, second: _Option) -> bool:
+    if first.values is not None and second.values is not None:
+        return first.values.isdisjoint(second.values)
+    kinds, others = first.kinds, second.kinds
+    if kinds and others and kinds.isdisjoint(others) and (kinds.isdisjoint(NUMBERS) or others.isdisjoint(NUMBERS)):
         return True
-    properties, other_properties = first.get("properties"), second.get("properties")
-    if not isinstance(properties, dict) or not isinstance(other_properties, dict):
+    if kinds != others or len(kinds) > 1:
         return False
-    if kinds != other_kinds or len(kinds) > 1:
-        return False
-    required = {*_names(first.get("required")), *_names(second.get("required"))}
-    for name in required & properties.keys() & other_properties.keys():
-        one = _values(references.resolved(properties[name]))
-        other = _values(references.resolved(other_properties[name]))
-        if one is not None and other is not None and not one & other:
-            return True
-    return False
+    return any(
+        name in second.properties
+        and (name in first.required or name in second.required)
+        and values.isdisjoint(second.properties[name])
+        for name, values in first.properties.items()
+    )
 
 
-def _kinds(schema: dict[str, Any]) -> set[str]:
+def _kinds(schema: dict[str, Any]) -> frozenset[str]:
     """Types of the values, as far as the schema says."""
     if (values := _values(schema)) is not None:
-        return {kind_of_json(orjson.loads(value)) for value in values}
+        return frozenset(kind_of_json(orjson.loads(value)) for value in values)
     given = schema.get("type")
     if given is None:
-        return {"object"} if "properties" in schema else set()
-    return {*_names([given] if isinstance(given, str) else given)}
+        return frozenset({"object"} if "properties" in schema else ())
+    return frozenset(_names([given] if isinstance(given, str) else given))
 
 
-def _values(schema: Any) -> set[bytes] | None:
+def _values(schema: Any) -> frozenset[bytes] | None:
     """The only possible values, as JSON; None if the schema does not list them."""
     if not isinstance(schema, dict):
         return None
     if "const" in schema:
-        return {_json(schema["const"])}
+        return frozenset({_json(schema["const"])})
     if isinstance(schema.get("enum"), list):
-        return {_json(value) for value in schema["enum"]}
+        return frozenset(_json(value) for value in schema["enum"])
     return None
 
 

@@ -6,6 +6,7 @@ backslashes and line ends into JSON as they are. An expression is matched with t
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 COUNT = re.compile(r"\{(\d{1,9})(,(\d{0,9}))?\}")
 LITERAL_BREAKS = {'"': "a quote", "\\": "a backslash"}
@@ -35,6 +36,7 @@ class _Unheld(Exception):
     """A construct that no grammar holds."""
 
 
+@lru_cache(maxsize=512)
 def pattern_facts(text: str, *, in_json: bool = True) -> Pattern:
     """Read an expression. One that cannot be read has its error as `problem`.
 

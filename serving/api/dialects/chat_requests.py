@@ -117,7 +117,7 @@ def to_request(
         prompt_end=prompt_end(body, messages, tools=bool(body.tools)) if ends else "answer",
         cache_salt=body.cache_salt,
     )
-    return checked(request, settings.schemas)
+    return checked(request, settings.schemas) if request.has_rules else request
 
 
 def moa_options(raw: Mapping[str, Any], card: ModelCard, *, live: bool = True) -> MoaOptions:

@@ -197,7 +197,7 @@ def messages_request(
         moa=moa_options(body.moa, card, live=False),
         prompt_end=_prompt_end(body, messages, tools),
     )
-    return checked(request, settings.schemas)
+    return checked(request, settings.schemas) if request.has_rules else request
 
 
 def _prompt_end(body: CountTokensBody, messages: Sequence[Message], tools: Sequence[Tool]) -> PromptEnd:
@@ -223,7 +223,7 @@ def count_request(
         deadline_s=settings.deadline_s,
         prompt_end=_prompt_end(body, messages, tools),
     )
-    return checked(request, settings.schemas)
+    return checked(request, settings.schemas) if request.has_rules else request
 
 
 def _prompt(

@@ -174,7 +174,7 @@ def responses_request(
         metadata=body.metadata,
         moa=moa_options(body.moa, card, live=False),
     )
-    return checked(request, settings.schemas)
+    return checked(request, settings.schemas) if request.has_rules else request
 
 
 def _offer(body: ResponsesBody, offered: Mapping[str, Tool]) -> tuple[Mapping[str, Tool], ToolChoice]:

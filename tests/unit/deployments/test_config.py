@@ -83,6 +83,11 @@ def test_a_profile_can_be_a_file_anywhere(tmp_path: Path) -> None:
         ({"models": models(engine_kwargs={"max_model_len": 10, "model": "x"})}, "remove \\['model'\\]"),
         ({"models": models(engine_kwargs={"max_model_len": "32k"})}, 'must be an integer above 0, not "32k"'),
         ({"models": models(engine_kwargs={"max_model_len": 0})}, "max_model_len must be an integer above 0, not 0"),
+        (
+            {"models": engines(structured_outputs_config={"backend": "guidance"})},
+            "set structured_outputs_config.backend of model 'tiny-qwen' to xgrammar",
+        ),
+        ({"models": models(grammar_timeout_s=0)}, r"Set 'models\[0\].grammar_timeout_s' to more than 0, not 0"),
         ({"models": engines(tensor_parallel_size="two")}, "tensor_parallel_size must be an integer above 0"),
         (
             {"models": engines(gpu_memory_utilization=90)},

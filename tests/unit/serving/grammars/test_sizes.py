@@ -174,3 +174,32 @@ def test_repetitions_of_groups_are_multiplied() -> None:
 )
 def test_the_largest_repetition_of_a_grammar_is_found(grammar: str, repetition: int) -> None:
     assert grammar_repetition(grammar) == repetition
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        (
+            {"properties": {"x": {"type": "banana"}}},
+            "Set 's.properties.x.type' to array, boolean, integer, null, number, object, string or a list of these.",
+        ),
+        (
+            {"anyOf": [{"type": "string", "not": {}}]},
+            "Remove 's.anyOf[0].not': the grammar that holds the answer cannot hold this keyword.",
+        ),
+        (
+            {"type": "string", "pattern": "\\cA"},
+            "Change 's.pattern': the grammar that holds the answer cannot hold '\\c',"
+            " which JSON writes with a backslash.",
+        ),
+    ],
+)
+def test_the_error_says_what_to_change(schema: dict[str, Any], message: str) -> None:
+    sampling = Sampling(response_format=ResponseFormat("json_schema", schema=schema, path="s"))
+    with pytest.raises(InvalidRequest) as caught:
+        checked(GenerateRequest("r", (), sampling), SchemaLimits())
+    assert str(caught.value) == message
+
+
+def test_control_characters_of_plain_expressions_are_read() -> None:
+    assert pattern_facts("\\cA\\x00b", in_json=False).longest == 3

@@ -1,8 +1,8 @@
-"""Time that prompts cost a model replica: `python -m loadtest.prompt_cost DIRECTORY ...`, directories of tokenizers.
+"""CPU time of a model replica's prompts: `python -m loadtest.prompt_cost DIRECTORY ...`, directories of tokenizers.
 
-Prints, for each tokenizer, milliseconds per 100,000 characters of several texts: to find and escape control strings,
-and to make token ids. The fastest of some repetitions counts. `--control all` escapes every added token, not only the
-control tokens.
+Prints, for each tokenizer, CPU milliseconds per 100,000 characters of several texts: to find and escape control
+strings, and to make token ids. The fastest of some repetitions counts. `--control all` escapes every added token, not
+only the control tokens.
 """
 
 import argparse
@@ -29,12 +29,12 @@ TEXTS = {
 
 
 def milliseconds(work: Callable[[], Any]) -> float:
-    """Time of the fastest of some repetitions of `work`."""
+    """CPU time of the fastest of some repetitions of `work`."""
     found = []
     for _ in range(REPETITIONS):
-        started = time.perf_counter()
+        started = time.process_time()
         work()
-        found.append((time.perf_counter() - started) * 1000)
+        found.append((time.process_time() - started) * 1000)
     return min(found)
 
 

@@ -74,7 +74,8 @@ refused, as its models have several tokenizers.
 {tokenize}
 
 The answer is `{{"count": 2, "max_model_len": 8192, "tokens": [12, 7], "token_strs": null}}`. The tokens of `messages`
-are the prompt that a chat request with them would have: `count` is its `usage.prompt_tokens`.
+are the prompt that a chat request with them would have: `count` is its `usage.prompt_tokens`. They may be more than the
+context holds, up to `max_counted_tokens` of the model in the profile (262,144).
 
 `POST /detokenize` has `model` and `tokens`, a list of token ids, and answers `{{"prompt": "..."}}`: their text, that of
 control tokens included.

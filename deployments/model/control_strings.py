@@ -105,7 +105,7 @@ class ControlStringEscaper:
         """Escape each control string in `content`; most contents have none and stay unchanged."""
         spans = self._spans(content)
         escaped = _escaped(content, spans) if spans else content
-        if self._normal is not None and self._normal.has_control(escaped):
+        if self._normal is not None and self._normal.may_change(content) and self._normal.has_control(escaped):
             spans = sorted({*spans, *self._normal.spans(content)})
             escaped = _escaped(content, spans)
         return escaped
@@ -163,10 +163,12 @@ class _NormalForms:
         kinds = {part["type"] for part in parts_of(normalizer)}
         self._only_composes = kinds <= {"NFC", "NFD", "NFKC", "NFKD"}
 
+    def may_change(self, text: str) -> bool:
+        """False if the normal form of `text` is surely `text` itself."""
+        return not (self._only_composes and text.isascii())
+
     def has_control(self, text: str) -> bool:
         """True if the normal form of `text` has a control string."""
-        if self._only_composes and text.isascii():
-            return False
         normal = self._normalize(text)
         return normal != text and bool(self._forms.find(normal))
 

@@ -88,3 +88,12 @@ def test_an_error_is_one_sentence_in_openais_words(error: MoaError) -> None:
 
 def test_the_page_about_errors_is_current() -> None:
     assert Path("docs/errors.md").read_text() == page()
+
+
+def test_a_text_that_was_not_counted_to_its_end_has_at_least_so_many_tokens() -> None:
+    prompt = pickle.loads(pickle.dumps(errors.ContextTooLong("m", 100, 50, 0, "messages", at_least=True)))
+    assert str(prompt).startswith("The prompt has at least 100 tokens, but the context of 'm' holds 50 tokens")
+    given = pickle.loads(pickle.dumps(errors.InputTooLong("m", "input", 100, 50, at_least=True)))
+    assert str(given).startswith("Shorten 'input': it has at least 100 tokens, but")
+    assert prompt.at_least
+    assert given.at_least

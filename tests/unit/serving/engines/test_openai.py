@@ -323,6 +323,7 @@ async def test_refusals_keep_their_meaning(raised: errors.MoaError, expected: ty
     "message",
     [
         str(errors.ContextTooLong("m", 900, 800, 64)),
+        str(errors.ContextTooLong("m", 900, 800, 64, at_least=True)),
         "This model's maximum context length is 800 tokens. However, you requested 964 tokens (900 in the messages, 64 "
         "in the completion).",
         "This model's maximum context length is 800 tokens. However, you requested 64 output tokens and your prompt "

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from serving.failures import engine_failures
 from serving.pooling import EmbedRequest, PoolingEngine, PoolingInfo, RerankRequest, Scores, Vectors
 from serving.telemetry import Observer, RequestEnd, StreamOutcome
 from serving.usage import TokenUsage
@@ -11,7 +12,10 @@ Result = TypeVar("Result", Vectors, Scores)
 
 
 class ObservedPoolingEngine(PoolingEngine):
-    """Passes everything to `engine` and reports the start and the end of each request."""
+    """Passes everything to `engine` and reports the start and the end of each request.
+
+    Whatever the engine raises is its failure: all methods raise `MoaError`.
+    """
 
     def __init__(self, name: str, engine: PoolingEngine, observer: Observer) -> None:
         """Report requests to `engine` as those of the model id `name`."""
@@ -28,13 +32,14 @@ class ObservedPoolingEngine(PoolingEngine):
         return await self._observed(self.engine.rerank(request))
 
     async def check_health(self) -> None:
-        await self.engine.check_health()
+        with engine_failures(self.name):
+            await self.engine.check_health()
 
     async def _observed(self, computing: Awaitable[Result]) -> Result:
         outcome = StreamOutcome()
         self.observer.request_started(self.name)
         try:
-            with outcome:
+            with outcome, engine_failures(self.name):
                 result = await computing
                 outcome.end(TokenUsage(result.prompt_tokens))
                 return result

@@ -219,7 +219,7 @@ class _ToolCalls:
         return ToolCallDelta(position, self.ids[position], well_formed(name), arguments)
 
     def flush(self) -> tuple[ToolCallDelta, ...]:
-        """What was kept back of the calls' arguments."""
+        """Rest of the calls' arguments that was kept back."""
         rests = (joiner.flush() for joiner in self._arguments)
         return tuple(ToolCallDelta(place, arguments=rest) for place, rest in enumerate(rests) if rest)
 

@@ -8,11 +8,15 @@ import pytest
 
 from serving.engine import complete
 from serving.engines.observed import GuardedEngine
+from serving.engines.observed_pooling import ObservedPoolingEngine
 from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted_pooling import ScriptedPoolingEngine
 from serving.errors import EngineFailed, Overloaded
 from serving.orchestrator import Orchestrator
+from serving.pooling import EmbedRequest, Vectors
 from serving.recipes import load_recipes
 from serving.recipes.strategies.vote import Vote
+from serving.telemetry import Observer
 from serving.types import Delta, GenerateRequest, Tokens
 from tests.support.recipes import Ask, Trio, reasons, run
 
@@ -156,3 +160,17 @@ async def test_a_defect_inside_a_recipe_inside_a_recipe_is_that_recipes_failure(
     inner = {"id": "inner", "strategy": "vote", "proposers": ["a", "b"]}
     with pytest.raises(EngineFailed, match="The engine of 'inner' failed: unexpected ZeroDivisionError"):
         await run(trio, ask(), auto, inner)
+
+
+async def test_a_defect_of_an_engine_that_embeds_is_its_failure() -> None:
+    class Broken(ScriptedPoolingEngine):
+        async def embed(self, request: EmbedRequest) -> Vectors:
+            raise KeyError(SECRET)
+
+        async def check_health(self) -> None:
+            raise KeyError(SECRET)
+
+    engine = ObservedPoolingEngine("e", Broken("e"), Observer())
+    for call in (engine.embed(EmbedRequest("r", ("a",))), engine.check_health()):
+        with pytest.raises(EngineFailed, match="The engine of 'e' failed: unexpected KeyError"):
+            await call

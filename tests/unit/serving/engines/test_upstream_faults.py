@@ -17,7 +17,8 @@ from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.types import Completion, GenerateRequest, Report
 from tests.support.upstream import upstream
-from tests.support.upstream_faults import FAULTS, KEY, MAX_ANSWER_BYTES, MAX_EVENT_BYTES, Fault
+from tests.support.upstream_faults import FAULTS
+from tests.support.upstream_responses import KEY, MAX_ANSWER_BYTES, MAX_EVENT_BYTES, Fault
 
 SILENCE_S = 0.2  # of endpoints that hang; others have all the time that they need
 RECIPES = [

@@ -15,7 +15,7 @@ from serving.runtime.call import Runtime
 from serving.telemetry import Observer
 from serving.types import GenerateRequest, Tokens
 from tests.support.api import HandEngine, app_of, client_of, status_and_code
-from tests.support.images import PNG_URL
+from tests.support.images import PNG, PNG_URL
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "hi"}]}]
 
@@ -145,3 +145,15 @@ async def test_what_is_refused(path: str, fields: dict[str, Any], param: str, se
 async def test_a_key_is_required(path: str) -> None:
     app = app_of({"m": ScriptedEngine("m")}, api_key="key")
     assert status_and_code(await post(app, path, prompt="a")) == (401, "invalid_api_key")
+
+
+@pytest.mark.parametrize(("modalities", "seen"), [(("text",), []), (("text", "image"), [PNG])])
+async def test_a_conversation_may_have_images(modalities: tuple[Modality, ...], seen: list[bytes]) -> None:
+    engine = Recorder()
+    engine.info = EngineInfo(modalities=modalities)
+    part = {"type": "image_url", "image_url": {"url": PNG_URL}}
+    app = app_of({"m": ModelEngine("m", engine, Runtime({}))})
+    answer = await post(app, "/tokenize", messages=[{"role": "user", "content": [part]}])
+    assert answer.status_code == 200
+    [message] = engine.asked_for[0].messages
+    assert [image.data for image in message.images] == seen

@@ -69,10 +69,10 @@ def test_a_prefill_is_found_by_the_call_that_it_is_for_and_by_no_other_key(tenan
                 max_tokens=16,
                 extra_body={"moa": {"trace": True}},
             )
-        agents = answer.model_extra["moa"]["agents"]  # type: ignore[index]
-        *proposers, final = (agent["usage"]["prompt_tokens_details"]["cached_tokens"] for agent in agents)
-        assert proposers[0] == 0
-        assert final > 500
+        assert answer.model_extra is not None
+        first, *_, last = [layer["agents"] for layer in answer.model_extra["moa"]["trace"]]
+        assert first[0]["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
+        assert last[0]["usage"]["prompt_tokens_details"]["cached_tokens"] > 500
 
 
 def test_no_key_overtakes_another_by_its_priority(tenants: Server) -> None:

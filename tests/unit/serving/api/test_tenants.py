@@ -8,12 +8,14 @@ import pytest
 from starlette.types import ASGIApp
 
 from serving.api import ApiSettings, create_app
+from serving.engines.caching import CachingEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.tenant import PRIORITIES
 from serving.types import GenerateRequest
 from tests.support.api import chat, client_of, status_and_code
+from tests.support.clock import simulated_time
 
 KEYS = (
     {"name": "a", "key": "key-of-a", "priority_class": "interactive"},
@@ -150,3 +152,30 @@ async def test_a_callers_salt_is_not_replaced_and_does_not_replace() -> None:
     salts = [request.prefix_salt for request in engine.requests]
     assert len({*salts}) == 4
     assert all(salt and "key-of" not in salt for salt in salts)
+
+
+@pytest.mark.parametrize(("share", "same"), [(False, True), (True, False)])
+@simulated_time
+async def test_counts_and_times_are_those_of_a_question_that_nobody_asked(share: bool, same: bool) -> None:
+    """One tenant asks what the other has asked and is asking, or never did, through a model and through a recipe."""
+
+    async def seen(asked_before: bool, model: str) -> tuple[Any, float]:
+        engine = CachingEngine("m", ScriptedEngine("m", ttft_s=1.0), 10.0)
+        recipe = {"id": "team", "layers": [["m", "m"]], "aggregator": "m"}
+        orchestrator = Orchestrator({"m": engine}, load_recipes([recipe]))
+        app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings(keys=KEYS, share_between_keys=share))
+        body = {**chat(model, temperature=0), "messages": [{"role": "user", "content": "a question of some length"}]}
+        other = {**body, "messages": [{"role": "user", "content": "something else as long"}]}
+        for _ in range(2):
+            assert (await post(app, "a", body if asked_before else other)).status_code == 200
+        now = asyncio.create_task(post(app, "a", body if asked_before else other))
+        await asyncio.sleep(0.25)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        usage = (await post(app, "b", body)).json()["usage"]
+        took = loop.time() - began
+        await now
+        return usage, round(took, 6)
+
+    for model in ("m", "team"):
+        assert (await seen(True, model) == await seen(False, model)) is same

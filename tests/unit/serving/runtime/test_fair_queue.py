@@ -284,3 +284,14 @@ async def test_a_call_that_is_cancelled_in_an_engines_queue_leaves_it() -> None:
     await first
     assert await third == pytest.approx(2 * TOKENS)
     assert served.running == 0
+
+
+async def test_a_place_in_an_engine_that_comes_too_late_is_given_on() -> None:
+    served = engine(1)
+    await served._start(0)
+    late = asyncio.create_task(served._start(1))
+    await asyncio.sleep(0)
+    served._end()
+    late.cancel()
+    await asyncio.gather(late, return_exceptions=True)
+    assert (late.cancelled(), served.running) == (True, 0)

@@ -60,11 +60,10 @@ def _kinds(annotation: Any) -> set[Any]:
 class Frozen(BaseModel):
     """Base of every configuration and record read from a file: immutable, unknown fields forbidden.
 
-    Numbers are finite, and true and false are none: in a request's `moa` object they would be taken for 1 and 0.
     `renamed` maps the former name of a field to its current one; a former name is refused with the current one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     renamed: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
@@ -75,6 +74,12 @@ class Frozen(BaseModel):
                 "renamed", "'{former}' is now called '{current}'", {"former": former, "current": cls.renamed[former]}
             )
         return given
+
+
+class FiniteNumbers(Frozen):
+    """Base of settings that a request may change: numbers are finite, and true and false are none, not 1 and 0."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod

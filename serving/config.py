@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
+from typing import Any, ClassVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
 
 from serving.errors import ConfigError
 
@@ -59,22 +58,14 @@ def _place(error: yaml.YAMLError) -> str:
     return where + (f": {problem}" if problem else "")
 
 
-def _kinds(annotation: Any) -> set[Any]:
-    """The types of an optional or annotated field; those within lists and mappings are none of its own."""
-    if get_origin(annotation) in (Union, UnionType, Annotated):
-        return set().union(*(_kinds(one) for one in get_args(annotation)))
-    return {annotation}
-
-
 class Frozen(BaseModel):
     """Base of every configuration and record read from a file: immutable, unknown fields forbidden.
 
-    Numbers are finite, and true and false are none: in a request's `moa` object they would be taken for 1 and 0.
     `renamed` maps the former name of a field to its current one; a former name is refused with the current one.
     """
 
     # Input may be a key: pydantic would show it in the text of an error.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     renamed: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
@@ -86,11 +77,8 @@ class Frozen(BaseModel):
             )
         return given
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _booleans_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and info.field_name is not None:
-            kinds = _kinds(cls.model_fields[info.field_name].annotation)
-            if bool not in kinds and kinds & {int, float}:
-                raise PydanticKnownError("int_type" if int in kinds else "float_type")
-        return value
+
+class FiniteNumbers(Frozen):
+    """Base of settings that a request may change: numbers are finite. Types are strict where a field says so."""
+
+    model_config = ConfigDict(allow_inf_nan=False)

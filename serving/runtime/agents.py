@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
-from serving.config import Frozen
+from serving.config import FiniteNumbers
 from serving.conversation import Effort, Thinking
 
 MAX_AGENTS = 64  # per team
 
 
-class Setting(Frozen):
+class Setting(FiniteNumbers):
     """A part of a team, of which a request may give some fields as null: they are not given."""
 
     @model_validator(mode="before")

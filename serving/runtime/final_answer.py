@@ -77,7 +77,8 @@ async def final_answer(
         finally:
             if call.status != "ok":
                 context.record(call)
-    valid = first_valid(task.references + spare, request)
+    proposal = first_valid(task.references, request)
+    valid = proposal or first_valid(spare, request)
     if valid is None and failures and isinstance(failures[-1], DeadlineExceeded):
         for delta in held:
             yield delta
@@ -92,7 +93,7 @@ async def final_answer(
         if context.remaining_s() <= 0:
             raise DeadlineExceeded(f"'{context.report.recipe}'", context.deadline_s)
         raise failures[0]
-    context.report.degrade(PROPOSAL_RETURNED() if valid in task.references else EARLIER_RETURNED())
+    context.report.degrade(PROPOSAL_RETURNED() if proposal else EARLIER_RETURNED())
     yield known_answer(context, valid)
 
 

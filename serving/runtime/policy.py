@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt
 
-from serving.config import Frozen
+from serving.config import FiniteNumbers, Frozen
 from serving.references import Layout
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE
 
@@ -62,7 +62,7 @@ def _small_tasks(value: Any) -> Any:
 SmallTasks = Annotated[Literal["one_model", "team"] | SmallTaskModel, BeforeValidator(_small_tasks)]
 
 
-class Policy(Frozen):
+class Policy(FiniteNumbers):
     """Settings that every recipe has. Durations are in seconds; `None` switches a setting off."""
 
     renamed: ClassVar[Mapping[str, str]] = {"prewarm": "prefill"}

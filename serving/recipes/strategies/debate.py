@@ -60,8 +60,6 @@ class Debate(Answering):
         messages = run.request.messages
         earlier: References = ()
         for _ in range(self.rounds - 1):
-            if earlier and run.late:
-                break  # the last revision has the time that is left
             try:
                 # The critic may accept it: it is sampled like the final answer.
                 solving = Task(messages=messages, role="solver", as_answer=True)

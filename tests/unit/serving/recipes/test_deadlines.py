@@ -24,7 +24,6 @@ from tests.support.recipes import Ask, Trio, outcomes, reasons, run
 
 T = TypeVar("T")
 LITE: dict[str, Any] = {"id": "team", "layers": [["a", "b", "c"]], "aggregator": "a", "prefill": "off"}
-EARLY = ("Layer", "There was no time")
 
 
 def now() -> float:
@@ -153,6 +152,14 @@ async def test_a_proposal_is_the_answer_if_no_final_agent_writes_one(
     assert now() == (40 if fault == "late" else 0)
     assert reasons(done).endswith("one of the proposals is returned.")
     assert "gone" not in reasons(done)
+
+
+@simulated_time
+async def test_a_proposal_is_cut_where_the_callers_stop_would_have_ended_it(trio: Trio, ask: Ask) -> None:
+    trio["a"].hang = True
+    done = await run(trio, ask(stop=("says",)), {**LITE, "layers": [["b"]], "deadline_s": 40, "fallbacks": []})
+    assert done.text == "b"
+    assert reasons(done).endswith("one of the proposals is returned.")
 
 
 @simulated_time
@@ -311,6 +318,40 @@ async def test_a_window_over_samples_stops_in_time(trio: Trio, ask: Ask) -> None
 
 
 @simulated_time
+async def test_samples_that_are_late_themselves_are_read_at_once(trio: Trio, ask: Ask) -> None:
+    trio["b"].ttft_s = 31.0
+    seq = {"id": "x", "strategy": "self_moa_seq", "proposer": "b", "aggregator": "a", "samples": 12, "deadline_s": 40}
+    done = await run(trio, ask(), seq)
+    assert (done.text, now()) == ("a says 6", 31)
+    assert "There was no time to read all samples" in reasons(done)
+
+
+@pytest.mark.parametrize(
+    ("escalation", "ends"),
+    [
+        ({"strategy": "blend", "proposers": ["a", "b"], "judge": "a", "aggregator": "a"}, 20),
+        ({"strategy": "self_moa", "proposer": "a", "aggregator": "a"}, 30),
+        ({"strategy": "self_moa_seq", "proposer": "a", "aggregator": "a", "samples": 9}, 20),
+        ({"strategy": "adaptive", "proposers": ["a", "b", "b"], "aggregator": "a"}, 20),
+        ({"strategy": "auto", "otherwise": "inner"}, 30),
+        ({"strategy": "cascade", "first": "b", "escalate": "inner"}, 20),
+        ({"strategy": "debate", "solver": "a", "critic": "b"}, 60),
+    ],
+)
+@simulated_time
+async def test_a_cascade_leaves_the_steps_of_its_escalation_their_time(
+    trio: Trio, ask: Ask, escalation: dict[str, Any], ends: float
+) -> None:
+    trio["a"].answer = trio["b"].answer = "ACCEPT"
+    slow(trio["c"], where="", seconds=1000)
+    cascade = {"id": "x", "strategy": "cascade", "first": "c", "escalate": "y", "deadline_s": 80}
+    inner = {"id": "inner", "layers": [["a"]], "aggregator": "a", "prefill": "off"}
+    done = await run(trio, ask(), cascade, {"id": "y", **escalation}, inner)
+    assert done.text == "ACCEPT"
+    assert now() == ends
+
+
+@simulated_time
 async def test_a_vote_needs_no_time_for_an_answer(trio: Trio, ask: Ask) -> None:
     trio["a"].ttft_s, trio["c"].hang = 39.0, True
     done = await run(trio, ask(), {"id": "x", "strategy": "vote", "proposers": ["a", "b", "c"], "deadline_s": 40})
@@ -388,6 +429,7 @@ def test_of_every_strategy_what_is_in_hand_before_the_deadline_becomes_an_answer
         [choice] = done.choices
         assert choice.text.strip() or choice.finish_reason == "length"
         assert done.report is not None
-        assert done.report.degraded or all(trace.status in ("ok", "cancelled") for trace in done.report.agents)
+        last = {(trace.layer, trace.agent): trace.status for trace in done.report.agents}  # of a refilled slot
+        assert done.report.degraded or all(status in ("ok", "cancelled") for status in last.values())
     else:
         assert not in_hand(shape, seen.traces), (done, seen.traces)

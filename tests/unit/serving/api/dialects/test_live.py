@@ -161,6 +161,17 @@ async def test_the_panel_says_who_was_cut_off(engines: dict[str, ScriptedEngine]
     assert not any("text" in event for event in told)  # `events: true` asks for none
 
 
+async def test_the_panel_says_before_the_answer_why_it_is_degraded(engines: dict[str, ScriptedEngine]):
+    engines["a"].error = EngineFailed("a", "secret")
+    answer = (await ask(app_over(engines), model="moa-lite", moa={"show": "reasoning"})).json()
+    shown = answer["choices"][0]["message"]["reasoning_content"]
+    assert "*'a' (aggregator, layer 2) failed.*" in shown
+    assert shown.count("'a' (proposer, layer 1) failed.") == 1
+    assert "secret" not in shown
+    assert "secret" not in str(answer["moa"]["reasons"])
+    assert answer["moa"]["degraded"]
+
+
 async def test_a_client_that_leaves_ends_a_watched_request(engines: dict[str, ScriptedEngine]):
     for engine in engines.values():
         engine.hang = True

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import time
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from .pages import BY_STATUS
 
 SOCKET = "own.sock"  # HAProxy's admin socket: no longer than Ray's `admin.sock`, since paths of sockets are bounded
 TIMEOUT_S = 5.0
+ABANDONED_S = 60.0  # age of a copy of the program whose HAProxy must have started by now
 
 
 class Instance(NamedTuple):
@@ -116,6 +118,21 @@ class Node:
 
     def _pid_file(self, supervisor: int) -> str:
         return os.path.join(self.folder, f"moa-{supervisor}.pid")
+
+
+def clear_abandoned(parent: str) -> None:
+    """Remove what ended sessions left in their folders in `parent`: Ray may end everything at once, guards included."""
+    try:
+        entries = list(os.scandir(parent))
+    except OSError:
+        return
+    for entry in entries:
+        with suppress(OSError):  # of another user, or just removed
+            copies = [name for name in os.listdir(entry.path) if name.startswith(FOLDER)]
+            ages_s = [time.time() - os.stat(os.path.join(entry.path, name)).st_mtime for name in copies]
+            node = Node(entry.path)
+            if copies and min(ages_s) > ABANDONED_S and not node.instances():
+                node.clear()
 
 
 def runs(pid: int, argument: str = "") -> bool:

@@ -8,7 +8,7 @@ from . import guard
 from .arguments import replaced, values_of
 from .binary import installed, with_json_pages
 from .configuration import Files, edited
-from .node import Node, write
+from .node import Node, clear_abandoned, write
 from .settings import SettingError, read_settings
 from .supervisor import Supervisor
 
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     with open(named[0]) as file:
         text = file.read()
     node = Node(os.path.dirname(os.path.abspath(named[0])))
+    clear_abandoned(os.path.dirname(node.folder))
     node.write_pages()
     if "-c" in arguments:  # checks the configuration only
         own = node.config_of(os.getpid())

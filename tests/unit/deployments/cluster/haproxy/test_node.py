@@ -13,7 +13,7 @@ import pytest
 
 from deployments.cluster.haproxy import admin_socket
 from deployments.cluster.haproxy.admin_socket import AdminSocket
-from deployments.cluster.haproxy.node import Instance, Node, parent_of, runs, send, stop, write
+from deployments.cluster.haproxy.node import Instance, Node, clear_abandoned, parent_of, runs, send, stop, write
 
 INFO = b"Name: HAProxy\nPid: 4711\nUptime_sec: 3\n"
 
@@ -61,6 +61,22 @@ def test_only_what_is_ours_is_removed(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     node.clear()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["haproxy.cfg", "moa-restarts"]
+
+
+def test_what_ended_sessions_left_is_removed(tmp_path: Path) -> None:
+    for name in ("ended", "new", "running", "other"):
+        (tmp_path / name / ("moa-binary-1" if name != "other" else "data")).mkdir(parents=True)
+        if name in ("ended", "running"):
+            os.utime(tmp_path / name / "moa-binary-1", (0, 0))
+    node = Node(str(tmp_path / "running"))
+    with sleeping(node.config_of(7)) as process:
+        node.record(Instance(7, process.pid))
+        clear_abandoned(str(tmp_path))
+        clear_abandoned(str(tmp_path / "missing"))
+    left = {folder.name: sorted(path.name for path in folder.iterdir()) for folder in tmp_path.iterdir()}
+    assert left == {
+        "ended": [], "new": ["moa-binary-1"], "running": ["moa-7.pid", "moa-binary-1"], "other": ["data"],
+    }  # fmt: skip
 
 
 def test_processes() -> None:

@@ -126,9 +126,7 @@ def _counts() -> Iterator[Abuse]:
     yield Abuse("10,000 tools", lambda: json.dumps(chat(MODEL, tools=[_tool(f"f{n}") for n in range(10**4)])).encode())
     yield Abuse("a tool's name of 1 MB", lambda: json.dumps(chat(MODEL, tools=[_tool("f" * 10**6)])).encode())
     yield Abuse("a model's name of 1 MB", lambda: json.dumps(chat("m" * 10**6)).encode())
-    yield Abuse(
-        "100,000 unknown fields", lambda: json.dumps(chat(MODEL, **{f"f{n}": 1 for n in range(10**5)})).encode()
-    )
+    yield Abuse("100,000 unknown fields", lambda: json.dumps(chat(MODEL) | {f"f{n}": 1 for n in range(10**5)}).encode())
     yield Abuse("100,000 parts of an unknown kind", lambda: json.dumps(_parts({"type": "x"}, 10**5)).encode())
 
 

@@ -94,7 +94,9 @@ def torture_app(args: ClusterArgs) -> Application:
     profile = torture_profile()
     start_cluster(profile, AppArgs(port=args.port, host=args.host))
     models = {
-        f"model_{number}": ScriptedModel.options(name=f"model:{name}", num_replicas=count).bind(name, args)
+        f"model_{number}": ScriptedModel.options(  # type: ignore[attr-defined]  # annotated as a class
+            name=f"model:{name}", num_replicas=count
+        ).bind(name, args)
         for number, (name, count) in enumerate(REPLICAS.items())
     }
     ingress: Deployment = serve.deployment(Ingress, **ingress_options(profile))  # type: ignore[assignment]

@@ -35,7 +35,7 @@ class PrefixCache:
         self, request: GenerateRequest, stream: AsyncGenerator[Delta, None]
     ) -> AsyncGenerator[Delta, None]:
         """Take the time of a prompt that is not known, and that of the answer."""
-        salt = getattr(request, "prefix_salt", request.cache_salt)  # the tenant's, if requests have one
+        salt = request.prefix_salt
         prompt = (salt, str([message.content for message in request.messages]))
         jitter = self._rng.uniform(1 - JITTER, 1 + JITTER)
         await asyncio.sleep((ANSWER_S + (0 if prompt in self._known else PREFILL_S)) * jitter)

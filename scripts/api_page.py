@@ -19,17 +19,18 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `GET /v1/models` | models, recipes, aliases: `id`, `kind`, `task`, context, `modalities`, abilities, prices |
 | `GET /v1/models/ID` | one of them; of a recipe also `settings`: JSON schemas of what a request may change in `moa` |
 | `GET /health` | 200 while the process runs |
-| `GET /ready` | 200 if every engine is warm and answers, else 503; to callers with a key with a reason for each engine that is not |
+| `GET /ready` | 200 if every engine is warm and answers, else 503, with the reasons for callers with a key |
 | `GET /version` | versions of the server and its libraries; needs a key where one is set |
 | `GET /metrics` | metrics in Prometheus' format, without a key, if the setting `metrics` is on: [below](#metrics) |
 | `GET /console` | a web page that shows the team at work, without a key |
 | `GET /docs`, `/openapi.json` | this API as a page and as OpenAPI 3.1, without a key and without the internet |
 
-If `api_key` is set, all paths below `/v1`, `/tokenize` and `/detokenize` require the header `Authorization: Bearer KEY`
-or `x-api-key: KEY`. A key is given once: a header that comes twice or is empty, and two headers with different keys, are
-refused with 401, whether one of the keys is right or not. `/health` and `/ready` answer probes without a key. What
-`/ready`, `/version` and `/openapi.json` tell of models and versions needs the key, unless `public_status` is on. Every response has the header `x-request-id`, which also appears in the server's log: the client's
-own value if that has at most 128 letters, digits and `._:-`, otherwise a new one. Errors: [errors.md](errors.md).
+If `api_key` is set, all paths below `/v1`, `/tokenize` and `/detokenize` require the header `Authorization: Bearer
+KEY` or `x-api-key: KEY`. A key is given once: a header that comes twice or is empty, and two headers with different
+keys, are refused with 401, whether one of the keys is right or not. `/health` and `/ready` answer probes without a
+key. What `/ready`, `/version` and `/openapi.json` tell of models and versions needs the key, unless `public_status` is
+on. Every response has the header `x-request-id`, which also appears in the server's log: the client's own value if
+that has at most 128 letters, digits and `._:-`, otherwise a new one. Errors: [errors.md](errors.md).
 
 HEAD is answered as GET without a body, OPTIONS with the methods of the path. Web pages of other origins may read the
 answers in a browser if the setting `cors_origins` allows their origin. A page that sends a key shows it to everyone who

@@ -183,11 +183,12 @@ read (a bad request line, headers over 16 KB) it answers 400 with an HTML page t
 Whatever an engine or an external endpoint does is a failure of that model and of nothing else: a recipe goes on without
 it, asks a fallback or answers degraded, and a single model's request ends with `engine_failed` or a more precise code.
 
-Messages, the `reasons` and the trace of an answer are in the server's own words. The text of another program's exception
-is in none of them: it could hold a key, a path or another caller's data. A message then has the exception's type, and the
-log of the server or of the replica has its text and traceback. Keys that the server knows, `authorization` headers,
-bearer tokens and passwords in URLs are replaced by `[redacted]` there. An endpoint's own message is passed on only if it
-refused the caller's request (400, 413, 422), without secrets and in one line; the log has the others.
+Messages, the `reasons` and the trace of an answer are in the server's own words. The text of another program's
+exception is in none of them: it could hold a key, a path or another caller's data. A message then has the exception's
+type, and the log of the server or of the replica has its text and traceback. Keys that the server knows,
+`authorization` headers, bearer tokens and passwords in URLs are replaced by `[redacted]` there. An endpoint's own
+message is passed on only if it refused the caller's request (400, 413, 422), without secrets and in one line; the log
+has the others.
 
 | an external endpoint | the call ends with |
 |---|---|
@@ -197,7 +198,8 @@ refused the caller's request (400, 413, 422), without secrets and in one line; t
 | answers another status, a redirect or a web page, refuses the key | `engine_failed` |
 | sends `event: error`, an error object, a field of a wrong type, or JSON that cannot be read | `engine_failed` |
 | sends an event longer than `max_event_bytes`, or an answer longer than `max_answer_bytes` | `engine_failed` |
-| breaks the connection, or ends the stream, before every choice has a finish reason | `engine_failed`, `incomplete_generation` |
+| breaks the connection before every choice has a finish reason | `engine_failed` |
+| ends the stream before every choice has a finish reason | `incomplete_generation` |
 | is silent for `silence_timeout_s` | `deadline_exceeded` |
 | ends every choice, but sends no `[DONE]`, no usage or an error after it | the answer |
 | answers in one JSON object instead of a stream | the answer |

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.errors import EngineFailed, InvalidRequest
+from serving.failures import log_exception, said
 
 WORKER = Path(__file__).with_name("grammar_worker.py")
 AT_ONCE = 8  # grammars compiled at the same time; more wait
@@ -163,7 +164,7 @@ class GrammarCompiler:
                 problem = "Simplify '{path}': its grammar cannot be compiled within the limits of time and memory"
                 forgotten_at = time.monotonic() + FORGET_S
             except (WorkerLost, OSError) as error:
-                logger.error("The process that compiles grammars of '%s' ended", self._model, exc_info=error)
+                log_exception(logger, error, "The process that compiles grammars of '%s' ended", self._model)
                 raise EngineFailed(self._model, "the process that compiles grammars ended twice") from None
         self._known[key] = (problem, forgotten_at)
         self._known.move_to_end(key)
@@ -241,5 +242,5 @@ def _sentence(error: str | None) -> str | None:
         return None
     if error == "SlowTokens":
         return "Simplify '{path}': its grammar costs the engine too much time for each token; repeat fewer parts"
-    said = " ".join(PLACE.sub("", error.partition(": ")[2]).split()).rstrip(".")
-    return "Change '{path}': no grammar can be made of it: " + said.replace("{", "{{").replace("}", "}}")
+    why = said(error.partition(": ")[2], without=PLACE)
+    return "Change '{path}': no grammar can be made of it: " + why.replace("{", "{{").replace("}", "}}")

@@ -66,7 +66,7 @@ def _problem(vocabulary: Any, settings: Any, job: Any) -> str | None:
     try:
         grammar = compiled(compiler, job["kind"], job["text"], compact=settings["compact"])
     except (RuntimeError, ValueError, TypeError, KeyError, MemoryError) as error:
-        return f"{type(error).__name__}: {error}"[:2000] or "error"
+        return f"{type(error).__name__}: {error}"[:2000]
     if slowest_mask_s(grammar, vocabulary.vocab_size) > job["mask_s"]:
         return "SlowTokens"
     return None

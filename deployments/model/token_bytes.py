@@ -35,7 +35,7 @@ class TokenBytes:
         if token is None or not (self._byte_level or self._byte_fallback):
             return text.encode()
         if self._byte_level:
-            known = _bytes_of_characters()
+            known: Mapping[str, bytes] = _bytes_of_characters()
             # A character outside of the alphabet stands for itself, as in the decoder.
             return b"".join(known.get(character) or character.encode() for character in token)
         if (byte := BYTE_TOKEN.fullmatch(token)) is not None:

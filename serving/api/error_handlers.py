@@ -38,17 +38,17 @@ def add_error_handlers(
         error_bodies: JSON of the errors of paths with one of these beginnings; other paths have OpenAI's.
     """
 
-    def error_body(exchange: HttpExchange, error: Exception) -> Mapping[str, Any]:
-        for beginning, make in error_bodies.items():
+    def content(exchange: HttpExchange, error: Exception) -> Mapping[str, Any]:
+        for beginning, error_body in error_bodies.items():
             if exchange.path == beginning or exchange.path.startswith(f"{beginning}/"):
-                return make(error, exchange.request_id)
+                return error_body(error, exchange.request_id)
         return error_json(error)
 
     def refused(exchange: HttpExchange, error: Exception) -> Response:
         log_failure(exchange, error)
         if exchange.path in generating and not exchange.engine_asked:
             server.observer.request_refused(code_of(error))
-        return error_response(error, error_body(exchange, error))
+        return error_response(error, content(exchange, error))
 
     async def any_error(request: Request, error: Exception) -> Response:
         return refused(request.scope[EXCHANGE], error)

@@ -164,7 +164,11 @@ class OpenAIEngine(Engine):
                         for delta in reader.read(event):
                             yield delta
                 for delta in reader.ending(loop.time()):
-                    yield replace(delta, shortened=fitter.shortened) if delta.terminal else delta
+                    if delta.usage is not None:
+                        # The endpoint's cache is common to all tenants: the count would tell what others asked.
+                        usage = replace(delta.usage, cached_tokens=None) if request.tenant.isolated else delta.usage
+                        delta = replace(delta, usage=usage, shortened=fitter.shortened)
+                    yield delta
             finally:
                 await self._release(response, raw, reusable=reader.complete)
         except MoaError:

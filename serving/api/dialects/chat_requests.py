@@ -153,7 +153,7 @@ def _message(message: ChatMessage, path: str, images: Images) -> Message:
         parts = [part_of(part, f"{path}[{place}]", images) for place, part in enumerate(message.content)]
         text, placed = joined(parts, "")
     else:
-        text = "".join(part.text if isinstance(part, TextPart) else part.refusal for part in message.content)
+        text = "".join(part.refusal if isinstance(part, RefusalPart) else part.text for part in message.content)
     text += message.refusal or ""
     return Message(
         role,

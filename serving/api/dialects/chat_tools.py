@@ -91,8 +91,11 @@ def tool_choice(choice: ToolChoiceBody, offered: Sequence[ToolBody]) -> ToolChoi
     if choice.function is not None:
         _check_offered(choice.function.name, names, "tool_choice.function.name")
         return ToolChoice("named", choice.function.name)
-    assert choice.type not in ("function", "allowed_tools")
-    return ToolChoice(choice.type)
+    match choice.type:
+        case "auto" | "required" | "none" as mode:
+            return ToolChoice(mode)
+        case _:
+            raise AssertionError(choice.type)  # refused above
 
 
 def _check_offered(name: str, offered: Collection[str], path: str) -> None:

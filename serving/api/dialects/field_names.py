@@ -34,8 +34,8 @@ def renamed(error: Exception, names: Mapping[str, str]) -> Exception:
             return LimitExceeded(error.resource, error.needed, error.allowed, _name(error.param, names))
         case UnsupportedField():
             return UnsupportedField(_name(error.field, names), error.why)
-        case InvalidRequest() if (field := _name(error.param, names)) != (error.param or ""):
-            return InvalidRequest(error.message.replace(f"'{error.param}'", f"'{field}'"), field)
+        case InvalidRequest(message=message, param=param) if (field := _name(param, names)) != (param or ""):
+            return InvalidRequest(message.replace(f"'{param}'", f"'{field}'"), field)
         case _:
             return error
 

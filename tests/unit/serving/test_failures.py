@@ -76,7 +76,9 @@ def test_what_ends_a_task_passes(error: BaseException) -> None:
 
 
 def test_no_text_of_a_foreign_exception_is_in_a_message_or_a_log() -> None:
-    tree = read([ROOT / "serving", ROOT / "deployments"], without=ROOT / "serving" / "failures.py")
+    # The worker is a program of its own; what it writes goes through `said` in the process that started it.
+    without = (ROOT / "serving" / "failures.py", ROOT / "deployments" / "model" / "grammar_worker.py")
+    tree = read([ROOT / "serving", ROOT / "deployments"], without=without)
     assert len(tree.files) > 150
     assert not list(findings(tree))
 

@@ -89,6 +89,9 @@ def test_every_hook_of_an_observer_can_be_left_alone() -> None:
     trace = AgentTrace(1, 0, "proposer", "m", "ok")
     calls = {
         "request_refused": ("invalid_request",),
+        "caller_admitted": ("key-1", "standard", 1),
+        "caller_refused": ("key-1", "standard"),
+        "caller_running": ("key-1", "standard", 2),
         "request_started": ("m",),
         "request_ended": (RequestEnd("m", "model", "ok", False, TokenUsage(), 0.1, 0.2),),
         "agent_ended": ("team", trace),

@@ -4,6 +4,7 @@ CVE-2025-62593 and CVE-2026-27482: pages of the web asked the dashboard of a mac
 methods that were forgotten. ShadowRay (CVE-2023-48022): whoever reached the dashboard ran code.
 """
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,13 +21,14 @@ BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)", "Origin": "http://ev
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """Arguments with which Ray and Serve would be started."""
     seen: dict[str, Any] = {}
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(local, "check_machine", lambda *_, **__: None)
     monkeypatch.setattr(local, "check_port", lambda *_: None)
     monkeypatch.setattr(local, "keep_to_loopback", lambda: seen.update(loopback=True))
+    monkeypatch.setattr(local, "session_logs", lambda: tmp_path)
     monkeypatch.setattr(local.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(local.ray, "init", lambda **options: seen.update(options))
     monkeypatch.setattr(local.serve, "start", lambda **options: seen.update(options))

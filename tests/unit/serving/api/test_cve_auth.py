@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from serving.api import dependencies
+from serving.api import keys
 from serving.engines.scripted import ScriptedEngine
 from tests.support.api import app_of, chat, client_of, drive, running
 
@@ -167,7 +167,7 @@ async def test_each_key_is_compared_in_constant_time(monkeypatch: pytest.MonkeyP
         compared.append((given, key))
         return hmac.compare_digest(given, key)
 
-    monkeypatch.setattr(dependencies, "hmac", type("", (), {"compare_digest": staticmethod(compare)}))
+    monkeypatch.setattr(keys, "hmac", type("", (), {"compare_digest": staticmethod(compare), "new": hmac.new}))
     several = app_of({"m": ENGINE}, api_key=("one", "two", "three"))
     async with client_of(several, authorization="Bearer one") as client:
         await client.get("/v1/models")

@@ -68,7 +68,7 @@ class Load:
 
 def processes(server: Server, pattern: str) -> list[int]:
     """Process ids of this server's own processes whose command line has the pattern."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [
         (int(pid), int(parent), title) for pid, parent, title in (line.split(None, 2) for line in listed.splitlines())
     ]
@@ -209,6 +209,8 @@ def test_the_terminal_has_one_line_for_each_lost_process(server: Server) -> None
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _healthy(client: openai.OpenAI) -> None:
+def _healthy(server: Server, client: openai.OpenAI) -> None:
     """All models answer before the first process is lost."""
     client.chat.completions.create(model="moa-lite", messages=[{"role": "user", "content": "hello"}])
+    settled(server, INGRESS, 2)
+    time.sleep(5 * SETTLE_S)  # HAProxy learns of a replica after its start

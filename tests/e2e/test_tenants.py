@@ -64,15 +64,19 @@ def test_a_prefill_is_found_by_the_call_that_it_is_for_and_by_no_other_key(tenan
     for key in ("first", "second"):
         with client(tenants, key) as public:
             answer = public.chat.completions.create(
-                model="moa-lite",
+                model="team",
                 messages=[{"role": "user", "content": text}],
                 max_tokens=16,
-                extra_body={"moa": {"trace": True}},
+                extra_body={"moa": {"trace": True}, "ignore_eos": True},
             )
         assert answer.model_extra is not None
-        first, *_, last = [layer["agents"] for layer in answer.model_extra["moa"]["trace"]]
-        assert first[0]["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
-        assert last[0]["usage"]["prompt_tokens_details"]["cached_tokens"] > 500
+        cached = [
+            agent["usage"]["prompt_tokens_details"]["cached_tokens"]
+            for layer in answer.model_extra["moa"]["trace"]
+            for agent in layer["agents"]
+        ]
+        *proposers, aggregator = cached
+        assert max(proposers) < 100 < 500 < aggregator, cached  # some tokens begin each prompt of an agent
 
 
 def test_no_key_overtakes_another_by_its_priority(tenants: Server) -> None:

@@ -13,12 +13,14 @@ from functools import partial
 
 from serving.conversation import FinishReason, Message, Modality, ToolCall, ToolCallDelta
 from serving.engine import Engine, EngineInfo
-from serving.engines.scripted_tokens import ScriptedTokenizer, prompt_tokens, words
-from serving.errors import EngineUnavailable, InvalidRequest, MoaError
+from serving.engines.scripted_tokens import ScriptedTokenizer, counted_tokens, prompt_tokens, words
+from serving.errors import ContextTooLong, EngineUnavailable, InvalidRequest, MoaError
 from serving.runtime.prompts import prompt_messages
 from serving.runtime.truncation import FittedPrompt, fit
 from serving.types import Delta, GenerateRequest, Timing, TokenLogprob, Tokens
 from serving.usage import TokenUsage
+
+COUNTED_CONTEXTS = 8  # longer prompts are not counted to their ends: their words would stop the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,12 @@ class ScriptedEngine(Engine):
 
     async def _rendered(self, request: GenerateRequest, messages: tuple[Message, ...]) -> Sequence[int]:
         if request.prompt is None:
-            return range(prompt_tokens(messages))  # of which only the number counts
+            counted = counted_tokens(messages, COUNTED_CONTEXTS * self.context_tokens)
+            if counted is None:
+                most = COUNTED_CONTEXTS * self.context_tokens
+                asked = request.sampling.max_tokens or 0
+                raise ContextTooLong(self.model, most, self.context_tokens, asked, at_least=True)
+            return range(counted)  # of which only the number counts
         if not (ids := self.tokenizer.prompt(request)):
             raise InvalidRequest(f"Give '{request.prompt.path}' at least one token.", request.prompt.path)
         return ids

@@ -2,22 +2,35 @@
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from serving.conversation import Message
 from serving.errors import InvalidRequest
 from serving.types import GenerateRequest
 
+WORD = re.compile(r"\s*\S+|\s+$")
 TEMPLATE = ("<message>", "<role>", "<text>", "</message>")  # the tokens that a message adds to those of its text
 
 
 def words(text: str) -> list[str]:
     """Scripted tokens: words with the white space before them."""
-    return re.findall(r"\s*\S+|\s+$", text)
+    return WORD.findall(text)
 
 
 def prompt_tokens(messages: Sequence[Message]) -> int:
     """Length of a prompt in scripted tokens; each message adds four for a template."""
     return sum(len(words(message.content)) + len(TEMPLATE) for message in messages)
+
+
+def counted_tokens(messages: Sequence[Message], most: int) -> int | None:
+    """`prompt_tokens` of a prompt of at most so many; None: there are more. Work stops there."""
+    count = 0
+    for message in messages:
+        found = WORD.finditer(message.content)
+        count += sum(1 for _ in islice(found, max(most + 1 - count, 0))) + len(TEMPLATE)
+        if count > most:
+            return None
+    return count
 
 
 class ScriptedTokenizer:

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.conversation import Message
+from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
-from serving.engines.scripted_tokens import TEMPLATE, ScriptedTokenizer, prompt_tokens
-from serving.errors import InvalidRequest
+from serving.engines.scripted_tokens import TEMPLATE, ScriptedTokenizer, counted_tokens, prompt_tokens
+from serving.errors import ContextTooLong, InvalidRequest
 from serving.types import GenerateRequest, RawPrompt
 
 
@@ -46,3 +47,16 @@ async def test_an_engines_tokens() -> None:
     tokens = await engine.tokenize(GenerateRequest("r", (), prompt=RawPrompt("a b")), texts=True)
     assert (tokens.texts, tokens.context_tokens) == (("a", " b"), 9)
     assert await engine.detokenize(tokens.ids) == "a b"
+
+
+@given(texts=st.lists(st.text(max_size=30), max_size=3), most=st.integers(0, 40))
+def test_counting_stops_beyond_the_limit(texts: list[str], most: int) -> None:
+    messages = [Message("user", text) for text in texts]
+    count = prompt_tokens(messages)
+    assert counted_tokens(messages, most) == (count if count <= most else None)
+
+
+async def test_a_prompt_of_many_contexts_is_refused_without_being_counted() -> None:
+    engine = ScriptedEngine("m", context_tokens=10)
+    with pytest.raises(ContextTooLong, match="at least 80 tokens"):
+        await complete("m", engine, GenerateRequest("r", (Message("user", "word " * 1000),)))

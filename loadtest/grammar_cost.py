@@ -84,7 +84,8 @@ def vocabulary(path: Path) -> TokenizerInfo:
     """Vocabulary of a tokenizer."""
     if path.is_dir():
         return TokenizerInfo.from_huggingface(AutoTokenizer.from_pretrained(path))
-    return TokenizerInfo.from_huggingface(PreTrainedTokenizerFast(tokenizer_file=str(path)))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(path))  # type: ignore[no-untyped-call]
+    return TokenizerInfo.from_huggingface(tokenizer)
 
 
 def main() -> None:

@@ -224,9 +224,9 @@ class RequestParser:
             assert isinstance(adjusted, ChatCompletionRequest)
             adjusted.tools = tools
             self._request = request = adjusted
-            params.structured_outputs = held = request.extract_structured_outputs()
-            if self._parsers.compact and held is not None and held.structural_tag is not None:
-                held.structural_tag = json.dumps(_compact(json.loads(held.structural_tag)))
+            params.structured_outputs = rule = request.extract_structured_outputs()
+            if self._parsers.compact and rule is not None and rule.structural_tag is not None:
+                rule.structural_tag = json.dumps(_compact(json.loads(rule.structural_tag)))
             params.skip_special_tokens = request.skip_special_tokens
         if parser is None or parser.reasoning_parser is None:
             return {}

@@ -31,7 +31,7 @@ class TokenBytes:
         """Bytes of a token, which the engine decoded as `text`; none of one that is left out of the answer's text."""
         if (added := self._added.get(token_id)) is not None:
             return b"" if added.special and skip_special_tokens else str(added.content).encode()
-        token = None if self._backend is None else self._backend.id_to_token(token_id)
+        token: str | None = None if self._backend is None else self._backend.id_to_token(token_id)
         if token is None or not (self._byte_level or self._byte_fallback):
             return text.encode()
         if self._byte_level:

@@ -153,7 +153,8 @@ def _message(message: ChatMessage, path: str, images: Images) -> Message:
         parts = [part_of(part, f"{path}[{place}]", images) for place, part in enumerate(message.content)]
         text, placed = joined(parts, "")
     else:
-        text = "".join(part.refusal if isinstance(part, RefusalPart) else part.text for part in message.content)
+        texts = (part for part in message.content if not isinstance(part, ImagePart))
+        text = "".join(part.refusal if isinstance(part, RefusalPart) else part.text for part in texts)
     text += message.refusal or ""
     return Message(
         role,

@@ -7,12 +7,14 @@ import shutil
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 
+from deployments.cluster.draining import drain, proxy_folder
 from deployments.cluster.interrupts import interrupt_once
 from deployments.cluster.loopback import REPLICA_HOOK, keep_to_loopback
 from deployments.cluster.preflight import available_memory_gib, check_machine, session_folder
@@ -22,6 +24,8 @@ from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
 from serving.failures import said
 
+HOST = "MOA_HAPROXY_HOST"
+LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 256 * 2**20  # nothing large passes through it: each engine reads its weights itself
 
 
@@ -77,7 +81,8 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
     check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
     check_port(args.host, args.port)
     keep_to_loopback()
-    interrupt_once()
+    interrupt_once(partial(drain_here, profile.orchestrator.drain_s))
+    os.environ[HOST] = args.host  # read by HAProxy, which Ray starts
     try:
         ray.init(
             address="local",
@@ -96,8 +101,15 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
             f"Ray did not start on this machine; it may be too busy: try again. ({said(error)})"
         ) from error
     shorten_reports(session_logs(), say)
-    serve.start(http_options=HTTPOptions(host=args.host, port=args.port))
+    # The replicas' own ports are on the loopback interface, whatever HAProxy listens on.
+    serve.start(http_options=HTTPOptions(host=LOOPBACK, port=args.port))
     return True
+
+
+def drain_here(within_s: float) -> None:
+    """Let the server of this process end its answers, for at most so long, before it is stopped."""
+    if ray.is_initialized():
+        drain(proxy_folder(ray.get_runtime_context().get_node_id()), within_s, say)
 
 
 def session_logs() -> Path:

@@ -36,7 +36,7 @@ def edited(text: str, settings: Settings, files: Files, restarts: int = 0) -> st
         elif head == "defaults":
             lines = with_error_pages(with_retries(with_timeouts(lines, settings, deadline_s), settings), files)
         elif head == FRONTEND:
-            lines = with_limits(lines, settings)
+            lines = with_limits(with_host(lines, settings), settings)
         elif head == METRICS:
             lines = with_restarts(lines, restarts)
         elif head == "backend default_backend":
@@ -159,6 +159,14 @@ def with_limits(lines: list[str], settings: Settings) -> list[str]:
             *rules,
         ]
     return [*rules, *lines]
+
+
+def with_host(lines: list[str], settings: Settings) -> list[str]:
+    """The API's port on the address of the settings; Serve's own, of its replicas' ports, is another one."""
+    if not settings.host:
+        return lines
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return [re.sub(r"^( *bind )\S+:(\d+)", lambda found: f"{found[1]}{host}:{found[2]}", line) for line in lines]
 
 
 def with_restarts(lines: list[str], restarts: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Guard of an HAProxy whose supervisor was killed.
+"""Guard of an HAProxy whose supervisor was killed, or whose cluster is gone.
 
 Ray kills its HAProxy with SIGKILL when Serve stops, and so may anything else. HAProxy goes on until the next supervisor
 takes its place, and ends with Ray: at once when the raylet is gone, or some seconds after Ray's manager of it, which
@@ -7,9 +7,10 @@ the controller starts again if it did not want it to end.
 
 import os
 import select
+import signal
 import time
 
-from .node import Instance, Node, stop
+from .node import Instance, Node, send, stop
 
 POLL_S = 0.2
 SUCCESSOR_S = 15.0  # Ray starts a manager again within a few seconds
@@ -33,11 +34,24 @@ def ended(process: Process, wait_s: float | None = 0.0) -> bool:
     return bool(poll.poll(None if wait_s is None else wait_s * 1000))
 
 
+def wait_for_one(*processes: Process) -> None:
+    """Return when one of the processes has ended."""
+    poll = select.poll()
+    for process in processes:
+        if process is None:
+            return
+        poll.register(process, select.POLLIN)
+    poll.poll()
+
+
 def main(folder: str, supervisor: int, manager: int, raylet: int) -> None:
-    """Wait for the supervisor's end, then for the end of its HAProxy."""
+    """Wait for the supervisor's end, which the end of the raylet brings about, then for that of its HAProxy."""
     node = Node(folder)
     watched, owner, cluster = opened(supervisor), opened(manager), opened(raylet)
-    ended(watched, None)
+    wait_for_one(watched, cluster)
+    if not ended(watched):  # Ray was killed, and with it those who would have ended the supervisor
+        send(supervisor, signal.SIGTERM)
+        ended(watched, None)
     deadline: float | None = None
     while (haproxy := node.haproxy_of(supervisor)) is not None:
         if ended(owner) and deadline is None:

@@ -22,6 +22,7 @@ class Settings(NamedTuple):
     )
     metrics_port: str = "9101"
     stats_port: str = "8404"
+    host: str = ""  # address that the API listens on in place of Serve's; empty: as Ray writes it
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -42,6 +43,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         return value
 
     return Settings(
+        host=environment.get("MOA_HAPROXY_HOST", "").strip(),
         loopback=environment.get("MOA_HAPROXY_LOOPBACK") == "1",
         sessions=environment.get("MOA_HAPROXY_SESSIONS") != "0",
         header_timeout_s=number("MOA_HAPROXY_HEADER_TIMEOUT_S", defaults.header_timeout_s, 1),

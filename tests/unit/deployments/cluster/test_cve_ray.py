@@ -4,6 +4,7 @@ CVE-2025-62593 and CVE-2026-27482: pages of the web asked the dashboard of a mac
 methods that were forgotten. ShadowRay (CVE-2023-48022): whoever reached the dashboard ran code.
 """
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,8 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """Arguments with which Ray and Serve would be started."""
     seen: dict[str, Any] = {}
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("MOA_HAPROXY_HOST", "")
+    monkeypatch.setattr(local, "interrupt_once", lambda _: None)
     monkeypatch.setattr(local, "check_machine", lambda *_, **__: None)
     monkeypatch.setattr(local, "check_port", lambda *_: None)
     monkeypatch.setattr(local, "keep_to_loopback", lambda: seen.update(loopback=True))
@@ -47,7 +50,8 @@ def test_a_dashboard_never_leaves_the_machine(started: dict[str, Any], host: str
     local.start_cluster(PROFILE, AppArgs(dashboard=True, host=host))
     assert started.get("dashboard_host", "127.0.0.1") == "127.0.0.1"  # Ray's default
     assert started["loopback"] is True
-    assert started["http_options"].host == host
+    assert started["http_options"].host == "127.0.0.1"  # of the replicas' ports; HAProxy's is another one
+    assert os.environ["MOA_HAPROXY_HOST"] == host
 
 
 @pytest.mark.parametrize("method", ["DELETE", "POST", "PUT", "PATCH", "GET", "HEAD", "OPTIONS"])

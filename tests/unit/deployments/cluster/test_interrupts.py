@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from deployments.cluster.interrupts import interrupt_once
 
 TWICE = """
@@ -26,6 +28,37 @@ def test_a_second_interrupt_is_ignored() -> None:
         [sys.executable, "-c", TWICE], capture_output=True, text=True, timeout=60, preexec_fn=_accept_interrupts
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped\n", "")
+
+
+BEFORE = """
+import os, signal, sys, time
+from deployments.cluster import interrupts
+
+interrupts.SAME_S = float(sys.argv[1])
+
+def before():
+    print("before")
+    os.kill(os.getpid(), signal.SIGINT)
+    print("waited")
+
+interrupts.interrupt_once(before)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+@pytest.mark.parametrize(("same_s", "said"), [("60", "before\nwaited\nstopped\n"), ("0", "before\nstopped\n")])
+def test_what_comes_before_the_end_is_ended_by_a_later_interrupt_only(same_s: str, said: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", BEFORE, same_s],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=_accept_interrupts,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, said, "")
 
 
 def _accept_interrupts() -> None:

@@ -156,3 +156,8 @@ def test_pages_of_the_proxy_are_kept_to_this_machine() -> None:
     assert "  bind 127.0.0.1:8404\n" in local
     assert "bind 127.0.0.1:8000\n" in local
     assert "    bind :9101\n" in edited(RAY, Settings(), FILES)
+
+
+@pytest.mark.parametrize(("host", "bind"), [("", "127.0.0.1:8000"), ("0.0.0.0", "0.0.0.0:8000"), ("::", "[::]:8000")])
+def test_the_api_listens_where_it_was_asked_to(host: str, bind: str) -> None:
+    assert f"bind {bind}" in section("frontend http_frontend", Settings(host=host))

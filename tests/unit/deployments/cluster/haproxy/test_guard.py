@@ -1,6 +1,7 @@
 """The guard of an HAProxy without its supervisor: how long it goes on."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,20 @@ def test_it_ends_at_once_with_ray(world: World) -> None:
     guard.main(world.node.folder, GONE, GONE, GONE)
     assert world.stopped_s == 0
     assert os.listdir(world.node.folder) == []
+
+
+def test_a_supervisor_ends_with_ray(world: World) -> None:
+    with subprocess.Popen(["sleep", "60"]) as supervisor:
+        world.until_s = 0.0  # its HAProxy ends with it
+        guard.main(world.node.folder, supervisor.pid, os.getpid(), GONE)
+        assert supervisor.wait() == -signal.SIGTERM
+
+
+def test_one_of_several_that_ends_is_enough() -> None:
+    with subprocess.Popen(["sleep", "60"]) as lasting, subprocess.Popen(["true"]) as short:
+        guard.wait_for_one(guard.opened(lasting.pid), guard.opened(short.pid))
+        assert lasting.poll() is None
+        lasting.kill()
 
 
 def test_it_waits_for_another_manager(world: World) -> None:

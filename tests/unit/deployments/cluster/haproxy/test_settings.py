@@ -7,7 +7,7 @@ from deployments.cluster.haproxy.settings import SettingError, Settings, read_se
 
 def test_without_variables_the_defaults_hold() -> None:
     assert read_settings({"PATH": "/bin", "MOA_HAPROXY_RETRY_BYTES": ""}) == Settings()
-    assert Settings() == (False, True, 30, 1024, 262_144, "9101", "8404")
+    assert Settings() == (False, True, 30, 1024, 262_144, "9101", "8404", "")
 
 
 def test_every_variable_is_read() -> None:
@@ -17,10 +17,11 @@ def test_every_variable_is_read() -> None:
         "MOA_HAPROXY_HEADER_TIMEOUT_S": "5",
         "MOA_HAPROXY_CONNECTIONS_PER_CLIENT": "7",
         "MOA_HAPROXY_RETRY_BYTES": "20000",
+        "MOA_HAPROXY_HOST": "::",
         "RAY_SERVE_HAPROXY_METRICS_PORT": "1",
         "RAY_SERVE_HAPROXY_STATS_PORT": "2",
     }
-    assert read_settings(given) == Settings(True, False, 5, 7, 20_000, "1", "2")
+    assert read_settings(given) == Settings(True, False, 5, 7, 20_000, "1", "2", "::")
 
 
 @pytest.mark.parametrize(

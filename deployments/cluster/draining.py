@@ -1,0 +1,42 @@
+"""End of a server on this machine: the answers in progress first."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from deployments.cluster.haproxy.node import Node, send
+
+CONFIG = "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC"  # Ray's variable, and its default
+DEFAULT_CONFIG = "/tmp/haproxy-serve/haproxy.cfg"
+POLL_S = 0.05
+TOLD_AFTER_S = 0.5
+
+
+def proxy_folder(node_id: str) -> Path:
+    """Folder of the files of a node's HAProxy, as Ray names it."""
+    return Path(os.environ.get(CONFIG, DEFAULT_CONFIG)).parent / node_id
+
+
+def drain(folder: Path, within_s: float, say: Callable[[str], None]) -> None:
+    """Close the port of the HAProxy with its files in `folder`, and wait until it has passed on its last answer.
+
+    HAProxy takes no new connections from then on, and ends with the last one that it has.
+
+    Args:
+        folder: that of `proxy_folder`; if there is none, nothing happens.
+        within_s: maximum time to wait.
+        say: gets a line if there is something to wait for.
+    """
+    if not folder.is_dir():
+        return
+    node = Node(str(folder))
+    for instance in node.instances():
+        send(instance.supervisor, signal.SIGUSR1)
+    began, told = time.monotonic(), False
+    while node.instances() and (waited_s := time.monotonic() - began) < within_s:
+        if waited_s > TOLD_AFTER_S and not told:
+            say(f"Waiting up to {within_s:g} s for the answers in progress; Ctrl-C ends them.")
+            told = True
+        time.sleep(POLL_S)

@@ -1,5 +1,6 @@
 """Dependencies of endpoints: the server's parts, the exchange, the check of the API key, and the body."""
 
+import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -20,6 +21,7 @@ from serving.pooling import PoolingEngine
 from serving.telemetry import Observer
 
 Body = TypeVar("Body")
+LARGE_BYTES = 2**18  # of a body that is parsed in a thread: hundreds of thousands of keys take 0.1 s
 GENERATING: tuple[Task, ...] = ("generate",)
 TASKS: Mapping[Task, str] = {"generate": "generates text", "embed": "computes embeddings", "rerank": "ranks documents"}
 
@@ -120,6 +122,8 @@ def body_parser(parse: Callable[[bytes, ApiSettings], Body]) -> Callable[..., Co
         server.admission.check(exchange.caller)
         with server.body_budget.body(exchange.caller) as add_bytes:
             raw = await exchange.body(settings.max_body_bytes, settings.body_timeout_s, add_bytes)
-            return parse(raw, settings)
+            if len(raw) < LARGE_BYTES:
+                return parse(raw, settings)
+            return await asyncio.to_thread(parse, raw, settings)
 
     return read

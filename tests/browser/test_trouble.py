@@ -35,7 +35,7 @@ def test_a_failed_agent_is_explained(page: Page, serve: Serve, script: Script):
     ask(page, serve())
     expect(card(page, "tiny-llama").locator(".state")).to_have_text("failed")
     expect(card(page, "tiny-llama")).to_contain_text("out of memory")
-    expect(page.locator(".note.warn")).to_contain_text("out of memory")
+    expect(page.locator(".note.warn")).to_contain_text("'tiny-llama' (proposer, layer 1) failed.")
     expect(page.locator(".answer-text")).to_contain_text("At sunset")
     expect(page.locator(".phase.lost")).to_have_count(1)
     expect(page.locator(".sums")).to_contain_text("≥")

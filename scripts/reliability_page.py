@@ -56,8 +56,9 @@ not happen.
 
 ## Not promised
 
-- On one node, Ray's GCS and the raylet are single processes. If the raylet dies, the server ends; on Kubernetes another
-  pod takes its place.
+- On one node, Ray's GCS and the raylet are single processes. Without Redis, which the chart has, the server answers for
+  about 60 s after the GCS has died, then refuses with 503 and ends, and requests in progress at that moment are lost. If
+  the raylet dies, the server ends; on Kubernetes another pod takes its place.
 - A stream that has begun cannot move to another process. If its process dies, the stream ends with an error event or a
   broken connection, never as if the answer were complete.
 - Scripted engines stand for models in the report. They have no tokenizer, no grammar and no GPU: what these cost is
@@ -92,6 +93,49 @@ PROMISES: Sequence[tuple[str, str]] = (
         "An abusive body is refused with a 4xx status within a second, leaves no memory behind, and costs a"
         " neighbour nothing.",
         "part `abuse`; `tests/torture/test_abuse.py`",
+    ),
+    (
+        "A schema costs its own caller only, or is refused with 400 and its path: limits, keywords that no grammar"
+        " holds, a deadline for compiling, an end at hang-up.",
+        "`tests/unit/serving/grammars`, `tests/unit/deployments/model/test_grammar_compiler.py`,"
+        " `tests/e2e/test_schemas.py`",
+    ),
+    (
+        "A prompt that cannot fit costs milliseconds, and tokenizing for nobody ends.",
+        "`tests/unit/deployments/model/test_prompt_worker.py`, `tests/tokenizers/test_long_texts.py`",
+    ),
+    (
+        "No text becomes a control token, clean texts have the chat template's own ids, and the search is linear.",
+        "`tests/tokenizers/test_clean_texts.py`, `tests/tokenizers/test_fuzzing.py`",
+    ),
+    (
+        "No key and no text of another program's exception reaches a caller or a log.",
+        "`tests/unit/serving/test_failures.py`, `tests/unit/serving/test_redaction.py`",
+    ),
+    (
+        "No key overtakes or starves another: beside a flood a key's requests come next.",
+        "`tests/unit/serving/runtime/test_fair_queue.py`, `tests/e2e/test_tenants.py`",
+    ),
+    (
+        "Proposals in hand when the time ends become an answer, and an empty answer is an answer.",
+        "`tests/unit/serving/recipes/test_deadlines.py`, `tests/unit/serving/runtime/test_emptiness.py`",
+    ),
+    (
+        "Every sampling value means what it says, or is refused by name; the bytes of tokens are the real ones.",
+        "`tests/unit/deployments/model/test_sampling_values.py`, `tests/unit/deployments/model/test_token_bytes.py`",
+    ),
+    (
+        "A degraded answer says so in words, without texts of errors.",
+        "`tests/unit/serving/runtime/test_reasons.py`",
+    ),
+    (
+        "No half-open request lives for ever, and HAProxy's own errors are JSON.",
+        "`tests/unit/deployments/cluster/haproxy/test_program.py`",
+    ),
+    (
+        "A request without an answer is asked again, HAProxy is back at once, the loss of the controller is not seen,"
+        " and the terminal has one line for each lost process.",
+        "`tests/serve/test_faults.py`",
     ),
     ("Memory does not grow with the number of requests.", "part `memory`; `tests/torture/test_load.py`"),
     ("Neither times nor counts tell a tenant what another one asks.", "part `tenants`"),

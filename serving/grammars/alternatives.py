@@ -85,9 +85,20 @@ def _values(schema: Any) -> frozenset[bytes] | None:
 
 
 def _json(value: Any) -> bytes:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)
+
+
+def _plain(value: Any) -> Any:
+    """`value` with 1.0 as 1. A float beyond 64 bits equals no integer that JSON is read into."""
+    match value:
+        case float() if value.is_integer() and -(2**63) <= value < 2**64:
+            return int(value)
+        case list():
+            return [_plain(one) for one in value]
+        case dict():
+            return {name: _plain(one) for name, one in value.items()}
+        case _:
+            return value
 
 
 def _names(value: object) -> Iterable[str]:

@@ -1,8 +1,9 @@
 """Checks of a request's rules for texts before any engine: their sizes, and the keywords of its JSON schemas."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+import orjson
 
 from serving.conversation import Tool, ToolChoice
 from serving.errors import InvalidRequest, UnsupportedField
@@ -85,14 +86,15 @@ def check_held(schema: Schema, path: str) -> None:
     field = joined(path, place)
     if sentence.startswith(remove := "Remove '{}': "):
         raise UnsupportedField(field, sentence.removeprefix(remove))
-    raise InvalidRequest(f"{sentence.format(field)}.", field)
+    # The caller's text may have braces of its own, behind those of the path.
+    raise InvalidRequest(f"{sentence.replace('{}', field, 1)}.", field)
 
 
 def _check_tag(rule: str, path: str, limits: SchemaLimits) -> None:
     """Check a structural tag, and the schemas and expressions in it. The engine says what else is wrong with it."""
     try:
-        tag = json.loads(rule)
-    except (ValueError, RecursionError):
+        tag = orjson.loads(rule)  # as the request itself: no NaN, no infinite number, no half of a surrogate pair
+    except orjson.JSONDecodeError:
         raise InvalidRequest(f"Set '{path}' to a structural tag of xgrammar, as JSON.", path) from None
     check_bytes(tag, path, limits)
     total = SchemaSize()

@@ -5,6 +5,7 @@ A keyword that is not here is an annotation, and has no effect on the text: `tit
 """
 
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from serving.grammars.alternatives import kind_of_json, overlapping
@@ -43,7 +44,7 @@ HELD_FORMATS = frozenset(
 )
 MAYBE_EMPTY = frozenset({"uri-reference", "uri-template", "json-pointer"})
 MAY_BE_FALSE = ("items", "additionalItems", "additionalProperties", "unevaluatedItems", "unevaluatedProperties")
-Issue = tuple[Place, str]  # the keyword, and a sentence that begins with a verb and has the keyword's path as {}
+Issue = tuple[Place, str]  # the keyword, and a sentence from a verb on, whose first {} is the keyword's path
 
 
 def unheld(root: Any) -> Issue | None:
@@ -110,6 +111,10 @@ def _shapes(schema: dict[str, Any]) -> Iterator[Issue]:
     if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, str) and kind in TYPES for kind in kinds):
         yield ("type",), "Set '{}' to " + ", ".join(sorted(TYPES)) + " or a list of these"
         return
+    for key in ("pattern", "format"):
+        if key in schema and not isinstance(schema[key], str):
+            yield (key,), "Set '{}' to a text"
+            return
     if "items" in schema and isinstance(schema["items"], list):
         yield ("items",), "Set '{}' to one schema; write a list of them as 'prefixItems'"
     for key in ("anyOf", "oneOf", "allOf", "enum", "prefixItems"):
@@ -135,7 +140,7 @@ def _shapes(schema: dict[str, Any]) -> Iterator[Issue]:
 
 
 def _number_like(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -inf < value < inf
 
 
 def _whole(value: object, least: int) -> bool:
@@ -205,9 +210,6 @@ def _untyped(schema: dict[str, Any], kinds: frozenset[str]) -> Iterator[Issue]:
 def _string(schema: dict[str, Any]) -> Iterator[Issue]:
     shortest, longest, rule = 0, MANY, ""
     if "pattern" in schema:
-        if not isinstance(schema["pattern"], str):
-            yield ("pattern",), "Set '{}' to a text"
-            return
         facts = pattern_facts(schema["pattern"])
         if facts.problem is not None:
             yield ("pattern",), f"Change '{{}}': the grammar that holds the answer cannot hold {facts.problem}"

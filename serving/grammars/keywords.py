@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any
 
-from serving.grammars.alternatives import kind_of_json, overlapping
+from serving.grammars.alternatives import Alternatives, Budget, TooManyComparisons, kind_of_json
 from serving.grammars.nodes import Node, Place, walk
 from serving.grammars.patterns import MANY, pattern_facts
 from serving.grammars.references import References
@@ -47,12 +47,16 @@ MAY_BE_FALSE = ("items", "additionalItems", "additionalProperties", "unevaluated
 Issue = tuple[Place, str]  # the keyword, and a sentence from a verb on, whose first {} is the keyword's path
 
 
-def unheld(root: Any) -> Issue | None:
-    """First keyword of a schema that the grammar engine would ignore, or could not read; None: it holds all."""
+def unheld(root: Any, budget: Budget | None = None) -> Issue | None:
+    """First keyword of a schema that the grammar engine would ignore, or could not read; None: it holds all.
+
+    `budget`: comparisons of values that the members of `oneOf` may take; None: one for this schema alone.
+    """
     nodes = [*walk(root)]
     references = References({node.place: node.schema for node in nodes})
+    alternatives = Alternatives(references, Budget() if budget is None else budget)
     for node in nodes:
-        for keys, sentence in _issues(node, references):
+        for keys, sentence in _issues(node, references, alternatives):
             return (*node.place, *keys), sentence
     if (endless := references.endless()) is not None:
         return (*endless, "$ref"), "Remove '{}': every value of that schema would contain itself without an end"
@@ -66,7 +70,7 @@ def _remove(why: str) -> str:
 UNHELD = _remove("the grammar that holds the answer cannot hold this keyword")
 
 
-def _issues(node: Node, references: References) -> Iterator[Issue]:
+def _issues(node: Node, references: References, alternatives: Alternatives) -> Iterator[Issue]:
     schema = node.schema
     if schema is False and node.keyword not in MAY_BE_FALSE:
         yield (), _remove("no value satisfies it")
@@ -81,7 +85,7 @@ def _issues(node: Node, references: References) -> Iterator[Issue]:
     if schema.get("uniqueItems") not in (None, False):
         yield ("uniqueItems",), UNHELD
     yield from _shapes(schema)
-    yield from _form(schema, references)
+    yield from _form(schema, references, alternatives)
     kinds = _kinds(schema, node.keyword)
     yield from _untyped(schema, kinds)
     if "string" in kinds:
@@ -149,7 +153,7 @@ def _whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value < MANY
 
 
-def _form(schema: dict[str, Any], references: References) -> Iterator[Issue]:
+def _form(schema: dict[str, Any], references: References, alternatives: Alternatives) -> Iterator[Issue]:
     """Issues of a reference, of listed values and of alternatives: the engine ignores what is beside them."""
     form = next((form for form in FORMS if form in schema), None)
     if form is None:
@@ -170,13 +174,25 @@ def _form(schema: dict[str, Any], references: References) -> Iterator[Issue]:
     elif form == "allOf" and len(schema["allOf"]) > 1:
         yield ("allOf",), "Merge the entries of '{}' into one: the grammar that holds the answer reads a single one"
     elif form == "oneOf" and "discriminator" not in schema:
-        index = overlapping(schema["oneOf"], references)
-        if index is not None:
-            yield (
-                ("oneOf", index),
-                "Tell '{}' apart from the entries before it, by its type, by 'const', or by a required property with"
-                " 'const', or write 'anyOf'",
-            )
+        yield from _one_of(schema["oneOf"], alternatives)
+
+
+def _one_of(options: list[Any], alternatives: Alternatives) -> Iterator[Issue]:
+    try:
+        index = alternatives.overlapping(options)
+    except TooManyComparisons:
+        yield (
+            ("oneOf",),
+            "Simplify '{}': telling its entries apart takes too many comparisons; give each a required property with"
+            " 'const', or write 'anyOf'",
+        )
+        return
+    if index is not None:
+        yield (
+            ("oneOf", index),
+            "Tell '{}' apart from the entries before it, by its type, by 'const', or by a required property with"
+            " 'const', or write 'anyOf'",
+        )
 
 
 def _listed(schema: dict[str, Any]) -> Iterator[Issue]:

@@ -1,11 +1,13 @@
 """Checks of a request's rules for texts before any engine: their sizes, and the keywords of its JSON schemas."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import orjson
+
 from serving.conversation import Tool, ToolChoice
 from serving.errors import InvalidRequest, UnsupportedField
+from serving.grammars.alternatives import Budget
 from serving.grammars.keywords import unheld
 from serving.grammars.limits import SchemaLimits
 from serving.grammars.nodes import Schema
@@ -43,7 +45,7 @@ def check_format(wanted: ResponseFormat, limits: SchemaLimits) -> None:
     match wanted.type:
         case "json_schema":
             check_size(wanted.schema or {}, path, limits)
-            check_held(wanted.schema or {}, path)
+            check_held(wanted.schema or {}, path, Budget())
         case "choice":
             check_bytes([*wanted.choices], path, limits)
             size = SchemaSize()
@@ -63,43 +65,48 @@ def check_format(wanted: ResponseFormat, limits: SchemaLimits) -> None:
 def check_tools(tools: Sequence[Tool], choice: ToolChoice, limits: SchemaLimits) -> None:
     """Check the parameters of tools, each and all together; their keywords if a tool is strict. Raises as `checked`."""
     total = SchemaSize()
-    for tool in tools:
-        if tool.parameters is None:
-            continue
-        total.add(check_size(tool.parameters, tool.path, limits).counts)
+    given = [(tool, tool.parameters) for tool in tools if tool.parameters is not None]
+    for tool, parameters in given:  # all sizes before any keyword, which costs more
+        total.add(check_size(parameters, tool.path, limits).counts)
+        total.check("tools", limits, limits.tools_factor)
+    budget = Budget()
+    for tool, parameters in given:
         if tool.strict and choice.mode != "none":
-            check_held(tool.parameters, tool.path)
-    total.check("tools", limits, limits.tools_factor)
+            check_held(parameters, tool.path, budget)
 
 
-def check_held(schema: Schema, path: str) -> None:
-    """Check that a grammar can hold every keyword of the schema at the field `path`.
+def check_held(schema: Schema, path: str, budget: Budget) -> None:
+    """Check that a grammar can hold every keyword of the schema at the field `path`, within `budget`.
 
     Raises:
         UnsupportedField: the first keyword that it cannot hold.
         InvalidRequest: the first one that has a wrong value.
     """
-    if (issue := unheld(schema)) is None:
+    if (issue := unheld(schema, budget)) is None:
         return
     place, sentence = issue
     field = joined(path, place)
     if sentence.startswith(remove := "Remove '{}': "):
         raise UnsupportedField(field, sentence.removeprefix(remove))
-    raise InvalidRequest(f"{sentence.format(field)}.", field)
+    # The caller's text may have braces of its own, behind those of the path.
+    raise InvalidRequest(f"{sentence.replace('{}', field, 1)}.", field)
 
 
 def _check_tag(rule: str, path: str, limits: SchemaLimits) -> None:
     """Check a structural tag, and the schemas and expressions in it. The engine says what else is wrong with it."""
     try:
-        tag = json.loads(rule)
-    except (ValueError, RecursionError):
+        tag = orjson.loads(rule)  # as the request itself: no NaN, no infinite number, no half of a surrogate pair
+    except orjson.JSONDecodeError:
         raise InvalidRequest(f"Set '{path}' to a structural tag of xgrammar, as JSON.", path) from None
     check_bytes(tag, path, limits)
     total = SchemaSize()
-    for schema in _schemas(tag):
+    schemas = [*_schemas(tag)]
+    for schema in schemas:
         total.add(check_size(schema, path, limits).counts)
-        check_held(schema, path)
-    total.check(path, limits, limits.tools_factor)
+        total.check(path, limits, limits.tools_factor)
+    budget = Budget()
+    for schema in schemas:
+        check_held(schema, path, budget)
     for kind, text in _texts(tag):
         if kind == "regex":
             check_pattern(text, path, limits)

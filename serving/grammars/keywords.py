@@ -5,9 +5,10 @@ A keyword that is not here is an annotation, and has no effect on the text: `tit
 """
 
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
-from serving.grammars.alternatives import kind_of_json, overlapping
+from serving.grammars.alternatives import Alternatives, Budget, TooManyComparisons, kind_of_json
 from serving.grammars.nodes import Node, Place, walk
 from serving.grammars.patterns import MANY, pattern_facts
 from serving.grammars.references import References
@@ -43,15 +44,19 @@ HELD_FORMATS = frozenset(
 )
 MAYBE_EMPTY = frozenset({"uri-reference", "uri-template", "json-pointer"})
 MAY_BE_FALSE = ("items", "additionalItems", "additionalProperties", "unevaluatedItems", "unevaluatedProperties")
-Issue = tuple[Place, str]  # the keyword, and a sentence that begins with a verb and has the keyword's path as {}
+Issue = tuple[Place, str]  # the keyword, and a sentence from a verb on, whose first {} is the keyword's path
 
 
-def unheld(root: Any) -> Issue | None:
-    """First keyword of a schema that the grammar engine would ignore, or could not read; None: it holds all."""
+def unheld(root: Any, budget: Budget | None = None) -> Issue | None:
+    """First keyword of a schema that the grammar engine would ignore, or could not read; None: it holds all.
+
+    `budget`: comparisons of values that the members of `oneOf` may take; None: one for this schema alone.
+    """
     nodes = [*walk(root)]
     references = References({node.place: node.schema for node in nodes})
+    alternatives = Alternatives(references, Budget() if budget is None else budget)
     for node in nodes:
-        for keys, sentence in _issues(node, references):
+        for keys, sentence in _issues(node, references, alternatives):
             return (*node.place, *keys), sentence
     if (endless := references.endless()) is not None:
         return (*endless, "$ref"), "Remove '{}': every value of that schema would contain itself without an end"
@@ -65,7 +70,7 @@ def _remove(why: str) -> str:
 UNHELD = _remove("the grammar that holds the answer cannot hold this keyword")
 
 
-def _issues(node: Node, references: References) -> Iterator[Issue]:
+def _issues(node: Node, references: References, alternatives: Alternatives) -> Iterator[Issue]:
     schema = node.schema
     if schema is False and node.keyword not in MAY_BE_FALSE:
         yield (), _remove("no value satisfies it")
@@ -80,7 +85,7 @@ def _issues(node: Node, references: References) -> Iterator[Issue]:
     if schema.get("uniqueItems") not in (None, False):
         yield ("uniqueItems",), UNHELD
     yield from _shapes(schema)
-    yield from _form(schema, references)
+    yield from _form(schema, references, alternatives)
     kinds = _kinds(schema, node.keyword)
     yield from _untyped(schema, kinds)
     if "string" in kinds:
@@ -110,6 +115,10 @@ def _shapes(schema: dict[str, Any]) -> Iterator[Issue]:
     if not isinstance(kinds, list) or not kinds or not all(isinstance(kind, str) and kind in TYPES for kind in kinds):
         yield ("type",), "Set '{}' to " + ", ".join(sorted(TYPES)) + " or a list of these"
         return
+    for key in ("pattern", "format"):
+        if key in schema and not isinstance(schema[key], str):
+            yield (key,), "Set '{}' to a text"
+            return
     if "items" in schema and isinstance(schema["items"], list):
         yield ("items",), "Set '{}' to one schema; write a list of them as 'prefixItems'"
     for key in ("anyOf", "oneOf", "allOf", "enum", "prefixItems"):
@@ -135,7 +144,7 @@ def _shapes(schema: dict[str, Any]) -> Iterator[Issue]:
 
 
 def _number_like(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -inf < value < inf
 
 
 def _whole(value: object, least: int) -> bool:
@@ -144,7 +153,7 @@ def _whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value < MANY
 
 
-def _form(schema: dict[str, Any], references: References) -> Iterator[Issue]:
+def _form(schema: dict[str, Any], references: References, alternatives: Alternatives) -> Iterator[Issue]:
     """Issues of a reference, of listed values and of alternatives: the engine ignores what is beside them."""
     form = next((form for form in FORMS if form in schema), None)
     if form is None:
@@ -165,13 +174,25 @@ def _form(schema: dict[str, Any], references: References) -> Iterator[Issue]:
     elif form == "allOf" and len(schema["allOf"]) > 1:
         yield ("allOf",), "Merge the entries of '{}' into one: the grammar that holds the answer reads a single one"
     elif form == "oneOf" and "discriminator" not in schema:
-        index = overlapping(schema["oneOf"], references)
-        if index is not None:
-            yield (
-                ("oneOf", index),
-                "Tell '{}' apart from the entries before it, by its type, by 'const', or by a required property with"
-                " 'const', or write 'anyOf'",
-            )
+        yield from _one_of(schema["oneOf"], alternatives)
+
+
+def _one_of(options: list[Any], alternatives: Alternatives) -> Iterator[Issue]:
+    try:
+        index = alternatives.overlapping(options)
+    except TooManyComparisons:
+        yield (
+            ("oneOf",),
+            "Simplify '{}': telling its entries apart takes too many comparisons; give each a required property with"
+            " 'const', or write 'anyOf'",
+        )
+        return
+    if index is not None:
+        yield (
+            ("oneOf", index),
+            "Tell '{}' apart from the entries before it, by its type, by 'const', or by a required property with"
+            " 'const', or write 'anyOf'",
+        )
 
 
 def _listed(schema: dict[str, Any]) -> Iterator[Issue]:
@@ -205,9 +226,6 @@ def _untyped(schema: dict[str, Any], kinds: frozenset[str]) -> Iterator[Issue]:
 def _string(schema: dict[str, Any]) -> Iterator[Issue]:
     shortest, longest, rule = 0, MANY, ""
     if "pattern" in schema:
-        if not isinstance(schema["pattern"], str):
-            yield ("pattern",), "Set '{}' to a text"
-            return
         facts = pattern_facts(schema["pattern"])
         if facts.problem is not None:
             yield ("pattern",), f"Change '{{}}': the grammar that holds the answer cannot hold {facts.problem}"

@@ -54,7 +54,7 @@ class SchemaSize:
 
 
 def check_bytes(value: Any, path: str, limits: SchemaLimits) -> int:
-    """Size of `value`, in bytes of JSON. Raises `InvalidRequest` if it is too large, or has too many levels."""
+    """Size of `value`, in bytes of JSON. Raises `InvalidRequest` if it is too large, too deep, or no JSON."""
     level = [value]
     for _ in range(limits.max_depth + 1):
         nested = [inner for inner in level if isinstance(inner, dict | list)]
@@ -63,7 +63,12 @@ def check_bytes(value: Any, path: str, limits: SchemaLimits) -> int:
             break
     else:
         raise InvalidRequest(f"Flatten '{path}': it has more than {limits.max_depth} levels.", path)
-    size = len(orjson.dumps(value))
+    try:
+        size = len(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        raise InvalidRequest(
+            f"Change '{path}': it has an integer of more than 64 bits, or a text that is not Unicode.", path
+        ) from None
     if size > limits.max_bytes:
         raise InvalidRequest(
             f"Reduce '{path}': it has {size} bytes of JSON, at most {limits.max_bytes} are accepted.", path

@@ -1,5 +1,6 @@
 """Limits of rules for texts: what is at a limit passes, what is beyond it is refused by its path."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -203,3 +204,45 @@ def test_the_error_says_what_to_change(schema: dict[str, Any], message: str) -> 
 
 def test_control_characters_of_plain_expressions_are_read() -> None:
     assert pattern_facts("\\cA\\x00b", in_json=False).longest == 3
+
+
+ENDLESS = ["[", '["', '"\\', "/a\\", '/"[', "{1 ", "~1 "]  # pieces that begin what never ends
+
+
+def cpu_seconds(text: str) -> float:
+    """Least of three: what else runs on the machine is not measured."""
+
+    def once() -> float:
+        begun = time.process_time()
+        grammar_repetition(text)
+        return time.process_time() - begun
+
+    return min(once() for _ in range(3))
+
+
+@pytest.mark.parametrize("piece", ENDLESS)
+def test_the_work_for_a_grammar_grows_with_its_length(piece: str) -> None:
+    small, large = cpu_seconds(piece * 2_000), cpu_seconds(piece * 8_000)
+    assert large < max(small, 0.001) * 10  # four times the text; 16 times the work if each piece looked at all behind
+
+
+@pytest.mark.parametrize("bound", ["{1,", "{", "~"])
+def test_blanks_within_a_bound_of_a_grammar_are_read_once(bound: str) -> None:
+    small, large = (cpu_seconds(bound + " " * blanks) for blanks in (3_000, 12_000))
+    assert large < max(small, 0.001) * 10
+
+
+@pytest.mark.parametrize(
+    ("text", "repetition"),
+    [
+        ('"a{9}" [b{9}]{2} /c{9}/{3} # {9}', 3),
+        ('"a{9} \n b{4}', 9),  # a text without an end is none
+        ('[a{9} "]" {4}', 4),
+        ("// {9}\na~2..5", 5),
+        ("a{ 1 , 6 }", 6),
+        ("a{0000000000007}", 7),
+        ("a{99999999999}", MANY),
+    ],
+)
+def test_repetitions_of_a_grammar_are_those_outside_of_texts(text: str, repetition: int) -> None:
+    assert grammar_repetition(text) == repetition

@@ -53,10 +53,11 @@ class StreamReader:
         """
         if self.complete:
             return []
+        ended_before = self.ended  # an event that fails has not ended anything
         try:
             return self._read(event)
         except MoaError as error:
-            if not self.ended:
+            if not ended_before:
                 raise
             logger.warning("after the end of an answer: %s", error)
             self.complete = True
@@ -81,7 +82,7 @@ class StreamReader:
         if chunk.get("error") or chunk.get("object") == "error":
             raise error_of_stream(self.model, chunk.get("error") or chunk)
         try:
-            deltas = [self._choice(choice) for choice in _list(chunk, "choices")]
+            deltas = [self._read_choice(choice) for choice in _list(chunk, "choices")]
         except InvalidChunk as invalid:
             raise EngineFailed(self.model, f"its endpoint sent an invalid chunk: {invalid}") from None
         if isinstance(given := chunk.get("usage"), dict):
@@ -105,8 +106,10 @@ class StreamReader:
         except ValueError:
             raise EngineFailed(self.model, "its endpoint sent a chunk that is not JSON") from None
 
-    def _index(self, choice: Mapping[str, Any]) -> int:
-        """Index of a choice, whose finish reason is kept. Raises `InvalidChunk` for one that was not asked for."""
+    def _read_choice(self, choice: object) -> Delta | None:
+        """Delta of a choice, which has ended if it has a finish reason: only once all of it has been read."""
+        if not isinstance(choice, dict):
+            raise InvalidChunk("a choice is not an object")
         index = choice.get("index")
         if index is None:
             index = 0
@@ -116,9 +119,10 @@ class StreamReader:
         reason = finish_reason(choice.get("finish_reason"))
         if reason == "failed":
             raise InvalidChunk("its finish reason is an error")
+        delta = self._delta(index, choice)
         if reason is not None:
             self.reasons[index] = reason
-        return index
+        return delta
 
     def _text(self, index: int, name: str, given: object) -> str:
         """Text of a field, without half a character at its end."""
@@ -126,10 +130,8 @@ class StreamReader:
             return ""
         return self._texts.setdefault((index, name), SurrogateJoiner()).feed(piece)
 
-    def _choice(self, choice: object) -> Delta | None:
-        if not isinstance(choice, dict):
-            raise InvalidChunk("a choice is not an object")
-        index = self._index(choice)
+    def _delta(self, index: int, choice: Mapping[str, Any]) -> Delta | None:
+        """What a choice adds to the answer; None: nothing."""
         delta = choice.get("delta") or choice.get("message") or {}
         if not isinstance(delta, dict):
             raise InvalidChunk("a delta is not an object")

@@ -7,6 +7,8 @@ import gzip
 import itertools
 import json
 import zlib
+from functools import partial
+from typing import Any
 
 from tests.support.upstream_responses import (
     CLOSE,
@@ -46,6 +48,17 @@ from tests.support.upstream_responses import (
 
 DEEP = "[" * 200_000 + "]" * 200_000
 ERROR_BODY = json.dumps(error(f"the key {KEY} is at its limit")).encode()
+
+BAD_FIELDS: dict[str, dict[str, Any]] = {
+    "content-as-a-list-of-parts": {"delta": {"content": [{"type": "text", "text": TEXT}]}},
+    "reasoning-as-a-number": {"delta": {"content": TEXT, "reasoning_content": 5}},
+    "logprob-nan": {"delta": {"content": TEXT}, "logprobs": {"content": [{"token": "T", "logprob": float("nan")}]}},
+    "bytes-of-300": {
+        "delta": {"content": TEXT},
+        "logprobs": {"content": [{"token": "T", "logprob": -1, "bytes": [300]}]},
+    },
+    "a-tool-call-without-a-name": {"delta": {"content": TEXT, "tool_calls": [{"index": 0, "function": {}}]}},
+}
 
 STATUSES = [
     answered("400 Bad Request", "invalid_request", JSON_TYPE, body=json.dumps(error("Lower 'x'.", param="x")).encode()),
@@ -274,6 +287,19 @@ CHUNKS = [
             "bytes-too-large": [{"token": "x", "logprob": -1, "bytes": [256]}],
             "nan": [{"token": "x", "logprob": float("nan")}],
         }.items()
+    ),
+    # The chunk that ends the answer, or the whole answer, has one bad field: its text must not be lost without an error.
+    *(
+        fault
+        for name, fields in BAD_FIELDS.items()
+        for fault in (
+            events(f"last-chunk-with-{name}", "engine_failed", chunk(finish="stop", **fields)),
+            Fault(
+                f"whole-json-with-{name}",
+                partial(fixed, json.dumps(chunk(finish="stop", **fields)).encode(), JSON_TYPE),
+                "engine_failed",
+            ),
+        )
     ),
     # JSON escapes surrogates one by one: `json.dumps` writes each as it is.
     stream(

@@ -36,6 +36,7 @@ class StreamReader:
         self.reasons: dict[int, FinishReason] = {}  # of the choices that have ended
         self.usage = UNKNOWN_USAGE
         self.complete = False
+        self._visible: set[int] = set()  # choices with a text that is more than white space
         self._texts: dict[tuple[int, str], SurrogateJoiner] = {}  # by choice and field
         self._calls: dict[int, _ToolCalls] = {}  # of each choice that has some
 
@@ -128,6 +129,8 @@ class StreamReader:
         """Text of a field, without half a character at its end."""
         if not (piece := string(given, name)):
             return ""
+        if name == "content" and not piece.isspace():
+            self._visible.add(index)
         return self._texts.setdefault((index, name), SurrogateJoiner()).feed(piece)
 
     def _delta(self, index: int, choice: Mapping[str, Any]) -> Delta | None:
@@ -158,9 +161,11 @@ class StreamReader:
     def ending(self, now_s: float) -> list[Delta]:
         """Final delta of each choice; the last one has the usage.
 
+        A choice that ended for tool calls but has none is a "stop" if it has a text: the text is the answer.
+
         Raises:
             IncompleteGeneration: the stream was cut: a choice has no finish reason.
-            EngineFailed: a choice ended for tool calls without any.
+            EngineFailed: a choice ended for tool calls, but has neither a call nor a text.
         """
         if not self.ended:
             raise IncompleteGeneration(self.model)
@@ -168,7 +173,9 @@ class StreamReader:
             if index in self._calls and reason == "stop":  # OpenAI's reason if `tool_choice` names a function
                 self.reasons[index] = "tool_calls"
             elif index not in self._calls and reason == "tool_calls":
-                raise EngineFailed(self.model, "its endpoint ended an answer for tool calls, but sent none")
+                if index not in self._visible:
+                    raise EngineFailed(self.model, "its endpoint ended an answer for tool calls, but sent none")
+                self.reasons[index] = "stop"
         ttft_s = None if self.first_s is None else self.first_s - self.began_s
         timing = Timing(None, ttft_s, now_s - self.began_s)
         *others, last = sorted(self.reasons)

@@ -358,8 +358,13 @@ ENDS = [
             ("filter", "truncated", "content_filter"),
             ("safety", "truncated", "SAFETY"),
             ("error", "engine_failed", "error"),
-            ("tool-calls-without-one", "engine_failed", "tool_calls"),
+            ("tool-calls-without-one", "answer", "tool_calls"),
+            ("function-call-without-one", "answer", "function_call"),
         )
+    ),
+    *(
+        stream(f"finish-reason-tool-calls-with-{name}", "engine_failed", data(chunk(text, "tool_calls")), COUNTS, DONE)
+        for name, text in {"nothing": None, "white-space": " \n"}.items()
     ),
     stream("finish-reason-empty-then-stop", "answer", data(chunk("The answer", finish="")), *GOOD[1:]),
     counted("usage-negative", {"prompt_tokens": -5, "completion_tokens": -1}),

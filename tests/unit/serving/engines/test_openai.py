@@ -412,7 +412,7 @@ OK = [event(chunk("a")), event(chunk(None, "stop"))]
         ([calls(piece("{}"))], "engine_failed"),  # no name
         ([calls(piece("{}", "f", index=[]))], "engine_failed"),
         ([calls(piece({}, "f"))], "engine_failed"),  # type: ignore[arg-type]
-        ([event(chunk("a", "tool_calls")), sse.DONE], "engine_failed"),
+        ([event(chunk(None, "tool_calls")), sse.DONE], "engine_failed"),
         ([event({"choices": [{"index": 0, "delta": {}, "logprobs": {"content": [{}]}}]})], "engine_failed"),
     ],
 )
@@ -634,6 +634,8 @@ async def test_usage_after_the_last_choice_is_waited_for_and_ends_the_answer() -
         ("MAX_TOKENS", "length"),
         ("model_length", "length"),
         ("safety", "content_filter"),
+        ("tool_calls", "stop"),  # without a call
+        ("function_call", "stop"),
     ],
 )
 async def test_foreign_finish_reasons_keep_the_answer(given: object, wanted: str) -> None:

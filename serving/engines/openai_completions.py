@@ -34,7 +34,6 @@ class CompletionsReader(StreamReader):
         logprobs = choice.get("logprobs")
         if not (text or logprobs):
             return None
-        self._began()
         return Delta(text, index, _logprobs(logprobs) if logprobs else None)
 
 

@@ -1,6 +1,5 @@
 """OpenAI's chat format from the client's side: the events of an answer."""
 
-import asyncio
 import json
 import logging
 import secrets
@@ -17,6 +16,7 @@ from serving.types import Delta, Timing
 from serving.usage import UNKNOWN_USAGE
 
 OWN_NAMES = ("", "message")  # of events whose data is a chunk in any case
+MAX_CALLS = 1024  # pieces of tool calls in a chunk
 logger = logging.getLogger(__name__)
 
 
@@ -45,8 +45,10 @@ class StreamReader:
         """True if every choice has ended; what is missing may be the usage and `[DONE]`."""
         return len(self.reasons) == self.choices
 
-    def read(self, event: sse.Event) -> list[Delta]:
-        """Deltas of one event. What follows the end of every choice cannot make the answer fail any more.
+    def read(self, event: sse.Event, now_s: float) -> list[Delta]:
+        """Deltas of one event, read at loop time `now_s`; it needs no event loop, and may run in a thread.
+
+        What follows the end of every choice cannot make the answer fail any more.
 
         Raises:
             EngineFailed: the event is no chunk of an answer.
@@ -56,13 +58,16 @@ class StreamReader:
             return []
         ended_before = self.ended  # an event that fails has not ended anything
         try:
-            return self._read(event)
+            deltas = self._read(event)
         except MoaError as error:
             if not ended_before:
                 raise
             logger.warning("after the end of an answer: %s", error)
             self.complete = True
             return []
+        if deltas and self.first_s is None:
+            self.first_s = now_s
+        return deltas
 
     def _read(self, event: sse.Event) -> list[Delta]:
         data = event.data.strip()
@@ -83,7 +88,10 @@ class StreamReader:
         if chunk.get("error") or chunk.get("object") == "error":
             raise error_of_stream(self.model, chunk.get("error") or chunk)
         try:
-            deltas = [self._read_choice(choice) for choice in _list(chunk, "choices")]
+            choices = _list(chunk, "choices")
+            if len(choices) > self.choices:
+                raise InvalidChunk(f"it has {len(choices)} choices, but {self.choices} were asked for")
+            deltas = [self._read_choice(choice) for choice in choices]
         except InvalidChunk as invalid:
             raise EngineFailed(self.model, f"its endpoint sent an invalid chunk: {invalid}") from None
         if isinstance(given := chunk.get("usage"), dict):
@@ -141,11 +149,12 @@ class StreamReader:
         text = self._text(index, "content", delta.get("content") or delta.get("refusal"))
         reasoning = self._text(index, "reasoning", delta.get("reasoning_content") or delta.get("reasoning"))
         calls = _list(delta, "tool_calls")
+        if len(calls) > MAX_CALLS:
+            raise InvalidChunk(f"it has {len(calls)} tool calls, more than {MAX_CALLS}")
         own = choice.get("logprobs")
         logprobs = _list(own, "content") if isinstance(own, dict) else []
         if not (text or reasoning or calls or logprobs):
             return None
-        self._began()
         return Delta(
             text,
             index,
@@ -153,10 +162,6 @@ class StreamReader:
             reasoning=reasoning,
             tool_calls=tuple(map(self._calls.setdefault(index, _ToolCalls()).piece, calls)) if calls else (),
         )
-
-    def _began(self) -> None:
-        if self.first_s is None:
-            self.first_s = asyncio.get_running_loop().time()
 
     def ending(self, now_s: float) -> list[Delta]:
         """Final delta of each choice; the last one has the usage.

@@ -244,6 +244,9 @@ CHUNKS = [
     stream("text-after-done", "answer", *GOOD, data(chunk("more"))),
     events("choices-number", "engine_failed", {"choices": 3}),
     events("choices-object", "engine_failed", {"choices": {"0": {}}}),
+    events("choices-more-than-asked", "engine_failed", {"choices": [{}, {}]}),
+    events("choices-100000", "engine_failed", {"choices": [{}] * 100_000}),
+    events("tool-calls-10000", "engine_failed", chunk(delta={"tool_calls": [{"function": {"name": "f"}}] * 10_000})),
     events("choice-null", "engine_failed", {"choices": [None]}),
     stream("choices-null", "answer", data({"choices": None}), *GOOD),
     *(
@@ -288,7 +291,7 @@ CHUNKS = [
             "nan": [{"token": "x", "logprob": float("nan")}],
         }.items()
     ),
-    # The chunk that ends the answer, or the whole answer, has one bad field: its text must not be lost without an error.
+    # The chunk that ends the answer, or the whole answer, has one bad field: its text must not be lost in silence.
     *(
         fault
         for name, fields in BAD_FIELDS.items()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -19,7 +20,7 @@ from serving.cards import ModelCard
 from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.decoding import Decoding
 from serving.engine import complete
-from serving.engines import openai
+from serving.engines import openai, openai_stream
 from serving.engines.openai import OpenAIEngine
 from serving.engines.openai_wire import to_payload
 from serving.engines.scripted import ScriptedEngine
@@ -560,6 +561,43 @@ def test_a_key_that_is_not_there_is_found_at_start(monkeypatch: pytest.MonkeyPat
 def test_a_password_in_the_address_is_refused() -> None:
     with pytest.raises(errors.ConfigError, match="Remove the password from the base_url"):
         OpenAIEngine("far", "http://me:hunter2@far/v1")
+
+
+async def test_more_choices_than_were_asked_for_are_refused_before_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[object] = []
+    monkeypatch.setattr(openai_stream, "finish_reason", read.append)
+    error = await failure(answering(streaming(event({"choices": [{}] * 3}))), request(n=2))
+    assert "it has 3 choices, but 2 were asked for" in str(error)
+    assert read == []
+
+
+async def test_more_tool_calls_than_a_model_makes_are_refused_before_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[object] = []
+    monkeypatch.setattr(openai_stream, "ToolCallDelta", read.append)
+    error = await failure(answering(streaming(calls(*[piece("", "f", index=0)] * (openai_stream.MAX_CALLS + 1)))))
+    assert "it has 1025 tool calls, more than 1024" in str(error)
+    assert read == []
+
+
+@pytest.mark.parametrize(("size", "here"), [(10, True), (openai.LARGE_EVENT_BYTES, False)])
+async def test_a_large_event_is_read_beside_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, size: int, here: bool
+) -> None:
+    threads: list[int] = []
+
+    def reason(given: object) -> Any:
+        threads.append(threading.get_ident())
+        return given
+
+    monkeypatch.setattr(openai_stream, "finish_reason", reason)
+    answer = await complete("far", answering(streaming(event(chunk("a" * size, "stop")), sse.DONE)), request())
+    assert (answer.text, answer.choices[0].finish_reason) == ("a" * size, "stop")
+    assert [one == threading.get_ident() for one in threads] == [here]
+    assert answer.timing.ttft_s is not None
 
 
 # -- what endpoints do beside the standard ---------------------------------------------------------------------------

@@ -48,9 +48,11 @@ class ExternalSpec(Frozen):
         " Then the answer is complete without them.",
     )
     max_event_bytes: int = Field(
-        default=4 * 2**20,
+        default=2**20,
         ge=1024,
-        description="Maximum size of one event of an answer's stream in bytes, and of an answer that is not streamed.",
+        description="Maximum size of one event of an answer's stream in bytes, and of an answer that is not streamed."
+        " Raise it only for answers that an endpoint sends whole with `logprobs`: reading 4 MiB of JSON can hold up all"
+        " requests of the process for half a second.",
     )
     max_answer_bytes: int = Field(
         default=64 * 2**20, ge=1024, description="Maximum size of all events of an answer in bytes."

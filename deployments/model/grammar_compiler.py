@@ -9,6 +9,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class _Worker:
         self.process.stdin.write(json.dumps(message).encode() + b"\n")
 
     async def read(self) -> None:
-        """Hand answers to those who wait, until the process ends."""
+        """Hand answers to those who wait, until the process ends. One whose answer cannot be read is killed."""
         assert self.process.stdout is not None
         try:
             while line := await self.process.stdout.readline():
@@ -63,11 +64,20 @@ class _Worker:
                 job = self.jobs.pop(answer.get("id", 0), None)
                 if job is not None and not job.done():
                     job.set_result(answer)
+        except (ValueError, AttributeError) as error:  # a line too long, no JSON, or no object
+            log_exception(logger, error, "An answer of the process that compiles grammars cannot be read")
         finally:
+            self.kill()  # nobody would read its next answers, and another process takes its place
             for job in self.jobs.values():
                 if not job.done():
                     job.set_exception(WorkerLost())
             self.jobs.clear()
+
+    def kill(self) -> None:
+        """Kill the process, unless it has ended."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                self.process.kill()
 
     @property
     def alive(self) -> bool:
@@ -230,8 +240,8 @@ class GrammarCompiler:
         if self._starting is not None:
             await asyncio.gather(self._starting, return_exceptions=True)
         worker, self._worker = self._worker, None
-        if worker is not None and worker.process.returncode is None:
-            worker.process.kill()
+        if worker is not None:
+            worker.kill()
             await worker.process.wait()
         if worker is not None and worker.reader is not None:
             await worker.reader

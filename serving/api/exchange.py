@@ -19,6 +19,7 @@ from serving.api.cors import Cors
 from serving.api.keys import ANY_CALLER, Caller
 from serving.errors import BodyTooLarge, SlowBody, WrongContentType
 from serving.failures import log_exception
+from serving.redaction import redacted
 
 Headers = tuple[tuple[bytes, bytes], ...]
 NO_WEBSOCKETS = (
@@ -41,7 +42,8 @@ class HttpExchange:
     Attributes:
         all_headers: the request's headers in their order; a name may come more than once.
         headers: the same by name; of equal names the last.
-        request_id: the client's `x-request-id` if it is a plain one, else a new id; sent back in the response.
+        request_id: the client's `x-request-id` if it is a plain one without a secret, else a new id; sent back in the
+            response, and logged.
         engine_request_id: id of the calls of engines; always new, so that no two requests share it.
         started: the response's head has been sent.
         engine_asked: the engine's observer reports how the request ends.
@@ -64,7 +66,8 @@ class HttpExchange:
         self._send = send
         fresh = uuid.uuid4().hex
         given = self.headers.get(b"x-request-id", b"")
-        self.request_id = given.decode() if CLIENT_REQUEST_ID.fullmatch(given) else fresh
+        plain = given.decode() if CLIENT_REQUEST_ID.fullmatch(given) else ""
+        self.request_id = plain if plain and redacted(plain) == plain else fresh
         self.engine_request_id = fresh
         self._added: Headers = ((b"x-request-id", self.request_id.encode()),) if echo_request_id else ()
         if cors is not None:

@@ -9,6 +9,7 @@ import orjson
 from serving.api.dialects.openai_json import usage_json
 from serving.api.exchange import HttpExchange
 from serving.cards import ModelCard
+from serving.redaction import redacted
 from serving.telemetry import StreamOutcome
 from serving.types import Delta, GenerateRequest
 from serving.usage import UNKNOWN_USAGE
@@ -50,7 +51,10 @@ def write(
     user: str | None,
     metadata: Mapping[str, str],
 ) -> None:
-    """Write the line of one request; `user` and `metadata` are the caller's, `key` is the name of its key."""
+    """Write the line of one request; `user` and `metadata` are the caller's, `key` is the name of its key.
+
+    A known key in a text of the caller's is left out.
+    """
     line = {
         "request_id": exchange.request_id,
         "id": answer_id,
@@ -61,7 +65,7 @@ def write(
         "degraded": outcome.degraded,
         "usage": usage_json(outcome.usage or UNKNOWN_USAGE),
         "seconds": round(outcome.total_s, 4),
-        "user": user,
-        "metadata": dict(metadata),
+        "user": None if user is None else redacted(user),
+        "metadata": {redacted(name): redacted(value) for name, value in metadata.items()},
     }
     logger.info("%s", orjson.dumps(line).decode())

@@ -36,6 +36,7 @@ KEEP_ALIVE_S = 2.0  # shorter than the 5 s of common servers: a request on a con
 DRAIN_S = 1.0  # wait for the end of a finished response, so that its connection can be reused
 DRAIN_HERE_S = 0.01  # the part of it in which the caller waits: most responses have ended by then
 MAX_DRAINED_BYTES = 64 * 1024  # of a finished response
+LARGE_EVENT_BYTES = 64 * 1024  # of an event that is read in a thread
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class OpenAIEngine(Engine):
     connect_timeout_s: float = 5.0
     silence_timeout_s: float = 120.0  # maximum wait for the next byte of an answer
     usage_wait_s: float = 0.5  # maximum wait for the usage and the end of the stream after the last choice has ended
-    max_event_bytes: int = 4 * 2**20
+    max_event_bytes: int = 2**20
     max_answer_bytes: int = 64 * 2**20  # of all events of an answer
     max_connections: int = 256
     context_tokens: int | None = None
@@ -161,7 +162,7 @@ class OpenAIEngine(Engine):
             try:
                 async with aclosing(events(response, raw, self.max_event_bytes, self.max_answer_bytes)) as stream:
                     while (event := await self._next(stream, reader, deadline)) is not None:
-                        for delta in reader.read(event):
+                        for delta in await self._deltas(event, reader):
                             yield delta
                 for delta in reader.ending(loop.time()):
                     if delta.usage is not None:
@@ -196,6 +197,13 @@ class OpenAIEngine(Engine):
             async with asyncio.timeout_at(until if deadline is None else min(until, deadline)):
                 return await anext(stream, None)
         return None
+
+    async def _deltas(self, event: sse.Event, reader: StreamReader) -> list[Delta]:
+        """Deltas of one event. A large one is read in a thread: it may have 100,000 values."""
+        now_s = asyncio.get_running_loop().time()
+        if len(event.data) < LARGE_EVENT_BYTES:
+            return reader.read(event, now_s)
+        return await asyncio.to_thread(reader.read, event, now_s)
 
     async def _release(self, response: httpx.Response, raw: AsyncIterator[bytes], *, reusable: bool) -> None:
         """Close `response`. If its body is about to end, its connection can be used again: that is not waited for."""

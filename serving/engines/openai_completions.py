@@ -1,6 +1,7 @@
 """OpenAI's legacy completions format from the client's side: the body of a request and the chunks of its answer."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from serving.engines.openai_fields import InvalidChunk, number, string
@@ -28,15 +29,11 @@ def completions_payload(request: GenerateRequest, prompt: RawPrompt, model: str)
 class CompletionsReader(StreamReader):
     """Converts chunks to deltas, as `StreamReader` does with those of chat completions."""
 
-    def _choice(self, choice: object) -> Delta | None:
-        if not isinstance(choice, dict):
-            raise InvalidChunk("a choice is not an object")
-        index = self._index(choice)
+    def _delta(self, index: int, choice: Mapping[str, Any]) -> Delta | None:
         text = self._text(index, "content", choice.get("text"))
         logprobs = choice.get("logprobs")
         if not (text or logprobs):
             return None
-        self._began()
         return Delta(text, index, _logprobs(logprobs) if logprobs else None)
 
 

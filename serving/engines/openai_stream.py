@@ -1,6 +1,5 @@
 """OpenAI's chat format from the client's side: the events of an answer."""
 
-import asyncio
 import json
 import logging
 import secrets
@@ -17,6 +16,7 @@ from serving.types import Delta, Timing
 from serving.usage import UNKNOWN_USAGE
 
 OWN_NAMES = ("", "message")  # of events whose data is a chunk in any case
+MAX_CALLS = 1024  # pieces of tool calls in a chunk
 logger = logging.getLogger(__name__)
 
 
@@ -36,6 +36,7 @@ class StreamReader:
         self.reasons: dict[int, FinishReason] = {}  # of the choices that have ended
         self.usage = UNKNOWN_USAGE
         self.complete = False
+        self._visible: set[int] = set()  # choices with a text that is more than white space
         self._texts: dict[tuple[int, str], SurrogateJoiner] = {}  # by choice and field
         self._calls: dict[int, _ToolCalls] = {}  # of each choice that has some
 
@@ -44,8 +45,10 @@ class StreamReader:
         """True if every choice has ended; what is missing may be the usage and `[DONE]`."""
         return len(self.reasons) == self.choices
 
-    def read(self, event: sse.Event) -> list[Delta]:
-        """Deltas of one event. What follows the end of every choice cannot make the answer fail any more.
+    def read(self, event: sse.Event, now_s: float) -> list[Delta]:
+        """Deltas of one event, read at loop time `now_s`; it needs no event loop, and may run in a thread.
+
+        What follows the end of every choice cannot make the answer fail any more.
 
         Raises:
             EngineFailed: the event is no chunk of an answer.
@@ -53,14 +56,18 @@ class StreamReader:
         """
         if self.complete:
             return []
+        ended_before = self.ended  # an event that fails has not ended anything
         try:
-            return self._read(event)
+            deltas = self._read(event)
         except MoaError as error:
-            if not self.ended:
+            if not ended_before:
                 raise
             logger.warning("after the end of an answer: %s", error)
             self.complete = True
             return []
+        if deltas and self.first_s is None:
+            self.first_s = now_s
+        return deltas
 
     def _read(self, event: sse.Event) -> list[Delta]:
         data = event.data.strip()
@@ -81,7 +88,10 @@ class StreamReader:
         if chunk.get("error") or chunk.get("object") == "error":
             raise error_of_stream(self.model, chunk.get("error") or chunk)
         try:
-            deltas = [self._choice(choice) for choice in _list(chunk, "choices")]
+            choices = _list(chunk, "choices")
+            if len(choices) > self.choices:
+                raise InvalidChunk(f"it has {len(choices)} choices, but {self.choices} were asked for")
+            deltas = [self._read_choice(choice) for choice in choices]
         except InvalidChunk as invalid:
             raise EngineFailed(self.model, f"its endpoint sent an invalid chunk: {invalid}") from None
         if isinstance(given := chunk.get("usage"), dict):
@@ -105,8 +115,10 @@ class StreamReader:
         except ValueError:
             raise EngineFailed(self.model, "its endpoint sent a chunk that is not JSON") from None
 
-    def _index(self, choice: Mapping[str, Any]) -> int:
-        """Index of a choice, whose finish reason is kept. Raises `InvalidChunk` for one that was not asked for."""
+    def _read_choice(self, choice: object) -> Delta | None:
+        """Delta of a choice, which has ended if it has a finish reason: only once all of it has been read."""
+        if not isinstance(choice, dict):
+            raise InvalidChunk("a choice is not an object")
         index = choice.get("index")
         if index is None:
             index = 0
@@ -116,31 +128,33 @@ class StreamReader:
         reason = finish_reason(choice.get("finish_reason"))
         if reason == "failed":
             raise InvalidChunk("its finish reason is an error")
+        delta = self._delta(index, choice)
         if reason is not None:
             self.reasons[index] = reason
-        return index
+        return delta
 
     def _text(self, index: int, name: str, given: object) -> str:
         """Text of a field, without half a character at its end."""
         if not (piece := string(given, name)):
             return ""
+        if name == "content" and not piece.isspace():
+            self._visible.add(index)
         return self._texts.setdefault((index, name), SurrogateJoiner()).feed(piece)
 
-    def _choice(self, choice: object) -> Delta | None:
-        if not isinstance(choice, dict):
-            raise InvalidChunk("a choice is not an object")
-        index = self._index(choice)
+    def _delta(self, index: int, choice: Mapping[str, Any]) -> Delta | None:
+        """What a choice adds to the answer; None: nothing."""
         delta = choice.get("delta") or choice.get("message") or {}
         if not isinstance(delta, dict):
             raise InvalidChunk("a delta is not an object")
         text = self._text(index, "content", delta.get("content") or delta.get("refusal"))
         reasoning = self._text(index, "reasoning", delta.get("reasoning_content") or delta.get("reasoning"))
         calls = _list(delta, "tool_calls")
+        if len(calls) > MAX_CALLS:
+            raise InvalidChunk(f"it has {len(calls)} tool calls, more than {MAX_CALLS}")
         own = choice.get("logprobs")
         logprobs = _list(own, "content") if isinstance(own, dict) else []
         if not (text or reasoning or calls or logprobs):
             return None
-        self._began()
         return Delta(
             text,
             index,
@@ -149,16 +163,14 @@ class StreamReader:
             tool_calls=tuple(map(self._calls.setdefault(index, _ToolCalls()).piece, calls)) if calls else (),
         )
 
-    def _began(self) -> None:
-        if self.first_s is None:
-            self.first_s = asyncio.get_running_loop().time()
-
     def ending(self, now_s: float) -> list[Delta]:
         """Final delta of each choice; the last one has the usage.
 
+        A choice that ended for tool calls but has none is a "stop" if it has a text: the text is the answer.
+
         Raises:
             IncompleteGeneration: the stream was cut: a choice has no finish reason.
-            EngineFailed: a choice ended for tool calls without any.
+            EngineFailed: a choice ended for tool calls, but has neither a call nor a text.
         """
         if not self.ended:
             raise IncompleteGeneration(self.model)
@@ -166,7 +178,9 @@ class StreamReader:
             if index in self._calls and reason == "stop":  # OpenAI's reason if `tool_choice` names a function
                 self.reasons[index] = "tool_calls"
             elif index not in self._calls and reason == "tool_calls":
-                raise EngineFailed(self.model, "its endpoint ended an answer for tool calls, but sent none")
+                if index not in self._visible:
+                    raise EngineFailed(self.model, "its endpoint ended an answer for tool calls, but sent none")
+                self.reasons[index] = "stop"
         ttft_s = None if self.first_s is None else self.first_s - self.began_s
         timing = Timing(None, ttft_s, now_s - self.began_s)
         *others, last = sorted(self.reasons)

@@ -7,6 +7,8 @@ import gzip
 import itertools
 import json
 import zlib
+from functools import partial
+from typing import Any
 
 from tests.support.upstream_responses import (
     CLOSE,
@@ -46,6 +48,17 @@ from tests.support.upstream_responses import (
 
 DEEP = "[" * 200_000 + "]" * 200_000
 ERROR_BODY = json.dumps(error(f"the key {KEY} is at its limit")).encode()
+
+BAD_FIELDS: dict[str, dict[str, Any]] = {
+    "content-as-a-list-of-parts": {"delta": {"content": [{"type": "text", "text": TEXT}]}},
+    "reasoning-as-a-number": {"delta": {"content": TEXT, "reasoning_content": 5}},
+    "logprob-nan": {"delta": {"content": TEXT}, "logprobs": {"content": [{"token": "T", "logprob": float("nan")}]}},
+    "bytes-of-300": {
+        "delta": {"content": TEXT},
+        "logprobs": {"content": [{"token": "T", "logprob": -1, "bytes": [300]}]},
+    },
+    "a-tool-call-without-a-name": {"delta": {"content": TEXT, "tool_calls": [{"index": 0, "function": {}}]}},
+}
 
 STATUSES = [
     answered("400 Bad Request", "invalid_request", JSON_TYPE, body=json.dumps(error("Lower 'x'.", param="x")).encode()),
@@ -231,6 +244,9 @@ CHUNKS = [
     stream("text-after-done", "answer", *GOOD, data(chunk("more"))),
     events("choices-number", "engine_failed", {"choices": 3}),
     events("choices-object", "engine_failed", {"choices": {"0": {}}}),
+    events("choices-more-than-asked", "engine_failed", {"choices": [{}, {}]}),
+    events("choices-100000", "engine_failed", {"choices": [{}] * 100_000}),
+    events("tool-calls-10000", "engine_failed", chunk(delta={"tool_calls": [{"function": {"name": "f"}}] * 10_000})),
     events("choice-null", "engine_failed", {"choices": [None]}),
     stream("choices-null", "answer", data({"choices": None}), *GOOD),
     *(
@@ -274,6 +290,19 @@ CHUNKS = [
             "bytes-too-large": [{"token": "x", "logprob": -1, "bytes": [256]}],
             "nan": [{"token": "x", "logprob": float("nan")}],
         }.items()
+    ),
+    # The chunk that ends the answer, or the whole answer, has one bad field: its text must not be lost in silence.
+    *(
+        fault
+        for name, fields in BAD_FIELDS.items()
+        for fault in (
+            events(f"last-chunk-with-{name}", "engine_failed", chunk(finish="stop", **fields)),
+            Fault(
+                f"whole-json-with-{name}",
+                partial(fixed, json.dumps(chunk(finish="stop", **fields)).encode(), JSON_TYPE),
+                "engine_failed",
+            ),
+        )
     ),
     # JSON escapes surrogates one by one: `json.dumps` writes each as it is.
     stream(
@@ -332,8 +361,13 @@ ENDS = [
             ("filter", "truncated", "content_filter"),
             ("safety", "truncated", "SAFETY"),
             ("error", "engine_failed", "error"),
-            ("tool-calls-without-one", "engine_failed", "tool_calls"),
+            ("tool-calls-without-one", "answer", "tool_calls"),
+            ("function-call-without-one", "answer", "function_call"),
         )
+    ),
+    *(
+        stream(f"finish-reason-tool-calls-with-{name}", "engine_failed", data(chunk(text, "tool_calls")), COUNTS, DONE)
+        for name, text in {"nothing": None, "white-space": " \n"}.items()
     ),
     stream("finish-reason-empty-then-stop", "answer", data(chunk("The answer", finish="")), *GOOD[1:]),
     counted("usage-negative", {"prompt_tokens": -5, "completion_tokens": -1}),

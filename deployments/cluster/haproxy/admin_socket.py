@@ -6,6 +6,7 @@ Ray takes a HAProxy for started only if it names the process id of the program t
 import os
 import re
 import socket
+import sys
 import threading
 import time
 
@@ -28,8 +29,17 @@ class AdminSocket:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
+        failed = ""
         while True:
-            connection, _ = self._listener.accept()
+            try:
+                connection, _ = self._listener.accept()
+            except OSError as error:  # as without a free file descriptor: the thread must survive it, others are closed
+                if (why := error.strerror) != failed:
+                    print(f"The admin socket accepts no connection: {why}; trying again.", file=sys.stderr, flush=True)
+                failed = why
+                time.sleep(POLL_S)
+                continue
+            failed = ""
             with connection:
                 try:
                     connection.settimeout(TIMEOUT_S)

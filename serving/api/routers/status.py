@@ -41,10 +41,12 @@ async def ready(request: Request, server: ServerParts, exchange: Exchange) -> Js
     failing = await readiness.failing()
     if not failing:
         return JsonResponse({"status": "ready", **({"engines": sorted(readiness.engines)} if told else {})})
+    error = EngineUnavailable("server", "not all models are ready")
     if not told:
-        return error_response(EngineUnavailable("server", "not all models are ready"))
-    error = EngineUnavailable(", ".join(failing), "; ".join(failing.values()).rstrip("."))
-    return error_response(error, {**error_json(error), "failing": failing})
+        return error_response(error)
+    told_error = error_json(error)
+    told_error["error"]["message"] = " ".join(failing.values())  # sentences, each with the name of its model
+    return error_response(error, {**told_error, "failing": failing})
 
 
 @router.get(

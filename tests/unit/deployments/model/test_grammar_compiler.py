@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -34,6 +35,8 @@ for line in sys.stdin:
     }
     if job.get("text") == "end":
         sys.exit()
+    if job.get("text") in ("no json", "[]", "x" * 9):
+        print(job["text"] * (2**18 if job["text"] == "x" * 9 else 1), flush=True)
     if (answer := answers.get(job.get("text"))) is not None:
         print(json.dumps({"id": job["id"], **answer}), flush=True)
 """
@@ -157,6 +160,18 @@ async def test_a_process_that_ends_is_replaced(scripted: Scripted) -> None:
     await scripted.compiler.check("json", "fine", "other")
     await scripted.compiler.check("regex", "fine", "p")
     assert scripted.vocabularies == 1
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", "xxxxxxxxx"])  # the last is longer than a line may be
+async def test_a_process_whose_answer_cannot_be_read_is_ended_and_replaced(scripted: Scripted, text: str) -> None:
+    await scripted.compiler.check("json", "fine", "p")
+    worker = scripted.compiler._worker
+    assert worker is not None
+    with pytest.raises(EngineFailed, match="the process that compiles grammars ended twice"):
+        await scripted.compiler.check("json", text, "p")
+    assert await asyncio.wait_for(worker.process.wait(), 60) == -signal.SIGKILL
+    await scripted.compiler.check("json", "fine", "other")
+    assert scripted.compiler._worker is not worker
 
 
 async def test_a_caller_that_goes_away_while_the_process_starts_leaves_it_to_others(scripted: Scripted) -> None:

@@ -57,6 +57,22 @@ async def test_a_finished_request_is_a_line(caplog: pytest.LogCaptureFixture, st
     assert "Bearer" not in caplog.text
 
 
+async def test_a_key_in_a_text_of_the_callers_is_not_written(caplog: pytest.LogCaptureFixture) -> None:
+    key, other = "sk-of-this-caller", "sk-of-another-caller"
+    keys = [{"name": name, "key": one} for name, one in (("a", key), ("b", other))]
+    app = app_of({"m": ScriptedEngine("m")}, log_requests=True, keys=keys)
+    metadata = {f"key {key}": f"it is {key}", "team": "blue"}
+    async with client_of(app, **{"x-request-id": f"id:{key}", "authorization": f"Bearer {key}"}) as client:
+        answer = await client.post("/v1/chat/completions", json=chat(user=f"a/{other}", metadata=metadata))
+    assert answer.status_code == 200, answer.text
+    (line,) = lines(caplog)
+    assert line["user"] == "a/[redacted]"
+    assert line["metadata"] == {"key [redacted]": "it is [redacted]", "team": "blue"}
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert key not in caplog.text
+    assert other not in caplog.text
+
+
 async def test_how_a_request_ended_is_said(caplog: pytest.LogCaptureFixture) -> None:
     engine = HandEngine()
     app = app_of({"team": engine}, recipes=("team",), log_requests=True)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -19,7 +20,7 @@ from serving.cards import ModelCard
 from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.decoding import Decoding
 from serving.engine import complete
-from serving.engines import openai
+from serving.engines import openai, openai_stream
 from serving.engines.openai import OpenAIEngine
 from serving.engines.openai_wire import to_payload
 from serving.engines.scripted import ScriptedEngine
@@ -412,7 +413,7 @@ OK = [event(chunk("a")), event(chunk(None, "stop"))]
         ([calls(piece("{}"))], "engine_failed"),  # no name
         ([calls(piece("{}", "f", index=[]))], "engine_failed"),
         ([calls(piece({}, "f"))], "engine_failed"),  # type: ignore[arg-type]
-        ([event(chunk("a", "tool_calls")), sse.DONE], "engine_failed"),
+        ([event(chunk(None, "tool_calls")), sse.DONE], "engine_failed"),
         ([event({"choices": [{"index": 0, "delta": {}, "logprobs": {"content": [{}]}}]})], "engine_failed"),
     ],
 )
@@ -562,6 +563,43 @@ def test_a_password_in_the_address_is_refused() -> None:
         OpenAIEngine("far", "http://me:hunter2@far/v1")
 
 
+async def test_more_choices_than_were_asked_for_are_refused_before_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[object] = []
+    monkeypatch.setattr(openai_stream, "finish_reason", read.append)
+    error = await failure(answering(streaming(event({"choices": [{}] * 3}))), request(n=2))
+    assert "it has 3 choices, but 2 were asked for" in str(error)
+    assert read == []
+
+
+async def test_more_tool_calls_than_a_model_makes_are_refused_before_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[object] = []
+    monkeypatch.setattr(openai_stream, "ToolCallDelta", read.append)
+    error = await failure(answering(streaming(calls(*[piece("", "f", index=0)] * (openai_stream.MAX_CALLS + 1)))))
+    assert "it has 1025 tool calls, more than 1024" in str(error)
+    assert read == []
+
+
+@pytest.mark.parametrize(("size", "here"), [(10, True), (openai.LARGE_EVENT_BYTES, False)])
+async def test_a_large_event_is_read_beside_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, size: int, here: bool
+) -> None:
+    threads: list[int] = []
+
+    def reason(given: object) -> Any:
+        threads.append(threading.get_ident())
+        return given
+
+    monkeypatch.setattr(openai_stream, "finish_reason", reason)
+    answer = await complete("far", answering(streaming(event(chunk("a" * size, "stop")), sse.DONE)), request())
+    assert (answer.text, answer.choices[0].finish_reason) == ("a" * size, "stop")
+    assert [one == threading.get_ident() for one in threads] == [here]
+    assert answer.timing.ttft_s is not None
+
+
 # -- what endpoints do beside the standard ---------------------------------------------------------------------------
 
 
@@ -634,6 +672,8 @@ async def test_usage_after_the_last_choice_is_waited_for_and_ends_the_answer() -
         ("MAX_TOKENS", "length"),
         ("model_length", "length"),
         ("safety", "content_filter"),
+        ("tool_calls", "stop"),  # without a call
+        ("function_call", "stop"),
     ],
 )
 async def test_foreign_finish_reasons_keep_the_answer(given: object, wanted: str) -> None:

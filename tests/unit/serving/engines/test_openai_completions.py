@@ -85,6 +85,7 @@ def text(text: str = "", reason: str | None = None, logprobs: Any = None) -> byt
         (event({"choices": [{"text": 1}]}), "invalid chunk"),
         (text("a", logprobs={"tokens": ["a"], "token_logprobs": []}), "invalid chunk"),
         (text("a", logprobs={"tokens": ["a"]}), "invalid chunk"),
+        (text("a", "stop", logprobs={"tokens": ["a"]}), "invalid chunk"),
     ],
 )
 async def test_what_is_no_chunk_is_an_error(first: bytes, reason: str) -> None:

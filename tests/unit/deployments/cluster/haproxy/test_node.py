@@ -1,5 +1,6 @@
 """Files of a node's supervisors, and HAProxy's admin socket."""
 
+import errno
 import os
 import signal
 import socket
@@ -122,6 +123,29 @@ def test_ray_is_answered_under_the_supervisors_number(tmp_path: Path, monkeypatc
     assert (tmp_path / "admin.sock").stat().st_mode & 0o777 == 0o666
     assert sorted(file.name for file in tmp_path.iterdir()) == ["admin.sock", "own.sock"]
     assert ask(path, b"show info\n") == b"", "HAProxy is gone, and may come back"
+
+
+def test_ray_is_answered_after_the_admin_socket_could_not_accept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(admin_socket, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(admin_socket, "POLL_S", 0.001)
+    accept, failures = socket.socket.accept, [errno.EMFILE, errno.EMFILE, errno.ECONNABORTED]
+
+    def failing(listener: socket.socket) -> tuple[socket.socket, object]:
+        if failures:
+            number = failures.pop(0)
+            raise OSError(number, os.strerror(number))
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", failing)
+    node = Node(str(tmp_path))
+    path = str(tmp_path / "admin.sock")
+    AdminSocket(path, node)
+    assert ask(path, b"show info\n") == b""  # answered, without a HAProxy
+    assert failures == []
+    said = capsys.readouterr().err
+    assert [said.count(os.strerror(number)) for number in (errno.EMFILE, errno.ECONNABORTED)] == [1, 1]
 
 
 def ask(path: str, *pieces: bytes) -> bytes:

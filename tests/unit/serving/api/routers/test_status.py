@@ -87,6 +87,9 @@ async def test_alive_is_not_ready() -> None:
         "sick": "'sick' is not available: scripted to be unhealthy.",
         "hung": "'hung' did not answer within 0.02 s.",
     }
+    assert response.json()["error"]["message"] == (
+        "'sick' is not available: scripted to be unhealthy. 'hung' did not answer within 0.02 s."
+    )
 
 
 async def test_ready_when_all_engines_answer() -> None:

@@ -64,6 +64,8 @@ class PoolingPrompts:
         names: Sequence[str],
         truncate_tokens: int | None,
         text_tokens: int | None = None,
+        *,
+        tenant: str = "",
     ) -> list[PoolingPrompt]:
         """A prompt for each of `inputs`.
 
@@ -72,6 +74,7 @@ class PoolingPrompts:
             names: the request's fields that they are from, for errors.
             truncate_tokens: maximum length of a prompt, `TO_CONTEXT` for the model's context. None: not cut.
             text_tokens: maximum length of a text without the model's own tokens around it. None: not cut.
+            tenant: id of the caller's; tenants get the thread in turns.
 
         Raises:
             InputTooLong: a prompt does not fit the context.
@@ -93,10 +96,16 @@ class PoolingPrompts:
                 self._check(name, token_ids, given)
             return [PoolingPrompt(token_ids) for token_ids in written]
 
-        return await self._worker.run(LONG_CHARACTERS, budget, write)
+        return await self._worker.run(LONG_CHARACTERS, budget, write, tenant)
 
     async def pairs(
-        self, query: str, documents: Sequence[str], truncate_tokens: int | None, document_tokens: int | None
+        self,
+        query: str,
+        documents: Sequence[str],
+        truncate_tokens: int | None,
+        document_tokens: int | None,
+        *,
+        tenant: str = "",
     ) -> list[PoolingPrompt]:
         """A prompt for the query with each document. Raises as `alone`."""
         assert self._score_prompt is not None
@@ -124,7 +133,7 @@ class PoolingPrompts:
                 written.append(PoolingPrompt(token_ids, None if not types else compress_token_type_ids([*types])))
             return written
 
-        return await self._worker.run(LONG_CHARACTERS, budget, write)
+        return await self._worker.run(LONG_CHARACTERS, budget, write, tenant)
 
     def _text(self, text: str, limit: int | None, budget: PromptBudget) -> str:
         text = text.lower() if self._lower_case else text

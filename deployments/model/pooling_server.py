@@ -51,7 +51,7 @@ class PoolingServer(EngineServer):
         dimensions = self._engine.own_dimensions(request.dimensions)
         # A single input is "input", not "input[0]", but its list of one cannot be told from it here.
         names = [f"input[{index}]" for index in range(len(request.inputs))] if len(request.inputs) > 1 else ["input"]
-        prompts = await self._prompts.alone(request.inputs, names, request.truncate_tokens)
+        prompts = await self._prompts.alone(request.inputs, names, request.truncate_tokens, tenant=request.tenant.id)
         tensors = await self._engine.pool(
             request.request_id, prompts, dimensions=dimensions, priority=request.priority, tenant=request.tenant
         )
@@ -67,7 +67,11 @@ class PoolingServer(EngineServer):
         if self._task == "embed":
             return await self._rerank_by_cosine(request)
         prompts = await self._prompts.pairs(
-            request.query, request.documents, request.truncate_tokens, request.document_tokens
+            request.query,
+            request.documents,
+            request.truncate_tokens,
+            request.document_tokens,
+            tenant=request.tenant.id,
         )
         tensors = await self._engine.pool(request.request_id, prompts, priority=request.priority, tenant=request.tenant)
         if tensors[0].numel() != 1:
@@ -80,9 +84,15 @@ class PoolingServer(EngineServer):
     async def _rerank_by_cosine(self, request: RerankRequest) -> Scores:
         """Cosine of the query's vector and each document's; every text is computed once."""
         names = [f"documents[{index}]" for index in range(len(request.documents))]
-        asked = await self._prompts.alone((request.query,), ["query"], request.truncate_tokens)
+        asked = await self._prompts.alone(
+            (request.query,), ["query"], request.truncate_tokens, tenant=request.tenant.id
+        )
         given = await self._prompts.alone(
-            request.documents, names, request.truncate_tokens, text_tokens=request.document_tokens
+            request.documents,
+            names,
+            request.truncate_tokens,
+            text_tokens=request.document_tokens,
+            tenant=request.tenant.id,
         )
         query, *documents = await self._engine.pool(
             request.request_id, [*asked, *given], priority=request.priority, tenant=request.tenant

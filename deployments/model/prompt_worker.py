@@ -5,20 +5,27 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from deployments.model.fair_places import FairPlaces
 from deployments.model.prompt_budget import PromptAbandoned, PromptBudget
 from serving.conversation import Message, Tool
 
 T = TypeVar("T")
 LONG_CHARACTERS = 4_000  # a millisecond or two of a tokenizer
+SLOW_CHARACTERS = 100_000  # a tenth of a second
 THREADS = 4
 
 
 class PromptWorker:
-    """Threads of one replica. Work for which nobody waits any more is dropped, or ends at its budget's next check."""
+    """Threads of one replica, which tenants get in turns. Work for which nobody waits any more ends or never begins.
+
+    One thread takes no slow work, so that other work never waits for that.
+    """
 
     def __init__(self, threads: int = THREADS) -> None:
         """Start up to `threads` threads."""
         self._pool = ThreadPoolExecutor(threads, "prompts")
+        self._threads = FairPlaces(threads)
+        self._slow = FairPlaces(max(1, threads - 1))
         self._pending = 0
 
     @property
@@ -26,19 +33,35 @@ class PromptWorker:
         """Prompts that are being written or wait for a thread, those for which nobody waits among them."""
         return self._pending
 
-    async def run(self, characters: int, budget: PromptBudget, work: Callable[[], T]) -> T:
-        """Result of `work`; in a thread if it is on many `characters`. A cancelled caller abandons `budget`."""
+    async def run(self, characters: int, budget: PromptBudget, work: Callable[[], T], tenant: str = "") -> T:
+        """Result of `work`; in a thread if it is on many `characters`. A cancelled caller abandons `budget`.
+
+        `tenant`: id of the caller's; "" for calls of the server itself, and if all callers are one tenant.
+        """
         if characters < LONG_CHARACTERS:
             return work()
         loop = asyncio.get_running_loop()
+        held: list[FairPlaces] = []
 
         def checked() -> T:
             budget.check()
             return work()
 
-        future = self._pool.submit(checked)
+        def end() -> None:
+            self._pending -= 1
+            for places in held:
+                places.give(tenant)
+
         self._pending += 1
-        future.add_done_callback(lambda _: _call_soon(loop, self._done))
+        try:
+            for places in (self._slow, self._threads) if characters >= SLOW_CHARACTERS else (self._threads,):
+                await places.take(tenant)
+                held.append(places)
+        except asyncio.CancelledError:
+            end()
+            raise
+        future = self._pool.submit(checked)
+        future.add_done_callback(lambda _: _call_soon(loop, end))
         try:
             return await asyncio.wrap_future(future)
         except (asyncio.CancelledError, CancelledError):
@@ -47,9 +70,6 @@ class PromptWorker:
             raise
         except PromptAbandoned:  # only its own caller abandons a budget
             raise asyncio.CancelledError from None
-
-    def _done(self) -> None:
-        self._pending -= 1
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -177,13 +177,16 @@ class ModelServer(EngineServer):
         prompt = request.prompt
         try:
             if prompt is not None:
-                return await self._worker.run(len(prompt.content), budget, lambda: self._codec.encode(prompt, budget))
+                return await self._worker.run(
+                    len(prompt.content), budget, lambda: self._codec.encode(prompt, budget), request.tenant.id
+                )
             return await self._worker.run(
                 characters(messages, request.tools, args),
                 budget,
                 lambda: self._renderer.token_ids(
                     messages, request.tools, args, request.prompt_end, budget, request.tenant.scope
                 ),
+                request.tenant.id,
             )
         except PromptTooLong as error:
             raise ContextTooLong(
@@ -222,6 +225,7 @@ class ModelServer(EngineServer):
                 characters(messages, tools, args),
                 budget,
                 lambda: self._renderer.prefill_ids(messages, marker, tools, args, request.prompt_end, budget),
+                request.tenant.id,
             )
         except PromptTooLong:
             return  # the prompt itself will be refused, or its references shortened
@@ -279,7 +283,9 @@ class ModelServer(EngineServer):
     async def tokens(self, request: GenerateRequest, texts: bool) -> Tokens:
         """Tokens of the request's prompt. Arguments and errors: `serving.engine.Engine.tokenize`."""
         ids = await self._counted_ids(request)
-        found = await self._worker.run(len(ids), PromptBudget(), lambda: self._codec.texts(ids)) if texts else None
+        found = None
+        if texts:
+            found = await self._worker.run(len(ids), PromptBudget(), lambda: self._codec.texts(ids), request.tenant.id)
         return Tokens(ids, self._engine.context_tokens, found)
 
     async def text(self, token_ids: tuple[int, ...]) -> str:

@@ -1,8 +1,9 @@
 """Fair order of one engine's calls: at equal priority, tenants share the engine equally, whatever each of them asks.
 
-Start-time fair queueing (Goyal, Vin and Cheng, 1996): a call's tag is the work that its tenant has asked before it, but
-not less than the work that others have got by now. Lower tags run earlier. A tenant that asks much waits behind its own
-calls; one that asks little comes next. The tag is the low part of the call's priority in the engine.
+Start-time fair queueing (Goyal, Vin and Cheng, 1996): a call's tag is the work of its tenant's calls before it, but not
+less than the work that others had got when it arrived. Lower tags run earlier. A tenant that asks much waits behind its
+own calls; one that asks little comes next. The tag is the low part of the call's priority in the engine. Only calls
+that got a place are work: a call that is cancelled while it waits costs its tenant nothing.
 
 An engine does not interrupt a call that runs. So it gets no more calls than it computes at once, and while several
 tenants use it, an eighth less: the rest is for tenants that hold next to nothing. One tenant alone has all, and a
@@ -32,8 +33,8 @@ class _Level:
     """Calls of one priority. Their layers differ: later ones run earlier, and count as work of the same tenant."""
 
     now: float = 0.0  # highest tag of the calls that have ended
-    asked: dict[str, float] = field(default_factory=dict)  # work of each tenant's calls so far
-    tags: dict[str, float] = field(default_factory=dict)  # of each tenant's last call: its own keep their order
+    given: dict[str, float] = field(default_factory=dict)  # work of each tenant's calls that got a place
+    tags: dict[str, float] = field(default_factory=dict)  # of each tenant's last such call: its own keep their order
     expected: dict[str, float] = field(default_factory=dict)  # tokens of each tenant's answers, about
     calls: int = 0
 
@@ -52,7 +53,7 @@ class FairQueue:
         self.held: Counter[str] = Counter()
         self._clock = clock
         self._levels: dict[int, _Level] = {}
-        self._waiting: dict[str, list[tuple[int, int, Turn]]] = {}  # heaps by tenant
+        self._waiting: dict[str, list[tuple[int, int, Turn]]] = {}  # by tenant: heaps of priority, number and turn
         self._used_at: dict[str, float] = {}
         self._arrived = 0
 
@@ -71,10 +72,15 @@ class FairQueue:
         level.calls += 1
         prompt_work = prompt_tokens * PROMPT_TOKEN
         expected_work = prompt_work + level.expected.get(tenant, EXPECTED_TOKENS) * sequences
-        before = max(level.now, level.asked.get(tenant, 0.0))
-        tag = max(before, level.tags.get(tenant, 0.0)) if tenant else 0.0
-        level.asked[tenant], level.tags[tenant] = before + expected_work, tag
-        return Turn(self, tenant, number, sequences, tag, prompt_work, expected_work, rank_of(priority, tag))
+        self._arrived += 1
+        return Turn(self, tenant, number, priority, self._arrived, sequences, level.now, prompt_work, expected_work)
+
+    def tag(self, turn: "Turn") -> float:
+        """Tag of a call that would get its place now, in tokens."""
+        if not turn.tenant:
+            return 0.0
+        level = self._levels[turn.level]
+        return max(turn.floor, level.given.get(turn.tenant, 0.0), level.tags.get(turn.tenant, 0.0))
 
     def room(self) -> tuple[int, int]:
         """Number of sequences that all tenants may hold, and of those kept for tenants that hold no more than that."""
@@ -90,21 +96,18 @@ class FairQueue:
         if not turn.tenant:
             turn.ready.set_result(None)
             return
-        self._arrived += 1
         self._used_at[turn.tenant] = self._clock()
-        heapq.heappush(self._waiting.setdefault(turn.tenant, []), (turn.rank, self._arrived, turn))
+        heapq.heappush(self._waiting.setdefault(turn.tenant, []), (turn.priority, turn.number, turn))
         self._admit()
 
     def leave(self, turn: "Turn", tokens: int | None) -> None:
         """End `turn`, whose call made so many `tokens`; None: unknown."""
         level = self._levels[turn.level]
         level.calls -= 1
-        if not turn.admitted:
-            level.asked[turn.tenant] -= turn.expected_work
-        else:
+        if turn.admitted and turn.tenant:
             level.now = max(level.now, turn.tag)
             if tokens is not None:
-                level.asked[turn.tenant] += turn.prompt_work + tokens - turn.expected_work
+                level.given[turn.tenant] += turn.prompt_work + tokens - turn.expected_work
                 own = tokens / turn.sequences
                 former = level.expected.get(turn.tenant, own)
                 level.expected[turn.tenant] = former + NEWEST_SHARE * (own - former)
@@ -123,27 +126,34 @@ class FairQueue:
         while self._waiting:
             room, reserved = self.room()
             held = self.held.total()
-            firsts = sorted(first for tenant in [*self._waiting] if (first := self._first(tenant)) is not None)
-            for place, (*_, turn) in enumerate(firsts):
+            firsts = [first for tenant in [*self._waiting] if (first := self._first(tenant)) is not None]
+            for place, turn in enumerate(sorted(firsts, key=lambda first: (first.rank, first.number))):
                 # A call of more sequences than there is room begins when the engine is empty.
                 fits = place == 0 and held + min(turn.sequences, room) <= room
                 if fits or self.held[turn.tenant] + turn.sequences <= reserved:
-                    heapq.heappop(self._waiting[turn.tenant])
-                    self.held[turn.tenant] += turn.sequences
-                    turn.ready.set_result(None)
+                    self._begin(turn)
                     break
             else:
                 return
 
-    def _first(self, tenant: str) -> tuple[int, int, "Turn"] | None:
+    def _begin(self, turn: "Turn") -> None:
+        """Give its place to its tenant's first call. From now on it is work, and its tag is fixed."""
+        heapq.heappop(self._waiting[turn.tenant])
+        self.held[turn.tenant] += turn.sequences
+        level, turn.fixed = self._levels[turn.level], turn.tag
+        level.tags[turn.tenant] = turn.fixed
+        level.given[turn.tenant] = max(turn.floor, level.given.get(turn.tenant, 0.0)) + turn.expected_work
+        turn.ready.set_result(None)
+
+    def _first(self, tenant: str) -> "Turn | None":
         """The tenant's first call that still waits."""
         waiting = self._waiting[tenant]
-        while waiting and waiting[0][2].ready.done():  # cancelled
+        while waiting and waiting[0][-1].ready.done():  # cancelled
             heapq.heappop(waiting)
         if not waiting:
             del self._waiting[tenant]
             return None
-        return waiting[0]
+        return waiting[0][-1]
 
 
 @dataclass(eq=False)
@@ -153,11 +163,13 @@ class Turn:
     queue: FairQueue
     tenant: str
     level: int
+    priority: int
+    number: int  # of the queue's calls, in their order of arrival
     sequences: int
-    tag: float  # in tokens
+    floor: float  # lowest tag: the work that others had got at arrival, in tokens
     prompt_work: float
     expected_work: float
-    rank: int  # priority of the call in the engine
+    fixed: float | None = None  # tag since the call has its place
     waited_s: float = 0.0
     ready: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -165,6 +177,16 @@ class Turn:
     def admitted(self) -> bool:
         """True if the call has its place."""
         return self.ready.done() and not self.ready.cancelled()
+
+    @property
+    def tag(self) -> float:
+        """Tag of the call, in tokens; it may change until the call has its place."""
+        return self.queue.tag(self) if self.fixed is None else self.fixed
+
+    @property
+    def rank(self) -> int:
+        """Priority of the call in the engine, valid once it has its place."""
+        return rank_of(self.priority, self.tag)
 
     async def enter(self) -> None:
         """Wait for a place in the engine."""

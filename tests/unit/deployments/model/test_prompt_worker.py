@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from deployments.model.prompt_budget import PromptAbandoned, PromptBudget
-from deployments.model.prompt_worker import LONG_CHARACTERS, PromptWorker, characters
+from deployments.model.prompt_worker import LONG_CHARACTERS, SLOW_CHARACTERS, THREADS, PromptWorker, characters
 from serving.conversation import Message, Tool, ToolCall
 
 
@@ -63,6 +63,51 @@ async def test_abandoned_work_is_dropped_or_ends() -> None:
     assert done == ["kept"]
     with pytest.raises(PromptAbandoned):
         first.check()
+
+
+async def test_other_work_does_not_wait_for_slow_prompts() -> None:
+    worker, go = PromptWorker(), threading.Event()
+    slow = [
+        asyncio.create_task(worker.run(SLOW_CHARACTERS, PromptBudget(), lambda: go.wait(60), "flood"))
+        for _ in range(6 * THREADS)
+    ]
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(10):  # none of the others ends meanwhile
+            assert await worker.run(LONG_CHARACTERS, PromptBudget(), lambda: "done", "neighbour") == "done"
+        assert worker.pending >= len(slow)
+        assert not any(task.done() for task in slow)
+    finally:
+        go.set()
+    await asyncio.gather(*slow)
+    await until(lambda: worker.pending == 0)
+
+
+@pytest.mark.parametrize("size", [LONG_CHARACTERS, SLOW_CHARACTERS])
+async def test_tenants_get_the_threads_in_turns(size: int) -> None:
+    worker, order = PromptWorker(1), list[str]()
+    names = ["flood"] * 5 + ["neighbour"] * 3 + ["third"]
+    tasks = [
+        asyncio.create_task(worker.run(size, PromptBudget(), lambda name=name: order.append(name), name))
+        for name in names
+    ]
+    await asyncio.gather(*tasks)
+    assert order == ["flood", "neighbour", "third", "flood", "neighbour", "flood", "neighbour", "flood", "flood"]
+
+
+async def test_slow_prompts_that_are_abandoned_while_they_wait_leave_their_places() -> None:
+    worker, go = PromptWorker(2), threading.Event()
+    first = asyncio.create_task(worker.run(SLOW_CHARACTERS, PromptBudget(), lambda: go.wait(60)))
+    gone = [asyncio.create_task(worker.run(SLOW_CHARACTERS, PromptBudget(), lambda: None)) for _ in range(9)]
+    await asyncio.sleep(0)
+    for task in gone:
+        task.cancel()
+    await asyncio.gather(*gone, return_exceptions=True)
+    assert worker.pending == 1
+    go.set()
+    await first
+    await until(lambda: worker.pending == 0)
+    assert (worker._slow.free, worker._threads.free) == (1, 2)
 
 
 def test_everything_that_a_template_reads_is_counted() -> None:

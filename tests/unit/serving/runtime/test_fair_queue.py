@@ -225,6 +225,29 @@ async def test_a_call_that_never_began_costs_its_tenant_nothing() -> None:
 
 
 @simulated_time
+async def test_hang_ups_while_calls_wait_take_nothing_from_later_or_from_kept_calls() -> None:
+    served, done = engine(4), Counter[str]()
+    crowd = asyncio.create_task(flooding(lambda: asked(served, request(NEIGHBOUR)), 24, done, "neighbour"))
+    await asyncio.sleep(10.5)
+    gone = [asyncio.create_task(asked(served, request(FLOOD))) for _ in range(1000)]
+    await asyncio.sleep(0)
+    kept = asyncio.create_task(asked(served, request(FLOOD)))  # waits behind the thousand
+    await asyncio.sleep(0.1)
+    for call in gone:
+        call.cancel()
+    await asyncio.gather(*gone, return_exceptions=True)
+    assert await kept <= 2 * TOKENS
+    victim = asyncio.create_task(flooding(lambda: asked(served, request(FLOOD)), 24, done, "victim"))
+    await asyncio.sleep(600)
+    done.clear()  # before the lengths of answers were known
+    await asyncio.sleep(600)
+    for one in (crowd, victim):
+        one.cancel()
+    await asyncio.gather(crowd, victim, return_exceptions=True)
+    assert done["victim"] / done["neighbour"] == pytest.approx(1, rel=0.05)
+
+
+@simulated_time
 async def test_the_work_done_counts_not_the_work_expected() -> None:
     queue = FairQueue(2)
     first = queue.turn("flood", 0, prompt_tokens=80)
@@ -237,18 +260,24 @@ async def test_the_work_done_counts_not_the_work_expected() -> None:
 
 @simulated_time
 async def test_a_tenants_own_calls_keep_their_order() -> None:
-    queue = FairQueue(2)
-    first, second = queue.turn("flood", 0), queue.turn("flood", 0)
-    await first.enter()
+    queue = FairQueue(8)
+    first, second, third, last = (queue.turn("flood", 0) for _ in range(4))
+    for turn in (first, second, third):
+        await turn.enter()
     first.leave(1)  # less than expected
-    assert second.rank <= queue.turn("flood", 0).rank
+    second.leave(1)
+    await last.enter()
+    assert 0 < third.rank <= last.rank
     assert {queue.turn("", 0).rank for _ in range(9)} == {0}  # without keys the engine orders by arrival
 
 
 async def test_priorities_and_layers_come_before_tags_and_never_overlap() -> None:
     queue = FairQueue(2)
     for _ in range(1000):
-        queue.turn("flood", 0, prompt_tokens=10**9)
+        turn = queue.turn("flood", 0, prompt_tokens=10**9)
+        await turn.enter()
+        turn.leave(None)
+        queue.turn("other", 0)
     late = queue.turn("flood", 0)
     assert rank_of(0, 0) < late.rank < rank_of(1, 0)
     assert queue.turn("flood", -1).rank < rank_of(0, 0)  # a later layer

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from serving.errors import EngineFailed, InvalidRequest
+from deployments.model.fair_places import FairPlaces
+from serving.errors import EngineFailed, InvalidRequest, Overloaded
 from serving.failures import log_exception, said
 
 WORKER = Path(__file__).with_name("grammar_worker.py")
-AT_ONCE = 8  # grammars compiled at the same time; more wait
+AT_ONCE = 8  # grammars of one tenant compiled at the same time; more wait
+KEPT = 1  # beside them, for tenants of which none is being compiled
 CACHED = 2048  # grammars whose outcome is known
 FORGET_S = 60.0  # after a deadline, which a later attempt may keep
 LINE_BYTES = 2**20
@@ -36,7 +38,7 @@ class JobDied(Exception):
 
 @dataclass(slots=True)
 class _Shared:
-    """A grammar that is being compiled, and the number of requests that wait for it."""
+    """A grammar that is being compiled, and the number of a tenant's requests that wait for it."""
 
     task: "asyncio.Task[str | None]"
     waiting: int = 0
@@ -93,7 +95,7 @@ class GrammarCompiler:
         Args:
             model: id of the model, for errors.
             vocabulary: its tokens as xgrammar's JSON (`TokenizerInfo.serialize_json`); called once, in a thread.
-            timeout_s: deadline of one grammar.
+            timeout_s: deadline of one grammar, and before that of its wait for a place among those being compiled.
             mask_s: CPU time per token that the engine may need for a grammar.
             compact: JSON has no free white space (vLLM's `disable_any_whitespace`).
             threads: of the compilation of one grammar.
@@ -104,10 +106,10 @@ class GrammarCompiler:
         self._compact, self._threads = compact, threads
         self._settings: bytes | None = None
         self._known: OrderedDict[bytes, tuple[str | None, float]] = OrderedDict()  # problem, and when it is forgotten
-        self._shared: dict[bytes, _Shared] = {}
+        self._shared: dict[tuple[str, bytes], _Shared] = {}  # by tenant: nobody waits in another's turn
         self._worker: _Worker | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._places = FairPlaces(AT_ONCE + KEPT, kept=KEPT)
         self._number = 0
         self.compilations = 0  # begun since the start
 
@@ -115,57 +117,79 @@ class GrammarCompiler:
         """Start the process, so that the first request does not wait for it. Raises `WorkerLost`, `OSError`."""
         await self._running_worker()
 
-    async def check(self, kind: str, text: str, path: str) -> None:
+    async def check(self, kind: str, text: str, path: str, tenant: str = "") -> None:
         """Compile a rule; equal ones are compiled once. A caller that goes away ends what nobody else waits for.
 
         Args:
             kind: "json" (a schema), "regex", "grammar" or "structural_tag".
             text: the rule, as vLLM's engine gets it.
             path: field of the request with the rule, for errors.
+            tenant: id of the caller's; tenants have their grammars compiled in turns. "": all callers are one.
 
         Raises:
             InvalidRequest: no grammar can be made of it, or not within the deadline, or it would slow the engine down.
+            Overloaded: too many grammars waited before it.
             EngineFailed: the process that compiles cannot be started.
         """
         key = hashlib.sha256(f"{kind}\0{text}".encode(errors="surrogatepass")).digest()
-        known = self._known.get(key)
-        if known is not None and time.monotonic() < known[1]:
-            self._known.move_to_end(key)
-            problem = known[0]
-        else:
-            problem = await self._joined(key, kind, text)
+        known = self._outcome_of(key)
+        problem = await self._joined(key, kind, text, tenant) if known is None else known[0]
         if problem is not None:
             raise InvalidRequest(f"{problem.format(path=path)}.", path)
 
-    async def _joined(self, key: bytes, kind: str, text: str) -> str | None:
-        shared = self._shared.get(key)
+    def _outcome_of(self, key: bytes) -> tuple[str | None, float] | None:
+        known = self._known.get(key)
+        if known is None or time.monotonic() >= known[1]:
+            return None
+        self._known.move_to_end(key)
+        return known
+
+    async def _joined(self, key: bytes, kind: str, text: str, tenant: str) -> str | None:
+        shared = self._shared.get((tenant, key))
         if shared is None:
-            shared = self._shared[key] = _Shared(asyncio.create_task(self._outcome(key, kind, text)))
+            task = asyncio.create_task(self._in_turn(key, kind, text, tenant))
+            shared = self._shared[tenant, key] = _Shared(task)
         shared.waiting += 1
         try:
             return await asyncio.shield(shared.task)
         finally:
             shared.waiting -= 1
             if not shared.waiting:
-                if self._shared.get(key) is shared:
-                    del self._shared[key]
+                if self._shared.get((tenant, key)) is shared:
+                    del self._shared[tenant, key]
                 shared.task.cancel()
+
+    async def _in_turn(self, key: bytes, kind: str, text: str, tenant: str) -> str | None:
+        """Outcome of a grammar once it is the tenant's turn. Raises `Overloaded` if that is not within the deadline."""
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                await self._places.take(tenant)
+        except TimeoutError:
+            raise Overloaded(
+                f"Too many grammars wait to be compiled for '{self._model}'; retry later, or send fewer new schemas,"
+                " patterns and strict tools at once.",
+                self.timeout_s,
+            ) from None
+        try:
+            known = self._outcome_of(key)  # another tenant's, meanwhile
+            return await self._outcome(key, kind, text) if known is None else known[0]
+        finally:
+            self._places.give(tenant)
 
     async def _outcome(self, key: bytes, kind: str, text: str) -> str | None:
         """Sentence about what is wrong with a grammar, with `{path}`; None: nothing."""
         forgotten_at = float("inf")
-        async with self._room:
-            try:
-                problem = _sentence(await self._answer(kind, text))
-            except TimeoutError:
-                problem = f"Simplify '{{path}}': its grammar takes more than {self.timeout_s:g} s to compile"
-                forgotten_at = time.monotonic() + FORGET_S
-            except JobDied:
-                problem = "Simplify '{path}': its grammar cannot be compiled within the limits of time and memory"
-                forgotten_at = time.monotonic() + FORGET_S
-            except (WorkerLost, OSError) as error:
-                log_exception(logger, error, "The process that compiles grammars of '%s' ended", self._model)
-                raise EngineFailed(self._model, "the process that compiles grammars ended twice") from None
+        try:
+            problem = _sentence(await self._answer(kind, text))
+        except TimeoutError:
+            problem = f"Simplify '{{path}}': its grammar takes more than {self.timeout_s:g} s to compile"
+            forgotten_at = time.monotonic() + FORGET_S
+        except JobDied:
+            problem = "Simplify '{path}': its grammar cannot be compiled within the limits of time and memory"
+            forgotten_at = time.monotonic() + FORGET_S
+        except (WorkerLost, OSError) as error:
+            log_exception(logger, error, "The process that compiles grammars of '%s' ended", self._model)
+            raise EngineFailed(self._model, "the process that compiles grammars ended twice") from None
         self._known[key] = (problem, forgotten_at)
         self._known.move_to_end(key)
         while len(self._known) > CACHED:

@@ -137,7 +137,7 @@ class VllmAdapter(EngineAdapter):
         Raises:
             InvalidRequest: vLLM refused the request as the caller's error, with its text in the message, or a token id
                 is not in the vocabulary.
-            Overloaded: vLLM's own limit on waiting requests is reached.
+            Overloaded: vLLM's own limit on waiting requests is reached, or too many grammars wait to be compiled.
             EngineUnavailable: the engine process died.
             IncompleteGeneration: the engine aborted the request.
             EngineFailed: any other error; its text is in the log only.
@@ -158,7 +158,7 @@ class VllmAdapter(EngineAdapter):
             bytes_of = partial(self._token_bytes.of, skip_special_tokens=sampling.decoding.skip_special_tokens)
             copies = sampling.n // params.n
             if params.structured_outputs is not None:
-                await self._compile(params, sampling, parser)
+                await self._compile(params, sampling, parser, tenant)
             choices = [] if parser is None else [parser.choice() for _ in range(sampling.n)]
             prompt: TokensInput | MultiModalInput = tokens_input([*token_ids], cache_salt=cache_salt)
             if images is not None:
@@ -214,12 +214,13 @@ class VllmAdapter(EngineAdapter):
             self._aborted += not finished
 
     async def _compile(
-        self, params: CheckedSampling, sampling: Sampling, parser: RequestParser | TextParser | None
+        self, params: CheckedSampling, sampling: Sampling, parser: RequestParser | TextParser | None, tenant: str
     ) -> None:
         """Compile the grammar of a request before its engine does, which cannot stop doing so.
 
         Raises:
             InvalidRequest: it cannot be compiled, or not in time. Of the schemas of tools the first such one is named.
+            Overloaded: too many grammars waited before it.
             EngineFailed: grammars cannot be compiled now.
         """
         grammar = grammar_of(params)
@@ -228,10 +229,10 @@ class VllmAdapter(EngineAdapter):
         wanted = sampling.response_format
         of_tools = [] if wanted is not None or not isinstance(parser, RequestParser) else parser.held_schemas()
         try:
-            await self.grammars.check(*grammar, "tools" if wanted is None else wanted.path)
+            await self.grammars.check(*grammar, "tools" if wanted is None else wanted.path, tenant)
         except InvalidRequest:
             for path, schema in of_tools:
-                await self.grammars.check("json", schema, path)
+                await self.grammars.check("json", schema, path, tenant)
             raise
         params.compiled = True
 

@@ -15,7 +15,8 @@ from xgrammar import TokenizerInfo
 
 from deployments.model import grammar_compiler, grammar_worker
 from deployments.model.grammar_compiler import GrammarCompiler
-from serving.errors import EngineFailed, InvalidRequest
+from serving.errors import EngineFailed, InvalidRequest, Overloaded
+from tests.support.clock import simulated_time
 
 # Answers "fine" and "wrong" at once, is silent about others, and ends at "end"; messages are written to a file.
 SCRIPT = """
@@ -146,6 +147,54 @@ async def test_no_more_than_some_are_compiled_at_once(scripted: Scripted) -> Non
         caller.cancel()
     await asyncio.gather(*callers, return_exceptions=True)
     assert scripted.compiler.compilations == most
+
+
+class Timed(GrammarCompiler):
+    """Compiles for as many seconds as the rule's text says."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__("m", lambda: "{}", timeout_s=timeout_s, mask_s=1.0)
+        self.begun: list[str] = []
+
+    async def _answer(self, kind: str, text: str) -> str | None:
+        self.begun.append(kind)
+        await asyncio.sleep(float(text))
+        return None
+
+    async def taken(self, kind: str, text: str, tenant: str) -> float:
+        """Seconds until the outcome is known; `kind`: another one for each rule that is to be another."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await self.check(kind, text, "p", tenant)
+        return loop.time() - began
+
+
+@simulated_time
+async def test_a_tenants_grammar_does_not_wait_for_all_of_another_tenant() -> None:
+    compiler = Timed(timeout_s=60)
+    flood = [asyncio.create_task(compiler.taken(f"flood {n}", "1", "flood")) for n in range(80)]
+    await asyncio.sleep(0.5)
+    times = await asyncio.gather(*(compiler.taken(f"neighbour {n}", "0.01", "neighbour") for n in range(2)))
+    assert times == pytest.approx([0.01, 0.02])
+    assert await compiler.taken("flood 79", "1", "neighbour") == pytest.approx(1)  # an equal one of its own
+    assert sorted(await asyncio.gather(*flood))[-1] <= 10
+    assert len(compiler.begun) == 82  # and that was not compiled a second time
+    assert (compiler._places.free, compiler._shared) == (grammar_compiler.AT_ONCE + grammar_compiler.KEPT, {})
+
+
+@simulated_time
+async def test_a_grammar_that_waits_for_its_turn_too_long_is_refused() -> None:
+    compiler = Timed(timeout_s=5)
+    running = [asyncio.create_task(compiler.taken(f"slow {n}", "7", "flood")) for n in range(grammar_compiler.AT_ONCE)]
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    with pytest.raises(Overloaded) as caught:
+        await compiler.check("late", "1", "p", "flood")
+    assert loop.time() == 5
+    assert caught.value.retry_after_s == 5
+    assert str(caught.value).startswith("Too many grammars wait to be compiled for 'm'; retry later")
+    await asyncio.gather(*running)
+    assert await compiler.taken("late", "1", "flood") == 1  # the refusal is not remembered
 
 
 async def test_a_process_that_ends_is_replaced(scripted: Scripted) -> None:

@@ -722,7 +722,7 @@ class Grammars:
     def __init__(self, *refused: str) -> None:
         self.refused, self.asked = refused, []  # type: ignore[var-annotated]
 
-    async def check(self, kind: str, text: str, path: str) -> None:
+    async def check(self, kind: str, text: str, path: str, tenant: str = "") -> None:
         self.asked.append((kind, path))
         if any(word in text for word in self.refused):
             raise InvalidRequest(f"Change '{path}'.", path)

@@ -49,30 +49,35 @@ class References:
             if pointed is not None:
                 within[pointed] |= {place[:size] for size in range(len(place) + 1)} & targets
         ending: set[Place] = set()
+        left = {target: [self._schemas[target]] for target in targets}  # what has to end and is not known to
         waiting = [*targets]
         while waiting:
             place = waiting.pop()
-            if place not in ending and self._ends(self._schemas[place], ending):
+            if place not in ending and self._ends(left[place], ending):
                 ending.add(place)
                 waiting.extend(within[place])
         return next((place for place, target in self._targets.items() if target in targets - ending), None)
 
-    def _ends(self, schema: Any, ending: set[Place]) -> bool:
-        """True if there is a finite value, given the places of references for which that is known."""
-        waiting: list[Any] = [schema]
-        while waiting:  # all of these have to end
+    def _ends(self, waiting: list[Any], ending: set[Place]) -> bool:
+        """True if all of `waiting` have a finite value, given the places of references for which that is known.
+
+        Those that have one are removed, so that they are looked at once.
+        """
+        while waiting:
             one = waiting.pop()
             if not isinstance(one, dict):
                 continue
             if "$ref" in one:
                 if self.place(one["$ref"]) not in ending:
+                    waiting.append(one)
                     return False
                 continue
-            waiting.extend(_list(one.get("allOf")))
             for name in ("anyOf", "oneOf"):
                 options = _list(one.get(name))
-                if options and not any(self._ends(option, ending) for option in options):
+                if options and not any(self._ends([option], ending) for option in options):
+                    waiting.append(one)
                     return False
+            waiting.extend(_list(one.get("allOf")))
             if one.get("type", "object") == "object" and isinstance(properties := one.get("properties"), dict):
                 waiting.extend(properties.get(name) for name in _list(one.get("required")) if isinstance(name, str))
             least = one.get("minItems", 0)

@@ -6,7 +6,7 @@ import pytest
 
 from serving.conversation import Tool, ToolChoice
 from serving.errors import InvalidRequest
-from serving.grammars import alternatives, check
+from serving.grammars import alternatives, check, references
 from serving.grammars.check import check_format, check_tools
 from serving.grammars.limits import SchemaLimits
 from serving.types import ResponseFormat
@@ -115,3 +115,17 @@ def test_all_sizes_are_checked_before_any_keyword(monkeypatch: pytest.MonkeyPatc
     assert str(tagged.value) == "Reduce 's': it has 24 properties, at most 20 are accepted."
     assert not held
     assert len(sized) == 3 + 4  # up to the first that is too much
+
+
+def test_what_ends_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = counted(monkeypatch, references.References, "place")
+
+    def used(size: int) -> int:
+        chain: dict[str, Any] = {f"p{i}": {"$ref": f"#/properties/p{i + 1}"} for i in range(size)}
+        chain[f"p{size}"] = {"anyOf": [{"type": "null"}, {"$ref": "#"}]}
+        looked.clear()
+        schema = {"type": "object", "properties": chain, "required": [*chain]}
+        check.check_held(schema, "s", alternatives.Budget())
+        return len(looked)
+
+    assert used(80) < 3 * used(40)

@@ -79,7 +79,7 @@ def crossing(entries: int) -> dict[str, Any]:
     return shared(1, values, names) | {"$defs": {}}
 
 
-def test_comparisons_beyond_the_budget_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comparisons_beyond_the_budget_are_refused() -> None:
     schema = crossing(20)
     budget = alternatives.Budget()
     check.check_held(schema, "s", budget)

@@ -29,7 +29,7 @@ class AdminSocket:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
-        failed = ""
+        failed: str | None = ""
         while True:
             try:
                 connection, _ = self._listener.accept()

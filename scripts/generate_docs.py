@@ -210,7 +210,8 @@ has the others.
 | answers 400, 413 or 422 | `invalid_request`, or `context_length_exceeded` with its numbers |
 | answers another status, a redirect or a web page, refuses the key | `engine_failed` |
 | sends `event: error`, an error object, a field of a wrong type, or JSON that cannot be read | `engine_failed` |
-| sends an event longer than `max_event_bytes`, an answer longer than `max_answer_bytes`, or more choices than were asked for | `engine_failed` |
+| sends an event longer than `max_event_bytes`, or an answer longer than `max_answer_bytes` | `engine_failed` |
+| sends more choices than were asked for | `engine_failed` |
 | breaks the connection or ends the stream early | `engine_failed`, `incomplete_generation` |
 | is silent for `silence_timeout_s` | `deadline_exceeded` |
 | ends every choice, but sends no `[DONE]`, no usage or an error after it | the answer |

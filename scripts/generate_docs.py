@@ -211,11 +211,13 @@ has the others.
 | answers another status, a redirect or a web page, refuses the key | `engine_failed` |
 | sends `event: error`, an error object, a field of a wrong type, or JSON that cannot be read | `engine_failed` |
 | sends an event longer than `max_event_bytes`, or an answer longer than `max_answer_bytes` | `engine_failed` |
+| sends more choices than were asked for | `engine_failed` |
 | breaks the connection or ends the stream early | `engine_failed`, `incomplete_generation` |
 | is silent for `silence_timeout_s` | `deadline_exceeded` |
 | ends every choice, but sends no `[DONE]`, no usage or an error after it | the answer |
 | answers in one JSON object instead of a stream | the answer |
 | gives a finish reason of its own | the answer: `length` or `content_filter` if the word means that, else `stop` |
+| ends a text for tool calls, but sends none | the answer with `stop`; without a text `engine_failed` |
 | gives token counts that are negative or no integers | the answer, with unknown counts |
 
 This page is written by `python -m scripts.generate_docs`.

@@ -139,12 +139,12 @@ required or a function, or a model with `strict_tools`), a tool whose schema has
 with any JSON object.
 
 A model's replica compiles the grammar in a process of its own before its engine does: once for equal rules, with the
-deadline `grammar_timeout_s` of the model (5 s), and not longer than the caller waits. Keys have theirs compiled in turns;
-a grammar that waits as long as the deadline for its turn is refused with 429. A grammar beyond the deadline, or one that
-would cost the engine more than `grammar_token_s` (0.05 s) of computing for a token, is refused with 400. No stream and
-no other grammar waits for this. The engine then compiles the grammar once more; until it has, other grammars that are
-new to the engine may wait. An external endpoint compiles the schemas that it is sent itself, and refuses what it does
-not hold. [Performance](performance.md#grammars) has the cost of the rules at the limits.
+deadline `grammar_timeout_s` of the model (5 s), and not longer than the caller waits. Keys have theirs compiled in
+turns; a grammar that waits as long as the deadline for its turn is refused with 429. A grammar beyond the deadline,
+or one that would cost the engine more than `grammar_token_s` (0.05 s) of computing for a token, is refused with 400.
+No stream and no other grammar waits for this. The engine then compiles the grammar once more; until it has, other
+grammars that are new to the engine may wait. An external endpoint compiles the schemas that it is sent itself, and
+refuses what it does not hold. [Performance](performance.md#grammars) has the cost of the rules at the limits.
 
 ## Images
 

@@ -125,6 +125,9 @@ each, over the share that vLLM may take. (model, context)
 {{- end -}}
 {{- end -}}
 {{- if include "moa.writesProfile" . -}}
+{{- range $id, $model := .Values.models -}}
+{{- include "moa.validateWeights" (dict "id" $id "model" $model "context" $) -}}
+{{- end -}}
 {{- $ids := keys .Values.models -}}
 {{- range (concat .Values.team.proposers (list .Values.team.aggregator .Values.team.solo .Values.team.judge)) -}}
 {{- if not (has . $ids) -}}

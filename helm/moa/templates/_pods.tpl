@@ -67,6 +67,8 @@ limits:
 {{- end }}
 {{- if eq $values.weights.source "s3" }}
 - {name: RUNAI_STREAMER_CONCURRENCY, value: {{ $values.weights.s3.concurrency | quote }}}
+{{- /* Of each GPU's worker; without it some versions read the whole checkpoint into memory, once for each GPU. */}}
+- {name: RUNAI_STREAMER_MEMORY_LIMIT, value: {{ mul (int64 $values.weights.s3.bufferGiB) 1073741824 | quote }}}
 {{- end }}
 - name: MOA_API_KEY
   valueFrom:
@@ -114,7 +116,7 @@ limits:
   persistentVolumeClaim: {claimName: {{ $values.weights.pvc.claimName }}, readOnly: true}
 {{- else if and .model (eq $values.weights.source "nvme") }}
 - name: weights
-  emptyDir: {sizeLimit: {{ $values.weights.nvme.sizeLimit }}}
+  emptyDir: {sizeLimit: {{ include "moa.weightsLimit" . }}}
 {{- end }}
 {{- end -}}
 

@@ -185,12 +185,11 @@ volumeMounts:
 metadata:
   labels:
     {{- include "moa.podLabels" . | nindent 4 }}
-  {{- if or .model (include "moa.writesProfile" .context) }}
+  {{- if include "moa.writesProfile" .context }}
   annotations:
-    {{- if include "moa.writesProfile" .context }}
-    moa/profile-checksum: {{ include "moa.profile" .context | sha256sum }}
-    {{- end }}
-    {{- if and .model $values.karpenter.enabled }}
+    moa/profile-checksum: {{ include "moa.profileChecksum" .context }}
+    {{- /* Never on spot: Karpenter would not evict the pod at a spot notice, and its preStop hook would not run. */}}
+    {{- if and .model (eq .capacity "on-demand") $values.karpenter.enabled }}
     karpenter.sh/do-not-disrupt: {{ $values.startup.doNotDisrupt | quote }}
     {{- end }}
   {{- end }}
@@ -296,7 +295,8 @@ affinity:
       {{- end }}
     {{- end }}
 {{- end }}
-{{- if ne .component "head" }}
+{{- /* Models go where their GPUs cost least. The label is KubeRay's: pods of an upgrade's other cluster do not count. */}}
+{{- if eq .component "orchestrator" }}
 topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: {{ $values.scheduling.topologyKey }}
@@ -305,5 +305,6 @@ topologySpreadConstraints:
       matchLabels:
         app.kubernetes.io/instance: {{ .context.Release.Name }}
         moa/group: {{ .group }}
+    matchLabelKeys: [ray.io/cluster]
 {{- end }}
 {{- end -}}

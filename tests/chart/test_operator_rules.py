@@ -91,6 +91,15 @@ def test_a_replaced_proxy_keeps_its_streams_as_long_as_a_request_may_take(case: 
 
 
 @CASES
+def test_idle_connections_do_not_delay_a_drain(case: str) -> None:
+    for name, template in ray_templates(case).items():
+        spread_s = int(env(template)["RAY_SERVE_HAPROXY_CLOSE_SPREAD_TIME_S"] or 0)
+        if name != "head":
+            command = template["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+            assert f"--notice-s={spread_s}" in command
+
+
+@CASES
 def test_the_application_is_the_projects_own(case: str) -> None:
     (service,) = of_kind(case, "RayService")
     config = yaml.safe_load(service["spec"]["serveConfigV2"])

@@ -47,6 +47,8 @@ limits:
 - {name: RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
 {{- /* A replaced proxy keeps its streams as long as a request can take. */}}
 - {name: RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S, value: {{ $values.api.deadlineSeconds | quote }}}
+{{- /* Idle connections to it would keep it as long, and the drain of its node. */}}
+- {name: RAY_SERVE_HAPROXY_CLOSE_SPREAD_TIME_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
 - {name: MOA_HAPROXY_CONNECTIONS_PER_CLIENT, value: {{ $values.proxy.connectionsPerClient | quote }}}
 - {name: MOA_HAPROXY_HEADER_TIMEOUT_S, value: {{ $values.proxy.headerTimeoutSeconds | quote }}}
 - {name: MOA_HAPROXY_RETRY_BYTES, value: {{ int64 $values.proxy.retryBytes | quote }}}

@@ -1,5 +1,6 @@
 """Draining a node, without a cluster: the wait for its replicas, a refusal, and the command's exit."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> type[Gcs]:
     context = type("Context", (), {"gcs_address": "head:6379", "get_node_id": lambda self: "here"})()
     monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
     clock = Clock()
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock.now_s)
-    monkeypatch.setattr(module.time, "sleep", clock.sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now_s)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
     monkeypatch.setattr(module, "proxy_is_idle", lambda folder: True)
     return Recorded
 

@@ -85,6 +85,20 @@ async def test_a_replaced_haproxy_counts_until_its_last_answer(tmp_path: Path) -
             await stopped(other.process)
 
 
+async def test_idle_connections_do_not_keep_a_replaced_haproxy(tmp_path: Path) -> None:
+    """With the chart's variable RAY_SERVE_HAPROXY_CLOSE_SPREAD_TIME_S; without it they would until the hard stop."""
+    async with proxied(tmp_path, {"a": Silent()}, close_spread_time_s=1) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.front)
+        writer.write(b"GET /-/healthz HTTP/1.1\r\nhost: front\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")  # kept for the next request
+        other = await proxy.again("-sf", str(proxy.process.pid))
+        try:
+            assert await until(lambda: proxy_is_idle(tmp_path))
+        finally:
+            writer.close()
+            await stopped(other.process)
+
+
 async def test_a_haproxy_that_does_not_answer_is_not_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node, "TIMEOUT_S", 0.1)
     async with proxied(tmp_path, {"a": Silent()}) as proxy:

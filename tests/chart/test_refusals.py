@@ -36,13 +36,9 @@ REFUSED = {
     "a judge that is not there": ("team.judge=gpt", "team names 'gpt'"),
     "a solo that is not there": ("team.solo=gpt", "team names 'gpt'"),
     "a name too long for KubeRay": (f"fullnameOverride={'m' * 48}", "fullnameOverride"),
-    "incremental upgrade without autoscaler": (
-        "upgrade.strategy=NewClusterWithIncrementalUpgrade,upgrade.incremental.gatewayClassName=istio,"
-        "autoscaler.enabled=false",
-        "autoscaler.enabled",
-    ),
-    "incremental upgrade without a gateway": (
-        "upgrade.strategy=NewClusterWithIncrementalUpgrade", "upgrade.incremental.gatewayClassName"
+    "an upgrade without the service that everything names": (
+        "upgrade.strategy=NewClusterWithIncrementalUpgrade",
+        "upgrade.strategy is NewClusterWithIncrementalUpgrade, with which KubeRay makes no service moa-serve-svc",
     ),
     "an ingress for every host": ("ingress.enabled=true", "ingress.host"),
     "a vLLM option that the chart sets": ("models.mixtral-8x7b.engineKwargs.load_format=x", "load_format"),

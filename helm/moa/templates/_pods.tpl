@@ -47,6 +47,8 @@ limits:
 - {name: RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
 {{- /* A replaced proxy keeps its streams as long as a request can take. */}}
 - {name: RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S, value: {{ $values.api.deadlineSeconds | quote }}}
+{{- /* Idle connections to it would keep it as long, and the drain of its node. */}}
+- {name: RAY_SERVE_HAPROXY_CLOSE_SPREAD_TIME_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
 - {name: MOA_HAPROXY_CONNECTIONS_PER_CLIENT, value: {{ $values.proxy.connectionsPerClient | quote }}}
 - {name: MOA_HAPROXY_HEADER_TIMEOUT_S, value: {{ $values.proxy.headerTimeoutSeconds | quote }}}
 - {name: MOA_HAPROXY_RETRY_BYTES, value: {{ int64 $values.proxy.retryBytes | quote }}}
@@ -187,12 +189,11 @@ volumeMounts:
 metadata:
   labels:
     {{- include "moa.podLabels" . | nindent 4 }}
-  {{- if or .model (include "moa.writesProfile" .context) }}
+  {{- if include "moa.writesProfile" .context }}
   annotations:
-    {{- if include "moa.writesProfile" .context }}
-    moa/profile-checksum: {{ include "moa.profile" .context | sha256sum }}
-    {{- end }}
-    {{- if and .model $values.karpenter.enabled }}
+    moa/profile-checksum: {{ include "moa.profileChecksum" .context }}
+    {{- /* Never on spot: Karpenter would not evict the pod at a spot notice, and its preStop hook would not run. */}}
+    {{- if and .model (eq .capacity "on-demand") $values.karpenter.enabled }}
     karpenter.sh/do-not-disrupt: {{ $values.startup.doNotDisrupt | quote }}
     {{- end }}
   {{- end }}
@@ -298,7 +299,8 @@ affinity:
       {{- end }}
     {{- end }}
 {{- end }}
-{{- if ne .component "head" }}
+{{- /* Models go where their GPUs cost least. The label is KubeRay's: pods of an upgrade's other cluster do not count. */}}
+{{- if eq .component "orchestrator" }}
 topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: {{ $values.scheduling.topologyKey }}
@@ -307,5 +309,6 @@ topologySpreadConstraints:
       matchLabels:
         app.kubernetes.io/instance: {{ .context.Release.Name }}
         moa/group: {{ .group }}
+    matchLabelKeys: [ray.io/cluster]
 {{- end }}
 {{- end -}}

@@ -56,9 +56,9 @@ not happen.
 
 ## Not promised
 
-- On one node, Ray's GCS and the raylet are single processes. Without Redis, which the chart has, the server answers for
-  about 60 s after the GCS has died, then refuses with 503 and ends, and requests in progress at that moment are lost. If
-  the raylet dies, the server ends; on Kubernetes another pod takes its place.
+- On one node, Ray's GCS and the raylet are single processes. Without Redis, which the chart has, the server answers
+  for about 60 s after the GCS has died, then refuses with 503 and ends; requests in progress at that moment are lost.
+  If the raylet dies, the server ends; on Kubernetes another pod takes its place.
 - A stream that has begun cannot move to another process. If its process dies, the stream ends with an error event or a
   broken connection, never as if the answer were complete.
 - Scripted engines stand for models in the report. They have no tokenizer, no grammar and no GPU: what these cost is

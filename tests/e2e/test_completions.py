@@ -133,7 +133,12 @@ def test_fields_of_chat_apply(client: openai.OpenAI) -> None:
     ("prompt", "fields", "param", "sentence"),
     [
         ([[5], [5, 10**6]], {}, "prompt[1][1]", r"Set 'prompt\[1\]\[1\]' to a token id of 'tiny-qwen', 0 to \d+, not"),
-        (["a", "what is 1 + 2 " * 3000], {}, "prompt[1]", r"has (at least )?\d{4,} tokens.* holds 8192 tokens; shorten 'prompt"),
+        (
+            ["a", "what is 1 + 2 " * 3000],
+            {},
+            "prompt[1]",
+            r"has (at least )?\d{4,} tokens.* holds 8192 tokens; shorten 'prompt",
+        ),
         ([5] * 8190, {"max_tokens": 3}, "prompt", "has 8190 tokens and max_tokens asks for 3 more"),
         ("a", {"model": "moa-lite", "echo": True}, "echo", "for single models"),
         ([5], {"model": "moa-lite"}, "prompt", "send a recipe text"),

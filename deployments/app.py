@@ -49,7 +49,7 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
     Raises:
         ValueError: ray.serve.llm refuses an option.
     """
-    weights = model.path
+    local = model.names_folder or model.path is not None  # on the replica's node; perhaps not on this machine
     engine_options = {name: value for name, value in model.engine_kwargs.items() if name not in SERVER_OPTIONS}
     if not model.generates:
         engine_options["runner"] = "pooling"
@@ -61,7 +61,7 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
     # Without it vLLM ignores the order of priorities and tenants.
     engine_options.setdefault("scheduling_policy", "priority")
     options: dict[str, Any] = {
-        "model_loading_config": {"model_id": model.id, "model_source": str(weights or model.source)},
+        "model_loading_config": {"model_id": model.id, "model_source": str(model.folder) if local else model.source},
         "engine_kwargs": engine_options,
         "accelerator_type": model.accelerator_type,
         "placement_group_config": model.placement and dict(model.placement),
@@ -81,6 +81,6 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
     }
     if model.accelerator == "cpu":
         options["accelerator_config"] = {"kind": "cpu"}
-    if weights is not None:
+    if local:
         options["callback_config"] = {"callback_class": LocalWeights}
     return LLMConfig(**options)

@@ -4,7 +4,8 @@
 
 Announces that the node will leave. Serve then starts replacements on other nodes, stops routing to this node's replicas
 once the replacements run or after `notice_s`, and lets running requests finish for `drain_s`. The command returns when
-no replica is left on the node, and fails if some are left after `notice_s` plus `drain_s`.
+`notice_s` is over, no replica is left on the node, and its HAProxy has no request in progress. It fails if that is not
+so after `notice_s` plus `drain_s`. Load balancers may send requests to the node's HAProxy until `notice_s` is over.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from ray._private import state
 from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]  # generated
 
+from deployments.cluster.draining import proxy_folder, proxy_is_idle
+
 REPLICA = "ServeReplica:"  # the class name's prefix of Serve's replica actors
 POLL_S = 0.5
 
@@ -27,12 +30,12 @@ def drain(address: str, notice_s: float, drain_s: float, node_id: str | None = N
 
     Args:
         address: Address of the cluster, or "auto".
-        notice_s: Time for replacements to start before routing to the node stops.
+        notice_s: Time for replacements to start, and for load balancers to leave the node, before routing to it stops.
         drain_s: Time for running requests to finish.
-        node_id: Hexadecimal id of the node. None: this node.
+        node_id: Hexadecimal id of the node. None: this node. Only an HAProxy on this machine is waited for.
 
     Returns:
-        Seconds until the last replica was gone. None if some were left when the time was over.
+        Seconds until nothing was left on the node, at least `notice_s`. None if something was when the time was over.
 
     Raises:
         RuntimeError: the cluster refused to drain the node.
@@ -44,11 +47,13 @@ def drain(address: str, notice_s: float, drain_s: float, node_id: str | None = N
         node_id = node_id or ray.get_runtime_context().get_node_id()
         started = time.monotonic()
         announce_drain(node_id, notice_s + drain_s)
-        while time.monotonic() - started < notice_s + drain_s:
-            if not replicas_on(node_id):
-                return time.monotonic() - started
+        while True:
+            waited_s = time.monotonic() - started
+            if waited_s >= notice_s and not replicas_on(node_id) and proxy_is_idle(proxy_folder(node_id)):
+                return waited_s
+            if waited_s >= notice_s + drain_s:
+                return None
             time.sleep(POLL_S)
-        return None
     finally:
         if connects:
             ray.shutdown()
@@ -84,7 +89,7 @@ def replicas_on(node_id: str) -> list[str]:
 
 
 def main() -> None:
-    """Drain a node as the command line says; exit with status 1 if replicas are left."""
+    """Drain a node as the command line says; exit with status 1 if requests are still in flight."""
     parser = argparse.ArgumentParser(
         prog="python -m deployments.drain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -334,10 +334,19 @@ class ModelSpec(Frozen):
         return float(worker.get("GPU", 1))
 
     @property
+    def names_folder(self) -> bool:
+        """True if the source can only be a folder of the machine that loads the weights."""
+        return self.source.startswith((".", "/", "models/"))
+
+    @property
+    def folder(self) -> Path:
+        """The source as an absolute path, which need not exist here."""
+        return Path(self.source) if Path(self.source).is_absolute() else ROOT / self.source
+
+    @property
     def path(self) -> Path | None:
-        """Directory of the weights if it is local."""
-        path = Path(self.source) if Path(self.source).is_absolute() else ROOT / self.source
-        return path if path.is_dir() else None
+        """Directory of the weights if it is on this machine."""
+        return self.folder if self.folder.is_dir() else None
 
 
 def checked_modalities(modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:

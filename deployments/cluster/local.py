@@ -36,11 +36,16 @@ def prepare(args: AppArgs) -> tuple[Profile, bool]:
         ConfigError: the profile cannot work on this machine or cluster.
     """
     profile = load_profile(args.profile or ("lite" if local_gpus() else "tiny"))
-    check_profile(profile)
+    check_profile(profile, weights_here=not joins_cluster())
     local = start_cluster(profile, args)
     if not args.autoscaling:
         check_gpus(profile)
     return profile, local
+
+
+def joins_cluster() -> bool:
+    """True if the server is started on a cluster that exists, whose nodes may have files that this machine lacks."""
+    return ray.is_initialized() or os.environ.get("RAY_ADDRESS", "local") != "local"
 
 
 def local_gpus() -> int:

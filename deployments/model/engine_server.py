@@ -3,11 +3,15 @@
 import asyncio
 import logging
 import os
+import socket
 from typing import Any
 
+from ray.serve.llm import LLMConfig
 from ray.serve.llm.deployment import LLMServer
 
 from deployments.model.engine_adapter import EngineAdapter
+from deployments.model_spec import ModelSpec
+from deployments.weights import check_weights
 from deployments.wire import EngineStats
 from serving.errors import EngineUnavailable
 
@@ -23,6 +27,15 @@ class EngineServer(LLMServer):
     """
 
     _engine: EngineAdapter
+
+    async def __init__(self, llm_config: LLMConfig, spec: ModelSpec, engine_cls: type[Any]) -> None:  # type: ignore[misc]  # Serve awaits it
+        """Start the engine.
+
+        Raises:
+            ConfigError: the weights' folder is missing or empty on this node.
+        """
+        check_weights(spec, f" on node {socket.gethostname()}")
+        await super().__init__(llm_config, engine_cls=engine_cls)
 
     async def _start_engine(self) -> None:
         """Start the engine like ray.serve.llm, without the actor that it starts for its telemetry."""

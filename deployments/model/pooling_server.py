@@ -23,9 +23,10 @@ class PoolingServer(EngineServer):
         """Start the engine.
 
         Raises:
-            ConfigError: the model, as vLLM has loaded it, does not do the task of its spec.
+            ConfigError: the weights are not on this node, or the model, as vLLM has loaded it, does not do the task
+                of its spec.
         """
-        await super().__init__(llm_config, engine_cls=PoolingAdapter.engine_class())
+        await super().__init__(llm_config, spec, PoolingAdapter.engine_class())
         self._model = llm_config.model_id
         self._task: PoolingTask = "embed" if spec.task == "embed" else "rerank"
         engine = PoolingAdapter(self._model, self._task, self.engine)  # type: ignore[arg-type]  # typed as a protocol

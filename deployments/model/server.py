@@ -59,11 +59,11 @@ class ModelServer(EngineServer):
         """Start the engine.
 
         Raises:
-            ConfigError: a parser is unknown or does not fit, the chat template cannot be read or has no tools or no
-                images, the model reads no images although its modalities say so, or vLLM cannot hold the model's calls
-                to their schemas (`strict_tools`).
+            ConfigError: the weights are not on this node, a parser is unknown or does not fit, the chat template cannot
+                be read or has no tools or no images, the model reads no images although its modalities say so, or vLLM
+                cannot hold the model's calls to their schemas (`strict_tools`).
         """
-        await super().__init__(llm_config, engine_cls=VllmAdapter.engine_class())
+        await super().__init__(llm_config, spec, VllmAdapter.engine_class())
         self._model, self._spec = llm_config.model_id, spec
         engine: Any = self.engine  # typed as a protocol
         limits = {"grammar_timeout_s": spec.grammar_timeout_s, "grammar_token_s": spec.grammar_token_s}

@@ -4,15 +4,20 @@ from deployments.config import Profile
 from deployments.plan.engine_options import check_engine_options, check_modalities, check_parsers
 from deployments.plan.memory import check_sizes
 from deployments.plan.worst_case import check_contexts
+from deployments.weights import check_weights
 from serving.api.aliases import check_aliases
 from serving.engine import EngineInfo
-from serving.errors import ConfigError
 from serving.orchestrator import check_recipes
 from serving.recipes import Recipe, load_recipes
 
 
-def check_profile(profile: Profile) -> dict[str, Recipe]:
+def check_profile(profile: Profile, *, weights_here: bool = True) -> dict[str, Recipe]:
     """Check the profile and return its recipes by id.
+
+    Args:
+        profile: The profile to be served.
+        weights_here: This machine loads the weights. False: other nodes do, on which they may be mounted, so that each
+            replica checks its own at its start.
 
     Raises:
         ConfigError: a recipe is wrong, uses a missing model or one that generates no text, needs more context than its
@@ -33,12 +38,8 @@ def check_profile(profile: Profile) -> dict[str, Recipe]:
     check_recipes(models, recipes, profile.orchestrator.limits, pooling)
     check_aliases(profile.api.aliases, [*recipes, *models, *pooling])
     for model in profile.models:
-        if model.fetch_command is not None and model.path is None:
-            raise ConfigError(f"The weights of '{model.id}' are not there yet; run: {model.fetch_command}")
-        if model.source.startswith((".", "/", "models/")) and model.path is None:
-            raise ConfigError(
-                f"The folder '{model.source}' with the weights of '{model.id}' does not exist; correct its source."
-            )
+        if weights_here:
+            check_weights(model)
         check_engine_options(model)
         check_parsers(model)
         check_modalities(model)

@@ -11,6 +11,7 @@ from deployments.plan.engine_options import engine_option_names
 from deployments.plan.memory import sizes
 from deployments.plan.token_counts import TOKENS_PER_WORD, Counter
 from deployments.plan.worst_case import Prompt, counters_of, longest_prompts
+from deployments.weights import check_weights
 
 ASKED_TOKENS, ANSWER_TOKENS = 512, 512  # of the caller's conversation; of an agent without a limit
 WIDTH = 120  # columns of the page
@@ -25,7 +26,10 @@ def report(profile: Profile, *, asked_tokens: int = ASKED_TOKENS, answer_tokens:
     Raises:
         ConfigError: the profile cannot work, or a model's sizes are unknown.
     """
-    recipes = check_profile(profile)
+    for model in profile.models:
+        if model.shape is None:  # its sizes are read from the files
+            check_weights(model)
+    recipes = check_profile(profile, weights_here=False)
     lines = [f"{profile.name}: {profile.description or 'no description'}", "", *_models(profile)]
     contexts, counters = profile.contexts, counters_of(profile)
     lines += _template_notes(profile, counters)

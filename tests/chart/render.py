@@ -50,10 +50,6 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "models.qwen2\\.5-72b.engineKwargs.tool_call_parser=hermes",
         ),
     ),
-    "incremental": (
-        (),
-        ("upgrade.strategy=NewClusterWithIncrementalUpgrade", "upgrade.incremental.gatewayClassName=istio"),
-    ),
     "own-accounts": (
         (),
         (

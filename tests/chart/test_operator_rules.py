@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from render import CHART, MATRIX, Object, groups, of_kind, ray_cluster, ray_templates
+from render import CHART, FIXED, MATRIX, Object, groups, helm, of_kind, ray_cluster, ray_templates, text
 
 CASES = pytest.mark.parametrize("case", MATRIX)
 
@@ -52,15 +52,6 @@ def test_autoscaler_v2_leaves_the_restart_policy_alone(case: str) -> None:
         assert "RAY_enable_autoscaler_v2" not in env(template)
 
 
-def test_incremental_upgrade_needs_the_autoscaler_and_whole_options() -> None:
-    (service,) = of_kind("incremental", "RayService")
-    options = service["spec"]["upgradeStrategy"]["clusterUpgradeOptions"]
-    assert ray_cluster("incremental")["enableInTreeAutoscaling"]
-    assert options["stepSizePercent"] <= options["maxSurgePercent"] <= 100
-    assert options["intervalSeconds"] > 0
-    assert options["gatewayClassName"]
-
-
 @CASES
 def test_groups_have_bounds_and_resources_in_one_place(case: str) -> None:
     for name, group in groups(case).items():
@@ -100,6 +91,15 @@ def test_a_replaced_proxy_keeps_its_streams_as_long_as_a_request_may_take(case: 
 
 
 @CASES
+def test_idle_connections_do_not_delay_a_drain(case: str) -> None:
+    for name, template in ray_templates(case).items():
+        spread_s = int(env(template)["RAY_SERVE_HAPROXY_CLOSE_SPREAD_TIME_S"] or 0)
+        if name != "head":
+            command = template["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+            assert f"--notice-s={spread_s}" in command
+
+
+@CASES
 def test_the_application_is_the_projects_own(case: str) -> None:
     (service,) = of_kind(case, "RayService")
     config = yaml.safe_load(service["spec"]["serveConfigV2"])
@@ -107,6 +107,7 @@ def test_the_application_is_the_projects_own(case: str) -> None:
     assert app["import_path"] == "deployments:moa_app"
     assert config["http_options"] == {"host": "0.0.0.0", "port": 8000}
     assert app["args"] == {"profile": "tiny" if case == "tiny" else "/etc/moa/profile.yaml"}
+    assert ("deployments" in app) == (case != "tiny")
 
 
 def test_each_model_lands_on_its_own_group() -> None:
@@ -129,9 +130,69 @@ def test_each_model_lands_on_its_own_group() -> None:
     assert [name for name, resources in offered.items() if wanted in resources] == ["orchestrator"]
 
 
-def test_a_changed_profile_makes_new_pods() -> None:
-    def checksum(case: str) -> str:
-        return ray_templates(case)["head"]["metadata"]["annotations"]["moa/profile-checksum"]
+def checksum(case: str) -> str:
+    return ray_templates(case)["head"]["metadata"]["annotations"]["moa/profile-checksum"]
 
-    assert checksum("default") != checksum("many-replicas")
+
+def test_a_changed_profile_makes_new_pods() -> None:
+    assert checksum("default") != checksum("settings")
     assert checksum("default") == checksum("no-karpenter")
+
+
+def without_bounds(cluster: Object) -> Object:
+    """A cluster as KubeRay compares it: without the bounds of its groups."""
+    for group in cluster["workerGroupSpecs"]:
+        for name in ("minReplicas", "replicas", "maxReplicas"):
+            del group[name]
+    return cluster
+
+
+BOUNDS = (
+    "models.qwen2\\.5-72b.replicas.max=1",  # all of them in the group of the floor
+    "models.mixtral-8x7b.replicas.min=2",
+    "models.mixtral-8x7b.replicas.onDemandFloor=1",  # had none
+    "models.mixtral-8x7b.replicas.max=5",
+    "models.mixtral-8x7b.replicas.targetOngoingRequests=7",
+    "orchestrator.replicas.max=9",
+)
+
+
+def test_other_bounds_of_replicas_are_the_same_cluster() -> None:
+    (changed,) = [
+        one
+        for one in yaml.safe_load_all(helm("template", "moa", sets=(*BOUNDS, *FIXED)).stdout)
+        if one and one["kind"] == "RayService"
+    ]
+    bounds = {
+        group["groupName"]: group["maxReplicas"] for group in changed["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    }
+    assert (bounds["mixtral-8x7b"], bounds["qwen2-5-72b"], bounds["orchestrator"]) == (4, 0, 5)
+    (before,) = [one for one in yaml.safe_load_all(text("default", fixed=True)) if one and one["kind"] == "RayService"]
+    assert without_bounds(changed["spec"].pop("rayClusterConfig")) == without_bounds(before["spec"]["rayClusterConfig"])
+    (app,) = yaml.safe_load(changed["spec"]["serveConfigV2"])["applications"]
+    assert {one["name"]: tuple(one["autoscaling_config"].values()) for one in app["deployments"]} == {
+        "ingress": (9, 2, 100),
+        "model:llama-3_1-70b": (2, 1, 32),
+        "model:mixtral-8x7b": (5, 2, 7),
+        "model:qwen2_5-72b": (1, 1, 32),
+    }
+
+
+@CASES
+def test_bounds_are_those_of_the_profile(case: str) -> None:
+    """Serve takes those of `deployments`; the server computes its limits from those of its profile."""
+    configs = [obj for obj in of_kind(case, "ConfigMap") if "profile.yaml" in obj["data"]]
+    for config in configs:
+        profile = yaml.safe_load(config["data"]["profile.yaml"])
+        wanted = {"ingress": profile["orchestrator"]["replicas"]}
+        wanted |= {f"model:{model['id'].replace('.', '_')}": model["replicas"] for model in profile["models"]}
+        (service,) = of_kind(case, "RayService")
+        (app,) = yaml.safe_load(service["spec"]["serveConfigV2"])["applications"]
+        assert {one["name"]: one["autoscaling_config"] for one in app["deployments"]} == {
+            name: {
+                "min_replicas": replicas["min"],
+                "max_replicas": replicas["max"],
+                "target_ongoing_requests": replicas["target_ongoing_requests"],
+            }
+            for name, replicas in wanted.items()
+        }

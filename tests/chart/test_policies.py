@@ -153,16 +153,6 @@ def test_startup_gives_140_gigabytes_the_time_to_arrive() -> None:
         probe = group["template"]["spec"]["containers"][0]["startupProbe"]
         if "nvidia.com/gpu" in group["template"]["spec"]["containers"][0]["resources"]["limits"]:
             assert probe["periodSeconds"] * probe["failureThreshold"] >= 140e9 / slowest_bytes_per_s, name
-    (service,) = of_kind("default", "RayService")
-    assert service["metadata"]["annotations"]["ray.io/initializing-timeout"] == "2h"
-
-
-def test_gpu_pods_hold_their_node_while_an_engine_loads_and_no_longer() -> None:
-    for name, template in ray_templates("default").items():
-        annotation = template["metadata"].get("annotations", {}).get("karpenter.sh/do-not-disrupt")
-        assert annotation == (None if name in ("head", "orchestrator") else "40m")
-    for pool in of_kind("default", "NodePool"):
-        assert pool["spec"]["template"]["spec"]["terminationGracePeriod"] == "1h"
 
 
 def test_karpenter_pools() -> None:

@@ -13,6 +13,18 @@ REFUSED = {
     "two weight sources": ("weights.pvc.claimName=weights", "weights.pvc.claimName"),
     "S3 without a bucket": ("weights.s3.uri=", "weights.s3.uri"),
     "PVC without a claim": ("weights.source=pvc,weights.s3.uri=", "weights.pvc.claimName"),
+    "a disk for weights that is too small": (
+        "weights.source=nvme,weights.nvme.sizeLimit=60Gi", "weights.nvme.sizeLimit is 60Gi, below the 73 GiB of",
+    ),
+    "memory that cannot load a model": (
+        "models.mixtral-8x7b.resources.memory=40Gi",
+        "models.mixtral-8x7b.resources.memory is 40Gi, below the 48 GiB that its engine needs while it loads:"
+        " raise it, or lower weights.s3.bufferGiB",
+    ),
+    "memory that cannot load a model from a claim": (
+        "weights.source=pvc,weights.pvc.claimName=w,weights.s3.uri=,models.mixtral-8x7b.resources.memory=31G",
+        "below the 32 GiB that its engine needs while it loads: raise it.",
+    ),
     "an unknown weight source": ("weights.source=floppy", "weights.source"),
     "a grace that spot does not give": ("shutdown.graceSeconds=180", "shutdown.graceSeconds"),
     "a grace shorter than the drain": ("shutdown.drainSeconds=105", "shutdown.graceSeconds is 110"),
@@ -24,13 +36,9 @@ REFUSED = {
     "a judge that is not there": ("team.judge=gpt", "team names 'gpt'"),
     "a solo that is not there": ("team.solo=gpt", "team names 'gpt'"),
     "a name too long for KubeRay": (f"fullnameOverride={'m' * 48}", "fullnameOverride"),
-    "incremental upgrade without autoscaler": (
-        "upgrade.strategy=NewClusterWithIncrementalUpgrade,upgrade.incremental.gatewayClassName=istio,"
-        "autoscaler.enabled=false",
-        "autoscaler.enabled",
-    ),
-    "incremental upgrade without a gateway": (
-        "upgrade.strategy=NewClusterWithIncrementalUpgrade", "upgrade.incremental.gatewayClassName"
+    "an upgrade without the service that everything names": (
+        "upgrade.strategy=NewClusterWithIncrementalUpgrade",
+        "upgrade.strategy is NewClusterWithIncrementalUpgrade, with which KubeRay makes no service moa-serve-svc",
     ),
     "an ingress for every host": ("ingress.enabled=true", "ingress.host"),
     "a vLLM option that the chart sets": ("models.mixtral-8x7b.engineKwargs.load_format=x", "load_format"),

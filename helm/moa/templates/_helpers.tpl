@@ -109,6 +109,9 @@ each, over the share that vLLM may take. (model, context)
 
 {{/* Checks of combinations that the schema cannot express. */}}
 {{- define "moa.validate" -}}
+{{- if eq .Values.upgrade.strategy "NewClusterWithIncrementalUpgrade" -}}
+{{- fail (printf "upgrade.strategy is NewClusterWithIncrementalUpgrade, with which KubeRay makes no service %s-serve-svc, as ingress, httpRoute and helm test need it, and a Gateway without TLS: set NewCluster or None." (include "moa.fullname" .)) -}}
+{{- end -}}
 {{- with .Values.shutdown -}}
 {{- if le (int .graceSeconds) (add (int .noticeSeconds) (int .drainSeconds) | int) -}}
 {{- fail (printf "shutdown.graceSeconds is %v: raise it above noticeSeconds + drainSeconds (%v + %v), or lower those." .graceSeconds .noticeSeconds .drainSeconds) -}}
@@ -125,6 +128,9 @@ each, over the share that vLLM may take. (model, context)
 {{- end -}}
 {{- end -}}
 {{- if include "moa.writesProfile" . -}}
+{{- range $id, $model := .Values.models -}}
+{{- include "moa.validateWeights" (dict "id" $id "model" $model "context" $) -}}
+{{- end -}}
 {{- $ids := keys .Values.models -}}
 {{- range (concat .Values.team.proposers (list .Values.team.aggregator .Values.team.solo .Values.team.judge)) -}}
 {{- if not (has . $ids) -}}

@@ -47,6 +47,8 @@ limits:
 - {name: RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
 {{- /* A replaced proxy keeps its streams as long as a request can take. */}}
 - {name: RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S, value: {{ $values.api.deadlineSeconds | quote }}}
+{{- /* Idle connections to it would keep it as long, and the drain of its node. */}}
+- {name: RAY_SERVE_HAPROXY_CLOSE_SPREAD_TIME_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
 - {name: MOA_HAPROXY_CONNECTIONS_PER_CLIENT, value: {{ $values.proxy.connectionsPerClient | quote }}}
 - {name: MOA_HAPROXY_HEADER_TIMEOUT_S, value: {{ $values.proxy.headerTimeoutSeconds | quote }}}
 - {name: MOA_HAPROXY_RETRY_BYTES, value: {{ int64 $values.proxy.retryBytes | quote }}}
@@ -67,6 +69,8 @@ limits:
 {{- end }}
 {{- if eq $values.weights.source "s3" }}
 - {name: RUNAI_STREAMER_CONCURRENCY, value: {{ $values.weights.s3.concurrency | quote }}}
+{{- /* Of each GPU's worker; without it some versions read the whole checkpoint into memory, once for each GPU. */}}
+- {name: RUNAI_STREAMER_MEMORY_LIMIT, value: {{ mul (int64 $values.weights.s3.bufferGiB) 1073741824 | quote }}}
 {{- end }}
 - name: MOA_API_KEY
   valueFrom:
@@ -114,7 +118,7 @@ limits:
   persistentVolumeClaim: {claimName: {{ $values.weights.pvc.claimName }}, readOnly: true}
 {{- else if and .model (eq $values.weights.source "nvme") }}
 - name: weights
-  emptyDir: {sizeLimit: {{ $values.weights.nvme.sizeLimit }}}
+  emptyDir: {sizeLimit: {{ include "moa.weightsLimit" . }}}
 {{- end }}
 {{- end -}}
 
@@ -185,12 +189,11 @@ volumeMounts:
 metadata:
   labels:
     {{- include "moa.podLabels" . | nindent 4 }}
-  {{- if or .model (include "moa.writesProfile" .context) }}
+  {{- if include "moa.writesProfile" .context }}
   annotations:
-    {{- if include "moa.writesProfile" .context }}
-    moa/profile-checksum: {{ include "moa.profile" .context | sha256sum }}
-    {{- end }}
-    {{- if and .model $values.karpenter.enabled }}
+    moa/profile-checksum: {{ include "moa.profileChecksum" .context }}
+    {{- /* Never on spot: Karpenter would not evict the pod at a spot notice, and its preStop hook would not run. */}}
+    {{- if and .model (eq .capacity "on-demand") $values.karpenter.enabled }}
     karpenter.sh/do-not-disrupt: {{ $values.startup.doNotDisrupt | quote }}
     {{- end }}
   {{- end }}
@@ -296,7 +299,8 @@ affinity:
       {{- end }}
     {{- end }}
 {{- end }}
-{{- if ne .component "head" }}
+{{- /* Models go where their GPUs cost least. The label is KubeRay's: pods of an upgrade's other cluster do not count. */}}
+{{- if eq .component "orchestrator" }}
 topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: {{ $values.scheduling.topologyKey }}
@@ -305,5 +309,6 @@ topologySpreadConstraints:
       matchLabels:
         app.kubernetes.io/instance: {{ .context.Release.Name }}
         moa/group: {{ .group }}
+    matchLabelKeys: [ray.io/cluster]
 {{- end }}
 {{- end -}}

@@ -1,3 +1,15 @@
+{{/* Bounds of a deployment's replicas for Serve, from a `replicas` of the values. */}}
+{{- define "moa.bounds" -}}
+{{ toJson (dict "min_replicas" (int .min) "max_replicas" (int .max) "target_ongoing_requests" (int .targetOngoingRequests)) }}
+{{- end -}}
+
+{{/* Checksum of the profile without the bounds of replicas: another one builds a second cluster. */}}
+{{- define "moa.profileChecksum" -}}
+{{- $profile := fromYaml (include "moa.profile" .) -}}
+{{- range (append $profile.models $profile.orchestrator) }}{{ $_ := unset . "replicas" }}{{ end -}}
+{{- toYaml $profile | sha256sum -}}
+{{- end -}}
+
 {{/* Profile for the server, made from the values. */}}
 {{- define "moa.profile" -}}
 {{- $values := .Values -}}

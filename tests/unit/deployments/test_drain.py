@@ -1,5 +1,7 @@
 """Draining a node, without a cluster: the wait for its replicas, a refusal, and the command's exit."""
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,15 @@ class Gcs:
         return self.accepts, "the node is the head"
 
 
+class Clock:
+    """Time that passes by sleeping only."""
+
+    now_s = 1000.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
 @pytest.fixture
 def gcs(monkeypatch: pytest.MonkeyPatch) -> type[Gcs]:
     class Recorded(Gcs):
@@ -37,7 +48,10 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> type[Gcs]:
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     context = type("Context", (), {"gcs_address": "head:6379", "get_node_id": lambda self: "here"})()
     monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
-    monkeypatch.setattr(module, "POLL_S", 0.001)
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now_s)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+    monkeypatch.setattr(module, "proxy_is_idle", lambda folder: True)
     return Recorded
 
 
@@ -61,15 +75,38 @@ def test_only_living_replicas_of_the_node_count(monkeypatch: pytest.MonkeyPatch)
 
 def test_draining_ends_with_the_last_replica(monkeypatch: pytest.MonkeyPatch, gcs: type[Gcs]) -> None:
     with_actors(monkeypatch, [actor("here")], [actor("here")], [])
-    assert drain("auto", notice_s=30, drain_s=30) is not None
+    assert drain("auto", notice_s=30, drain_s=30) == 31, "two polls after the notice"
     [(address, node_id, _, _, deadline_ms)] = gcs.drained
     assert (address, node_id) == ("head:6379", "here")
     assert isinstance(deadline_ms, int), "the protocol's type"
 
 
+@pytest.mark.usefixtures("gcs")
+def test_the_notice_passes_where_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_actors(monkeypatch, [])
+    assert drain("auto", notice_s=10, drain_s=75) == 10, "load balancers still send requests until then"
+
+
+@pytest.mark.usefixtures("gcs")
+def test_streams_through_the_nodes_haproxy_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_actors(monkeypatch, [])
+    asked: list[str] = []
+
+    def idle(folder: Path) -> bool:
+        asked.append(folder.name)
+        return len(asked) > 4
+
+    monkeypatch.setattr(module, "proxy_is_idle", idle)
+    assert drain("auto", notice_s=10, drain_s=75) == 12
+    assert set(asked) == {"here"}
+    asked.clear()
+    monkeypatch.setattr(module, "proxy_is_idle", lambda folder: False)
+    assert drain("auto", notice_s=10, drain_s=75) is None
+
+
 def test_another_node_can_be_drained(monkeypatch: pytest.MonkeyPatch, gcs: type[Gcs]) -> None:
     with_actors(monkeypatch, [actor("here")])
-    assert drain("auto", 30, 30, node_id="there") is not None
+    assert drain("auto", 30, 30, node_id="there") == 30
     assert gcs.drained[0][1] == "there"
 
 

@@ -1,12 +1,15 @@
 """The end of a server on this machine, with the real HAProxy."""
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from deployments.cluster.draining import drain, proxy_folder
-from tests.support.haproxy import proxied
+from deployments.cluster.draining import drain, proxy_folder, proxy_is_idle
+from deployments.cluster.haproxy import node
+from tests.support.haproxy import ask_admin, proxied, stopped, until
 from tests.unit.deployments.cluster.haproxy.test_program import Answering, Silent
 
 
@@ -41,3 +44,67 @@ async def test_it_does_not_wait_for_ever(tmp_path: Path) -> None:
 def test_without_haproxy_there_is_nothing_to_wait_for(tmp_path: Path) -> None:
     drain(tmp_path / "none", 30.0, pytest.fail)
     drain(tmp_path, 30.0, pytest.fail)
+
+
+async def test_a_node_is_idle_without_requests_and_not_with_one(tmp_path: Path) -> None:
+    assert proxy_is_idle(tmp_path / "none")
+    assert proxy_is_idle(tmp_path)
+    silent = Silent()
+    async with proxied(tmp_path, {"a": silent}) as proxy:
+        assert proxy_is_idle(tmp_path)
+        _, kept = await asyncio.open_connection("127.0.0.1", proxy.front)  # sends nothing
+        asked = asyncio.create_task(proxy.get())
+        assert await until(lambda: silent.arrived == 1)
+        assert not proxy_is_idle(tmp_path)
+        asked.cancel()
+        assert await until(lambda: proxy_is_idle(tmp_path)), "with a connection that waits for a request"
+        kept.close()
+
+
+async def test_a_body_that_is_still_coming_is_a_request(tmp_path: Path) -> None:
+    async with proxied(tmp_path, {"a": Silent()}) as proxy:
+        _, writer = await asyncio.open_connection("127.0.0.1", proxy.front)
+        writer.write(b"POST / HTTP/1.1\r\nhost: front\r\ncontent-length: 50\r\n\r\nbegun")
+        assert await until(lambda: not proxy_is_idle(tmp_path))
+        writer.close()
+        assert await until(lambda: proxy_is_idle(tmp_path))
+
+
+async def test_a_replaced_haproxy_counts_until_its_last_answer(tmp_path: Path) -> None:
+    silent = Silent()
+    async with proxied(tmp_path, {"a": silent}) as proxy:
+        asked = asyncio.create_task(proxy.get())
+        assert await until(lambda: silent.arrived == 1)
+        other = await proxy.again("-sf", str(proxy.process.pid))
+        try:
+            assert "fe=http_frontend" not in await ask_admin(str(tmp_path / "own.sock"), "show sess")
+            assert not proxy_is_idle(tmp_path)
+            asked.cancel()
+            assert await until(lambda: proxy_is_idle(tmp_path))
+        finally:
+            await stopped(other.process)
+
+
+async def test_idle_connections_do_not_keep_a_replaced_haproxy(tmp_path: Path) -> None:
+    """With the chart's variable RAY_SERVE_HAPROXY_CLOSE_SPREAD_TIME_S; without it they would until the hard stop."""
+    async with proxied(tmp_path, {"a": Silent()}, close_spread_time_s=1) as proxy:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.front)
+        writer.write(b"GET /-/healthz HTTP/1.1\r\nhost: front\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")  # kept for the next request
+        other = await proxy.again("-sf", str(proxy.process.pid))
+        try:
+            assert await until(lambda: proxy_is_idle(tmp_path))
+        finally:
+            writer.close()
+            await stopped(other.process)
+
+
+async def test_a_haproxy_that_does_not_answer_is_not_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "TIMEOUT_S", 0.1)
+    async with proxied(tmp_path, {"a": Silent()}) as proxy:
+        os.kill(proxy.haproxy, signal.SIGSTOP)
+        try:
+            assert not proxy_is_idle(tmp_path)
+        finally:
+            os.kill(proxy.haproxy, signal.SIGCONT)
+        assert await until(lambda: proxy_is_idle(tmp_path))

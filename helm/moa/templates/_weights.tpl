@@ -1,0 +1,51 @@
+{{/* Memory and disk that a model's weights need. Each takes a dict with `context` and `model`, except `moa.gib`. */}}
+
+{{/* GiB of a Kubernetes quantity, as a number. */}}
+{{- define "moa.gib" -}}
+{{- $bytes := dict "" 1 "m" 0.001 "k" 1000 "Ki" 1024 "M" 1000000 "Mi" 1048576 "G" 1000000000 "Gi" 1073741824 "T" 1000000000000 "Ti" 1099511627776 -}}
+{{- divf (mulf (regexFind "^[0-9.]+" . | float64) (get $bytes (regexFind "[A-Za-z]*$" .))) 1073741824 -}}
+{{- end -}}
+
+{{/* GiB of the files of a model's weights: a tenth more than the shape gives, for layers that are stored in more bits. */}}
+{{- define "moa.weightsGiB" -}}
+{{- ceil (divf (mulf .model.shape.parameters .model.shape.weightBits 1.1) 8 1073741824) | int64 -}}
+{{- end -}}
+
+{{/* Largest size of the volume of the weights that are copied to the node. */}}
+{{- define "moa.weightsLimit" -}}
+{{- default (printf "%sGi" (include "moa.weightsGiB" .)) .context.Values.weights.nvme.sizeLimit -}}
+{{- end -}}
+
+{{/* Disk of a model's pod: `resources.ephemeralStorage`, and the weights if they are copied to the pod. Empty: no limit. */}}
+{{- define "moa.modelDisk" -}}
+{{- $source := .context.Values.weights.source -}}
+{{- with .model.resources.ephemeralStorage -}}
+{{- if eq $source "nvme" -}}
+{{ ceil (addf (include "moa.gib" . | float64) (include "moa.gib" (include "moa.weightsLimit" $) | float64)) | int64 }}Gi
+{{- else if eq $source "hub" -}}
+{{ ceil (addf (include "moa.gib" . | float64) (include "moa.weightsGiB" $ | float64)) | int64 }}Gi
+{{- else -}}
+{{ . }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* GiB of memory that a model's pod needs: shared memory, Ray and the engine, each GPU's worker and its buffer. */}}
+{{- define "moa.modelMemoryGiB" -}}
+{{- $buffer := ternary (int .context.Values.weights.s3.bufferGiB) 0 (eq .context.Values.weights.source "s3") -}}
+{{- add 16 8 (mul (int .model.gpus) (add 4 $buffer)) -}}
+{{- end -}}
+
+{{/* Refuses limits below what the weights of a model need. (id, model, context) */}}
+{{- define "moa.validateWeights" -}}
+{{- $need := include "moa.modelMemoryGiB" . -}}
+{{- if lt (include "moa.gib" .model.resources.memory | float64) (float64 $need) -}}
+{{- fail (printf "models.%s.resources.memory is %s, below the %s GiB that its engine needs while it loads: raise it%s." .id .model.resources.memory $need (ternary ", or lower weights.s3.bufferGiB" "" (eq .context.Values.weights.source "s3"))) -}}
+{{- end -}}
+{{- $limit := .context.Values.weights.nvme.sizeLimit -}}
+{{- if and $limit (eq .context.Values.weights.source "nvme") -}}
+{{- if lt (include "moa.gib" $limit | float64) (include "moa.weightsGiB" . | float64) -}}
+{{- fail (printf "weights.nvme.sizeLimit is %s, below the %s GiB of the weights of '%s': raise it, or leave it empty." $limit (include "moa.weightsGiB" .) .id) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -142,7 +142,7 @@ class StreamReader:
         return self._texts.setdefault((index, name), SurrogateJoiner()).feed(piece)
 
     def _delta(self, index: int, choice: Mapping[str, Any]) -> Delta | None:
-        """What a choice adds to the answer; None: nothing."""
+        """Return what a choice adds to the answer; None: nothing."""
         delta = choice.get("delta") or choice.get("message") or {}
         if not isinstance(delta, dict):
             raise InvalidChunk("a delta is not an object")

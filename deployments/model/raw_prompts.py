@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deployments.model.prompt_budget import PromptBudget, unlimited
+from deployments.model.prompt_budget import PromptBudget
 from deployments.model.prompt_encoder import SAMPLE, own_encode
 from deployments.model.text_encoder import text_encoder
 from deployments.model.token_lengths import token_lengths
@@ -33,7 +33,7 @@ class PromptCodec:
             PromptTooLong: there are more than the budget allows.
             PromptAbandoned: nobody waits for them.
         """
-        budget = budget or unlimited()
+        budget = budget or PromptBudget()
         if isinstance(prompt.content, str):
             try:
                 prompt.content.isascii() or prompt.content.encode()

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import re
 import sys
 import time
 from collections import OrderedDict
@@ -14,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deployments.model.engine_errors import reason_of
 from deployments.model.fair_places import FairPlaces
 from serving.errors import EngineFailed, InvalidRequest, Overloaded
-from serving.failures import log_exception, said
+from serving.failures import log_exception
 
 WORKER = Path(__file__).with_name("grammar_worker.py")
 AT_ONCE = 8  # grammars of one tenant compiled at the same time; more wait
@@ -24,7 +24,6 @@ KEPT = 1  # beside them, for tenants of which none is being compiled
 CACHED = 2048  # grammars whose outcome is known
 FORGET_S = 60.0  # after a deadline, which a later attempt may keep
 LINE_BYTES = 2**20
-PLACE = re.compile(r"\[[\d:]+\] \S+:\d+: ")  # time and source line in errors of xgrammar
 
 logger = logging.getLogger(__name__)
 
@@ -276,5 +275,5 @@ def _sentence(error: str | None) -> str | None:
         return None
     if error == "SlowTokens":
         return "Simplify '{path}': its grammar costs the engine too much time for each token; repeat fewer parts"
-    why = said(error.partition(": ")[2], without=PLACE)
+    why = reason_of(error.partition(": ")[2])
     return "Change '{path}': no grammar can be made of it: " + why.replace("{", "{{").replace("}", "}}")

@@ -119,7 +119,6 @@ class GrammarCompiler:
         self._worker: _Worker | None = None
         self._starting: asyncio.Task[None] | None = None
         self._places = FairPlaces(AT_ONCE + KEPT, kept=KEPT)
-        self._number = 0
         self.compilations = 0  # begun since the start
 
     async def start(self) -> None:
@@ -213,22 +212,21 @@ class GrammarCompiler:
             return await self._job(await self._running_worker(), kind, text)
 
     async def _job(self, worker: _Worker, kind: str, text: str) -> str | None:
-        self._number += 1
         self.compilations += 1
-        number = self._number
+        number = self.compilations
         answer = worker.jobs[number] = asyncio.get_running_loop().create_future()
         limits = {"cpu_s": self.timeout_s * self._threads, "mask_s": self._mask_s}
         worker.send({"id": number, "kind": kind, "text": text, **limits})
         try:
             async with asyncio.timeout(self.timeout_s):
-                said = await answer
+                outcome = await answer
         except (TimeoutError, asyncio.CancelledError):
             worker.jobs.pop(number, None)
             worker.send({"cancel": number})
             raise
-        if said.get("died"):
+        if outcome.get("died"):
             raise JobDied
-        error: str | None = said["error"]
+        error: str | None = outcome["error"]
         return error
 
     async def _running_worker(self) -> _Worker:

@@ -46,7 +46,7 @@ def control_tokens(tokenizer: Any, written: str) -> tuple[str, ...]:
     decoder = getattr(tokenizer, "added_tokens_decoder", None) or {}
     special = {str(token) for token in decoder.values() if token.special} | set(tokenizer.all_special_tokens)
     added = added_tokens(tokenizer)
-    shown = {added[index] for index in _matcher(added).indexes(written)} if added else set()
+    shown = {added[index] for index in StringMatcher(added).indexes(written)} if added else set()
     return tuple(one for one in added if one in special or one in shown or CONTROL_TOKEN.fullmatch(one))
 
 
@@ -73,9 +73,6 @@ class StringMatcher:
         return {index for index, _, _ in self.find(text)}
 
 
-_matcher = StringMatcher
-
-
 class ControlStringEscaper:
     """Escapes control strings in message contents, so that prompts rendered of them can be told apart from templates.
 
@@ -95,7 +92,7 @@ class ControlStringEscaper:
         #: Length of the longest string with white space in it: within such a string no text is known to be complete.
         self.reach = max((len(one) for one in spellings if any(map(str.isspace, one))), default=0)
         spellings |= dict.fromkeys((OPEN, CLOSE, BETWEEN), False)
-        self._strings = _matcher([*spellings])
+        self._strings = StringMatcher([*spellings])
         self._marks = [_marked(string, literal=literal) for string, literal in spellings.items()]
         self._normal: _NormalForms | None = None
         if any(not is_blank_writer(part) for part in parts):
@@ -154,7 +151,7 @@ class _NormalForms:
         spellings = {string: literal for string, literal in spellings.items() if string not in (OPEN, CLOSE, BETWEEN)}
         forms = {**{normalizer.normalize_str(one): literal for one, literal in spellings.items()}, **spellings}
         self._normalize: Callable[[str], str] = normalizer.normalize_str
-        self._forms = _matcher([form for form in forms if form])
+        self._forms = StringMatcher([form for form in forms if form])
         self._literals = frozenset(form for form, literal in forms.items() if literal)
         # One token for each normal character, whose offsets are those of the text as it was.
         self._characters = Tokenizer(models.WordLevel({"x": 0}, unk_token="x"))

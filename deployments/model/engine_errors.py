@@ -15,7 +15,7 @@ ENGINE_DIED = "its engine process died; a new one is being started"
 logger = logging.getLogger(__name__)
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: Exception | str) -> str:
     """Text of an error of vLLM or xgrammar, in one line, without its place in their sources and a full stop."""
     return said(error, without=XGRAMMAR_PLACE)
 

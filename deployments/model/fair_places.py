@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 
 class FairPlaces:
@@ -45,15 +43,6 @@ class FairPlaces:
         self._hand_out()
         if not self._held:  # nor does anybody wait
             self._last_turn.clear()
-
-    @asynccontextmanager
-    async def held(self, tenant: str) -> AsyncGenerator[None]:
-        """Hold a place, and wait for it before."""
-        await self.take(tenant)
-        try:
-            yield
-        finally:
-            self.give(tenant)
 
     def _leave(self, tenant: str, place: "asyncio.Future[None]") -> None:
         waiting = self._waiting.get(tenant)

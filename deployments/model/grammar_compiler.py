@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import re
 import sys
 import time
 from collections import OrderedDict
@@ -14,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deployments.model.engine_errors import reason_of
 from deployments.model.fair_places import FairPlaces
 from serving.errors import EngineFailed, InvalidRequest, Overloaded
-from serving.failures import log_exception, said
+from serving.failures import log_exception
 
 WORKER = Path(__file__).with_name("grammar_worker.py")
 AT_ONCE = 8  # grammars of one tenant compiled at the same time; more wait
@@ -24,7 +24,6 @@ KEPT = 1  # beside them, for tenants of which none is being compiled
 CACHED = 2048  # grammars whose outcome is known
 FORGET_S = 60.0  # after a deadline, which a later attempt may keep
 LINE_BYTES = 2**20
-PLACE = re.compile(r"\[[\d:]+\] \S+:\d+: ")  # time and source line in errors of xgrammar
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +119,6 @@ class GrammarCompiler:
         self._worker: _Worker | None = None
         self._starting: asyncio.Task[None] | None = None
         self._places = FairPlaces(AT_ONCE + KEPT, kept=KEPT)
-        self._number = 0
         self.compilations = 0  # begun since the start
 
     async def start(self) -> None:
@@ -214,22 +212,21 @@ class GrammarCompiler:
             return await self._job(await self._running_worker(), kind, text)
 
     async def _job(self, worker: _Worker, kind: str, text: str) -> str | None:
-        self._number += 1
         self.compilations += 1
-        number = self._number
+        number = self.compilations
         answer = worker.jobs[number] = asyncio.get_running_loop().create_future()
         limits = {"cpu_s": self.timeout_s * self._threads, "mask_s": self._mask_s}
         worker.send({"id": number, "kind": kind, "text": text, **limits})
         try:
             async with asyncio.timeout(self.timeout_s):
-                said = await answer
+                outcome = await answer
         except (TimeoutError, asyncio.CancelledError):
             worker.jobs.pop(number, None)
             worker.send({"cancel": number})
             raise
-        if said.get("died"):
+        if outcome.get("died"):
             raise JobDied
-        error: str | None = said["error"]
+        error: str | None = outcome["error"]
         return error
 
     async def _running_worker(self) -> _Worker:
@@ -276,5 +273,5 @@ def _sentence(error: str | None) -> str | None:
         return None
     if error == "SlowTokens":
         return "Simplify '{path}': its grammar costs the engine too much time for each token; repeat fewer parts"
-    why = said(error.partition(": ")[2], without=PLACE)
+    why = reason_of(error.partition(": ")[2])
     return "Change '{path}': no grammar can be made of it: " + why.replace("{", "{{").replace("}", "}}")

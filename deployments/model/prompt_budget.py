@@ -18,7 +18,7 @@ class PromptAbandoned(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PromptBudget:
-    """Length that a prompt may have, and whether anybody still waits for it."""
+    """Length that a prompt may have, by default any, and whether anybody still waits for it."""
 
     context_tokens: int | None = None  # a longer prompt is refused as soon as that is known; None: any length
     cached_tokens: int | None = None  # a longer prompt is not kept in a cache; None: any length
@@ -37,8 +37,3 @@ class PromptBudget:
         """Raise `PromptTooLong` for a prompt of `tokens`, or of at least so many."""
         if self.context_tokens is not None and tokens > self.context_tokens:
             raise PromptTooLong(tokens, exact=exact)
-
-
-def unlimited() -> PromptBudget:
-    """Budget of a prompt of any length."""
-    return PromptBudget()

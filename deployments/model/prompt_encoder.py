@@ -8,7 +8,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from deployments.model.control_strings import CLOSE, OPEN, ControlStringEscaper, StringMatcher
-from deployments.model.prompt_budget import PromptBudget, unlimited
+from deployments.model.prompt_budget import PromptBudget
 from deployments.model.text_encoder import PIECE, TextEncoder, fast_encode, last_word_end, text_encoder
 from deployments.model.token_lengths import token_lengths
 
@@ -42,7 +42,7 @@ class PromptEncoder:
             PromptTooLong: there are more than the budget allows.
             PromptAbandoned: nobody waits for them.
         """
-        budget = budget or unlimited()
+        budget = budget or PromptBudget()
         if OPEN not in text:
             return tuple(self._own.encode(text, budget))
         self._own.check(self._escaper.plain(text), budget)  # names are longer than tokens

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from deployments.model.conversation import adapted
 from deployments.model.image_turns import content_of, without_data
-from deployments.model.prompt_budget import PromptAbandoned, PromptBudget, PromptTooLong, unlimited
+from deployments.model.prompt_budget import PromptAbandoned, PromptBudget, PromptTooLong
 from deployments.model.prompt_cache import PromptCache, text_bytes
 from deployments.model.templates.base import NO_ARGS, ChatTemplate, Turn
 from deployments.model.templates.facts import TemplateFacts, probe
@@ -114,7 +114,7 @@ class PromptRenderer:
             PromptTooLong: there are more than the budget allows; found before the whole prompt is encoded if possible.
             PromptAbandoned: nobody waits for them.
         """
-        budget = budget or unlimited()
+        budget = budget or PromptBudget()
         tools_key, args_key = json.dumps(functions_of(tools)), self._args_key(args)
         key = (without_data(messages), tools_key, args_key, end, scope)
         found = self._cache.get(key)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deployments.model.prompt_budget import PromptBudget, unlimited
+from deployments.model.prompt_budget import PromptBudget
 from deployments.model.prompt_encoder import SAMPLE, own_encode
 from deployments.model.text_encoder import text_encoder
 from deployments.model.token_lengths import token_lengths
+from deployments.model.tool_texts import is_text
 from serving.errors import InvalidRequest
 from serving.types import RawPrompt
 
@@ -33,13 +34,11 @@ class PromptCodec:
             PromptTooLong: there are more than the budget allows.
             PromptAbandoned: nobody waits for them.
         """
-        budget = budget or unlimited()
+        budget = budget or PromptBudget()
         if isinstance(prompt.content, str):
-            try:
-                prompt.content.isascii() or prompt.content.encode()
-            except UnicodeEncodeError:
+            if not is_text(prompt.content):
                 why = f"Change '{prompt.path}': it has half of a surrogate pair, which is no character."
-                raise InvalidRequest(why, prompt.path) from None
+                raise InvalidRequest(why, prompt.path)
             return self._ids(prompt.content, prompt.add_special_tokens, budget)
         budget.check_length(len(prompt.content))
         self.check(prompt.content, prompt.path)

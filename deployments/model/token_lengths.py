@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from tokenizers import models
-from transformers.convert_slow_tokenizer import bytes_to_unicode
+from transformers import convert_slow_tokenizer
 
 BLANK = "▁"  # SentencePiece's way to write a space
 _CODES = 0x110000
@@ -59,7 +59,7 @@ def token_lengths(tokenizer: Any) -> TokenLengths | None:
         return None
     vocabulary: Mapping[str, int] = tokenizer.get_vocab()
     byte_level = any(part["type"] == "ByteLevel" for part in (*normalizers, *splitters))
-    alphabet = _byte_alphabet() if byte_level else {}
+    alphabet = byte_alphabet() if byte_level else {}
     own_bytes = alphabet if byte_level else {f"<0x{value:02X}>" for value in range(256)}
     if not (byte_level or backend.model.byte_fallback) or not set(own_bytes) <= vocabulary.keys():
         return None  # characters that are not in the vocabulary are left out, or become one token together
@@ -68,7 +68,7 @@ def token_lengths(tokenizer: Any) -> TokenLengths | None:
     partial = [1] * 256  # by the first byte of a character whose other bytes are not in the token
     splits = True
     for token in vocabulary:
-        data = _bytes_of(token, {} if token in added else alphabet)
+        data = bytes_of(token, {} if token in added else alphabet)
         text, rest = _decoded(data)
         length = len(text) + (rest is not None)
         for character in set(text):
@@ -90,13 +90,13 @@ def token_lengths(tokenizer: Any) -> TokenLengths | None:
 
 
 def parts_of(component: Any) -> list[dict[str, Any]]:
-    """Descriptions of a tokenizer's normalizer or pre-tokenizer (None: it has none), those of sequences one by one."""
+    """Descriptions of a tokenizer's normalizer, pre-tokenizer or decoder, sequences part by part; None: it has none."""
     return [] if component is None else list(_flat(json.loads(component.__getstate__())))
 
 
 def _flat(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if part["type"] == "Sequence":
-        for one in part.get("normalizers") or part.get("pretokenizers") or ():
+        for one in part.get("normalizers") or part.get("pretokenizers") or part.get("decoders") or ():
             yield from _flat(one)
     else:
         yield part
@@ -123,13 +123,15 @@ def _keeps_all(splitter: Mapping[str, Any]) -> bool:
 
 
 @cache
-def _byte_alphabet() -> dict[str, int]:
-    to_characters: Mapping[int, str] = bytes_to_unicode()  # type: ignore[no-untyped-call]
+def byte_alphabet() -> Mapping[str, int]:
+    """The byte of each character of byte-level tokens: GPT-2's alphabet, with a printable character for every byte."""
+    untyped: Any = convert_slow_tokenizer
+    to_characters: Mapping[int, str] = untyped.bytes_to_unicode()
     return {character: value for value, character in to_characters.items()}
 
 
-def _bytes_of(token: str, alphabet: Mapping[str, int]) -> bytes:
-    """Bytes of a token, whose characters stand for those of `alphabet`; text if they do not."""
+def bytes_of(token: str, alphabet: Mapping[str, int]) -> bytes:
+    """Bytes of a token, each character of which is one byte of `alphabet`; if one is not, those of its text."""
     if alphabet and alphabet.keys() >= set(token):
         return bytes(map(alphabet.__getitem__, token))
     byte = _BYTE.fullmatch(token)

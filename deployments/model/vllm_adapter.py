@@ -227,12 +227,12 @@ class VllmAdapter(EngineAdapter):
         if grammar is None:
             return
         wanted = sampling.response_format
-        of_tools = [] if wanted is not None or not isinstance(parser, RequestParser) else parser.held_schemas()
         try:
             await self.grammars.check(*grammar, "tools" if wanted is None else wanted.path, tenant)
         except InvalidRequest:
-            for path, schema in of_tools:
-                await self.grammars.check("json", schema, path, tenant)
+            if wanted is None and isinstance(parser, RequestParser):
+                for path, schema in parser.held_schemas():
+                    await self.grammars.check("json", schema, path, tenant)
             raise
         params.compiled = True
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionToolsParam
 from vllm.entrypoints.openai.parser.harmony_utils import (
     REASONING_EFFORT,
@@ -22,6 +21,7 @@ from vllm.entrypoints.openai.parser.harmony_utils import (
 
 from deployments.model.templates.base import Turn
 from deployments.model.templates.tokens import TokenTemplate
+from deployments.model.token_lengths import byte_alphabet
 from serving.errors import ConfigError, InvalidRequest
 
 VOCABULARY_VARIABLE = "TIKTOKEN_ENCODINGS_BASE"  # directory in which openai-harmony looks for its vocabulary
@@ -79,8 +79,7 @@ def write_vocabulary(tokenizer: Any, model: str) -> Path:
     Raises:
         ConfigError: the tokenizer has another vocabulary.
     """
-    to_characters: Mapping[int, str] = bytes_to_unicode()  # type: ignore[no-untyped-call]
-    bytes_of = {character: value for value, character in to_characters.items()}
+    bytes_of = byte_alphabet()
     vocabulary: Mapping[str, int] = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["vocab"]
     try:
         rows = sorted((rank, bytes(bytes_of[character] for character in token)) for token, rank in vocabulary.items())

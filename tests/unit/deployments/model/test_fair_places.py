@@ -13,9 +13,10 @@ async def ended(places: FairPlaces, names: str, seconds: float = 1.0) -> list[tu
     loop, order = asyncio.get_running_loop(), list[tuple[str, float]]()
 
     async def call(tenant: str) -> None:
-        async with places.held(tenant):
-            await asyncio.sleep(seconds)
-            order.append((tenant, loop.time()))
+        await places.take(tenant)
+        await asyncio.sleep(seconds)
+        order.append((tenant, loop.time()))
+        places.give(tenant)
 
     await asyncio.gather(*(call(name) for name in names))
     return order
@@ -73,7 +74,7 @@ async def test_cancelled_calls_leave_no_trace() -> None:
         task.cancel()
     await asyncio.gather(*waiting[:3], return_exceptions=True)
     places.give("a")
-    waiting[3].cancel()  # it has its place, and is not yet told
+    waiting[3].cancel()  # it has its place, and has not run since
     await asyncio.gather(waiting[3], return_exceptions=True)
     assert waiting[3].cancelled()
     assert (places.free, places._waiting, places._held) == (1, {}, {})

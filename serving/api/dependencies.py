@@ -122,8 +122,9 @@ def body_parser(parse: Callable[[bytes, ApiSettings], Body]) -> Callable[..., Co
         server.admission.check(exchange.caller)
         with server.body_budget.body(exchange.caller) as add_bytes:
             raw = await exchange.body(settings.max_body_bytes, settings.body_timeout_s, add_bytes)
-            if len(raw) < LARGE_BYTES:
-                return parse(raw, settings)
-            return await asyncio.to_thread(parse, raw, settings)
+            small = len(raw) < LARGE_BYTES
+            body = parse(raw, settings) if small else await asyncio.to_thread(parse, raw, settings)
+            exchange.parsed = True
+            return body
 
     return read

@@ -12,7 +12,7 @@ from serving.api.credentials import given_key
 from serving.api.exchange import EXCHANGE, HttpExchange
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.image_reader import Images, ImageSource, read_images
-from serving.api.keys import ANY_CALLER, Caller, KeyRing
+from serving.api.keys import Caller, KeyRing
 from serving.api.settings import ApiSettings
 from serving.cards import ModelCard, Task
 from serving.engine import Engine
@@ -40,7 +40,7 @@ class Server:
     fetcher: ImageFetcher
     pooling: Mapping[str, PoolingEngine] = field(default_factory=dict)  # by model id
 
-    async def images(self, sources: Iterable[ImageSource], caller: Caller = ANY_CALLER) -> Images:
+    async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.
 
         Raises:

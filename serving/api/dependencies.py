@@ -79,7 +79,7 @@ class Server:
         """The caller whose API key the request has. Raises `Unauthorized` if there is no valid one; see `given_key`."""
         return self.keys.anyone if not self.keys.callers else self.keys.caller(given_key(exchange.all_headers))
 
-    def tells(self, exchange: HttpExchange) -> bool:
+    def shows_details(self, exchange: HttpExchange) -> bool:
         """True if the caller may read details of the server outside of /v1: it has a key, or everybody may."""
         if self.settings.public_status:
             return True

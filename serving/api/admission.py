@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from serving.api.keys import ANY_CALLER, Caller
+from serving.api.keys import Caller
 from serving.errors import Overloaded
 from serving.telemetry import Observer
 
@@ -53,7 +53,7 @@ class Admission:
         """Requests in progress."""
         return self.requests.total
 
-    def check(self, caller: Caller = ANY_CALLER) -> None:
+    def check(self, caller: Caller) -> None:
         """Raise `Overloaded` if the caller's limit or that of all is reached: cheaper than reading the body first."""
         own = self.requests.held[caller.name]
         if caller.max_in_flight is not None and own >= caller.max_in_flight:
@@ -66,7 +66,7 @@ class Admission:
         raise Overloaded(message, self.retry_after_s)
 
     @contextmanager
-    def permit(self, caller: Caller = ANY_CALLER, count: int = 1) -> Iterator[None]:
+    def permit(self, caller: Caller, count: int = 1) -> Iterator[None]:
         """Count requests in progress while the block runs. Raises `Overloaded` if a limit is reached.
 
         `count`: prompts of one request. Together they may exceed the limit: a request of many could never begin else.
@@ -98,7 +98,7 @@ class BodyBudget:
         return self.bodies.total
 
     @contextmanager
-    def body(self, caller: Caller = ANY_CALLER) -> Iterator[Callable[[int], None]]:
+    def body(self, caller: Caller) -> Iterator[Callable[[int], None]]:
         """Count one body while the block runs.
 
         Yields:

@@ -12,9 +12,9 @@ from serving.api.admission import IN_FLIGHT, Admission, BodyBudget
 from serving.api.aliases import check_aliases
 from serving.api.cors import Cors
 from serving.api.dependencies import Server
+from serving.api.dialects.field_names import OF_MESSAGES, OF_RESPONSES
 from serving.api.dialects.messages_errors import messages_error
-from serving.api.dialects.responses_errors import responses_error
-from serving.api.error_handlers import ErrorBody, add_error_handlers
+from serving.api.error_handlers import ErrorForm, add_error_handlers
 from serving.api.exchange import Api
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.keys import key_ring
@@ -45,7 +45,10 @@ DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.route
 POOLING: tuple[APIRouter, ...] = (embeddings.router, rerank.router)  # whose requests pooling engines answer
 OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router, tokens.router)
 # Paths, with those below them, whose errors have a shape or names of fields of their own.
-ERROR_BODIES: Mapping[str, ErrorBody] = {messages.MESSAGES: messages_error, responses.RESPONSES: responses_error}
+ERROR_FORMS: Mapping[str, ErrorForm] = {
+    messages.MESSAGES: ErrorForm(OF_MESSAGES, messages_error),
+    responses.RESPONSES: ErrorForm(OF_RESPONSES),
+}
 
 
 def create_app(
@@ -104,7 +107,7 @@ def create_app(
         app.include_router(metrics_router)
     answered = (*DIALECTS, *POOLING)
     generating = {route.path for router in answered for route in router.routes if isinstance(route, APIRoute)}
-    add_error_handlers(app, server, generating, ERROR_BODIES)
+    add_error_handlers(app, server, generating, ERROR_FORMS)
     app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it
         lambda: document(app.routes, status.own_version(), cards, settings)
     )

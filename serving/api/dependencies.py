@@ -12,7 +12,7 @@ from serving.api.credentials import given_key
 from serving.api.exchange import EXCHANGE, HttpExchange
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.image_reader import Images, ImageSource, read_images
-from serving.api.keys import ANY_CALLER, Caller, KeyRing
+from serving.api.keys import Caller, KeyRing
 from serving.api.settings import ApiSettings
 from serving.cards import ModelCard, Task
 from serving.engine import Engine
@@ -40,7 +40,7 @@ class Server:
     fetcher: ImageFetcher
     pooling: Mapping[str, PoolingEngine] = field(default_factory=dict)  # by model id
 
-    async def images(self, sources: Iterable[ImageSource], caller: Caller = ANY_CALLER) -> Images:
+    async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.
 
         Raises:
@@ -79,7 +79,7 @@ class Server:
         """The caller whose API key the request has. Raises `Unauthorized` if there is no valid one; see `given_key`."""
         return self.keys.anyone if not self.keys.callers else self.keys.caller(given_key(exchange.all_headers))
 
-    def tells(self, exchange: HttpExchange) -> bool:
+    def shows_details(self, exchange: HttpExchange) -> bool:
         """True if the caller may read details of the server outside of /v1: it has a key, or everybody may."""
         if self.settings.public_status:
             return True
@@ -122,8 +122,9 @@ def body_parser(parse: Callable[[bytes, ApiSettings], Body]) -> Callable[..., Co
         server.admission.check(exchange.caller)
         with server.body_budget.body(exchange.caller) as add_bytes:
             raw = await exchange.body(settings.max_body_bytes, settings.body_timeout_s, add_bytes)
-            if len(raw) < LARGE_BYTES:
-                return parse(raw, settings)
-            return await asyncio.to_thread(parse, raw, settings)
+            small = len(raw) < LARGE_BYTES
+            body = parse(raw, settings) if small else await asyncio.to_thread(parse, raw, settings)
+            exchange.parsed = True
+            return body
 
     return read

@@ -1,6 +1,7 @@
 """FastAPI's exception handlers: every exception of a request becomes a response in the dialect of its route."""
 
 from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
@@ -11,12 +12,25 @@ from starlette.types import Receive, Scope, Send
 
 from serving.api.cors import preflight
 from serving.api.dependencies import Server
+from serving.api.dialects.field_names import renamed
 from serving.api.errors import allow, code_of, error_json, error_response, log_failure
 from serving.api.exchange import EXCHANGE, Api, ClientGone, HttpExchange
 from serving.errors import UnknownPath, WrongMethod
 
 SHOWN_PATH_CHARS = 256
-ErrorBody = Callable[[Exception, str], Mapping[str, Any]]  # makes the JSON of an error; gets the request's id, too
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorForm:
+    """Errors of a dialect.
+
+    Attributes:
+        names: names of its fields in errors from below the dialects; see `renamed`.
+        body: makes the JSON of an error, which may have the request's id, too.
+    """
+
+    names: Mapping[str, str]
+    body: Callable[[Exception, str], Mapping[str, Any]] = lambda error, _: error_json(error)
 
 
 class NoResponse(Response):
@@ -27,7 +41,7 @@ class NoResponse(Response):
 
 
 def add_error_handlers(
-    app: Api, server: Server, generating: Container[str], error_bodies: Mapping[str, ErrorBody]
+    app: Api, server: Server, generating: Container[str], error_forms: Mapping[str, ErrorForm]
 ) -> None:
     """Let `app` answer every exception.
 
@@ -35,13 +49,13 @@ def add_error_handlers(
         app: the API.
         server: its parts; refusals are reported to its observer.
         generating: paths whose requests engines answer.
-        error_bodies: JSON of the errors of paths with one of these beginnings; other paths have OpenAI's.
+        error_forms: by the beginning of the path; other paths have the errors of chat completions.
     """
 
     def content(exchange: HttpExchange, error: Exception) -> Mapping[str, Any]:
-        for beginning, error_body in error_bodies.items():
+        for beginning, form in error_forms.items():
             if exchange.path == beginning or exchange.path.startswith(f"{beginning}/"):
-                return error_body(error, exchange.request_id)
+                return form.body(renamed(error, form.names) if exchange.parsed else error, exchange.request_id)
         return error_json(error)
 
     def refused(exchange: HttpExchange, error: Exception) -> Response:

@@ -48,6 +48,7 @@ class HttpExchange:
         started: the response's head has been sent.
         engine_asked: the engine's observer reports how the request ends.
         caller: who sends the request, once its key has been checked.
+        parsed: the body has been parsed; errors until then name fields as the client does.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class HttpExchange:
         self.started = False
         self.engine_asked = False
         self.caller: Caller = ANY_CALLER
+        self.parsed = False
         self._send = send
         fresh = uuid.uuid4().hex
         given = self.headers.get(b"x-request-id", b"")

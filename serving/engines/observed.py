@@ -5,8 +5,7 @@ from contextlib import aclosing
 from typing import Literal
 
 from serving.engine import Engine, EngineWrapper
-from serving.errors import MoaError
-from serving.failures import engine_failure, engine_failures
+from serving.failures import engine_failures
 from serving.telemetry import Observer, RequestEnd, StreamOutcome
 from serving.types import Delta, GenerateRequest, Tokens
 
@@ -19,14 +18,10 @@ class GuardedEngine(EngineWrapper):
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Stream the engine's answer. Raises `MoaError`."""
-        try:
+        with engine_failures(self.name):
             async with aclosing(self.engine.generate(request)) as stream:
                 async for delta in stream:
                     yield delta
-        except MoaError:
-            raise
-        except Exception as error:
-            raise engine_failure(self.name, error) from None
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
         with engine_failures(self.name):

@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Break(Enum):
-    """What a server does other than to send bytes."""
+    """Action of a server other than sending bytes or waiting."""
 
     HOLD = "hold"  # send nothing more and keep the connection open
     CLOSE = "close"  # end of the connection
@@ -36,10 +36,6 @@ async def upstream(steps: Steps) -> AsyncIterator[Upstream]:
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        seen.connections += 1
         try:
             while await _request(reader, seen) and await _played(steps(), writer):
                 pass
@@ -48,12 +44,17 @@ async def upstream(steps: Steps) -> AsyncIterator[Upstream]:
         except asyncio.CancelledError:
             pass  # at the end of the test
         finally:
-            tasks.discard(task)
             writer.close()
             with suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.connections += 1
+        task = asyncio.create_task(serve(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
     seen.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     try:
         yield seen

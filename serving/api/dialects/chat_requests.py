@@ -25,7 +25,7 @@ from serving.api.dialects.chat_tools import (
 )
 from serving.api.dialects.image_parts import joined, part_of
 from serving.api.dialects.live import event_detail, shows_reasoning
-from serving.api.dialects.unions import parsed_parts, validated
+from serving.api.dialects.unions import check_length, parsed_parts, validated
 from serving.api.image_reader import NO_IMAGES, Images
 from serving.api.schemas.chat import (
     ROLES,
@@ -254,12 +254,7 @@ def parse_chat(body: bytes, settings: ApiSettings) -> ChatBody:
 def chat_body(raw: Mapping[str, Any], settings: ApiSettings) -> ChatBody:
     """Validate the fields of a request. Raises as `parse_chat`."""
     given = known(raw, ChatBody)
-    # Checked before the entries, whose validation takes longer.
-    for name, limit in (("messages", settings.max_messages), ("tools", settings.max_tools)):
-        if isinstance(entries := given.get(name), list) and len(entries) > limit:
-            raise InvalidRequest(
-                f"Shorten '{name}': it has {len(entries)} entries, at most {limit} are accepted.", name
-            )
+    check_length(given, {"messages": settings.max_messages, "tools": settings.max_tools})
     if isinstance(messages := given.get("messages"), list):
         given["messages"] = [_known_in_message(message, f"messages[{i}].") for i, message in enumerate(messages)]
     if isinstance(options := given.get("stream_options"), dict):

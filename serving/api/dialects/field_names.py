@@ -24,7 +24,8 @@ def renamed(error: Exception, names: Mapping[str, str]) -> Exception:
     """`error` with the field it names as `names` maps it, and so its message; any other error as it is.
 
     A field within one of `names` ("response_format.json_schema") is known by its beginning. Fields of the dialect
-    itself, which its own checks name, must not be keys of `names`.
+    itself, which its own checks name, must not be keys of `names`. Errors of parsing must not come here: a field that
+    the dialect does not have may be one of chat completions.
     """
     match error:
         case ContextTooLong(model=model, prompt_tokens=prompt, context_tokens=context, max_tokens=asked):

@@ -8,6 +8,7 @@ import orjson
 
 from serving import sse
 from serving.api.dialects.chat_answers import moa_json
+from serving.api.dialects.field_names import OF_MESSAGES, renamed
 from serving.api.dialects.messages_errors import messages_error
 from serving.api.dialects.openai_json import Json
 from serving.api.dialects.sealed import seal
@@ -102,7 +103,8 @@ class MessageEncoder:
 
     def failure(self, error: Exception) -> bytes:
         """Event that ends a stream whose answer has failed."""
-        return sse.named_event(b"error", orjson.dumps(messages_error(error, self._answer.request_id)))
+        named = renamed(error, OF_MESSAGES)
+        return sse.named_event(b"error", orjson.dumps(messages_error(named, self._answer.request_id)))
 
     def message(self) -> Json:
         """The message so far."""

@@ -1,6 +1,5 @@
 """Errors as Anthropic's error object."""
 
-from serving.api.dialects.field_names import OF_MESSAGES, renamed
 from serving.api.dialects.openai_json import Json
 from serving.api.errors import encodable, error_json
 from serving.errors import ContextTooLong, MoaError, UnsupportedField
@@ -21,7 +20,6 @@ NO_THREADS = {"error_code": "thread_unsupported_request", "unsupported": ["threa
 
 def messages_error(error: Exception, request_id: str) -> Json:
     """Anthropic's error object, with the server's own code and param beside the message."""
-    error = renamed(error, OF_MESSAGES)
     own = error_json(error)["error"]
     status = error.status if isinstance(error, MoaError) else MoaError.status
     kind = TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")

@@ -76,8 +76,8 @@ OBJECTS: dict[str, tuple[str, dict[str, type[Wire]]]] = {  # by field: what its 
         {"enabled": EnabledThinking, "adaptive": AdaptiveThinking, "disabled": DisabledThinking},
     ),
 }
-# The first block of Claude Code's system message. It differs in each request, which no cached prompt would survive.
 ERROR = "Error: "  # before the result of a call that failed
+# The first block of Claude Code's system message. It differs in each request, which no cached prompt would survive.
 BILLING = "x-anthropic-billing-header:"
 MODES: dict[str, Mode] = {"auto": "auto", "any": "required", "none": "none"}
 

@@ -24,8 +24,9 @@ router = APIRouter(include_in_schema=False)
 @router.get("/openapi.json")
 async def openapi(request: Request, server: ServerParts, exchange: Exchange) -> JsonResponse:
     """The description, as OpenAPI 3.1. Callers without a key get it without ids of models and the server's version."""
-    told = server.tells(exchange)
-    description: dict[str, Any] = request.app.openapi() if told else request.app.state.public_openapi()
+    description: dict[str, Any] = (
+        request.app.openapi() if server.shows_details(exchange) else request.app.state.public_openapi()
+    )
     root = request.scope.get("root_path", "").rstrip("/")
     return JsonResponse({**description, "servers": [{"url": root}]} if root else description)
 

@@ -36,17 +36,17 @@ async def health() -> JsonResponse:
 @router.get("/ready", response_class=JsonResponse, responses=READY)
 async def ready(request: Request, server: ServerParts, exchange: Exchange) -> JsonResponse:
     """Check that every engine is warm and answers. Callers without a key learn no more than that."""
-    told = server.tells(exchange)
+    detailed = server.shows_details(exchange)
     readiness: Readiness = request.app.state.readiness
     failing = await readiness.failing()
     if not failing:
-        return JsonResponse({"status": "ready", **({"engines": sorted(readiness.engines)} if told else {})})
+        return JsonResponse({"status": "ready", **({"engines": sorted(readiness.engines)} if detailed else {})})
     error = EngineUnavailable("server", "not all models are ready")
-    if not told:
+    if not detailed:
         return error_response(error)
-    told_error = error_json(error)
-    told_error["error"]["message"] = " ".join(failing.values())  # sentences, each with the name of its model
-    return error_response(error, {**told_error, "failing": failing})
+    content = error_json(error)
+    content["error"]["message"] = " ".join(failing.values())  # sentences, each with the name of its model
+    return error_response(error, {**content, "failing": failing})
 
 
 @router.get(

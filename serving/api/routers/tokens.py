@@ -39,7 +39,7 @@ async def tokenize(
     body = asked.body
     card = server.card(body.model)
     engine = server.engines[card.id]
-    images = NO_IMAGES if asked.chat is None else await server.images(chat_images(asked.chat))
+    images = NO_IMAGES if asked.chat is None else await server.images(chat_images(asked.chat), exchange.caller)
     request = tokenize_request(asked, card, engine.info, server.settings, exchange.engine_request_id, images)
     working = engine.tokenize(exchange.caller.own(request), texts=body.return_token_strs)
     tokens = await _result(server, exchange, card.id, working)

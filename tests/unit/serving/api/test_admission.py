@@ -5,41 +5,41 @@ from contextlib import ExitStack
 import pytest
 
 from serving.api.admission import Admission, BodyBudget, FairLimit
-from serving.api.keys import Caller
+from serving.api.keys import ANY_CALLER, Caller
 from serving.errors import Overloaded
 from serving.telemetry import Observer
 
 
 def test_a_permit_lives_as_long_as_its_block() -> None:
     admission = Admission(2, 3.0)
-    with admission.permit(), admission.permit():
+    with admission.permit(ANY_CALLER), admission.permit(ANY_CALLER):
         assert admission.in_flight == 2
-        with pytest.raises(Overloaded) as caught, admission.permit():
+        with pytest.raises(Overloaded) as caught, admission.permit(ANY_CALLER):
             pass
         assert caught.value.retry_after_s == 3.0
         assert admission.in_flight == 2
     assert admission.in_flight == 0
-    admission.check()
+    admission.check(ANY_CALLER)
 
 
 def test_a_permit_is_given_back_when_its_block_fails() -> None:
     admission = Admission(1, 1.0)
-    with pytest.raises(ZeroDivisionError), admission.permit():
+    with pytest.raises(ZeroDivisionError), admission.permit(ANY_CALLER):
         raise ZeroDivisionError
     assert admission.in_flight == 0
 
 
 def test_what_all_bodies_hold_is_bounded_and_forgotten_with_each() -> None:
     budget = BodyBudget(10, 3.0)
-    with budget.body() as first:
+    with budget.body(ANY_CALLER) as first:
         first(6)
-        with budget.body() as second:
+        with budget.body(ANY_CALLER) as second:
             second(4)
             with pytest.raises(Overloaded) as caught:
                 second(1)
         assert caught.value.retry_after_s == 3.0
         assert budget.held_bytes == 6
-        with budget.body() as third:
+        with budget.body(ANY_CALLER) as third:
             third(4)
     assert budget.held_bytes == 0
 

@@ -50,7 +50,7 @@ def event(value: object) -> bytes:
     return sse.event(json.dumps(value).encode())
 
 
-def chunk(content: str | None = None, finish_reason: str | None = None, **fields: Any) -> dict[str, Any]:
+def chunk(content: object = None, finish_reason: object = None, **fields: Any) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}], **fields}
 
 
@@ -252,7 +252,7 @@ def calls(*pieces: dict[str, Any], reason: str | None = None) -> bytes:
     return event({"choices": [{"index": 0, "delta": {"tool_calls": pieces}, "finish_reason": reason}]})
 
 
-def piece(arguments: str | None = None, name: str | None = None, **fields: Any) -> dict[str, Any]:
+def piece(arguments: object = None, name: str | None = None, **fields: Any) -> dict[str, Any]:
     return {**fields, "function": {"name": name, "arguments": arguments}}
 
 
@@ -408,11 +408,11 @@ OK = [event(chunk("a")), event(chunk(None, "stop"))]
         ([b"data: []\n\n"], "engine_failed"),
         ([event({"choices": 3})], "engine_failed"),
         ([event({"choices": [3]})], "engine_failed"),
-        ([event(chunk(3))], "engine_failed"),  # type: ignore[arg-type]
+        ([event(chunk(3))], "engine_failed"),
         ([event({"choices": [{"delta": {"reasoning": 3}}]})], "engine_failed"),
         ([calls(piece("{}"))], "engine_failed"),  # no name
         ([calls(piece("{}", "f", index=[]))], "engine_failed"),
-        ([calls(piece({}, "f"))], "engine_failed"),  # type: ignore[arg-type]
+        ([calls(piece({}, "f"))], "engine_failed"),
         ([event(chunk(None, "tool_calls")), sse.DONE], "engine_failed"),
         ([event({"choices": [{"index": 0, "delta": {}, "logprobs": {"content": [{}]}}]})], "engine_failed"),
     ],
@@ -677,7 +677,7 @@ async def test_usage_after_the_last_choice_is_waited_for_and_ends_the_answer() -
     ],
 )
 async def test_foreign_finish_reasons_keep_the_answer(given: object, wanted: str) -> None:
-    answer = await complete("far", answering(streaming(event(chunk("a", given)), sse.DONE)), request())  # type: ignore[arg-type]
+    answer = await complete("far", answering(streaming(event(chunk("a", given)), sse.DONE)), request())
     assert (answer.text, answer.choices[0].finish_reason) == ("a", wanted)
 
 

@@ -3,14 +3,16 @@
 import pytest
 
 from serving.api.dialects.field_names import OF_MESSAGES, OF_RESPONSES, renamed
-from serving.api.dialects.responses_errors import responses_error
 from serving.api.dialects.responses_json import error_of
+from serving.api.errors import error_json
+from serving.engines.scripted import ScriptedEngine
 from serving.errors import ContextTooLong, EngineFailed, InvalidRequest, LimitExceeded, UnsupportedField
+from tests.support.api import app_of, client_of
 
 
 def test_both_fields_of_a_context_that_is_too_long_are_named() -> None:
     error = ContextTooLong("m", 10, 100, 8192)
-    shown = responses_error(error)["error"]
+    shown = error_json(renamed(error, OF_RESPONSES))["error"]
     assert shown["param"] == "input"
     assert shown["message"] == (
         "The prompt has 10 tokens and max_output_tokens asks for 8192 more, but the context of 'm' holds 100 tokens;"
@@ -45,3 +47,20 @@ def test_the_field_has_the_name_that_the_caller_knows(
 def test_other_errors_stay_as_they_are() -> None:
     error = EngineFailed("m", "it is broken")
     assert renamed(error, OF_MESSAGES) is error
+
+
+@pytest.mark.parametrize(
+    ("path", "names", "body"),
+    [
+        ("/v1/responses", OF_RESPONSES, {"input": "x"}),
+        ("/v1/messages", OF_MESSAGES, {"messages": [{"role": "user", "content": "x"}], "max_tokens": 5}),
+    ],
+)
+async def test_a_field_of_another_dialect_has_the_name_that_the_client_sent(
+    path: str, names: dict[str, str], body: dict[str, object]
+) -> None:
+    async with client_of(app_of({"m": ScriptedEngine("m")})) as client:
+        for name in names:
+            error = (await client.post(path, json={"model": "m", **body, name: 5})).json()["error"]
+            assert error["param"] == name
+            assert error["message"].startswith(f"Remove '{name}': there is no such field")

@@ -13,12 +13,13 @@ from serving.images import without_images
 from serving.references import ReferenceBlock, References
 from serving.runtime.advice_prompt import as_prose, without_reasoning
 from serving.runtime.agents import Agent
-from serving.runtime.call import PROPOSAL_STREAM_INTERVAL, AgentCall, Runtime
+from serving.runtime.call import PROPOSAL_STREAM_INTERVAL, AgentCall
 from serving.runtime.events import RunEvents, WatchedCall
 from serving.runtime.fair_queue import PRIORITIES_PER_REQUEST
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import has_tool_turns_or_reasoning, with_system
 from serving.runtime.report import ReportBuilder
+from serving.runtime.shared_state import Runtime
 from serving.runtime.task import Task
 from serving.telemetry import CallObserver
 from serving.types import Completion, GenerateRequest, MoaOptions, PromptEnd, Sampling

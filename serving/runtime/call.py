@@ -72,6 +72,11 @@ class AgentCall:
         """Tool calls of a streamed answer so far."""
         return tuple(call for _, call in sorted(self._tool_calls.items()))
 
+    @property
+    def written(self) -> bool:
+        """True if an answer that has ended, or was cut off, has visible text or calls tools."""
+        return bool(self.text.strip() or self._tool_calls)
+
     def traces(self, completion: Completion | None = None) -> list[AgentTrace]:
         """One trace per slot: of the choices of `completion`, or of the call as it stands now."""
         ended = asyncio.get_running_loop().time() if self.ended is None else self.ended

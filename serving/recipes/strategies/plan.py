@@ -6,7 +6,7 @@ parts that it builds on and then reads their results; parts that name none run a
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -20,7 +20,7 @@ from serving.recipes.judging import question
 from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
 from serving.runtime.reasons import PART_FAILED, PART_LATE
-from serving.runtime.run import Run
+from serving.runtime.run import Run, Strategy
 from serving.runtime.task import Quorum, Task
 from serving.types import Delta, Sampling
 
@@ -65,6 +65,9 @@ class Plan(Answering):
         split = self.proposals_cost([self._executors(position)[0] for position in range(self.parts)], sampling)
         executing = costliest([split, self.proposals_cost(self.executors, sampling)])
         return self.proposals_cost([self.planner], sampling) + executing + self.answer_cost(self.synthesizer, sampling)
+
+    def steps(self, recipe_of: Callable[[str], Strategy | None]) -> int:
+        return 2
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
         return await self.aggregated(run, self._results, self.synthesizer, self.executors, role="synthesizer")

@@ -339,6 +339,7 @@ async def test_samples_that_are_late_themselves_are_read_at_once(trio: Trio, ask
     ("escalation", "ends"),
     [
         ({"strategy": "blend", "proposers": ["a", "b"], "judge": "a", "aggregator": "a"}, 20),
+        ({"strategy": "plan", "planner": "a", "executors": ["b"], "synthesizer": "a"}, 20),
         ({"strategy": "self_moa", "proposer": "a", "aggregator": "a"}, 30),
         ({"strategy": "self_moa_seq", "proposer": "a", "aggregator": "a", "samples": 9}, 20),
         ({"strategy": "adaptive", "proposers": ["a", "b", "b"], "aggregator": "a"}, 20),

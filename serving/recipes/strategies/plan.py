@@ -74,7 +74,8 @@ class Plan(Answering):
 
     async def _results(self, run: Run) -> References:
         instruction = SPLIT.format(parts=self.parts)
-        [plan] = await run.consult(self.planner, [question(run.request.messages, instruction)], role="planner", steps=2)
+        asked, steps = [question(run.request.messages, instruction)], self.steps(run.recipe)
+        [plan] = await run.consult(self.planner, asked, role="planner", steps=steps)
         parts = parse_plan(plan)
         return await self._execute(run, parts[: self.parts]) if parts else await run.propose(self.executors)
 

@@ -16,9 +16,9 @@ from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
 from serving.recipes.overrides import override_schemas
 from serving.recipes.tools import lacking_voters
-from serving.runtime.call import Runtime
 from serving.runtime.hedging import HedgeBudget, RetryBudget
 from serving.runtime.policy import NEXT_TURN_PREFILL_S
+from serving.runtime.shared_state import Runtime
 from serving.telemetry import Observer
 from serving.types import Sampling
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from serving.conversation import ToolCall
 from serving.engine import Engine, EngineWrapper, add_piece, delta_of
 from serving.images import readable
-from serving.runtime.call import Runtime
 from serving.runtime.fair_queue import PRIORITIES_PER_REQUEST
 from serving.runtime.next_turn import NextTurn
 from serving.runtime.report import ReportBuilder
+from serving.runtime.shared_state import Runtime
 from serving.telemetry import NO_RECIPE
 from serving.types import AgentTrace, Delta, GenerateRequest, Report, Timing, Tokens
 from serving.usage import UNKNOWN_USAGE

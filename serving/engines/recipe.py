@@ -18,12 +18,12 @@ from serving.recipes.modalities import modalities_of
 from serving.recipes.small_tasks import BEGINNINGS, small_task, small_task_models
 from serving.recipes.tools import check_tools, final_models
 from serving.runtime.agents import Agent, ThinkingSetting
-from serving.runtime.call import Runtime
 from serving.runtime.context import RunContext
 from serving.runtime.events import RunEvents
 from serving.runtime.reasons import SMALL_TASK
 from serving.runtime.report import ReportBuilder
 from serving.runtime.run import Run
+from serving.runtime.shared_state import Runtime
 from serving.runtime.task import Task
 from serving.types import Delta, GenerateRequest, Timing
 from serving.validation import shown

@@ -9,13 +9,11 @@ from serving.conversation import FinishReason, ToolCall
 from serving.engine import Engine, add_piece, collect, complete
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
 from serving.failures import engine_failure
-from serving.runtime.advice import AdviceCache
 from serving.runtime.answers import must_call
 from serving.runtime.emptiness import is_proposal, stopped_at_once, was_generated
-from serving.runtime.hedging import HedgeBudget, RetryBudget, hedged, retried
-from serving.runtime.session_tasks import SessionTasks
-from serving.runtime.single_flight import SingleFlight
-from serving.telemetry import CallObserver, Observer
+from serving.runtime.hedging import hedged, retried
+from serving.runtime.shared_state import Runtime
+from serving.telemetry import CallObserver
 from serving.types import AgentStatus, AgentTrace, Choice, Completion, Delta, GenerateRequest, Timing
 from serving.usage import UNKNOWN_USAGE, TokenUsage
 
@@ -26,25 +24,7 @@ REASONS: dict[AgentStatus, str] = {
     "timeout": "cancelled: the time of its step was over",
 }
 ONLY_REASONING = "returned reasoning and no answer"
-# Proposals often end together. When the last one ends, the real call computes the rest, and would have to wait for a
-# prefill that has just begun: a prefill starts this long after the last news.
-PREFILL_SETTLE_S = 0.02
 PROPOSAL_STREAM_INTERVAL = 64  # tokens per delta of a proposal that is prefilled: finer pieces only cost messages
-
-
-@dataclass
-class Runtime:
-    """State that all runs of one server share."""
-
-    engines: dict[str, Engine]
-    observer: Observer = field(default_factory=Observer)
-    budget: HedgeBudget = field(default_factory=HedgeBudget)
-    retries: RetryBudget = field(default_factory=RetryBudget)
-    shared: SingleFlight = field(default_factory=SingleFlight)
-    advice: AdviceCache = field(default_factory=AdviceCache)
-    session_tasks: SessionTasks = field(default_factory=SessionTasks)
-    prefill_settle_s: float = PREFILL_SETTLE_S
-    prices: dict[str, tuple[float, float]] = field(default_factory=dict)  # per prompt and completion token, by model
 
 
 @dataclass
@@ -91,6 +71,11 @@ class AgentCall:
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Tool calls of a streamed answer so far."""
         return tuple(call for _, call in sorted(self._tool_calls.items()))
+
+    @property
+    def written(self) -> bool:
+        """True if an answer that has ended, or was cut off, has visible text or calls tools."""
+        return bool(self.text.strip() or self._tool_calls)
 
     def traces(self, completion: Completion | None = None) -> list[AgentTrace]:
         """One trace per slot: of the choices of `completion`, or of the call as it stands now."""

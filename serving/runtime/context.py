@@ -7,21 +7,22 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from serving.conversation import Message, Thinking, ToolChoice
+from serving.conversation import Thinking, ToolChoice
 from serving.decoding import PLAIN_DECODING
 from serving.images import without_images
 from serving.references import ReferenceBlock, References
 from serving.runtime.advice_prompt import as_prose, without_reasoning
 from serving.runtime.agents import Agent
-from serving.runtime.call import PROPOSAL_STREAM_INTERVAL, AgentCall, Runtime
+from serving.runtime.call import PROPOSAL_STREAM_INTERVAL, AgentCall
 from serving.runtime.events import RunEvents, WatchedCall
 from serving.runtime.fair_queue import PRIORITIES_PER_REQUEST
 from serving.runtime.policy import Policy
-from serving.runtime.prompts import has_tool_turns_or_reasoning, with_system
+from serving.runtime.prompts import has_tool_turns_or_reasoning, prompt_end, with_system
 from serving.runtime.report import ReportBuilder
+from serving.runtime.shared_state import Runtime
 from serving.runtime.task import Task
 from serving.telemetry import CallObserver
-from serving.types import Completion, GenerateRequest, MoaOptions, PromptEnd, Sampling
+from serving.types import Completion, GenerateRequest, MoaOptions, Sampling
 
 
 @dataclass
@@ -153,7 +154,7 @@ class RunContext:
         reads tool turns and reasoning as they are. Agents that draft have the tools too, and read tool turns without
         reasoning. All others read `as_prose`. Images reach the models that see; the others read `[image]`.
         """
-        messages, begun, end = self._prompt_end(task, final=final)
+        messages, begun, end = prompt_end(self.request, task.messages, answers=final or task.as_answer)
         block = self._block(task.references)
         acting = (final or task.drafts) and self.supports_tools(agent)
         if not (acting and final) and has_tool_turns_or_reasoning(messages):
@@ -172,19 +173,6 @@ class RunContext:
         if not acting:
             request = replace(request, tools=(), tool_choice=ToolChoice(), parallel_tool_calls=True)
         return request if final else replace(request, template_args={}, running_usage=None)
-
-    def _prompt_end(self, task: Task, *, final: bool) -> tuple[tuple[Message, ...], tuple[Message, ...], PromptEnd]:
-        """Messages of a task, the one behind them that the answer continues, if there is one, and the prompt's end.
-
-        Agents whose text may be the answer continue the message. The others do not read it: they answer the user.
-        """
-        messages, end = self.request.messages if task.messages is None else task.messages, self.request.prompt_end
-        if end == "answer" or messages != self.request.messages:
-            return messages, (), "answer"
-        answers = final or task.as_answer
-        if end == "continued":
-            return messages[:-1], messages[-1:] if answers else (), end if answers else "answer"
-        return messages, (), end if answers else "answer"
 
     def session(self, layer: int) -> str | None:
         """Session of the calls in a layer. Later layers have one in any case: they go where their prefill went."""

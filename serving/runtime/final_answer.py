@@ -29,7 +29,7 @@ async def final_answer(
         fallbacks: agents that replace it, in order.
         spare: earlier answers, which are returned if there are no references.
     """
-    request = context.request
+    request, streaming = context.request, context.request.streaming
     layer = context.next_layer()
     failures: list[MoaError] = []
     if request.may_call_tools:
@@ -40,7 +40,7 @@ async def final_answer(
     held: list[Delta] = []  # of a whole answer, of which nothing was sent until its end
     for position, candidate in enumerate((agent, *fallbacks)):
         call = context.final_call(candidate, task, layer, position)
-        visible = written = False
+        visible = False
         held.clear()
         try:
             async with aclosing(
@@ -50,16 +50,15 @@ async def final_answer(
                 )
             ) as stream:
                 async for delta in stream:
-                    visible = request.streaming
-                    written = written or bool(delta.text.strip() or delta.tool_calls)
+                    visible = streaming
                     if delta.terminal:
                         context.record(call)  # before the terminal delta, which carries the report
                         context.report.answered_by(call.usage)
                         if call.tool_calls:
                             prefill_next_turn(context, call)
-                        if not written and ended_by_itself(delta, request.sampling):
+                        if not call.written and ended_by_itself(delta, request.sampling):
                             context.report.note(EMPTY_ANSWER())
-                    if request.streaming:
+                    if streaming:
                         yield delta
                     else:
                         held.append(delta)
@@ -68,7 +67,7 @@ async def final_answer(
             return
         except MoaError as error:
             if visible and isinstance(error, DeadlineExceeded):
-                break  # nobody could begin again: the caller has read a part
+                break  # no fallback: the caller has read a part of this answer
             if visible or (isinstance(error, InvalidRequest) and not isinstance(error, ContextTooLong)):
                 raise
             failures.append(error)
@@ -83,7 +82,7 @@ async def final_answer(
         for delta in held:
             yield delta
         visible = visible or bool(held)
-    if visible and (written or valid is None):
+    if visible and (call.written or valid is None):
         context.report.degrade(CUT())
         context.report.answered_by(None)
         yield Delta(finish_reason="length", usage=context.report.usage)

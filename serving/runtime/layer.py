@@ -26,7 +26,7 @@ class Layer:
         votes: votes on drafted tool calls; None if the agents draft none, or the quorum excludes a vote.
         number: of the layer, from 1.
         late: the layer was ended because its time was over.
-        stopped: drafts that the caller's own `stop` ended before their first character, by slot.
+        earlier: references to the same question from before this layer.
     """
 
     def __init__(
@@ -40,8 +40,7 @@ class Layer:
         before: References = (),
         final: bool = False,
         team: Sequence[Agent] = (),
-        cut_at: float = math.inf,
-        give_up_at: float = math.inf,
+        steps: int = 1,
     ) -> None:
         """Prepare the layer; nothing starts yet.
 
@@ -54,11 +53,16 @@ class Layer:
             before: references that they read first.
             final: the readers write the final answer.
             team: agents whose models take slots that failed, if the policy says so; by default `agents`.
-            cut_at: loop time from which the layer ends as soon as it has its quorum.
-            give_up_at: loop time at which it ends without.
+            steps: of the recipe before its final answer, from this layer on; see `RunContext.step_ends`.
         """
-        self._cut_at, self._give_up_at = cut_at, give_up_at
+        own, below_quorum = task.messages is None, context.policy.below_quorum
+        self.earlier = before or (task.references if own else ())
         self.late = False
+        self._strict = quorum.strict and not (own and below_quorum == "answer")
+        # Loop times at which the layer ends: with its quorum, and without.
+        self._cut_at = self._give_up_at = context.step_ends(steps)
+        if (self._strict or quorum.patient) and not (own and below_quorum != "fail"):
+            self._give_up_at = context.answer_begins if self.earlier else math.inf
         self._final, self._task = final, task
         self._context, self._quorum = context, quorum
         self._agents = dict(enumerate(agents))
@@ -75,7 +79,8 @@ class Layer:
         # One draft decides nothing, and neither do fewer than the recipe asks of a layer.
         needed = max(voters // 2 + 1, 2, quorum.needed)
         self.votes: Votes | None = Votes(self.number, voters, needed) if voters else None
-        self.stopped: dict[int, Reference] = {}
+        # Drafts that the caller's own `stop` ended before their first character, by slot.
+        self._stopped: dict[int, Reference] = {}
 
     async def references(self) -> References:
         """Ask all agents; the usable answers in the policy's order, once there are enough and the grace has passed.
@@ -107,6 +112,15 @@ class Layer:
             if self.votes is not None:
                 events.vote_ended(self.number, self.votes.outcome, self._decided)
         return self._proposals.references()
+
+    @property
+    def agreed(self) -> Reference | None:
+        """The draft that is the answer: the vote's winner, or an empty one, as `stop` ends every answer at once."""
+        if self.votes is not None and self.votes.winner is not None:
+            return self.votes.winner
+        if self._quorum.strict and len(self._stopped) >= self._quorum.needed > self._proposals.usable:
+            return next(iter(self._stopped.values()))
+        return None
 
     def shortage(self) -> MoaError | None:
         """The error of a layer with fewer usable answers than its quorum; None if there are enough.
@@ -163,7 +177,7 @@ class Layer:
     def _hopeless(self, pending: Set[asyncio.Task[None]]) -> bool:
         """True if the quorum cannot be reached even if every pending call succeeds."""
         possible = self._proposals.usable + sum(len(self._tasks[task].slots) for task in pending)
-        return self._quorum.strict and possible < self._quorum.needed
+        return self._strict and possible < self._quorum.needed
 
     async def _propose(self, call: AgentCall, prefill: LayerPrefill) -> None:
         def on_text(text: str) -> None:
@@ -193,8 +207,8 @@ class Layer:
                     if self._task.as_answer:
                         found[slot] = empty
                     else:
-                        self.stopped[slot] = empty
-        unusable = [slot for slot, proposal in found.items() if proposal is None and slot not in self.stopped]
+                        self._stopped[slot] = empty
+        unusable = [slot for slot, proposal in found.items() if proposal is None and slot not in self._stopped]
         substitutes = self._substitutes(unusable, error)
         self._context.record(call, completion, substitutes)
         for slot, proposal in found.items():

@@ -13,9 +13,10 @@ from serving.conversation import Message, ToolCall, ToolChoice
 from serving.engine import Engine
 from serving.errors import MoaError
 from serving.runtime.advice import advice_key, advised_turn
-from serving.runtime.call import AgentCall, Runtime
+from serving.runtime.call import AgentCall
 from serving.runtime.context import RunContext
 from serving.runtime.prefill import PRIORITY
+from serving.runtime.shared_state import Runtime
 from serving.types import GenerateRequest, Sampling
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from serving.conversation import Message
 from serving.references import Reference, ReferenceBlock, References
-from serving.types import GenerateRequest
+from serving.types import GenerateRequest, PromptEnd
 
 AGGREGATE_AND_SYNTHESIZE = (
     "You have been provided with a set of responses from various open-source models to the latest user query. "
@@ -66,6 +66,25 @@ def with_references(messages: Sequence[Message], block: ReferenceBlock) -> tuple
         return (*messages, Message("user", text))
     last = messages[start - 1]
     return (*messages[: start - 1], replace(last, content=f"{last.content}\n\n{text}"), *messages[start:])
+
+
+def prompt_end(
+    request: GenerateRequest, messages: tuple[Message, ...] | None, *, answers: bool
+) -> tuple[tuple[Message, ...], tuple[Message, ...], PromptEnd]:
+    """Messages of a prompt, the one behind them that the answer continues, if there is one, and the prompt's end.
+
+    Args:
+        request: the request.
+        messages: the conversation of the agent's task; None: the request's own.
+        answers: the agent's text may be the answer. It continues the last message, which the others do not read: they
+            answer the user.
+    """
+    messages, end = request.messages if messages is None else messages, request.prompt_end
+    if end == "answer" or messages != request.messages:
+        return messages, (), "answer"
+    if end == "continued":
+        return messages[:-1], messages[-1:] if answers else (), end if answers else "answer"
+    return messages, (), end if answers else "answer"
 
 
 def last_user_turn(messages: Sequence[Message]) -> int:

@@ -4,7 +4,6 @@ Recipes call the methods of `Run`. One fan-out is in `serving.runtime.layer`, si
 `serving.runtime.context` and `serving.runtime.call`.
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -183,45 +182,33 @@ class Run:
         context, own = self._context, task.messages is None
         given = self._given if own else ()
         enough = quorum or Quorum(min(context.policy.min_proposals, len(agents)))
-        waiting = replace(enough, strict=False) if own and context.policy.below_quorum == "answer" else enough
-        task = replace(task, drafts=own and context.drafting)
-        earlier = given or (task.references if own else ())
-        cut_at = context.step_ends(steps)
-        give_up_at = math.inf
-        if not (waiting.strict or waiting.patient) or (own and context.policy.below_quorum != "fail"):
-            give_up_at = cut_at
-        elif earlier:
-            give_up_at = context.answer_begins
         layer = Layer(
             context,
             agents,
-            task,
-            waiting,
+            replace(task, drafts=own and context.drafting),
+            enough,
             readers=feeding,
             before=given,
             final=feeding_final,
             team=team,
-            cut_at=cut_at,
-            give_up_at=give_up_at,
+            steps=steps,
         )
         found = await layer.references()
         if layer.votes is not None:
             self.note(layer.votes.outcome)
             if layer.votes.held:
                 self.voted(layer.votes.winner is not None)
-            self._agreed = layer.votes.winner
-        if self._agreed is None and enough.strict and len(layer.stopped) >= enough.needed > len(found):
-            self._agreed = next(iter(layer.stopped.values()))  # the caller's `stop` ends every answer at once
+        self._agreed = layer.agreed
         if own:
             self._given = ()  # they are part of the result
         if enough.strict and self._agreed is None and (error := layer.shortage()) is not None:
             if not own:
                 raise error
-            if not (layer.late and earlier):
+            if not (layer.late and layer.earlier):
                 self.below_quorum(error)
                 return given + found
             self.degrade(LAYER_LATE(layer=layer.number))
-            return earlier + found
+            return layer.earlier + found
         return given + found
 
     def below_quorum(self, error: MoaError) -> None:

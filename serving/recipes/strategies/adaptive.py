@@ -88,8 +88,8 @@ class Adaptive(Answering):
                 break
             more = self.start if asked == 0 else self.step
             batch, asked = self.proposers[asked : asked + more], asked + more
-            steps = 1 + -(-max(len(self.proposers) - asked, 0) // self.step)  # a batch each
-            left = len(self.proposers) - asked
+            left = max(len(self.proposers) - asked, 0)
+            steps = 1 + -(-left // self.step)  # a batch each
             references += await self._more(run, batch, len(references), left, steps)
             if run.concluded or self._agreed(references):
                 break

@@ -53,7 +53,7 @@ class Blend(Answering):
         return await self.aggregated(run, self._best, self.aggregator, self.proposers)
 
     async def _best(self, run: Run) -> References:
-        references = await run.propose(self.proposers, steps=2)
+        references = await run.propose(self.proposers, steps=self.steps(run.recipe))
         if run.concluded:
             return references
         best = await self._ranked(run, references) if len(references) > self.top else references

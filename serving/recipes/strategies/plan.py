@@ -6,7 +6,7 @@ parts that it builds on and then reads their results; parts that name none run a
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -20,7 +20,7 @@ from serving.recipes.judging import question
 from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
 from serving.runtime.reasons import PART_FAILED, PART_LATE
-from serving.runtime.run import Run
+from serving.runtime.run import Run, Strategy
 from serving.runtime.task import Quorum, Task
 from serving.types import Delta, Sampling
 
@@ -66,12 +66,16 @@ class Plan(Answering):
         executing = costliest([split, self.proposals_cost(self.executors, sampling)])
         return self.proposals_cost([self.planner], sampling) + executing + self.answer_cost(self.synthesizer, sampling)
 
+    def steps(self, recipe_of: Callable[[str], Strategy | None]) -> int:
+        return 2
+
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
         return await self.aggregated(run, self._results, self.synthesizer, self.executors, role="synthesizer")
 
     async def _results(self, run: Run) -> References:
         instruction = SPLIT.format(parts=self.parts)
-        [plan] = await run.consult(self.planner, [question(run.request.messages, instruction)], role="planner", steps=2)
+        asked, steps = [question(run.request.messages, instruction)], self.steps(run.recipe)
+        [plan] = await run.consult(self.planner, asked, role="planner", steps=steps)
         parts = parse_plan(plan)
         return await self._execute(run, parts[: self.parts]) if parts else await run.propose(self.executors)
 

@@ -87,7 +87,7 @@ class SelfMoaSeq(SelfMoa):
         final = self.samples <= self.window
         # A synthesis has no tools, unlike the readers that `propose` prefills where proposers draft calls.
         feeding = [self.aggregator] if final or not run.drafting else []
-        steps = 1 + self._windows
+        steps = self.steps(run.recipe)
         samples = await run.propose([self.proposer] * self.samples, feeding=feeding, feeding_final=final, steps=steps)
         if run.concluded:
             return samples

@@ -23,7 +23,7 @@ from serving.errors import EngineFailed
 from serving.events import RunEvent
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.runtime.call import Runtime
+from serving.runtime.shared_state import Runtime
 from serving.types import AgentTrace
 from tests.support.api import app_of, ask, chunks, client_of, get
 from tests.support.images import PNG_URL

@@ -8,8 +8,8 @@ from serving.conversation import Tool, ToolCall
 from serving.engine import Engine, EngineInfo, collect, complete
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
-from serving.runtime.call import Runtime
 from serving.runtime.fair_queue import PRIORITIES_PER_REQUEST
+from serving.runtime.shared_state import Runtime
 from serving.types import Delta, GenerateRequest, MoaOptions, Report
 from tests.support.api import END, HandEngine, degraded_end
 

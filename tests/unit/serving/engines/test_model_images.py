@@ -12,7 +12,7 @@ from serving.engine import complete
 from serving.engines.model import ModelEngine
 from serving.engines.openai import OpenAIEngine
 from serving.engines.scripted import ScriptedEngine
-from serving.runtime.call import Runtime
+from serving.runtime.shared_state import Runtime
 from serving.types import GenerateRequest, MoaOptions
 from tests.support.images import placed, url_of
 

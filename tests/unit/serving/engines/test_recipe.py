@@ -13,7 +13,7 @@ from serving.errors import InvalidRequest, LimitExceeded, UnsupportedField
 from serving.orchestrator import check_recipes
 from serving.recipes import load_recipes
 from serving.recipes.cost import Limits
-from serving.runtime.call import Runtime
+from serving.runtime.shared_state import Runtime
 from serving.types import Delta, GenerateRequest
 from tests.support.clock import simulated_time
 

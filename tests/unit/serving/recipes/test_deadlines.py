@@ -309,6 +309,15 @@ async def test_adaptive_asks_no_more_proposers_without_time(trio: Trio, ask: Ask
     assert "There was no time to ask all proposers" in reasons(done)
 
 
+@pytest.mark.parametrize("step", [1, 2])
+@simulated_time
+async def test_the_last_batch_of_adaptive_leaves_time_for_the_answer(trio: Trio, ask: Ask, step: int) -> None:
+    trio["c"].hang = True
+    adaptive = {"id": "x", "strategy": "adaptive", "proposers": ["a", "b", "c"], "aggregator": "a", "deadline_s": 40}
+    done = await run(trio, ask(), {**adaptive, "min_proposals": 2, "step": step})
+    assert (done.text, now()) == ("a says 2", 30)
+
+
 @simulated_time
 async def test_a_window_over_samples_stops_in_time(trio: Trio, ask: Ask) -> None:
     slow(trio["a"], where="says", seconds=1000)
@@ -330,6 +339,7 @@ async def test_samples_that_are_late_themselves_are_read_at_once(trio: Trio, ask
     ("escalation", "ends"),
     [
         ({"strategy": "blend", "proposers": ["a", "b"], "judge": "a", "aggregator": "a"}, 20),
+        ({"strategy": "plan", "planner": "a", "executors": ["b"], "synthesizer": "a"}, 20),
         ({"strategy": "self_moa", "proposer": "a", "aggregator": "a"}, 30),
         ({"strategy": "self_moa_seq", "proposer": "a", "aggregator": "a", "samples": 9}, 20),
         ({"strategy": "adaptive", "proposers": ["a", "b", "b"], "aggregator": "a"}, 20),

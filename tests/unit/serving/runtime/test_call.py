@@ -13,10 +13,11 @@ from serving.errors import ContextTooLong, DeadlineExceeded, EngineFailed
 from serving.orchestrator import Orchestrator
 from serving.references import Reference, ReferenceBlock, References
 from serving.runtime.agents import Agent
-from serving.runtime.call import AgentCall, Runtime
+from serving.runtime.call import AgentCall
 from serving.runtime.context import RunContext
 from serving.runtime.policy import Policy
 from serving.runtime.report import ReportBuilder
+from serving.runtime.shared_state import Runtime
 from serving.runtime.truncation import PromptFitter
 from serving.types import Completion, Delta, GenerateRequest
 from tests.support.clock import simulated_time

@@ -11,11 +11,12 @@ from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engines.scripted import ScriptedEngine
 from serving.references import Draft, Reference, ReferenceBlock
 from serving.runtime.agents import Agent
-from serving.runtime.call import AgentCall, Runtime
+from serving.runtime.call import AgentCall
 from serving.runtime.context import RunContext
 from serving.runtime.fair_queue import PRIORITIES_PER_REQUEST
 from serving.runtime.policy import Policy
 from serving.runtime.report import ReportBuilder
+from serving.runtime.shared_state import Runtime
 from serving.runtime.task import Task
 from serving.types import GenerateRequest, MoaOptions, Sampling
 from tests.support.clock import simulated_time

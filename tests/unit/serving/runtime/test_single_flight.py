@@ -8,7 +8,7 @@ from serving.engine import complete
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
-from serving.runtime.call import Runtime
+from serving.runtime.shared_state import Runtime
 from serving.runtime.single_flight import SingleFlight
 from serving.types import GenerateRequest
 

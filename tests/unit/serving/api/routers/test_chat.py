@@ -15,7 +15,7 @@ from serving.api.dialects.openai_json import usage_json
 from serving.engine import Engine
 from serving.engines.model import ModelEngine
 from serving.engines.scripted import ScriptedEngine
-from serving.runtime.call import Runtime
+from serving.runtime.shared_state import Runtime
 from serving.types import Delta, GenerateRequest
 from serving.usage import TokenUsage
 from tests.support.api import (

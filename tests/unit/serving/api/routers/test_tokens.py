@@ -11,7 +11,7 @@ from serving.engine import EngineInfo
 from serving.engines.model import ModelEngine
 from serving.engines.observed import ObservedEngine
 from serving.engines.scripted import ScriptedEngine
-from serving.runtime.call import Runtime
+from serving.runtime.shared_state import Runtime
 from serving.telemetry import Observer
 from serving.types import GenerateRequest, Tokens
 from tests.support.api import HandEngine, app_of, client_of, status_and_code

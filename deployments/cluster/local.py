@@ -14,10 +14,10 @@ import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 
-from deployments.cluster.draining import drain, proxy_folder
 from deployments.cluster.interrupts import interrupt_once
 from deployments.cluster.loopback import REPLICA_HOOK, keep_to_loopback
 from deployments.cluster.preflight import available_memory_gib, check_machine, session_folder
+from deployments.cluster.proxy import drain_proxy, proxy_folder
 from deployments.cluster.reports import shorten_reports
 from deployments.config import AppArgs, Profile, load_profile
 from deployments.plan.checks import check_profile
@@ -114,7 +114,7 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
 def drain_here(within_s: float) -> None:
     """Let the server of this process end its answers, for at most so long, before it is stopped."""
     if ray.is_initialized():
-        drain(proxy_folder(ray.get_runtime_context().get_node_id()), within_s, say)
+        drain_proxy(proxy_folder(ray.get_runtime_context().get_node_id()), within_s, say)
 
 
 def session_logs() -> Path:

@@ -15,7 +15,7 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 
 from deployments.cluster.interrupts import interrupt_once
-from deployments.cluster.loopback import REPLICA_HOOK, keep_to_loopback
+from deployments.cluster.loopback import LOOPBACK, REPLICA_HOOK, keep_to_loopback
 from deployments.cluster.preflight import available_memory_gib, check_machine, session_folder
 from deployments.cluster.proxy import drain_proxy, proxy_folder
 from deployments.cluster.reports import shorten_reports
@@ -25,7 +25,6 @@ from serving.errors import ConfigError
 from serving.failures import said
 
 HOST = "MOA_HAPROXY_HOST"
-LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 256 * 2**20  # nothing large passes through it: each engine reads its weights itself
 
 
@@ -77,11 +76,10 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
     Raises:
         ConfigError: the machine is too small or too busy, or the port is in use.
     """
-    if ray.is_initialized():
-        return False
-    if os.environ.get("RAY_ADDRESS", "local") != "local":
-        ray.init(namespace="serve")
-        shorten_reports(session_logs(), say)
+    if joins_cluster():
+        if not ray.is_initialized():
+            ray.init(namespace="serve")
+            shorten_reports(session_logs(), say)
         return False
     check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
     check_port(args.host, args.port)

@@ -10,7 +10,7 @@ import pytest
 from deployments.cluster.haproxy import node
 from deployments.cluster.proxy import drain_proxy, proxy_folder, proxy_is_idle
 from tests.support.haproxy import ask_admin, proxied, stopped, until
-from tests.unit.deployments.cluster.haproxy.test_program import Answering, Silent
+from tests.support.orchestrators import Answering, Silent
 
 
 def test_the_folder_is_that_of_the_node(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,13 @@
 
 import logging
 import os
-import sys
 from typing import Any
 
 from ray import serve
 from ray.serve.deployment import Application, Deployment
 from ray.serve.llm import LLMConfig, build_llm_deployment
 
+from deployments.cluster.local import say
 from deployments.cluster.progress import watch_start
 from deployments.config import AppArgs, Profile
 from deployments.ingress.deployment import QUIET, Ingress, api_settings, ingress_options, routing, scaling
@@ -38,7 +38,7 @@ def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
         for number, model in enumerate(profile.models)
     }
     if local:
-        watch_start(profile, args.host, args.port, lambda line: print(line, file=sys.stderr, flush=True))
+        watch_start(profile, args.host, args.port, say)
     ingress: Deployment = serve.deployment(Ingress, **ingress_options(profile))  # type: ignore[assignment]
     return ingress.bind(profile, **models)
 

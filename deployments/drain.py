@@ -19,7 +19,7 @@ from ray._private import state
 from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]  # generated
 
-from deployments.cluster.draining import proxy_folder, proxy_is_idle
+from deployments.cluster.proxy import proxy_folder, proxy_is_idle
 
 REPLICA = "ServeReplica:"  # the class name's prefix of Serve's replica actors
 POLL_S = 0.5

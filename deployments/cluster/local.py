@@ -14,10 +14,10 @@ import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 
-from deployments.cluster.draining import drain, proxy_folder
 from deployments.cluster.interrupts import interrupt_once
-from deployments.cluster.loopback import REPLICA_HOOK, keep_to_loopback
+from deployments.cluster.loopback import LOOPBACK, REPLICA_HOOK, keep_to_loopback
 from deployments.cluster.preflight import available_memory_gib, check_machine, session_folder
+from deployments.cluster.proxy import drain_proxy, proxy_folder
 from deployments.cluster.reports import shorten_reports
 from deployments.config import AppArgs, Profile, load_profile
 from deployments.plan.checks import check_profile
@@ -25,7 +25,6 @@ from serving.errors import ConfigError
 from serving.failures import said
 
 HOST = "MOA_HAPROXY_HOST"
-LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 256 * 2**20  # nothing large passes through it: each engine reads its weights itself
 
 
@@ -77,11 +76,10 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
     Raises:
         ConfigError: the machine is too small or too busy, or the port is in use.
     """
-    if ray.is_initialized():
-        return False
-    if os.environ.get("RAY_ADDRESS", "local") != "local":
-        ray.init(namespace="serve")
-        shorten_reports(session_logs(), say)
+    if joins_cluster():
+        if not ray.is_initialized():
+            ray.init(namespace="serve")
+            shorten_reports(session_logs(), say)
         return False
     check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
     check_port(args.host, args.port)
@@ -114,7 +112,7 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
 def drain_here(within_s: float) -> None:
     """Let the server of this process end its answers, for at most so long, before it is stopped."""
     if ray.is_initialized():
-        drain(proxy_folder(ray.get_runtime_context().get_node_id()), within_s, say)
+        drain_proxy(proxy_folder(ray.get_runtime_context().get_node_id()), within_s, say)
 
 
 def session_logs() -> Path:

@@ -1,4 +1,4 @@
-"""Ray's reports of lost processes on the terminal: one line each; the whole report goes to a file."""
+"""Ray's reports of lost processes: a line each on the terminal, none for those of a stop; the whole goes to a file."""
 
 import re
 import threading
@@ -18,6 +18,8 @@ KNOWN = (
     ),
     (re.compile(r"The node with node id: .* has been marked dead"), "A node was lost; its replicas are being replaced"),
 )
+# Reports of an ordinary stop: Serve's controller ends itself as the last step of its own shutdown.
+EXPECTED = re.compile(r"Task ServeController\.graceful_shutdown failed")
 PID = re.compile(r"Worker PID: (\d+)")
 
 
@@ -40,7 +42,8 @@ class Reports:
                 details = f"details: {self._log}"
             except OSError as error:
                 details = f"its report cannot be written to {self._log} ({error.strerror})"
-            self._say(f"{summary(report)} ({details}).")
+            if not EXPECTED.match(report):
+                self._say(f"{summary(report)} ({details}).")
 
 
 def summary(report: str) -> str:

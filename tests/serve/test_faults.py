@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import openai
@@ -20,6 +21,8 @@ import pytest
 from deployments.cluster.haproxy.node import Node
 from deployments.cluster.reports import LOG
 from tests.support.server import Server
+
+T = TypeVar("T")
 
 CALLERS = 4
 GUARD_S = 60.0  # against a hang
@@ -66,56 +69,45 @@ class Load:
         return [body[:200] for status, body in zip(self.statuses, self.bodies, strict=True) if status != 200]
 
 
-def processes(server: Server, pattern: str) -> list[int]:
-    """Process ids of this server's own processes whose command line has the pattern."""
-    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    rows = [
-        (int(pid), int(parent), title) for pid, parent, title in (line.split(None, 2) for line in listed.splitlines())
-    ]
-    assert server.pid is not None
-    ours = {server.pid}
-    while more := {pid for pid, parent, _ in rows if parent in ours} - ours:
-        ours |= more
-    return [pid for pid, _, title in rows if pid in ours and re.search(pattern, title)]
-
-
 def settled(server: Server, pattern: str, count: int) -> list[int]:
     """Process ids, as soon as there are so many: replicas and the proxy follow the first answer."""
     ends_at = time.monotonic() + GUARD_S
-    while len(found := processes(server, pattern)) != count:
-        assert time.monotonic() < ends_at, (pattern, found, processes(server, ""), listing(server))
+    while len(found := [*server.processes(pattern)]) != count:
+        assert time.monotonic() < ends_at, (pattern, found, listing(server))
         time.sleep(0.2)
     return found
 
 
 def listing(server: Server) -> str:
-    pids = ",".join(map(str, processes(server, "")))
+    pids = ",".join(map(str, server.processes()))
     return subprocess.run(["ps", "-o", "pid,ppid,args", "-p", pids], capture_output=True, text=True).stdout
 
 
-def until(met: Callable[[], bool]) -> None:
+def until(met: Callable[[], T | None]) -> T:
+    """The first result that is true."""
     ends_at = time.monotonic() + GUARD_S
-    while not met():
+    while not (result := met()):
         assert time.monotonic() < ends_at
         time.sleep(0.05)
+    return result
 
 
 def test_a_lost_orchestrator_loses_no_whole_answer(server: Server, client: openai.OpenAI) -> None:
     before = settled(server, INGRESS, 2)
     with Load(server.url).running() as load:
         os.kill(before[0], signal.SIGKILL)
-        until(lambda: len(set(processes(server, INGRESS)) - set(before)) == 1)
+        until(lambda: len(server.processes(INGRESS).keys() - set(before)) == 1)
         time.sleep(SETTLE_S)
     assert load.failures() == []
     assert len(load.statuses) >= CALLERS
 
 
-def test_without_any_orchestrator_a_request_waits_or_is_told_to_come_back(server: Server) -> None:
+def test_without_any_orchestrator_a_request_waits_or_gets_an_error_to_retry(server: Server) -> None:
     before = settled(server, INGRESS, 2)
     with Load(server.url).running() as load:
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        until(lambda: len(set(processes(server, INGRESS)) - set(before)) == 2)
+        until(lambda: len(server.processes(INGRESS).keys() - set(before)) == 2)
         answered = len(load.statuses)
         until(lambda: 200 in load.statuses[answered:])
     print(f"\n{len(load.statuses)} asked: {Counter(load.statuses)} {set(load.failures())}")
@@ -155,7 +147,7 @@ def test_streams_of_lost_orchestrators_end_in_an_error(server: Server) -> None:
 
 def haproxy(server: Server) -> int | None:
     """Process id of the HAProxy that has the port; others answer their last requests."""
-    for pid in processes(server, HAPROXY):
+    for pid in server.processes(HAPROXY):
         with suppress(OSError):
             [config] = re.findall(r"-f\0([^\0]+)", Path(f"/proc/{pid}/cmdline").read_text())
             return Node(os.path.dirname(config)).answering()
@@ -165,9 +157,7 @@ def haproxy(server: Server) -> int | None:
 def test_haproxy_is_back_long_before_ray_notices(server: Server) -> None:
     settled(server, INGRESS, 2)
     with Load(server.url).running() as load:
-        until(lambda: haproxy(server) is not None)  # it may just be reloaded
-        lost = haproxy(server)
-        assert lost is not None
+        lost = until(lambda: haproxy(server))  # it may just be reloaded
         os.kill(lost, signal.SIGKILL)
         killed = time.monotonic()
         answered = len(load.statuses)
@@ -185,7 +175,7 @@ def test_a_lost_controller_is_not_seen(server: Server) -> None:
     [controller] = settled(server, CONTROLLER, 1)
     with Load(server.url).running() as load:
         os.kill(controller, signal.SIGKILL)
-        until(lambda: bool(set(processes(server, CONTROLLER)) - {controller}))
+        until(lambda: bool(server.processes(CONTROLLER).keys() - {controller}))
         time.sleep(6 * SETTLE_S)  # it restores the routes
     assert load.failures() == []
 

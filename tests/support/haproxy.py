@@ -45,7 +45,7 @@ class Proxy:
 
     @property
     def config(self) -> str:
-        """What HAProxy reads."""
+        """Text of the configuration that HAProxy runs with."""
         return (self.folder / f"moa-{self.process.pid}.cfg").read_text()
 
     @property

@@ -1,6 +1,7 @@
 """Starts `serve run` as a user does, in a session folder of its own, and stops it with Ctrl-C."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -27,16 +28,24 @@ class Server:
     pid: int | None  # of `serve run`; None where the server is not ours
     folder: Path | None  # its RAY_TMPDIR
 
+    def processes(self, pattern: str = "") -> dict[int, int]:
+        """Ids of the server's own processes whose command line has the pattern, each with its parent's."""
+        assert self.pid is not None
+        command = ["ps", "-ww", "-eo", "pid=,ppid=,args="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows = [
+            (int(pid), int(parent), title)
+            for pid, parent, title in (line.split(None, 2) for line in listed.splitlines())
+        ]
+        ours = {self.pid}
+        while more := {pid for pid, parent, _ in rows if parent in ours} - ours:
+            ours |= more
+        return {pid: parent for pid, parent, title in rows if pid in ours and re.search(pattern, title)}
+
     def engine_process(self, model: str) -> int:
         """The process in which the model's engine runs, below its replica."""
-        assert self.pid is not None
-        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-        rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
-        ours = {self.pid}
-        while more := {int(pid) for pid, parent, _ in rows if int(parent) in ours} - ours:
-            ours |= more
-        replicas = {int(pid) for pid, _, title in rows if int(pid) in ours and title.endswith(f"model:{model}")}
-        found = [int(pid) for pid, parent, title in rows if int(parent) in replicas and "EngineCor" in title]
+        replicas = self.processes(f"model:{re.escape(model)}$")
+        found = [pid for pid, parent in self.processes("EngineCor").items() if parent in replicas]
         assert len(found) == 1, f"{model} has the engine processes {found}"
         return found[0]
 

@@ -17,9 +17,7 @@ class Settings(NamedTuple):
     sessions: bool = True  # requests with a session header go to the same orchestrator
     header_timeout_s: int = 30  # time for the headers of a request to arrive, and for its body up to `retry_bytes`
     connections_per_client: int = 1024  # per address; beyond it 429, and beyond twice as many closed. 0: no limit
-    retry_bytes: int = (
-        262_144  # largest request, with its headers, that is asked again if its orchestrator is lost. 0: none
-    )
+    retry_bytes: int = 262_144  # largest request with its headers that is asked again if it is lost. 0: none
     metrics_port: str = "9101"
     stats_port: str = "8404"
     host: str = ""  # address that the API listens on in place of Serve's; empty: as Ray writes it

@@ -44,7 +44,7 @@ class Supervisor:
         self._pause_s = FIRST_PAUSE_S
 
     def run(self) -> int:
-        """Run until HAProxy was told to stop and has ended. Returns the exit status."""
+        """Run until HAProxy got a signal to stop and has ended. Returns the exit status."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {*FORWARDED, signal.SIGCHLD})
         self._guard = start_guard(self._node.folder)
         self._start(first=True)

@@ -15,6 +15,10 @@ DIED = (
     " with a connection error code 2. End of file. Some common causes include: (1) the process was killed by the OOM"
     " killer due to high memory usage, (2) ray stop --force was called"
 )
+STOPPED = (
+    "Task ServeController.graceful_shutdown failed. There are infinite retries remaining, so the task will be retried."
+    " Error: The actor is dead because it was killed by `ray.kill`."
+)
 
 
 def test_a_report_is_one_line_and_whole_in_the_file(tmp_path: Path) -> None:
@@ -29,12 +33,22 @@ def test_a_report_is_one_line_and_whole_in_the_file(tmp_path: Path) -> None:
     assert (tmp_path / LOG).read_text().split("\n\n") == [DIED, DIED.replace("12478", "7"), ""]
 
 
-def test_a_report_is_told_although_the_file_cannot_be_written(tmp_path: Path) -> None:
+def test_a_report_is_printed_although_the_file_cannot_be_written(tmp_path: Path) -> None:
     said: list[str] = []
     Reports(tmp_path / "missing" / LOG, said.append, print)({"lines": [DIED], "pid": "raylet"})
     [line] = said
     assert line.startswith("A process of the server (pid 12478) died")
     assert line.endswith("(No such file or directory)).")
+
+
+def test_a_report_of_an_ordinary_stop_is_in_the_file_only(tmp_path: Path) -> None:
+    said: list[str] = []
+    reports = Reports(tmp_path / LOG, said.append, lambda *_, **__: pytest.fail("printed by Ray"))
+    lost = STOPPED.replace("graceful_shutdown", "deploy_applications")
+    reports({"lines": [STOPPED, lost], "pid": "raylet", "is_err": False})
+    [line] = said
+    assert line.startswith("Ray: Task ServeController.deploy_applications failed.")
+    assert (tmp_path / LOG).read_text().split("\n\n") == [STOPPED, lost, ""]
 
 
 @pytest.mark.parametrize(

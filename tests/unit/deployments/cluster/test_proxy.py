@@ -1,4 +1,4 @@
-"""The end of a server on this machine, with the real HAProxy."""
+"""A node's requests in progress and the end of its HAProxy, which is the real one."""
 
 import asyncio
 import os
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cluster.draining import drain, proxy_folder, proxy_is_idle
 from deployments.cluster.haproxy import node
+from deployments.cluster.proxy import drain_proxy, proxy_folder, proxy_is_idle
 from tests.support.haproxy import ask_admin, proxied, stopped, until
-from tests.unit.deployments.cluster.haproxy.test_program import Answering, Silent
+from tests.support.orchestrators import Answering, Silent
 
 
 def test_the_folder_is_that_of_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,7 @@ async def test_answers_in_progress_come_and_no_other_begins(tmp_path: Path) -> N
     async with proxied(tmp_path, {"a": Answering(wait_s=1.0)}) as proxy:
         asked = [asyncio.create_task(proxy.get()) for _ in range(20)]
         await asyncio.sleep(0.3)
-        await asyncio.to_thread(drain, tmp_path, 30.0, lines.append)
+        await asyncio.to_thread(drain_proxy, tmp_path, 30.0, lines.append)
         assert [response.status_code for response in await asyncio.gather(*asked)] == [200] * 20
         assert await asyncio.wait_for(proxy.process.wait(), 30) == 0
     assert len(lines) <= 1
@@ -36,14 +36,14 @@ async def test_it_does_not_wait_for_ever(tmp_path: Path) -> None:
     async with proxied(tmp_path, {"a": Silent()}) as proxy:
         asked = asyncio.create_task(proxy.get())
         await asyncio.sleep(0.3)
-        await asyncio.to_thread(drain, tmp_path, 1.0, lines.append)
+        await asyncio.to_thread(drain_proxy, tmp_path, 1.0, lines.append)
         asked.cancel()
     assert lines == ["Waiting up to 1 s for the answers in progress; Ctrl-C ends them."]
 
 
 def test_without_haproxy_there_is_nothing_to_wait_for(tmp_path: Path) -> None:
-    drain(tmp_path / "none", 30.0, pytest.fail)
-    drain(tmp_path, 30.0, pytest.fail)
+    drain_proxy(tmp_path / "none", 30.0, pytest.fail)
+    drain_proxy(tmp_path, 30.0, pytest.fail)
 
 
 async def test_a_node_is_idle_without_requests_and_not_with_one(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ async def test_a_haproxy_that_does_not_answer_is_not_idle(tmp_path: Path, monkey
     async with proxied(tmp_path, {"a": Silent()}) as proxy:
         os.kill(proxy.haproxy, signal.SIGSTOP)
         try:
-            assert not proxy_is_idle(tmp_path)
+            assert await until(lambda: not proxy_is_idle(tmp_path))  # its threads stop one after the other
         finally:
             os.kill(proxy.haproxy, signal.SIGCONT)
         assert await until(lambda: proxy_is_idle(tmp_path))

@@ -1,4 +1,4 @@
-"""End of a node's HAProxy: the answers in progress first."""
+"""A node's HAProxy, as the server and the drain of a node see it: its files, its requests, its end."""
 
 import os
 import re
@@ -13,7 +13,7 @@ CONFIG = "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC"  # Ray's variable, and its default
 DEFAULT_CONFIG = "/tmp/haproxy-serve/haproxy.cfg"
 ADMIN = "GLOBAL"  # HAProxy's name of the frontend of its admin socket
 POLL_S = 0.05
-TOLD_AFTER_S = 0.5
+NOTICE_AFTER_S = 0.5
 
 
 def proxy_folder(node_id: str) -> Path:
@@ -38,7 +38,7 @@ def proxy_is_idle(folder: Path) -> bool:
     return f"\nPid: {instances[0].haproxy}\n" in answer and not streams
 
 
-def drain(folder: Path, within_s: float, say: Callable[[str], None]) -> None:
+def drain_proxy(folder: Path, within_s: float, say: Callable[[str], None]) -> None:
     """Close the port of the HAProxy with its files in `folder`, and wait until it has passed on its last answer.
 
     HAProxy takes no new connections from then on, and ends with the last one that it has.
@@ -53,9 +53,9 @@ def drain(folder: Path, within_s: float, say: Callable[[str], None]) -> None:
     node = Node(str(folder))
     for instance in node.instances():
         send(instance.supervisor, signal.SIGUSR1)
-    began, told = time.monotonic(), False
+    began, said = time.monotonic(), False
     while node.instances() and (waited_s := time.monotonic() - began) < within_s:
-        if waited_s > TOLD_AFTER_S and not told:
+        if waited_s > NOTICE_AFTER_S and not said:
             say(f"Waiting up to {within_s:g} s for the answers in progress; Ctrl-C ends them.")
-            told = True
+            said = True
         time.sleep(POLL_S)

@@ -11,20 +11,28 @@ from starlette.types import ASGIApp
 
 from deployments.config import load_profile
 from loadtest.torture.stage import TEAM, app_of, orchestrate, post, trio
+from serving.api.schemas.chat import ChatBody
+from serving.api.schemas.completions import CompletionsBody
+from serving.api.schemas.embeddings import EmbeddingsBody
+from serving.api.schemas.messages import CountTokensBody, MessagesBody
+from serving.api.schemas.rerank import RerankBody
+from serving.api.schemas.responses import ResponsesBody
+from serving.api.schemas.tokens import TokenizeBody
+from serving.api.schemas.wire import Wire
 from serving.errors import ConfigError
 from serving.recipes import load_recipes
 from serving.sse import EventParser
 
-BODIES = (
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-    "/v1/embeddings",
-    "/v1/rerank",
-    "/tokenize",
-)
+BODIES: Mapping[str, type[Wire]] = {
+    "/v1/chat/completions": ChatBody,
+    "/v1/completions": CompletionsBody,
+    "/v1/responses": ResponsesBody,
+    "/v1/messages": MessagesBody,
+    "/v1/messages/count_tokens": CountTokensBody,
+    "/v1/embeddings": EmbeddingsBody,
+    "/v1/rerank": RerankBody,
+    "/tokenize": TokenizeBody,
+}
 LIMIT_BYTES = 1024  # of an event in the SSE target
 
 

@@ -1,11 +1,13 @@
 """Ray Serve application with scripted engines: `serve run loadtest.scale.app:scale_app replicas=2 port=8000`."""
 
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
-from ray.serve.deployment import Application, Deployment
+from ray.serve.deployment import Application
 
 from deployments.cluster.local import start_cluster
 from deployments.config import AppArgs, OrchestratorSpec, Profile
@@ -37,31 +39,29 @@ class ScaleArgs(BaseModel):
 class ScriptedModel:
     """Scripted replacement of `deployments.model.server` with the same wire format."""
 
-    def __init__(self, args: ScaleArgs) -> None:
-        self._engine = ScriptedEngine(
-            "scripted",
-            answer=lambda request: " ".join(["word"] * (request.sampling.max_tokens or 16)),
-            prefill_tokens_per_s=args.prefill_tokens_per_s,
-            itl_s=args.itl_s,
-            batch_slowdown=args.batch_slowdown,
-            context_tokens=CONTEXT_TOKENS,
-        )
+    def __init__(self, model: str, **options: Any) -> None:
+        """Create the engine, which records nothing. `options` are those of `ScriptedEngine`."""
+        self._engine = ScriptedEngine(model, requests=deque(maxlen=0), prefills=deque(maxlen=0), **options)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[tuple[Packed, ...], None]:
         """Stream groups of packed deltas."""
         async with aclosing(coalesced(self._engine.generate(request))) as groups:
             async for group in groups:
                 yield tuple(pack(delta) for delta in group)
-        self._engine.requests.clear()  # kept for tests; it would grow without end
 
     async def stats(self) -> int:
         """Number of running requests."""
         return self._engine.running
 
 
-SCRIPTED: Deployment = serve.deployment(  # type: ignore[assignment]  # annotated as a decorator
-    ScriptedModel, name="scripted", max_ongoing_requests=ROOM, ray_actor_options={"num_cpus": 0}
+SCRIPTED = serve.deployment(name="scripted", max_ongoing_requests=ROOM, ray_actor_options={"num_cpus": 0})(
+    ScriptedModel
 )
+
+
+def words(request: GenerateRequest) -> str:
+    """Answer of as many words as the request allows tokens."""
+    return " ".join(["word"] * (request.sampling.max_tokens or 16))
 
 
 def scale_profile(args: ScaleArgs) -> Profile:
@@ -87,7 +87,13 @@ def scale_app(args: ScaleArgs) -> Application:
 
     profile = scale_profile(args)
     start_cluster(profile, AppArgs(port=args.port))
-    engines = SCRIPTED.bind(args)
+    engines = SCRIPTED.bind(
+        "scripted",
+        answer=words,
+        prefill_tokens_per_s=args.prefill_tokens_per_s,
+        itl_s=args.itl_s,
+        batch_slowdown=args.batch_slowdown,
+        context_tokens=CONTEXT_TOKENS,
+    )
     models = {f"model_{number}": engines for number in range(len(MODELS))}
-    ingress: Deployment = serve.deployment(Ingress, **ingress_options(profile))  # type: ignore[assignment]
-    return ingress.bind(profile, **models)
+    return serve.deployment(**ingress_options(profile))(Ingress).bind(profile, **models)

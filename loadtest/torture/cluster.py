@@ -3,22 +3,16 @@
 The production ingress over scripted models, each a deployment of its own: `a` and `c` with two replicas, `b` with one.
 """
 
-from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
-from ray.serve.deployment import Application, Deployment
+from ray.serve.deployment import Application
 
 from deployments.cluster.local import start_cluster
 from deployments.config import AppArgs, OrchestratorSpec, Profile
-from deployments.model.coalescing import coalesced
 from deployments.model_spec import ModelSpec, Replicas
-from deployments.wire import Packed, pack
+from loadtest.scale.app import ScriptedModel
 from loadtest.torture.stage import CONTEXT_TOKENS, TEAM
 from serving.api.settings import ApiSettings
-from serving.engines.scripted import ScriptedEngine
 from serving.types import GenerateRequest
 
 REPLICAS = {"a": 2, "b": 1, "c": 2}
@@ -36,33 +30,17 @@ class ClusterArgs(BaseModel):
     itl_s: float = Field(default=0.05, ge=0, description="Seconds per token.")
 
 
-@serve.deployment(max_ongoing_requests=IN_FLIGHT, health_check_period_s=1, ray_actor_options={"num_cpus": 0})
-class ScriptedModel:
-    """Scripted replacement of `deployments.model.server` with the same wire format."""
-
-    def __init__(self, model: str, args: ClusterArgs) -> None:
-        self._engine = ScriptedEngine(
-            model,
-            " ".join(["word"] * args.tokens),
-            itl_s=args.itl_s,
-            context_tokens=CONTEXT_TOKENS,
-            requests=deque(maxlen=0),
-            prefills=deque(maxlen=0),
-        )
-
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[tuple[Packed, ...], None]:
-        """Stream groups of packed deltas."""
-        async with aclosing(coalesced(self._engine.generate(request))) as groups:
-            async for group in groups:
-                yield tuple(pack(delta) for delta in group)
+class PrefillingModel(ScriptedModel):
+    """Scripted model that also takes the prefills of recipes."""
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
         """Take the time of the prompt."""
         await self._engine.prefill(request, marker)
 
-    async def stats(self) -> int:
-        """Number of running requests."""
-        return self._engine.running
+
+REPLICA = serve.deployment(max_ongoing_requests=IN_FLIGHT, health_check_period_s=1, ray_actor_options={"num_cpus": 0})(
+    PrefillingModel
+)
 
 
 def torture_profile() -> Profile:
@@ -93,11 +71,11 @@ def torture_app(args: ClusterArgs) -> Application:
 
     profile = torture_profile()
     start_cluster(profile, AppArgs(port=args.port, host=args.host))
+    answer = " ".join(["word"] * args.tokens)
     models = {
-        f"model_{number}": ScriptedModel.options(  # type: ignore[attr-defined]  # annotated as a class
-            name=f"model:{name}", num_replicas=count
-        ).bind(name, args)
+        f"model_{number}": REPLICA.options(name=f"model:{name}", num_replicas=count).bind(
+            name, answer=answer, itl_s=args.itl_s, context_tokens=CONTEXT_TOKENS
+        )
         for number, (name, count) in enumerate(REPLICAS.items())
     }
-    ingress: Deployment = serve.deployment(Ingress, **ingress_options(profile))  # type: ignore[assignment]
-    return ingress.bind(profile, **models)
+    return serve.deployment(**ingress_options(profile))(Ingress).bind(profile, **models)

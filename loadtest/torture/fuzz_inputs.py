@@ -10,21 +10,8 @@ from hypothesis.strategies import SearchStrategy
 
 from deployments.config import Profile
 from loadtest.torture.fuzz_targets import BODIES, MODELS
-from serving.api.schemas.chat import ChatBody
-from serving.api.schemas.completions import CompletionsBody
-from serving.api.schemas.embeddings import EmbeddingsBody
-from serving.api.schemas.messages import CountTokensBody, MessagesBody
-from serving.api.schemas.rerank import RerankBody
-from serving.api.schemas.responses import ResponsesBody
-from serving.api.schemas.tokens import TokenizeBody
-from serving.api.schemas.wire import Wire
 from serving.recipes.strategies.layered import Layered
 
-OF_BODIES: tuple[type[Wire], ...] = (
-    *(ChatBody, CompletionsBody, ResponsesBody, MessagesBody),
-    *(CountTokensBody, EmbeddingsBody, RerankBody, TokenizeBody),
-)
-SCHEMAS = dict(zip(BODIES, OF_BODIES, strict=True))
 # Words that mean something somewhere: a random text would hardly ever be one.
 WORDS = (
     *("role", "user", "assistant", "system", "tool", "developer", "content", "type", "text", "function", "name"),
@@ -66,7 +53,7 @@ turns = st.lists(
 @st.composite
 def bodies(draw: st.DrawFn, path: str) -> bytes:
     """A valid body of the dialect with a few fields that are not."""
-    fields = [*SCHEMAS[path].model_fields]
+    fields = [*BODIES[path].model_fields]
     body: dict[str, Any] = {"model": draw(st.sampled_from(MODELS))}
     for name, valid in VALID.items():
         if name in fields:

@@ -6,26 +6,33 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from starlette.types import ASGIApp
 
 from deployments.config import load_profile
-from loadtest.torture.stage import TEAM, app_of, orchestrate, trio
+from loadtest.torture.stage import TEAM, app_of, orchestrate, post, trio
+from serving.api.schemas.chat import ChatBody
+from serving.api.schemas.completions import CompletionsBody
+from serving.api.schemas.embeddings import EmbeddingsBody
+from serving.api.schemas.messages import CountTokensBody, MessagesBody
+from serving.api.schemas.rerank import RerankBody
+from serving.api.schemas.responses import ResponsesBody
+from serving.api.schemas.tokens import TokenizeBody
+from serving.api.schemas.wire import Wire
 from serving.errors import ConfigError
 from serving.recipes import load_recipes
 from serving.sse import EventParser
 
-BODIES = (
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-    "/v1/embeddings",
-    "/v1/rerank",
-    "/tokenize",
-)
+BODIES: Mapping[str, type[Wire]] = {
+    "/v1/chat/completions": ChatBody,
+    "/v1/completions": CompletionsBody,
+    "/v1/responses": ResponsesBody,
+    "/v1/messages": MessagesBody,
+    "/v1/messages/count_tokens": CountTokensBody,
+    "/v1/embeddings": EmbeddingsBody,
+    "/v1/rerank": RerankBody,
+    "/tokenize": TokenizeBody,
+}
 LIMIT_BYTES = 1024  # of an event in the SSE target
 
 
@@ -42,22 +49,7 @@ class InProcess:
 
     def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         """Status and body of the response."""
-        return self._loop.run_until_complete(self._post(path, body))
-
-    async def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        waiting = [{"type": "http.request", "body": body}]
-        sent: list[Any] = []
-
-        async def receive() -> Any:
-            return waiting.pop() if waiting else await asyncio.Event().wait()
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
-        headers = [(b"content-type", b"application/json")]
-        await self._app({**scope, "headers": headers, "http_version": "1.1"}, receive, send)
-        return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+        return self._loop.run_until_complete(post(self._app, path, body))
 
 
 @cache
@@ -68,14 +60,14 @@ def _server() -> InProcess:
 def body_target(path: str) -> Callable[[bytes], None]:
     """Target that posts bytes to `path`: any answer or 4xx with a JSON error is right, anything else is not."""
 
-    def post(data: bytes) -> None:
+    def target(data: bytes) -> None:
         status, answer = _server().post(path, data)
         if status >= 500:
             raise Broken(f"{path} answered {status}: {answer[:200]!r}")
         if status >= 400 and "error" not in json.loads(answer):
             raise Broken(f"{path} answered {status} without an error object: {answer[:200]!r}")
 
-    return post
+    return target
 
 
 def events(data: bytes) -> None:

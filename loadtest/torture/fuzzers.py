@@ -62,12 +62,12 @@ async def run_atheris(name: str, seconds: float, out: Path) -> tuple[int, str]:
     )
     try:
         async with asyncio.timeout(seconds + ATHERIS_S + 60):
-            _, told = await process.communicate()
+            _, output = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()
         return 0, "an input that takes longer than the whole run"
-    lines = told.decode(errors="replace").splitlines()
+    lines = output.decode(errors="replace").splitlines()
     units = [line.split()[-1] for line in lines if "number_of_executed_units" in line]
     count = int(units[0]) if units else 0
     if process.returncode:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from loadtest.torture.effort import Effort
 from loadtest.torture.row import Row
-from loadtest.torture.stage import TEAM, app_of, chat, orchestrate, trio
+from loadtest.torture.stage import TEAM, app_of, chat, orchestrate, post, trio
 
 AT_ONCE = 16
 SAMPLES = 50  # of memory, over the run
@@ -22,20 +22,8 @@ NOISE_BYTES = 16  # per request: less than any object
 
 async def call(app: ASGIApp, body: dict[str, Any]) -> int:
     """Send one request in memory; return the status."""
-    waiting = [{"type": "http.request", "body": json.dumps(body).encode()}]
-    found = 0
-
-    async def receive() -> Any:
-        return waiting.pop() if waiting else await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        nonlocal found
-        found = message.get("status", found)
-
-    path = "/v1/chat/completions"
-    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
-    await app({**scope, "headers": [(b"content-type", b"application/json")], "http_version": "1.1"}, receive, send)
-    return found
+    status, _ = await post(app, "/v1/chat/completions", json.dumps(body).encode())
+    return status
 
 
 def body_of(number: int) -> dict[str, Any]:

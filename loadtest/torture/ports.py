@@ -54,7 +54,7 @@ async def measure(effort: Effort) -> list[Row]:
         effort.say(f"starting a server on {host}")
         async with ray_server(effort.out / f"ports-{host}.log", host) as server:
             found: set[Listener] = set()
-            for _ in range(SCANS):  # HAProxy may be starting anew when a scan reads the process tree
+            for _ in range(SCANS):  # a scan misses HAProxy while it restarts
                 found |= await asyncio.to_thread(listeners, server)
                 await asyncio.sleep(SCAN_EVERY_S)
             rows.append(judged(host, server.port, found))

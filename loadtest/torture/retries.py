@@ -3,9 +3,10 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 from ray.exceptions import RayActorError
+from ray.serve.handle import DeploymentHandle
 
 from deployments.ingress.remote_engine import RemoteEngine
 from loadtest.torture.effort import Effort
@@ -65,7 +66,7 @@ async def measure(effort: Effort) -> list[Row]:
         handle, limits = LostHandle(), Limits()
         budget = RetryBudget(limits.retry_share, limits.retry_burst)
         models: dict[str, Any] = {
-            model: RemoteEngine(model, handle, deadline_s=60, retries=budget)  # type: ignore[arg-type]
+            model: RemoteEngine(model, cast("DeploymentHandle[Any]", handle), deadline_s=60, retries=budget)
             for model in TRIO
         }
         recipe = {"preset": TEAM, "id": "team", "retries": 5}

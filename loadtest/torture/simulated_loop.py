@@ -1,32 +1,39 @@
 """An event loop with a simulated clock: durations are exact, whatever else runs on the machine."""
 
 import asyncio
+import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
+class SimulatedSelector(selectors.DefaultSelector):
+    """A selector that does not wait: if nothing is ready, its clock advances by the timeout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Events that are ready, without waiting for any."""
+        events = super().select(0)
+        if not events:
+            assert timeout is not None, "the test waits for something that never happens"
+            self.now_s += timeout
+        return events
+
+
 class SimulatedLoop(asyncio.SelectorEventLoop):
     """An event loop whose time advances only when nothing is left to run, then at once to the next timer."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._now_s = 0.0
-        select = self._selector.select  # type: ignore[attr-defined]
-
-        def skip(timeout_s: float | None) -> Any:
-            events = select(0)
-            if not events:
-                assert timeout_s is not None, "the test waits for something that never happens"
-                self._now_s += timeout_s
-            return events
-
-        self._selector.select = skip  # type: ignore[attr-defined]
+        self._clock = SimulatedSelector()
+        super().__init__(self._clock)
 
     def time(self) -> float:
         """Simulated seconds since the loop was made."""
-        return self._now_s
+        return self._clock.now_s
 
 
 async def simulated(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -62,6 +62,22 @@ async def listening(app: ASGIApp) -> AsyncIterator[int]:
         await task
 
 
+async def post(app: ASGIApp, path: str, body: bytes) -> tuple[int, bytes]:
+    """Status and body of the response to a JSON body, in memory."""
+    waiting = [{"type": "http.request", "body": body}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return waiting.pop() if waiting else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    await app({**scope, "headers": [(b"content-type", b"application/json")], "http_version": "1.1"}, receive, send)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+
+
 def chat(model: str, text: str = "a question", **fields: Any) -> dict[str, Any]:
     """Body of a chat completion."""
     return {"model": model, "messages": [{"role": "user", "content": text}], **fields}

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import uvicorn
 from starlette.types import ASGIApp
 
+from loadtest.torture.stage import listening
 from serving.api import ApiSettings, create_app
 from serving.cards import ModelCard
 from serving.engine import Engine
@@ -97,17 +97,8 @@ def texts(response: httpx.Response) -> str:
 @asynccontextmanager
 async def running(app: ASGIApp) -> AsyncIterator[str]:
     """Base URL of a real server on a free port of the loopback interface."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on"))
-    task = asyncio.create_task(server.serve())
-    try:
-        while not server.started:
-            if task.done():
-                task.result()
-            await asyncio.sleep(0.005)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
+    async with listening(app) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 class HandEngine(Engine):

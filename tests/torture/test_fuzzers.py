@@ -1,5 +1,6 @@
 """Fuzzers with a fixed number of inputs, the same in each run."""
 
+import json
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_fuzzer_finds_what_breaks_and_says_with_which_input(monkeypatch: pytes
         if b"\r" in data:
             raise Broken("a carriage return")
 
-    monkeypatch.setitem(fuzzers.TARGETS, "events", breaks)  # type: ignore[arg-type]
+    monkeypatch.setattr(fuzzers, "TARGETS", {"events": breaks})
     count, failure = fuzzers.run_hypothesis("events", 20)
     assert count > 0
     assert failure.startswith("Broken with b'")
@@ -69,8 +70,6 @@ def test_events_that_differ_by_where_they_are_cut_are_a_failure(monkeypatch: pyt
 
 
 def test_inputs_of_bodies_are_mostly_json_with_fields_of_the_dialect() -> None:
-    import json
-
     seen: list[bool] = []
 
     @settings(max_examples=100, deadline=None, database=None, derandomize=True)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 from collections import deque
+from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from loadtest.torture import memory, retries, termination
 from loadtest.torture.effort import Effort
 from loadtest.torture.overload import scripted_server
 from loadtest.torture.stage import app_of, chat, orchestrate, trio
-from serving.types import GenerateRequest
+from serving.types import Delta, GenerateRequest
 from tests.support.api import client_of
 
 
@@ -26,7 +27,7 @@ def effort(tmp_path: Path) -> Effort:
 async def test_beyond_its_limit_a_server_refuses_with_retry_after_and_then_answers_again() -> None:
     release = asyncio.Event()
 
-    async def held(request: GenerateRequest, stream):  # type: ignore[no-untyped-def]
+    async def held(request: GenerateRequest, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
         await release.wait()
         async for delta in stream:
             yield delta

@@ -38,10 +38,10 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
 
 
 def test_the_text_has_each_row_and_the_command() -> None:
-    told = text([RESULT])
-    assert 'hangups (3 s): make torture ARGS="hangups"' in told
-    assert "RED          it does <not>" in told
-    assert told.endswith("1 of 3 promises green, 1 red, 1 not measured.")
+    table = text([RESULT])
+    assert 'hangups (3 s): make torture ARGS="hangups"' in table
+    assert "RED          it does <not>" in table
+    assert table.endswith("1 of 3 promises green, 1 red, 1 not measured.")
     assert summary([]) == "0 of 0 promises green, 0 red."
 
 

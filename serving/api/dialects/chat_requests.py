@@ -25,7 +25,7 @@ from serving.api.dialects.chat_tools import (
 )
 from serving.api.dialects.image_parts import joined, part_of
 from serving.api.dialects.live import event_detail, shows_reasoning
-from serving.api.dialects.unions import check_length, parsed_parts, validated
+from serving.api.dialects.unions import parsed_parts, validated
 from serving.api.image_reader import NO_IMAGES, Images
 from serving.api.schemas.chat import (
     ROLES,
@@ -40,7 +40,7 @@ from serving.api.schemas.chat import (
 from serving.api.schemas.chat_fields import IMAGE_ROLES, REQUIRED_OF_ROLE, ROLE_OF_FIELD
 from serving.api.schemas.completions import CompletionsBody
 from serving.api.schemas.structured_outputs import StructuredOutputsBody
-from serving.api.schemas.wire import Wire, json_object, known
+from serving.api.schemas.wire import Wire, check_length, json_object, known
 from serving.api.settings import ApiSettings
 from serving.cards import ModelCard
 from serving.conversation import Image, Message, Thinking, ToolChoice

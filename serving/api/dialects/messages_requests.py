@@ -9,7 +9,7 @@ from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, session_
 from serving.api.dialects.image_parts import joined, part_of
 from serving.api.dialects.sealed import unseal
 from serving.api.dialects.tool_checks import Mode, check_results, tool_choice, tools_by_name
-from serving.api.dialects.unions import check_length, check_max_tokens, member, parsed_parts, validated
+from serving.api.dialects.unions import check_max_tokens, member, parsed_parts, validated
 from serving.api.dialects.unsupported_tools import parsed_tools
 from serving.api.image_reader import NO_IMAGES, Images
 from serving.api.schemas.messages import (
@@ -39,7 +39,7 @@ from serving.api.schemas.messages import (
     UserTurn,
 )
 from serving.api.schemas.unsupported_tools import OF_MESSAGES
-from serving.api.schemas.wire import Wire, json_object
+from serving.api.schemas.wire import Wire, check_length, json_object
 from serving.api.settings import ApiSettings
 from serving.cards import ModelCard
 from serving.conversation import Image, Message, Thinking, Tool, ToolCall, ToolChoice

@@ -91,15 +91,6 @@ def parsed_parts(raw: object, models: Mapping[str, type[Wire]], path: str, thing
     return parts
 
 
-def check_length(given: Mapping[str, Any], limits: Mapping[str, int]) -> None:
-    """Check the lengths of lists before their entries, whose validation takes longer. Raises `InvalidRequest`."""
-    for name, limit in limits.items():
-        if isinstance(entries := given.get(name), list) and len(entries) > limit:
-            raise InvalidRequest(
-                f"Shorten '{name}': it has {len(entries)} entries, at most {limit} are accepted.", name
-            )
-
-
 def check_max_tokens(name: str, wanted: int | None, settings: ApiSettings) -> None:
     """Check the field `name` against the operator's limit. Raises `InvalidRequest`."""
     if wanted is not None and wanted > settings.max_tokens:

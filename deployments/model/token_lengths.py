@@ -12,12 +12,12 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import models
-from transformers import convert_slow_tokenizer
 
 BLANK = "▁"  # SentencePiece's way to write a space
 _CODES = 0x110000
@@ -125,8 +125,8 @@ def _keeps_all(splitter: Mapping[str, Any]) -> bool:
 @cache
 def byte_alphabet() -> Mapping[str, int]:
     """The byte of each character of byte-level tokens: GPT-2's alphabet, with a printable character for every byte."""
-    untyped: Any = convert_slow_tokenizer
-    to_characters: Mapping[int, str] = untyped.bytes_to_unicode()
+    module: Any = import_module("transformers.convert_slow_tokenizer")  # `transformers` has a function of that name
+    to_characters: Mapping[int, str] = module.bytes_to_unicode()
     return {character: value for value, character in to_characters.items()}
 
 

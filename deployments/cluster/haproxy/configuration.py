@@ -10,7 +10,7 @@ from .settings import SMALLEST_BUFFER, Settings
 FRONTEND = "frontend http_frontend"
 METRICS = "frontend prometheus"
 RETRIED = "conn-failure empty-response"  # connection failed, or closed before the first byte of an answer
-RETRIES = 2  # one that finds the lost orchestrator still in the list, one that finds another
+RETRIES = 1
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 ALLOW = "GET, HEAD, POST, OPTIONS"
 REQUEST_ID = "^[A-Za-z0-9._:-]{1,128}$"  # as in serving/api/exchange.py
@@ -117,7 +117,7 @@ def with_timeouts(lines: list[str], settings: Settings, deadline_s: int | None) 
 
 
 def with_retries(lines: list[str], settings: Settings) -> list[str]:
-    """A lost request is asked again, if no byte of its answer has come; the operator's own `retry-on` stays."""
+    """A lost request is asked again once, if no byte of its answer has come; the operator's own `retry-on` stays."""
     if not settings.retry_bytes or not any(line.split() == ["retry-on", "conn-failure"] for line in lines):
         return lines
     kept = [line for line in lines if not has([line], "retry-on")]
@@ -150,6 +150,8 @@ def with_limits(lines: list[str], settings: Settings) -> list[str]:
         # Serve sends any id back; the API and its log know no other than these.
         f"    http-request del-header x-request-id unless {{ req.fhdr(x-request-id) -m reg '{REQUEST_ID}' }}"
         " { req.fhdr_cnt(x-request-id) eq 1 }",
+        # The deadline of a request that is asked again began with the first time. RECEIVED of serving/api/exchange.py.
+        "    http-request set-header x-moa-received-ms %[date(0,ms)]",
     ]
     if limit := settings.connections_per_client:
         rules = [

@@ -88,6 +88,19 @@ def test_a_lost_request_is_repeated_unless_the_operator_has_a_rule() -> None:
     assert [line for line in section("defaults", text=kept) if line.startswith("retries")] == ["retries 9"]
 
 
+def test_a_lone_orchestrator_has_an_attempt_more() -> None:
+    def added(text: str, settings: Settings | None = None) -> bool:
+        return "retries 2" in section("backend http-default", settings, text)
+
+    lone = RAY.replace("    server b 127.0.0.1:1 check\n", "")
+    assert added(lone)
+    assert not added(RAY)
+    assert not added(lone, Settings(retry_bytes=0))
+    assert not added(lone.replace("retry-on conn-failure", "retry-on conn-failure\n    retries 9"))
+    assert not added(lone.replace("retry-on conn-failure", "retry-on 503"))
+    assert not added(lone.replace("    server SERVE_PROXY_ACTOR-1 127.0.0.1:3 check backup\n", ""))
+
+
 def test_a_server_that_refuses_a_connection_is_down_at_once() -> None:
     server = "127.0.0.1:1 check observe layer4 error-limit {} on-error mark-down"
     for ray, ours in ((3, 1), (30, 30), (2, 2)):

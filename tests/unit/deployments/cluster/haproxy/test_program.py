@@ -252,6 +252,22 @@ async def test_a_killed_orchestrator_loses_none_of_many_requests(tmp_path: Path,
     assert {answer.text for answer in answers[known + 32 :]} == {"a" if killed.name == "b" else "b"}
 
 
+async def test_a_killed_lone_orchestrator_loses_none_where_serves_proxy_waits_for_the_next(tmp_path: Path) -> None:
+    orchestrators = {name: Killable(name) for name in ("a", "serve")}
+    answers: list[httpx.Response] = []
+    async with proxied(tmp_path, dict(orchestrators), fallback="serve") as proxy:
+
+        async def ask() -> None:
+            answers.append(await proxy.post("/v1/chat/completions", content=b"x" * 500))
+
+        callers = [asyncio.create_task(ask()) for _ in range(16)]
+        assert await until(lambda: orchestrators["a"].busy == 16)
+        proxy.servers["a"].close()
+        orchestrators["a"].kill()
+        await asyncio.gather(*callers)
+    assert [(answer.status_code, answer.text) for answer in answers] == [(200, "serve")] * 16
+
+
 async def test_the_time_of_arrival_is_the_proxys_and_stays_for_a_repetition(tmp_path: Path) -> None:
     orchestrators = {name: Answering(name, lost=1) for name in "ab"}
     orchestrators["b"].lost = 0

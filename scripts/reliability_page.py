@@ -133,8 +133,8 @@ PROMISES: Sequence[tuple[str, str]] = (
         "`tests/unit/deployments/cluster/haproxy/test_program.py`",
     ),
     (
-        "A request without an answer is asked again once, HAProxy is back at once, the loss of the controller is not seen,"
-        " and the terminal has one line for each lost process.",
+        "A request without an answer is asked again once, HAProxy is back at once, the loss of the controller is not"
+        " seen, and the terminal has one line for each lost process.",
         "`tests/serve/test_faults.py`",
     ),
     ("Memory does not grow with the number of requests.", "part `memory`; `tests/torture/test_load.py`"),

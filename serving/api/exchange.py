@@ -83,7 +83,7 @@ class HttpExchange:
         """Rest of a deadline that began when HAProxy received the request; all of it if none did.
 
         HAProxy repeats a request whose orchestrator died. The first one answers until the deadline, so that a longer
-        time can only come from the clocks of two nodes, and is ignored.
+        time can only come from the clocks of two nodes, and is ignored. Without HAProxy a caller can shorten its own.
         """
         received = self.headers.get(RECEIVED, b"")
         if not received.isdigit() or len(received) > 16:

@@ -92,7 +92,7 @@ PROMISES: Sequence[tuple[str, str]] = (
     (
         "An abusive body is refused with a 4xx status within a second, leaves no memory behind, and costs a"
         " neighbour nothing.",
-        "part `abuse`; `tests/torture/test_abuse.py`",
+        "part `abuse`; `tests/torture/test_abuse.py`, `tests/unit/serving/test_json_structure.py`",
     ),
     (
         "A schema costs its own caller only, or is refused with 400 and its path: limits, keywords that no grammar"
@@ -133,8 +133,8 @@ PROMISES: Sequence[tuple[str, str]] = (
         "`tests/unit/deployments/cluster/haproxy/test_program.py`",
     ),
     (
-        "A request without an answer is asked again, HAProxy is back at once, the loss of the controller is not seen,"
-        " and the terminal has one line for each lost process.",
+        "A request without an answer is asked again once, HAProxy is back at once, the loss of the controller is not"
+        " seen, and the terminal has one line for each lost process.",
         "`tests/serve/test_faults.py`",
     ),
     ("Memory does not grow with the number of requests.", "part `memory`; `tests/torture/test_load.py`"),

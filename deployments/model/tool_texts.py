@@ -6,6 +6,9 @@ from typing import Any
 
 from deployments.model.templates.base import Turn
 from serving.conversation import Tool
+from serving.json_structure import has_more_values
+
+MAX_VALUES = 2**14  # keys, strings, objects and lists in the arguments of a call: parsing holds the interpreter lock
 
 
 def functions_of(tools: Sequence[Tool]) -> list[Turn]:
@@ -24,7 +27,12 @@ def functions_of(tools: Sequence[Tool]) -> list[Turn]:
 
 
 def argument_object(arguments: str) -> Any:
-    """Arguments of a call as JSON; `{}` for none. What is not JSON or cannot be rendered stays the model's own text."""
+    """Arguments of a call as JSON; `{}` for none. What is not JSON or cannot be rendered stays the model's own text.
+
+    So do arguments of more than `MAX_VALUES` values.
+    """
+    if has_more_values(arguments.encode(errors="surrogatepass"), MAX_VALUES):
+        return arguments
     try:
         found = json.loads(arguments) if arguments.strip() else {}
         if "\\u" in arguments and not is_text(json.dumps(found, ensure_ascii=False)):

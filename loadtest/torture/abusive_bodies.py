@@ -70,6 +70,7 @@ def corpus() -> Iterator[Abuse]:
     yield from _not_json()
     yield from _numbers()
     yield from _counts()
+    yield from _structures()
     yield from _schemas()
     yield from _foreign()
     yield from _other_dialects()
@@ -128,6 +129,22 @@ def _counts() -> Iterator[Abuse]:
     yield Abuse("a model's name of 1 MB", lambda: json.dumps(chat("m" * 10**6)).encode())
     yield Abuse("100,000 unknown fields", lambda: json.dumps(chat(MODEL) | {f"f{n}": 1 for n in range(10**5)}).encode())
     yield Abuse("100,000 parts of an unknown kind", lambda: json.dumps(_parts({"type": "x"}, 10**5)).encode())
+
+
+def _structures() -> Iterator[Abuse]:
+    """Bodies of 4 MB that are all structure."""
+
+    def many(piece: bytes, count: int) -> Callable[[], bytes]:
+        return lambda: _with(b"[" + piece * count + b"0]")
+
+    yield _raw("1,300,000 empty lists", many(b"[],", 1_300_000))
+    yield _raw("1,300,000 empty objects", many(b"{},", 1_300_000))
+    yield _raw("1,000,000 short texts", many(b'"a",', 1_000_000))
+    yield _raw("400,000 objects of one key with a blank", many(b'{"a" :1},', 400_000))
+    yield _raw("2,000 times 1,000 nested lists", many(b"[" * 1000 + b"]" * 1000 + b",", 2000))
+    yield _raw("2,000,000 numbers", many(b"1,", 2_000_000))
+    yield _raw("65,000 objects of one key with a blank", many(b'{"a" :1},', 65_000))
+    yield _raw("130,000 lists in lists of 100 levels", many(b"[" * 100 + b"]" * 100 + b",", 1300))
 
 
 _TURNS = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]

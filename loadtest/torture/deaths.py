@@ -26,6 +26,7 @@ class Victim:
     name: str
     word: str  # in its command line
     after_s: float = 8.0  # of load after the kill
+    reason: str = ""  # why answers may be lost
 
 
 VICTIMS: tuple[Victim, ...] = (
@@ -35,7 +36,13 @@ VICTIMS: tuple[Victim, ...] = (
     Victim("the Serve controller", "ServeController", 12.0),
     Victim("HAProxy", "haproxy", 12.0),
 )
-GCS = Victim("Ray's GCS", "gcs_server", 75.0)  # Ray's processes wait for it for 60 s
+GCS = Victim(
+    "Ray's GCS",
+    "gcs_server",
+    75.0,  # Ray's processes wait for it for 60 s
+    "Without Redis, which the chart has, Ray ends every process of the server after 60 s: the requests in progress then"
+    " have nobody to answer them",
+)
 
 
 def kill(server: RayServer, victim: Victim) -> bool:
@@ -111,6 +118,7 @@ def judged(victim: Victim, whole: Record, streamed: Record, killed_at: float, fo
     what = f"kill -9 of {victim.name}"
     if not found:
         return [Row(what, "not killed", "", None, "There is no such process in this server.")]
+    lost = bool(whole.lost())
     refused_s = max(whole.refused_s(killed_at), streamed.refused_s(killed_at))
     return [
         Row(
@@ -118,8 +126,8 @@ def judged(victim: Victim, whole: Record, streamed: Record, killed_at: float, fo
             f"{_counts(whole)}; longest time without an answer {whole.gap_s(killed_at):.1f} s; connections refused for"
             f" {refused_s:.1f} s",
             f"0 lost; connections refused for at most {MOST_REFUSED_S:.0f} s",
-            not whole.lost() and whole.answered > 0 and refused_s <= MOST_REFUSED_S,
-            _listed(whole),
+            not lost and whole.answered > 0 and refused_s <= MOST_REFUSED_S,
+            ". ".join(text for text in (_listed(whole), victim.reason if lost else "") if text),
         ),
         Row(
             f"{what}: each stream ends with its answer or an explicit error",

@@ -1,8 +1,10 @@
 """Admission: limits on requests in progress and on request bodies being read, shared fairly between callers."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from weakref import WeakValueDictionary
 
 from serving.api.keys import Caller
 from serving.errors import Overloaded
@@ -117,3 +119,18 @@ class BodyBudget:
             yield add
         finally:
             self.bodies.add(caller.name, -own_bytes)
+
+
+class ParsingTurns:
+    """One large body at a time for each caller: several at once would hold the interpreter lock one after the other."""
+
+    def __init__(self) -> None:
+        """Let nobody wait."""
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by name, while somebody uses it
+
+    @asynccontextmanager
+    async def turn(self, caller: Caller) -> AsyncIterator[None]:
+        """Wait until no other body of the caller is being parsed, then run the block."""
+        lock = self._locks.setdefault(caller.name, asyncio.Lock())
+        async with lock:
+            yield

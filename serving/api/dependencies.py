@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
-from serving.api.admission import Admission, BodyBudget
+from serving.api.admission import Admission, BodyBudget, ParsingTurns
 from serving.api.credentials import given_key
 from serving.api.exchange import EXCHANGE, HttpExchange
 from serving.api.image_fetcher import ImageFetcher
@@ -17,11 +17,14 @@ from serving.api.settings import ApiSettings
 from serving.cards import ModelCard, Task
 from serving.engine import Engine
 from serving.errors import InvalidRequest, Unauthorized, UnknownModel
+from serving.json_structure import upper_bound
 from serving.pooling import PoolingEngine
 from serving.telemetry import Observer
 
 Body = TypeVar("Body")
-LARGE_BYTES = 2**18  # of a body that is parsed in a thread: hundreds of thousands of keys take 0.1 s
+# Of a body that is parsed in a thread: beyond either, parsing takes more than some milliseconds.
+LARGE_BYTES = 2**18
+LARGE_VALUES = 2**13
 GENERATING: tuple[Task, ...] = ("generate",)
 TASKS: Mapping[Task, str] = {"generate": "generates text", "embed": "computes embeddings", "rerank": "ranks documents"}
 
@@ -39,6 +42,7 @@ class Server:
     keys: KeyRing
     fetcher: ImageFetcher
     pooling: Mapping[str, PoolingEngine] = field(default_factory=dict)  # by model id
+    parsing: ParsingTurns = field(default_factory=ParsingTurns)
 
     async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.
@@ -122,8 +126,11 @@ def body_parser(parse: Callable[[bytes, ApiSettings], Body]) -> Callable[..., Co
         server.admission.check(exchange.caller)
         with server.body_budget.body(exchange.caller) as add_bytes:
             raw = await exchange.body(settings.max_body_bytes, settings.body_timeout_s, add_bytes)
-            small = len(raw) < LARGE_BYTES
-            body = parse(raw, settings) if small else await asyncio.to_thread(parse, raw, settings)
+            if len(raw) < LARGE_BYTES and upper_bound(raw) < LARGE_VALUES:
+                body = parse(raw, settings)
+            else:
+                async with server.parsing.turn(exchange.caller):
+                    body = await asyncio.to_thread(parse, raw, settings)
             exchange.parsed = True
             return body
 

@@ -7,8 +7,10 @@ cost time with every token.
 import asyncio
 import logging
 import re
+import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
@@ -16,7 +18,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from serving.api.cors import Cors
-from serving.api.keys import ANY_CALLER, Caller
+from serving.api.keys import ANY_CALLER, Caller, Request
 from serving.errors import BodyTooLarge, SlowBody, WrongContentType
 from serving.failures import log_exception
 from serving.redaction import redacted
@@ -28,6 +30,8 @@ NO_WEBSOCKETS = (
 )
 CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 EXCHANGE = "moa.exchange"  # key of the exchange in the scope
+RECEIVED = b"x-moa-received-ms"  # header of our HAProxy: Unix time of the request's arrival there, milliseconds
+MIN_WAITED_S = 1.0  # a shorter time is no repetition, and may be a difference of two nodes' clocks
 
 logger = logging.getLogger("serving.api")
 
@@ -74,6 +78,25 @@ class HttpExchange:
         self._added: Headers = ((b"x-request-id", self.request_id.encode()),) if echo_request_id else ()
         if cors is not None:
             self._added += cors.headers(self.headers)
+
+    def left_s(self, deadline_s: float) -> float:
+        """Rest of a deadline that began when HAProxy received the request; all of it if none did.
+
+        HAProxy repeats a request whose orchestrator died. The first one answers until the deadline, so that a longer
+        time can only come from the clocks of two nodes, and is ignored. Without HAProxy a caller can shorten its own.
+        """
+        received = self.headers.get(RECEIVED, b"")
+        if not received.isdigit() or len(received) > 16:
+            return deadline_s
+        waited_s = time.time() - int(received) / 1000
+        return round(deadline_s - waited_s, 3) if MIN_WAITED_S <= waited_s < deadline_s else deadline_s
+
+    def own(self, request: Request) -> Request:
+        """`request` as the caller's (see `Caller.own`), with the rest of its deadline."""
+        owned = self.caller.own(request)
+        if RECEIVED not in self.headers or owned.deadline_s is None:
+            return owned
+        return replace(owned, deadline_s=self.left_s(owned.deadline_s))
 
     async def body(self, limit_bytes: int, limit_s: float, on_piece: Callable[[int], None]) -> bytes:
         """Read the whole body.

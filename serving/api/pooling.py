@@ -37,7 +37,7 @@ async def pooled(
         outcome = StreamOutcome()
         try:
             with outcome:
-                result = await compute(exchange.caller.own(request))
+                result = await compute(exchange.own(request))
                 outcome.end(TokenUsage(result.prompt_tokens))
                 return result
         finally:

@@ -65,6 +65,18 @@ class ApiSettings(Frozen):
     max_body_bytes: int = Field(
         default=4 * 2**20, ge=1024, description="Maximum size of a request body in bytes; beyond it, 413."
     )
+    max_body_values: int = Field(
+        default=2**17,
+        ge=1024,
+        description="Maximum number of keys, strings, objects and lists in a request body; beyond it, 400. Numbers,"
+        " such as token ids, are limited by `max_body_bytes` alone.",
+    )
+    max_body_depth: int = Field(
+        default=128,
+        ge=16,
+        le=512,
+        description="Maximum number of levels of objects and lists in a request body; beyond it, 400.",
+    )
     max_reading_bytes: int = Field(
         default=64 * 2**20,
         ge=1024,

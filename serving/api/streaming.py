@@ -40,10 +40,13 @@ class RequestTask(Generic[T]):
     def __init__(
         self, exchange: HttpExchange, model: str, coroutine: Coroutine[None, None, T], deadline_s: float
     ) -> None:
-        """Start `coroutine`, which is cancelled a little later than `deadline_s`; `model` is named in errors."""
+        """Start `coroutine`, which is cancelled a little later than what is left of `deadline_s`.
+
+        `model` is named in errors.
+        """
         self.model = model
         self._coroutine = coroutine
-        self.task = asyncio.create_task(self._limited(deadline_s))
+        self.task = asyncio.create_task(self._limited(exchange.left_s(deadline_s)))
         self._disconnect = asyncio.create_task(exchange.disconnected())
         self._disconnect.add_done_callback(lambda _: self._cancel())
 
@@ -178,7 +181,7 @@ class GenerationResponse(Response):
         """Answer `request` with the engine of `card`; streamed if the request is. `more`: its other prompts."""
         self.server, self.exchange, self.card, self.answer = server, exchange, card, answer
         aliases = server.settings.aliases
-        owned, *others = (exchange.caller.own(each) for each in (request, *more))
+        owned, *others = (exchange.own(each) for each in (request, *more))
         self.request = without_aliases(owned, aliases) if aliases else owned
         self.more = [without_aliases(each, aliases) for each in others] if aliases else others
         self.background = None  # read by Starlette's users of responses

@@ -22,6 +22,7 @@ from serving.grammars.sizes import (
     joined,
 )
 from serving.grammars.texts import grammar_repetition
+from serving.json_structure import has_more_values
 from serving.types import GenerateRequest, ResponseFormat
 
 
@@ -94,6 +95,9 @@ def check_held(schema: Schema, path: str, budget: Budget) -> None:
 
 def _check_tag(rule: str, path: str, limits: SchemaLimits) -> None:
     """Check a structural tag, and the schemas and expressions in it. The engine says what else is wrong with it."""
+    # Each value has two bytes at least. Before the parsing, which holds the interpreter lock until all are made.
+    if has_more_values(rule.encode(errors="surrogatepass"), limits.max_bytes // 2):
+        raise InvalidRequest(f"Reduce '{path}': at most {limits.max_bytes} bytes of JSON are accepted.", path)
     try:
         tag = orjson.loads(rule)  # as the request itself: no NaN, no infinite number, no half of a surrogate pair
     except orjson.JSONDecodeError:

@@ -132,13 +132,20 @@ async def started(folder: Path, arguments: Sequence[str], environment: dict[str,
         return await asyncio.create_subprocess_exec(PROGRAM, *arguments, env=environment, stdout=log, stderr=log)
 
 
-def write_config(folder: Path, front: int, metrics: int, servers: dict[str, int], **settings: Any) -> Path:
-    """The configuration that Ray writes for an application with these servers (names and ports)."""
+def write_config(
+    folder: Path, front: int, metrics: int, servers: dict[str, int], fallback: str = "", **settings: Any
+) -> Path:
+    """The configuration that Ray writes for an application with these servers (names and ports).
+
+    `fallback`: name of the one in the place of Serve's own proxy.
+    """
+    every = [ServerConfig(name=name, host="127.0.0.1", port=port) for name, port in servers.items()]
     backend = BackendConfig(
         name="http-app",
         path_prefix="/",
         app_name="app",
-        servers=[ServerConfig(name=name, host="127.0.0.1", port=port) for name, port in servers.items()],
+        servers=[one for one in every if one.name != fallback],
+        fallback_server=next((one for one in every if one.name == fallback), None),
     )
     config = HAProxyConfig(
         http_options=HTTPOptions(host="127.0.0.1", port=front),

@@ -51,3 +51,32 @@ class Answering:
             writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text))
             await writer.drain()
         writer.close()
+
+
+class Killable:
+    """Answers each request of a connection after `wait_s` with its name, until it is killed."""
+
+    def __init__(self, name: str, wait_s: float = 0.1) -> None:
+        self.name, self.wait_s = name, wait_s
+        self.busy = 0
+        self._connections: set[asyncio.StreamWriter] = set()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                await reader.readexactly(int(head.partition("content-length: ")[2].partition("\r\n")[0] or 0))
+                if "/-/healthz" not in head:
+                    self.busy += 1
+                    await asyncio.sleep(self.wait_s)
+                    self.busy -= 1
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(self.name) + self.name.encode())
+                await writer.drain()
+        self._connections.discard(writer)
+        writer.close()
+
+    def kill(self) -> None:
+        """Reset all connections."""
+        for connection in [*self._connections]:
+            connection.transport.abort()

@@ -4,13 +4,14 @@ import re
 from typing import NamedTuple
 
 from .pages import BY_STATUS, LARGE_HEADERS, NO_METHOD, STARTING, TOO_MANY, UNAVAILABLE, Page
-from .sessions import with_sessions
+from .sessions import server_names, with_sessions
 from .settings import SMALLEST_BUFFER, Settings
 
 FRONTEND = "frontend http_frontend"
 METRICS = "frontend prometheus"
 RETRIED = "conn-failure empty-response"  # connection failed, or closed before the first byte of an answer
-RETRIES = 2  # one that finds the lost orchestrator still in the list, one that finds another
+RETRIES = 1  # by `option redispatch 1`, which Ray sets, at another orchestrator than the lost one
+LONE_RETRIES = 2  # of a lone orchestrator: one finds it gone, one waits at Serve's proxy until it is back
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 ALLOW = "GET, HEAD, POST, OPTIONS"
 REQUEST_ID = "^[A-Za-z0-9._:-]{1,128}$"  # as in serving/api/exchange.py
@@ -29,6 +30,8 @@ def edited(text: str, settings: Settings, files: Files, restarts: int = 0) -> st
     parts = sections(text)
     known = any(name.startswith("backend http-") for name, _ in parts)
     deadline_s = number_in(text, "hard-stop-after")
+    defaults = dict(parts).get("defaults", [])
+    ours = repeated(defaults, settings) and not has(defaults, "retries")
     changed: list[str] = []
     for head, lines in parts:
         if head == "global":
@@ -43,7 +46,7 @@ def edited(text: str, settings: Settings, files: Files, restarts: int = 0) -> st
             lines = with_unknown_paths(lines, known)
         elif head.startswith("backend http-"):
             lines = with_sessions(head.split()[1], lines) if settings.sessions else lines
-            lines = [*SERVE_ANSWERS, *with_quick_notice(lines)]
+            lines = [*SERVE_ANSWERS, *with_quick_notice(with_lone_retries(lines) if ours else lines)]
         if settings.loopback:
             lines = on_loopback(lines, settings)
         changed += [head, *lines] if head else lines
@@ -116,13 +119,25 @@ def with_timeouts(lines: list[str], settings: Settings, deadline_s: int | None) 
     return [*(line for line in lines if not has([line], "timeout http-request")), *added]
 
 
+def repeated(lines: list[str], settings: Settings) -> bool:
+    """True if a lost request is to be asked again; the operator's own `retry-on` stays."""
+    return settings.retry_bytes > 0 and any(line.split() == ["retry-on", "conn-failure"] for line in lines)
+
+
 def with_retries(lines: list[str], settings: Settings) -> list[str]:
-    """A lost request is asked again, if no byte of its answer has come; the operator's own `retry-on` stays."""
-    if not settings.retry_bytes or not any(line.split() == ["retry-on", "conn-failure"] for line in lines):
+    """A lost request is asked again once, if no byte of its answer has come."""
+    if not repeated(lines, settings):
         return lines
     kept = [line for line in lines if not has([line], "retry-on")]
     added = ["    option http-buffer-request", f"    retry-on {RETRIED}"]
     return [*kept, *added, *([] if has(lines, "retries") else [f"    retries {RETRIES}"])]
+
+
+def with_lone_retries(lines: list[str]) -> list[str]:
+    """A backend of one orchestrator, with a further attempt beside the one that cannot reach it."""
+    if len(server_names(lines)) != 1 or not any(line.split()[-1:] == ["backup"] for line in lines):
+        return lines
+    return [f"    retries {LONE_RETRIES}", *lines]
 
 
 def with_quick_notice(lines: list[str]) -> list[str]:
@@ -150,6 +165,8 @@ def with_limits(lines: list[str], settings: Settings) -> list[str]:
         # Serve sends any id back; the API and its log know no other than these.
         f"    http-request del-header x-request-id unless {{ req.fhdr(x-request-id) -m reg '{REQUEST_ID}' }}"
         " { req.fhdr_cnt(x-request-id) eq 1 }",
+        # The deadline of a request that is asked again began with the first time. RECEIVED of serving/api/exchange.py.
+        "    http-request set-header x-moa-received-ms %[date(0,ms)]",
     ]
     if limit := settings.connections_per_client:
         rules = [

@@ -4,13 +4,18 @@ SESSION_HEADERS = ("x-session-id", "x-claude-code-session-id")
 IMBALANCE = 32  # requests above the mean of all orchestrators; beyond it, sessions go to others, too
 
 
+def server_names(lines: list[str]) -> list[str]:
+    """Sorted names of a backend's servers, without the backup of all of them."""
+    return sorted(line.split()[1] for line in lines if line.split()[:1] == ["server"] and line.split()[-1] != "backup")
+
+
 def with_sessions(backend: str, lines: list[str]) -> list[str]:
     """Lines of a backend with rules that choose its server by the session header.
 
     Servers are ordered by name, so that the HAProxy of every node chooses the same. Requests without a session go where
     the fewest are. One server needs no choice.
     """
-    names = sorted(line.split()[1] for line in lines if line.split()[:1] == ["server"] and line.split()[-1] != "backup")
+    names = server_names(lines)
     if backend.endswith("-via-ingress-request-router") or len(names) < 2:
         return lines
     first, second = SESSION_HEADERS

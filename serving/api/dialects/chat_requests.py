@@ -248,7 +248,7 @@ def parse_chat(body: bytes, settings: ApiSettings) -> ChatBody:
             `settings` allow.
         UnsupportedField: a field is unknown, or part of OpenAI's API but not supported here.
     """
-    return chat_body(json_object(body), settings)
+    return chat_body(json_object(body, settings), settings)
 
 
 def chat_body(raw: Mapping[str, Any], settings: ApiSettings) -> ChatBody:

@@ -36,7 +36,7 @@ def parse_completions(body: bytes, settings: ApiSettings) -> CompletionsBody:
             than `settings` allow.
         UnsupportedField: a field is unknown, or part of OpenAI's or vLLM's API but not supported here.
     """
-    given = known(json_object(body), CompletionsBody)
+    given = known(json_object(body, settings), CompletionsBody)
     if isinstance(options := given.get("stream_options"), dict):
         given["stream_options"] = known(options, StreamOptions, "stream_options.")
     if isinstance(rule := given.get("structured_outputs"), dict):

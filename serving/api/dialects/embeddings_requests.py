@@ -18,7 +18,7 @@ def parse_embeddings(body: bytes, settings: ApiSettings) -> EmbeddingsBody:
         InvalidRequest: the body is not JSON, or a value has the wrong type or is out of range.
         UnsupportedField: a field is unknown, or not supported here.
     """
-    return validated(json_object(body), EmbeddingsBody)
+    return validated(json_object(body, settings), EmbeddingsBody)
 
 
 def embed_request(body: EmbeddingsBody, settings: ApiSettings, request_id: str) -> EmbedRequest:

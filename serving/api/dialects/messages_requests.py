@@ -99,7 +99,7 @@ def parse_count(body: bytes, settings: ApiSettings) -> CountTokensBody:
 
 
 def _parsed(body: bytes, model: type[Body], settings: ApiSettings) -> Body:
-    given: dict[str, Any] = {name: value for name, value in json_object(body).items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in json_object(body, settings).items() if value is not None}
     check_length(given, {"messages": settings.max_messages, "tools": settings.max_tools})
     if isinstance(messages := given.get("messages"), list):
         given["messages"] = [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]

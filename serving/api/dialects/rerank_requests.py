@@ -17,7 +17,7 @@ def parse_rerank(body: bytes, settings: ApiSettings) -> RerankBody:
         InvalidRequest: the body is not JSON, or a value has the wrong type or is out of range.
         UnsupportedField: a field is unknown, or not supported here.
     """
-    return validated(json_object(body), RerankBody)
+    return validated(json_object(body, settings), RerankBody)
 
 
 def rerank_request(body: RerankBody, settings: ApiSettings, request_id: str) -> RerankRequest:

@@ -75,7 +75,7 @@ def parse_responses(body: bytes, settings: ApiSettings) -> ResponsesBody:
             `settings` allow.
         UnsupportedField: a field or a type is unknown, or part of OpenAI's API but not supported here.
     """
-    given: dict[str, Any] = {name: value for name, value in json_object(body).items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in json_object(body, settings).items() if value is not None}
     check_length(given, {"input": settings.max_messages, "tools": settings.max_tools})
     if "input" in given:
         given["input"] = _items(given["input"])

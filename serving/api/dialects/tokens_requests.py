@@ -35,7 +35,7 @@ def parse_tokenize(body: bytes, settings: ApiSettings) -> TokenizeRequest:
             prompt or a conversation.
         UnsupportedField: a field is unknown, belongs to conversations only, or is not supported.
     """
-    given = known(json_object(body), TokenizeBody)
+    given = known(json_object(body, settings), TokenizeBody)
     if "messages" in given and "prompt" in given:
         raise InvalidRequest("Remove 'prompt' or 'messages': a request has one of them.", "prompt")
     if "messages" in given:
@@ -79,7 +79,7 @@ def tokenize_request(
 
 def parse_detokenize(body: bytes, settings: ApiSettings) -> DetokenizeBody:
     """Parse and validate the JSON of a request for a text. Raises as `parse_tokenize`."""
-    given = known(json_object(body), DetokenizeBody)
+    given = known(json_object(body, settings), DetokenizeBody)
     tokens = given.get("tokens")
     if tokens is not None and not isinstance(tokens, list):
         raise InvalidRequest(f"Set 'tokens' to a list of token ids, not {kind_of(tokens)}.", "tokens")

@@ -70,7 +70,7 @@ async def count_message_tokens(
     images = await server.images(messages_images(body), exchange.caller)
     request = count_request(body, engine.info, server.settings, exchange.engine_request_id, images)
     with server.admission.permit(exchange.caller):
-        counting = engine.count_tokens(exchange.caller.own(request))
+        counting = engine.count_tokens(exchange.own(request))
         async with RequestTask(exchange, card.id, counting, server.settings.deadline_s) as request_task:
             await asyncio.wait({request_task.task})
             return JsonResponse({"input_tokens": request_task.result()})

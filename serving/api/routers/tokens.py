@@ -41,7 +41,7 @@ async def tokenize(
     engine = server.engines[card.id]
     images = NO_IMAGES if asked.chat is None else await server.images(chat_images(asked.chat), exchange.caller)
     request = tokenize_request(asked, card, engine.info, server.settings, exchange.engine_request_id, images)
-    working = engine.tokenize(exchange.caller.own(request), texts=body.return_token_strs)
+    working = engine.tokenize(exchange.own(request), texts=body.return_token_strs)
     tokens = await _result(server, exchange, card.id, working)
     return JsonResponse(
         {

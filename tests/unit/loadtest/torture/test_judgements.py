@@ -66,6 +66,14 @@ def test_a_death_is_red_if_an_answer_is_lost_or_the_door_stays_shut() -> None:
     assert kept(well, stream, found=False) == [None]
 
 
+def test_a_known_reason_is_said_only_if_answers_are_lost() -> None:
+    lost = ended(None, "connection: ServerDisconnectedError")
+    [whole, _] = deaths.judged(deaths.GCS, lost, Record(True), 0.0, True)
+    assert whole.note.startswith("1 x connection: ServerDisconnectedError. Without Redis")
+    [whole, _] = deaths.judged(deaths.GCS, ended(None), Record(True), 0.0, True)
+    assert whole.note == ""
+
+
 def replies(answered: int, refused: int, refused_s: float = 0.01, header: str | None = "1") -> list[Reply]:
     return [Reply(200, 0.5, None)] * answered + [Reply(429, refused_s, header)] * refused
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -130,3 +131,63 @@ async def test_bodies_on_their_way_are_bounded_over_all_connections() -> None:
 
 async def test_a_caller_that_hangs_up_while_sending_is_not_answered() -> None:
     assert await drive(app_of(M), {"type": "http.disconnect"}) == []
+
+
+NOW_S = 1_800_000_000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that stands still."""
+    monkeypatch.setattr(time, "time", lambda: NOW_S)
+
+
+def received(seconds_ago: float) -> dict[str, str]:
+    """Headers of a request that HAProxy received before."""
+    return {"x-moa-received-ms": str(int((NOW_S - seconds_ago) * 1000))}
+
+
+async def deadlines(headers: dict[str, str], **settings: Any) -> list[float | None]:
+    """Deadlines of the requests that the engine got in each dialect."""
+    engine = ScriptedEngine("m")
+    bodies = {
+        "/v1/chat/completions": chat(),
+        "/v1/completions": {"model": "m", "prompt": ["x", "y"]},
+        "/v1/responses": {"model": "m", "input": "x"},
+        "/v1/messages": {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]},
+    }
+    async with client_of(app_of({"m": engine}, **settings), **headers) as client:
+        for path, body in bodies.items():
+            assert (await client.post(path, json=body)).status_code == 200
+    return [request.deadline_s for request in engine.requests]
+
+
+@pytest.mark.usefixtures("clock")
+async def test_the_deadline_of_a_repeated_request_began_with_the_first_time() -> None:
+    found = await deadlines(received(200), deadline_s=500)
+    assert found == [300] * 5
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        received(0.5),  # no repetition
+        received(-100),  # the clocks of two nodes differ
+        received(1000),  # beyond the deadline the first one had answered
+        {"x-moa-received-ms": "soon"},
+        {"x-moa-received-ms": "-5"},
+        {"x-moa-received-ms": "9" * 400},
+    ],
+)
+async def test_another_request_has_all_of_its_deadline(headers: dict[str, str]) -> None:
+    assert set(await deadlines(headers, deadline_s=500)) == {500}
+
+
+@pytest.mark.usefixtures("clock")
+async def test_the_api_ends_a_repeated_request_at_its_deadline() -> None:
+    engine = ScriptedEngine("m", "late", ttft_s=3600)
+    async with client_of(app_of({"m": engine}, deadline_s=3600), **received(3599.9)) as client:
+        response = await client.post("/v1/chat/completions", json=chat())
+    assert status_and_code(response) == (504, "deadline_exceeded")

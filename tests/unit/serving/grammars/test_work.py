@@ -129,3 +129,13 @@ def test_what_ends_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return len(looked)
 
     assert used(80) < 3 * used(40)
+
+
+@pytest.mark.parametrize("piece", ["[],", '"a",', '{"a":1},'])
+def test_a_structural_tag_of_too_many_values_is_not_parsed(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = counted(monkeypatch, check.orjson, "loads")
+    rule = '{"type":"structural_tag","a":[' + piece * (4 * 2**20 // len(piece)) + "0]}"
+    with pytest.raises(InvalidRequest) as caught:
+        check_format(ResponseFormat("structural_tag", rule=rule, path="s"), SchemaLimits())
+    assert (str(caught.value), caught.value.param) == ("Reduce 's': at most 131072 bytes of JSON are accepted.", "s")
+    assert parsed == []

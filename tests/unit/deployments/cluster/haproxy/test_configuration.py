@@ -79,13 +79,26 @@ def test_nothing_is_open_for_ever() -> None:
 
 def test_a_lost_request_is_repeated_unless_the_operator_has_a_rule() -> None:
     lines = section("defaults")
-    assert {"option http-buffer-request", "retry-on conn-failure empty-response", "retries 2"} <= set(lines)
+    assert {"option http-buffer-request", "retry-on conn-failure empty-response", "retries 1"} <= set(lines)
     assert "retry-on conn-failure" not in lines
     own = RAY.replace("retry-on conn-failure", "retry-on conn-failure 503\n    retries 9")
     for lines in (section("defaults", text=own), section("defaults", Settings(retry_bytes=0))):
         assert "option http-buffer-request" not in lines
     kept = RAY.replace("retry-on conn-failure", "retry-on conn-failure\n    retries 9")
     assert [line for line in section("defaults", text=kept) if line.startswith("retries")] == ["retries 9"]
+
+
+def test_a_lone_orchestrator_has_an_attempt_more() -> None:
+    def added(text: str, settings: Settings | None = None) -> bool:
+        return "retries 2" in section("backend http-default", settings, text)
+
+    lone = RAY.replace("    server b 127.0.0.1:1 check\n", "")
+    assert added(lone)
+    assert not added(RAY)
+    assert not added(lone, Settings(retry_bytes=0))
+    assert not added(lone.replace("retry-on conn-failure", "retry-on conn-failure\n    retries 9"))
+    assert not added(lone.replace("retry-on conn-failure", "retry-on 503"))
+    assert not added(lone.replace("    server SERVE_PROXY_ACTOR-1 127.0.0.1:3 check backup\n", ""))
 
 
 def test_a_server_that_refuses_a_connection_is_down_at_once() -> None:
@@ -101,7 +114,7 @@ def test_error_pages_are_ours() -> None:
 
 
 def test_limits_come_before_every_other_rule() -> None:
-    track, reject, refuse, large, method, options, request_id, bind, *_ = section(
+    track, reject, refuse, large, method, options, request_id, received, bind, *_ = section(
         "frontend http_frontend", Settings(connections_per_client=5)
     )
     assert track == "tcp-request connection track-sc0 src table moa_clients"
@@ -112,6 +125,7 @@ def test_limits_come_before_every_other_rule() -> None:
     assert method.startswith("http-request return status 405 ")
     assert options.startswith("http-request return status 204 ")
     assert request_id.startswith("http-request del-header x-request-id ")
+    assert received == "http-request set-header x-moa-received-ms %[date(0,ms)]"
     assert bind == "bind 127.0.0.1:8000"
     assert section("backend moa_clients") == ["stick-table type ipv6 size 100k expire 1m store conn_cur"]
     unlimited = edited(RAY, Settings(connections_per_client=0), FILES)

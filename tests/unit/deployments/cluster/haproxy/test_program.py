@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from serving.errors import (
     WrongMethod,
 )
 from tests.support.haproxy import PROGRAM, Orchestrator, Proxy, client, proxied, stopped, until, write_config
-from tests.support.orchestrators import Answering, Silent
+from tests.support.orchestrators import Answering, Killable, Silent
 from tests.support.server import free_port
 
 HEAD = b"POST / HTTP/1.1\r\nhost: front\r\ncontent-length: 5\r\n\r\n"
@@ -220,7 +221,65 @@ async def test_a_request_that_is_lost_again_and_again_ends(tmp_path: Path) -> No
     orchestrators = {name: Answering(name, lost=100) for name in "abc"}
     async with proxied(tmp_path, dict(orchestrators)) as proxy:
         check(await proxy.post(content=b"hello"), EngineUnavailable)
-    assert 2 <= sum(one.asked for one in orchestrators.values()) <= 3
+    assert sum(one.asked for one in orchestrators.values()) == 2
+    assert sorted(one.asked for one in orchestrators.values()) == [0, 1, 1]  # another one, the second time
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-session-id": "s"}], ids=["plain", "session"])
+async def test_a_killed_orchestrator_loses_none_of_many_requests(tmp_path: Path, headers: dict[str, str]) -> None:
+    """As a killed process: its connections, of which most have a request, are reset, and further ones refused."""
+    orchestrators = {name: Killable(name) for name in "ab"}
+    answers: list[httpx.Response] = []
+    over = asyncio.Event()
+
+    async def ask() -> None:
+        while not over.is_set():
+            answers.append(await proxy.post("/v1/chat/completions", content=b"x" * 500, headers=headers))
+
+    async with proxied(tmp_path, dict(orchestrators)) as proxy:
+        callers = [asyncio.create_task(ask()) for _ in range(16)]
+        assert await until(lambda: any(one.busy >= 8 for one in orchestrators.values()))
+        killed = max(orchestrators.values(), key=lambda one: one.busy)
+        in_flight = killed.busy
+        proxy.servers[killed.name].close()
+        killed.kill()
+        known = len(answers)
+        assert await until(lambda: len(answers) > known + 64)
+        over.set()
+        await asyncio.gather(*callers)
+    assert in_flight >= 8
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.text for answer in answers[known + 32 :]} == {"a" if killed.name == "b" else "b"}
+
+
+async def test_a_killed_lone_orchestrator_loses_none_where_serves_proxy_waits_for_the_next(tmp_path: Path) -> None:
+    orchestrators = {name: Killable(name) for name in ("a", "serve")}
+    answers: list[httpx.Response] = []
+    async with proxied(tmp_path, dict(orchestrators), fallback="serve") as proxy:
+
+        async def ask() -> None:
+            answers.append(await proxy.post("/v1/chat/completions", content=b"x" * 500))
+
+        callers = [asyncio.create_task(ask()) for _ in range(16)]
+        assert await until(lambda: orchestrators["a"].busy == 16)
+        proxy.servers["a"].close()
+        orchestrators["a"].kill()
+        await asyncio.gather(*callers)
+    assert [(answer.status_code, answer.text) for answer in answers] == [(200, "serve")] * 16
+
+
+async def test_the_time_of_arrival_is_the_proxys_and_stays_for_a_repetition(tmp_path: Path) -> None:
+    orchestrators = {name: Answering(name, lost=1) for name in "ab"}
+    orchestrators["b"].lost = 0
+    before_ms = int(time.time() * 1000)
+    async with proxied(tmp_path, dict(orchestrators)) as proxy:
+        for _ in range(2):
+            await proxy.post("/v1/chat/completions", headers={"x-moa-received-ms": "1"})
+    heads = [head for one in orchestrators.values() for head in one.heads]
+    times = [int(line.split(": ")[1]) for head in heads for line in head.split("\r\n") if "received-ms" in line]
+    assert len(heads) == len(times) == 3
+    assert len(set(times)) <= 2
+    assert all(before_ms - 1 <= one <= time.time() * 1000 + 1 for one in times)
 
 
 async def test_a_request_larger_than_the_buffer_is_not_asked_again(tmp_path: Path) -> None:

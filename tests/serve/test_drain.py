@@ -1,4 +1,4 @@
-"""A node leaves under load, announced (a spot notice) or not (a crash): no whole answer is lost, and no stream is cut."""
+"""A node leaves under load, announced (a spot notice) or not (a crash): no request is lost, and no stream is cut."""
 
 import subprocess
 import sys

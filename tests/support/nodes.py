@@ -209,6 +209,7 @@ def nodes(folder: Path, notice_s: float, drain_s: float) -> Iterator[Nodes]:
         "PYTHONPATH": str(ROOT),
         # As the chart sets them.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(notice_s),
+        "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": str(notice_s + drain_s),
         "RAY_SERVE_HAPROXY_CLOSE_SPREAD_TIME_S": str(int(notice_s)),
     }
     port = free_port()

@@ -54,7 +54,7 @@ class Router(SessionRouter):
         """Name of the replica that a request of `session` goes to."""
         # All calls of one HTTP request have one internal id.
         request = PendingRequest([], {}, RequestMetadata("r", "one", call_method="generate", session_id=session))
-        replica = await asyncio.wait_for(self._choose_replica_for_request(request), 10)
+        replica = await asyncio.wait_for(self._choose_replica_for_request(request), 60)
         self.on_request_routed(request, replica.replica_id, None)
         return replica.name
 

@@ -1,6 +1,5 @@
 """Events and proposals in answers of the API, over a whole orchestrator with scripted engines."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator
 from typing import Any

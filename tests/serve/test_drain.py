@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.callers import Callers, Held
+from tests.support.callers import Callers, Held, counts
 from tests.support.nodes import ANY, GUARD_S, MODELS, Nodes, Worker, nodes, until
 from tests.support.paths import ROOT
 
@@ -118,10 +118,8 @@ def test_a_drained_node_cuts_no_stream_and_loses_no_request(cluster: Nodes, kind
         assert cluster.replicas_on(worker) == []
         cluster.kill(worker)
     groups = [through, *near, *inside, *everywhere]
-    print(f"\n{took_s} s; {len(before)} replicas moved; {in_flight} requests through the node in flight at the notice")
-    for place, of in (("through the node", (through, *near)), ("through the head", (*inside, *everywhere))):
-        for callers in of:
-            print(f"  {place}: {callers.counts()}")
+    print(f"\nhook: {took_s} s; {len(before)} replicas moved; in flight through the node at the notice: {in_flight}")
+    print(f"  through the node: {counts(through, *near)}\n  through the head: {counts(*inside, *everywhere)}")
     assert [one for callers in groups for one in callers.lost()] == []
     assert took_s >= NOTICE_S
     assert took_s + ROUNDED_S >= inside_s, "the replicas answered until then"
@@ -145,6 +143,6 @@ def test_a_killed_node_loses_no_whole_answer(cluster: Nodes) -> None:
         replaced_s = time.monotonic() - killed
         time.sleep(SETTLE_S)
     assert len(lost) >= 2
-    print(f"\n{len(lost)} replicas killed, replaced after {replaced_s:.1f} s; {team.counts()}; {single.counts()}")
+    print(f"\n{len(lost)} replicas killed, replaced after {replaced_s:.1f} s; {counts(team, single)}")
     assert team.lost() == []
     assert single.lost() == []

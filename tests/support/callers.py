@@ -122,14 +122,6 @@ class Callers:
     def degraded(self) -> int:
         return sum(one.degraded for one in self.asked)
 
-    def counts(self) -> str:
-        streams = [one for one in self.asked if one.streamed]
-        wholes = [one for one in self.asked if not one.streamed]
-        kinds = [("streams", streams), ("whole requests", wholes)]
-        said = [f"{len(of)} {kind}, {sum(one.whole for one in of)} answered" for kind, of in kinds if of]
-        slowest_s = max((one.took_s for one in self.asked), default=0.0)
-        return f"{self.model}: {'; '.join(said)}; {self.degraded()} degraded; slowest {slowest_s:.2f} s"
-
     async def _all(self) -> None:
         async with httpx.AsyncClient(timeout=GUARD_S) as client:
             callers = [self._one(client, number, True) for number in range(self.streams)]
@@ -144,6 +136,18 @@ class Callers:
             one = await ask(client, self.url, self.model, f"{self.question} {number} {count}", streamed=streamed)
             self.in_flight -= 1
             self.asked.append(one)
+
+
+def counts(*groups: Callers) -> str:
+    """Requests of callers and their ends, for a table."""
+    asked = [one for callers in groups for one in callers.asked]
+    said = []
+    for kind, streamed in (("streams", True), ("whole requests", False)):
+        if of := [one for one in asked if one.streamed == streamed]:
+            said.append(
+                f"{len(of)} {kind}, {sum(one.whole for one in of)} whole, {sum(not one.whole for one in of)} lost"
+            )
+    return f"{'; '.join(said)}; {sum(one.degraded for one in asked)} degraded"
 
 
 @dataclass

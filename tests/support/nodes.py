@@ -215,7 +215,9 @@ def nodes(folder: Path, notice_s: float, drain_s: float) -> Iterator[Nodes]:
     port = free_port()
     with patch.dict(os.environ, variables):
         keep_to_loopback()
-        cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **COMMON})
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"include_dashboard": False, "dashboard_port": free_port(), **COMMON}
+        )
         try:
             up = Nodes(cluster, f"http://{LOOPBACK}:{port}", gates, [])
             for rooms in FIRST:

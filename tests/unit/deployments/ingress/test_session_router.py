@@ -39,6 +39,8 @@ class Replica:
 
 
 class Router(SessionRouter):
+    queue_len_response_deadline_s = max_queue_len_response_deadline_s = 60.0  # a slow machine is no slow replica
+
     def __init__(self, replicas: Sequence[Replica]) -> None:
         super().__init__(
             deployment_id=DEPLOYMENT, handle_source=DeploymentHandleSource.REPLICA, use_replica_queue_len_cache=True

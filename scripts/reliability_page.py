@@ -148,6 +148,11 @@ PROMISES: Sequence[tuple[str, str]] = (
         "parts `deaths` and `gcs`",
     ),
     (
+        "A node that is drained cuts no stream and loses no request, also of those through its own HAProxy; a node that"
+        " dies loses no answer that is not streamed.",
+        "`tests/serve/test_drain.py`, with figures in [operations.md](operations.md#spot-nodes)",
+    ),
+    (
         "No image is fetched from an address inside, however it is written or mapped.",
         "`tests/unit/serving/api/test_cve_fetching.py`, `tests/unit/serving/api/test_image_fetcher.py`",
     ),

@@ -15,7 +15,7 @@ from serving.engines.scripted import ScriptedEngine
 from serving.types import Delta, GenerateRequest
 
 WITHIN_S = 1.0
-GIVE_UP_S = 10.0  # a phase that is not reached, or work that does not end
+GIVE_UP_S = 60.0  # a phase that is not reached, or work that does not end
 
 
 @dataclass

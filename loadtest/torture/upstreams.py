@@ -17,7 +17,7 @@ from serving.engines.openai import OpenAIEngine
 
 FAR = "far"  # the endpoint
 SILENCE_S = 0.3  # its limit for the next byte
-GIVE_UP_S = 20.0  # an answer that takes longer is silence
+GIVE_UP_S = 120.0  # an answer that takes longer is silence
 ROLES: Mapping[str, str | Mapping[str, Any]] = {
     "alone": FAR,
     "proposer": {"id": "proposer", "layers": [[FAR, "a", "b"]], "aggregator": "a"},

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
+from tests.support.browser import wait_until
 from tests.support.console import PROPOSALS, Script
 from tests.support.console_page import ask, card, finished
 
@@ -38,8 +39,7 @@ def test_a_reload_in_the_middle_keeps_what_there_was_and_ends_the_work(page: Pag
     expect(page.locator(".turn .note")).to_have_text("The page was closed or reloaded before the answer ended.")
     expect(card(page, "tiny-llama").locator(".card-text")).to_contain_text("Because of Rayleigh")
     expect(card(page, "tiny-llama").locator(".state")).to_have_text("stopped")
-    page.wait_for_timeout(300)
-    assert [engine.running for engine in script.engines.values()] == [0, 0, 0]
+    wait_until(page, lambda: [engine.running for engine in script.engines.values()] == [0, 0, 0])
     script.release()
     page.get_by_role("button", name="Ask again").click()
     expect(page.locator(".answer-text").last).to_contain_text("At sunset")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from serving.errors import EngineFailed
+from tests.support.browser import wait_until
 from tests.support.console import Script
 from tests.support.console_page import ask, card, open_console, open_settings
 
@@ -22,8 +23,7 @@ def test_stop_ends_the_work_of_the_models(page: Page, serve: Serve, script: Scri
     expect(page.locator("#status")).to_contain_text("Stopped.")
     expect(page.locator("#send")).to_be_visible()
     expect(page.locator("#stop")).to_be_hidden()
-    page.wait_for_timeout(300)
-    assert [engine.running for engine in script.engines.values()] == [0, 0, 0]
+    wait_until(page, lambda: [engine.running for engine in script.engines.values()] == [0, 0, 0])
     script.release()
     page.get_by_role("button", name="Ask again").click()
     expect(page.locator(".answer-text").last).to_contain_text("At sunset")

@@ -55,6 +55,22 @@ def test_only_orchestrators_are_spread_over_zones(case: str) -> None:
         assert rule["matchLabelKeys"] == ["ray.io/cluster"], "not the pods of the cluster before an upgrade"
 
 
+@CASES
+def test_serve_leaves_a_draining_nodes_proxy_to_the_hook(case: str) -> None:
+    """Serve ends an idle one after 30 s otherwise, while load balancers may still use it until the notice is over."""
+    drained = 0
+    for name, template in ray_templates(case).items():
+        (container,) = template["spec"]["containers"]
+        variables = {one["name"]: one.get("value") for one in container["env"]}
+        hook = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])
+        times = dict(word.removeprefix("--").split("=") for word in hook if word.startswith("--"))
+        if times:
+            drained += 1
+            lasts_s = float(times["notice-s"]) + float(times["drain-s"])
+            assert float(variables["RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S"]) >= lasts_s, name
+    assert drained
+
+
 def hours(duration: str) -> float:
     units = {"h": 1, "m": 1 / 60, "s": 1 / 3600}
     return sum(float(number) * units[unit] for number, unit in re.findall(r"([0-9]+)([hms])", duration))

@@ -162,7 +162,7 @@ def test_leaving_ends_the_work_on_all_prompts(client: openai.OpenAI, stats: Stat
     with complete(client, ["a", "b", "c"], max_tokens=7000, stream=True, extra_body={"ignore_eos": True}) as stream:
         for _ in stream:
             break
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while stats()["tiny-qwen"]["unfinished_requests"]:
         assert time.monotonic() < deadline, "the engine still works"
         time.sleep(0.1)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -21,6 +21,15 @@ def launched() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=sandbox)
         yield browser
         browser.close()
+
+
+def wait_until(page: Page, met: Callable[[], object]) -> None:
+    """Return as soon as the condition, of something outside of the page, is met; fail after `TIMEOUT_MS`."""
+    for _ in range(TIMEOUT_MS // 50):
+        if met():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it does not happen")
 
 
 @contextmanager

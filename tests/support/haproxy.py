@@ -18,7 +18,7 @@ from deployments.cluster.environment import DEFAULTS
 from tests.support.server import free_port
 
 PROGRAM = DEFAULTS["RAY_SERVE_HAPROXY_BINARY_PATH"]
-START_S = 30.0  # guards against a hang
+START_S = 120.0  # guards against a hang
 Orchestrator = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 

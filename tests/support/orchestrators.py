@@ -80,3 +80,19 @@ class Killable:
         """Reset all connections."""
         for connection in [*self._connections]:
             connection.transport.abort()
+
+
+class Gate:
+    """Answers `/slow` when it is opened, and anything else at once."""
+
+    def __init__(self) -> None:
+        self.opened, self.waiting = asyncio.Event(), 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            if b"/slow" in await reader.readuntil(b"\r\n\r\n"):
+                self.waiting += 1
+                await self.opened.wait()
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok")
+            await writer.drain()
+        writer.close()

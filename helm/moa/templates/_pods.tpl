@@ -45,6 +45,8 @@ limits:
 - {name: RAY_SERVE_ENABLE_HA_PROXY, value: "1"}
 - {name: RAY_SERVE_THROUGHPUT_OPTIMIZED, value: "1"}
 - {name: RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
+{{- /* Serve ends an idle proxy of a draining node after this time, 30 s by default; load balancers may still use it. */}}
+- {name: RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S, value: {{ add $values.shutdown.noticeSeconds $values.shutdown.drainSeconds | quote }}}
 {{- /* A replaced proxy keeps its streams as long as a request can take. */}}
 - {name: RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S, value: {{ $values.api.deadlineSeconds | quote }}}
 {{- /* Idle connections to it would keep it as long, and the drain of its node. */}}

@@ -94,7 +94,7 @@ def test_each_signal_stops_the_server_once(number: signal.Signals, group: bool, 
             assert process.stdout is not None
             assert process.stdout.readline() == "running\n"
             (os.killpg if group else os.kill)(process.pid, number)
-            said, errors = process.communicate(timeout=30)
+            said, errors = process.communicate(timeout=120)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

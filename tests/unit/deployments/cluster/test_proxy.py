@@ -3,14 +3,15 @@
 import asyncio
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from deployments.cluster.haproxy import node
 from deployments.cluster.proxy import drain_proxy, proxy_folder, proxy_is_idle
-from tests.support.haproxy import ask_admin, proxied, stopped, until
-from tests.support.orchestrators import Answering, Silent
+from tests.support.haproxy import START_S, ask_admin, proxied, stopped, until
+from tests.support.orchestrators import Gate, Silent
 
 
 def test_the_folder_is_that_of_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,20 +23,50 @@ def test_the_folder_is_that_of_the_node(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_answers_in_progress_come_and_no_other_begins(tmp_path: Path) -> None:
     lines: list[str] = []
-    async with proxied(tmp_path, {"a": Answering(wait_s=1.0)}) as proxy:
-        asked = [asyncio.create_task(proxy.get()) for _ in range(20)]
-        await asyncio.sleep(0.3)
-        await asyncio.to_thread(drain_proxy, tmp_path, 30.0, lines.append)
+    gate = Gate()
+    async with proxied(tmp_path, {"a": gate}) as proxy:
+        asked = [asyncio.create_task(proxy.get("/slow")) for _ in range(20)]
+        assert await until(lambda: gate.waiting == 20)
+        draining = asyncio.create_task(asyncio.to_thread(drain_proxy, tmp_path, START_S, lines.append))
+        assert await until(partial(refused, proxy.front))
+        assert not draining.done()
+        gate.opened.set()
         assert [response.status_code for response in await asyncio.gather(*asked)] == [200] * 20
-        assert await asyncio.wait_for(proxy.process.wait(), 30) == 0
+        await draining
+        assert await asyncio.wait_for(proxy.process.wait(), START_S) == 0
     assert len(lines) <= 1
 
 
-async def test_it_does_not_wait_for_ever(tmp_path: Path) -> None:
+async def refused(port: int) -> bool:
+    """True if nothing listens on the port."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
+class Clock:
+    """Time that passes by sleeping only."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+async def test_it_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    async with proxied(tmp_path, {"a": Silent()}) as proxy:
+    silent = Silent()
+    async with proxied(tmp_path, {"a": silent}) as proxy:
         asked = asyncio.create_task(proxy.get())
-        await asyncio.sleep(0.3)
+        assert await until(lambda: silent.arrived == 1)
+        monkeypatch.setattr("deployments.cluster.proxy.time", Clock())
         await asyncio.to_thread(drain_proxy, tmp_path, 1.0, lines.append)
         asked.cancel()
     assert lines == ["Waiting up to 1 s for the answers in progress; Ctrl-C ends them."]

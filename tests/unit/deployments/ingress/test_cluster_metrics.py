@@ -108,6 +108,7 @@ async def test_without_any_page_there_is_an_error(answers: Any) -> None:
 
 
 async def test_callers_share_a_reading_and_its_text_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_metrics, "REUSED_S", float("inf"))
     agents = Agents(one=ONE)
     agents.gate.clear()
     page = agents.page

@@ -13,6 +13,7 @@ from deployments.ingress.remote_pooling import RemotePooling
 from serving.errors import DeadlineExceeded, EngineFailed, EngineUnavailable, InputTooLong, Overloaded
 from serving.pooling import EmbedRequest, PoolingInfo, RerankRequest, Scores, Vectors
 from serving.runtime.hedging import RetryBudget
+from tests.support.clock import simulated_time
 
 REQUEST = EmbedRequest("r", ("a",))
 VECTORS = Vectors((b"\0\0\0\0",), 1)
@@ -101,6 +102,7 @@ async def test_other_errors_are_the_callers_at_once(error: Exception, kind: type
     assert len(handle.requests) == 1
 
 
+@simulated_time
 async def test_a_deadline_and_a_caller_that_leaves_cancel_the_call() -> None:
     handle = Handle(None, None)
     with pytest.raises(DeadlineExceeded, match="did not finish within its deadline"):

@@ -39,6 +39,8 @@ class Replica:
 
 
 class Router(SessionRouter):
+    queue_len_response_deadline_s = max_queue_len_response_deadline_s = 60.0  # a slow machine is no slow replica
+
     def __init__(self, replicas: Sequence[Replica]) -> None:
         super().__init__(
             deployment_id=DEPLOYMENT, handle_source=DeploymentHandleSource.REPLICA, use_replica_queue_len_cache=True
@@ -54,7 +56,7 @@ class Router(SessionRouter):
         """Name of the replica that a request of `session` goes to."""
         # All calls of one HTTP request have one internal id.
         request = PendingRequest([], {}, RequestMetadata("r", "one", call_method="generate", session_id=session))
-        replica = await asyncio.wait_for(self._choose_replica_for_request(request), 10)
+        replica = await asyncio.wait_for(self._choose_replica_for_request(request), 60)
         self.on_request_routed(request, replica.replica_id, None)
         return replica.name
 

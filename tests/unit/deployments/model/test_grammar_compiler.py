@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from deployments.model import grammar_compiler, grammar_worker
 from deployments.model.grammar_compiler import GrammarCompiler
 from serving.errors import EngineFailed, InvalidRequest, Overloaded
 from tests.support.clock import simulated_time
+from tests.support.waiting import GUARD_S, until
 
 # Answers "fine" and "wrong" at once, is silent about others, and ends at "end"; messages are written to a file.
 SCRIPT = """
@@ -49,7 +50,7 @@ SLOW = json.dumps({"anyOf": PATTERNS})
 class Scripted:
     """A compiler over `SCRIPT`."""
 
-    def __init__(self, folder: Path, timeout_s: float = 30, script: str = SCRIPT) -> None:
+    def __init__(self, folder: Path, timeout_s: float = GUARD_S, script: str = SCRIPT) -> None:
         self.kept = folder / "messages"
         self.kept.touch()
         self.vocabularies = 0
@@ -74,12 +75,6 @@ async def scripted(tmp_path: Path) -> AsyncIterator[Scripted]:
     made = Scripted(tmp_path)
     yield made
     await made.compiler.close()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not true():  # noqa: ASYNC110 - another process makes it true
-            await asyncio.sleep(0.01)
 
 
 async def test_a_grammar_is_compiled_once(scripted: Scripted) -> None:
@@ -220,7 +215,7 @@ async def test_a_process_whose_answer_cannot_be_read_is_ended_and_replaced(scrip
     assert worker is not None
     with pytest.raises(EngineFailed, match="the process that compiles grammars ended twice"):
         await scripted.compiler.check("json", text, "p")
-    assert await asyncio.wait_for(worker.process.wait(), 60) == -signal.SIGKILL
+    assert await asyncio.wait_for(worker.process.wait(), GUARD_S) == -signal.SIGKILL
     await scripted.compiler.check("json", "fine", "other")
     assert scripted.compiler._worker is not worker
 
@@ -316,7 +311,7 @@ def children(compiler: GrammarCompiler) -> list[str]:
 
 
 async def test_the_real_process_ends_what_nobody_waits_for_and_lets_others_pass() -> None:
-    compiler = real(timeout_s=60)
+    compiler = real(timeout_s=GUARD_S)
     await compiler.start()
     await compiler.check("json", '{"type": "integer"}', "p")
     slow = asyncio.create_task(compiler.check("json", SLOW, "p"))

@@ -25,6 +25,7 @@ from serving.errors import (
 from serving.pooling import PoolingTask
 from serving.runtime.fair_queue import rank_of
 from serving.tenant import ANYONE, Tenant
+from tests.support.clock import simulated_time
 
 PROMPTS = [PoolingPrompt((1, 2)), PoolingPrompt((3,))]
 
@@ -161,6 +162,7 @@ async def test_errors_are_those_of_this_project(error: Exception, kind: type[Moa
     assert vllm.stats().aborted_requests == 2
 
 
+@simulated_time
 async def test_what_is_cancelled_is_aborted() -> None:
     vllm, client = adapter()
     client.hangs = {1, 3}
@@ -182,6 +184,7 @@ async def test_an_output_must_be_whole_and_finite() -> None:
         await vllm.pool("r", PROMPTS)
 
 
+@simulated_time
 async def test_health_is_one_token_through_the_engine() -> None:
     vllm, client = adapter()
     await vllm.round_trip(5)

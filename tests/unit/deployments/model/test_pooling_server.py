@@ -15,6 +15,7 @@ from serving.errors import ConfigError, InputTooLong, InvalidRequest
 from serving.pooling import EmbedRequest, PoolingTask, RerankRequest
 from serving.tenant import ANYONE, Tenant
 from tests.support.trio import TOKENIZERS
+from tests.support.waiting import until
 
 TOKENIZER = TOKENIZERS["qwen"] if "qwen" in TOKENIZERS else next(iter(TOKENIZERS.values()))
 
@@ -201,11 +202,7 @@ async def test_work_for_nobody_ends() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    for _ in range(1000):
-        if replica._prompts._worker.pending == 0:
-            break
-        await asyncio.sleep(0.005)
-    assert replica._prompts._worker.pending == 0
+    await until(lambda: replica._prompts._worker.pending == 0)
 
 
 def counted(replica: Replica) -> list[int]:

@@ -8,15 +8,7 @@ import pytest
 from deployments.model.prompt_budget import PromptAbandoned, PromptBudget
 from deployments.model.prompt_worker import LONG_CHARACTERS, SLOW_CHARACTERS, THREADS, PromptWorker, characters
 from serving.conversation import Message, Tool, ToolCall
-
-
-async def until(condition: object) -> None:
-    assert callable(condition)
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it does not happen")
+from tests.support.waiting import GUARD_S, until
 
 
 async def test_short_work_has_no_thread() -> None:
@@ -39,7 +31,7 @@ async def test_abandoned_work_is_dropped_or_ends() -> None:
     first, done = PromptBudget(), []
 
     def running() -> None:
-        go.wait(10)
+        go.wait(GUARD_S)
         first.check()
         done.append("first")
 
@@ -68,12 +60,12 @@ async def test_abandoned_work_is_dropped_or_ends() -> None:
 async def test_other_work_does_not_wait_for_slow_prompts() -> None:
     worker, go = PromptWorker(), threading.Event()
     slow = [
-        asyncio.create_task(worker.run(SLOW_CHARACTERS, PromptBudget(), lambda: go.wait(60), "flood"))
+        asyncio.create_task(worker.run(SLOW_CHARACTERS, PromptBudget(), lambda: go.wait(2 * GUARD_S), "flood"))
         for _ in range(6 * THREADS)
     ]
     await asyncio.sleep(0)
     try:
-        async with asyncio.timeout(10):  # none of the others ends meanwhile
+        async with asyncio.timeout(GUARD_S):  # none of the others ends meanwhile
             assert await worker.run(LONG_CHARACTERS, PromptBudget(), lambda: "done", "neighbour") == "done"
         assert worker.pending >= len(slow)
         assert not any(task.done() for task in slow)
@@ -97,7 +89,7 @@ async def test_tenants_get_the_threads_in_turns(size: int) -> None:
 
 async def test_slow_prompts_that_are_abandoned_while_they_wait_leave_their_places() -> None:
     worker, go = PromptWorker(2), threading.Event()
-    first = asyncio.create_task(worker.run(SLOW_CHARACTERS, PromptBudget(), lambda: go.wait(60)))
+    first = asyncio.create_task(worker.run(SLOW_CHARACTERS, PromptBudget(), lambda: go.wait(2 * GUARD_S)))
     gone = [asyncio.create_task(worker.run(SLOW_CHARACTERS, PromptBudget(), lambda: None)) for _ in range(9)]
     await asyncio.sleep(0)
     for task in gone:

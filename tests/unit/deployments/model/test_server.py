@@ -1,7 +1,7 @@
 """The model replica between a request and its engine: the prompt that it renders, and what it parses."""
 
 import asyncio
-import time
+import threading
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -27,6 +27,7 @@ from serving.tenant import Tenant
 from serving.types import Completion, Delta, GenerateRequest, RawPrompt, Sampling, Tokens
 from serving.usage import TokenUsage
 from tests.support.thinking_model import thinking_tokenizer
+from tests.support.waiting import GUARD_S, until
 
 CONFIG = SimpleNamespace(hf_config=SimpleNamespace(model_type="qwen2"), hf_text_config=None)
 TOOLS = (Tool("add", "Adds.", {"type": "object", "properties": {"a": {"type": "integer"}}}), Tool("now"))
@@ -278,27 +279,24 @@ async def test_a_callers_hang_up_ends_the_tokenization() -> None:
     replica = Replica(engine := WritingEngine())
     replica._spec = replica._spec.model_copy(update={"max_counted_tokens": 10**8})
     read = 0
-    begun = asyncio.Event()
+    begun, gone = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
     encode = replica._codec._texts._encode
 
-    def slow(text: str) -> Sequence[int]:
+    def held(text: str) -> Sequence[int]:
         nonlocal read
         read += len(text)
         loop.call_soon_threadsafe(begun.set)
-        time.sleep(0.01)
+        gone.wait(GUARD_S)
         return encode(text)
 
-    replica._codec._texts._encode = slow
+    replica._codec._texts._encode = held
     tasks = [asyncio.create_task(replica.tokens(raw(f"{number} {LONG}"), False)) for number in range(20)]
     await begun.wait()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    for _ in range(1000):
-        if replica._worker.pending == 0:
-            break
-        await asyncio.sleep(0.005)
-    assert replica._worker.pending == 0
+    gone.set()
+    await until(lambda: replica._worker.pending == 0)
     assert read < 20 * len(LONG) / 4
     assert engine.prompts == []

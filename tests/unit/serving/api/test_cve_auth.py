@@ -42,7 +42,7 @@ async def status_of(target: str, host: str) -> int:
     async with running(app()) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(head.encode() + body)
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), 60)
         writer.close()
     return int(answer.split(b" ", 2)[1])
 

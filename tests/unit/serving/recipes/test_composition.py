@@ -209,7 +209,7 @@ async def ended(shape: Shape, models: dict[str, ScriptedEngine], request: Genera
     """The answer or the error of a request; nothing is left at work."""
     asked = complete("team", shape.orchestrator(models).engines["team"], request)
     try:
-        return await asyncio.wait_for(asked, 30)  # a deadlock would be a TimeoutError
+        return await asyncio.wait_for(asked, 120)  # a deadlock would be a TimeoutError
     except MoaError as error:
         return error
     finally:

@@ -57,10 +57,19 @@ def test_a_frame_that_is_not_the_whole_request_is_none(request_: GenerateRequest
 
 
 def test_a_long_message_of_frames_is_read_in_linear_time() -> None:
-    text = "### Task:\n" + "\n### Output:\n\n<chat_history>\n" * 100_000 + "\n</chat_history>"
-    began = time.perf_counter()
-    assert small_task(asked(text)) is None
-    assert time.perf_counter() - began < 1
+    def cpu_seconds(frames: int) -> float:
+        """Least of three: what else runs on the machine is not measured."""
+        text = "### Task:\n" + "\n### Output:\n\n<chat_history>\n" * frames + "\n</chat_history>"
+
+        def once() -> float:
+            began = time.process_time()
+            assert small_task(asked(text)) is None
+            return time.process_time() - began
+
+        return min(once() for _ in range(3))
+
+    small, large = cpu_seconds(10_000), cpu_seconds(40_000)
+    assert large < max(small, 0.001) * 10  # four times the text; 16 times the work if each frame looked at all behind
 
 
 async def one_model(trio: Trio, *recipes: Any, prices: Any = None, **fields: Any) -> Completion:

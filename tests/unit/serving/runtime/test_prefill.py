@@ -14,6 +14,7 @@ from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.tenant import PRIORITIES
 from serving.types import GenerateRequest
+from tests.support.clock import simulated_time
 
 Trio = dict[str, ScriptedEngine]
 Make = Callable[..., Orchestrator]
@@ -78,6 +79,7 @@ async def test_a_prefill_is_behind_the_work_of_the_most_patient_caller(orchestra
     assert all(request.priority < 2**63 for request in ahead)
 
 
+@simulated_time
 async def test_what_ends_together_is_left_to_the_real_call(orchestrate: Make, trio: Trio, ask: Ask) -> None:
     await complete("team", orchestrate(layers=[["b", "c"]], prefill="on_complete").engines["team"], ask())
     assert (len(trio["a"].requests), len(trio["a"].prefills)) == (1, 0)

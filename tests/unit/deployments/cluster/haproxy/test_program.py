@@ -22,7 +22,7 @@ from serving.errors import (
     UnknownPath,
     WrongMethod,
 )
-from tests.support.haproxy import PROGRAM, Orchestrator, Proxy, client, proxied, stopped, until, write_config
+from tests.support.haproxy import PROGRAM, START_S, Orchestrator, Proxy, client, proxied, stopped, until, write_config
 from tests.support.orchestrators import Answering, Killable, Silent
 from tests.support.server import free_port
 
@@ -135,9 +135,9 @@ async def test_a_request_that_does_not_arrive_ends(tmp_path: Path, begun: bytes)
 
 
 async def test_no_other_timeout_cuts_an_answer(tmp_path: Path) -> None:
-    """A wait of two seconds, each timeout of the client one second."""
-    environment = {"MOA_HAPROXY_HEADER_TIMEOUT_S": "1"}
-    async with proxied(tmp_path, {"a": Answering(wait_s=2.5)}, environment, timeout_client_s=1) as proxy:
+    """A wait of five seconds, each timeout of the client three seconds."""
+    environment = {"MOA_HAPROXY_HEADER_TIMEOUT_S": "3"}
+    async with proxied(tmp_path, {"a": Answering(wait_s=5)}, environment, timeout_client_s=3) as proxy:
         assert (await proxy.post(content=b"hello")).text == "a 5"
 
 
@@ -145,7 +145,7 @@ async def test_an_idle_connection_ends(tmp_path: Path) -> None:
     async with proxied(tmp_path, {}, {"MOA_HAPROXY_HEADER_TIMEOUT_S": "1"}) as proxy:
         proxy.config.index("timeout http-keep-alive")
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.front)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(START_S):
             await reader.read()
         writer.close()
 

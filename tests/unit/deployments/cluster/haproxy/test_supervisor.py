@@ -5,29 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
 
 from tests.support.haproxy import PROGRAM, Proxy, ask_admin, proxied, stopped, until, write_config
+from tests.support.orchestrators import Gate
 from tests.support.server import free_port
-
-
-class Gate:
-    """An orchestrator that answers when it is opened."""
-
-    def __init__(self) -> None:
-        self.opened, self.waiting = asyncio.Event(), 0
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            if b"/slow" in await reader.readuntil(b"\r\n\r\n"):
-                self.waiting += 1
-                await self.opened.wait()
-            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok")
-            await writer.drain()
-        writer.close()
 
 
 async def asked(proxy: Proxy) -> bool:
@@ -84,7 +68,8 @@ async def test_a_reload_loses_nothing(tmp_path: Path) -> None:
 
         load = asyncio.create_task(keep_asking())
         second = await proxy.again("-sf", str(first.pid), "-x", proxy.socket)
-        await asyncio.sleep(0.2)
+        before = len(statuses)
+        assert await until(lambda: len(statuses) >= before + 10)
         load.cancel()
         assert set(statuses) == {200}
         assert first.returncode is None, "its request is not answered yet"

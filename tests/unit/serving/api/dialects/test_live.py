@@ -1,6 +1,5 @@
 """Events and proposals in answers of the API, over a whole orchestrator with scripted engines."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -18,6 +17,7 @@ from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.types import AgentTrace, Delta
 from tests.support.api import ask, chunks, client_of, running, status_and_code, texts
+from tests.support.waiting import until
 
 TEAM: dict[str, str | list[str]] = {"proposers": ["a", "b", "c"], "aggregator": "a"}
 
@@ -182,9 +182,7 @@ async def test_a_client_that_leaves_ends_a_watched_request(engines: dict[str, Sc
             async for line in response.aiter_lines():
                 if line.startswith("data: ") and "agent_started" in json.dumps(line):
                     break
-        async with asyncio.timeout(5):
-            while any(engine.running for engine in engines.values()):  # noqa: ASYNC110 - of another task
-                await asyncio.sleep(0.01)
+        await until(lambda: not any(engine.running for engine in engines.values()))
     assert [engine.cancelled for engine in engines.values()] == [1, 1, 1]
 
 

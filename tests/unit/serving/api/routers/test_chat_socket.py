@@ -85,7 +85,7 @@ async def test_a_caller_that_leaves_while_it_waits_ends_the_work(engine: HandEng
             await engine.asked.wait()
             asking.cancel()
             await asyncio.wait({asking})
-        await asyncio.wait_for(engine.closed.wait(), 10)
+        await asyncio.wait_for(engine.closed.wait(), 60)
         # And its place is free again.
         async with httpx.AsyncClient(base_url=url) as client:
             engine.give(Delta("a"), END, None)
@@ -99,7 +99,7 @@ async def test_a_caller_that_leaves_in_the_middle_of_a_stream_ends_the_work(engi
         await until(response.aiter_bytes(), b'"one"')
         assert not engine.closed.is_set()
         await response.aclose()
-        await asyncio.wait_for(engine.closed.wait(), 10)
+        await asyncio.wait_for(engine.closed.wait(), 60)
 
 
 async def test_a_caller_that_reads_slowly_holds_the_work_up_and_loses_nothing() -> None:

@@ -14,6 +14,7 @@ from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.types import GenerateRequest
 from tests.support.api import app_of, chunks, client_of, running, status_and_code
+from tests.support.waiting import until
 
 PROMPT = "One two three"
 
@@ -197,10 +198,8 @@ async def test_a_client_that_leaves_ends_the_work_on_all_prompts() -> None:
         async with client.stream("POST", "/v1/completions", json=body) as response:
             async for _ in response.aiter_lines():
                 break
-            assert engine.running == 3
-        async with asyncio.timeout(5):
-            while engine.running:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            await until(lambda: engine.running == 3)
+        await until(lambda: not engine.running)
     assert engine.cancelled == 3
 
 

@@ -20,6 +20,7 @@ from serving.pooling import EmbedRequest
 from serving.telemetry import Observer, RequestEnd
 from serving.usage import TokenUsage
 from tests.support.api import client_of, get, status_and_code
+from tests.support.clock import simulated_time
 from tests.support.pooling import pooling_app
 
 
@@ -266,6 +267,7 @@ async def test_a_caller_that_leaves_ends_the_work(engine: ScriptedPoolingEngine)
     assert [end.outcome for end in observer.ended] == ["cancelled"]
 
 
+@simulated_time
 async def test_limits_are_those_of_all_requests(engine: ScriptedPoolingEngine) -> None:
     engine.delay_s = 0.05
     app = pooling_app({"e": engine}, max_in_flight=1, api_key="key", deadline_s=60)

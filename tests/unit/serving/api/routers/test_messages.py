@@ -158,7 +158,7 @@ async def test_a_caller_that_leaves_ends_the_work() -> None:
             async for event in stream:
                 if event.type == "text":
                     break
-        await asyncio.wait_for(engine.closed.wait(), 5)
+        await asyncio.wait_for(engine.closed.wait(), 60)
 
 
 async def test_tokens_are_counted(client: anthropic.AsyncAnthropic) -> None:

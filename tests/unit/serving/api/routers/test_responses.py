@@ -168,7 +168,7 @@ async def test_a_caller_that_leaves_ends_the_work() -> None:
             if event.type == "response.output_text.delta":
                 break
         await stream.close()
-        await asyncio.wait_for(engine.closed.wait(), 5)
+        await asyncio.wait_for(engine.closed.wait(), 60)
 
 
 async def test_log_probabilities(client: openai.AsyncOpenAI) -> None:

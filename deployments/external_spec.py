@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from deployments.model_spec import ModelId, TokenPrice, checked_modalities
 from serving.config import Frozen
 from serving.conversation import Modality
+from serving.engines.base_url import base_url_problem
 from serving.engines.openai import OpenAIEngine
 
 
@@ -17,7 +18,7 @@ class ExternalSpec(Frozen):
     renamed: ClassVar[Mapping[str, str]] = {"lacks": "unsupported"}
 
     id: ModelId
-    base_url: str = Field(pattern=r"^https?://", description="URL of the endpoint, up to and including /v1.")
+    base_url: str = Field(description="URL of the endpoint, up to and including /v1.")
     upstream_model: str | None = Field(default=None, description="Name of the model at the endpoint. None: `id`.")
     api_key_env: str | None = Field(
         default=None, description="Environment variable that holds the API key. None: no key is sent."
@@ -61,6 +62,13 @@ class ExternalSpec(Frozen):
         default=None, description="Price of the model's tokens. None: left out of the estimated cost."
     )
 
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_url(cls, base_url: str) -> str:
+        if (problem := base_url_problem(base_url)) is not None:
+            raise ValueError(problem)
+        return base_url
+
     @field_validator("modalities")
     @classmethod
     def _text_is_read(cls, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
@@ -70,7 +78,7 @@ class ExternalSpec(Frozen):
         """Build the engine that calls the endpoint.
 
         Raises:
-            ConfigError: the variable `api_key_env` is not set or holds no key, or `base_url` is no URL.
+            ConfigError: the variable `api_key_env` is not set or holds no key.
         """
         return OpenAIEngine(
             self.id,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from evaluation.errors import EvaluationError
+from evaluation.yaml_files import read_model
 from serving.config import Frozen
 from serving.conversation import Effort
 
@@ -62,12 +62,7 @@ def from_file(path: Path) -> list[Arm]:
     Raises:
         EvaluationError: The file cannot be read or does not have that form.
     """
-    try:
-        return list(_ArmsFile.model_validate(yaml.safe_load(path.read_text())).arms)
-    except OSError as error:
-        raise EvaluationError(f"Cannot read the arms file '{path}': {error.strerror}.") from error
-    except (ValidationError, yaml.YAMLError) as error:
-        raise EvaluationError(f"The arms file '{path}' is invalid: {error}") from error
+    return list(read_model(path, _ArmsFile).arms)
 
 
 def checked(arms: Sequence[Arm]) -> list[Arm]:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from evaluation.errors import EvaluationError
 from evaluation.rows import Row
+from evaluation.yaml_files import read_model
 from serving.config import Frozen
 
 
@@ -32,12 +31,7 @@ def load(path: Path) -> Prices:
     Raises:
         EvaluationError: The file cannot be read or does not have that form.
     """
-    try:
-        return _PriceFile.model_validate(yaml.safe_load(path.read_text())).usd_per_million_tokens
-    except OSError as error:
-        raise EvaluationError(f"Cannot read the price file '{path}': {error.strerror}.") from error
-    except (ValidationError, yaml.YAMLError) as error:
-        raise EvaluationError(f"The price file '{path}' is invalid: {error}") from error
+    return read_model(path, _PriceFile).usd_per_million_tokens
 
 
 def cost_usd(row: Row, prices: Prices) -> float | None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from serving.errors import ConfigError
+from serving.yaml_file import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class YamlDirectory:
         """Load the mapping named `source`, or the file at that path if it ends in `.yaml` or `.yml`.
 
         Raises:
-            ConfigError: the file does not exist, cannot be read, is not YAML, or does not hold a mapping.
+            ConfigError: the file does not exist or does not hold a mapping; see `read_yaml` for others.
         """
         path = Path(source) if source.endswith((".yaml", ".yml")) else self.folder / f"{source}.yaml"
         if not path.is_file():
@@ -37,25 +37,11 @@ class YamlDirectory:
             raise ConfigError(
                 f"There is no {self.noun} '{source}'; choose one of {known}, or give the path of a YAML file."
             )
-        try:
-            raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{path} cannot be read: it is not UTF-8 at byte {error.start}.") from None
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is not YAML{_place(error)}.") from None
+        raw = read_yaml(path)
         if not isinstance(raw, dict):
             first, second = self.required_keys
             raise ConfigError(f"{path} must hold a mapping with '{first}' and '{second}'.")
         return raw
-
-
-def _place(error: yaml.YAMLError) -> str:
-    """Place and problem of an error. Its text also quotes the file, which may hold keys."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    where = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
-    return where + (f": {problem}" if problem else "")
 
 
 class Frozen(BaseModel):

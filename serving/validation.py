@@ -1,11 +1,21 @@
 """Validation errors in one sentence each: the only place that translates pydantic's messages."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+# Parts of a location that are no fields: members of unions, and wrappers of types.
+TYPE_PART = re.compile(
+    r"(str|int|float|bool|none|bytes|date|datetime|constrained-\w+)"
+    r"|(lax-or-strict|json-or-python|function-\w+|is-instance|nullable|literal|list|tuple|set|frozenset|dict|chain)\[.*\]",
+    re.DOTALL,
+)
 SHOWN_CHARS = 40  # of a given text that an error message repeats
 
 TYPE_NAMES = {
@@ -58,12 +68,41 @@ def first_issue(error: ValidationError, prefix: str = "", whole: str = "the requ
         prefix: put before the path ("moa.").
         whole: name of the value as a whole, for an error that belongs to no single field.
     """
-    detail = error.errors(include_url=False)[0]
-    kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
-    path = prefix + path_of(detail["loc"]) if detail["loc"] else whole
-    return ValidationIssue(
-        kind, path, _sentence(kind, path, value, context, detail["msg"]), detail["loc"], value, dict(context)
-    )
+    details = error.errors(include_url=False)
+    location = _fields(details[0])
+    # A value that fits no member of a union has an error of each member; the deepest is of the one that it is meant as.
+    same = [detail for detail in details if _fields(detail)[: len(location)] == location]
+    detail = max(same, key=lambda detail: len(_fields(detail))) if _fields(same[0]) != same[0]["loc"] else details[0]
+    kind, value, context, location = detail["type"], detail.get("input"), detail.get("ctx", {}), _fields(detail)
+    path = prefix + path_of(location) if location else whole
+    kinds = [other["type"] for other in same if _fields(other) == location]
+    sentence = _sentence(kind, path, value, context, detail["msg"])
+    if kind == "missing" and (typed := _typed_wrong(details, location)) is not None:
+        wrong = prefix + path_of(typed)
+        sentence = f"Rename '{wrong}' to '{location[-1]}': there is no field '{abbreviated(str(typed[-1]))}'."
+    if kind in TYPE_NAMES and len(kinds) > 1 and all(other in TYPE_NAMES for other in kinds):
+        names = list(dict.fromkeys(TYPE_NAMES[other] for other in kinds))
+        sentence = f"Set '{path}' to {' or '.join(names)}, not {kind_of(value)}."
+    return ValidationIssue(kind, path, sentence, location, value, dict(context))
+
+
+def _typed_wrong(details: Sequence[ErrorDetails], missing: tuple[int | str, ...]) -> tuple[int | str, ...] | None:
+    """Location of an unknown field beside the missing one, whose name is like it."""
+    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    beside = {str(location[-1]): location for location in unknown if location[:-1] == missing[:-1]}
+    alike = get_close_matches(str(missing[-1]), beside, 1)
+    return beside[alike[0]] if alike else None
+
+
+def _fields(detail: ErrorDetails) -> tuple[int | str, ...]:
+    """Location of an error without the names of pydantic's own types, which it has for the members of unions."""
+    location = detail["loc"]
+    named = len(location) - (detail["type"] in ("missing", "extra_forbidden"))  # the last may be called as a type is
+    return tuple(part for place, part in enumerate(location) if place >= named or not _is_type(part))
+
+
+def _is_type(part: int | str) -> bool:
+    return isinstance(part, str) and TYPE_PART.fullmatch(part) is not None
 
 
 def _sentence(kind: str, path: str, value: object, context: dict[str, Any], message: str) -> str:

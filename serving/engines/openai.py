@@ -12,6 +12,7 @@ import httpx
 from serving import sse
 from serving.conversation import Modality
 from serving.engine import Engine, EngineInfo
+from serving.engines.base_url import base_url_problem
 from serving.engines.openai_body import InvalidBody, error_body, events, raw_bytes
 from serving.engines.openai_completions import CompletionsReader, completions_payload
 from serving.engines.openai_errors import error_of_response
@@ -75,12 +76,8 @@ class OpenAIEngine(Engine):
     _draining: set[asyncio.Task[None]] = field(init=False, repr=False, default_factory=set)
 
     def __post_init__(self) -> None:
-        try:
-            userinfo = httpx.URL(self.base_url).userinfo
-        except httpx.InvalidURL:
-            raise ConfigError(f"Change the base_url of '{self.model}': it is no URL.") from None
-        if userinfo:
-            raise ConfigError(f"Remove the password from the base_url of '{self.model}'; set api_key_env instead.")
+        if (problem := base_url_problem(self.base_url)) is not None:
+            raise ConfigError(f"Change the base_url of '{self.model}': {problem}.")
         headers = {"accept": "text/event-stream, application/json", "accept-encoding": "identity"}
         if self.api_key_env is not None:
             headers["authorization"] = f"Bearer {self._key(self.api_key_env)}"

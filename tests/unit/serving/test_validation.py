@@ -1,7 +1,7 @@
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from serving.validation import first_issue
 
@@ -22,6 +22,8 @@ class Outer(BaseModel):
     ratio: float = Field(default=0, gt=-1, le=1, allow_inf_nan=False)
     on: bool = False
     pattern: str = Field(default="x", pattern="^x")
+    key: SecretStr | tuple[SecretStr, ...] | None = None
+    role: str | tuple[str, ...] = "a"
 
     @field_validator("name")
     @classmethod
@@ -51,6 +53,11 @@ class Outer(BaseModel):
         ({"ratio": 1.5}, "ratio", "Set 'ratio' to at most 1, not 1.5."),
         ({"ratio": float("nan")}, "ratio", "Set 'ratio' to a finite number, not a number."),
         ({"on": "perhaps"}, "on", "Set 'on' to true or false, not a string."),
+        ({"key": 3}, "key", "Set 'key' to a string or a list, not a number."),
+        ({"key": ["a", 3]}, "key[1]", "Set 'key[1]' to a string, not a number."),
+        ({"role": {}}, "role", "Set 'role' to a string or a list, not an object."),
+        ({"role": ["a", None]}, "role[1]", "Set 'role[1]' to a string, not null."),
+        ({"str": 3}, "str", "Remove 'str': there is no such field."),
         ({"pattern": "y"}, "pattern", "Change 'pattern': string should match pattern '^x'."),
     ],
 )
@@ -65,6 +72,12 @@ def test_what_is_missing_and_where() -> None:
     with pytest.raises(ValidationError) as caught:
         Outer.model_validate({})
     assert first_issue(caught.value, "moa.").sentence == "Set 'moa.name': it is required."
+
+
+def test_a_required_field_with_a_typing_error() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate({"nmae": "ok", "size": 3})
+    assert first_issue(caught.value).sentence == "Rename 'nmae' to 'name': there is no field 'nmae'."
 
 
 def test_what_is_wrong_with_no_single_field_is_wrong_with_the_whole() -> None:

@@ -559,7 +559,7 @@ def test_a_key_that_is_not_there_is_found_at_start(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_password_in_the_address_is_refused() -> None:
-    with pytest.raises(errors.ConfigError, match="Remove the password from the base_url"):
+    with pytest.raises(errors.ConfigError, match="Change the base_url of 'far': remove the password"):
         OpenAIEngine("far", "http://me:hunter2@far/v1")
 
 
@@ -733,7 +733,7 @@ def test_a_key_that_no_header_can_hold_is_refused_at_start(monkeypatch: pytest.M
 
 
 def test_an_address_that_is_none_is_refused_at_start() -> None:
-    with pytest.raises(errors.ConfigError, match="base_url of 'far': it is no URL"):
+    with pytest.raises(errors.ConfigError, match="base_url of 'far': write a URL such as"):
         OpenAIEngine("far", "http://far:port/v1")
 
 

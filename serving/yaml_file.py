@@ -1,0 +1,90 @@
+"""YAML files that people write: read strictly, with one sentence per error."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from serving.errors import ConfigError
+from serving.validation import abbreviated
+
+VARIABLE = re.compile(r"\$\{\w+\}")
+TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+class _Problem(yaml.MarkedYAMLError):
+    """Something that YAML allows and a file of settings does not."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader; refuses a key given twice, reads dates as the texts that they are."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != TIMESTAMP]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping. Raises `yaml.YAMLError` if a key is there twice; those that `<<` merges may be."""
+        lines: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key, line = self.construct_object(key_node), key_node.start_mark.line + 1
+            if key in lines:
+                said = (
+                    f"'{abbreviated(str(key))}' of line {lines[key]} is given again in line {line}; remove one of them"
+                )
+                raise _Problem(problem=said, problem_mark=key_node.start_mark)
+            lines[key] = line
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Value that the YAML file at `path` holds.
+
+    Raises:
+        ConfigError: the file cannot be read or is not YAML, has a key twice, is nested too deeply, or has a value such
+            as `${NAME}`, which would be taken literally.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} cannot be read: it is not UTF-8 at byte {error.start}.") from None
+    except _Problem as error:
+        raise ConfigError(f"Change {path}: {error.problem}.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML{_place(error)}.") from None
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else "a number in it is no number"
+        raise ConfigError(f"{path} cannot be read: {why}.") from None
+    for name, value in _texts(raw):
+        if VARIABLE.fullmatch(value):
+            raise ConfigError(
+                f"Change '{name}' in {path}: variables such as {value} are not replaced; write the value itself."
+            )
+    return raw
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """Place and problem of an error. Its text also quotes the file, which may hold keys."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
+    return where + (f": {problem}" if problem else "")
+
+
+def _texts(value: Any, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, str]]:
+    """All texts in a value, each after its path; those that several aliases name, once."""
+    seen = set() if seen is None else seen
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict | list) and id(value) not in seen:
+        seen.add(id(value))
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            inner = f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}" if path else str(key)
+            yield from _texts(item, inner, seen)

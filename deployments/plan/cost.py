@@ -38,7 +38,7 @@ UPGRADE_H = 0.5  # time for which a second cluster runs in parallel during an up
 
 @dataclass(frozen=True, slots=True)
 class CostOptions:
-    """What the operator knows better than prices.yaml. None: as prices.yaml says."""
+    """Settings of the page that the operator gives. None: as in prices.yaml."""
 
     prices: Prices = field(default_factory=load_prices)
     hours_per_day: float = HOURS_PER_DAY  # in which the service is not stopped

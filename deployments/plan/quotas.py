@@ -1,0 +1,90 @@
+"""EC2 quotas that a profile needs on AWS: `python -m deployments.plan large --quotas`."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deployments.config import Profile
+from deployments.plan.cost import Choice, choices, load_prices
+
+# vCPUs of the instance types in prices.yaml. EC2 counts quotas in them.
+VCPUS = {
+    "g6e.12xlarge": 48,
+    "g6e.48xlarge": 192,
+    "g7e.12xlarge": 48,
+    "g7e.24xlarge": 96,
+    "p4d.24xlarge": 96,
+    "p5.48xlarge": 192,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A quota of EC2 for a class of instances, and the vCPUs that a profile needs of it."""
+
+    code: str
+    name: str
+    running: int  # vCPUs with every model at its maximum of replicas
+    upgrade: int  # vCPUs of the second cluster of an upgrade, with every model at its minimum
+
+    @property
+    def vcpus(self) -> int:
+        """vCPUs to ask for: an upgrade can begin while every model is at its maximum."""
+        return self.running + self.upgrade
+
+
+# Letter of the instance family -> (code, name) of its quotas for spot and on-demand instances.
+SPOT = {
+    "g": ("L-3819A6DF", "All G and VT Spot Instance Requests"),
+    "p": ("L-7212CCBC", "All P Spot Instance Requests"),
+}
+ON_DEMAND = {
+    "g": ("L-DB2E81BA", "Running On-Demand G and VT instances"),
+    "p": ("L-417A185B", "Running On-Demand P instances"),
+}
+
+
+def quotas(profile: Profile, *, spot: bool = True) -> list[Quota]:
+    """List the quotas of EC2 that `profile` needs on the cheapest instance types, with one replica of the aggregator on demand.
+
+    Without `spot` all replicas are on demand, as while no spot capacity exists.
+
+    Raises:
+        ConfigError: the profile has models without GPUs, or no instance type is large enough.
+    """
+    needed: dict[tuple[str, str], list[int]] = {}
+    for choice in choices(profile, load_prices()).values():
+        family = choice.instance_name[0]
+        for count, which in ((choice.model.replicas.max, 0), (choice.model.replicas.min, 1)):
+            kept = choice.on_demand_nodes if spot else _nodes(choice, count)
+            vcpus = VCPUS[choice.instance_name]
+            needed.setdefault(SPOT[family], [0, 0])[which] += vcpus * max(0, _nodes(choice, count) - kept)
+            needed.setdefault(ON_DEMAND[family], [0, 0])[which] += vcpus * kept
+    return [Quota(code, name, *vcpus) for (code, name), vcpus in needed.items() if any(vcpus)]
+
+
+def _nodes(choice: Choice, replicas: int) -> int:
+    return math.ceil(replicas / (choice.instance.gpus // choice.model.gpus))
+
+
+def report(profile: Profile) -> str:
+    """Return the page as text.
+
+    Raises:
+        ConfigError: as `quotas`.
+    """
+    return "\n".join(
+        [
+            f"vCPUs of GPU nodes that {profile.name} needs on AWS, on the cheapest instance types",
+            "",
+            f"{'quota of EC2':<50} {'at most replicas':>17} {'upgrade':>8} {'together':>9}",
+            *_rows(quotas(profile)),
+            "without spot capacity",
+            *_rows(quotas(profile, spot=False)),
+        ]
+    )
+
+
+def _rows(found: list[Quota]) -> Iterator[str]:
+    for quota in found:
+        yield f"{f'{quota.code}  {quota.name}':<50} {quota.running:>17} {quota.upgrade:>8} {quota.vcpus:>9}"

@@ -29,7 +29,7 @@ class Quota:
 
     @property
     def vcpus(self) -> int:
-        """vCPUs to ask for: an upgrade can begin while every model is at its maximum."""
+        """Number of vCPUs to ask for: an upgrade can begin while every model is at its maximum."""
         return self.running + self.upgrade
 
 
@@ -45,9 +45,9 @@ ON_DEMAND = {
 
 
 def quotas(profile: Profile, *, spot: bool = True) -> list[Quota]:
-    """List the quotas of EC2 that `profile` needs on the cheapest instance types, with one replica of the aggregator on demand.
+    """List the quotas of EC2 that `profile` needs on the cheapest instance types.
 
-    Without `spot` all replicas are on demand, as while no spot capacity exists.
+    One replica of the aggregator is on demand. Without `spot` all replicas are, as while no spot capacity exists.
 
     Raises:
         ConfigError: the profile has models without GPUs, or no instance type is large enough.

@@ -8,8 +8,8 @@ import yaml
 from render import CHART, MATRIX, Object, groups, helm, objects, of_kind, pods, ray_templates
 
 CASES = pytest.mark.parametrize("case", MATRIX)
-# What Karpenter 1.14 counts on an m7i.xlarge, and what daemon sets of the walk request there: VPC CNI with its policy agent,
-# kube-proxy, and the CSI drivers.
+# What Karpenter 1.14 counts on an m7i.xlarge, and what daemon sets of the walk request there: VPC CNI with its policy
+# agent, kube-proxy, and the CSI drivers.
 M7I_XLARGE_MILLICPUS, M7I_XLARGE_MIB = 3920, 14162
 DAEMONS_MILLICPUS = 50 + 100 + 40 + 30
 IMAGE_GIB = 40  # of the unpacked GPU image, at most

@@ -50,7 +50,7 @@ REFUSED = {
     "a label that Kubernetes refuses": ("costLabels.team=a b", "costLabels.team"),
     "an API server that is everywhere": (
         "networkPolicy.apiServerCidrs[0]=0.0.0.0/0",
-        "networkPolicy.apiServerCidrs contains 0.0.0.0/0, which restricts nothing: name the addresses of the API server",
+        "networkPolicy.apiServerCidrs contains 0.0.0.0/0, which restricts nothing: name the addresses of the API",
     ),
     "a disk faster than its operations": (
         "karpenter.rootVolumeThroughput=1000,karpenter.rootVolumeIops=3000",
@@ -59,7 +59,7 @@ REFUSED = {
     "a disk that gp3 does not have": ("karpenter.rootVolumeIops=20000", "karpenter.rootVolumeIops"),
     "a snapshot without Bottlerocket": (
         "karpenter.imageSnapshot.id=snap-0123456789abcdef0",
-        "karpenter.imageSnapshot.id needs nodes of Bottlerocket, whose data disk the snapshot is, but karpenter.amiAlias is al2023@",
+        "needs nodes of Bottlerocket, whose data disk the snapshot is, but karpenter.amiAlias is al2023@",
     ),
     "a snapshot that is none": ("karpenter.imageSnapshot.id=latest", "imageSnapshot.id"),
     "another cloud's nodes with Karpenter": (

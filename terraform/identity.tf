@@ -39,7 +39,6 @@ module "weights" {
 
   name                 = "${var.name}-weights"
   attach_custom_policy = true
-  policy_name_prefix   = "${var.name}-"
 
   policy_statements = [
     {

@@ -122,6 +122,17 @@ def test_the_cluster_is_of_a_version_that_is_tested_and_never_costs_extended_sup
     assert cluster["upgradePolicy"] == {"supportType": "STANDARD"}
 
 
+def test_the_control_plane_has_the_price_of_standard_support() -> None:
+    prices = (ROOT / "deployments" / "plan" / "prices.yaml").read_text()
+    (usd_per_hour,) = {float(found) for found in re.findall(r"\beks: ([0-9.]+)", prices)}
+    assert usd_per_hour == 0.10
+    page = (ROOT / "docs" / "cost.md").read_text()
+    assert f"costs {usd_per_hour:.2f} dollars an hour while its Kubernetes version is in standard support" in page
+    extended = re.search(r"([0-9.]+) in extended support \((\d+) dollars more a\n? *month\)", page)
+    assert extended
+    assert round((float(extended[1]) - usd_per_hour) * 730) == int(extended[2])
+
+
 def test_no_variable_is_used_before_it_has_a_value() -> None:
     known = {"HOME", "PATH"}
     for block in re.findall(r"```sh\n(.*?)```", WALK, re.DOTALL):

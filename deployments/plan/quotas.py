@@ -13,6 +13,7 @@ VCPUS = {
     "g6e.48xlarge": 192,
     "g7e.12xlarge": 48,
     "g7e.24xlarge": 96,
+    "g7e.48xlarge": 192,
     "p4d.24xlarge": 96,
     "p5.48xlarge": 192,
 }
@@ -56,9 +57,10 @@ def quotas(profile: Profile, *, spot: bool = True) -> list[Quota]:
     for choice in choices(profile, load_prices()).values():
         family = choice.instance_name[0]
         for count, which in ((choice.model.replicas.max, 0), (choice.model.replicas.min, 1)):
-            kept = choice.on_demand_nodes if spot else _nodes(choice, count)
+            nodes = _nodes(choice, count)
+            kept = min(choice.on_demand_nodes, nodes) if spot else nodes
             vcpus = VCPUS[choice.instance_name]
-            needed.setdefault(SPOT[family], [0, 0])[which] += vcpus * max(0, _nodes(choice, count) - kept)
+            needed.setdefault(SPOT[family], [0, 0])[which] += vcpus * (nodes - kept)
             needed.setdefault(ON_DEMAND[family], [0, 0])[which] += vcpus * kept
     return [Quota(code, name, *vcpus) for (code, name), vcpus in needed.items() if any(vcpus)]
 

@@ -56,7 +56,8 @@ def quotas(profile: Profile, *, spot: bool = True) -> list[Quota]:
     needed: dict[tuple[str, str], list[int]] = {}
     for choice in choices(profile, load_prices()).values():
         family = choice.instance_name[0]
-        for count, which in ((choice.model.replicas.max, 0), (choice.model.replicas.min, 1)):
+        replicas = choice.model.replicas
+        for which, count in enumerate((replicas.max or replicas.min, replicas.min)):
             nodes = _nodes(choice, count)
             kept = min(choice.on_demand_nodes, nodes) if spot else nodes
             vcpus = VCPUS[choice.instance_name]

@@ -1,4 +1,4 @@
-"""Requirements of a profile, computed without starting it: `python -m deployments.plan PROFILE [--cost]`.
+"""Requirements of a profile, computed without starting it: `python -m deployments.plan PROFILE [--cost | --quotas]`.
 
 Prints each model's weights, key-value cache and GPUs, each recipe's graph, and the longest prompt of each layer on the
 most expensive route through the recipe.
@@ -14,6 +14,7 @@ from deployments.plan.cost import CostOptions, load_prices
 from deployments.plan.cost import report as cost_report
 from deployments.plan.cost_picture import picture
 from deployments.plan.month import HOURS_PER_DAY
+from deployments.plan.quotas import report as quotas_report
 from deployments.plan.report import ANSWER_TOKENS, ASKED_TOKENS, report
 from serving.errors import ConfigError
 
@@ -52,7 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 parser.error(f"--{name.replace('_', '-')} needs --cost")
     try:
         profile = load_profile(chosen.profile)
-        page = _cost_page(profile, chosen) if chosen.cost else _plan_page(profile, chosen)
+        if chosen.cost:
+            page = _cost_page(profile, chosen)
+        else:
+            page = quotas_report(profile) if chosen.quotas else _plan_page(profile, chosen)
     except ConfigError as error:
         sys.exit(f"Error: {error}")
     print(page)
@@ -94,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m deployments.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("profile", help="name of a profile, or path of a YAML file")
-    parser.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")
+    page_kind = parser.add_mutually_exclusive_group()
+    page_kind.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")
+    page_kind.add_argument("--quotas", action="store_true", help="print the quotas of EC2 that it needs instead")
     parser.add_argument(
         "--asked-tokens",
         type=positive,

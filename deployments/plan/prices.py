@@ -21,6 +21,7 @@ class Table(BaseModel):
 class Instance(Table):
     """An EC2 instance type with its GPUs."""
 
+    vcpus: int = Field(ge=1)  # in which EC2 counts quotas
     gpu: str
     gpus: int = Field(ge=1)
     gpu_memory_mib: int

@@ -27,6 +27,12 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tiny": (TINY, ()),
     "large": (LARGE, ()),
     "gpt-oss": (("values-gpt-oss.yaml",), ()),
+    "gke": (("values-gke.yaml",), ()),
+    "k3s": (("values-k3s.yaml",), ()),
+    "image-snapshot": (
+        (),
+        ("karpenter.amiAlias=bottlerocket@1.64.0", "karpenter.imageSnapshot.id=snap-0123456789abcdef0"),
+    ),
     "secrets-made": (
         (),
         ("auth.apiKey.value=key", "auth.huggingFace.token=hf", "weights.source=hub", "weights.s3.uri="),

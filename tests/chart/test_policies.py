@@ -242,7 +242,7 @@ def policy(case: str, name: str) -> Object:
 def test_only_the_head_reaches_the_api_server() -> None:
     head = policy("large", "moa-head")
     assert head["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "head"
-    assert [peer["ipBlock"]["cidr"] for peer in head["egress"][0]["to"]] == ["10.0.0.0/16"]
+    assert [peer["ipBlock"]["cidr"] for peer in head["egress"][0]["to"]] == ["192.168.0.0/16", "10.100.0.0/16"]
     assert 6443 not in [port["port"] for rule in policy("pvc", "moa")["egress"] for port in rule.get("ports", [])]
     assert not [p for p in of_kind("fixed-size", "NetworkPolicy") if p["metadata"]["name"] == "moa-head"]
 

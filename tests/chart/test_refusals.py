@@ -48,6 +48,24 @@ REFUSED = {
     "a setting of a model that the chart sets": ("models.mixtral-8x7b.settings.source=x", "source"),
     "an image digest that is none": ("image.digest=latest", "image.digest"),
     "a label that Kubernetes refuses": ("costLabels.team=a b", "costLabels.team"),
+    "an API server that is everywhere": (
+        "networkPolicy.apiServerCidrs[0]=0.0.0.0/0",
+        "networkPolicy.apiServerCidrs contains 0.0.0.0/0, which restricts nothing: name the addresses of the API",
+    ),
+    "a disk faster than its operations": (
+        "karpenter.rootVolumeThroughput=1000,karpenter.rootVolumeIops=3000",
+        "karpenter.rootVolumeThroughput is 1000 MiB/s, above a quarter of rootVolumeIops (3000): lower it",
+    ),
+    "a disk that gp3 does not have": ("karpenter.rootVolumeIops=20000", "karpenter.rootVolumeIops"),
+    "a snapshot without Bottlerocket": (
+        "karpenter.imageSnapshot.id=snap-0123456789abcdef0",
+        "needs nodes of Bottlerocket, whose data disk the snapshot is, but karpenter.amiAlias is al2023@",
+    ),
+    "a snapshot that is none": ("karpenter.imageSnapshot.id=latest", "imageSnapshot.id"),
+    "another cloud's nodes with Karpenter": (
+        "scheduling.gpuNodeSelector.gpu=h100",
+        "scheduling.gpuNodeSelector is for clusters without Karpenter: set karpenter.enabled to false",
+    ),
     "no account for the pods": ("serviceAccount.create=false", "serviceAccount.name"),
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 from render import CHART, FIXED, MATRIX, ROOT, helm, objects, text
 
-OLDEST, NEWEST = "1.30", "1.35"
+OLDEST, NEWEST = "1.30", "1.36"
 CUSTOM = {"RayService", "NodePool", "EC2NodeClass", "PodMonitor", "PrometheusRule", "HTTPRoute"}
 needs_crds = pytest.mark.skipif(
     not crds.FOLDER.is_dir(),

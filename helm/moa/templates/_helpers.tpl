@@ -109,6 +109,7 @@ each, over the share that vLLM may take. (model, context)
 
 {{/* Checks of combinations that the schema cannot express. */}}
 {{- define "moa.validate" -}}
+{{- include "moa.validateNodes" . -}}
 {{- if eq .Values.upgrade.strategy "NewClusterWithIncrementalUpgrade" -}}
 {{- fail (printf "upgrade.strategy is NewClusterWithIncrementalUpgrade, with which KubeRay makes no service %s-serve-svc, as ingress, httpRoute and helm test need it, and a Gateway without TLS: set NewCluster or None." (include "moa.fullname" .)) -}}
 {{- end -}}

@@ -214,6 +214,11 @@ spec:
     {{- end }}
   {{- end }}
   enableServiceLinks: false
+  {{- if .model }}
+  {{- with $values.scheduling.gpuRuntimeClass }}
+  runtimeClassName: {{ . }}
+  {{- end }}
+  {{- end }}
   terminationGracePeriodSeconds: {{ $values.shutdown.graceSeconds }}
   securityContext:
     {{- include "moa.podSecurity" . | nindent 4 }}
@@ -250,6 +255,9 @@ spec:
 {{- if not .model }}{{ $_ := set $selector "moa/pool" "cpu" }}{{ end -}}
 {{- if eq .capacity "on-demand" }}{{ $_ := set $selector "karpenter.sh/capacity-type" "on-demand" }}{{ end -}}
 {{- if and (eq .capacity "spot") (not $values.karpenter.gpu.fallback) }}{{ $_ := set $selector "karpenter.sh/capacity-type" "spot" }}{{ end -}}
+{{- else if .model -}}
+{{- $selector = merge $selector $values.scheduling.gpuNodeSelector -}}
+{{- if eq .capacity "on-demand" }}{{ $selector = merge $selector $values.scheduling.floorNodeSelector }}{{ end -}}
 {{- end -}}
 {{- with $selector }}
 nodeSelector:

@@ -84,7 +84,8 @@ def text(case: str, fixed: bool = False) -> str:
 def helm(
     verb: str, *arguments: str, files: tuple[str, ...] = (), sets: tuple[str, ...] = (), check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    command = ["helm", verb, *arguments, str(CHART), "--namespace", "moa"]
+    own = [] if "--namespace" in arguments else ["--namespace", "moa"]
+    command = ["helm", verb, *arguments, str(CHART), *own]
     for file in files:
         command += ["--values", str(CHART / file)]
     for pair in sets:

@@ -13,6 +13,20 @@
 {{- end -}}
 {{- end -}}
 
+{{/*
+Name of objects outside namespaces: the full name if that is also the namespace's, else both with a dot, which neither can have.
+So releases of one name in two namespaces have objects of their own. At most 47 characters: names of node pools are labels.
+*/}}
+{{- define "moa.clusterwideName" -}}
+{{- $name := include "moa.fullname" . -}}
+{{- if ne $name .Release.Namespace }}{{ $name = printf "%s.%s" .Release.Namespace $name }}{{ end -}}
+{{- if gt (len $name) 47 -}}
+{{- printf "%s-%s" (trunc 38 $name | trimSuffix "-" | trimSuffix ".") (sha256sum $name | trunc 8) -}}
+{{- else -}}
+{{- $name -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "moa.selectorLabels" -}}
 app.kubernetes.io/part-of: moa
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -63,7 +77,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 
 {{- define "moa.priorityClass" -}}
-{{- if .Values.priorityClass.create }}{{ include "moa.fullname" . }}{{ else }}{{ .Values.priorityClass.name }}{{ end -}}
+{{- if .Values.priorityClass.create }}{{ include "moa.clusterwideName" . }}{{ else }}{{ .Values.priorityClass.name }}{{ end -}}
 {{- end -}}
 
 {{- define "moa.cacheClaim" -}}

@@ -64,6 +64,12 @@ limits:
 - {name: VLLM_CACHE_ROOT, value: /compile-cache/vllm}
 - {name: TRITON_CACHE_DIR, value: /compile-cache/triton}
 - {name: TORCHINDUCTOR_CACHE_DIR, value: /compile-cache/inductor}
+{{- /* FlashInfer adds .cache/flashinfer; CUDA's own cache of compiled PTX is else below HOME. */}}
+- {name: FLASHINFER_WORKSPACE_BASE, value: /compile-cache/flashinfer}
+- {name: CUDA_CACHE_PATH, value: /compile-cache/cuda}
+- {name: TORCH_EXTENSIONS_DIR, value: /compile-cache/extensions}
+- {name: CUTE_DSL_CACHE_DIR, value: /compile-cache/cute-dsl}
+- {name: TILELANG_CACHE_DIR, value: /compile-cache/tilelang}
 {{- if has $values.weights.source (list "image" "pvc" "nvme") }}
 - {name: HF_HUB_OFFLINE, value: "1"}
 {{- end }}
@@ -122,7 +128,9 @@ limits:
 {{- end }}
 {{- end -}}
 
-{{/* Probes. `health`: command that checks Ray on this node. The startup probe delays the other two. */}}
+{{/* Probes, with KubeRay's thresholds. `health`: command that checks Ray on this node. The startup probe delays the other two:
+a raylet that is busy for minutes, such as while an engine loads, is not restarted before ten minutes have passed. A worker gets
+no requests as soon as its proxy fails; on the head, readiness only says that its service has an address. */}}
 {{- define "moa.probes" -}}
 startupProbe:
   exec:
@@ -133,15 +141,15 @@ startupProbe:
 livenessProbe:
   exec:
     command: [bash, -c, {{ .health | quote }}]
-  periodSeconds: 10
+  periodSeconds: 5
   timeoutSeconds: 5
-  failureThreshold: 12
+  failureThreshold: 120
 readinessProbe:
   exec:
     command: [bash, -c, {{ .ready | quote }}]
   periodSeconds: 5
   timeoutSeconds: 5
-  failureThreshold: 1
+  failureThreshold: {{ ternary 10 1 (eq .component "head") }}
 {{- end -}}
 
 {{/* The Ray container. (context, component, model, resources, gpus, health, ready, startSeconds) */}}
@@ -245,6 +253,7 @@ spec:
 {{- $values := .context.Values -}}
 {{- $selector := deepCopy $values.scheduling.nodeSelector -}}
 {{- if $values.karpenter.enabled -}}
+{{- $_ := set $selector "moa/release" (include "moa.clusterwideName" .context) -}}
 {{- if not .model }}{{ $_ := set $selector "moa/pool" "cpu" }}{{ end -}}
 {{- if eq .capacity "on-demand" }}{{ $_ := set $selector "karpenter.sh/capacity-type" "on-demand" }}{{ end -}}
 {{- if and (eq .capacity "spot") (not $values.karpenter.gpu.fallback) }}{{ $_ := set $selector "karpenter.sh/capacity-type" "spot" }}{{ end -}}

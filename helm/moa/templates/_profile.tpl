@@ -21,6 +21,10 @@
 {{- if eq $values.weights.source "s3" -}}
 {{- $source = printf "%s/%s" (trimSuffix "/" $values.weights.s3.uri) $id -}}
 {{- $_ := set $engine "load_format" "runai_streamer" -}}
+{{- /* Each rank reads its part and sends it to the others; else each reads the whole checkpoint. */ -}}
+{{- if and (gt (int $model.gpus) 1) (not (hasKey (get $model.engineKwargs "model_loader_extra_config" | default dict) "distributed")) -}}
+{{- $_ := set $engine "model_loader_extra_config" (dict "distributed" true) -}}
+{{- end -}}
 {{- else if has $values.weights.source (list "pvc" "nvme") -}}
 {{- $source = printf "/models/%s" $id -}}
 {{- end -}}

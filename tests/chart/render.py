@@ -61,6 +61,16 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "image.pullSecrets[0]=registry",
         ),
     ),
+    "jobs": (
+        (),
+        (
+            "auth.generate=job",
+            "schedule.suspend=0 20 * * 1-5",
+            "schedule.resume=30 6 * * 1-5",
+            "image.pullSecrets[0]=registry",
+        ),
+    ),
+    "suspended": ((), ("suspend=true",)),
     "many-replicas": (
         (),
         (
@@ -126,10 +136,12 @@ def ray_templates(case: str) -> dict[str, Object]:
 
 
 def pods(case: str) -> Iterator[tuple[str, Object]]:
-    """Pod templates of all pods, including those of the RayService and the StatefulSet, as (name, template)."""
+    """Pod templates of all pods, including those of the RayService, the StatefulSet and jobs, as (name, template)."""
     yield from ray_templates(case).items()
     for obj in objects(case):
-        if obj["kind"] == "StatefulSet":
+        if obj["kind"] in ("StatefulSet", "Job"):
             yield obj["metadata"]["name"], obj["spec"]["template"]
+        elif obj["kind"] == "CronJob":
+            yield obj["metadata"]["name"], obj["spec"]["jobTemplate"]["spec"]["template"]
         elif obj["kind"] == "Pod":
             yield obj["metadata"]["name"], obj

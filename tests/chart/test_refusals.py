@@ -40,6 +40,19 @@ REFUSED = {
         "upgrade.strategy=NewClusterWithIncrementalUpgrade",
         "upgrade.strategy is NewClusterWithIncrementalUpgrade, with which KubeRay makes no service moa-serve-svc",
     ),
+    "a secret that nobody makes": (
+        "auth.generate=never,auth.apiKey.value=key,auth.ray.existingSecret=ray",
+        "auth.generate is never, but gcs.redis.existingSecret names no secret: name one.",
+    ),
+    "an unknown maker of secrets": ("auth.generate=argocd", "auth.generate"),
+    "a time that is none": ("schedule.suspend=20:00", "schedule.suspend"),
+    "a schedule of a service that is stopped": (
+        "suspend=true,schedule.resume=0 6 * * *", "suspend is true, but schedule would resume the service",
+    ),
+    "jobs without accounts": (
+        "serviceAccount.create=false,serviceAccount.name=w,serviceAccount.headName=h,auth.generate=job",
+        "serviceAccount.create is false, but auth.generate: job needs a job with an account of its own",
+    ),
     "an ingress for every host": ("ingress.enabled=true", "ingress.host"),
     "a vLLM option that the chart sets": ("models.mixtral-8x7b.engineKwargs.load_format=x", "load_format"),
     "a setting of the API that there is not": ("api.settings.cors_origin[0]=*", "cors_origin"),

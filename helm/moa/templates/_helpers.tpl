@@ -67,6 +67,16 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- default (printf "%s-redis" (include "moa.fullname" .)) .Values.gcs.redis.existingSecret -}}
 {{- end -}}
 
+{{/* Secrets with a random value that are to be made: the key of each, by name, as YAML. */}}
+{{- define "moa.missingSecrets" -}}
+{{- $auth := .Values.auth -}}
+{{- $missing := dict -}}
+{{- if not (or $auth.apiKey.existingSecret $auth.apiKey.value) }}{{ $_ := set $missing (include "moa.apiKeySecret" .) "api-key" }}{{ end -}}
+{{- if not $auth.ray.existingSecret }}{{ $_ := set $missing (include "moa.raySecret" .) "auth_token" }}{{ end -}}
+{{- if and .Values.gcs.faultTolerance (not .Values.gcs.redis.existingSecret) }}{{ $_ := set $missing (include "moa.redisSecret" .) "password" }}{{ end -}}
+{{- toYaml $missing -}}
+{{- end -}}
+
 {{/* Empty if there is no token. */}}
 {{- define "moa.hfSecret" -}}
 {{- if .Values.auth.huggingFace.existingSecret -}}

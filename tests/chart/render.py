@@ -71,6 +71,7 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "suspended": ((), ("suspend=true",)),
+    "additions": ((str(Path(__file__).with_name("additions.yaml")),), ()),
     "many-replicas": (
         (),
         (

@@ -39,14 +39,6 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{ include "moa.selectorLabels" . }}
 {{- end -}}
 
-{{- define "moa.image" -}}
-{{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
-{{- else -}}
-{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
-{{- end -}}
-{{- end -}}
-
 {{- define "moa.workerAccount" -}}
 {{- if .Values.serviceAccount.create }}{{ include "moa.fullname" . }}{{ else }}{{ .Values.serviceAccount.name }}{{ end -}}
 {{- end -}}

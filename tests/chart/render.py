@@ -71,6 +71,7 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "suspended": ((), ("suspend=true",)),
+    "from-zero": ((), ("models.mixtral-8x7b.replicas.min=0", "models.mixtral-8x7b.replicas.idleSeconds=900")),
     "additions": ((str(Path(__file__).with_name("additions.yaml")),), ()),
     "many-replicas": (
         (),

@@ -90,6 +90,18 @@ REFUSED = {
     "an image without a tag": ("head.image.repository=x", "head.image names a repository without a tag or a"),
     "an image without a name": ("orchestrator.image.tag=v1", "orchestrator.image has no repository: add it"),
     "a setting of the kubelet that there is not": ("karpenter.gpu.kubelet.maxPod=1", "maxPod"),
+    "an aggregator that may have no replica": (
+        "models.qwen2\\.5-72b.replicas.min=0,models.qwen2\\.5-72b.replicas.onDemandFloor=0",
+        "models.qwen2.5-72b.replicas.min is 0, but it is team.aggregator, which every answer of a team needs",
+    ),
+    "a floor of a model that may have no replica": (
+        "models.mixtral-8x7b.replicas.min=0,models.mixtral-8x7b.replicas.onDemandFloor=1",
+        "onDemandFloor is 1, above min (0)",
+    ),
+    "pods that nothing would start": (
+        "autoscaler.enabled=false,models.mixtral-8x7b.replicas.min=0",
+        "models.mixtral-8x7b.replicas.min is 0, but nothing would start its pods: set autoscaler.enabled to true",
+    ),
     "an ingress for every host": ("ingress.enabled=true", "ingress.host"),
     "a vLLM option that the chart sets": ("models.mixtral-8x7b.engineKwargs.load_format=x", "load_format"),
     "a setting of the API that there is not": ("api.settings.cors_origin[0]=*", "cors_origin"),

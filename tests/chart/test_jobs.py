@@ -232,3 +232,17 @@ def test_jobs_reach_the_api_server_only() -> None:
     assert {port["port"] for port in rule["ports"]} == {443, 6443}
     (ray,) = [obj["spec"] for obj in of_kind("jobs", "NetworkPolicy") if obj["metadata"]["name"] == "moa"]
     assert "job" not in ray["podSelector"]["matchExpressions"][0]["values"]
+
+
+def test_an_external_redis_gets_the_password_that_is_named_and_no_random_one() -> None:
+    address = "gcs.redis.externalAddress=redis://redis.example:6379"
+    for sets, password in {
+        (address,): None,
+        (address, "gcs.redis.existingSecret=theirs"): {
+            "valueFrom": {"secretKeyRef": {"name": "theirs", "key": "password"}}
+        },
+    }.items():
+        found = [obj for obj in yaml.safe_load_all(helm("template", "moa", sets=sets).stdout) if obj]
+        (service,) = [obj for obj in found if obj["kind"] == "RayService"]
+        assert service["spec"]["rayClusterConfig"]["gcsFaultToleranceOptions"].get("redisPassword") == password
+        assert "moa-redis" not in {obj["metadata"]["name"] for obj in found if obj["kind"] == "Secret"}

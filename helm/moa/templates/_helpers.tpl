@@ -65,7 +65,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- $missing := dict -}}
 {{- if not (or $auth.apiKey.existingSecret $auth.apiKey.value) }}{{ $_ := set $missing (include "moa.apiKeySecret" .) "api-key" }}{{ end -}}
 {{- if not $auth.ray.existingSecret }}{{ $_ := set $missing (include "moa.raySecret" .) "auth_token" }}{{ end -}}
-{{- if and .Values.gcs.faultTolerance (not .Values.gcs.redis.existingSecret) }}{{ $_ := set $missing (include "moa.redisSecret" .) "password" }}{{ end -}}
+{{- if and (include "moa.installsRedis" .) (not .Values.gcs.redis.existingSecret) }}{{ $_ := set $missing (include "moa.redisSecret" .) "password" }}{{ end -}}
 {{- toYaml $missing -}}
 {{- end -}}
 

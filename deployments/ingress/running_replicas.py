@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ray import serve
@@ -10,6 +11,7 @@ from ray.serve.handle import DeploymentHandle
 
 logger = logging.getLogger("serving.deployments")
 FRESH_S = 1.0  # age up to which an answer of the controller is used again
+ANSWER_S = 5.0  # time for an answer of the controller
 Deployment = tuple[str, str]  # names of the application and the deployment
 
 
@@ -28,6 +30,8 @@ class RunningReplicas:
     def __init__(self, count: Callable[[], Mapping[Deployment, int]] = counted) -> None:
         """Use `count` to ask the controller, in a thread."""
         self._count = count
+        # A thread of its own: a controller that is lost blocks it.
+        self._thread = ThreadPoolExecutor(1, "running-replicas")
         self._counting: asyncio.Task[Mapping[Deployment, int]] | None = None
         self._counted_at = 0.0  # loop time
 
@@ -45,7 +49,8 @@ class RunningReplicas:
 
     async def _ask(self) -> Mapping[Deployment, int]:
         try:
-            return await asyncio.to_thread(self._count)
+            async with asyncio.timeout(ANSWER_S):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, self._count)
         except Exception as error:  # the controller is being replaced: replicas serve without it
             logger.warning("Serve's controller did not say which replicas run (%s)", type(error).__name__)
             return {}

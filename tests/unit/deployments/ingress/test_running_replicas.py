@@ -31,6 +31,22 @@ async def test_an_unknown_deployment_and_a_lost_controller_are_unknown() -> None
     assert await RunningReplicas(lost).of(HANDLE) is None
 
 
+async def test_a_controller_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running_replicas, "ANSWER_S", 0.01)
+    monkeypatch.setattr(running_replicas, "FRESH_S", 0.0)
+    back = threading.Event()
+
+    def hangs() -> dict[tuple[str, str], int]:
+        back.wait(60)
+        return {("moa", "model:m"): 1}
+
+    running = RunningReplicas(hangs)
+    assert [await running.of(HANDLE) for _ in range(3)] == [None] * 3
+    back.set()
+    monkeypatch.setattr(running_replicas, "ANSWER_S", 60.0)
+    assert await running.of(HANDLE) == 1
+
+
 def test_only_running_replicas_count(monkeypatch: pytest.MonkeyPatch) -> None:
     deployments = {
         "model:m": SimpleNamespace(replica_states={"RUNNING": 2, "STARTING": 1}),

@@ -98,6 +98,12 @@ class Profile(Frozen):
     )
 
     @model_validator(mode="after")
+    def _an_orchestrator_always_runs(self) -> "Profile":
+        if self.orchestrator.replicas.min == 0:
+            raise ValueError("orchestrator.replicas.min is 0, but nothing else could answer; set it to 1 or more")
+        return self
+
+    @model_validator(mode="after")
     def _ids_are_unique(self) -> "Profile":
         ids = [*(model.id for model in self.models), *(model.id for model in self.external)]
         if duplicates := {model_id for model_id in ids if ids.count(model_id) > 1}:
@@ -126,8 +132,10 @@ class Profile(Frozen):
 
     @property
     def cpus(self) -> float:
-        """CPUs that Ray must count for the minimum number of replicas; no process is pinned to them."""
-        models = sum((m.num_cpus + (m.workers if m.accelerator == "cpu" else 0)) * m.replicas.min for m in self.models)
+        """CPUs that Ray must count for the minimum number of replicas, and for one of each model. Nothing is pinned."""
+        models = sum(
+            (m.num_cpus + (m.workers if m.accelerator == "cpu" else 0)) * max(m.replicas.min, 1) for m in self.models
+        )
         return models + self.orchestrator.num_cpus * self.orchestrator.replicas.min
 
 

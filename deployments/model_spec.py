@@ -54,16 +54,33 @@ GRAMMAR_TIMEOUT_S, GRAMMAR_TOKEN_S = 5.0, 0.05
 class Replicas(Frozen):
     """Number of replicas, and the load at which Serve adds one."""
 
-    min: int = Field(default=1, ge=1, description="Minimum number of replicas.")
+    min: int = Field(
+        default=1,
+        ge=0,
+        description="Minimum number of replicas. 0: none while there are no requests; `max` is then needed.",
+    )
     max: int | None = Field(default=None, ge=1, description="Maximum number of replicas. None: `min`, no autoscaling.")
     target_ongoing_requests: int = Field(
         default=32, ge=1, description="Requests in progress per replica that autoscaling aims for."
+    )
+    idle_s: float = Field(
+        default=1800,
+        ge=0,
+        description="With `min: 0`: time without requests after which the last replica is removed, in seconds.",
+    )
+    wait_s: float = Field(
+        default=0,
+        ge=0,
+        description="With `min: 0`: time for which a call waits for the first replica, in seconds. Then it fails as"
+        " unavailable: a recipe goes on without the model, a client may try again.",
     )
 
     @model_validator(mode="after")
     def _max_is_not_below_min(self) -> "Replicas":
         if self.max is not None and self.max < self.min:
             raise ValueError(f"max is {self.max}, but min is {self.min}")
+        if self.min == 0 and self.max is None:
+            raise ValueError("min is 0; set max to the number of replicas that requests may start")
         return self
 
 

@@ -8,6 +8,7 @@ COPY requirements/cpu.txt /tmp/cpu.txt
 RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --no-deps --extra-index-url https://download.pytorch.org/whl/cpu \
         -r /tmp/cpu.txt \
+    && echo /opt/moa > /opt/venv/lib/python3.11/site-packages/moa.pth \
     && /opt/venv/bin/python -m compileall -q -j 0 /opt/venv/lib \
     && find /opt/venv -name tests -type d -path '*/site-packages/*' -prune -exec rm -rf {} + \
     && rm -rf /opt/venv/lib/python3.11/site-packages/pip*
@@ -30,7 +31,6 @@ COPY deployments /opt/moa/deployments
 COPY models/tiny/weights /opt/moa/models/tiny/weights
 # All writes go to /tmp or to mounted volumes: the root file system can be read-only.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
-    PYTHONPATH=/opt/moa \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp/home \

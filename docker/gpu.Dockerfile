@@ -27,9 +27,10 @@ RUN python -W error -c "import pathlib; \
 v = {p: m.version(p) for p in ('ray', 'vllm')}; \
 assert v == {'ray': '${RAY_VERSION}', 'vllm': '${VLLM_VERSION}'}, v" \
     && command -v wget
+# Behind the packages of the base on Python's path: in PYTHONPATH it would come before them.
+RUN echo /opt/moa > "$(python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/moa.pth"
 # All writes go to /tmp or to mounted volumes: the root file system can be read-only.
-ENV PYTHONPATH=/opt/moa \
-    PYTHONUNBUFFERED=1 \
+ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp/home \
     XDG_CACHE_HOME=/tmp/cache \

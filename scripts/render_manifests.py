@@ -50,8 +50,8 @@ def objects(overlay: Path) -> list[dict[str, Any]]:
     for obj in found:
         if obj["kind"] == "Secret":
             sys.exit(f"{overlay.name}/values.yaml must name an existing secret in place of {obj['metadata']['name']}.")
-        labels = obj["metadata"]["labels"]
-        del labels["helm.sh/chart"]
+        labels = obj["metadata"].setdefault("labels", {})
+        labels.pop("helm.sh/chart", None)  # an extra object has none
         labels["app.kubernetes.io/managed-by"] = "kustomize"
     return found
 

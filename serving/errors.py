@@ -286,9 +286,16 @@ class EngineUnavailable(MoaError):
     status, code = 503, "engine_unavailable"
     retry_after_s = 5.0
 
-    def __init__(self, model: str, reason: str = "no replica is ready", retry_after_s: float | None = None) -> None:
-        super().__init__(model, reason, retry_after_s)
+    def __init__(
+        self,
+        model: str,
+        reason: str = "no replica is ready",
+        retry_after_s: float | None = None,
+        retriable: bool = True,
+    ) -> None:
+        super().__init__(model, reason, retry_after_s, retriable)
         self.model, self.reason = model, reason
+        self.retriable = retriable  # False: another attempt at once would fail, too
         if retry_after_s is not None:
             self.retry_after_s = retry_after_s
 

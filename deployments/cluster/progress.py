@@ -27,7 +27,8 @@ def _watch_start(profile: Profile, host: str, port: int, say: Callable[[str], No
     began = time.monotonic()
     open_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     url = f"http://{open_host}:{port}"
-    loading = {f"model:{model.id.replace('.', '_')}": model.id for model in profile.models}
+    # A model without replicas at the start (`min: 0`) is loaded when it is asked.
+    loading = {f"model:{model.id.replace('.', '_')}": model.id for model in profile.models if model.replicas.min}
     say(f"Loading {len(loading)} engines ({', '.join(loading.values())}) ...")
     while loading:
         for deployment in _healthy() & set(loading):

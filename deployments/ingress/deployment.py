@@ -16,16 +16,18 @@ from starlette.types import ASGIApp
 from deployments.config import Profile, SessionAffinity
 from deployments.ingress.capacity import max_in_flight
 from deployments.ingress.cluster_metrics import ClusterMetrics
+from deployments.ingress.cold_start import ColdStart, ColdStartEngine, ColdStartPooling
 from deployments.ingress.metrics import RayObserver
 from deployments.ingress.remote_engine import RemoteEngine
 from deployments.ingress.remote_pooling import RemotePooling
+from deployments.ingress.running_replicas import RunningReplicas
 from deployments.ingress.session_router import SessionRouter
 from deployments.model_spec import Replicas
 from serving.api.app import create_app
 from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.orchestrator import Orchestrator
-from serving.pooling import PoolingInfo
+from serving.pooling import PoolingEngine, PoolingInfo
 from serving.recipes import load_recipes
 from serving.runtime.hedging import RetryBudget
 
@@ -59,7 +61,7 @@ class Ingress:
             for number, model in enumerate(profile.models)
             if model.generates
         }
-        self._pooling = {
+        self._pooling: dict[str, PoolingEngine] = {
             model.id: RemotePooling(
                 model.id,
                 handles[f"model_{number}"],
@@ -70,6 +72,14 @@ class Ingress:
             for number, model in enumerate(profile.models)
             if not model.generates
         }
+        running = RunningReplicas()
+        for number, model in enumerate(profile.models):
+            if model.replicas.min == 0:
+                start = ColdStart(model.id, handles[f"model_{number}"], running, wait_s=model.replicas.wait_s)
+                if model.generates:
+                    self._engines[model.id] = ColdStartEngine(model.id, self._engines[model.id], start)
+                else:
+                    self._pooling[model.id] = ColdStartPooling(self._pooling[model.id], start)
         self._engines.update((external.id, external.engine()) for external in profile.external)
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
@@ -156,10 +166,11 @@ def scaling(replicas: Replicas) -> dict[str, Any]:
     """A fixed number of replicas, or bounds and a target for Serve's autoscaler."""
     if replicas.max is None or replicas.max == replicas.min:
         return {"num_replicas": replicas.min}
-    return {
-        "autoscaling_config": {
-            "min_replicas": replicas.min,
-            "max_replicas": replicas.max,
-            "target_ongoing_requests": replicas.target_ongoing_requests,
-        }
+    bounds: dict[str, Any] = {
+        "min_replicas": replicas.min,
+        "max_replicas": replicas.max,
+        "target_ongoing_requests": replicas.target_ongoing_requests,
     }
+    if replicas.min == 0:
+        bounds["downscale_to_zero_delay_s"] = replicas.idle_s
+    return {"autoscaling_config": bounds}

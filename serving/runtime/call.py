@@ -174,7 +174,7 @@ class AgentCall:
         budget = self.runtime.budget
         budget.started()
         # On the only replica a second attempt would wait behind the first.
-        alone = self.engine.info.replicas == 1
+        alone = self.engine.info.replicas in (0, 1)
         after_s = None if alone or quantile is None else budget.after_s(self.kind, quantile)
         completion, self.hedged = await hedged(lambda number: self._attempt(number, on_text), after_s, self._may_hedge)
         return completion

@@ -24,8 +24,8 @@ async def retried(attempt: Callable[[], Coroutine[Any, Any, T]], retries: int, m
     for _ in range(retries):
         try:
             return await attempt()
-        except EngineUnavailable:
-            if not may_retry():
+        except EngineUnavailable as error:
+            if not (error.retriable and may_retry()):
                 raise
     return await attempt()
 

@@ -67,6 +67,18 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "image.pullSecrets[0]=registry",
         ),
     ),
+    "jobs": (
+        (),
+        (
+            "auth.generate=job",
+            "schedule.suspend=0 20 * * 1-5",
+            "schedule.resume=30 6 * * 1-5",
+            "image.pullSecrets[0]=registry",
+        ),
+    ),
+    "suspended": ((), ("suspend=true",)),
+    "from-zero": ((), ("models.mixtral-8x7b.replicas.min=0", "models.mixtral-8x7b.replicas.idleSeconds=900")),
+    "additions": ((str(Path(__file__).with_name("additions.yaml")),), ()),
     "many-replicas": (
         (),
         (
@@ -90,7 +102,8 @@ def text(case: str, fixed: bool = False) -> str:
 def helm(
     verb: str, *arguments: str, files: tuple[str, ...] = (), sets: tuple[str, ...] = (), check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    command = ["helm", verb, *arguments, str(CHART), "--namespace", "moa"]
+    own = [] if "--namespace" in arguments else ["--namespace", "moa"]
+    command = ["helm", verb, *arguments, str(CHART), *own]
     for file in files:
         command += ["--values", str(CHART / file)]
     for pair in sets:
@@ -131,10 +144,12 @@ def ray_templates(case: str) -> dict[str, Object]:
 
 
 def pods(case: str) -> Iterator[tuple[str, Object]]:
-    """Pod templates of all pods, including those of the RayService and the StatefulSet, as (name, template)."""
+    """Pod templates of all pods, including those of the RayService, the StatefulSet and jobs, as (name, template)."""
     yield from ray_templates(case).items()
     for obj in objects(case):
-        if obj["kind"] == "StatefulSet":
+        if obj["kind"] in ("StatefulSet", "Job"):
             yield obj["metadata"]["name"], obj["spec"]["template"]
+        elif obj["kind"] == "CronJob":
+            yield obj["metadata"]["name"], obj["spec"]["jobTemplate"]["spec"]["template"]
         elif obj["kind"] == "Pod":
             yield obj["metadata"]["name"], obj

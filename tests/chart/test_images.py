@@ -141,6 +141,14 @@ def test_serve_starts_haproxy_through_the_wrapper(file: Path) -> None:
     assert os.access(wrapper, os.X_OK)
 
 
+@each
+def test_packages_of_the_image_come_before_the_code_of_the_project(file: Path) -> None:
+    """PYTHONPATH would put it before the packages that Ray pins; a path file puts it behind them."""
+    assert "PYTHONPATH" not in image_environment(file)
+    (target,) = re.findall(r"echo /opt/moa > (.+?/moa\.pth\"?)", file.read_text())
+    assert "site-packages" in target or "get_path('purelib')" in target
+
+
 @pytest.mark.parametrize("case", MATRIX)
 def test_pods_leave_the_images_wrapper_and_know_the_rest_before_ray_starts(case: str) -> None:
     image = image_environment(DOCKER / ("cpu.Dockerfile" if case == "tiny" else "gpu.Dockerfile"))

@@ -193,6 +193,29 @@ def test_bounds_are_those_of_the_profile(case: str) -> None:
                 "min_replicas": replicas["min"],
                 "max_replicas": replicas["max"],
                 "target_ongoing_requests": replicas["target_ongoing_requests"],
+                **({} if replicas["min"] else {"downscale_to_zero_delay_s": replicas["idle_s"]}),
             }
             for name, replicas in wanted.items()
         }
+
+
+def test_a_model_without_replicas_has_no_pods_until_it_is_asked() -> None:
+    group = groups("from-zero")["mixtral-8x7b"]
+    assert (group["minReplicas"], group["replicas"], group["maxReplicas"]) == (0, 0, 2)
+    (config,) = [obj for obj in of_kind("from-zero", "ConfigMap") if "profile.yaml" in obj["data"]]
+    replicas = {model["id"]: model["replicas"] for model in yaml.safe_load(config["data"]["profile.yaml"])["models"]}
+    assert replicas["mixtral-8x7b"] == {"min": 0, "max": 2, "target_ongoing_requests": 32, "idle_s": 900}
+    assert checksum("from-zero") != checksum("default"), "orchestrators learn it at their start"
+    assert "moa-mixtral-8x7b" not in {obj["metadata"]["name"] for obj in of_kind("from-zero", "PodDisruptionBudget")}
+
+
+def test_the_wait_for_a_first_replica_is_passed_on() -> None:
+    sets = ("models.mixtral-8x7b.replicas.min=0", "models.mixtral-8x7b.replicas.waitSeconds=45")
+    out = [obj for obj in yaml.safe_load_all(helm("template", "moa", sets=sets).stdout) if obj]
+    (config,) = [obj for obj in out if "profile.yaml" in (obj.get("data") or {})]
+    (model,) = [m for m in yaml.safe_load(config["data"]["profile.yaml"])["models"] if m["id"] == "mixtral-8x7b"]
+    assert model["replicas"]["wait_s"] == 45
+    (service,) = [obj for obj in out if obj["kind"] == "RayService"]
+    (app,) = yaml.safe_load(service["spec"]["serveConfigV2"])["applications"]
+    (bounds,) = [one["autoscaling_config"] for one in app["deployments"] if one["name"] == "model:mixtral-8x7b"]
+    assert bounds["downscale_to_zero_delay_s"] == 1800

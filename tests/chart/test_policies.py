@@ -85,10 +85,11 @@ def test_pods_are_restricted(case: str) -> None:
 
 
 @CASES
-def test_only_the_head_has_a_token_and_only_for_the_autoscaler(case: str) -> None:
+def test_only_the_head_has_a_token_and_only_for_the_autoscaler_and_jobs_have_one(case: str) -> None:
     for name, template in pods(case):
         mounted = template["spec"].get("automountServiceAccountToken", True)
-        assert mounted == (name == "head" and case not in ("tiny", "fixed-size")), name
+        job = template["metadata"]["labels"]["app.kubernetes.io/component"] == "job"
+        assert mounted == (job or (name == "head" and case not in ("tiny", "fixed-size"))), name
 
 
 @CASES

@@ -33,7 +33,10 @@ def test_models_are_those_of_the_profile(case: str) -> None:
         assert theirs["usd_per_million_tokens"] == model["usd_per_million_tokens"]
         assert theirs["drain_s"] == model.get("drain_s", 75)
         assert theirs.get("thinking") == model.get("thinking")
-        assert theirs["engine_kwargs"] == {**model["engine_kwargs"], "load_format": "runai_streamer"}
+        loading: Object = {"load_format": "runai_streamer"}
+        if model["engine_kwargs"]["tensor_parallel_size"] > 1:
+            loading["model_loader_extra_config"] = {"distributed": True}
+        assert theirs["engine_kwargs"] == {**model["engine_kwargs"], **loading}
 
 
 @pytest.mark.parametrize("case", PROFILES)

@@ -40,6 +40,68 @@ REFUSED = {
         "upgrade.strategy=NewClusterWithIncrementalUpgrade",
         "upgrade.strategy is NewClusterWithIncrementalUpgrade, with which KubeRay makes no service moa-serve-svc",
     ),
+    "a secret that nobody makes": (
+        "auth.generate=never,auth.apiKey.value=key,auth.ray.existingSecret=ray",
+        "auth.generate is never, but gcs.redis.existingSecret names no secret: name one.",
+    ),
+    "an unknown maker of secrets": ("auth.generate=argocd", "auth.generate"),
+    "a time that is none": ("schedule.suspend=20:00", "schedule.suspend"),
+    "a schedule of a service that is stopped": (
+        "suspend=true,schedule.resume=0 6 * * *", "suspend is true, but schedule would resume the service",
+    ),
+    "jobs without accounts": (
+        "serviceAccount.create=false,serviceAccount.name=w,serviceAccount.headName=h,auth.generate=job",
+        "serviceAccount.create is false, but auth.generate: job needs a job with an account of its own",
+    ),
+    "a variable that the chart sets": (
+        "head.pod.extraEnv[0].name=HF_HOME", "head.pod.extraEnv sets HF_HOME, which is set already: remove it.",
+    ),
+    "a variable that KubeRay sets": ("pods.extraEnv[0].name=RAY_AUTH_MODE", "pods.extraEnv sets RAY_AUTH_MODE, which"),
+    "a variable that is set twice": (
+        "pods.extraEnv[0].name=A,orchestrator.pod.extraEnv[0].name=A", "orchestrator.pod.extraEnv sets A, which",
+    ),
+    "a variable that is a number": ("pods.extraEnv[0].name=A,pods.extraEnv[0].value=1", "pods.extraEnv.0.value"),
+    "a volume that the chart has": (
+        "models.mixtral-8x7b.pod.extraVolumes[0].name=compile-cache,models.mixtral-8x7b.pod.extraVolumes[0].emptyDir.medium=Memory",
+        "models.mixtral-8x7b.pod.extraVolumes has a volume compile-cache, which exists already: rename it.",
+    ),
+    "a volume of another weights source": (
+        "pods.extraVolumes[0].name=weights,pods.extraVolumes[0].emptyDir.medium=Memory", "has a volume weights",
+    ),
+    "a volume without a source": ("pods.extraVolumes[0].name=a", "pods.extraVolumes.0"),
+    "a mount of no volume": (
+        "gcs.redis.pod.extraVolumeMounts[0].name=a,gcs.redis.pod.extraVolumeMounts[0].mountPath=/a",
+        "gcs.redis.pod.extraVolumeMounts mounts a, which is not in extraVolumes (data, password, tmp): add it",
+    ),
+    "a mount over a mount of the chart": (
+        "pods.extraVolumeMounts[0].name=tmp,pods.extraVolumeMounts[0].mountPath=/scratch/",
+        "pods.extraVolumeMounts mounts /scratch, where a volume is already: choose another path.",
+    ),
+    "a label that the chart selects by": (
+        "orchestrator.pod.podLabels.moa/group=x", "orchestrator.pod.podLabels sets moa/group, which the chart",
+    ),
+    "a cost label that is set twice": ("pods.podLabels.cost-center=x", "pods.podLabels sets cost-center, which"),
+    "an annotation that keeps spot pods from their drain": (
+        "pods.podAnnotations.karpenter\\.sh/do-not-disrupt=x",
+        "pods.podAnnotations sets karpenter.sh/do-not-disrupt, which",
+    ),
+    "a label with a space": ("pods.podLabels.team=a b", "pods.podLabels.team"),
+    "an addition that there is not": ("pods.extraEnvs[0].name=A", "extraEnvs"),
+    "an image without a tag": ("head.image.repository=x", "head.image names a repository without a tag or a"),
+    "an image without a name": ("orchestrator.image.tag=v1", "orchestrator.image has no repository: add it"),
+    "a setting of the kubelet that there is not": ("karpenter.gpu.kubelet.maxPod=1", "maxPod"),
+    "an aggregator that may have no replica": (
+        "models.qwen2\\.5-72b.replicas.min=0,models.qwen2\\.5-72b.replicas.onDemandFloor=0",
+        "models.qwen2.5-72b.replicas.min is 0, but it is team.aggregator, which every answer of a team needs",
+    ),
+    "a floor of a model that may have no replica": (
+        "models.mixtral-8x7b.replicas.min=0,models.mixtral-8x7b.replicas.onDemandFloor=1",
+        "onDemandFloor is 1, above min (0)",
+    ),
+    "pods that nothing would start": (
+        "autoscaler.enabled=false,models.mixtral-8x7b.replicas.min=0",
+        "models.mixtral-8x7b.replicas.min is 0, but nothing would start its pods: set autoscaler.enabled to true",
+    ),
     "an ingress for every host": ("ingress.enabled=true", "ingress.host"),
     "a vLLM option that the chart sets": ("models.mixtral-8x7b.engineKwargs.load_format=x", "load_format"),
     "a setting of the API that there is not": ("api.settings.cors_origin[0]=*", "cors_origin"),

@@ -64,7 +64,7 @@ def test_the_crd_check_finds_unknown_fields_wrong_types_and_broken_rules() -> No
 def test_every_kind_is_checked_by_one_of_the_two() -> None:
     built_in = {
         "ConfigMap", "Secret", "ServiceAccount", "Service", "StatefulSet", "Pod", "PersistentVolumeClaim",
-        "PriorityClass", "PodDisruptionBudget", "NetworkPolicy", "Ingress",
+        "PriorityClass", "PodDisruptionBudget", "NetworkPolicy", "Ingress", "Job", "CronJob", "Role", "RoleBinding",
     }  # fmt: skip
     assert {obj["kind"] for case in MATRIX for obj in objects(case)} == CUSTOM | built_in
 

@@ -16,7 +16,7 @@ from ray.serve.deployment import Application
 
 from deployments.cluster.local import start_cluster
 from deployments.config import AppArgs, OrchestratorSpec, Profile
-from deployments.ingress.deployment import Ingress, ingress_options, routing
+from deployments.ingress.deployment import Ingress, ingress_options, routing, scaling
 from deployments.model.coalescing import coalesced
 from deployments.model_spec import ModelSpec, Replicas
 from deployments.wire import EngineStats, Packed, pack
@@ -25,10 +25,10 @@ from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
 from serving.types import GenerateRequest
 
-MODELS = ("scripted-a", "scripted-b", "scripted-twice")
+MODELS = ("scripted-a", "scripted-b", "scripted-twice", "scripted-rests")
 TEAM = MODELS[:2]
 SEEING = MODELS[:1]
-REPLICAS = {"scripted-twice": 2}
+REPLICAS = {"scripted-twice": Replicas(min=2), "scripted-rests": Replicas(min=0, max=1, idle_s=3600)}
 CONTEXT_TOKENS = 1000
 ENGINES = {
     "fail": {"answer": "one two three", "error": EngineFailed("scripted", "scripted to fail"), "fail_after": 2},
@@ -84,11 +84,12 @@ def profile() -> Profile:
                 num_cpus=0,
                 engine_kwargs={"max_model_len": CONTEXT_TOKENS},
                 modalities=("text", "image") if name in SEEING else ("text",),
+                replicas=REPLICAS.get(name, Replicas()),
             )
             for name in MODELS
         ),
         team={"proposers": TEAM, "aggregator": TEAM[0]},
-        recipes=("moa-lite",),
+        recipes=("moa-lite", {"preset": "moa-lite", "id": "moa-rests", "proposers": (*TEAM, "scripted-rests")}),
         api=ApiSettings(metrics=True, aliases={"gpt-4o": "moa-lite"}),
         orchestrator=OrchestratorSpec(replicas=Replicas(min=2), num_cpus=0),
     )
@@ -99,7 +100,7 @@ def scripted_app(args: Args) -> Application:
     models = {
         f"model_{number}": ScriptedServer.options(
             name=f"model:{name}",
-            num_replicas=REPLICAS.get(name, 1),
+            **scaling(REPLICAS.get(name, Replicas())),
             ray_actor_options={"num_cpus": 0},
             **routing(profile().orchestrator.session_affinity),
         ).bind(name)

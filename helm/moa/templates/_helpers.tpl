@@ -13,6 +13,20 @@
 {{- end -}}
 {{- end -}}
 
+{{/*
+Name of objects outside namespaces: the full name if that is also the namespace's, else both with a dot, which neither can have.
+So releases of one name in two namespaces have objects of their own. At most 47 characters: names of node pools are labels.
+*/}}
+{{- define "moa.clusterwideName" -}}
+{{- $name := include "moa.fullname" . -}}
+{{- if ne $name .Release.Namespace }}{{ $name = printf "%s.%s" .Release.Namespace $name }}{{ end -}}
+{{- if gt (len $name) 47 -}}
+{{- printf "%s-%s" (trunc 38 $name | trimSuffix "-" | trimSuffix ".") (sha256sum $name | trunc 8) -}}
+{{- else -}}
+{{- $name -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "moa.selectorLabels" -}}
 app.kubernetes.io/part-of: moa
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -23,14 +37,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{ include "moa.selectorLabels" . }}
-{{- end -}}
-
-{{- define "moa.image" -}}
-{{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
-{{- else -}}
-{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
-{{- end -}}
 {{- end -}}
 
 {{- define "moa.workerAccount" -}}
@@ -53,6 +59,16 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- default (printf "%s-redis" (include "moa.fullname" .)) .Values.gcs.redis.existingSecret -}}
 {{- end -}}
 
+{{/* Secrets with a random value that are to be made: the key of each, by name, as YAML. */}}
+{{- define "moa.missingSecrets" -}}
+{{- $auth := .Values.auth -}}
+{{- $missing := dict -}}
+{{- if not (or $auth.apiKey.existingSecret $auth.apiKey.value) }}{{ $_ := set $missing (include "moa.apiKeySecret" .) "api-key" }}{{ end -}}
+{{- if not $auth.ray.existingSecret }}{{ $_ := set $missing (include "moa.raySecret" .) "auth_token" }}{{ end -}}
+{{- if and (include "moa.installsRedis" .) (not .Values.gcs.redis.existingSecret) }}{{ $_ := set $missing (include "moa.redisSecret" .) "password" }}{{ end -}}
+{{- toYaml $missing -}}
+{{- end -}}
+
 {{/* Empty if there is no token. */}}
 {{- define "moa.hfSecret" -}}
 {{- if .Values.auth.huggingFace.existingSecret -}}
@@ -63,7 +79,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 
 {{- define "moa.priorityClass" -}}
-{{- if .Values.priorityClass.create }}{{ include "moa.fullname" . }}{{ else }}{{ .Values.priorityClass.name }}{{ end -}}
+{{- if .Values.priorityClass.create }}{{ include "moa.clusterwideName" . }}{{ else }}{{ .Values.priorityClass.name }}{{ end -}}
 {{- end -}}
 
 {{- define "moa.cacheClaim" -}}
@@ -122,6 +138,12 @@ each, over the share that vLLM may take. (model, context)
 {{- with $model.replicas -}}
 {{- if gt (int .min) (int .max) -}}
 {{- fail (printf "models.%s.replicas.min is %v, above max (%v): raise max or lower min." $id .min .max) -}}
+{{- end -}}
+{{- if and (eq (int .min) 0) (not $.Values.autoscaler.enabled) -}}
+{{- fail (printf "models.%s.replicas.min is 0, but nothing would start its pods: set autoscaler.enabled to true, or min to 1." $id) -}}
+{{- end -}}
+{{- if and (eq (int .min) 0) (eq $id $.Values.team.aggregator) -}}
+{{- fail (printf "models.%s.replicas.min is 0, but it is team.aggregator, which every answer of a team needs: set min to 1, or name another." $id) -}}
 {{- end -}}
 {{- if gt (int .onDemandFloor) (int .min) -}}
 {{- fail (printf "models.%s.replicas.onDemandFloor is %v, above min (%v): raise min or lower the floor." $id .onDemandFloor .min) -}}

@@ -26,6 +26,9 @@ moa/group: {{ .group }}
 {{- with .context.Values.costLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- with include "moa.extraMetadata" (merge (dict "field" "podLabels" "set" (keys .context.Values.costLabels)) .) }}
+{{ . }}
+{{- end }}
 {{- end -}}
 
 {{/* `ephemeralStorage` of the values is `ephemeral-storage` in Kubernetes. (resources, gpus, disk) */}}
@@ -66,6 +69,12 @@ limits:
 - {name: VLLM_CACHE_ROOT, value: /compile-cache/vllm}
 - {name: TRITON_CACHE_DIR, value: /compile-cache/triton}
 - {name: TORCHINDUCTOR_CACHE_DIR, value: /compile-cache/inductor}
+{{- /* FlashInfer adds .cache/flashinfer; CUDA's own cache of compiled PTX is else below HOME. */}}
+- {name: FLASHINFER_WORKSPACE_BASE, value: /compile-cache/flashinfer}
+- {name: CUDA_CACHE_PATH, value: /compile-cache/cuda}
+- {name: TORCH_EXTENSIONS_DIR, value: /compile-cache/extensions}
+- {name: CUTE_DSL_CACHE_DIR, value: /compile-cache/cute-dsl}
+- {name: TILELANG_CACHE_DIR, value: /compile-cache/tilelang}
 {{- if has $values.weights.source (list "image" "pvc" "nvme") }}
 - {name: HF_HUB_OFFLINE, value: "1"}
 {{- end }}
@@ -124,7 +133,9 @@ limits:
 {{- end }}
 {{- end -}}
 
-{{/* Probes. `health`: command that checks Ray on this node. The startup probe delays the other two. */}}
+{{/* Probes, with KubeRay's thresholds. `health`: command that checks Ray on this node. The startup probe delays the other two:
+a raylet that is busy for minutes, such as while an engine loads, is not restarted before ten minutes have passed. A worker gets
+no requests as soon as its proxy fails; on the head, readiness only says that its service has an address. */}}
 {{- define "moa.probes" -}}
 startupProbe:
   exec:
@@ -135,27 +146,37 @@ startupProbe:
 livenessProbe:
   exec:
     command: [bash, -c, {{ .health | quote }}]
-  periodSeconds: 10
+  periodSeconds: 5
   timeoutSeconds: 5
-  failureThreshold: 12
+  failureThreshold: 120
 readinessProbe:
   exec:
     command: [bash, -c, {{ .ready | quote }}]
   periodSeconds: 5
   timeoutSeconds: 5
-  failureThreshold: 1
+  failureThreshold: {{ ternary 10 1 (eq .component "head") }}
 {{- end -}}
 
-{{/* The Ray container. (context, component, model, resources, gpus, health, ready, startSeconds) */}}
+{{/* The Ray container. (context, component, path, pod, image, model, resources, gpus, health, ready, startSeconds) */}}
 {{- define "moa.container" -}}
 name: ray-{{ .component }}
-image: {{ include "moa.image" .context }}
+image: {{ include "moa.componentImage" . }}
 imagePullPolicy: {{ .context.Values.image.pullPolicy }}
+{{- $env := include "moa.environment" . }}
 env:
-  {{- include "moa.environment" . | nindent 2 }}
-{{- with .context.Values.auth.keys.existingSecret }}
+  {{- $env | nindent 2 }}
+  {{- with include "moa.extraEnv" (merge (dict "set" $env) .) }}
+  {{- . | nindent 2 }}
+  {{- end }}
+{{- $from := include "moa.extraEnvFrom" . }}
+{{- if or $from .context.Values.auth.keys.existingSecret }}
 envFrom:
+  {{- with .context.Values.auth.keys.existingSecret }}
   - secretRef: {name: {{ . }}}
+  {{- end }}
+  {{- with $from }}
+  {{- . | nindent 2 }}
+  {{- end }}
 {{- end }}
 ports:
   - {name: metrics, containerPort: 8080}
@@ -181,23 +202,51 @@ lifecycle:
 {{- end }}
 securityContext:
   {{- include "moa.containerSecurity" . | nindent 2 }}
+{{- $mounts := include "moa.volumeMounts" . }}
 volumeMounts:
-  {{- include "moa.volumeMounts" . | nindent 2 }}
+  {{- $mounts | nindent 2 }}
+  {{- with include "moa.extraVolumeMounts" (merge (dict "set" $mounts) .) }}
+  {{- . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
-{{/* A worker group's pod. (context, component, group, model, modelId, gpus, resources, capacity, startSeconds, shm) */}}
+{{/* Volumes of a Ray pod, with those of the values. */}}
+{{- define "moa.allVolumes" -}}
+{{- $volumes := include "moa.volumes" . -}}
+{{ $volumes }}
+{{- with include "moa.extraVolumes" (merge (dict "set" $volumes) .) }}
+{{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* Annotations of a Ray pod. (context, component, model, capacity, path, pod) */}}
+{{- define "moa.podAnnotations" -}}
+{{- $values := .context.Values -}}
+{{- if include "moa.writesProfile" .context }}
+moa/profile-checksum: {{ include "moa.profileChecksum" .context }}
+{{- end }}
+{{- if $values.karpenter.enabled }}
+{{- /* Never on spot: Karpenter would not evict the pod at a spot notice, and its preStop hook would not run. */}}
+{{- if eq .component "head" }}
+karpenter.sh/do-not-disrupt: "true"
+{{- else if and .model (eq .capacity "on-demand") }}
+karpenter.sh/do-not-disrupt: {{ $values.startup.doNotDisrupt | quote }}
+{{- end }}
+{{- end }}
+{{- with include "moa.extraMetadata" (merge (dict "field" "podAnnotations" "set" list) .) }}
+{{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* A worker group's pod. (context, component, path, pod, image, group, model, modelId, gpus, resources, capacity, startSeconds, shm) */}}
 {{- define "moa.workerPod" -}}
 {{- $values := .context.Values -}}
 metadata:
   labels:
     {{- include "moa.podLabels" . | nindent 4 }}
-  {{- if include "moa.writesProfile" .context }}
+  {{- with include "moa.podAnnotations" . | trim }}
   annotations:
-    moa/profile-checksum: {{ include "moa.profileChecksum" .context }}
-    {{- /* Never on spot: Karpenter would not evict the pod at a spot notice, and its preStop hook would not run. */}}
-    {{- if and .model (eq .capacity "on-demand") $values.karpenter.enabled }}
-    karpenter.sh/do-not-disrupt: {{ $values.startup.doNotDisrupt | quote }}
-    {{- end }}
+    {{- . | nindent 4 }}
   {{- end }}
 spec:
   automountServiceAccountToken: false
@@ -244,7 +293,7 @@ spec:
   containers:
     - {{ include "moa.container" . | nindent 6 | trim }}
   volumes:
-    {{- include "moa.volumes" . | nindent 4 }}
+    {{- include "moa.allVolumes" . | nindent 4 }}
 {{- end -}}
 
 {{/* Node selection of a pod. */}}
@@ -252,6 +301,7 @@ spec:
 {{- $values := .context.Values -}}
 {{- $selector := deepCopy $values.scheduling.nodeSelector -}}
 {{- if $values.karpenter.enabled -}}
+{{- $_ := set $selector "moa/release" (include "moa.clusterwideName" .context) -}}
 {{- if not .model }}{{ $_ := set $selector "moa/pool" "cpu" }}{{ end -}}
 {{- if eq .capacity "on-demand" }}{{ $_ := set $selector "karpenter.sh/capacity-type" "on-demand" }}{{ end -}}
 {{- if and (eq .capacity "spot") (not $values.karpenter.gpu.fallback) }}{{ $_ := set $selector "karpenter.sh/capacity-type" "spot" }}{{ end -}}

@@ -1,12 +1,20 @@
 {{/* Bounds of a deployment's replicas for Serve, from a `replicas` of the values. */}}
 {{- define "moa.bounds" -}}
-{{ toJson (dict "min_replicas" (int .min) "max_replicas" (int .max) "target_ongoing_requests" (int .targetOngoingRequests)) }}
+{{- $bounds := dict "min_replicas" (int .min) "max_replicas" (int .max) "target_ongoing_requests" (int .targetOngoingRequests) -}}
+{{- if eq (int .min) 0 }}{{ $_ := set $bounds "downscale_to_zero_delay_s" (.idleSeconds | default 1800) }}{{ end -}}
+{{ toJson $bounds }}
 {{- end -}}
 
-{{/* Checksum of the profile without the bounds of replicas: another one builds a second cluster. */}}
+{{/*
+Checksum of the profile without the bounds of replicas: another one builds a second cluster. So does `min: 0` or its end:
+orchestrators learn at their start that a model may have no replica.
+*/}}
 {{- define "moa.profileChecksum" -}}
 {{- $profile := fromYaml (include "moa.profile" .) -}}
-{{- range (append $profile.models $profile.orchestrator) }}{{ $_ := unset . "replicas" }}{{ end -}}
+{{- range (append $profile.models $profile.orchestrator) }}
+{{- if eq (int .replicas.min) 0 }}{{ $_ := set . "without" (.replicas.wait_s | default 0) }}{{ end }}
+{{- $_ := unset . "replicas" }}
+{{- end -}}
 {{- toYaml $profile | sha256sum -}}
 {{- end -}}
 
@@ -21,6 +29,10 @@
 {{- if eq $values.weights.source "s3" -}}
 {{- $source = printf "%s/%s" (trimSuffix "/" $values.weights.s3.uri) $id -}}
 {{- $_ := set $engine "load_format" "runai_streamer" -}}
+{{- /* Each rank reads its part and sends it to the others; else each reads the whole checkpoint. */ -}}
+{{- if and (gt (int $model.gpus) 1) (not (hasKey (get $model.engineKwargs "model_loader_extra_config" | default dict) "distributed")) -}}
+{{- $_ := set $engine "model_loader_extra_config" (dict "distributed" true) -}}
+{{- end -}}
 {{- else if has $values.weights.source (list "pvc" "nvme") -}}
 {{- $source = printf "/models/%s" $id -}}
 {{- end -}}
@@ -32,6 +44,9 @@
 {{- end -}}
 {{- end -}}
 {{- $abilities := pick $model "thinking" "tools" "task" -}}
+{{- $replicas := dict "min" (int $model.replicas.min) "max" (int $model.replicas.max) "target_ongoing_requests" (int $model.replicas.targetOngoingRequests) -}}
+{{- with $model.replicas.idleSeconds }}{{ $_ := set $replicas "idle_s" . }}{{ end -}}
+{{- with $model.replicas.waitSeconds }}{{ $_ := set $replicas "wait_s" . }}{{ end -}}
 {{- $models = append $models (merge $abilities (deepCopy ($model.settings | default dict)) (dict
   "id" $id
   "source" $source
@@ -40,7 +55,7 @@
   "shape" $sizes
   "engine_kwargs" (merge $engine $model.engineKwargs)
   "placement" (dict "bundle_per_worker" $bundle "strategy" "STRICT_PACK")
-  "replicas" (dict "min" (int $model.replicas.min) "max" (int $model.replicas.max) "target_ongoing_requests" (int $model.replicas.targetOngoingRequests))
+  "replicas" $replicas
   "usd_per_million_tokens" $model.usdPerMillionTokens
   "drain_s" (int $values.shutdown.drainSeconds))) -}}
 {{- end -}}

@@ -33,7 +33,7 @@ def test_the_chart_names_every_deployment_of_the_application() -> None:
     assert {one["name"] for one in written()["deployments"]} == {*names, ingress_options(profile)["name"]}
 
 
-@pytest.mark.parametrize("built", [Replicas(min=1), Replicas(min=1, max=3)])
+@pytest.mark.parametrize("built", [Replicas(min=1), Replicas(min=1, max=3), Replicas(min=0, max=3)])
 def test_serve_takes_them_in_place_of_those_of_the_code(built: Replicas) -> None:
     bounds = {"min_replicas": 2, "max_replicas": 5, "target_ongoing_requests": 7}
     application = {**written(), "deployments": [{"name": "ingress", "autoscaling_config": bounds}]}

@@ -11,6 +11,7 @@ from deployments.app import llm_config
 from deployments.cluster.preflight import check_machine
 from deployments.config import PROFILES, AppArgs, OrchestratorSpec, Profile, SessionAffinity, load_profile
 from deployments.external_spec import ExternalSpec
+from deployments.ingress.deployment import scaling
 from deployments.model_shape import ModelShape
 from deployments.model_spec import ModelSpec, Replicas, TokenPrice
 from deployments.plan.checks import check_profile
@@ -181,6 +182,21 @@ def test_gpus_are_counted_over_models_and_replicas() -> None:
     assert halves.gpus == 2
     assert load_profile("tiny").gpus == 0
     assert load_profile("tiny").cpus == 3
+
+
+def test_a_model_may_have_no_replica_if_it_may_have_one() -> None:
+    rests = Replicas(min=0, max=1)
+    model = ModelSpec(id="a", source="s", engine_kwargs={"max_model_len": 8}, replicas=rests)
+    profile = Profile(name="p", models=(model,))
+    assert profile.gpus == 0
+    assert profile.cpus == 1 + 0.5, "room for the replica that a request starts"
+    assert scaling(rests)["autoscaling_config"]["min_replicas"] == 0
+    assert scaling(rests)["autoscaling_config"]["downscale_to_zero_delay_s"] == rests.idle_s
+    assert "downscale_to_zero_delay_s" not in scaling(Replicas(min=1, max=2))["autoscaling_config"]
+    with pytest.raises(ValidationError, match="min is 0; set max to the number of replicas"):
+        Replicas(min=0)
+    with pytest.raises(ValidationError, match=r"orchestrator\.replicas\.min is 0, but nothing else could answer"):
+        Profile(name="p", models=(model,), orchestrator=OrchestratorSpec(replicas=rests))
 
 
 REMOTE = {"id": "far", "base_url": "https://models.example/v1", "api_key_env": "FAR_KEY", "context_tokens": 8192}

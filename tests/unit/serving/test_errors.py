@@ -26,7 +26,7 @@ EXAMPLES: list[MoaError] = [
     errors.EngineFailed("m", "it broke"),
     errors.IncompleteGeneration("m"),
     errors.QuorumNotReached(1, 0, 2, ("a: it broke", "b: it was late")),
-    errors.EngineUnavailable("m", "it is starting"),
+    errors.EngineUnavailable("m", "it is starting", 30.0, False),
     errors.DeadlineExceeded("'m'", 1.5),
     errors.ConfigError("Add the model."),
 ]

@@ -11,6 +11,7 @@ import pytest
 from deployments.cluster import local
 from deployments.cluster.local import check_gpus, check_port, local_gpus, start_cluster
 from deployments.config import AppArgs, Profile, load_profile
+from deployments.model_spec import Replicas
 from serving.errors import ConfigError
 
 TWO_GPUS = "GPU 0: NVIDIA L4 (UUID: GPU-1)\nGPU 1: NVIDIA L4 (UUID: GPU-2)\n"
@@ -66,6 +67,17 @@ def test_a_cluster_with_too_few_gpus_is_refused(monkeypatch: pytest.MonkeyPatch)
         check_gpus(large())
     cluster(monkeypatch, GPU=6)
     check_gpus(large())
+
+
+def test_a_cluster_has_gpus_for_the_models_that_only_requests_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests = {"replicas": Replicas(min=0, max=1)}
+    profile = large()
+    resting = profile.model_copy(update={"models": tuple(m.model_copy(update=rests) for m in profile.models)})
+    cluster(monkeypatch, GPU=1)
+    with pytest.raises(ConfigError, match="needs 2 GPUs, but the cluster has 1"):
+        check_gpus(resting)
+    cluster(monkeypatch, GPU=2)
+    check_gpus(resting)
 
 
 def test_a_cluster_without_the_accelerator_type_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

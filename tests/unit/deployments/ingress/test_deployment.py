@@ -1,5 +1,7 @@
 """The ingress replica: an API over the handles of a profile's models."""
 
+import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from deployments.config import AppArgs, Profile, load_profile
 from deployments.ingress.deployment import Ingress, api_settings
 from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import ModelServer
-from deployments.model_spec import ModelSpec
+from deployments.model_spec import ModelSpec, Replicas
 from serving.api.keys import key_ring
 from serving.api.settings import ApiSettings
 from serving.errors import ConfigError
@@ -38,6 +40,35 @@ async def test_models_are_answered_by_their_kind_of_engine() -> None:
     assert answer.json()["data"][0]["embedding"] == [0.0]
     [request] = [one for one in handles["model_3"].requests if one is not None]
     assert request.inputs == ("a",)
+
+
+class Counted(Handle):
+    app_name, deployment_name = "moa", "a deployment"
+
+
+async def test_models_that_may_have_no_replica_are_started_by_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployments.ingress.running_replicas.serve.status", lambda: status)
+    deployments = {"a deployment": SimpleNamespace(replica_states={})}
+    status = SimpleNamespace(applications={"moa": SimpleNamespace(deployments=deployments)})
+    rests = {"replicas": Replicas(min=0, max=1)}
+    models = [
+        model.model_copy(update=rests if model.id in ("tiny-llama", "tiny-embed") else {}) for model in BOTH.models
+    ]
+    profile = BOTH.model_copy(update={"models": tuple(models)})
+    handles: dict[str, Any] = {f"model_{number}": Counted(*[0] * 9) for number in range(len(models))}
+    app = await Plain(profile, **handles).__serve_build_asgi_app__()
+    asked = {model.id: handles[f"model_{number}"].gives for number, model in enumerate(models)}
+    assert {name for name, gives in asked.items() if len(gives) == 9} == {"tiny-llama", "tiny-embed"}, (
+        "not at the start"
+    )
+    async with client_of(app) as client:
+        chat = {"model": "tiny-llama", "messages": [{"role": "user", "content": "a"}]}
+        for path, body in {"chat/completions": chat, "embeddings": {"model": "tiny-embed", "input": "a"}}.items():
+            refused = await client.post(f"/v1/{path}", json=body)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")
+        assert (await client.get("/ready")).status_code == 200
+    await asyncio.sleep(0)
+    assert {name for name in ("tiny-llama", "tiny-embed") if len(asked[name]) == 8} == {"tiny-llama", "tiny-embed"}
 
 
 def test_replicas_are_of_the_class_of_their_task() -> None:

@@ -115,6 +115,18 @@ async def test_the_last_loss_is_raised(retries: int) -> None:
         await retried(attempt, retries, lambda: True)
 
 
+async def test_a_call_that_would_fail_again_is_not_retried() -> None:
+    made: list[int] = []
+
+    async def attempt() -> str:
+        made.append(1)
+        raise EngineUnavailable("m", "it is starting", retriable=False)
+
+    with pytest.raises(EngineUnavailable):
+        await retried(attempt, 5, lambda: not made.append(-1))  # type: ignore[func-returns-value]
+    assert made == [1], "and costs no part of the budget"
+
+
 async def test_any_other_error_is_not_retried() -> None:
     made = []
 

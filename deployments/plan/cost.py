@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.config import Profile
 from deployments.model_spec import ModelSpec
+from deployments.plan.latency import Latency, latencies
 from deployments.plan.memory import GIB, GPU_OVERHEAD_GIB, GPU_SHARE
+from deployments.plan.roofline import Roofline
 from serving.conversation import Message
 from serving.engine import complete
 from serving.engines.scripted import ScriptedEngine
@@ -92,6 +94,13 @@ class Choice:
         on_demand = self.on_demand_nodes * self.instance.on_demand
         spot_nodes = self.nodes - self.on_demand_nodes
         return on_demand + spot_nodes * self.instance.spot[0], on_demand + spot_nodes * self.instance.spot[1]
+
+    def roofline(self, assumed: Assumptions) -> Roofline:
+        """Roofline of one replica at the assumed shares of the GPUs' specification."""
+        shape, gpus = self.model.shape, self.model.gpus
+        assert shape is not None
+        bytes_per_s = gpus * self.instance.bandwidth_gb_s * 1e9 * assumed.bandwidth_share
+        return Roofline(shape, bytes_per_s, gpus * self.instance.tflops * 1e12 * assumed.compute_share)
 
     def seconds(self, prompt_tokens: int, completion_tokens: int, assumed: Assumptions) -> float:
         """Time that one replica, running full batches, spends on these tokens."""
@@ -190,6 +199,20 @@ async def tokens_per_answer(profile: Profile, assumed: Assumptions) -> dict[str,
     return found
 
 
+def recipe_latencies(
+    profile: Profile, chosen: Mapping[str, Choice], assumed: Assumptions, *, batch: int = 1
+) -> dict[str, Latency]:
+    """Latency of each recipe and of each model alone, by id, with `batch` requests at a time on each replica."""
+    rooflines = {name: choice.roofline(assumed) for name, choice in chosen.items() if choice.model.generates}
+    return latencies(
+        load_recipes(profile.recipes, profile.team),
+        rooflines,
+        prompt_tokens=assumed.prompt_tokens,
+        answer_tokens=assumed.answer_tokens,
+        batch=batch,
+    )
+
+
 def _tokens(engine: ScriptedEngine) -> tuple[int, int]:
     """Prompt and completion tokens of the engine's calls; prefills save theirs in these calls."""
     calls = engine.requests
@@ -226,6 +249,7 @@ def report(profile: Profile, prices: Prices | None = None) -> str:
             *_capacities(profile, chosen, prices, fixed),
             "",
             "A recipe's row counts the nodes of the models that it calls, for the whole month.",
+            *_latencies(profile, chosen, prices.assumed),
         ]
     )
 
@@ -287,6 +311,26 @@ def _capacities(profile: Profile, chosen: Mapping[str, Choice], prices: Prices, 
         yield (
             f"{label:<20} {tokens:>14,} {capacity:>14,.0f} {capacity * tokens:>14,.0f} {full_load:>22}"
             f" {partial_load:>20}"
+        )
+
+
+def _latencies(profile: Profile, chosen: Mapping[str, Choice], assumed: Assumptions) -> Iterator[str]:
+    alone = recipe_latencies(profile, chosen, assumed)
+    full = recipe_latencies(profile, chosen, assumed, batch=assumed.decode_batch)
+    if not alone:
+        return
+    yield ""
+    yield f"Seconds of such an answer, as a roofline: alone, and as one of {assumed.decode_batch} on each replica"
+    yield ""
+    together = f"of {assumed.decode_batch}"
+    yield (
+        f"{'':<20} {'first token, alone':>20} {f'first token, {together}':>20} {'whole answer, alone':>20}"
+        f" {f'whole answer, {together}':>20}"
+    )
+    for name, latency in alone.items():
+        yield (
+            f"{name:<20} {latency.ttft_s:>20.1f} {full[name].ttft_s:>20.1f} {latency.answer_s:>20.1f}"
+            f" {full[name].answer_s:>20.1f}"
         )
 
 

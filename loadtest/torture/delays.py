@@ -7,10 +7,10 @@ from functools import partial
 
 from loadtest.torture.effort import Effort
 from loadtest.torture.row import Row, quantile
-from loadtest.torture.simulated_loop import simulated
 from loadtest.torture.stage import orchestrate, trio
 from serving.conversation import Message
 from serving.engine import complete
+from serving.engines.simulated_loop import simulated
 from serving.orchestrator import Orchestrator
 from serving.types import Completion, Delta, GenerateRequest
 

@@ -14,8 +14,8 @@ from scipy import stats
 
 from loadtest.torture.effort import Effort
 from loadtest.torture.row import Row
-from loadtest.torture.simulated_loop import simulated
 from loadtest.torture.stage import app_of, chat, orchestrate, trio
+from serving.engines.simulated_loop import simulated
 from serving.types import Delta, GenerateRequest
 
 KEYS = ("key-of-one-tenant", "key-of-another")

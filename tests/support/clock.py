@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec
 
-from loadtest.torture.simulated_loop import SimulatedLoop
+from serving.engines.simulated_loop import SimulatedLoop
 
 P = ParamSpec("P")
 

@@ -15,6 +15,7 @@ from deployments.plan.cost import (
     choose,
     gpu_memory_mib,
     load_prices,
+    recipe_latencies,
     report,
     tokens_per_answer,
 )
@@ -137,13 +138,22 @@ def test_large_stays_within_its_budget(zone: int) -> None:
 
 
 def test_large_answers_300_000_times_a_month_by_the_recipe_with_most_layers() -> None:
-    (row,) = [line for line in report(LARGE).splitlines() if line.startswith("moa ")]
+    row = next(line for line in report(LARGE).splitlines() if line.startswith("moa "))
     assert int(row.split()[2].replace(",", "")) >= 300_000
 
 
 def test_spot_prices_of_another_region_or_date_are_named() -> None:
     assert "Spot prices of g7e.12xlarge are those of us-west-2" in report(LARGE)
     assert "Spot prices of" not in report(profile())
+
+
+def test_the_report_shows_the_latency_of_each_recipe() -> None:
+    latency = recipe_latencies(LARGE, CHOICES, PRICES.assumed)["moa-lite"]
+    full = recipe_latencies(LARGE, CHOICES, PRICES.assumed, batch=PRICES.assumed.decode_batch)["moa-lite"]
+    row = [line for line in report(LARGE).splitlines() if line.startswith("moa-lite ")][-1]
+    assert row.split()[1:] == [f"{s:.1f}" for s in (latency.ttft_s, full.ttft_s, latency.answer_s, full.answer_s)]
+    # One layer of 400 tokens, each a read of 72.7 GB at 60% of 2 x 1,597 GB/s.
+    assert latency.ttft_s == pytest.approx(400 * 72.7 / (2 * 1597 * 0.6), rel=0.1)
 
 
 # prices.yaml is the source. Three places repeat what is computed from it: docs/cost.md, the profile `large` (from which

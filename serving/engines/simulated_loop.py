@@ -19,7 +19,7 @@ class SimulatedSelector(selectors.DefaultSelector):
         """Events that are ready, without waiting for any."""
         events = super().select(0)
         if not events:
-            assert timeout is not None, "the test waits for something that never happens"
+            assert timeout is not None, "this run waits for something that never happens"
             self.now_s += timeout
         return events
 

@@ -69,7 +69,7 @@ def _lines(profile: Profile, prices: Prices, found: Mapping[str, tuple[float, fl
     for name, (ttft_s, objective) in found.items():
         yield f"{name:<20} {ttft_s:>10.1f} {objective:>10g}"
     yield ""
-    yield f"An objective is the smallest bucket of at least {MARGIN:g} times the roofline's time. In the chart's values:"
+    yield f"An objective is the first bucket of at least {MARGIN:g} times the roofline's time. In the chart's values:"
     yield ""
     yield "monitoring:"
     yield "  rules:"

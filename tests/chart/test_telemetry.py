@@ -30,14 +30,38 @@ def test_every_ray_pod_sends_its_spans_to_the_collector() -> None:
         assert values == {
             "RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH": "deployments.cluster.tracing:span_processors",
             "RAY_SERVE_TRACING_SAMPLING_RATIO": "1",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": ENDPOINT,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{ENDPOINT}/v1/traces",
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
             "OTEL_SERVICE_NAME": "moa",
             "OTEL_RESOURCE_ATTRIBUTES": "service.namespace=moa,deployment.environment.name=production",
-            "OTEL_EXPORTER_OTLP_HEADERS": None,
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS": None,
         }
-        headers = found["OTEL_EXPORTER_OTLP_HEADERS"]["valueFrom"]
+        headers = found["OTEL_EXPORTER_OTLP_TRACES_HEADERS"]["valueFrom"]
         assert headers == {"secretKeyRef": {"name": "otel", "key": "headers"}}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "endpoint", "url"),
+    [
+        ("http/protobuf", ENDPOINT, f"{ENDPOINT}/v1/traces"),
+        ("http/protobuf", f"{ENDPOINT}/", f"{ENDPOINT}/v1/traces"),
+        ("http/protobuf", "https://otlp.example.com/otlp", "https://otlp.example.com/otlp/v1/traces"),
+        ("http/protobuf", "https://otlp.example.com/v1/traces", "https://otlp.example.com/v1/traces"),
+        ("grpc", "http://otel-collector.observability.svc:4317", "http://otel-collector.observability.svc:4317"),
+    ],
+)
+def test_the_path_of_traces_is_added_over_http(protocol: str, endpoint: str, url: str) -> None:
+    sets = (f"telemetry.otlp.endpoint={endpoint}", f"telemetry.otlp.protocol={protocol}")
+    rendered = helm("template", "moa", sets=sets).stdout
+    assert f'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, value: "{url}"' in rendered
+
+
+def test_variables_that_ray_reads_for_its_own_metrics_are_not_set() -> None:
+    """Ray's processes send each other metrics by OTLP: they would use the collector's token and TLS."""
+    for container in ray_containers("traced"):
+        of_otlp = {name for name in environment(container) if name.startswith("OTEL_EXPORTER_OTLP")}
+        assert of_otlp
+        assert all(name.startswith("OTEL_EXPORTER_OTLP_TRACES_") for name in of_otlp)
 
 
 def egress(endpoint: str) -> list[Object]:

@@ -69,8 +69,8 @@ def attributes(span: Span) -> dict[str, Any]:
 
 def test_a_request_is_one_trace_from_the_api_to_every_model(monkeypatch: pytest.MonkeyPatch) -> None:
     with collecting() as (collector, url):
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-token=secret")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{url}/v1/traces")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-token=secret")
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
         monkeypatch.setenv("RAY_SERVE_TRACING_SAMPLING_RATIO", "0")
         with served("tests.support.scripted_app:scripted_app") as server:

@@ -1,17 +1,23 @@
-{{/* Environment of Ray Serve's traces; empty without an endpoint. OTEL_* are OpenTelemetry's own variables. */}}
+{{/*
+Environment of Ray Serve's traces; empty without an endpoint. OTEL_* are OpenTelemetry's own variables, those of traces only:
+the ones without TRACES in their names also change how Ray sends its metrics between its own processes.
+*/}}
 {{- define "moa.otlpEnvironment" -}}
 {{- $otlp := .Values.telemetry.otlp -}}
 {{- if $otlp.endpoint -}}
+{{- $url := trimSuffix "/" $otlp.endpoint -}}
+{{- /* OTLP over HTTP has a path for traces, which only the variable of all signals adds by itself. */ -}}
+{{- if and (eq $otlp.protocol "http/protobuf") (not (hasSuffix "/v1/traces" $url)) }}{{ $url = printf "%s/v1/traces" $url }}{{ end -}}
 {{- $attributes := list (printf "service.namespace=%s" .Release.Namespace) -}}
 {{- range $name, $value := $otlp.resourceAttributes }}{{ $attributes = append $attributes (printf "%s=%s" $name $value) }}{{ end -}}
 - {name: RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH, value: "deployments.cluster.tracing:span_processors"}
 - {name: RAY_SERVE_TRACING_SAMPLING_RATIO, value: {{ toString $otlp.samplingRatio | quote }}}
-- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ $otlp.endpoint | quote }}}
-- {name: OTEL_EXPORTER_OTLP_PROTOCOL, value: {{ $otlp.protocol | quote }}}
+- {name: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, value: {{ $url | quote }}}
+- {name: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, value: {{ $otlp.protocol | quote }}}
 - {name: OTEL_SERVICE_NAME, value: {{ include "moa.fullname" . }}}
 - {name: OTEL_RESOURCE_ATTRIBUTES, value: {{ join "," $attributes | quote }}}
 {{- with $otlp.headersSecret }}
-- name: OTEL_EXPORTER_OTLP_HEADERS
+- name: OTEL_EXPORTER_OTLP_TRACES_HEADERS
   valueFrom:
     secretKeyRef: {name: {{ . }}, key: headers}
 {{- end }}

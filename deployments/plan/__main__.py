@@ -7,10 +7,15 @@ most expensive route through the recipe.
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from deployments.config import load_profile
+from deployments.config import Profile, load_profile
+from deployments.plan.cost import CostOptions, load_prices
 from deployments.plan.cost import report as cost_report
+from deployments.plan.cost_picture import picture
+from deployments.plan.month import HOURS_PER_DAY
 from deployments.plan.objectives import report as objectives_report
+from deployments.plan.prices import Prices
 from deployments.plan.report import ANSWER_TOKENS, ASKED_TOKENS, report
 from serving.errors import ConfigError
 
@@ -23,39 +28,122 @@ def positive(text: str) -> int:
     return number
 
 
+class Between:
+    """Number in a range, for argparse."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def __call__(self, text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        if not self.low <= number <= self.high:
+            raise argparse.ArgumentTypeError(f"must be a number from {self.low:g} to {self.high:g}, not {text}")
+        return number
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the page; exit with status 1 and one sentence if the profile cannot work."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if not chosen.cost:
+        for name in ("region", "hours_per_day", "min_0_hours", "budget", "savings_plan", "picture"):
+            if getattr(chosen, name) is not None:
+                parser.error(f"--{name.replace('_', '-')} needs --cost")
+    try:
+        profile = load_profile(chosen.profile)
+        if chosen.objectives:
+            page = objectives_report(profile, _prices(chosen))
+        else:
+            page = _cost_page(profile, chosen) if chosen.cost else _plan_page(profile, chosen)
+    except ConfigError as error:
+        sys.exit(f"Error: {error}")
+    print(page)
+
+
+def _plan_page(profile: Profile, chosen: argparse.Namespace) -> str:
+    return report(
+        profile,
+        asked_tokens=chosen.asked_tokens or ASKED_TOKENS,
+        answer_tokens=chosen.answer_tokens or ANSWER_TOKENS,
+    )
+
+
+def _prices(chosen: argparse.Namespace) -> Prices:
+    """Content of prices.yaml with the region and the lengths that were given."""
+    prices = load_prices()
+    if chosen.region is not None:
+        prices = prices.in_region(chosen.region)
+    lengths = {"prompt_tokens": chosen.asked_tokens, "answer_tokens": chosen.answer_tokens}
+    given = {name: tokens for name, tokens in lengths.items() if tokens is not None}
+    return prices.model_copy(update={"assumed": prices.assumed.model_copy(update=given)})
+
+
+def _cost_page(profile: Profile, chosen: argparse.Namespace) -> str:
+    """Return the page of `--cost`, after the picture is written if one is asked for."""
+    options = CostOptions(
+        _prices(chosen),
+        hours_per_day=HOURS_PER_DAY if chosen.hours_per_day is None else chosen.hours_per_day,
+        min_0_hours=chosen.min_0_hours,
+        budget=chosen.budget,
+        savings_plan=None if chosen.savings_plan is None else chosen.savings_plan / 100,
+    )
+    page = cost_report(profile, options)
+    if chosen.picture is not None:
+        try:
+            chosen.picture.write_text(picture(profile, options), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"The picture cannot be written to '{chosen.picture}': {error.strerror}.") from None
+    return page
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deployments.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("profile", help="name of a profile, or path of a YAML file")
     pages = parser.add_mutually_exclusive_group()
-    pages.add_argument("--cost", action="store_true", help="print cost and capacity on AWS instead")
+    pages.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")
     pages.add_argument(
         "--objectives", action="store_true", help="print objectives for the time to the first token instead, by recipe"
     )
     parser.add_argument(
-        "--asked-tokens", type=positive, default=ASKED_TOKENS, help="tokens of the caller's conversation (%(default)s)"
+        "--asked-tokens",
+        type=positive,
+        metavar="N",
+        help=f"tokens of the caller's conversation ({ASKED_TOKENS}; with --cost and --objectives as in prices.yaml)",
     )
     parser.add_argument(
         "--answer-tokens",
         type=positive,
-        default=ANSWER_TOKENS,
-        help="tokens written by each agent without a limit of its own (%(default)s)",
+        metavar="N",
+        help=f"tokens of each agent without a limit of its own ({ANSWER_TOKENS}; with --cost and --objectives as in prices.yaml)",
     )
-    chosen = parser.parse_args(arguments)
-    try:
-        profile = load_profile(chosen.profile)
-        page = (
-            cost_report(profile)
-            if chosen.cost
-            else objectives_report(profile)
-            if chosen.objectives
-            else report(profile, asked_tokens=chosen.asked_tokens, answer_tokens=chosen.answer_tokens)
-        )
-    except ConfigError as error:
-        sys.exit(f"Error: {error}")
-    print(page)
+    cost = parser.add_argument_group("with --cost")
+    cost.add_argument("--region", help="AWS region, one of those in deployments/plan/prices.yaml (its `region`)")
+    cost.add_argument(
+        "--hours-per-day",
+        type=Between(1, HOURS_PER_DAY),
+        metavar="H",
+        help=f"hours a day in which the service is not stopped ({HOURS_PER_DAY})",
+    )
+    cost.add_argument(
+        "--min-0-hours",
+        type=Between(0, HOURS_PER_DAY),
+        metavar="H",
+        help="hours a day in which a model with replicas.min 0 runs a replica (as in prices.yaml)",
+    )
+    cost.add_argument("--budget", type=Between(1, 1e9), metavar="DOLLARS", help="dollars a month (as in prices.yaml)")
+    cost.add_argument(
+        "--savings-plan",
+        type=Between(0, 99),
+        metavar="PERCENT",
+        help="discount of a Savings Plan on the price on demand, as offered to you",
+    )
+    cost.add_argument("--picture", type=Path, metavar="FILE", help="also draw dollars a month by spot fallback, as SVG")
+    return parser
 
 
 if __name__ == "__main__":

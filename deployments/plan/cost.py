@@ -1,293 +1,174 @@
-"""Cost of a profile on AWS, and its capacity: `python -m deployments.plan large --cost`.
+"""Cost of a profile on AWS, its capacity and its latency: `python -m deployments.plan large --cost`.
 
-Prices and assumptions are in `prices.yaml`, with their date. Throughput is a roofline estimate from the GPUs' data
-sheets, not a measurement.
+Prices and assumptions are in `prices.yaml`, with their dates. Throughput and latency are roofline estimates from the
+GPUs' data sheets, not measurements.
 """
 
 import asyncio
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from dataclasses import dataclass, field
 
 from deployments.config import Profile
-from deployments.model_spec import ModelSpec
+from deployments.plan.answer_tokens import ONE_MODEL, aggregator, calls_per_answer, tokens_per_answer, total_tokens
+from deployments.plan.choice import Choice, choices, choose, gpu_memory_mib, rooflines
 from deployments.plan.latency import Latency, latencies
-from deployments.plan.memory import GIB, GPU_OVERHEAD_GIB, GPU_SHARE
-from deployments.plan.roofline import Roofline
-from serving.conversation import Message
-from serving.engine import complete
-from serving.engines.scripted import ScriptedEngine
+from deployments.plan.month import HOURS_PER_DAY, Hours, Month
+from deployments.plan.prices import Assumptions, Prices, load_prices
+from deployments.plan.purchases import purchases
 from serving.errors import ConfigError
-from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import GenerateRequest, Sampling
 
-PRICES = Path(__file__).parent / "prices.yaml"
-ONE_MODEL = "one model"  # label of the row to compare recipes with
-CONTEXTS_CACHED = 4  # number of full contexts that must fit into the key-value cache
+__all__ = [
+    "ONE_MODEL",
+    "Choice",
+    "CostOptions",
+    "Prices",
+    "choices",
+    "choose",
+    "gpu_memory_mib",
+    "load_prices",
+    "months",
+    "recipe_latencies",
+    "report",
+    "tokens_per_answer",
+]
+
 UPGRADE_H = 0.5  # time for which a second cluster runs in parallel during an upgrade
 
 
-class Table(BaseModel):
-    """A part of prices.yaml: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Instance(Table):
-    """An EC2 instance type with its GPUs and prices."""
-
-    gpu: str
-    gpus: int = Field(ge=1)
-    gpu_memory_mib: int
-    bandwidth_gb_s: float
-    tflops: float
-    on_demand: float = Field(gt=0, description="Dollars per hour.")
-    spot: tuple[float, float] = Field(description="Dollars per hour in the cheapest and in the most expensive zone.")
-    spot_of: str | None = Field(default=None, description="Region and date of the spot prices, if not the file's.")
-
-
-class Assumptions(Table):
-    """Load and efficiency that capacity is computed with."""
-
-    decode_batch: int
-    bandwidth_share: float
-    compute_share: float
-    utilization: float
-    prompt_tokens: int
-    answer_tokens: int
-
-
-class Prices(Table):
-    """The content of prices.yaml."""
-
-    date: str
-    region: str
-    hours_per_month: int
-    instances: Mapping[str, Instance]
-    fixed_per_hour: Mapping[str, float]
-    assumed: Assumptions
-
-
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """A model on the cheapest instance type that can serve it."""
+class CostOptions:
+    """What the operator knows better than prices.yaml. None: as prices.yaml says."""
 
-    model: ModelSpec
-    instance_name: str
-    instance: Instance
-    nodes: int  # for the minimum number of replicas
-    on_demand_nodes: int  # of `nodes`, never on spot
-
-    @property
-    def on_demand(self) -> float:
-        """Dollars per hour with every node on demand."""
-        return self.nodes * self.instance.on_demand
+    prices: Prices = field(default_factory=load_prices)
+    hours_per_day: float = HOURS_PER_DAY  # in which the service is not stopped
+    min_0_hours: float | None = None  # hours a day in which a model with `replicas.min` 0 runs a replica
+    budget: float | None = None  # dollars a month
+    savings_plan: float | None = None  # discount on the price on demand, 0 to 1
 
     @property
-    def spot(self) -> tuple[float, float]:
-        """Dollars per hour with `on_demand_nodes` on demand and the rest on spot, cheapest zone first."""
-        on_demand = self.on_demand_nodes * self.instance.on_demand
-        spot_nodes = self.nodes - self.on_demand_nodes
-        return on_demand + spot_nodes * self.instance.spot[0], on_demand + spot_nodes * self.instance.spot[1]
+    def hours(self) -> Hours:
+        """Hours a day of all models and of those with `replicas.min` 0."""
+        assumed = self.prices.assumed.min_0_hours_per_day
+        return Hours(self.hours_per_day, assumed if self.min_0_hours is None else self.min_0_hours)
 
-    def roofline(self, assumed: Assumptions) -> Roofline:
-        """Roofline of one replica at the assumed shares of the GPUs' specification."""
-        shape, gpus = self.model.shape, self.model.gpus
-        assert shape is not None
-        bytes_per_s = gpus * self.instance.bandwidth_gb_s * 1e9 * assumed.bandwidth_share
-        return Roofline(shape, bytes_per_s, gpus * self.instance.tflops * 1e12 * assumed.compute_share)
-
-    def seconds(self, prompt_tokens: int, completion_tokens: int, assumed: Assumptions) -> float:
-        """Time that one replica, running full batches, spends on these tokens."""
-        shape = self.model.shape
-        assert shape is not None
-        gpus = self.model.gpus
-        step_s = shape.weight_bytes / (gpus * self.instance.bandwidth_gb_s * 1e9 * assumed.bandwidth_share)
-        flops = gpus * self.instance.tflops * 1e12 * assumed.compute_share
-        prefill_s = prompt_tokens * 2 * (shape.active_parameters or shape.parameters) / flops
-        return prefill_s + completion_tokens * step_s / assumed.decode_batch
-
-    def usd_per_million_tokens(self, assumed: Assumptions) -> tuple[float, float]:
-        """Dollars for prompt and for completion tokens, at the cheapest price and the assumed utilization."""
-        usd_per_s = self.spot[0] / self.model.replicas.min / 3600 / assumed.utilization
-        return self.seconds(10**6, 0, assumed) * usd_per_s, self.seconds(0, 10**6, assumed) * usd_per_s
-
-
-def load_prices(path: Path = PRICES) -> Prices:
-    """Read and validate prices.yaml."""
-    raw = yaml.safe_load(path.read_text())
-    return Prices.model_validate({**raw, "date": str(raw["date"])})
-
-
-def choose(model: ModelSpec, prices: Prices, *, on_demand_replicas: int = 0) -> Choice:
-    """Choose the cheapest instance type, at spot prices, whose GPUs hold the model's weights and key-value cache.
-
-    Raises:
-        ConfigError: the model's sizes are unknown, or no instance type is large enough.
-    """
-    required_mib = gpu_memory_mib(model)
-    candidates = [
-        Choice(
-            model,
-            name,
-            instance,
-            _nodes(model, model.replicas.min, instance),
-            _nodes(model, on_demand_replicas, instance),
-        )
-        for name, instance in prices.instances.items()
-        if instance.gpus >= model.gpus and instance.gpu_memory_mib >= required_mib
-    ]
-    if not candidates:
-        raise ConfigError(
-            f"No instance type in prices.yaml has {model.gpus} GPUs of {required_mib / 1024:.0f} GiB for '{model.id}';"
-            " raise its tensor_parallel_size."
-        )
-    return min(candidates, key=lambda choice: (choice.spot[0], choice.on_demand))
-
-
-def choices(profile: Profile, prices: Prices) -> dict[str, Choice]:
-    """`choose` for each model, by id. One replica of the aggregator stays on demand, so that answers stay possible.
-
-    Raises:
-        ConfigError: as `choose`.
-    """
-    kept = _aggregator(profile)
-    return {model.id: choose(model, prices, on_demand_replicas=int(model.id == kept)) for model in profile.models}
-
-
-def _nodes(model: ModelSpec, replicas: int, instance: Instance) -> int:
-    return math.ceil(replicas / (instance.gpus // model.gpus))
-
-
-def gpu_memory_mib(model: ModelSpec) -> int:
-    """Memory that one GPU needs: its part of weights and cache, plus overhead, divided by vLLM's share of the GPU.
-
-    Raises:
-        ConfigError: the model has no `shape`, needs no GPU, or shares one.
-    """
-    if model.shape is None or not model.gpus:
-        raise ConfigError(f"'{model.id}' has no 'shape' or uses no GPU; costs are computed for models on GPUs only.")
-    if model.gpu_share < 1:
-        raise ConfigError(f"'{model.id}' shares its GPU; costs are computed for models on whole GPUs only.")
-    cache_bytes = CONTEXTS_CACHED * (model.shape.kv_bytes_per_token * model.context_tokens + model.shape.window_bytes)
-    per_gpu_gib = (model.shape.weight_bytes + cache_bytes) / model.gpus / GIB + GPU_OVERHEAD_GIB
-    return math.ceil(per_gpu_gib / float(model.engine_kwargs.get("gpu_memory_utilization", GPU_SHARE)) * 1024)
-
-
-async def tokens_per_answer(profile: Profile, assumed: Assumptions) -> dict[str, dict[str, tuple[int, int]]]:
-    """Recipe -> model -> (prompt tokens, completion tokens) of one answer, counted by running each recipe.
-
-    The engines are scripted: each answers with the assumed number of words, and one word counts as one token.
-    """
-    found: dict[str, dict[str, tuple[int, int]]] = {}
-    answer = " ".join(["word"] * assumed.answer_tokens)
-    question = Message("user", " ".join(["word"] * assumed.prompt_tokens))
-    recipes = load_recipes(profile.recipes, profile.team)
-    alone = [ONE_MODEL] if any(model.generates for model in profile.models) else []
-    for name in (*recipes, *alone):
-        engines = {model.id: ScriptedEngine(model.id, answer) for model in profile.models if model.generates}
-        orchestrator = Orchestrator(engines, recipes)
-        engine_id = _aggregator(profile) if name == ONE_MODEL else name
-        request = GenerateRequest("cost", (question,), Sampling(max_tokens=assumed.answer_tokens, temperature=0))
-        await complete(engine_id, orchestrator.engines[engine_id], request)
-        found[name] = {model: _tokens(engine) for model, engine in engines.items() if engine.requests}
-    return found
+    @property
+    def limit(self) -> float:
+        """Budget in dollars a month."""
+        return self.prices.budget_per_month if self.budget is None else self.budget
 
 
 def recipe_latencies(
     profile: Profile, chosen: Mapping[str, Choice], assumed: Assumptions, *, batch: int = 1
 ) -> dict[str, Latency]:
     """Latency of each recipe and of each model alone, by id, with `batch` requests at a time on each replica."""
-    rooflines = {name: choice.roofline(assumed) for name, choice in chosen.items() if choice.model.generates}
     return latencies(
         load_recipes(profile.recipes, profile.team),
-        rooflines,
+        rooflines(chosen, assumed),
         prompt_tokens=assumed.prompt_tokens,
         answer_tokens=assumed.answer_tokens,
         batch=batch,
     )
 
 
-def _tokens(engine: ScriptedEngine) -> tuple[int, int]:
-    """Prompt and completion tokens of the engine's calls; prefills save theirs in these calls."""
-    calls = engine.requests
-    prompt_tokens = sum(len(message.content.split()) for call in calls for message in call.messages)
-    answer_tokens = len(str(engine.answer).split())
-    completion_tokens = sum(
-        min(call.sampling.max_tokens or answer_tokens, answer_tokens) * call.sampling.n for call in calls
-    )
-    return prompt_tokens, completion_tokens
+def months(profile: Profile, options: CostOptions) -> dict[str, Month | None]:
+    """The profile's month in each region; None where no instance type is large enough."""
+    found: dict[str, Month | None] = {}
+    for region in options.prices.regions:
+        prices = options.prices.in_region(region)
+        try:
+            found[region] = Month(choices(profile, prices), prices, options.hours)
+        except ConfigError:
+            found[region] = None
+    return found
 
 
-def _aggregator(profile: Profile) -> str:
-    first = next((model for model in profile.models if model.generates), profile.models[0])
-    named = profile.team.get("aggregator", first.id)
-    return named if isinstance(named, str) else named[0]
-
-
-def report(profile: Profile, prices: Prices | None = None) -> str:
+def report(profile: Profile, options: CostOptions | None = None) -> str:
     """Return the page as text.
 
     Raises:
-        ConfigError: the profile has models without GPUs, or no instance type is large enough.
+        ConfigError: the profile has models without GPUs, or no instance type of the region is large enough.
     """
-    prices = prices or load_prices()
-    chosen = choices(profile, prices)
-    fixed = sum(prices.fixed_per_hour.values())
+    options = options or CostOptions()
+    prices = options.prices
+    month = Month(choices(profile, prices), prices, options.hours)
+    stopped = "" if options.hours_per_day == HOURS_PER_DAY else f", {options.hours_per_day:g} hours a day"
     return "\n".join(
         [
-            f"{profile.name} on AWS, {prices.region}, prices of {prices.date}; one replica of"
-            f" {_aggregator(profile)} stays on demand",
+            f"{profile.name} on AWS, {prices.region}, prices of {prices.here.date}; one replica of"
+            f" {aggregator(profile)} stays on demand{stopped}",
             "",
-            *_costs(profile, chosen, prices, fixed),
+            *_costs(month),
             "",
-            *_capacities(profile, chosen, prices, fixed),
+            *_regions(profile, options),
             "",
-            "A recipe's row counts the nodes of the models that it calls, for the whole month.",
-            *_latencies(profile, chosen, prices.assumed),
+            *purchases(month, options.savings_plan),
+            "",
+            *_capacities(profile, month),
+            *_latencies(profile, month),
         ]
     )
 
 
-def _costs(profile: Profile, chosen: Mapping[str, Choice], prices: Prices, fixed: float) -> Iterator[str]:
+def _costs(month: Month) -> Iterator[str]:
+    chosen, prices = [*month.chosen.values()], month.prices
     yield (
         f"{'model':<20} {'GPUs':>18} {'instances':>18} {'on demand/h':>12} {'spot first/h':>16}"
         f" {'$/M prompt':>11} {'$/M answer':>11}"
     )
-    for choice in chosen.values():
-        gpus = f"{choice.model.gpus * choice.model.replicas.min} x {choice.instance.gpu}"
+    for choice in chosen:
         prompt, answer = choice.usd_per_million_tokens(prices.assumed)
         written = f"{answer:.2f}" if choice.model.generates else "-"
         yield (
-            f"{choice.model.id:<20} {gpus:>18} {f'{choice.nodes} x {choice.instance_name}':>18}"
-            f" {choice.on_demand:>12.2f} {_range(choice.spot):>16} {prompt:>11.2f} {written:>11}"
+            f"{choice.model.id:<20} {f'{choice.gpus} x {choice.instance.gpu}':>18}"
+            f" {f'{choice.nodes} x {choice.instance_name}':>18} {choice.on_demand:>12.2f} {_range(choice.spot):>16}"
+            f" {prompt:>11.2f} {written:>11}"
         )
-    hours, gpu_count = prices.hours_per_month, profile.gpus
-    on_demand = sum(choice.on_demand for choice in chosen.values())
-    spot = [sum(choice.spot[zone] for choice in chosen.values()) for zone in (0, 1)]
+    fixed_prices = prices.fixed_per_hour
+    fixed = sum(fixed_prices.always.values()) + sum(fixed_prices.running.values())
+    on_demand, spot = sum(choice.on_demand for choice in chosen), _sum_spot(chosen)
     yield f"{'nodes without GPUs, storage, network':<58} {fixed:>12.2f} {fixed:>16.2f}"
     yield _total("total per hour", fixed + on_demand, [fixed + zone for zone in spot])
-    yield _total("total per month", (fixed + on_demand) * hours, [(fixed + zone) * hours for zone in spot], ",.0f")
+    yield _total("total per month", month.on_demand, [month.spot_first(zone) for zone in (0, 1)], ",.0f")
     yield ""
-    yield _total("one GPU per hour", on_demand / gpu_count, [zone / gpu_count for zone in spot])
-    label = f"an upgrade: {gpu_count:g} more GPUs for half an hour"
-    yield _total(label, on_demand * UPGRADE_H, [zone * UPGRADE_H for zone in spot])
-    yield from sorted(
-        {
-            f"Spot prices of {choice.instance_name} are those of {choice.instance.spot_of}."
-            for choice in chosen.values()
-            if choice.instance.spot_of
-        }
-    )
+    gpus = sum(choice.gpus for choice in chosen)
+    yield _total("one GPU per hour", on_demand / gpus, [zone / gpus for zone in spot])
+    upgrade = f"an upgrade: {gpus} more GPUs for half an hour"
+    yield _total(upgrade, on_demand * UPGRADE_H, [zone * UPGRADE_H for zone in spot])
+    extended = (prices.eks_extended_support_per_hour - fixed_prices.always["eks"]) * prices.hours_per_month
+    yield f"{'an EKS version out of standard support, more per month':<58} {extended:>12,.0f} {extended:>16,.0f}"
+    yield from _notes(month)
 
 
-def _capacities(profile: Profile, chosen: Mapping[str, Choice], prices: Prices, fixed: float) -> Iterator[str]:
-    assumed, hours = prices.assumed, prices.hours_per_month
+def _notes(month: Month) -> Iterator[str]:
+    seldom = [choice.model.id for choice in month.chosen.values() if not choice.always_runs]
+    if seldom:
+        hours = min(month.hours.min_0_per_day, month.hours.per_day)
+        yield ""
+        yield f"Counted for {hours:g} hours a day, since replicas.min is 0: {', '.join(seldom)}."
+    if month.hours.per_day < HOURS_PER_DAY:
+        yield ""
+        yield f"The month counts GPU nodes and orchestrators for {month.hours.per_day:g} hours a day, the rest for 24."
+
+
+def _regions(profile: Profile, options: CostOptions) -> Iterator[str]:
+    budget = options.limit
+    yield f"Dollars a month by region, and the share of spot fallback at which the month costs more than {budget:,.0f}:"
+    yield ""
+    yield f"{'region':<20} {'prices of':>12} {'on demand':>12} {'spot first':>18} {'fallback':>14}"
+    for region, month in months(profile, options).items():
+        date = options.prices.regions[region].date
+        if month is None:
+            yield f"{region:<20} {date!s:>12} {'no instance type is large enough':>46}"
+            continue
+        spot = _range([month.spot_first(zone) for zone in (0, 1)], ",.0f")
+        limits = [month.fallback_limit(zone, budget) for zone in (0, 1)]
+        share = "never" if None in limits else " - ".join(f"{limit:.0%}" for limit in limits)
+        yield f"{region:<20} {date!s:>12} {month.on_demand:>12,.0f} {spot:>18} {share:>14}"
+
+
+def _capacities(profile: Profile, month: Month) -> Iterator[str]:
+    chosen, prices, assumed = month.chosen, month.prices, month.prices.assumed
     yield (
         f"Capacity for {assumed.prompt_tokens} prompt tokens and {assumed.answer_tokens} tokens from each agent, as a"
         f" roofline at {assumed.utilization:.0%} utilization:"
@@ -297,26 +178,30 @@ def _capacities(profile: Profile, chosen: Mapping[str, Choice], prices: Prices, 
         f"{'recipe':<20} {'tokens/answer':>14} {'answers/month':>14} {'tokens/month':>14} {'$/1,000 at full load':>22}"
         f" {'$/1,000 at 300,000':>20}"
     )
-    for name, work in asyncio.run(tokens_per_answer(profile, assumed)).items():
-        busy_s = {model: chosen[model].seconds(*tokens, assumed) for model, tokens in work.items()}
+    month_s = prices.hours_per_month * 3600 * assumed.utilization
+    for name, work in asyncio.run(calls_per_answer(profile, assumed)).items():
+        busy_s = {model: sum(chosen[model].seconds(call, assumed) for call in calls) for model, calls in work.items()}
         capacity = min(
-            chosen[model].model.replicas.min * assumed.utilization * hours * 3600 / seconds
+            chosen[model].replicas * month_s * month.hours.share(chosen[model]) / seconds
             for model, seconds in busy_s.items()
         )
-        month = [(fixed + sum(chosen[model].spot[zone] for model in work)) * hours for zone in (0, 1)]
-        tokens = sum(prompt + completion for prompt, completion in work.values())
-        full_load = _range([usd / capacity * 1000 for usd in month])
-        partial_load = _range([usd / 300 for usd in month]) if capacity >= 300_000 else "does not fit"
-        label = f"{ONE_MODEL} ({_aggregator(profile)})" if name == ONE_MODEL else name
+        dollars = [month.only(work).spot_first(zone) for zone in (0, 1)]
+        tokens = total_tokens(work)
+        full_load = _range([usd / capacity * 1000 for usd in dollars]) if capacity else "never runs"
+        partial_load = _range([usd / 300 for usd in dollars]) if capacity >= 300_000 else "does not fit"
+        label = f"{ONE_MODEL} ({aggregator(profile)})" if name == ONE_MODEL else name
         yield (
             f"{label:<20} {tokens:>14,} {capacity:>14,.0f} {capacity * tokens:>14,.0f} {full_load:>22}"
             f" {partial_load:>20}"
         )
+    yield ""
+    yield "A recipe's row counts the nodes of the models that it calls, for the whole month."
 
 
-def _latencies(profile: Profile, chosen: Mapping[str, Choice], assumed: Assumptions) -> Iterator[str]:
-    alone = recipe_latencies(profile, chosen, assumed)
-    full = recipe_latencies(profile, chosen, assumed, batch=assumed.decode_batch)
+def _latencies(profile: Profile, month: Month) -> Iterator[str]:
+    assumed = month.prices.assumed
+    alone = recipe_latencies(profile, month.chosen, assumed)
+    full = recipe_latencies(profile, month.chosen, assumed, batch=assumed.decode_batch)
     if not alone:
         return
     yield ""
@@ -332,6 +217,13 @@ def _latencies(profile: Profile, chosen: Mapping[str, Choice], assumed: Assumpti
             f"{name:<20} {latency.ttft_s:>20.1f} {full[name].ttft_s:>20.1f} {latency.answer_s:>20.1f}"
             f" {full[name].answer_s:>20.1f}"
         )
+    for name, latency in alone.items():
+        if dropped := sorted({*latency.stragglers, *full[name].stragglers}):
+            yield f"{name} does not wait for {', '.join(dropped)}: raise its straggler_grace_s."
+
+
+def _sum_spot(chosen: Sequence[Choice]) -> list[float]:
+    return [sum(choice.spot[zone] for choice in chosen) for zone in (0, 1)]
 
 
 def _total(name: str, on_demand: float, spot: Sequence[float], form: str = ".2f") -> str:

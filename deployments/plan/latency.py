@@ -1,7 +1,7 @@
 """Latency of each recipe by the roofline of its models: the recipe runs on scripted engines and a simulated clock.
 
-Every strategy is timed as it runs, with its layers, its quorum and its deadlines. Not counted: queues, the network, the
-time that prefills save, and thinking, whose tokens count as those of the answer.
+Every strategy is timed as it runs, with its layers, its quorum and its deadlines. Not counted: queues, the network,
+thinking, and the time that prefills ahead save.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from deployments.plan.roofline import Roofline
 from serving.conversation import Message
 from serving.engine import Engine
-from serving.engines.scripted import Interceptor, ScriptedEngine
+from serving.engines.scripted import ScriptedEngine
 from serving.engines.scripted_tokens import prompt_tokens
 from serving.engines.simulated_loop import SimulatedLoop
 from serving.orchestrator import Orchestrator
@@ -26,6 +26,7 @@ class Latency:
 
     ttft_s: float
     answer_s: float
+    stragglers: tuple[str, ...] = ()  # models whose proposals the recipe does not wait for (`straggler_grace_s`)
 
 
 def latencies(
@@ -49,12 +50,12 @@ def latencies(
         MoaError: a recipe fails on such answers.
     """
     question = Message("user", " ".join(["word"] * prompt_tokens))
-    request = GenerateRequest("latency", (question,), Sampling(max_tokens=answer_tokens, temperature=0))
+    request = GenerateRequest("latency", (question,), Sampling(max_tokens=answer_tokens))
 
     def engines() -> dict[str, Engine]:
         answer = " ".join(["word"] * answer_tokens)
         return {
-            model: ScriptedEngine(model, answer, intercept=timed(roofline, batch))
+            model: ScriptedEngine(model, answer, intercept=TimedReplica(roofline, batch - 1))
             for model, roofline in rooflines.items()
         }
 
@@ -66,38 +67,55 @@ def _latency(
 ) -> Latency:
     async def run() -> Latency:
         loop = asyncio.get_running_loop()
-        first_s = None
+        first_s, stragglers = None, set[str]()
         async with aclosing(Orchestrator(engines(), recipes).engines[name].generate(request)) as stream:
             async for delta in stream:
                 if first_s is None and delta.text:
                     first_s = loop.time()
+                if delta.report is not None:
+                    stragglers |= {agent.model for agent in delta.report.agents if agent.status == "straggler"}
         ended_s = loop.time()
-        return Latency(ended_s if first_s is None else first_s, ended_s)
+        return Latency(ended_s if first_s is None else first_s, ended_s, tuple(sorted(stragglers)))
 
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(run())
 
 
-def timed(roofline: Roofline, batch: int) -> Interceptor:
-    """Interceptor of a scripted engine that gives its streams the times of `roofline`, with `batch` requests at a time.
+class TimedReplica:
+    """Interceptor of a scripted engine that gives its streams the times of a roofline.
 
-    The `n` choices of one call are decoded together, so they count as `n` requests.
+    Calls that the recipe makes at the same time share the replica with each other and with those of other requests.
     """
 
-    async def intercept(request: GenerateRequest, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
-        prompt, choices = prompt_tokens(request.messages), request.sampling.n
-        completion = request.sampling.max_tokens or 1
-        token_s = roofline.token_s(prompt, completion, batch=batch + choices - 1)
-        await asyncio.sleep(roofline.prefill_s(prompt))
-        written = 0
-        async with aclosing(stream):
-            async for delta in stream:
-                ends = delta.finish_reason is not None
-                if request.streaming and delta.index == 0 and not ends:
-                    await asyncio.sleep(token_s if written else 0)
-                    written += 1
-                elif not request.streaming and delta.index == 0 and ends:
-                    await asyncio.sleep(token_s * (len(delta.text.split()) - 1))
-                yield delta
+    def __init__(self, roofline: Roofline, others: int) -> None:
+        """Time the calls by `roofline`, next to `others` calls of other requests that are always in progress."""
+        self.roofline, self.others = roofline, others
+        self.calls = self.choices = 0  # of this request, in progress
 
-    return intercept
+    def __call__(self, request: GenerateRequest, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+        return self._timed(request, stream)
+
+    async def _timed(
+        self, request: GenerateRequest, stream: AsyncGenerator[Delta, None]
+    ) -> AsyncGenerator[Delta, None]:
+        prompt, answer = prompt_tokens(request.messages), request.sampling.max_tokens or 1
+        choices = request.sampling.n
+        self.calls, self.choices = self.calls + 1, self.choices + choices
+        try:
+            await asyncio.sleep(self.roofline.prefill_s(prompt))
+            written = 0
+            async with aclosing(stream):
+                async for delta in stream:
+                    ends = delta.finish_reason is not None
+                    if delta.index == 0 and request.streaming != ends:
+                        tokens = 1 if request.streaming else len(delta.text.split())
+                        for _ in range(tokens):
+                            await asyncio.sleep(self._token_s(prompt, answer) if written else 0)
+                            written += 1
+                    yield delta
+        finally:
+            self.calls, self.choices = self.calls - 1, self.choices - choices
+
+    def _token_s(self, prompt: int, answer: int) -> float:
+        calls, choices = self.others + self.calls, self.others + self.choices
+        return self.roofline.token_s(prompt, answer, calls=calls, choices=choices)

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from deployments.config import Profile
 from deployments.ingress.buckets import TTFT_SECONDS
-from deployments.plan.cost import Prices, choices, load_prices, recipe_latencies
+from deployments.plan.choice import choices
+from deployments.plan.cost import recipe_latencies
+from deployments.plan.prices import Prices, load_prices
 from serving.errors import ConfigError, MoaError
 
 MARGIN = 1.2  # for queues and the network, which the roofline leaves out
@@ -21,7 +23,7 @@ def ttft_objectives(profile: Profile, prices: Prices | None = None) -> dict[str,
     prices' assumptions decode together.
 
     Raises:
-        ConfigError: as `deployments.plan.cost.choose`; a recipe's first token takes longer than the largest bucket, or
+        ConfigError: as `deployments.plan.choice.choose`; a recipe's first token takes longer than the largest bucket, or
             longer than its own deadlines.
     """
     return {name: objective for name, (_, objective) in _found(profile, prices or load_prices()).items()}
@@ -48,13 +50,13 @@ def _bound(recipe: str, ttft_s: float) -> float:
     return found
 
 
-def report(profile: Profile) -> str:
+def report(profile: Profile, prices: Prices | None = None) -> str:
     """Return the page as text; its last part are values of the Helm chart.
 
     Raises:
         ConfigError: as `ttft_objectives`.
     """
-    prices = load_prices()
+    prices = prices or load_prices()
     return "\n".join(_lines(profile, prices, _found(profile, prices)))
 
 

@@ -42,27 +42,36 @@ class Roofline:
         window_share = min(context_tokens / shape.window_tokens, 1.0) if shape.window_tokens else 0.0
         return shape.kv_bytes_per_token * context_tokens + shape.window_bytes * window_share
 
-    def busy_s(self, prompt_tokens: float, completion_tokens: float, *, batch: int) -> float:
-        """Seconds of the replica that one request costs if `batch` such requests are always in progress."""
-        prompt_s = 2 * self.active_parameters * prompt_tokens / self.flops
-        return prompt_s + completion_tokens * self.step_s(batch, prompt_tokens + completion_tokens / 2) / batch
-
-    def answer_s(self, prompt_tokens: int, completion_tokens: int, *, batch: int) -> tuple[float, float]:
-        """Seconds to the first token and to the last one of a request, from its start, without queues.
+    def busy_s(self, prompt_tokens: float, answer_tokens: float, *, batch: int, choices: int = 1) -> float:
+        """Seconds of the replica that one call costs if `batch` such answers are always decoded together.
 
         Args:
             prompt_tokens: length of the prompt, none of it cached.
-            completion_tokens: length of the answer.
-            batch: requests of the same lengths that the replica has in progress, this one included. The prompts of the
-                others are computed between its tokens.
+            answer_tokens: length of the answer.
+            batch: answers that are decoded together.
+            choices: number of answers to the one prompt.
         """
-        first_s = self.prefill_s(prompt_tokens)
-        return first_s, first_s + (completion_tokens - 1) * self.token_s(prompt_tokens, completion_tokens, batch=batch)
+        prompt_s = 2 * self.active_parameters * prompt_tokens / self.flops
+        step_s = self.step_s(batch, prompt_tokens + answer_tokens / 2)
+        return prompt_s + choices * answer_tokens * step_s / batch
 
-    def token_s(self, prompt_tokens: int, completion_tokens: int, *, batch: int) -> float:
-        """Seconds between two tokens of a request, as in `answer_s`."""
-        step_s = self.step_s(batch, prompt_tokens + completion_tokens / 2)
-        return step_s + (batch - 1) * self.prefill_s(prompt_tokens) / completion_tokens
+    def token_s(self, prompt_tokens: int, answer_tokens: int, *, calls: int, choices: int = 1) -> float:
+        """Seconds between two tokens of an answer.
+
+        Args:
+            prompt_tokens: length of the prompt.
+            answer_tokens: length of the answer.
+            calls: calls of the same lengths that the replica has in progress, this one included. The prompts of the
+                others are computed between its tokens.
+            choices: number of answers of all of them together, if a call has several; at least `calls` are counted.
+        """
+        step_s = self.step_s(max(calls, choices), prompt_tokens + answer_tokens / 2)
+        return step_s + (calls - 1) * self.prefill_s(prompt_tokens) / answer_tokens
+
+    def answer_s(self, prompt_tokens: int, answer_tokens: int, *, calls: int = 1) -> tuple[float, float]:
+        """Seconds to the first token and to the last one of an answer, without queues. Arguments as of `token_s`."""
+        first_s = self.prefill_s(prompt_tokens)
+        return first_s, first_s + (answer_tokens - 1) * self.token_s(prompt_tokens, answer_tokens, calls=calls)
 
     def _pass_s(self, tokens: float, cache_bytes: float) -> float:
         """Seconds of one pass over `tokens` tokens. Of a mixture of experts, few tokens read few experts."""

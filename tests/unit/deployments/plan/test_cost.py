@@ -6,117 +6,18 @@ import re
 import pytest
 import yaml
 
-from deployments.config import Profile, load_profile
-from deployments.model_spec import ModelSpec
-from deployments.plan.cost import (
-    ONE_MODEL,
-    Choice,
-    choices,
-    choose,
-    gpu_memory_mib,
-    load_prices,
-    recipe_latencies,
-    report,
-    tokens_per_answer,
-)
-from serving.errors import ConfigError
+from deployments.config import load_profile
+from deployments.plan.answer_tokens import ONE_MODEL
+from deployments.plan.choice import Choice, choices
+from deployments.plan.cost import CostOptions, months, recipe_latencies, report
+from deployments.plan.prices import Region
 from tests.support.paths import ROOT
-
-PRICES = load_prices()
-SHAPE = {"parameters": 70_000_000_000, "layers": 80, "kv_heads": 8, "head_dim": 128, "weight_bits": 8}
-
-
-def model(model_id: str = "a", gpus: int = 4, replicas: int = 1, **changes: object) -> ModelSpec:
-    return ModelSpec.model_validate(
-        {
-            "id": model_id,
-            "source": "org/model",
-            "shape": SHAPE,
-            "engine_kwargs": {"max_model_len": 32768, "tensor_parallel_size": gpus, "gpu_memory_utilization": 0.9},
-            "replicas": {"min": replicas},
-            **changes,
-        }
-    )
-
-
-def profile(**changes: object) -> Profile:
-    models = [model(name).model_dump() for name in ("a", "b", "c")]
-    team = {"proposers": ["a", "b", "c"], "aggregator": "a"}
-    return Profile.model_validate(
-        {"name": "p", "models": models, "team": team, "recipes": ["moa-lite", "moa"], **changes}
-    )
-
-
-def test_gpu_memory_is_weights_cache_and_overhead() -> None:
-    weights = 70e9 / 4
-    cache = 2 * 80 * 8 * 128 * 2 * 4 * 32768 / 4
-    expected = ((weights + cache) / 2**30 + 3) / 0.9 * 1024
-    assert gpu_memory_mib(model()) == pytest.approx(expected, abs=1)
-
-
-def test_the_cheapest_instance_that_is_large_enough() -> None:
-    assert choose(model(), PRICES).instance_name == "g6e.12xlarge"
-    # Two GPUs each hold half of the weights: 48 GB are too few, 96 GB are enough.
-    assert choose(model(gpus=2), PRICES).instance_name == "g7e.12xlarge"
-
-
-def test_replicas_share_a_node_where_they_fit() -> None:
-    assert choose(model(gpus=2, replicas=3), PRICES).nodes == 3
-    assert choose(model(replicas=3), PRICES).nodes == 3
-    assert choose(model(gpus=8, replicas=2), PRICES).nodes == 2
-
-
-def test_some_replicas_can_be_kept_on_demand() -> None:
-    choice = choose(model(replicas=2), PRICES, on_demand_replicas=1)
-    assert choice.on_demand_nodes == 1
-    assert choice.on_demand == 2 * choice.instance.on_demand
-    assert choice.spot[0] == choice.instance.on_demand + choice.instance.spot[0]
-
-
-def test_too_large_a_model_is_refused() -> None:
-    with pytest.raises(ConfigError, match="raise its tensor_parallel_size"):
-        choose(model(gpus=1), PRICES)
-
-
-def test_a_model_without_sizes_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'a' has no 'shape'"):
-        choose(model(shape=None), PRICES)
-
-
-def test_a_model_on_a_part_of_a_gpu_is_refused() -> None:
-    shared = {"placement": {"bundle_per_worker": {"GPU": 0.5}}}
-    with pytest.raises(ConfigError, match="'a' shares its GPU; costs are computed for models on whole GPUs only"):
-        choose(model(**shared), PRICES)
-
-
-def test_experts_that_a_token_does_not_use_cost_no_prefill() -> None:
-    dense = choose(model(), PRICES)
-    sparse = choose(model(shape={**SHAPE, "active_parameters": 7_000_000_000}), PRICES)
-    assert sparse.seconds(500, 0, PRICES.assumed) == pytest.approx(dense.seconds(500, 0, PRICES.assumed) / 10)
-    assert sparse.seconds(0, 400, PRICES.assumed) == dense.seconds(0, 400, PRICES.assumed)
-
-
-async def test_tokens_of_an_answer_are_those_of_the_calls() -> None:
-    found = await tokens_per_answer(profile(), PRICES.assumed)
-    asked, answered = PRICES.assumed.prompt_tokens, PRICES.assumed.answer_tokens
-    assert found[ONE_MODEL] == {"a": (asked, answered)}
-    assert found["moa-lite"]["b"] == (asked, answered)
-    prompt, completion = found["moa-lite"]["a"]
-    assert completion == 2 * answered  # as proposer and as aggregator
-    assert 2 * asked + 3 * answered < prompt < 2 * asked + 3 * answered + 200  # references, and the words around them
-    assert found["moa"]["b"][1] == 2 * answered
-    assert found["moa"]["c"][0] > 2 * asked + 3 * answered
-
-
-def test_more_seconds_for_more_tokens_and_fewer_on_a_faster_gpu() -> None:
-    slow, fast = choose(model(), PRICES), choose(model(gpus=8), PRICES)
-    assert slow.seconds(500, 800, PRICES.assumed) > slow.seconds(500, 400, PRICES.assumed)
-    assert fast.seconds(500, 400, PRICES.assumed) < slow.seconds(500, 400, PRICES.assumed)
+from tests.support.plans import PRICES, SHAPE, model, profile, stopping
 
 
 def test_the_report_has_a_row_for_each_model_and_recipe() -> None:
     text = report(profile())
-    for word in ("g6e.12xlarge", "total per month", "moa-lite", "moa ", ONE_MODEL, PRICES.date, "roofline"):
+    for word in ("g6e.12xlarge", "total per month", "moa-lite", "moa ", ONE_MODEL, str(PRICES.here.date), "roofline"):
         assert word in text
 
 
@@ -124,17 +25,12 @@ LARGE = load_profile("large")
 CHOICES = choices(LARGE, PRICES)
 
 
-def test_one_replica_of_the_aggregator_stays_on_demand() -> None:
-    assert {model_id: choice.on_demand_nodes for model_id, choice in CHOICES.items()} == {
-        model.id: int(model.id == LARGE.team["aggregator"]) for model in LARGE.models
-    }
-
-
+@pytest.mark.parametrize("region", PRICES.regions)
 @pytest.mark.parametrize("zone", [0, 1], ids=["cheapest zone", "most expensive zone"])
-def test_large_stays_within_its_budget(zone: int) -> None:
-    hourly = sum(choice.spot[zone] for choice in CHOICES.values())
-    month = (hourly + sum(PRICES.fixed_per_hour.values())) * PRICES.hours_per_month
-    assert 8_000 <= month <= 15_000
+def test_large_stays_within_its_budget(zone: int, region: str) -> None:
+    month = months(LARGE, CostOptions())[region]
+    assert month is not None
+    assert 8_000 <= month.spot_first(zone) <= 15_000
 
 
 def test_large_answers_300_000_times_a_month_by_the_recipe_with_most_layers() -> None:
@@ -142,9 +38,59 @@ def test_large_answers_300_000_times_a_month_by_the_recipe_with_most_layers() ->
     assert int(row.split()[2].replace(",", "")) >= 300_000
 
 
-def test_spot_prices_of_another_region_or_date_are_named() -> None:
-    assert "Spot prices of g7e.12xlarge are those of us-west-2" in report(LARGE)
-    assert "Spot prices of" not in report(profile())
+def row(label: str, text: str) -> list[str]:
+    """Columns of the last row with this label."""
+    return [re.split(r"\s{2,}", line)[1:] for line in text.splitlines() if re.split(r"\s{2,}", line)[0] == label][-1]
+
+
+@pytest.mark.parametrize("region", PRICES.regions)
+def test_each_region_has_a_row_with_the_fallback_that_its_budget_holds(region: str) -> None:
+    month = months(LARGE, CostOptions())[region]
+    assert month is not None
+    limits = [month.fallback_limit(zone, PRICES.budget_per_month) for zone in (0, 1)]
+    spot = [month.spot_first(zone) for zone in (0, 1)]
+    assert row(region, report(LARGE)) == [
+        f"{PRICES.regions[region].date}",
+        f"{month.on_demand:,.0f}",
+        f"{spot[0]:,.0f} - {spot[1]:,.0f}",
+        f"{limits[0]:.0%} - {limits[1]:.0%}",
+    ]
+
+
+def test_a_budget_that_holds_on_demand_is_never_left() -> None:
+    assert row("us-east-1", report(LARGE, CostOptions(budget=50_000)))[-1] == "never"
+
+
+def test_a_region_without_a_large_enough_instance_says_so() -> None:
+    regions = {**PRICES.regions, "small-1": Region(date=PRICES.here.date, source="none", instances={})}
+    page = report(profile(), CostOptions(PRICES.model_copy(update={"regions": regions})))
+    assert row("small-1", page)[-1] == "no instance type is large enough"
+
+
+def test_nights_halve_the_capacity_and_are_counted() -> None:
+    day, half = report(LARGE), report(LARGE, CostOptions(hours_per_day=12))
+    answers = [int(row("moa", page.partition("Seconds of")[0])[1].replace(",", "")) for page in (day, half)]
+    assert answers[0] == pytest.approx(2 * answers[1], abs=1)
+    assert "for 12 hours a day, the rest for 24" in half
+    assert "hours a day" not in day
+
+
+def test_models_that_stop_are_named_with_their_hours() -> None:
+    models = (model("a"), stopping(model("b")), stopping(model("c")))
+    page = report(profile().model_copy(update={"models": models}), CostOptions(min_0_hours=3))
+    assert "Counted for 3 hours a day, since replicas.min is 0: b, c." in page
+    default = report(profile().model_copy(update={"models": models}))
+    assert f"Counted for {PRICES.assumed.min_0_hours_per_day:g} hours a day, since" in default
+
+
+def test_recipes_wait_for_models_that_stop() -> None:
+    models = (model("a"), model("b"), stopping(model("c")))
+    never = report(profile().model_copy(update={"models": models}), CostOptions(min_0_hours=0))
+    assert row("moa-lite", never.partition("Seconds of")[0])[1:] == ["0", "0", "never runs", "does not fit"]
+
+
+def test_an_eks_version_out_of_support_costs_its_surcharge() -> None:
+    assert row("an EKS version out of standard support, more per month", report(LARGE)) == ["365", "365"]
 
 
 def test_the_report_shows_the_latency_of_each_recipe() -> None:
@@ -154,6 +100,19 @@ def test_the_report_shows_the_latency_of_each_recipe() -> None:
     assert row.split()[1:] == [f"{s:.1f}" for s in (latency.ttft_s, full.ttft_s, latency.answer_s, full.answer_s)]
     # One layer of 400 tokens, each a read of 72.7 GB at 60% of 2 x 1,597 GB/s.
     assert latency.ttft_s == pytest.approx(400 * 72.7 / (2 * 1597 * 0.6), rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["large", "gpt-oss", "qwen3"])
+def test_no_recipe_of_a_profile_drops_a_proposer_of_ordinary_speed(name: str) -> None:
+    """A mixture of experts answers early, so that grace for the others must be long enough."""
+    assert "does not wait for" not in report(load_profile(name))
+
+
+def test_a_recipe_that_drops_proposers_is_named() -> None:
+    hasty = {"preset": "moa-lite", "straggler_grace_s": 1}
+    fast = model("c", shape={**SHAPE, "active_parameters": 7_000_000_000})
+    page = report(profile(recipes=[hasty]).model_copy(update={"models": (model("a"), model("b"), fast)}))
+    assert "moa-lite does not wait for a, b: raise its straggler_grace_s." in page
 
 
 # prices.yaml is the source. Three places repeat what is computed from it: docs/cost.md, the profile `large` (from which

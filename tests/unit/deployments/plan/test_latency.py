@@ -28,7 +28,7 @@ def test_the_first_token_comes_after_all_layers_before_the_last(recipe: str, lay
 
 def test_a_model_alone_takes_the_time_of_its_roofline() -> None:
     latency = found("moa-lite")["b"]
-    assert (latency.ttft_s, latency.answer_s) == pytest.approx(ROOFLINES["b"].answer_s(10, 100, batch=1), rel=0.01)
+    assert (latency.ttft_s, latency.answer_s) == pytest.approx(ROOFLINES["b"].answer_s(10, 100, calls=1), rel=0.01)
 
 
 def test_an_answer_that_is_chosen_comes_at_once() -> None:
@@ -43,7 +43,19 @@ def test_proposers_that_are_asked_one_after_the_other_add_up() -> None:
 def test_a_straggler_is_waited_for_no_longer_than_its_grace() -> None:
     patient, hasty = {"preset": "moa-lite"}, {"preset": "moa-lite", "id": "hasty", "straggler_grace_s": 0.1}
     latency = found(patient, hasty)
+    assert (latency["moa-lite"].stragglers, latency["hasty"].stragglers) == ((), ("a",))
     assert latency["hasty"].ttft_s == pytest.approx(latency["moa-lite"].ttft_s - ANSWER_S / 2 + 0.1, abs=0.05)
+
+
+def test_calls_of_one_layer_share_their_replica() -> None:
+    # Two GB of cache for each token: two answers at once read twice as much as one.
+    shape = ModelShape(parameters=1, layers=1, kv_heads=1, head_dim=500_000_000, weight_bits=8)
+    rooflines = {"a": Roofline(shape, 1e12, 1e18), "b": Roofline(shape, 1e12, 1e18)}
+    same, other = (
+        {"preset": "moa-lite", "id": name, "layers": [list(team)]} for name, team in (("same", "aa"), ("other", "ab"))
+    )
+    found = latencies(load_recipes([same, other], TEAM), rooflines, prompt_tokens=10, answer_tokens=100)
+    assert found["same"].ttft_s == pytest.approx(2 * found["other"].ttft_s, rel=0.05)
 
 
 def test_other_requests_make_a_token_slower() -> None:
@@ -51,6 +63,6 @@ def test_other_requests_make_a_token_slower() -> None:
     alone, shared = (
         latencies({}, {"a": busy[0]}, prompt_tokens=1000, answer_tokens=100, batch=batch)["a"] for batch in (1, 32)
     )
-    assert (alone.ttft_s, alone.answer_s) == pytest.approx(busy[0].answer_s(1000, 100, batch=1), rel=0.01)
-    assert (shared.ttft_s, shared.answer_s) == pytest.approx(busy[0].answer_s(1000, 100, batch=32), rel=0.01)
+    assert (alone.ttft_s, alone.answer_s) == pytest.approx(busy[0].answer_s(1000, 100, calls=1), rel=0.01)
+    assert (shared.ttft_s, shared.answer_s) == pytest.approx(busy[0].answer_s(1000, 100, calls=32), rel=0.01)
     assert shared.answer_s > 2 * alone.answer_s

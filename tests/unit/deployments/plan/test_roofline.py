@@ -47,7 +47,7 @@ def test_a_sliding_window_is_read_up_to_its_length() -> None:
 
 
 def test_an_answer_alone_is_a_prefill_and_a_step_for_each_further_token() -> None:
-    first_s, last_s = roofline().answer_s(1000, 101, batch=1)
+    first_s, last_s = roofline().answer_s(1000, 101)
     assert first_s == pytest.approx(0.2)
     assert last_s == pytest.approx(0.2 + 100 * (0.01 + 1050.5 * 4000 / 1e12))
 
@@ -55,9 +55,16 @@ def test_an_answer_alone_is_a_prefill_and_a_step_for_each_further_token() -> Non
 def test_prompts_of_others_are_computed_between_the_tokens() -> None:
     # Each of three other requests has its 0.2 s of prefill within the 100 tokens.
     step_s = 0.01 + 4 * 1050 * 4000 / 1e12
-    assert roofline().token_s(1000, 100, batch=4) == pytest.approx(step_s + 3 * 0.2 / 100)
+    assert roofline().token_s(1000, 100, calls=4) == pytest.approx(step_s + 3 * 0.2 / 100)
 
 
 def test_a_busy_replica_spends_a_share_of_each_step_on_a_request() -> None:
     expected = 0.2 + 100 * (0.01 + 10 * 1050 * 4000 / 1e12) / 10
     assert roofline().busy_s(1000, 100, batch=10) == pytest.approx(expected)
+
+
+def test_several_answers_to_one_prompt_compute_it_once() -> None:
+    one, six = (roofline().busy_s(1000, 100, batch=10, choices=choices) for choices in (1, 6))
+    assert six - 0.2 == pytest.approx(6 * (one - 0.2))
+    # They are decoded together, and no prompt of another call comes between their tokens.
+    assert roofline().token_s(1000, 100, calls=1, choices=6) == pytest.approx(roofline().step_s(6, 1050))

@@ -1,0 +1,67 @@
+"""Options of `python -m deployments.plan --cost`, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from deployments.plan.__main__ import main
+
+
+def printed(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    main(["large", "--cost", *options])
+    return capsys.readouterr().out
+
+
+def test_a_region_is_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "--region", "us-east-2").startswith("large on AWS, us-east-2, prices of ")
+
+
+def test_nights_budget_and_savings_plan_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    page = printed(capsys, "--hours-per-day", "12", "--budget", "9000", "--savings-plan", "28")
+    assert "stays on demand, 12 hours a day" in page
+    assert "costs more than 9,000:" in page
+    assert "Savings Plan, 28% off" in page
+
+
+def test_lengths_replace_those_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    page = printed(capsys, "--asked-tokens", "70", "--answer-tokens", "90")
+    assert "Capacity for 70 prompt tokens and 90 tokens from each agent" in page
+
+
+def test_the_picture_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    printed(capsys, "--picture", str(tmp_path / "cost.svg"))
+    assert (tmp_path / "cost.svg").read_text().startswith("<svg")
+
+
+def test_a_picture_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"The picture cannot be written to '.*': No such file or directory\."):
+        main(["large", "--cost", "--picture", str(tmp_path / "none" / "cost.svg")])
+
+
+def test_a_region_without_prices_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"Error: prices\.yaml has no prices for the region 'mars-1'"):
+        main(["large", "--cost", "--region", "mars-1"])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--hours-per-day", "25", "must be a number from 1 to 24, not 25"),
+        ("--hours-per-day", "many", "must be a number from 1 to 24, not many"),
+        ("--min-0-hours", "-1", "must be a number from 0 to 24, not -1"),
+        ("--savings-plan", "100", "must be a number from 0 to 99, not 100"),
+        ("--budget", "0", "must be a number from 1 to 1e+09, not 0"),
+        ("--answer-tokens", "0", "must be at least 1, not 0"),
+    ],
+)
+def test_a_wrong_value_is_refused(capsys: pytest.CaptureFixture[str], option: str, value: str, problem: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["large", "--cost", f"{option}={value}"])
+    assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["region", "hours-per-day", "min-0-hours", "budget", "savings-plan", "picture"])
+def test_an_option_of_the_cost_is_refused_without_it(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["large", f"--{option}", "5"])
+    assert f"--{option} needs --cost" in capsys.readouterr().err

@@ -113,13 +113,13 @@ def _parser() -> argparse.ArgumentParser:
         "--asked-tokens",
         type=positive,
         metavar="N",
-        help=f"tokens of the caller's conversation ({ASKED_TOKENS}; with --cost and --objectives as in prices.yaml)",
+        help=f"tokens of the caller's conversation ({ASKED_TOKENS}; that of prices.yaml for other pages)",
     )
     parser.add_argument(
         "--answer-tokens",
         type=positive,
         metavar="N",
-        help=f"tokens of each agent without a limit of its own ({ANSWER_TOKENS}; with --cost and --objectives as in prices.yaml)",
+        help=f"tokens of each agent without a limit of its own ({ANSWER_TOKENS}; that of prices.yaml for other pages)",
     )
     cost = parser.add_argument_group("with --cost")
     cost.add_argument("--region", help="AWS region, one of those in deployments/plan/prices.yaml (its `region`)")

@@ -23,8 +23,8 @@ def ttft_objectives(profile: Profile, prices: Prices | None = None) -> dict[str,
     prices' assumptions decode together.
 
     Raises:
-        ConfigError: as `deployments.plan.choice.choose`; a recipe's first token takes longer than the largest bucket, or
-            longer than its own deadlines.
+        ConfigError: as `deployments.plan.choice.choose`, or a recipe's first token takes longer than the largest bucket
+            or than its own deadlines.
     """
     return {name: objective for name, (_, objective) in _found(profile, prices or load_prices()).items()}
 

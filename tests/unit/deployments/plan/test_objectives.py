@@ -10,9 +10,11 @@ from deployments.config import load_profile
 from deployments.ingress.buckets import TTFT_SECONDS
 from deployments.plan import objectives
 from deployments.plan.__main__ import main
-from deployments.plan.cost import choices, load_prices, recipe_latencies
+from deployments.plan.choice import choices
+from deployments.plan.cost import recipe_latencies
 from deployments.plan.latency import Latency
 from deployments.plan.objectives import MARGIN, ttft_objectives
+from deployments.plan.prices import load_prices
 from serving.errors import ConfigError
 from tests.support.paths import ROOT
 
@@ -60,6 +62,14 @@ def test_the_page_ends_with_values_of_the_chart(capsys: pytest.CaptureFixture[st
     table = page[: page.index("An objective is")].strip()
     assert table in (ROOT / "docs" / "operations.md").read_text()
     assert re.search(r"^moa-lite +\d+\.\d +30$", table, re.M)
+
+
+def test_objectives_can_be_computed_for_other_lengths(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["large", "--objectives", "--answer-tokens", "200"])
+    page = capsys.readouterr().out
+    assert "200 tokens from each agent" in page
+    shorter = yaml.safe_load(page[page.index("monitoring:") :])["monitoring"]["rules"]["recipeTtftSeconds"]
+    assert shorter["moa"] < ttft_objectives(load_profile("large"))["moa"]
 
 
 def test_cost_and_objectives_are_two_pages(capsys: pytest.CaptureFixture[str]) -> None:

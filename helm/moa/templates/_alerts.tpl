@@ -20,3 +20,15 @@ one is for all others, and for models that are asked directly.
 {{- $_ := set $selectors (printf "model!~%q" ($named | sortAlpha | join "|")) (toString $rules.ttftSeconds) -}}
 {{- toYaml $selectors -}}
 {{- end -}}
+
+{{/* Ray clusters of the service; KubeRay adds five characters to its name. */}}
+{{- define "moa.rayClusters" -}}
+{{ printf "kuberay_cluster_info{namespace=%q, name=~\"%s-[a-z0-9]{5}\"}" .Release.Namespace (include "moa.fullname" .) }}
+{{- end -}}
+
+{{/* Part of an alert that keeps it silent while the service is suspended or starts; empty without KubeRay's metrics. */}}
+{{- define "moa.unlessSettling" -}}
+{{- if .Values.monitoring.exporters.kubeRay -}}
+unless on () moa:service:settling{namespace={{ .Release.Namespace | quote }}, name={{ include "moa.fullname" . | quote }}}
+{{- end -}}
+{{- end -}}

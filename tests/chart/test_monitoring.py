@@ -79,7 +79,7 @@ def test_every_panel_names_a_metric_that_exists(file: Path) -> None:
         for metric, label in labels(expression):
             if metric in recorded():
                 continue
-            assert label in {*KNOWN[base(metric)]["labels"], "le", "group"}, (title, metric, label)
+            assert label in {*KNOWN[base(metric)]["labels"], "le", "group", "namespace"}, (title, metric, label)
 
 
 @pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
@@ -98,7 +98,7 @@ def test_every_rule_names_metrics_that_exist() -> None:
         for metric, label in labels(rule["expr"]):
             if metric in recorded():
                 continue
-            assert label in {*KNOWN[base(metric)]["labels"], "le"}, (rule, metric, label)
+            assert label in {*KNOWN[base(metric)]["labels"], "le", "namespace"}, (rule, metric, label)
 
 
 def test_every_alert_has_a_runbook_that_exists() -> None:
@@ -168,6 +168,15 @@ def test_objectives_can_be_added_and_taken_away() -> None:
     found = objectives("own-objectives")
     assert found[r"team\\.1"] == "15"
     assert "vote" not in found
+
+
+def test_every_rule_reads_and_writes_metrics_of_its_own_namespace_only() -> None:
+    """Two releases would otherwise record the same series, and raise each other's alerts."""
+    for rule in rules():
+        for name in re.findall(r"(?:ray_|moa_|moa:|kuberay_|kube_)[\w:]+(?=.)", re.sub(r'"[^"]*"', '""', rule["expr"])):
+            assert re.search(re.escape(name) + r'\{namespace="moa"', rule["expr"]), (rule, name)
+        if rule.get("record") != "moa:service:settling":  # has that of KubeRay's metric
+            assert rule["labels"]["namespace"] == "moa"
 
 
 def test_each_model_has_its_own_engine_alert() -> None:

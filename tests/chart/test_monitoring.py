@@ -143,6 +143,21 @@ def test_a_service_that_is_stopped_on_purpose_raises_no_alert() -> None:
     assert "MoaServiceWithoutCluster" in {rule["alert"] for rule in alerts()}
 
 
+@pytest.mark.parametrize("name", ["moa", "team-a"])
+def test_alerts_about_nodes_select_the_node_pools_of_the_release(name: str) -> None:
+    rendered = [o for o in yaml.safe_load_all(helm("template", "x", sets=(f"fullnameOverride={name}",)).stdout) if o]
+    pools = [o["metadata"]["name"] for o in rendered if o["kind"] == "NodePool"]
+    assert len(pools) >= 3
+    rules = [r for o in rendered if o["kind"] == "PrometheusRule" for g in o["spec"]["groups"] for r in g["rules"]]
+    patterns = {p for r in rules for p in re.findall(r'(?:nodepool|karpenter_sh_nodepool)=~("(?:[^"])*")', r["expr"])}
+    assert patterns
+    for pattern in map(json.loads, patterns):
+        assert all(re.fullmatch(pattern, pool) for pool in pools), (pattern, pools)
+        assert not re.fullmatch(pattern, f"{name}-b-gpu-spot")
+    named = {p for r in rules for p in re.findall(r'nodepool="([^"]*)"', r["expr"])}
+    assert named <= set(pools)
+
+
 def objectives(case: str) -> dict[str, str]:
     """Objective of each model that a recording rule of slow first tokens selects."""
     found = {}

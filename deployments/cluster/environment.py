@@ -32,7 +32,16 @@ DEFAULTS = {
 }
 
 
+# Addresses of a collector of OpenTelemetry traces: with one of them, requests are traced.
+OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+TRACING = {
+    "RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH": "deployments.cluster.tracing:span_processors",
+    "OTEL_SERVICE_NAME": "moa",
+}
+
+
 def set_default_environment(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set every variable of `DEFAULTS` that is not set."""
-    for name, value in DEFAULTS.items():
+    """Set every variable of `DEFAULTS` that is not set, and with an address for traces those of `TRACING`."""
+    traced = any(environment.get(name) for name in OTLP_ENDPOINTS)
+    for name, value in {**DEFAULTS, **(TRACING if traced else {})}.items():
         environment.setdefault(name, value)

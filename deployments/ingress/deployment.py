@@ -17,11 +17,11 @@ from deployments.config import Profile, SessionAffinity
 from deployments.ingress.capacity import max_in_flight
 from deployments.ingress.cluster_metrics import ClusterMetrics
 from deployments.ingress.cold_start import ColdStart, ColdStartEngine, ColdStartPooling
-from deployments.ingress.metrics import RayObserver
 from deployments.ingress.remote_engine import RemoteEngine
 from deployments.ingress.remote_pooling import RemotePooling
 from deployments.ingress.running_replicas import RunningReplicas
 from deployments.ingress.session_router import SessionRouter
+from deployments.ingress.spans import SpanObserver
 from deployments.model_spec import Replicas
 from serving.api.app import create_app
 from serving.api.settings import ApiSettings
@@ -90,7 +90,7 @@ class Ingress:
             for m in (*profile.served, *profile.pooling)
             if m.usd_per_million_tokens is not None
         }
-        observer = RayObserver(prices)
+        observer = SpanObserver(prices)
         orchestrator = Orchestrator(
             self._engines,
             recipes,

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
+from deployments.ingress.buckets import SECONDS, TTFT_SECONDS
 from deployments.model_spec import TokenPrice
 from serving.telemetry import NO_RECIPE, Observer, RequestEnd
 from serving.types import AgentTrace
 from serving.usage import TokenUsage
-
-# Histogram buckets in seconds, from the first token of a cached prompt to a large model's long answer.
-SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
 
 
 class RayObserver(Observer):
@@ -19,6 +17,7 @@ class RayObserver(Observer):
     def __init__(self, prices: Mapping[str, TokenPrice] | None = None) -> None:
         """`prices`: by model id; a model without a price is left out of the estimated cost."""
         self._prices = dict(prices or {})
+        seconds = list(SECONDS)
         request = ("model", "kind")
         agent = ("recipe", "layer", "role", "model")
         self._running = Gauge("moa_requests_running", "Requests in progress.", ("model",))
@@ -36,17 +35,17 @@ class RayObserver(Observer):
         self._requests = Counter("moa_requests", "Requests by outcome.", (*request, "outcome"))
         self._degraded = Counter("moa_requests_degraded", "Answers for which a part of the team failed.", request)
         self._tokens = Counter("moa_tokens", "Tokens of requests.", (*request, "direction"))
-        self._ttft = Histogram("moa_ttft_seconds", "Time to the first text of the answer.", SECONDS, request)
-        self._latency = Histogram("moa_request_seconds", "Time to the end of the answer.", SECONDS, request)
+        self._ttft = Histogram("moa_ttft_seconds", "Time to the first text of the answer.", list(TTFT_SECONDS), request)
+        self._latency = Histogram("moa_request_seconds", "Time to the end of the answer.", seconds, request)
         self._agents = Counter("moa_agent_calls", "Agent calls by outcome.", (*agent, "outcome"))
         self._agent_tokens = Counter("moa_agent_tokens", "Tokens of agent calls.", (*agent, "direction"))
         self._agent_queue = Histogram(
-            "moa_agent_queue_seconds", "Time that an agent call waits in the engine.", SECONDS, agent
+            "moa_agent_queue_seconds", "Time that an agent call waits in the engine.", seconds, agent
         )
-        self._agent_ttft = Histogram("moa_agent_ttft_seconds", "Time to an agent's first token.", SECONDS, agent)
+        self._agent_ttft = Histogram("moa_agent_ttft_seconds", "Time to an agent's first token.", seconds, agent)
         # Engine time: the time between orchestrator and engine is in an answer's trace and in moa_request_seconds.
         self._agent_latency = Histogram(
-            "moa_agent_seconds", "Duration of an agent call, as measured by its engine.", SECONDS, agent
+            "moa_agent_seconds", "Duration of an agent call, as measured by its engine.", seconds, agent
         )
         self._hedged = Counter("moa_hedged_calls", "Hedged second attempts started.", ("recipe", "model"))
         self._votes = Counter("moa_tool_votes", "Votes on drafted tool calls.", ("recipe", "outcome"))

@@ -1,4 +1,4 @@
-"""Requirements of a profile, computed without starting it: `python -m deployments.plan PROFILE [--cost | --quotas]`.
+"""Requirements of a profile, computed without starting it: `python -m deployments.plan PROFILE [--cost | --quotas | ...]`.
 
 Prints each model's weights, key-value cache and GPUs, each recipe's graph, and the longest prompt of each layer on the
 most expensive route through the recipe.
@@ -14,6 +14,8 @@ from deployments.plan.cost import CostOptions, load_prices
 from deployments.plan.cost import report as cost_report
 from deployments.plan.cost_picture import picture
 from deployments.plan.month import HOURS_PER_DAY
+from deployments.plan.objectives import report as objectives_report
+from deployments.plan.prices import Prices
 from deployments.plan.quotas import report as quotas_report
 from deployments.plan.report import ANSWER_TOKENS, ASKED_TOKENS, report
 from serving.errors import ConfigError
@@ -55,8 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         profile = load_profile(chosen.profile)
         if chosen.cost:
             page = _cost_page(profile, chosen)
+        elif chosen.objectives:
+            page = objectives_report(profile, _prices(chosen))
+        elif chosen.quotas:
+            page = quotas_report(profile)
         else:
-            page = quotas_report(profile) if chosen.quotas else _plan_page(profile, chosen)
+            page = _plan_page(profile, chosen)
     except ConfigError as error:
         sys.exit(f"Error: {error}")
     print(page)
@@ -70,15 +76,20 @@ def _plan_page(profile: Profile, chosen: argparse.Namespace) -> str:
     )
 
 
-def _cost_page(profile: Profile, chosen: argparse.Namespace) -> str:
-    """Return the page of `--cost`, after the picture is written if one is asked for."""
+def _prices(chosen: argparse.Namespace) -> Prices:
+    """Content of prices.yaml with the region and the lengths that were given."""
     prices = load_prices()
     if chosen.region is not None:
         prices = prices.in_region(chosen.region)
     lengths = {"prompt_tokens": chosen.asked_tokens, "answer_tokens": chosen.answer_tokens}
     given = {name: tokens for name, tokens in lengths.items() if tokens is not None}
+    return prices.model_copy(update={"assumed": prices.assumed.model_copy(update=given)})
+
+
+def _cost_page(profile: Profile, chosen: argparse.Namespace) -> str:
+    """Return the page of `--cost`, after the picture is written if one is asked for."""
     options = CostOptions(
-        prices.model_copy(update={"assumed": prices.assumed.model_copy(update=given)}),
+        _prices(chosen),
         hours_per_day=HOURS_PER_DAY if chosen.hours_per_day is None else chosen.hours_per_day,
         min_0_hours=chosen.min_0_hours,
         budget=chosen.budget,
@@ -98,20 +109,23 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m deployments.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("profile", help="name of a profile, or path of a YAML file")
-    page_kind = parser.add_mutually_exclusive_group()
-    page_kind.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")
-    page_kind.add_argument("--quotas", action="store_true", help="print the quotas of EC2 that it needs instead")
+    pages = parser.add_mutually_exclusive_group()
+    pages.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")
+    pages.add_argument("--quotas", action="store_true", help="print the quotas of EC2 that it needs instead")
+    pages.add_argument(
+        "--objectives", action="store_true", help="print objectives for the time to the first token instead, by recipe"
+    )
     parser.add_argument(
         "--asked-tokens",
         type=positive,
         metavar="N",
-        help=f"tokens of the caller's conversation ({ASKED_TOKENS}; with --cost as in prices.yaml)",
+        help=f"tokens of the caller's conversation ({ASKED_TOKENS}; that of prices.yaml for other pages)",
     )
     parser.add_argument(
         "--answer-tokens",
         type=positive,
         metavar="N",
-        help=f"tokens of each agent without a limit of its own ({ANSWER_TOKENS}; with --cost as in prices.yaml)",
+        help=f"tokens of each agent without a limit of its own ({ANSWER_TOKENS}; that of prices.yaml for other pages)",
     )
     cost = parser.add_argument_group("with --cost")
     cost.add_argument("--region", help="AWS region, one of those in deployments/plan/prices.yaml (its `region`)")

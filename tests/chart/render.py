@@ -56,6 +56,23 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "models.qwen2\\.5-72b.engineKwargs.tool_call_parser=hermes",
         ),
     ),
+    "own-objectives": (
+        (),
+        ("monitoring.rules.recipeTtftSeconds.team\\.1=15", "monitoring.rules.recipeTtftSeconds.vote=null"),
+    ),
+    "no-exporters": (
+        (),
+        tuple(f"monitoring.exporters.{name}=false" for name in ("kubeRay", "kubeStateMetrics", "karpenter", "dcgm")),
+    ),
+    "traced": (
+        (),
+        (
+            "telemetry.otlp.endpoint=http://otel-collector.observability.svc:4318",
+            "telemetry.otlp.headersSecret=otel",
+            "telemetry.otlp.samplingRatio=1",
+            "telemetry.otlp.resourceAttributes.deployment\\.environment\\.name=production",
+        ),
+    ),
     "own-accounts": (
         (),
         (

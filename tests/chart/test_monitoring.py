@@ -8,33 +8,41 @@ from pathlib import Path
 
 import pytest
 import yaml
-from render import CHART, ROOT, Object, of_kind
+from render import CHART, ROOT, Object, helm, of_kind
 
-KNOWN: dict[str, Object] = {}
-for exporter in yaml.safe_load((CHART / "files" / "metrics.yaml").read_text()).values():
-    KNOWN.update(exporter)
+METRICS: dict[str, Object] = yaml.safe_load((CHART / "files" / "metrics.yaml").read_text())
+VERSIONS = METRICS.pop("versions")
+KNOWN: dict[str, Object] = {name: metric for exporter in METRICS.values() for name, metric in exporter.items()}
 DASHBOARDS = sorted((CHART / "files" / "dashboards").glob("*.json"))
 RULE_TESTS = sorted((Path(__file__).parent / "rules").glob("*.yaml"))
 needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool; Debian has it in `prometheus`")
 WORDS = {
     "by", "le", "rate", "sum", "avg", "max", "count", "vector", "increase", "histogram_quantile", "avg_over_time",
-    "and", "or", "on", "group_left", "without", "unless",
+    "and", "or", "on", "group_left", "without", "unless", "absent", "max_over_time",
 }  # fmt: skip
 
 
 def rule_spec(case: str = "default") -> Object:
-    (rule,) = of_kind(case, "PrometheusRule")
-    return rule["spec"]
+    """The rules of all PrometheusRules as one file of Prometheus."""
+    return {"groups": [group for rule in of_kind(case, "PrometheusRule") for group in rule["spec"]["groups"]]}
+
+
+def rules(case: str = "default") -> list[Object]:
+    return [rule for group in rule_spec(case)["groups"] for rule in group["rules"]]
+
+
+def alerts(case: str = "default") -> list[Object]:
+    return [rule for rule in rules(case) if "alert" in rule]
 
 
 def recorded() -> set[str]:
-    return {rule["record"] for group in rule_spec()["groups"] for rule in group["rules"] if "record" in rule}
+    return {rule["record"] for rule in rules() if "record" in rule}
 
 
 def names(expression: str) -> set[str]:
     """Metric names in a PromQL expression: identifiers that are neither functions, labels nor words."""
     bare = re.sub(r'"(\\.|[^"\\])*"', '""', expression)
-    bare = re.sub(r"\[[^\]]*\]", "", bare)
+    bare = re.sub(r"\[[^\]]*\]|\boffset \w+", "", bare)
     bare = re.sub(r"\{[^}]*\}", "", bare)
     bare = re.sub(r"\b(by|without|on)\s*\([^)]*\)", " ", bare)
     return set(re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", bare)) - WORDS
@@ -71,7 +79,7 @@ def test_every_panel_names_a_metric_that_exists(file: Path) -> None:
         for metric, label in labels(expression):
             if metric in recorded():
                 continue
-            assert label in {*KNOWN[base(metric)]["labels"], "le", "group"}, (title, metric, label)
+            assert label in {*KNOWN[base(metric)]["labels"], "le", "group", "namespace"}, (title, metric, label)
 
 
 @pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
@@ -82,20 +90,15 @@ def test_dashboards_are_installed_whole(file: Path) -> None:
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
-def test_dashboards_have_their_own_ids() -> None:
-    boards = [json.loads(file.read_text()) for file in DASHBOARDS]
-    assert len({board["uid"] for board in boards}) == len(boards)
-    for board in boards:
-        ids = [panel["id"] for panel in board["panels"]]
-        assert len(ids) == len(set(ids))
-
-
 def test_every_rule_names_metrics_that_exist() -> None:
-    for group in rule_spec()["groups"]:
-        for rule in group["rules"]:
-            used = {base(name) for name in names(rule["expr"])}
-            assert used, rule
-            assert used <= set(KNOWN) | recorded(), rule
+    for rule in rules():
+        used = {base(name) for name in names(rule["expr"])}
+        assert used, rule
+        assert used <= set(KNOWN) | recorded(), rule
+        for metric, label in labels(rule["expr"]):
+            if metric in recorded():
+                continue
+            assert label in {*KNOWN[base(metric)]["labels"], "le", "namespace"}, (rule, metric, label)
 
 
 def test_every_alert_has_a_runbook_that_exists() -> None:
@@ -104,15 +107,95 @@ def test_every_alert_has_a_runbook_that_exists() -> None:
         for line in (ROOT / "docs" / "operations.md").read_text().splitlines()
         if line.startswith("#")
     }
-    for rule in rule_spec()["groups"][1]["rules"]:
+    for rule in alerts():
         page, _, anchor = rule["annotations"]["runbook"].partition("#")
         assert page == "docs/operations.md"
         assert anchor in headings, anchor
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
 
 
+def test_alerts_of_an_exporter_that_is_not_scraped_are_left_out() -> None:
+    """An alert without its metrics would be silent for ever."""
+    needs = {"kubeRay": "kuberay_", "kubeStateMetrics": "kube_", "karpenter": "karpenter_", "dcgm": "DCGM_"}
+    everything = " ".join(rule["expr"] for rule in alerts())
+    assert all(prefix in everything for prefix in needs.values())
+    prefixes = (*needs.values(), "operator_")  # Karpenter's, too
+    left = {rule["alert"] for rule in alerts() if not any(prefix in rule["expr"] for prefix in prefixes)}
+    assert {rule["alert"] for rule in alerts("no-exporters")} == left
+    assert len(of_kind("no-exporters", "PrometheusRule")) == 1
+    missing = {rule["labels"]["exporter"] for rule in alerts() if rule["alert"] == "MoaExporterMissing"}
+    assert missing == set(needs)
+    assert "karpenter" not in " ".join(rule["expr"] for rule in alerts("no-karpenter"))
+
+
+def test_a_service_that_is_stopped_on_purpose_raises_no_alert() -> None:
+    for pair in ("schedule.suspend=0 20 * * *", "suspend=true"):
+        rendered = helm("template", "moa", "--skip-schema-validation", sets=(pair,)).stdout
+        names = [
+            r.get("alert")
+            for o in yaml.safe_load_all(rendered)
+            if o and o["kind"] == "PrometheusRule"
+            for g in o["spec"]["groups"]
+            for r in g["rules"]
+        ]
+        assert "MoaServiceNotReady" in names
+        assert "MoaServiceWithoutCluster" not in names
+    assert "MoaServiceWithoutCluster" in {rule["alert"] for rule in alerts()}
+
+
+@pytest.mark.parametrize("name", ["moa", "team-a"])
+def test_alerts_about_nodes_select_the_node_pools_of_the_release(name: str) -> None:
+    rendered = [o for o in yaml.safe_load_all(helm("template", "x", sets=(f"fullnameOverride={name}",)).stdout) if o]
+    pools = [o["metadata"]["name"] for o in rendered if o["kind"] == "NodePool"]
+    assert len(pools) >= 3
+    rules = [r for o in rendered if o["kind"] == "PrometheusRule" for g in o["spec"]["groups"] for r in g["rules"]]
+    patterns = {p for r in rules for p in re.findall(r'(?:nodepool|karpenter_sh_nodepool)=~("(?:[^"])*")', r["expr"])}
+    assert patterns
+    for pattern in map(json.loads, patterns):
+        assert all(re.fullmatch(pattern, pool) for pool in pools), (pattern, pools)
+        assert not re.fullmatch(pattern, f"{name}-b-gpu-spot")
+    named = {p for r in rules for p in re.findall(r'nodepool="([^"]*)"', r["expr"])}
+    assert named <= set(pools)
+
+
+def objectives(case: str) -> dict[str, str]:
+    """Objective of each model that a recording rule of slow first tokens selects."""
+    found = {}
+    for rule in rules(case):
+        if rule.get("record") == "moa:ttft_slow:ratio_rate5m":
+            (selected,) = set(re.findall(r'model(=~|!~)"([^"]*)"', rule["expr"]))
+            bounds = set(re.findall(r'le=~"([^"]*)"', rule["expr"]))
+            assert bounds == {rule["labels"]["objective"].replace(".", r"\\.") + r"(\\.0)?"}
+            for name in selected[1].split("|"):
+                found[name if selected[0] == "=~" else f"not {name}"] = rule["labels"]["objective"]
+    return found
+
+
+def test_each_recipe_has_its_objective_and_only_one() -> None:
+    found = objectives("default")
+    assert (found["moa"], found["moa-lite"], found["not moa"]) == ("90", "30", "10")
+    named = {name for name in found if not name.startswith("not ")}
+    assert named == {name.removeprefix("not ") for name in found if name.startswith("not ")}
+    assert objectives("gpt-oss")["moa"] == "45"
+
+
+def test_objectives_can_be_added_and_taken_away() -> None:
+    found = objectives("own-objectives")
+    assert found[r"team\\.1"] == "15"
+    assert "vote" not in found
+
+
+def test_every_rule_reads_and_writes_metrics_of_its_own_namespace_only() -> None:
+    """Two releases would otherwise record the same series, and raise each other's alerts."""
+    for rule in rules():
+        for name in re.findall(r"(?:ray_|moa_|moa:|kuberay_|kube_)[\w:]+(?=.)", re.sub(r'"[^"]*"', '""', rule["expr"])):
+            assert re.search(re.escape(name) + r'\{namespace="moa"', rule["expr"]), (rule, name)
+        if rule.get("record") != "moa:service:settling":  # has that of KubeRay's metric
+            assert rule["labels"]["namespace"] == "moa"
+
+
 def test_each_model_has_its_own_engine_alert() -> None:
-    down = [rule for rule in rule_spec()["groups"][1]["rules"] if rule["alert"] == "MoaEngineDown"]
+    down = [rule for rule in alerts() if rule["alert"] == "MoaEngineDown"]
     assert {rule["labels"]["model"] for rule in down} == {"qwen2.5-72b", "llama-3.1-70b", "mixtral-8x7b"}
     assert 'deployment="model:qwen2_5-72b"' in "".join(rule["expr"] for rule in down)
 
@@ -124,12 +207,24 @@ def test_the_metric_list_is_what_the_server_registers() -> None:
         f"ray_{name}_total" if kind == "Counter" else f"ray_{name}"
         for kind, name in re.findall(r'(Counter|Gauge|Histogram)\(\s*"(moa_[a-z_]+)"', source)
     }
-    listed = set(yaml.safe_load((CHART / "files" / "metrics.yaml").read_text())["server"])
-    assert registered == listed
+    assert registered == set(METRICS["server"])
+
+
+def test_the_list_was_compared_with_the_versions_that_are_installed() -> None:
+    lock = (ROOT / "requirements" / "gpu.txt").read_text()
+    locked = dict(re.findall(r"^([a-z]+)(?:\[[^]]*\])?==([\w.]+)", lock, re.MULTILINE))
+    commands = (ROOT / "docs" / "operations.md").read_text()
+    for exporter in ("engine", "gpu"):
+        assert VERSIONS[exporter] == {name: locked[name] for name in VERSIONS[exporter]}
+    installed = dict(re.findall(r"\b([A-Z_]+)=(\d+\.\d+\.\d+)\b", commands))
+    assert VERSIONS["karpenter"] == {"karpenter": installed["KARPENTER"]}
+    assert VERSIONS["kubeRay"] == {"kuberay-operator": installed["KUBERAY"]}
+    assert VERSIONS["dcgm"] == {"dcgm-exporter": installed["DCGM_EXPORTER"]}
+    assert set(VERSIONS) == set(METRICS) - {"server", "proxy"}  # those are this repository's
 
 
 @needs_promtool
-@pytest.mark.parametrize("case", ["default", "large", "no-karpenter", "many-replicas"])
+@pytest.mark.parametrize("case", ["default", "large", "gpt-oss", "no-karpenter", "many-replicas", "own-objectives"])
 def test_promtool_accepts_the_rules(case: str, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump(rule_spec(case)))
@@ -149,10 +244,10 @@ def test_alerts_fire(test: Path, tmp_path: Path) -> None:
 
 
 def test_every_alert_is_tested_both_ways() -> None:
-    alerts = {rule["alert"] for rule in rule_spec()["groups"][1]["rules"]}
+    known = {rule["alert"] for rule in alerts()}
     fires, silent = set(), set()
     for file in RULE_TESTS:
         for case in yaml.safe_load(file.read_text())["tests"]:
             for check in case.get("alert_rule_test", []):
                 (fires if check.get("exp_alerts") else silent).add(check["alertname"])
-    assert fires == silent == alerts
+    assert fires == silent == known

@@ -108,6 +108,12 @@ REFUSED = {
     "a setting of the API that the chart sets": ("api.settings.deadline_s=5", "deadline_s"),
     "a setting of a wrong type": ("orchestrator.settings.session_affinity.enabled=maybe", "enabled"),
     "a setting of a model that the chart sets": ("models.mixtral-8x7b.settings.source=x", "source"),
+    "an objective between two buckets": ("monitoring.rules.recipeTtftSeconds.moa=70", "recipeTtftSeconds.moa"),
+    "an unknown exporter": ("monitoring.exporters.nvidia=true", "nvidia"),
+    "a collector without a scheme": ("telemetry.otlp.endpoint=otel:4317", "telemetry.otlp.endpoint"),
+    "a protocol that is not there": ("telemetry.otlp.protocol=http/json", "telemetry.otlp.protocol"),
+    "more traces than requests": ("telemetry.otlp.samplingRatio=2", "telemetry.otlp.samplingRatio"),
+    "an attribute with a separator": ("telemetry.otlp.resourceAttributes.team=a=b", "otlp.resourceAttributes.team"),
     "an image digest that is none": ("image.digest=latest", "image.digest"),
     "a label that Kubernetes refuses": ("costLabels.team=a b", "costLabels.team"),
     "an API server that is everywhere": (
@@ -137,6 +143,19 @@ def test_is_refused_with_its_name(pair: str, named: str) -> None:
     result = helm("template", "moa", sets=(pair,), check=False)
     assert result.returncode != 0
     assert named in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        ("ttftShare=0.8", "monitoring.rules.ttftShare: Must be greater than or equal to 0.85"),
+        ("errorBudget=0.1", "monitoring.rules.errorBudget: Must be less than or equal to 0.05"),
+    ],
+)
+def test_a_share_is_refused_whose_alert_could_never_fire(pair: str, message: str) -> None:
+    """Alerts begin at 6 and 14.4 times the allowed share, which must be less than all requests."""
+    result = helm("template", "moa", "--set-json", f"monitoring.rules.{pair}", check=False)
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize("case", MATRIX)

@@ -83,6 +83,9 @@ limits:
 {{- /* Of each GPU's worker; without it some versions read the whole checkpoint into memory, once for each GPU. */}}
 - {name: RUNAI_STREAMER_MEMORY_LIMIT, value: {{ mul (int64 $values.weights.s3.bufferGiB) 1073741824 | quote }}}
 {{- end }}
+{{- with include "moa.otlpEnvironment" .context }}
+{{ . }}
+{{- end }}
 - name: MOA_API_KEY
   valueFrom:
     secretKeyRef: {name: {{ include "moa.apiKeySecret" .context }}, key: api-key}

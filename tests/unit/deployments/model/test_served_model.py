@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from vllm.sampling_params import SamplingParams
 
-from deployments.model.computed_turns import ComputedTurns
 from deployments.model.echo import Echo
 from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.prompt_worker import PromptWorker
 from deployments.model.raw_prompts import PromptCodec
-from deployments.model.server import ModelServer
+from deployments.model.served_model import ServedModel
 from deployments.model_spec import ModelSpec
 from deployments.wire import unpack
 from serving.conversation import Message, Tool, ToolCall, ToolChoice
@@ -69,20 +68,16 @@ class WritingEngine:
         yield replace(delta, usage=TokenUsage())
 
 
-class Replica(ModelServer):
+class Replica(ServedModel):
     """A replica on a scripted engine."""
 
     def __init__(self, engine: WritingEngine) -> None:
         tokenizer = thinking_tokenizer()
         options = {"max_model_len": 4096, "tool_call_parser": "hermes"}
-        self._model, self._engine = "m", engine  # type: ignore[assignment]
-        self._spec = ModelSpec(id="m", source="org/m", engine_kwargs=options)
-        self._renderer, self._computed = PromptRenderer(tokenizer, "m"), ComputedTurns()
-        self._codec, self._worker = PromptCodec(tokenizer, "m", 10**6), PromptWorker()
-        self._parsers = OutputParsers("m", tokenizer, CONFIG, None, "hermes")
-
-    def __del__(self) -> None:  # type: ignore[override]  # Ray's is a coroutine, which nobody would await
-        return
+        spec = ModelSpec(id="m", source="org/m", engine_kwargs=options)
+        codec, worker = PromptCodec(tokenizer, "m", 10**6), PromptWorker()
+        parsers = OutputParsers("m", tokenizer, CONFIG, None, "hermes")
+        super().__init__(spec, engine, PromptRenderer(tokenizer, "m"), codec, parsers, worker)  # type: ignore[arg-type]
 
 
 async def answer(replica: Replica, request: GenerateRequest) -> Completion:

@@ -21,6 +21,9 @@ TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
             "pipeline_parallel_size",
             "max_num_seqs",
             "kv_cache_memory_bytes",
+            "max_loras",
+            "max_cpu_loras",
+            "max_lora_rank",
         )
     },
     "gpu_memory_utilization": (TypeAdapter(Annotated[float, Field(gt=0, le=1)]), "a number above 0 and at most 1"),

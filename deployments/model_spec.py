@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from deployments.engine_kwargs import options_problem, typed_options
+from deployments.adapter_spec import AdapterSpec, lora_problem
+from deployments.engine_kwargs import TEMPLATE_MODES, options_problem, typed_options
 from deployments.model_identity import ModelId, TokenPrice
 from deployments.model_shape import ModelShape
 from deployments.task_options import task_problem
@@ -87,6 +88,12 @@ class ModelSpec(WeightsSource, Frozen):
         description="What the model reads in messages: [text], or [text, image] if it has a vision part; others read"
         " `[image]` in place of an image. Without limit_mm_per_prompt in engine_kwargs, a prompt may have"
         " `api.images.max_images` images.",
+    )
+    adapters: tuple[AdapterSpec, ...] = Field(
+        default=(),
+        description="LoRA adapters, each served as a model of its own by the replicas of this one. max_loras (in one"
+        " batch; default: all, up to 8) and max_lora_rank (default: the largest rank of the adapters) of engine_kwargs"
+        " bound their memory.",
     )
     placement: Mapping[str, Any] | None = Field(default=None, description="ray.serve.llm's placement_group_config.")
     env: Mapping[str, str] = Field(
@@ -178,6 +185,27 @@ class ModelSpec(WeightsSource, Frozen):
             raise ValueError(problem)
         return self
 
+    @model_validator(mode="after")
+    def _adapters_can_be_served(self) -> "ModelSpec":
+        if (problem := lora_problem(self.id, self.adapters, self.engine_kwargs, self.task)) is not None:
+            raise ValueError(problem)
+        return self
+
+    @property
+    def as_adapters(self) -> "tuple[ModelSpec, ...]":
+        """This model as each of its adapters: another id, description and price, and no adapters."""
+        return tuple(
+            self.model_copy(
+                update={
+                    "id": adapter.id,
+                    "description": adapter.description,
+                    "usd_per_million_tokens": adapter.usd_per_million_tokens or self.usd_per_million_tokens,
+                    "adapters": (),
+                }
+            )
+            for adapter in self.adapters
+        )
+
     @property
     def generates(self) -> bool:
         """True if the model generates text, so that recipes can use it."""
@@ -187,6 +215,11 @@ class ModelSpec(WeightsSource, Frozen):
     def tokenizer_mode(self) -> str:
         """VLLM's kind of tokenizer."""
         return str(self.engine_kwargs.get("tokenizer_mode", "auto"))
+
+    @property
+    def takes_template(self) -> bool:
+        """True if prompts are written by a Jinja template, which may be another one."""
+        return self.tokenizer_mode in TEMPLATE_MODES
 
     @property
     def reasoning_parser(self) -> str | None:

@@ -45,8 +45,8 @@ class Ingress:
         limits = profile.orchestrator.limits
         self._retries = RetryBudget(limits.retry_share, limits.retry_burst)
         self._engines: dict[str, Engine] = {
-            model.id: RemoteEngine(
-                model.id,
+            served.id: RemoteEngine(
+                served.id,
                 handles[f"model_{number}"],
                 deadline_s=model.deadline_s,
                 replicas=model.replicas.min,
@@ -55,9 +55,11 @@ class Ingress:
                 thinking=model.thinks,
                 modalities=model.modalities,
                 retries=self._retries,
+                adapter=None if served is model else served.id,
             )
             for number, model in enumerate(profile.models)
             if model.generates
+            for served in (model, *model.as_adapters)
         }
         self._pooling = {
             model.id: RemotePooling(
@@ -91,8 +93,10 @@ class Ingress:
             pooling=self._pooling,
             retries=self._retries,
         )
-        descriptions = {model.id: model.description for model in profile.models}
-        cards = orchestrator.cards(descriptions, {name: price.model_dump() for name, price in prices.items()})
+        descriptions = {model.id: model.description for model in (*profile.generating, *profile.pooling)}
+        cards = orchestrator.cards(
+            descriptions, {name: price.model_dump() for name, price in prices.items()}, profile.parents
+        )
         # So that the first request finds a connection to every model.
         checks = [engine.check_health() for engine in self._engines.values()]
         checks += [engine.check_health() for engine in self._pooling.values()]

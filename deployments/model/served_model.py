@@ -16,7 +16,7 @@ from deployments.model.prompt_budget import PromptBudget, PromptTooLong
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.prompt_worker import PromptWorker, characters
 from deployments.model.raw_prompts import PromptCodec
-from deployments.model.vllm_adapter import VllmAdapter
+from deployments.model.vllm_adapter import LoadedAdapter, VllmAdapter
 from deployments.model_spec import ModelSpec
 from deployments.wire import Packed, pack
 from serving.conversation import Message
@@ -44,12 +44,44 @@ class ServedModel:
         parsers: OutputParsers,
         worker: PromptWorker,
         images: ImagePrompts | None = None,
+        lora: LoadedAdapter | None = None,
     ) -> None:
-        """Answer as the model `spec.id`; `images`: reader of its images, None if it reads text only."""
+        """Answer as the model `spec.id`.
+
+        Args:
+            spec: The model.
+            engine: Engine of the replica.
+            renderer: Writer of its prompts.
+            codec: Reader of its raw prompts.
+            parsers: Parsers of its output.
+            worker: Threads of the replica for long prompts.
+            images: Reader of its images. None: it reads text only.
+            lora: Adapter that answers. None: the engine's model itself.
+        """
         self._model, self._spec, self._engine = spec.id, spec, engine
         self._renderer, self._codec, self._parsers = renderer, codec, parsers
-        self._worker, self._images = worker, images
+        self._worker, self._images, self._lora = worker, images, lora
         self._computed = ComputedTurns()
+
+    @property
+    def images(self) -> ImagePrompts | None:
+        """Reader of the model's images. None: it reads text only."""
+        return self._images
+
+    def adapted(
+        self, spec: ModelSpec, parsers: OutputParsers, lora: LoadedAdapter, renderer: PromptRenderer | None = None
+    ) -> "ServedModel":
+        """The model as its adapter `lora`; `renderer`: writer of its prompts, None for the model's."""
+        return ServedModel(
+            spec,
+            self._engine,
+            renderer or self._renderer.named(spec.id),
+            self._codec.named(spec.id),
+            parsers,
+            self._worker,
+            self._images,
+            lora,
+        )
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[tuple[Packed, ...], None]:
         """The stream of `serving.engine`, in groups; a request that is not streamed gets one group at its end.
@@ -103,6 +135,7 @@ class ServedModel:
             cache_salt=request.prefix_salt,
             tenant=request.tenant.id,
             images=seen,
+            lora=self._lora,
         )
         async with aclosing(coalesced(deltas)) as groups:
             async for group in groups:
@@ -202,6 +235,7 @@ class ServedModel:
             cache_salt=request.prefix_salt,
             tenant=request.tenant.id,
             images=seen,
+            lora=self._lora,
         )
         async with aclosing(deltas):
             async for _ in deltas:

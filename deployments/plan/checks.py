@@ -27,8 +27,7 @@ def check_profile(profile: Profile, *, weights_here: bool = True) -> dict[str, R
     recipes = load_recipes(profile.recipes, profile.team)
     models = {
         model.id: EngineInfo(tools=model.accepts_tools, thinking=model.thinks, modalities=model.modalities)
-        for model in profile.models
-        if model.generates
+        for model in profile.generating
     }
     models |= {
         model.id: EngineInfo(unsupported=frozenset(model.unsupported), modalities=model.modalities)

@@ -29,7 +29,8 @@ from vllm.v1.serial_utils import MsgpackDecoder, MsgpackEncoder
 
 from deployments.model.echo import Echo
 from deployments.model.lean_engine import LeanVLLMEngine
-from deployments.model.vllm_adapter import VllmAdapter, finish_reason
+from deployments.model.vllm_adapter import VllmAdapter
+from deployments.model.vllm_outputs import finish_reason
 from deployments.model.vllm_sampling import sampling_params
 from serving.conversation import Message, Tool, ToolChoice
 from serving.decoding import Decoding
@@ -629,7 +630,9 @@ def test_a_single_cpu_worker_runs_in_the_engines_process(
     monkeypatch: pytest.MonkeyPatch, device: str, workers: int, executor: object
 ) -> None:
     parallel = SimpleNamespace(world_size=workers, distributed_executor_backend="vllm's")
-    config = SimpleNamespace(parallel_config=parallel, device_config=SimpleNamespace(device_type=device))
+    config = SimpleNamespace(
+        parallel_config=parallel, device_config=SimpleNamespace(device_type=device), lora_config=None
+    )
     monkeypatch.setattr(LeanVLLMEngine.__base__, "_prepare_engine_config", lambda *_: ("args", "frontend", config))
     engine = object.__new__(LeanVLLMEngine)
     assert engine._prepare_engine_config(None) == ("args", "frontend", config)

@@ -120,6 +120,10 @@ class Profile(Frozen):
         """Id of the model that each adapter changes, by the adapter's id."""
         return {adapter.id: model.id for model in self.models for adapter in model.adapters}
 
+    def base_of(self, model_id: str) -> str:
+        """Id of the model whose replicas answer as `model_id`: another one if that is an adapter."""
+        return self.parents.get(model_id, model_id)
+
     @property
     def pooling(self) -> tuple[ModelSpec, ...]:
         """Models that embed or rank."""

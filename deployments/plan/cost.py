@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.config import Profile
 from deployments.model_spec import ModelSpec
+from deployments.plan.adapter_memory import adapter_bytes
 from deployments.plan.memory import GIB, GPU_OVERHEAD_GIB, GPU_SHARE
 from serving.conversation import Message
 from serving.engine import complete
@@ -147,7 +148,7 @@ def choices(profile: Profile, prices: Prices) -> dict[str, Choice]:
     Raises:
         ConfigError: as `choose`.
     """
-    kept = _aggregator(profile)
+    kept = profile.base_of(_aggregator(profile))
     return {model.id: choose(model, prices, on_demand_replicas=int(model.id == kept)) for model in profile.models}
 
 
@@ -166,7 +167,8 @@ def gpu_memory_mib(model: ModelSpec) -> int:
     if model.gpu_share < 1:
         raise ConfigError(f"'{model.id}' shares its GPU; costs are computed for models on whole GPUs only.")
     cache_bytes = CONTEXTS_CACHED * (model.shape.kv_bytes_per_token * model.context_tokens + model.shape.window_bytes)
-    per_gpu_gib = (model.shape.weight_bytes + cache_bytes) / model.gpus / GIB + GPU_OVERHEAD_GIB
+    fixed_bytes = model.shape.weight_bytes + adapter_bytes(model, model.shape)
+    per_gpu_gib = (fixed_bytes + cache_bytes) / model.gpus / GIB + GPU_OVERHEAD_GIB
     return math.ceil(per_gpu_gib / float(model.engine_kwargs.get("gpu_memory_utilization", GPU_SHARE)) * 1024)
 
 
@@ -181,12 +183,17 @@ async def tokens_per_answer(profile: Profile, assumed: Assumptions) -> dict[str,
     recipes = load_recipes(profile.recipes, profile.team)
     alone = [ONE_MODEL] if any(model.generates for model in profile.models) else []
     for name in (*recipes, *alone):
-        engines = {model.id: ScriptedEngine(model.id, answer) for model in profile.models if model.generates}
+        engines = {model.id: ScriptedEngine(model.id, answer) for model in profile.generating}
         orchestrator = Orchestrator(engines, recipes)
         engine_id = _aggregator(profile) if name == ONE_MODEL else name
         request = GenerateRequest("cost", (question,), Sampling(max_tokens=assumed.answer_tokens, temperature=0))
         await complete(engine_id, orchestrator.engines[engine_id], request)
-        found[name] = {model: _tokens(engine) for model, engine in engines.items() if engine.requests}
+        work: dict[str, tuple[int, int]] = {}
+        for model, engine in engines.items():
+            if engine.requests:  # an adapter's tokens are computed on the GPUs of its model
+                before, tokens = work.get(profile.base_of(model), (0, 0)), _tokens(engine)
+                work[profile.base_of(model)] = (before[0] + tokens[0], before[1] + tokens[1])
+        found[name] = work
     return found
 
 

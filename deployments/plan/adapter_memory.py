@@ -28,6 +28,11 @@ def adapter_bytes(model: ModelSpec, shape: ModelShape) -> float:
     """
     if not model.adapters:
         return 0.0
+    if (rank := batch_rank(model)) is None:
+        raise ConfigError(
+            f"Set engine_kwargs.max_lora_rank of '{model.id}' to the largest rank of its adapters: some of their files"
+            " are not on this machine, so that their memory cannot be computed."
+        )
     width = shape.linear_width
     if width is None:
         if shape.active_parameters is not None:
@@ -41,24 +46,17 @@ def adapter_bytes(model: ModelSpec, shape: ModelShape) -> float:
     workers = int(options.get("tensor_parallel_size", 1))
     copies = 1.0 if options.get("fully_sharded_loras") else (1 + workers) / 2
     slots = max_loras(model.adapters, options)
-    return copies * shape.layers * width * batch_rank(model) * slots * size
+    return copies * shape.layers * width * rank * slots * size
 
 
-def batch_rank(model: ModelSpec) -> int:
-    """VLLM's `max_lora_rank`: as given, or of the adapters' files.
-
-    Raises:
-        ConfigError: neither is known here, as some adapters are not on this machine.
-    """
+def batch_rank(model: ModelSpec) -> int | None:
+    """VLLM's `max_lora_rank`: as given, or of the adapters' files. None: some of them are not on this machine."""
     given = model.engine_kwargs.get("max_lora_rank")
     if given is not None:
         return int(given)
     found = check_adapters(model, {name: path for name, path in local_folders(model).items() if path.is_dir()})
-    if missing := [adapter.id for adapter in model.adapters if adapter.id not in found]:
-        raise ConfigError(
-            f"Set engine_kwargs.max_lora_rank of '{model.id}' to the largest rank of its adapters: the files of"
-            f" '{missing[0]}' are not on this machine, so that their memory cannot be computed."
-        )
+    if len(found) < len(model.adapters):
+        return None
     return needed_rank([files.rank for files in found.values()])
 
 

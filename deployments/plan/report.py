@@ -89,11 +89,12 @@ def _adapters(profile: Profile) -> Iterator[str]:
     yield ""
     yield f"{'LoRA adapter':<20} {'of model':<20} {'in one batch':>12} {'largest rank':>13} {'memory':>10}  source"
     for model in adapted:
-        memory = _size(sizes(model).adapters_gib)
+        found, rank = sizes(model).adapters_gib, batch_rank(model)
+        memory = "?" if found is None else _size(found)
         for adapter in model.adapters:
             yield (
                 f"{adapter.id:<20} {model.id:<20} {max_loras(model.adapters, model.engine_kwargs):>12}"
-                f" {batch_rank(model):>13} {memory:>10}  {adapter.source}"
+                f" {rank or '?':>13} {memory:>10}  {adapter.source}"
             )
             memory = ""  # of all adapters of the model together
 

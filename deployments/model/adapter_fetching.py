@@ -1,8 +1,10 @@
 """Files of LoRA adapters on the node of a replica: folders as they are, others fetched from the hub or a bucket."""
 
 import asyncio
+import shutil
+import weakref
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from huggingface_hub import snapshot_download
 from ray.llm._internal.common.utils.cloud_utils import CloudFileSystem, is_remote_path
@@ -21,7 +23,8 @@ class FetchedAdapters:
     """Folders of a model's adapters. What was fetched from a bucket is removed when the process ends."""
 
     def __init__(self) -> None:
-        self._folder = TemporaryDirectory(prefix="moa-adapters-")
+        self._folder = Path(mkdtemp(prefix="moa-adapters-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     async def folders(self, model: ModelSpec) -> dict[str, Path]:
         """Folder of each adapter, by id; that of a folder's source may be missing.
@@ -38,7 +41,7 @@ class FetchedAdapters:
         try:
             if not is_remote_path(adapter.source):
                 return Path(snapshot_download(adapter.source, allow_patterns=[*READ]))
-            folder = Path(self._folder.name) / adapter.id
+            folder = self._folder / adapter.id
             folder.mkdir()
             CloudFileSystem.download_files(str(folder), adapter.source)
         except Exception as error:  # of boto3, of clouds' clients, of the hub

@@ -68,10 +68,10 @@ class ModelServer(EngineServer):
 
     async def _prepare(self, llm_config: LLMConfig, spec: ModelSpec) -> None:
         """Fetch and check the adapters, whose ranks decide how much memory the engine keeps for them."""
-        self._fetched = FetchedAdapters()
         self._adapters: Mapping[str, AdapterFiles] = {}
         if not spec.adapters:
             return
+        self._fetched = FetchedAdapters()
         folders = await self._fetched.folders(spec)
         where = f" on node {socket.gethostname()}"
         self._adapters = await asyncio.to_thread(check_adapters, spec, folders, where)

@@ -39,7 +39,7 @@ def profile(folder: Path) -> dict[str, Any]:
         "models": [model],
         "team": {"proposers": ["tiny-qwen", "tiny-other"], "aggregator": "tiny-same"},
         "recipes": ["moa-lite"],
-        "api": {"aliases": {"gpt-4o": "tiny-other"}},
+        "api": {"aliases": {"gpt-4o": "tiny-other"}, "metrics": True},
         "orchestrator": {"num_cpus": 0, "drain_s": 5},
     }
 
@@ -140,7 +140,7 @@ def test_a_recipe_has_the_base_and_its_adapters_as_agents(chats: openai.OpenAI) 
         extra_body={"moa": {"trace": True}},
     )
     report = done.model_extra["moa"]
-    agents = {(agent["model"], agent["role"]): agent for agent in report["agents"]}
+    agents = {(agent["model"], agent["role"]): agent for layer in report["trace"] for agent in layer["agents"]}
     assert {*agents} == {("tiny-qwen", "proposer"), ("tiny-other", "proposer"), ("tiny-same", "aggregator")}
     assert all(agent["status"] == "ok" for agent in agents.values()), report
     assert not report["degraded"]

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from deployments.adapter_spec import AdapterSpec
 from deployments.app import llm_config
 from deployments.cluster.preflight import check_machine
 from deployments.config import PROFILES, AppArgs, OrchestratorSpec, Profile, SessionAffinity, load_profile
@@ -54,6 +55,7 @@ def test_every_field_has_a_description() -> None:
     specs = (
         AppArgs,
         Profile,
+        AdapterSpec,
         ModelSpec,
         ModelShape,
         Replicas,

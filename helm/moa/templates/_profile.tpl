@@ -16,22 +16,21 @@
 {{- $models := list -}}
 {{- range $id, $model := $values.models -}}
 {{- $shape := $model.shape -}}
-{{- $source := $model.hub -}}
+{{- $source := include "moa.weightsOf" (dict "id" $id "hub" $model.hub "context" $) -}}
 {{- $engine := dict "tensor_parallel_size" (int $model.gpus) "max_model_len" (int $model.contextTokens) "gpu_memory_utilization" $values.gpuMemoryUtilization -}}
 {{- if eq $values.weights.source "s3" -}}
-{{- $source = printf "%s/%s" (trimSuffix "/" $values.weights.s3.uri) $id -}}
 {{- $_ := set $engine "load_format" "runai_streamer" -}}
-{{- else if has $values.weights.source (list "pvc" "nvme") -}}
-{{- $source = printf "/models/%s" $id -}}
 {{- end -}}
+{{- if $model.adapters }}{{ $_ := set $engine "max_lora_rank" (include "moa.adapterRank" (dict "model" $model) | int) }}{{ end -}}
 {{- $bundle := dict "GPU" 1 "CPU" 1 (printf "moa-%s" (include "moa.groupName" $id)) 0.001 -}}
 {{- $sizes := dict "parameters" ($shape.parameters | int64) "layers" (int $shape.layers) "kv_heads" (int $shape.kvHeads) "head_dim" (int $shape.headDim) "weight_bits" $shape.weightBits "kv_bits" (int $shape.kvBits) -}}
-{{- range $key, $field := dict "activeParameters" "active_parameters" "fullAttentionLayers" "full_attention_layers" "windowTokens" "window_tokens" -}}
+{{- range $key, $field := dict "activeParameters" "active_parameters" "fullAttentionLayers" "full_attention_layers" "windowTokens" "window_tokens" "linearWidth" "linear_width" -}}
 {{- if hasKey $shape $key -}}
 {{- $_ := set $sizes $field (get $shape $key | int64) -}}
 {{- end -}}
 {{- end -}}
 {{- $abilities := pick $model "thinking" "tools" "task" -}}
+{{- if $model.adapters }}{{ $_ := set $abilities "adapters" (fromJsonArray (include "moa.adapters" (dict "model" $model "context" $))) }}{{ end -}}
 {{- $models = append $models (merge $abilities (deepCopy ($model.settings | default dict)) (dict
   "id" $id
   "source" $source

@@ -15,6 +15,7 @@ from deployments.ingress.capacity import max_in_flight
 from deployments.model_spec import ModelSpec
 from deployments.plan.checks import check_profile
 from deployments.plan.cost import load_prices, tokens_per_answer
+from deployments.plan.worst_case import counters_of
 from serving.errors import ConfigError
 from serving.recipes import load_recipes
 from tests.support.adapters import write_adapter
@@ -137,3 +138,10 @@ def test_the_documents_example_is_valid() -> None:
     [model] = (ModelSpec.model_validate(one) for one in yaml.safe_load(block[1])["models"])
     assert len(model.adapters) == 3
     assert all(isinstance(adapter, AdapterSpec) for adapter in model.adapters)
+
+
+def test_adapters_are_counted_by_their_models_tokenizer(tmp_path: Path) -> None:
+    one = profile({"id": "sql", "source": str(write_adapter(tmp_path))})
+    counters = counters_of(one)
+    assert [*counters] == ["tiny-qwen", "sql", "tiny-llama", "tiny-mixtral"]
+    assert counters["sql"] is counters["tiny-qwen"]

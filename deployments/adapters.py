@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from deployments.adapter_files import AdapterFiles, read_adapter
-from deployments.adapter_fit import check_fit, model_config, model_shapes
+from deployments.adapter_fit import Shapes, check_fit, model_config, model_shapes
 from deployments.adapter_spec import needed_rank
 from deployments.model_spec import ModelSpec
 from serving.errors import ConfigError
@@ -31,8 +32,10 @@ def check_adapters(model: ModelSpec, folders: Mapping[str, Path], where: str = "
     """
     found = {one.id: read_adapter(one, folders[one.id], where) for one in model.adapters if one.id in folders}
     most = model.engine_kwargs.get("max_lora_rank")
-    weights = model.path if found else None
-    config, shapes = ({}, {}) if weights is None else (model_config(weights), model_shapes(weights))
+    config: Mapping[str, Any] = {}
+    shapes: Shapes = {}
+    if found and model.path is not None:
+        config, shapes = model_config(model.path), model_shapes(model.path)
     for adapter in model.adapters:
         if (files := found.get(adapter.id)) is None:
             continue

@@ -13,7 +13,7 @@ from serving.errors import ConfigError
 
 async def load_adapters(
     spec: ModelSpec, files: Mapping[str, AdapterFiles], engine: VllmAdapter, base: ServedModel
-) -> dict[str, ServedModel]:
+) -> dict[str | None, ServedModel]:
     """Load the adapters of a model into its engine.
 
     Args:
@@ -28,7 +28,7 @@ async def load_adapters(
     Raises:
         ConfigError: an adapter does not fit the model, vLLM cannot load it, or its chat template does not fit.
     """
-    models = {}
+    models: dict[str | None, ServedModel] = {}
     for number, (adapter, served) in enumerate(zip(spec.adapters, spec.as_adapters, strict=True), start=1):
         found = files[adapter.id]
         check_fit(adapter, found, spec.id, engine.layer_sizes, {})

@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from deployments.modalities import checked_modalities
 from deployments.model_identity import ModelId, TokenPrice
-from deployments.model_spec import checked_modalities
 from serving.config import Frozen
 from serving.conversation import Modality
 from serving.engines.openai import OpenAIEngine

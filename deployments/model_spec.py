@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deployments.adapter_spec import AdapterSpec, lora_problem
 from deployments.engine_kwargs import TEMPLATE_MODES, options_problem, typed_options
+from deployments.modalities import checked_modalities
 from deployments.model_identity import ModelId, TokenPrice
 from deployments.model_shape import ModelShape
 from deployments.task_options import task_problem
@@ -300,10 +301,3 @@ class ModelSpec(WeightsSource, Frozen):
         """Part of each of its GPUs that Ray reserves for the model; below 1, models share a GPU."""
         worker = (self.placement or {}).get("bundle_per_worker") or {}
         return float(worker.get("GPU", 1))
-
-
-def checked_modalities(modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
-    """`modalities` in their order. Raises `ValueError` if text is not among them, or one is given twice."""
-    if "text" not in modalities or len(set(modalities)) < len(modalities):
-        raise ValueError("modalities are [text] or [text, image]")
-    return tuple(sorted(modalities, reverse=True))

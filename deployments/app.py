@@ -8,6 +8,7 @@ from ray import serve
 from ray.serve.deployment import Application, Deployment
 from ray.serve.llm import LLMConfig, build_llm_deployment
 
+from deployments.adapter_spec import lora_options
 from deployments.cluster.local import say
 from deployments.cluster.progress import watch_start
 from deployments.config import AppArgs, Profile
@@ -58,6 +59,7 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
         engine_options.setdefault(
             "limit_mm_per_prompt", {"image": model.image_limit(profile.api.images.max_images), "video": 0, "audio": 0}
         )
+    engine_options.update(lora_options(model.adapters, model.engine_kwargs))
     # Without it vLLM ignores the order of priorities and tenants.
     engine_options.setdefault("scheduling_policy", "priority")
     options: dict[str, Any] = {

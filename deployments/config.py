@@ -105,15 +105,30 @@ class Profile(Frozen):
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> "Profile":
-        ids = [*(model.id for model in self.models), *(model.id for model in self.external)]
+        ids = [model.id for model in self.models] + [a.id for model in self.models for a in model.adapters]
+        ids += [model.id for model in self.external]
         if duplicates := {model_id for model_id in ids if ids.count(model_id) > 1}:
             raise ValueError(f"several models have the id '{min(duplicates)}'; rename all but one")
         return self
 
     @property
+    def generating(self) -> tuple[ModelSpec, ...]:
+        """Models on vLLM that generate text, each followed by its adapters as models of their own."""
+        return tuple(one for model in self.models if model.generates for one in (model, *model.as_adapters))
+
+    @property
     def served(self) -> "tuple[ModelSpec | ExternalSpec, ...]":
         """All models that recipes can use: those that generate text."""
-        return (*(model for model in self.models if model.generates), *self.external)
+        return (*self.generating, *self.external)
+
+    @property
+    def parents(self) -> dict[str, str]:
+        """Id of the model that each adapter changes, by the adapter's id."""
+        return {adapter.id: model.id for model in self.models for adapter in model.adapters}
+
+    def base_of(self, model_id: str) -> str:
+        """Id of the model whose replicas answer as `model_id`: another one if that is an adapter."""
+        return self.parents.get(model_id, model_id)
 
     @property
     def pooling(self) -> tuple[ModelSpec, ...]:

@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from deployments.model_spec import ModelId, TokenPrice, checked_modalities
+from deployments.modalities import checked_modalities
+from deployments.model_identity import ModelId, TokenPrice
 from serving.config import Frozen
 from serving.conversation import Modality
 from serving.engines.base_url import base_url_problem

@@ -26,6 +26,13 @@ class ModelShape(Frozen):
         default=0, ge=0, description="Length of the sliding window of the layers without full attention."
     )
 
+    linear_width: int | None = Field(
+        default=None,
+        ge=1,
+        description="Inputs plus outputs of all linear layers of one transformer layer, those of all experts included,"
+        " for the memory of adapters. None: estimated, for models without experts.",
+    )
+
     @model_validator(mode="after")
     def _parts_are_not_larger_than_the_whole(self) -> "ModelShape":
         if self.active_parameters is not None and self.active_parameters > self.parameters:

@@ -1,52 +1,24 @@
 """Models that a profile serves on vLLM: weights, hardware, engine options."""
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from deployments.adapter_spec import AdapterSpec, lora_problem
+from deployments.engine_kwargs import TEMPLATE_MODES, options_problem, typed_options
+from deployments.modalities import checked_modalities
+from deployments.model_identity import ModelId, TokenPrice
 from deployments.model_shape import ModelShape
 from deployments.task_options import task_problem
 from deployments.thinking_spec import ThinkingSpec
+from deployments.weights_source import ROOT, WeightsSource
 from serving.cards import Task
 from serving.config import Frozen
 from serving.conversation import Modality, Thinking
 from serving.errors import ConfigError
 from serving.validation import shown
-
-ROOT = Path(__file__).parent.parent
-# vLLM's tokenizer modes whose prompts a replica can write. From `mistral` on, the format is built in: no chat template.
-TokenizerMode = Literal["auto", "hf", "slow", "mistral", "deepseek_v32", "deepseek_v4", "kimi_k3", "inkling"]
-# vLLM options that plans are computed from, with their types: vLLM itself checks them only when its engine starts.
-TYPED_ENGINE_OPTIONS: Mapping[str, tuple[TypeAdapter[Any], str]] = {
-    **{
-        name: (TypeAdapter(Annotated[int, Field(ge=1)]), "an integer above 0")
-        for name in (
-            "max_model_len",
-            "tensor_parallel_size",
-            "pipeline_parallel_size",
-            "max_num_seqs",
-            "kv_cache_memory_bytes",
-        )
-    },
-    "gpu_memory_utilization": (TypeAdapter(Annotated[float, Field(gt=0, le=1)]), "a number above 0 and at most 1"),
-    **{
-        name: (TypeAdapter(Annotated[str, Field(min_length=1)]), "a text")
-        for name in ("reasoning_parser", "tool_call_parser", "chat_template")
-    },
-    "enable_auto_tool_choice": (TypeAdapter(Annotated[bool, Field(strict=True)]), "true or false"),
-    "default_chat_template_kwargs": (TypeAdapter(dict[str, Any]), "a mapping of names to values"),
-    "tokenizer_mode": (TypeAdapter(TokenizerMode), f"one of {', '.join(get_args(TokenizerMode))}"),
-}
-ModelId = Annotated[
-    str,
-    Field(
-        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name in recipes and the API."
-    ),
-]
-
 
 GRAMMAR_TIMEOUT_S, GRAMMAR_TOKEN_S = 5.0, 0.05
 
@@ -84,14 +56,7 @@ class Replicas(Frozen):
         return self
 
 
-class TokenPrice(Frozen):
-    """Dollars per million tokens, for the estimated cost in the metrics; `plan --cost` prints them."""
-
-    prompt: float = Field(ge=0, description="Dollars per million prompt tokens.")
-    completion: float = Field(ge=0, description="Dollars per million completion tokens.")
-
-
-class ModelSpec(Frozen):
+class ModelSpec(WeightsSource, Frozen):
     """A model served here: its weights, its hardware and, through `engine_kwargs`, every vLLM option."""
 
     id: ModelId
@@ -141,6 +106,12 @@ class ModelSpec(Frozen):
         description="What the model reads in messages: [text], or [text, image] if it has a vision part; others read"
         " `[image]` in place of an image. Without limit_mm_per_prompt in engine_kwargs, a prompt may have"
         " `api.images.max_images` images.",
+    )
+    adapters: tuple[AdapterSpec, ...] = Field(
+        default=(),
+        description="LoRA adapters, each served as a model of its own by the replicas of this one. max_loras (in one"
+        " batch; default: all, up to 8) and max_lora_rank (default: the largest rank of the adapters) of engine_kwargs"
+        " bound their memory.",
     )
     placement: Mapping[str, Any] | None = Field(default=None, description="ray.serve.llm's placement_group_config.")
     env: Mapping[str, str] = Field(
@@ -201,42 +172,14 @@ class ModelSpec(Frozen):
     @field_validator("engine_kwargs")
     @classmethod
     def _typed_options_have_their_type(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        numbers = {}
-        for name in TYPED_ENGINE_OPTIONS.keys() & options.keys():
-            adapter, noun = TYPED_ENGINE_OPTIONS[name]
-            try:
-                numbers[name] = adapter.validate_python(options[name])
-            except ValidationError:
-                raise ValueError(f"{name} must be {noun}, not {shown(options[name])}") from None
-        return {**options, **numbers}
+        return typed_options(options)
 
     @model_validator(mode="after")
     def _engine_kwargs_are_complete(self) -> "ModelSpec":
-        if reserved := {"model", "served_model_name"} & set(self.engine_kwargs):
-            raise ValueError(f"remove {sorted(reserved)} from engine_kwargs; 'id' and 'source' set them")
-        if "max_model_len" not in self.engine_kwargs:
-            raise ValueError(f"set engine_kwargs.max_model_len of model '{self.id}' to its context length in tokens")
+        if (problem := options_problem(self.id, self.engine_kwargs)) is not None:
+            raise ValueError(problem)
         if self.accelerator == "cpu" and self.gpus:
             raise ValueError(f"model '{self.id}' runs on the CPU; remove accelerator_type, or set accelerator: gpu")
-        return self
-
-    @model_validator(mode="after")
-    def _the_template_is_used(self) -> "ModelSpec":
-        mode = self.tokenizer_mode
-        if "chat_template" in self.engine_kwargs and mode not in ("auto", "hf", "slow"):
-            raise ValueError(f"remove chat_template of model '{self.id}'; tokenizer_mode {mode} has a built-in format")
-        if self.engine_kwargs.get("skip_tokenizer_init"):
-            raise ValueError(f"remove skip_tokenizer_init of model '{self.id}'; its prompts need the tokenizer")
-        return self
-
-    @model_validator(mode="after")
-    def _grammars_are_those_that_are_checked(self) -> "ModelSpec":
-        options = self.engine_kwargs.get("structured_outputs_config") or {}
-        backend = options.get("backend", "auto") if isinstance(options, Mapping) else "auto"
-        if backend not in ("auto", "xgrammar"):
-            raise ValueError(
-                f"set structured_outputs_config.backend of model '{self.id}' to xgrammar: grammars are checked for it"
-            )
         return self
 
     @model_validator(mode="after")
@@ -260,6 +203,27 @@ class ModelSpec(Frozen):
             raise ValueError(problem)
         return self
 
+    @model_validator(mode="after")
+    def _adapters_can_be_served(self) -> "ModelSpec":
+        if (problem := lora_problem(self.id, self.adapters, self.engine_kwargs, self.task)) is not None:
+            raise ValueError(problem)
+        return self
+
+    @property
+    def as_adapters(self) -> "tuple[ModelSpec, ...]":
+        """This model as each of its adapters: another id, description and price, and no adapters."""
+        return tuple(
+            self.model_copy(
+                update={
+                    "id": adapter.id,
+                    "description": adapter.description,
+                    "usd_per_million_tokens": adapter.usd_per_million_tokens or self.usd_per_million_tokens,
+                    "adapters": (),
+                }
+            )
+            for adapter in self.adapters
+        )
+
     @property
     def generates(self) -> bool:
         """True if the model generates text, so that recipes can use it."""
@@ -269,6 +233,11 @@ class ModelSpec(Frozen):
     def tokenizer_mode(self) -> str:
         """VLLM's kind of tokenizer."""
         return str(self.engine_kwargs.get("tokenizer_mode", "auto"))
+
+    @property
+    def takes_template(self) -> bool:
+        """True if prompts are written by a Jinja template, which may be another one."""
+        return self.tokenizer_mode in TEMPLATE_MODES
 
     @property
     def reasoning_parser(self) -> str | None:
@@ -349,32 +318,3 @@ class ModelSpec(Frozen):
         """Part of each of its GPUs that Ray reserves for the model; below 1, models share a GPU."""
         worker = (self.placement or {}).get("bundle_per_worker") or {}
         return float(worker.get("GPU", 1))
-
-    @property
-    def names_folder(self) -> bool:
-        """True if the source can only be a folder of the machine that loads the weights."""
-        return self.source.startswith((".", "/", "models/"))
-
-    @property
-    def folder(self) -> Path:
-        """The source as an absolute path, which need not exist here."""
-        return Path(self.source) if Path(self.source).is_absolute() else ROOT / self.source
-
-    @property
-    def path(self) -> Path | None:
-        """Directory of the weights if it is on this machine."""
-        return self.folder if self.folder.is_dir() else None
-
-
-def checked_modalities(modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
-    """`modalities` in their order. Raises `ValueError` if text is not among them, or one is given twice."""
-    if "text" not in modalities or len(set(modalities)) < len(modalities):
-        raise ValueError("modalities are [text] or [text, image]")
-    return tuple(sorted(modalities, reverse=True))
-
-
-def unknown_parser(model: str, option: str, name: str, known: Iterable[str]) -> str:
-    """Sentence for a parser that vLLM does not have, with the most similar names."""
-    names = sorted(known)
-    nearest = get_close_matches(name, names, 3, cutoff=0.4) or names
-    return f"vLLM has no {option} '{name}' (engine_kwargs of '{model}'); choose one of: {', '.join(nearest)}."

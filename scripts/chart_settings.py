@@ -22,7 +22,16 @@ OF_CHART: dict[type[BaseModel], frozenset[str]] = {
     OrchestratorSpec: frozenset({"drain_s", "num_cpus", "replicas", "resources"}),
     ModelSpec: frozenset(
         {
-            *("accelerator", "description", "drain_s", "engine_kwargs", "fetch_command", "gpu_memory_gib", "id"),
+            *(
+                "accelerator",
+                "adapters",
+                "description",
+                "drain_s",
+                "engine_kwargs",
+                "fetch_command",
+                "gpu_memory_gib",
+                "id",
+            ),
             *("placement", "replicas", "shape", "source", "task", "thinking", "tools", "usd_per_million_tokens"),
         }
     ),

@@ -23,3 +23,4 @@ class ModelCard:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # JSON schemas, see `recipes.overrides`
     task: Task = "generate"
     modalities: tuple[Modality, ...] = ("text",)  # of a recipe: those of any of its models
+    parent: str | None = None  # id of the model that this one, a LoRA adapter, changes

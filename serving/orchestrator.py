@@ -86,13 +86,17 @@ class Orchestrator:
         }
 
     def cards(
-        self, descriptions: Mapping[str, str] | None = None, prices: Mapping[str, Mapping[str, float]] | None = None
+        self,
+        descriptions: Mapping[str, str] | None = None,
+        prices: Mapping[str, Mapping[str, float]] | None = None,
+        parents: Mapping[str, str] | None = None,
     ) -> list[ModelCard]:
         """Entries of `/v1/models`: recipes first, then models. A recipe's context is the smallest of its models.
 
         Args:
             descriptions: of models, one line by id.
             prices: of models, by id: dollars per million tokens by "prompt" and "completion".
+            parents: of LoRA adapters, by id: the model that each changes.
         """
         infos = {name: engine.info for name, engine in self.engines.items()}
         contexts = {
@@ -123,6 +127,7 @@ class Orchestrator:
                 tools=infos[name].tools,
                 modalities=infos[name].modalities,
                 usd_per_million_tokens=(prices or {}).get(name),
+                parent=(parents or {}).get(name),
             )
             for name in self.runtime.engines
         ]

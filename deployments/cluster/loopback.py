@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ray._private import ray_constants
 
-from deployments.model_spec import ROOT
+from deployments.weights_source import ROOT
 
 LOOPBACK = "127.0.0.1"
 # Ports of their own, so that servers on one machine do not meet: HAProxy's pages, and Serve's proxy behind it, which

@@ -30,7 +30,7 @@ def max_in_flight(profile: Profile, recipes: Mapping[str, Recipe]) -> int | None
     model_slots = {model.id: slots(model) for model in generating or profile.models}
     requests = min(model_slots.values())  # without a recipe: one call each, of the smallest model
     if (recipe := next(iter(recipes.values()), None)) is not None:
-        agents = Counter(agent.model for agent in recipe.agents())
+        agents = Counter(profile.base_of(agent.model) for agent in recipe.agents())
         local = agents.keys() & model_slots.keys()
         if not local:
             return None  # all its models are external, or it delegates to recipes chosen by the request

@@ -47,8 +47,8 @@ class Ingress:
         limits = profile.orchestrator.limits
         self._retries = RetryBudget(limits.retry_share, limits.retry_burst)
         self._engines: dict[str, Engine] = {
-            model.id: RemoteEngine(
-                model.id,
+            served.id: RemoteEngine(
+                served.id,
                 handles[f"model_{number}"],
                 deadline_s=model.deadline_s,
                 replicas=model.replicas.min,
@@ -57,9 +57,11 @@ class Ingress:
                 thinking=model.thinks,
                 modalities=model.modalities,
                 retries=self._retries,
+                adapter=None if served is model else served.id,
             )
             for number, model in enumerate(profile.models)
             if model.generates
+            for served in (model, *model.as_adapters)
         }
         self._pooling: dict[str, PoolingEngine] = {
             model.id: RemotePooling(
@@ -76,9 +78,9 @@ class Ingress:
         for number, model in enumerate(profile.models):
             if model.replicas.min == 0:
                 start = ColdStart(model.id, handles[f"model_{number}"], running, wait_s=model.replicas.wait_s)
-                if model.generates:
-                    self._engines[model.id] = ColdStartEngine(model.id, self._engines[model.id], start)
-                else:
+                for served in (model, *model.as_adapters) if model.generates else ():
+                    self._engines[served.id] = ColdStartEngine(served.id, self._engines[served.id], start)
+                if not model.generates:
                     self._pooling[model.id] = ColdStartPooling(self._pooling[model.id], start)
         self._engines.update((external.id, external.engine()) for external in profile.external)
 
@@ -101,8 +103,10 @@ class Ingress:
             pooling=self._pooling,
             retries=self._retries,
         )
-        descriptions = {model.id: model.description for model in profile.models}
-        cards = orchestrator.cards(descriptions, {name: price.model_dump() for name, price in prices.items()})
+        descriptions = {model.id: model.description for model in (*profile.generating, *profile.pooling)}
+        cards = orchestrator.cards(
+            descriptions, {name: price.model_dump() for name, price in prices.items()}, profile.parents
+        )
         # So that the first request finds a connection to every model.
         checks = [engine.check_health() for engine in self._engines.values()]
         checks += [engine.check_health() for engine in self._pooling.values()]

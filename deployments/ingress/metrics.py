@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ray.util.metrics import Counter, Gauge, Histogram
 
 from deployments.ingress.buckets import SECONDS, TTFT_SECONDS
-from deployments.model_spec import TokenPrice
+from deployments.model_identity import TokenPrice
 from serving.telemetry import NO_RECIPE, Observer, RequestEnd
 from serving.types import AgentTrace
 from serving.usage import TokenUsage

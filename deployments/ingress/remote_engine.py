@@ -38,6 +38,7 @@ class RemoteEngine(Engine):
         thinking: bool = False,
         modalities: tuple[Modality, ...] = ("text",),
         retries: RetryBudget | None = None,
+        adapter: str | None = None,
     ) -> None:
         """Wrap a handle.
 
@@ -51,6 +52,7 @@ class RemoteEngine(Engine):
             thinking: the model's reasoning is separated from its text.
             modalities: what the model reads in messages.
             retries: budget of second attempts, which all engines of a server share; None: one of its own.
+            adapter: id of the LoRA adapter that the replicas answer with; None: with the model itself.
         """
         self.model = model
         self._info = EngineInfo(
@@ -62,6 +64,7 @@ class RemoteEngine(Engine):
         self._prefill = handle.options(method_name="prefill", _by_reference=False)
         self._calls = handle.options(_by_reference=False)
         self._retries = retries or RetryBudget()
+        self._adapter = () if adapter is None else (adapter,)  # last argument of the replica's methods
         self._answered_at = -math.inf  # loop time of the last item; -inf after the deployment was lost
 
     @property
@@ -84,7 +87,7 @@ class RemoteEngine(Engine):
         ends_at = loop.time() + deadline_s
         for attempt in (request, replace(request, request_id=f"{request.request_id}-again", session=None)):
             begun = ended = False
-            response: Any = _of_session(self._generate, attempt).remote(attempt)
+            response: Any = _of_session(self._generate, attempt).remote(attempt, *self._adapter)
             items = aiter(response)
             try:
                 while not ended:
@@ -116,21 +119,21 @@ class RemoteEngine(Engine):
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
         """Have the replica of the request's session compute the prompt up to `marker`. Raises like `generate`."""
-        await self._awaited(_of_session(self._prefill, request).remote(request, marker))
+        await self._awaited(_of_session(self._prefill, request).remote(request, marker, *self._adapter))
 
     async def count_tokens(self, request: GenerateRequest) -> int:
         """Have a replica count the tokens of the request's prompt. Raises like `generate`."""
-        count: int = await self._awaited(self._calls.count_tokens.remote(request))
+        count: int = await self._awaited(self._calls.count_tokens.remote(request, *self._adapter))
         return count
 
     async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
         """Have a replica tokenize the request's prompt. Raises like `generate`."""
-        tokens: Tokens = await self._awaited(self._calls.tokens.remote(request, texts))
+        tokens: Tokens = await self._awaited(self._calls.tokens.remote(request, texts, *self._adapter))
         return tokens
 
     async def detokenize(self, token_ids: tuple[int, ...]) -> str:
         """Have a replica make text of token ids. Raises like `generate`."""
-        text: str = await self._awaited(self._calls.text.remote(token_ids))
+        text: str = await self._awaited(self._calls.text.remote(token_ids, *self._adapter))
         return text
 
     async def _awaited(self, response: Any) -> Any:

@@ -35,7 +35,11 @@ class EngineServer(LLMServer):
             ConfigError: the weights' folder is missing or empty on this node.
         """
         check_weights(spec, f" on node {socket.gethostname()}")
+        await self._prepare(llm_config, spec)
         await super().__init__(llm_config, engine_cls=engine_cls)
+
+    async def _prepare(self, llm_config: LLMConfig, spec: ModelSpec) -> None:
+        """Complete the options of the engine with what only its node knows. Raises `ConfigError`."""
 
     async def _start_engine(self) -> None:
         """Start the engine like ray.serve.llm, without the actor that it starts for its telemetry."""

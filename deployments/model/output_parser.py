@@ -20,12 +20,12 @@ from vllm.sampling_params import SamplingParams, StructuredOutputsParams
 from vllm.tool_parsers import ToolParserManager
 from vllm.tool_parsers.utils import get_json_schema_from_tools
 
+from deployments.engine_kwargs import unknown_parser
 from deployments.model.choice_parser import ChoiceParser
 from deployments.model.json_calls import JsonCalls
 from deployments.model.templates.loading import HARMONY
 from deployments.model.text_parser import TextParser
 from deployments.model.token_pieces import Decoder
-from deployments.model_spec import unknown_parser
 from serving.conversation import Message, Tool
 from serving.errors import ConfigError, InvalidRequest
 from serving.failures import said

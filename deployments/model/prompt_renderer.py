@@ -6,6 +6,7 @@ A prompt has exactly the control tokens that the template writes, whatever its m
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -71,6 +72,12 @@ class PromptRenderer:
         self._check_escaping()
         self._cache = PromptCache(CACHED_PROMPTS, CACHED_BYTES)
         self._cached_opening = lru_cache(CACHED_OPENINGS)(self._opening_ids)
+
+    def named(self, model: str) -> "PromptRenderer":
+        """The same renderer, with its caches, and another name of the model in its errors."""
+        other = copy(self)
+        other._model = model
+        return other
 
     @property
     def accepts_tools(self) -> bool:

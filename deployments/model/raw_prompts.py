@@ -1,6 +1,7 @@
 """Raw prompts: text and token ids that a model reads as they are, and the texts of tokens."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 from deployments.model.prompt_budget import PromptBudget
@@ -25,6 +26,12 @@ class PromptCodec:
         self._vocabulary_size = min(vocabulary_size, known)
         self._texts = text_encoder(own_encode(tokenizer), token_lengths(tokenizer))
         self._around = _around(tokenizer)
+
+    def named(self, model: str) -> "PromptCodec":
+        """The same codec with another name of the model in its errors."""
+        other = copy(self)
+        other._model = model
+        return other
 
     def encode(self, prompt: RawPrompt, budget: PromptBudget | None = None) -> tuple[int, ...]:
         """Token ids of a prompt.

@@ -1,46 +1,38 @@
-"""One model behind a Serve handle: conversations in, packed deltas out."""
+"""Replica of a model behind a Serve handle: its engine, and the models that answer over it."""
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import socket
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 from ray.llm._internal.common.callbacks.base import CallbackBase
 from ray.serve.llm import LLMConfig
 
-from deployments.model.coalescing import coalesced
-from deployments.model.computed_turns import ComputedTurns
-from deployments.model.echo import Echo
+from deployments.adapter_files import AdapterFiles
+from deployments.adapter_spec import needed_rank
+from deployments.adapters import check_adapters
+from deployments.model.adapter_fetching import FetchedAdapters
 from deployments.model.engine_server import EngineServer
-from deployments.model.image_prompts import DecodedImages, ImagePrompts
-from deployments.model.image_turns import images_before
-from deployments.model.prompt_budget import PromptBudget, PromptTooLong
 from deployments.model.prompt_renderer import PromptRenderer
-from deployments.model.prompt_worker import PromptWorker, characters
+from deployments.model.prompt_worker import PromptWorker
 from deployments.model.raw_prompts import PromptCodec
+from deployments.model.served_adapters import load_adapters
+from deployments.model.served_model import ServedModel
 from deployments.model.vllm_adapter import VllmAdapter
 from deployments.model_spec import ModelSpec
-from deployments.wire import Packed, pack
+from deployments.wire import Packed
 from serving.conversation import IMAGE, Image, Message
-from serving.errors import ConfigError, ContextTooLong, InvalidRequest
-from serving.runtime.prompts import prompt_messages
-from serving.runtime.truncation import fit
+from serving.errors import ConfigError, EngineUnavailable
 from serving.types import GenerateRequest, Sampling, Tokens
 
-# With references, prompts of so many contexts are counted exactly: their tokens tell by how much to shorten those.
-COUNTED_CONTEXTS = 4
 SEEN = (Message("user", f"What is this? {IMAGE}", images=(Image("", b"", "", len("What is this? ")),)),)
 GREETING = (Message("user", "What is 1 + 2?"),)
+GREEDY = Sampling(max_tokens=4, temperature=0)
 WARM_UP = (
-    Sampling(max_tokens=4, temperature=0),
+    GREEDY,
     Sampling(max_tokens=4, temperature=0.7, top_p=0.9, top_k=20, min_p=0.01, logprobs=1, presence_penalty=0.1, n=2),
 )
-
-PREFILL = Sampling(max_tokens=1, temperature=0, ignore_eos=True)  # vLLM has no call that generates nothing
-
-logger = logging.getLogger(__name__)
 
 
 class LocalWeights(CallbackBase):
@@ -51,244 +43,101 @@ class LocalWeights(CallbackBase):
 
 
 class ModelServer(EngineServer):
-    """Replica of a model that generates text."""
+    """Replica of a model that generates text, and of its LoRA adapters.
 
-    _images: ImagePrompts | None = None  # None: the model reads text only
+    The last argument of each call, `adapter`, is the id of the adapter that answers; None: the model itself.
+    """
+
+    _models: Mapping[str | None, ServedModel]
 
     async def __init__(self, llm_config: LLMConfig, spec: ModelSpec) -> None:  # type: ignore[misc]  # Serve awaits it
         """Start the engine.
 
         Raises:
             ConfigError: the weights are not on this node, a parser is unknown or does not fit, the chat template cannot
-                be read or has no tools or no images, the model reads no images although its modalities say so, or vLLM
-                cannot hold the model's calls to their schemas (`strict_tools`).
+                be read or has no tools or no images, the model reads no images although its modalities say so, vLLM
+                cannot hold the model's calls to their schemas (`strict_tools`), or an adapter cannot be loaded.
         """
         await super().__init__(llm_config, spec, VllmAdapter.engine_class())
-        self._model, self._spec = llm_config.model_id, spec
         engine: Any = self.engine  # typed as a protocol
         limits = {"grammar_timeout_s": spec.grammar_timeout_s, "grammar_token_s": spec.grammar_token_s}
-        self._engine: VllmAdapter = VllmAdapter(self._model, engine, **limits)
-        self._images = self._engine.image_prompts() if spec.sees else None
-        self._renderer = PromptRenderer(
-            self._engine.tokenizer,
-            self._model,
+        self._engine: VllmAdapter = VllmAdapter(spec.id, engine, **limits)
+        base = await self._base(spec)
+        self._models = {None: base, **await load_adapters(spec, self._adapters, self._engine, base)}
+        await asyncio.gather(self._engine.grammars.start(), self._warm_up())
+
+    async def _prepare(self, llm_config: LLMConfig, spec: ModelSpec) -> None:
+        """Fetch and check the adapters, whose ranks decide how much memory the engine keeps for them."""
+        self._adapters: Mapping[str, AdapterFiles] = {}
+        if not spec.adapters:
+            return
+        self._fetched = FetchedAdapters()
+        folders = await self._fetched.folders(spec)
+        where = f" on node {socket.gethostname()}"
+        self._adapters = await asyncio.to_thread(check_adapters, spec, folders, where)
+        if "max_lora_rank" not in spec.engine_kwargs:
+            rank = needed_rank([files.rank for files in self._adapters.values()])
+            llm_config.update_engine_kwargs(max_lora_rank=rank)
+
+    async def _base(self, spec: ModelSpec) -> ServedModel:
+        """The model as the engine has loaded it. Raises `ConfigError`."""
+        engine = self._engine
+        images = engine.image_prompts() if spec.sees else None
+        renderer = PromptRenderer(
+            engine.tokenizer,
+            spec.id,
             spec.chat_template,
-            self._engine.tokenizer_mode,
-            self._engine.model_type,
-            None if self._images is None else self._images.placeholder,
+            engine.tokenizer_mode,
+            engine.model_type,
+            None if images is None else images.placeholder,
         )
-        self._codec = PromptCodec(self._engine.tokenizer, self._model, self._engine.vocabulary_size)
-        self._worker = PromptWorker()
-        self._computed = ComputedTurns()
-        self._parsers = self._engine.output_parsers(
-            spec.reasoning_parser, spec.tool_call_parser, strict_tools=spec.strict_tools
-        )
-        if spec.accepts_tools and not self._renderer.accepts_tools:
-            raise ConfigError(f"The chat template of '{self._model}' has no tools; remove tool_call_parser and tools.")
-        if self._images is not None:
-            if not self._renderer.accepts_images:
+        codec = PromptCodec(engine.tokenizer, spec.id, engine.vocabulary_size)
+        parsers = engine.output_parsers(spec.reasoning_parser, spec.tool_call_parser, strict_tools=spec.strict_tools)
+        if spec.accepts_tools and not renderer.accepts_tools:
+            raise ConfigError(f"The chat template of '{spec.id}' has no tools; remove tool_call_parser and tools.")
+        if images is not None:
+            if not renderer.accepts_images:
                 raise ConfigError(
-                    f"The chat template of '{self._model}' has no images; set another engine_kwargs.chat_template, or"
+                    f"The chat template of '{spec.id}' has no images; set another engine_kwargs.chat_template, or"
                     " remove 'image' from its modalities."
                 )
-            await self._images.check(self._renderer.token_ids(SEEN))
-        await asyncio.gather(self._engine.grammars.start(), self._warm_up())
+            await images.check(renderer.token_ids(SEEN))
+        return ServedModel(spec, engine, renderer, codec, parsers, PromptWorker(), images)
 
     async def _warm_up(self) -> None:
         """Run everything that a first request would wait for: template, greedy and sampled tokens, logprobs."""
-        for sampling in WARM_UP:
-            async with aclosing(self.generate(GenerateRequest("warm-up", GREETING, sampling))) as items:
-                async for _ in items:
-                    pass
+        for adapter in self._models:
+            for sampling in WARM_UP if adapter is None else (GREEDY,):
+                async with aclosing(self.generate(GenerateRequest("warm-up", GREETING, sampling), adapter)) as items:
+                    async for _ in items:
+                        pass
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[tuple[Packed, ...], None]:
-        """The stream of `serving.engine`, in groups; a request that is not streamed gets one group at its end.
+    def _model(self, adapter: str | None) -> ServedModel:
+        """The model itself, or an adapter. Raises `EngineUnavailable` if this replica, of another profile, has none."""
+        if (model := self._models.get(adapter)) is None:
+            raise EngineUnavailable(str(adapter), "the replica has no such adapter")
+        return model
 
-        References that do not fit the context are shortened here, where the tokenizer is. Tools are in the prompt with
-        `tool_choice: none` too, so that it begins with the prompt of the turn before, which is cached; as in vLLM, no
-        calls are parsed then, and what looks like one is text. The answer to a raw prompt is text alone.
-
-        Raises:
-            ContextTooLong: the conversation or the prompt does not fit; the engine has done nothing.
-            InvalidRequest: the prompt is empty or has unknown tokens, or the template refuses the conversation.
-            MoaError: like `VllmAdapter.generate`.
-        """
-        args = self._spec.template_args(request.thinking, request.template_args)
-        images = await self._decoded(request.messages, request.tenant.scope)
-        image_tokens = 0
-        budget = self._budget(request)
-
-        async def token_ids(messages: tuple[Message, ...]) -> Sequence[int]:
-            nonlocal image_tokens
-            written = await self._token_ids(request, args, messages, budget)
-            whole = await self._with_images(written, images)
-            image_tokens = len(whole) - len(written)
-            return whole
-
-        fitted = await fit(self._model, request, token_ids, self._engine.context_tokens, lambda: image_tokens)
-        seen = None
-        if self._images is not None and images is not None:
-            written = await self._token_ids(request, args, fitted.messages, budget)
-            seen = await self._images.prompt(written, images, counting=False)
-        parser = echo = None
-        if request.prompt is None:
-            opening = self._renderer.opening_ids(args) if request.prompt_end == "answer" else ()
-            parser = self._parsers.open(request, args, fitted.tokens, opening)
-        elif not fitted.tokens:
-            raise InvalidRequest(f"Give '{request.prompt.path}' at least one token.", request.prompt.path)
-        elif request.prompt.echo:
-            text = self._codec.text(request.prompt)
-            echo = Echo(self._model, text, fitted.tokens, lambda one: self._codec.decode([one]))
-        generated: list[int] | None = [] if request.session and request.may_call_tools else None
-        deltas = self._engine.generate(
-            request.request_id,
-            fitted.tokens,
-            replace(request.sampling, max_tokens=fitted.max_tokens),
-            priority=request.priority,
-            stream_interval=request.stream_interval,
-            parser=parser,
-            generated=generated,
-            running_usage=request.running_usage is not None,
-            echo=echo,
-            cache_salt=request.prefix_salt,
-            tenant=request.tenant.id,
-            images=seen,
-        )
-        async with aclosing(coalesced(deltas)) as groups:
+    async def generate(
+        self, request: GenerateRequest, adapter: str | None = None
+    ) -> AsyncGenerator[tuple[Packed, ...], None]:
+        """The stream of `serving.engine`, in groups. Raises like `ServedModel.generate`."""
+        async with aclosing(self._model(adapter).generate(request)) as groups:
             async for group in groups:
-                if generated and request.session and group[-1].finish_reason == "tool_calls":
-                    self._computed.put(request.session, [*fitted.tokens, *generated])
-                yield tuple(pack(replace(one, shortened=fitted.shortened) if one.terminal else one) for one in group)
+                yield group
 
-    def _budget(self, request: GenerateRequest) -> PromptBudget:
-        """Budget of a prompt that is to be answered."""
-        context = self._engine.context_tokens
-        counted = context if request.references is None else context * COUNTED_CONTEXTS
-        return PromptBudget(counted, cached_tokens=context - max(request.sampling.max_tokens or 0, 1))
+    async def prefill(self, request: GenerateRequest, marker: str, adapter: str | None = None) -> None:
+        """Compute the prompt up to `marker`. Raises like `ServedModel.prefill`."""
+        await self._model(adapter).prefill(request, marker)
 
-    async def _token_ids(
-        self, request: GenerateRequest, args: Mapping[str, Any], messages: tuple[Message, ...], budget: PromptBudget
-    ) -> tuple[int, ...]:
-        """Tokens of a raw prompt, or of `messages` with the tools of `request`; `args`: of the chat template.
+    async def count_tokens(self, request: GenerateRequest, adapter: str | None = None) -> int:
+        """Length of the request's prompt. Raises like `ServedModel.count_tokens`."""
+        return await self._model(adapter).count_tokens(request)
 
-        Raises:
-            ContextTooLong: there are more than the budget allows; long texts are not tokenized to their ends then.
-        """
-        prompt = request.prompt
-        try:
-            if prompt is not None:
-                return await self._worker.run(
-                    len(prompt.content), budget, lambda: self._codec.encode(prompt, budget), request.tenant.id
-                )
-            return await self._worker.run(
-                characters(messages, request.tools, args),
-                budget,
-                lambda: self._renderer.token_ids(
-                    messages, request.tools, args, request.prompt_end, budget, request.tenant.scope
-                ),
-                request.tenant.id,
-            )
-        except PromptTooLong as error:
-            raise ContextTooLong(
-                self._model,
-                error.tokens,
-                self._engine.context_tokens,
-                request.sampling.max_tokens or 0,
-                "messages" if prompt is None else prompt.path,
-                at_least=not error.exact,
-            ) from None
+    async def tokens(self, request: GenerateRequest, texts: bool, adapter: str | None = None) -> Tokens:
+        """Tokens of the request's prompt. Raises like `ServedModel.tokens`."""
+        return await self._model(adapter).tokens(request, texts)
 
-    async def _counted_ids(self, request: GenerateRequest) -> tuple[int, ...]:
-        """Tokens of a prompt that is not to be answered. Raises `InvalidRequest` beyond `max_counted_tokens`."""
-        args = self._spec.template_args(request.thinking, request.template_args)
-        most = max(self._spec.max_counted_tokens, self._engine.context_tokens)
-        try:
-            return await self._token_ids(request, args, prompt_messages(request), PromptBudget(most))
-        except ContextTooLong as error:
-            field = "messages" if request.prompt is None else request.prompt.path
-            raise InvalidRequest(
-                f"Shorten '{field}': '{self._model}' counts at most {most} tokens, and there are"
-                f"{' at least' if error.at_least else ''} {error.prompt_tokens}.",
-                field,
-            ) from None
-
-    async def prefill(self, request: GenerateRequest, marker: str) -> None:
-        """Compute the whole cache blocks of the prompt up to the first occurrence of `marker`. Raises `MoaError`.
-
-        Nothing is done if they are the tokens of the session's last answer, which called tools.
-        """
-        messages = prompt_messages(request)
-        tools, args = request.tools, self._spec.template_args(request.thinking, request.template_args)
-        budget = PromptBudget(self._engine.context_tokens)
-        try:
-            token_ids = await self._worker.run(
-                characters(messages, tools, args),
-                budget,
-                lambda: self._renderer.prefill_ids(messages, marker, tools, args, request.prompt_end, budget),
-                request.tenant.id,
-            )
-        except PromptTooLong:
-            return  # the prompt itself will be refused, or its references shortened
-        seen = None
-        if token_ids and (known := images_before(messages, marker)):
-            images = await self._decoded(messages, request.tenant.scope)
-            if self._images is None or images is None:
-                return
-            seen = await self._images.prompt(token_ids, images[:known], counting=False)
-            token_ids = tuple(seen["prompt_token_ids"])  # whole, as an image must not be cut
-        else:
-            token_ids = token_ids[: len(token_ids) // self._engine.block_size * self._engine.block_size]
-        if not token_ids or len(token_ids) >= self._engine.context_tokens:
-            return
-        if self._computed.cover(request.session, token_ids):
-            logger.debug("the prompt of %s is computed already", request.request_id)
-            return
-        deltas = self._engine.generate(
-            request.request_id,
-            token_ids,
-            PREFILL,
-            priority=request.priority,
-            stream_interval=None,
-            cache_salt=request.prefix_salt,
-            tenant=request.tenant.id,
-            images=seen,
-        )
-        async with aclosing(deltas):
-            async for _ in deltas:
-                pass
-
-    async def count_tokens(self, request: GenerateRequest) -> int:
-        """Length of the request's prompt. Raises `MoaError` for a conversation that the chat template refuses."""
-        written = await self._counted_ids(request)
-        return len(
-            await self._with_images(written, await self._decoded(prompt_messages(request), request.tenant.scope))
-        )
-
-    async def _decoded(self, messages: Sequence[Message], scope: str) -> DecodedImages | None:
-        """Images of `messages`, cached for `scope`; None if they have none. Raises `InvalidRequest`."""
-        images = [image for message in messages for image in message.images]
-        if not images:
-            return None
-        if self._images is None:
-            raise InvalidRequest(f"'{self._model}' reads no images; remove them.", "messages")
-        return await self._images.decoded(images, scope)
-
-    async def _with_images(self, token_ids: tuple[int, ...], images: DecodedImages | None) -> Sequence[int]:
-        """`token_ids` with those of the images in place of their placeholders, to be counted."""
-        if self._images is None or images is None:
-            return token_ids
-        counted = await self._images.prompt(token_ids, images, counting=True)
-        return counted["prompt_token_ids"]
-
-    async def tokens(self, request: GenerateRequest, texts: bool) -> Tokens:
-        """Tokens of the request's prompt. Arguments and errors: `serving.engine.Engine.tokenize`."""
-        ids = await self._counted_ids(request)
-        found = None
-        if texts:
-            found = await self._worker.run(len(ids), PromptBudget(), lambda: self._codec.texts(ids), request.tenant.id)
-        return Tokens(ids, self._engine.context_tokens, found)
-
-    async def text(self, token_ids: tuple[int, ...]) -> str:
-        """Text of token ids. Raises `InvalidRequest` if one is not in the vocabulary."""
-        self._codec.check(token_ids, "tokens")
-        return await self._worker.run(len(token_ids), PromptBudget(), lambda: self._codec.decode(token_ids))
+    async def text(self, token_ids: tuple[int, ...], adapter: str | None = None) -> str:
+        """Text of token ids. Raises like `ServedModel.text`."""
+        return await self._model(adapter).text(token_ids)

@@ -2,25 +2,26 @@
 
 import os
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 from vllm.inputs.engine import MultiModalInput, TokensInput, tokens_input
-from vllm.outputs import CompletionOutput, RequestOutput
+from vllm.lora.request import LoRARequest
 
 from deployments.model.echo import Echo
 from deployments.model.engine_adapter import EngineAdapter
-from deployments.model.engine_errors import translated
+from deployments.model.engine_errors import reason_of, translated
 from deployments.model.grammar_compiler import GrammarCompiler
 from deployments.model.grammar_vocabulary import vocabulary_json
 from deployments.model.image_prompts import ImagePrompts
 from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.model.text_parser import TextParser
 from deployments.model.token_bytes import TokenBytes
-from deployments.model.token_logprobs import BytesOf, token_logprobs
+from deployments.model.vllm_outputs import choice_logprobs, copied, finish_reason, timing, without_tokens
 from deployments.model.vllm_sampling import (
     CheckedSampling,
     check_length,
@@ -29,12 +30,14 @@ from deployments.model.vllm_sampling import (
     sampling_params,
 )
 from deployments.model_spec import GRAMMAR_TIMEOUT_S, GRAMMAR_TOKEN_S
-from serving.conversation import FinishReason
-from serving.errors import EngineFailed, IncompleteGeneration, InvalidRequest, MoaError
-from serving.types import Delta, Sampling, Timing, TokenLogprob
+from serving.errors import ConfigError, InvalidRequest, MoaError
+from serving.types import Delta, Sampling
 from serving.usage import TokenUsage
 
-FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length", "repetition": "stop"}
+LoadedAdapter: TypeAlias = LoRARequest
+# vLLM's prefix cache keeps a salt and an adapter's name in one place: a caller's salt could be an adapter's name, which
+# has no colon.
+SALT_PREFIX = "salt:"
 
 
 class VllmAdapter(EngineAdapter):
@@ -58,6 +61,7 @@ class VllmAdapter(EngineAdapter):
             compact=self.client.vllm_config.structured_outputs_config.disable_any_whitespace,
             threads=max(1, min(8, (os.cpu_count() or 1) // 2)),
         )
+        self._salt_prefix = ""  # of cache salts
         self._defaults: Mapping[str, Any] = self.client.model_config.get_diff_sampling_param()
 
     @property
@@ -84,11 +88,19 @@ class VllmAdapter(EngineAdapter):
         return ImagePrompts(self.model, self.client.renderer)
 
     def output_parsers(
-        self, reasoning_parser: str | None, tool_call_parser: str | None, *, strict_tools: bool = False
+        self,
+        reasoning_parser: str | None,
+        tool_call_parser: str | None,
+        *,
+        strict_tools: bool = False,
+        model: str | None = None,
     ) -> OutputParsers:
-        """Parsers of the model's output, see `OutputParsers`. Raises `ConfigError` if unknown or if they do not fit."""
+        """Parsers of the model's output, see `OutputParsers`. `model`: an adapter's id, or the model's.
+
+        Raises `ConfigError` if they are unknown or do not fit.
+        """
         return OutputParsers(
-            self.model,
+            model or self.model,
             self.tokenizer,
             self.client.model_config,
             reasoning_parser,
@@ -96,6 +108,38 @@ class VllmAdapter(EngineAdapter):
             strict_tools=strict_tools,
             compact=self.client.vllm_config.structured_outputs_config.disable_any_whitespace,
         )
+
+    @property
+    def layer_sizes(self) -> Mapping[str, Any]:
+        """Number of layers and size of the hidden states, as in the model's config.json; None: unknown."""
+        config = self.client.model_config.hf_text_config
+        return {name: getattr(config, name, None) for name in ("num_hidden_layers", "hidden_size")}
+
+    async def add_adapter(self, name: str, number: int, folder: Path) -> LoadedAdapter:
+        """Load a LoRA adapter.
+
+        Args:
+            name: Its id.
+            number: Its number among the adapters of the engine, from 1.
+            folder: Its files, on all nodes of the replica.
+
+        Raises:
+            ConfigError: vLLM cannot load it, with vLLM's reason.
+        """
+        self._salt_prefix = SALT_PREFIX
+        lora = LoRARequest(name, number, str(folder), base_model_name=self.model)
+        try:
+            loaded = await self.client.add_lora(lora)
+        except Exception as error:
+            raise ConfigError(
+                f"The adapter '{lora.lora_name}' cannot be loaded into '{self.model}' ({reason_of(error)}); correct its"
+                " files, or remove it from adapters."
+            ) from error
+        if not loaded:
+            raise ConfigError(
+                f"The adapter '{lora.lora_name}' cannot be loaded into '{self.model}'; its engine's log has the reason."
+            )
+        return lora
 
     @property
     def block_size(self) -> int:
@@ -117,6 +161,7 @@ class VllmAdapter(EngineAdapter):
         cache_salt: str | None = None,
         tenant: str = "",
         images: MultiModalInput | None = None,
+        lora: LoadedAdapter | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """Stream the engine's deltas, the terminal one last; closing the generator aborts the request.
 
@@ -133,6 +178,7 @@ class VllmAdapter(EngineAdapter):
             cache_salt: The prompt shares the prefix cache only with prompts of the same salt.
             tenant: Id of the tenant; tenants share the engine equally at equal priority. "": the server itself, or all.
             images: The same prompt with its images. None: it has none.
+            lora: Adapter that answers. None: the model itself.
 
         Raises:
             InvalidRequest: vLLM refused the request as the caller's error, with its text in the message, or a token id
@@ -142,19 +188,24 @@ class VllmAdapter(EngineAdapter):
             IncompleteGeneration: the engine aborted the request.
             EngineFailed: any other error; its text is in the log only.
         """
+        model = self.model if lora is None else lora.lora_name
         started = time.time()
         ended_choices = 0
         completion_tokens = 0
         finished = False
         turn = self.queue.turn(tenant, priority, sequences=sampling.n, prompt_tokens=len(token_ids))
         try:
-            check_length(self.model, sampling)
+            check_length(model, sampling)
             if sampling.decoding.token_id_field is not None:
-                check_vocabulary(self.model, sampling, self.client.model_config.get_vocab_size())
+                check_vocabulary(model, sampling, self.client.model_config.get_vocab_size())
             params = sampling_params(
                 sampling, self._defaults, stream_interval=stream_interval, of_prompt=echo is not None
             )
             extra = {} if parser is None else parser.prepare(params)
+            if lora is not None:
+                extra = {**extra, "lora_request": lora}
+            if cache_salt is not None:
+                cache_salt = self._salt_prefix + cache_salt
             bytes_of = partial(self._token_bytes.of, skip_special_tokens=sampling.decoding.skip_special_tokens)
             copies = sampling.n // params.n
             if params.structured_outputs is not None:
@@ -168,9 +219,9 @@ class VllmAdapter(EngineAdapter):
             try:
                 async for output in outputs:
                     self.progress_at = time.monotonic()
-                    for choice in _copied(output.outputs, copies):
+                    for choice in copied(output.outputs, copies):
                         if not sampling.max_tokens:
-                            choice = _without_tokens(choice)
+                            choice = without_tokens(choice)
                         completion_tokens += len(choice.token_ids)
                         if generated is not None and choice.index == 0:
                             generated.extend(choice.token_ids)
@@ -178,10 +229,10 @@ class VllmAdapter(EngineAdapter):
                         last = ended_choices == sampling.n and choice.finish_reason is not None
                         if not (choices or choice.text or choice.logprobs or choice.finish_reason):
                             continue  # part of a character, or text that may still become a stop string
-                        reason = finish_reason(self.model, choice.finish_reason)
+                        reason = finish_reason(model, choice.finish_reason)
                         stop = choice.stop_reason if reason and isinstance(choice.stop_reason, str) else None
-                        logprobs = _logprobs(choice, sampling.logprobs, bytes_of)
-                        delta = Delta(choice.text, choice.index, logprobs, reason, stop=stop)
+                        found = choice_logprobs(choice, sampling.logprobs, bytes_of)
+                        delta = Delta(choice.text, choice.index, found, reason, stop=stop)
                         if echo is not None:
                             delta = echo.before(delta, output.prompt_logprobs, sampling.logprobs, bytes_of)
                         if choices:
@@ -197,7 +248,7 @@ class VllmAdapter(EngineAdapter):
                                 sum(one.reasoning_tokens for one in choices),
                             )
                             if last:
-                                delta = replace(delta, usage=usage, timing=_timing(output, started, turn.waited_s))
+                                delta = replace(delta, usage=usage, timing=timing(output, started, turn.waited_s))
                             else:
                                 delta = replace(delta, running_usage=usage)
                         yield delta
@@ -206,7 +257,7 @@ class VllmAdapter(EngineAdapter):
         except MoaError:
             raise
         except Exception as error:
-            raise translated(self.model, request_id, error, dead=self.dead) from None
+            raise translated(model, request_id, error, dead=self.dead) from None
         finally:
             turn.leave(completion_tokens if finished or completion_tokens else None)
             self._generated += completion_tokens
@@ -240,51 +291,3 @@ class VllmAdapter(EngineAdapter):
         sampling = Sampling(max_tokens=1, temperature=0)
         async for _ in self.generate(request_id, [0], sampling, priority=priority, stream_interval=None):
             pass
-
-
-def _copied(outputs: Sequence[CompletionOutput], copies: int) -> Iterator[CompletionOutput]:
-    """The choices of an output, each `copies` times: greedy choices are equal, and vLLM generates one of them only."""
-    for output in outputs:
-        yield output
-        for index in range(1, copies):
-            yield replace(output, index=index)
-
-
-def finish_reason(model: str, given: str | None) -> FinishReason | None:
-    """Translate vLLM's finish reason; None if the choice has not ended.
-
-    Raises:
-        IncompleteGeneration: the engine aborted the request, as at a shutdown.
-        EngineFailed: the engine failed on this request.
-    """
-    if given is None:
-        return None
-    if given == "abort":
-        raise IncompleteGeneration(model, "the engine aborted the request")
-    if given not in FINISH_REASONS:
-        raise EngineFailed(model, f"the engine ended the request with finish reason '{given}'")
-    return FINISH_REASONS[given]
-
-
-def _logprobs(choice: CompletionOutput, alternatives: int | None, bytes_of: BytesOf) -> tuple[TokenLogprob, ...] | None:
-    """Log-probabilities of `choice`'s tokens, each with its most likely `alternatives`; None if not requested."""
-    if alternatives is None or not choice.logprobs:
-        return None
-    return token_logprobs(choice.token_ids, list(choice.logprobs), alternatives, bytes_of=bytes_of)
-
-
-def _without_tokens(choice: CompletionOutput) -> CompletionOutput:
-    """`choice` without the one token that vLLM makes at least."""
-    reason = choice.finish_reason and ("length" if choice.finish_reason in FINISH_REASONS else choice.finish_reason)
-    return CompletionOutput(choice.index, "", (), None, None, finish_reason=reason)
-
-
-def _timing(output: RequestOutput, started: float, waited_s: float) -> Timing:
-    """Queue and first-token time from vLLM's clocks and the wait before; total since `started` in wall-clock s."""
-    total_s = time.time() - started
-    metrics = output.metrics
-    if metrics is None:
-        return Timing(total_s=total_s)
-    queued = metrics.scheduled_ts - metrics.queued_ts if metrics.scheduled_ts else None
-    first_s = metrics.first_token_latency + waited_s if metrics.first_token_latency else None
-    return Timing(None if queued is None else queued + waited_s, first_s, total_s)

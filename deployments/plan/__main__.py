@@ -1,4 +1,4 @@
-"""Requirements of a profile, computed without starting it: `python -m deployments.plan PROFILE [--cost | --quotas | ...]`.
+"""Requirements of a profile, computed before a start: `python -m deployments.plan PROFILE [--cost | --quotas | ...]`.
 
 Prints each model's weights, key-value cache and GPUs, each recipe's graph, and the longest prompt of each layer on the
 most expensive route through the recipe.

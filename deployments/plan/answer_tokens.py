@@ -35,12 +35,15 @@ async def calls_per_answer(profile: Profile, assumed: Assumptions) -> dict[str, 
     recipes = load_recipes(profile.recipes, profile.team)
     alone = [ONE_MODEL] if any(model.generates for model in profile.models) else []
     for name in (*recipes, *alone):
-        engines = {model.id: ScriptedEngine(model.id, answer) for model in profile.models if model.generates}
+        engines = {model.id: ScriptedEngine(model.id, answer) for model in profile.generating}
         orchestrator = Orchestrator(engines, recipes)
         engine_id = aggregator(profile) if name == ONE_MODEL else name
         request = GenerateRequest("cost", (question,), Sampling(max_tokens=assumed.answer_tokens))
         await complete(engine_id, orchestrator.engines[engine_id], request)
-        found[name] = {model: _calls(engine) for model, engine in engines.items() if engine.requests}
+        found[name] = {}
+        for model, engine in engines.items():
+            if engine.requests:  # an adapter's tokens are computed on the GPUs of its model
+                found[name].setdefault(profile.base_of(model), []).extend(_calls(engine))
     return found
 
 

@@ -1,5 +1,6 @@
 """Checks of a profile that need no engine."""
 
+from deployments.adapters import check_adapters, local_folders
 from deployments.config import Profile
 from deployments.plan.engine_options import check_engine_options, check_modalities, check_parsers
 from deployments.plan.memory import check_sizes
@@ -22,13 +23,12 @@ def check_profile(profile: Profile, *, weights_here: bool = True) -> dict[str, R
     Raises:
         ConfigError: a recipe is wrong, uses a missing model or one that generates no text, needs more context than its
             models have or more calls than the limits allow; an alias has no target; vLLM lacks an option or a parser; a
-            model is to read images and has no vision part; local weights are missing or do not fit.
+            model is to read images and has no vision part; local weights or adapters are missing or do not fit.
     """
     recipes = load_recipes(profile.recipes, profile.team)
     models = {
         model.id: EngineInfo(tools=model.accepts_tools, thinking=model.thinks, modalities=model.modalities)
-        for model in profile.models
-        if model.generates
+        for model in profile.generating
     }
     models |= {
         model.id: EngineInfo(unsupported=frozenset(model.unsupported), modalities=model.modalities)
@@ -40,6 +40,7 @@ def check_profile(profile: Profile, *, weights_here: bool = True) -> dict[str, R
     for model in profile.models:
         if weights_here:
             check_weights(model)
+            check_adapters(model, local_folders(model))
         check_engine_options(model)
         check_parsers(model)
         check_modalities(model)

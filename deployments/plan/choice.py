@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from deployments.config import Profile
 from deployments.model_spec import ModelSpec
+from deployments.plan.adapter_memory import adapter_bytes
 from deployments.plan.answer_tokens import Call, aggregator
 from deployments.plan.memory import GIB, GPU_OVERHEAD_GIB, GPU_SHARE
 from deployments.plan.prices import Assumptions, Instance, Price, Prices
@@ -113,7 +114,7 @@ def choices(profile: Profile, prices: Prices) -> dict[str, Choice]:
     Raises:
         ConfigError: as `choose`.
     """
-    kept = aggregator(profile)
+    kept = profile.base_of(aggregator(profile))
     return {model.id: choose(model, prices, on_demand_replicas=int(model.id == kept)) for model in profile.models}
 
 
@@ -132,7 +133,8 @@ def gpu_memory_mib(model: ModelSpec) -> int:
     if model.gpu_share < 1:
         raise ConfigError(f"'{model.id}' shares its GPU; costs are computed for models on whole GPUs only.")
     cache_bytes = CONTEXTS_CACHED * (model.shape.kv_bytes_per_token * model.context_tokens + model.shape.window_bytes)
-    per_gpu_gib = (model.shape.weight_bytes + cache_bytes) / model.gpus / GIB + GPU_OVERHEAD_GIB
+    fixed_bytes = model.shape.weight_bytes + adapter_bytes(model, model.shape)
+    per_gpu_gib = (fixed_bytes + cache_bytes) / model.gpus / GIB + GPU_OVERHEAD_GIB
     return math.ceil(per_gpu_gib / float(model.engine_kwargs.get("gpu_memory_utilization", GPU_SHARE)) * 1024)
 
 

@@ -13,7 +13,8 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from deployments.model_spec import ModelSpec, unknown_parser
+from deployments.engine_kwargs import unknown_parser
+from deployments.model_spec import ModelSpec
 from deployments.task_options import SERVER_OPTIONS
 from serving.errors import ConfigError
 

@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from deployments.model_shape import ModelShape
 from deployments.model_spec import ModelSpec
+from deployments.plan.adapter_memory import adapter_bytes, batch_rank, linear_width
 from serving.errors import ConfigError
 
 GIB = 2**30
@@ -32,13 +33,14 @@ BOOL_BITS = 8
 class Sizes:
     """Memory of one replica.
 
-    `kv_gib` is the cache without the sliding windows of `max_num_seqs` requests; None if the profile does not say how
-    large a GPU is.
+    `adapters_gib` is the room for the LoRA adapters of a batch; None if their rank is unknown here. `kv_gib` is the
+    cache without the sliding windows of `max_num_seqs` requests; None if the profile does not say how large a GPU is.
     """
 
     weights_gib: float
     kv_bytes_per_token: float
     kv_gib: float | None
+    adapters_gib: float | None = 0.0
 
     @property
     def kv_tokens(self) -> int | None:
@@ -50,15 +52,26 @@ def sizes(model: ModelSpec) -> Sizes:
     """Memory of one replica of `model`.
 
     Raises:
-        ConfigError: neither the profile nor a local config.json gives the model's shape.
+        ConfigError: neither the profile nor a local config.json gives the model's shape; or the rank of its adapters,
+            or the width of its layers with experts, is unknown.
     """
     shape = shape_of(model)
+    adapters_gib = _adapters_gib(model, shape)
     # Workers beyond the number of key-value heads hold copies of them.
     copies = max(1.0, int(model.engine_kwargs.get("tensor_parallel_size", 1)) / shape.kv_heads)
     window_gib = copies * shape.window_bytes * int(model.engine_kwargs.get("max_num_seqs", MAX_NUM_SEQS)) / GIB
     weights_gib = shape.weight_bytes / GIB
-    cache_gib = _cache_gib(model, weights_gib)
-    return Sizes(weights_gib, copies * shape.kv_bytes_per_token, None if cache_gib is None else cache_gib - window_gib)
+    cache_gib = _cache_gib(model, weights_gib + (adapters_gib or 0))
+    kv_gib = None if cache_gib is None else cache_gib - window_gib
+    return Sizes(weights_gib, copies * shape.kv_bytes_per_token, kv_gib, adapters_gib)
+
+
+def _adapters_gib(model: ModelSpec, shape: ModelShape) -> float | None:
+    """Memory of the adapters; None if it is unknown and nothing is computed from it."""
+    if not model.adapters:
+        return 0.0
+    computed = model.accelerator == "gpu" and model.gpu_memory_gib is not None
+    return adapter_bytes(model, shape) / GIB if computed or batch_rank(model) is not None else None
 
 
 def _cache_gib(model: ModelSpec, weights_gib: float) -> float | None:
@@ -114,6 +127,7 @@ def shape_of(model: ModelSpec) -> ModelShape:
         head_dim=config.get("head_dim") or config["hidden_size"] // heads,
         weight_bits=weight_bits / parameters,
         kv_bits=KV_DTYPE_BITS.get(str(model.engine_kwargs.get("kv_cache_dtype")), dtype_bits),
+        linear_width=linear_width(config),
     )
 
 
@@ -145,16 +159,20 @@ def check_sizes(model: ModelSpec) -> None:
     if model.shape is None and model.path is None:
         return
     found = sizes(model)
+    fixed = f"{found.weights_gib:.1f} GiB of weights"
+    fixed += f" and {found.adapters_gib:.1f} GiB of LoRA adapters" if found.adapters_gib else ""
     if found.kv_tokens is not None and found.kv_tokens < model.context_tokens:
         raise ConfigError(
             f"'{model.id}' has room for {max(found.kv_tokens, 0)} tokens of key-value cache next to"
-            f" {found.weights_gib:.1f} GiB of weights, but its context is {model.context_tokens} tokens; lower"
-            " max_model_len, or give it more memory or GPUs."
+            f" {fixed}, but its context is {model.context_tokens} tokens; lower"
+            f" max_model_len{' or max_loras' if found.adapters_gib else ''}, or give it more memory or GPUs."
         )
     fixed_gib = _fixed_cache_gib(model)
     room_gib = _room_gib(model)
-    if fixed_gib is not None and room_gib is not None and found.weights_gib + fixed_gib > room_gib:
+    needed_gib = found.weights_gib + (found.adapters_gib or 0)
+    if fixed_gib is not None and room_gib is not None and fixed_gib > room_gib - needed_gib:
         raise ConfigError(
-            f"'{model.id}' needs {found.weights_gib:.1f} GiB for weights and {fixed_gib:.1f} GiB for its cache, but has"
+            f"'{model.id}' needs {needed_gib:.1f} GiB for weights"
+            f"{' and adapters' if found.adapters_gib else ''} and {fixed_gib:.1f} GiB for its cache, but has"
             f" {max(room_gib, 0):.1f} GiB for both; lower kv_cache_memory_bytes, or raise gpu_memory_utilization."
         )

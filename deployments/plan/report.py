@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+from deployments.adapter_spec import max_loras
 from deployments.config import Profile
 from deployments.model.template_notes import template_notes
 from deployments.model_spec import ModelSpec
+from deployments.plan.adapter_memory import batch_rank
 from deployments.plan.checks import check_profile
 from deployments.plan.engine_options import engine_option_names
 from deployments.plan.memory import sizes
@@ -71,11 +73,30 @@ def _models(profile: Profile) -> Iterator[str]:
         if model.generates:
             modalities = _modalities(model, profile.api.images.max_images)
             yield f"{model.id:<20} {_tools(model):<20} {_thinking(model):<60} {modalities}"
+    yield from _adapters(profile)
     if profile.pooling:
         yield ""
         yield f"{'model':<20} {'task':<20} answers"
         for model in profile.pooling:
             yield f"{model.id:<20} {model.task:<20} {ENDPOINTS[model.task]}"
+
+
+def _adapters(profile: Profile) -> Iterator[str]:
+    """Table of the LoRA adapters and of the memory that their models keep for them."""
+    adapted = [model for model in profile.models if model.adapters]
+    if not adapted:
+        return
+    yield ""
+    yield f"{'LoRA adapter':<20} {'of model':<20} {'in one batch':>12} {'largest rank':>13} {'memory':>10}  source"
+    for model in adapted:
+        found, rank = sizes(model).adapters_gib, batch_rank(model)
+        memory = "?" if found is None else _size(found)
+        for adapter in model.adapters:
+            yield (
+                f"{adapter.id:<20} {model.id:<20} {max_loras(model.adapters, model.engine_kwargs):>12}"
+                f" {rank or '?':>13} {memory:>10}  {adapter.source}"
+            )
+            memory = ""  # of all adapters of the model together
 
 
 def _template_notes(profile: Profile, counters: Mapping[str, Counter]) -> Iterator[str]:

@@ -144,8 +144,13 @@ def _reachable(recipe: Recipe, recipes: Mapping[str, Recipe]) -> list[Recipe]:
 
 
 def counters_of(profile: Profile) -> dict[str, Counter]:
-    """Token counters of every model, by id. Raises `ConfigError` if a local tokenizer cannot be read."""
-    return {model.id: Counter(model) for model in profile.served}
+    """Token counters of every model, by id; an adapter has its model's.
+
+    Raises `ConfigError` if a local tokenizer cannot be read.
+    """
+    bases = [model for model in profile.served if model.id not in profile.parents]
+    counters = {model.id: Counter(model) for model in bases}
+    return {model.id: counters[profile.base_of(model.id)] for model in profile.served}
 
 
 def check_contexts(profile: Profile, recipes: Mapping[str, Recipe]) -> None:

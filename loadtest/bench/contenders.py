@@ -87,7 +87,7 @@ def served_ids(profile: Profile) -> list[str]:
     Raises:
         ConfigError: a recipe of the profile is invalid.
     """
-    return [*(model.id for model in profile.models), *load_recipes(profile.recipes, profile.team)]
+    return [*(model.id for model in profile.models), *profile.parents, *load_recipes(profile.recipes, profile.team)]
 
 
 async def _answering(host: str, model: str) -> None:

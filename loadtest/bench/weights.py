@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from deployments.config import PROFILES, Profile, load_profile
-from deployments.model_spec import ROOT
+from deployments.weights_source import ROOT
 
 SEED = 0
 SPREAD = 0.2  # standard deviation of the output weights: small, so that all words are likely

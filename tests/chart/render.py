@@ -73,6 +73,17 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "telemetry.otlp.resourceAttributes.deployment\\.environment\\.name=production",
         ),
     ),
+    "adapters": (
+        (),
+        (
+            "models.qwen2\\.5-72b.adapters.qwen-sql.rank=16",
+            "models.qwen2\\.5-72b.adapters.qwen-sql.description=writes SQL",
+            "models.qwen2\\.5-72b.adapters.qwen-law.rank=40",
+            "models.qwen2\\.5-72b.adapters.qwen-law.chatTemplate=base",
+            "team.aggregator=qwen-law",
+            "weights.source=nvme",
+        ),
+    ),
     "own-accounts": (
         (),
         (

@@ -25,6 +25,32 @@ REFUSED = {
         "weights.source=pvc,weights.pvc.claimName=w,weights.s3.uri=,models.mixtral-8x7b.resources.memory=31G",
         "below the 32 GiB that its engine needs while it loads: raise it.",
     ),
+    "an adapter without a rank": ("models.mixtral-8x7b.adapters.sql.description=x", "rank"),
+    "an adapter with a path": ("models.mixtral-8x7b.adapters.sql.path=x", "path"),
+    "a rank that vLLM has not": ("models.mixtral-8x7b.adapters.sql.rank=513", "rank"),
+    "an adapter with a model's id": (
+        "models.mixtral-8x7b.adapters.llama-3\\.1-70b.rank=8", "two models or adapters have one id (llama-3.1-70b",
+    ),
+    "an adapter of a model that embeds": (
+        "models.mixtral-8x7b.task=embed,models.mixtral-8x7b.adapters.sql.rank=8",
+        "models.mixtral-8x7b.adapters: a model whose task is embed can have none, remove them",
+    ),
+    "an adapter that the hub lacks": (
+        "weights.source=hub,weights.s3.uri=,models.mixtral-8x7b.adapters.sql.rank=8",
+        "models.mixtral-8x7b.adapters.sql.hub is missing: weights.source is hub",
+    ),
+    "adapters of experts of unknown width": (
+        "models.mixtral-8x7b.adapters.sql.rank=8,models.mixtral-8x7b.shape.activeParameters=12879925248",
+        "models.mixtral-8x7b.shape.linearWidth is missing",
+    ),
+    "a number of adapters without any": (
+        "models.mixtral-8x7b.engineKwargs.max_loras=2", "engineKwargs.max_loras is set, but the model has no adapters",
+    ),
+    "a rank that the chart computes": ("models.mixtral-8x7b.engineKwargs.max_lora_rank=8", "max_lora_rank"),
+    "memory without room for adapters": (
+        "models.mixtral-8x7b.adapters.sql.rank=512,models.mixtral-8x7b.resources.memory=48Gi",
+        "GiB that its engine needs while it loads",
+    ),
     "an unknown weight source": ("weights.source=floppy", "weights.source"),
     "a grace that spot does not give": ("shutdown.graceSeconds=180", "shutdown.graceSeconds"),
     "a grace shorter than the drain": ("shutdown.drainSeconds=105", "shutdown.graceSeconds is 110"),

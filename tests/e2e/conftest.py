@@ -20,7 +20,7 @@ from tests.support.server import Server, served
 
 MODELS = ("tiny-qwen", "tiny-llama", "tiny-mixtral")
 RECIPES = ("moa-lite", "moa")
-OWN_SERVER = ("test_pooling.py", "test_tenants.py")
+OWN_SERVER = ("test_adapters.py", "test_pooling.py", "test_tenants.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -119,7 +119,8 @@ each, over the share that vLLM may take. (model, context)
 {{- $layers := $shape.fullAttentionLayers | default $shape.layers -}}
 {{- $perToken := divf (mulf 2 $layers $shape.kvHeads $shape.headDim $shape.kvBits) 8 -}}
 {{- $cache := mulf $perToken .model.kvTokens -}}
-{{- $perGpu := addf (divf (addf $weights $cache) .model.gpus 1073741824) .context.Values.gpuOverheadGiB -}}
+{{- $adapters := include "moa.adapterGpuGiB" . | float64 -}}
+{{- $perGpu := addf (divf (addf $weights $cache) .model.gpus 1073741824) (divf $adapters .model.gpus) .context.Values.gpuOverheadGiB -}}
 {{- ceil (divf $perGpu .context.Values.gpuMemoryUtilization) | int64 -}}
 {{- end -}}
 
@@ -152,14 +153,18 @@ each, over the share that vLLM may take. (model, context)
 {{- end -}}
 {{- if include "moa.writesProfile" . -}}
 {{- range $id, $model := .Values.models -}}
+{{- include "moa.validateAdapters" (dict "id" $id "model" $model "context" $) -}}
 {{- include "moa.validateWeights" (dict "id" $id "model" $model "context" $) -}}
 {{- end -}}
-{{- $ids := keys .Values.models -}}
+{{- $ids := fromJsonArray (include "moa.servedIds" (dict "context" $)) -}}
+{{- if ne (len $ids) (len (uniq $ids)) -}}
+{{- fail (printf "two models or adapters have one id (%s): rename one." (sortAlpha $ids | join ", ")) -}}
+{{- end -}}
 {{- range (concat .Values.team.proposers (list .Values.team.aggregator .Values.team.solo .Values.team.judge)) -}}
 {{- if not (has . $ids) -}}
 {{- fail (printf "team names '%s', which is not in models (%s)." . (sortAlpha $ids | join ", ")) -}}
 {{- end -}}
-{{- $task := get $.Values.models . | dig "task" "generate" -}}
+{{- $task := default dict (get $.Values.models .) | dig "task" "generate" -}}
 {{- if ne $task "generate" -}}
 {{- fail (printf "team names '%s', whose task is %s: it generates no text." . $task) -}}
 {{- end -}}

@@ -292,6 +292,21 @@ spec:
       volumeMounts:
         - {name: weights, mountPath: /models}
         - {name: tmp, mountPath: /tmp}
+    {{- range $number, $id := keys (.model.adapters | default dict) | sortAlpha }}
+    - name: adapter-{{ $number }}
+      image: {{ $values.weights.nvme.image }}
+      command: [aws, s3, sync, --no-progress, {{ printf "%s/%s" (trimSuffix "/" $values.weights.s3.uri) $id | quote }}, {{ printf "/models/%s" $id | quote }}]
+      env:
+        - {name: HOME, value: /tmp}
+      resources:
+        requests: {cpu: "1", memory: 1Gi}
+        limits: {cpu: "2", memory: 2Gi}
+      securityContext:
+        {{- include "moa.containerSecurity" $ | nindent 8 }}
+      volumeMounts:
+        - {name: weights, mountPath: /models}
+        - {name: tmp, mountPath: /tmp}
+    {{- end }}
   {{- end }}
   containers:
     - {{ include "moa.container" . | nindent 6 | trim }}

@@ -24,21 +24,19 @@ orchestrators learn at their start that a model may have no replica.
 {{- $models := list -}}
 {{- range $id, $model := $values.models -}}
 {{- $shape := $model.shape -}}
-{{- $source := $model.hub -}}
+{{- $source := include "moa.weightsOf" (dict "id" $id "hub" $model.hub "context" $) -}}
 {{- $engine := dict "tensor_parallel_size" (int $model.gpus) "max_model_len" (int $model.contextTokens) "gpu_memory_utilization" $values.gpuMemoryUtilization -}}
 {{- if eq $values.weights.source "s3" -}}
-{{- $source = printf "%s/%s" (trimSuffix "/" $values.weights.s3.uri) $id -}}
 {{- $_ := set $engine "load_format" "runai_streamer" -}}
 {{- /* Each rank reads its part and sends it to the others; else each reads the whole checkpoint. */ -}}
 {{- if and (gt (int $model.gpus) 1) (not (hasKey (get $model.engineKwargs "model_loader_extra_config" | default dict) "distributed")) -}}
 {{- $_ := set $engine "model_loader_extra_config" (dict "distributed" true) -}}
 {{- end -}}
-{{- else if has $values.weights.source (list "pvc" "nvme") -}}
-{{- $source = printf "/models/%s" $id -}}
 {{- end -}}
+{{- if $model.adapters }}{{ $_ := set $engine "max_lora_rank" (include "moa.adapterRank" (dict "model" $model) | int) }}{{ end -}}
 {{- $bundle := dict "GPU" 1 "CPU" 1 (printf "moa-%s" (include "moa.groupName" $id)) 0.001 -}}
 {{- $sizes := dict "parameters" ($shape.parameters | int64) "layers" (int $shape.layers) "kv_heads" (int $shape.kvHeads) "head_dim" (int $shape.headDim) "weight_bits" $shape.weightBits "kv_bits" (int $shape.kvBits) -}}
-{{- range $key, $field := dict "activeParameters" "active_parameters" "fullAttentionLayers" "full_attention_layers" "windowTokens" "window_tokens" -}}
+{{- range $key, $field := dict "activeParameters" "active_parameters" "fullAttentionLayers" "full_attention_layers" "windowTokens" "window_tokens" "linearWidth" "linear_width" -}}
 {{- if hasKey $shape $key -}}
 {{- $_ := set $sizes $field (get $shape $key | int64) -}}
 {{- end -}}
@@ -47,6 +45,7 @@ orchestrators learn at their start that a model may have no replica.
 {{- $replicas := dict "min" (int $model.replicas.min) "max" (int $model.replicas.max) "target_ongoing_requests" (int $model.replicas.targetOngoingRequests) -}}
 {{- with $model.replicas.idleSeconds }}{{ $_ := set $replicas "idle_s" . }}{{ end -}}
 {{- with $model.replicas.waitSeconds }}{{ $_ := set $replicas "wait_s" . }}{{ end -}}
+{{- if $model.adapters }}{{ $_ := set $abilities "adapters" (fromJsonArray (include "moa.adapters" (dict "model" $model "context" $))) }}{{ end -}}
 {{- $models = append $models (merge $abilities (deepCopy ($model.settings | default dict)) (dict
   "id" $id
   "source" $source

@@ -6,9 +6,10 @@
 {{- divf (mulf (regexFind "^[0-9.]+" . | float64) (get $bytes (regexFind "[A-Za-z]*$" .))) 1073741824 -}}
 {{- end -}}
 
-{{/* GiB of the files of a model's weights: a tenth more than the shape gives, for layers that are stored in more bits. */}}
+{{/* GiB of the files of a model's weights and adapters: of the weights a tenth more than the shape gives, for layers that are stored in more bits. */}}
 {{- define "moa.weightsGiB" -}}
-{{- ceil (divf (mulf .model.shape.parameters .model.shape.weightBits 1.1) 8 1073741824) | int64 -}}
+{{- $adapters := include "moa.adapterFilesGiB" . | int64 -}}
+{{- add (ceil (divf (mulf .model.shape.parameters .model.shape.weightBits 1.1) 8 1073741824) | int64) $adapters -}}
 {{- end -}}
 
 {{/* Largest size of the volume of the weights that are copied to the node. */}}
@@ -24,6 +25,8 @@
 {{ ceil (addf (include "moa.gib" . | float64) (include "moa.gib" (include "moa.weightsLimit" $) | float64)) | int64 }}Gi
 {{- else if eq $source "hub" -}}
 {{ ceil (addf (include "moa.gib" . | float64) (include "moa.weightsGiB" $ | float64)) | int64 }}Gi
+{{- else if and (eq $source "s3") $.model.adapters -}}
+{{ ceil (addf (include "moa.gib" . | float64) (include "moa.adapterFilesGiB" $ | float64)) | int64 }}Gi
 {{- else -}}
 {{ . }}
 {{- end -}}
@@ -33,7 +36,7 @@
 {{/* GiB of memory that a model's pod needs: shared memory, Ray and the engine, each GPU's worker and its buffer. */}}
 {{- define "moa.modelMemoryGiB" -}}
 {{- $buffer := ternary (int .context.Values.weights.s3.bufferGiB) 0 (eq .context.Values.weights.source "s3") -}}
-{{- add 16 8 (mul (int .model.gpus) (add 4 $buffer)) -}}
+{{- add 16 8 (mul (int .model.gpus) (add 4 $buffer)) (include "moa.adapterFilesGiB" . | int64) -}}
 {{- end -}}
 
 {{/* Refuses limits below what the weights of a model need. (id, model, context) */}}

@@ -23,6 +23,8 @@ def model_json(card: ModelCard, name: str = "") -> dict[str, Any]:
         "object": "model",
         "created": CREATED,
         "owned_by": "moa-serve",
+        "root": card.parent or card.id,
+        "parent": card.parent,
         "kind": card.kind,
         "max_model_len": card.context_tokens,
         "modalities": list(card.modalities),

@@ -22,6 +22,8 @@ class ModelRead(Read):
     object: Literal["model"]
     created: int
     owned_by: str
+    root: str = Field(description="Id of the model that a LoRA adapter changes; of all others their own.")
+    parent: str | None = Field(description="As `root`, and null if this is no LoRA adapter.")
     kind: Literal["model", "recipe"]
     max_model_len: int | None = Field(description="Context in tokens.")
     description: str

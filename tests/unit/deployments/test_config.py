@@ -7,13 +7,15 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from deployments.adapter_spec import AdapterSpec
 from deployments.app import llm_config
 from deployments.cluster.preflight import check_machine
 from deployments.config import PROFILES, AppArgs, OrchestratorSpec, Profile, SessionAffinity, load_profile
 from deployments.external_spec import ExternalSpec
 from deployments.ingress.deployment import scaling
+from deployments.model_identity import TokenPrice
 from deployments.model_shape import ModelShape
-from deployments.model_spec import ModelSpec, Replicas, TokenPrice
+from deployments.model_spec import ModelSpec, Replicas
 from deployments.plan.checks import check_profile
 from deployments.thinking_spec import ThinkingSpec
 from serving.conversation import Thinking
@@ -54,6 +56,7 @@ def test_every_field_has_a_description() -> None:
     specs = (
         AppArgs,
         Profile,
+        AdapterSpec,
         ModelSpec,
         ModelShape,
         Replicas,

@@ -13,11 +13,12 @@ from deployments.config import AppArgs, Profile, load_profile
 from deployments.model.engine_server import EngineServer
 from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import LocalWeights, ModelServer
-from deployments.model_spec import ROOT, ModelSpec
+from deployments.model_spec import ModelSpec
 from deployments.plan.checks import check_profile
 from deployments.plan.memory import sizes
 from deployments.plan.report import report
 from deployments.weights import check_weights
+from deployments.weights_source import ROOT
 from serving.errors import ConfigError
 
 RECORDED = sorted((ROOT / "tests" / "chart" / "golden" / "profiles").glob("*.yaml"))

@@ -8,7 +8,7 @@ from ray._private import ray_constants
 from ray.serve._private import constants, replica
 
 from deployments.cluster.loopback import PROXY_PORTS, REPLICA_HOOK, keep_replica_to_loopback, keep_to_loopback
-from deployments.model_spec import ROOT
+from deployments.weights_source import ROOT
 
 
 def test_this_process_and_its_environment_are_prepared(monkeypatch: pytest.MonkeyPatch) -> None:

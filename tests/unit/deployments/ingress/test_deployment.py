@@ -71,6 +71,32 @@ async def test_models_that_may_have_no_replica_are_started_by_a_call(monkeypatch
     assert {name for name in ("tiny-llama", "tiny-embed") if len(asked[name]) == 8} == {"tiny-llama", "tiny-embed"}
 
 
+async def test_adapters_are_models_over_the_handle_of_their_base() -> None:
+    raw = TINY.model_dump()
+    price = {"prompt": 1, "completion": 2}
+    adapters = [
+        {"id": "sql", "source": "org/sql", "description": "writes SQL", "usd_per_million_tokens": price},
+        {"id": "law", "source": "org/law"},
+    ]
+    raw["models"] = [{**raw["models"][0], "adapters": adapters}, *raw["models"][1:]]
+    handles: dict[str, Any] = {f"model_{number}": Handle() for number in range(3)}
+    handles["model_0"].gives = [0, 0, 0]  # the health checks at the start
+    for number in (1, 2):
+        handles[f"model_{number}"].gives = [0]
+    app = await Plain(Profile.model_validate(raw), **handles).__serve_build_asgi_app__()
+    async with client_of(app) as client:
+        cards = {card["id"]: card for card in (await client.get("/v1/models")).json()["data"]}
+    assert [name for name, card in cards.items() if card["kind"] == "model"] == [
+        "tiny-qwen", "sql", "law", "tiny-llama", "tiny-mixtral"
+    ]  # fmt: skip
+    assert (cards["sql"]["parent"], cards["sql"]["root"], cards["sql"]["description"]) == (
+        "tiny-qwen", "tiny-qwen", "writes SQL"
+    )  # fmt: skip
+    assert cards["sql"]["usd_per_million_tokens"] == price
+    assert cards["law"]["tools"] == cards["tiny-qwen"]["tools"] is True
+    assert (cards["tiny-qwen"]["parent"], cards["moa"]["root"]) == (None, "moa")
+
+
 def test_replicas_are_of_the_class_of_their_task() -> None:
     application = build(BOTH, AppArgs(), local=False)
     bound = application._bound_deployment.init_kwargs  # type: ignore[attr-defined]

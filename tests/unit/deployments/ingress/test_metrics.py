@@ -6,7 +6,7 @@ import pytest
 from ray.util import metrics as ray_metrics
 
 from deployments.ingress.metrics import RayObserver
-from deployments.model_spec import TokenPrice
+from deployments.model_identity import TokenPrice
 from serving.telemetry import Observer, RequestEnd
 from serving.types import AgentTrace, Timing
 from serving.usage import TokenUsage

@@ -47,14 +47,16 @@ class Handle:
     def __init__(self, *calls: tuple[Any, ...]) -> None:
         self.calls, self.requests, self.cancelled = list(calls), [], 0
         self.sessions: list[object] = []
+        self.arguments: list[tuple[object, ...]] = []
         self.stats = self.count_tokens = self.tokens = self.text = Stats()
 
     def options(self, **options: object) -> "Handle":
         self.sessions.extend(value for name, value in options.items() if name == "session_id")
         return self
 
-    def remote(self, request: GenerateRequest, marker: str | None = None) -> "Response":
+    def remote(self, request: GenerateRequest, *arguments: object) -> "Response":
         self.requests.append(request)
+        self.arguments.append(arguments)
         return Response(self, self.calls.pop(0))
 
 
@@ -201,3 +203,20 @@ async def test_a_replica_makes_tokens_of_a_prompt_and_text_of_tokens() -> None:
     with pytest.raises(EngineUnavailable):
         await engine(handle).detokenize((1,))
     assert engine(handle).info.raw_prompts
+
+
+async def test_every_call_of_an_adapter_names_it_and_no_other_call_does() -> None:
+    for adapter, last in ((None, ()), ("sql", ("sql",))):
+        handle = Handle((GONE,), (TEXT, END), ())
+        asked = RemoteEngine(adapter or "m", handle, deadline_s=5, adapter=adapter)  # type: ignore[arg-type]
+        assert (await complete("m", asked, REQUEST)).text == "hello there"
+        await asked.prefill(REQUEST, "[[x]]")
+        assert handle.arguments == [last, last, ("[[x]]", *last)]
+        await asked.count_tokens(REQUEST)
+        assert handle.stats.arguments == (REQUEST, *last)
+        handle.stats.gives = Tokens((1,), 8, None)
+        await asked.tokenize(REQUEST, texts=True)
+        assert handle.stats.arguments == (REQUEST, True, *last)
+        handle.stats.gives = "text"
+        await asked.detokenize((1,))
+        assert handle.stats.arguments == ((1,), *last)

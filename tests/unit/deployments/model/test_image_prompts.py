@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from deployments.model.computed_turns import ComputedTurns
 from deployments.model.image_prompts import ImagePrompts, placeholder_tokens
 from deployments.model.output_parser import OutputParsers, RequestParser
 from deployments.model.prompt_renderer import PromptRenderer
 from deployments.model.prompt_worker import PromptWorker
-from deployments.model.server import SEEN, ModelServer
+from deployments.model.raw_prompts import PromptCodec
+from deployments.model.served_model import ServedModel
+from deployments.model.server import SEEN
 from deployments.model_spec import ModelSpec
 from deployments.wire import unpack
 from serving.conversation import Image, Message
@@ -155,22 +156,17 @@ class SeeingEngine:
         yield Delta("Red", finish_reason="stop", usage=TokenUsage(len(token_ids), 1))
 
 
-class Replica(ModelServer):
+class Replica(ServedModel):
     """A replica that sees, on a scripted engine."""
 
     def __init__(self, engine: SeeingEngine, images: ImagePrompts | None) -> None:
-        self._model, self._engine, self._images = "m", engine, images  # type: ignore[assignment]
-        self._spec = ModelSpec(id="m", source="org/m", engine_kwargs={"max_model_len": CONTEXT_TOKENS})
+        spec = ModelSpec(id="m", source="org/m", engine_kwargs={"max_model_len": CONTEXT_TOKENS})
         tokenizer = seeing_tokenizer()
-        self._renderer = PromptRenderer(
-            tokenizer, "m", image_placeholder=None if images is None else images.placeholder
-        )
-        self._computed, self._worker = ComputedTurns(), PromptWorker()
+        renderer = PromptRenderer(tokenizer, "m", image_placeholder=None if images is None else images.placeholder)
         config = SimpleNamespace(hf_config=SimpleNamespace(model_type="llava"), hf_text_config=None)
-        self._parsers = OutputParsers("m", tokenizer, config, None, None)
-
-    def __del__(self) -> None:  # type: ignore[override]  # Ray's is a coroutine, which nobody would await
-        return
+        parsers = OutputParsers("m", tokenizer, config, None, None)
+        codec = PromptCodec(tokenizer, "m", 10**6)
+        super().__init__(spec, engine, renderer, codec, parsers, PromptWorker(), images)  # type: ignore[arg-type]
 
 
 async def answered(replica: Replica, request: GenerateRequest) -> Completion:

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from http import HTTPStatus
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,8 +20,10 @@ from vllm.exceptions import (
     VLLMValidationError,
 )
 from vllm.logprobs import Logprob
+from vllm.lora.request import LoRARequest
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind, SamplingParams
+from vllm.v1.core.kv_cache_utils import generate_block_hash_extra_keys
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
@@ -28,8 +31,9 @@ from vllm.v1.metrics.stats import RequestStateStats
 from vllm.v1.serial_utils import MsgpackDecoder, MsgpackEncoder
 
 from deployments.model.echo import Echo
-from deployments.model.lean_engine import LeanVLLMEngine
-from deployments.model.vllm_adapter import VllmAdapter, finish_reason
+from deployments.model.lean_engine import LeanVLLMEngine, check_lora
+from deployments.model.vllm_adapter import VllmAdapter
+from deployments.model.vllm_outputs import finish_reason
 from deployments.model.vllm_sampling import sampling_params
 from serving.conversation import Message, Tool, ToolChoice
 from serving.decoding import Decoding
@@ -629,7 +633,9 @@ def test_a_single_cpu_worker_runs_in_the_engines_process(
     monkeypatch: pytest.MonkeyPatch, device: str, workers: int, executor: object
 ) -> None:
     parallel = SimpleNamespace(world_size=workers, distributed_executor_backend="vllm's")
-    config = SimpleNamespace(parallel_config=parallel, device_config=SimpleNamespace(device_type=device))
+    config = SimpleNamespace(
+        parallel_config=parallel, device_config=SimpleNamespace(device_type=device), lora_config=None
+    )
     monkeypatch.setattr(LeanVLLMEngine.__base__, "_prepare_engine_config", lambda *_: ("args", "frontend", config))
     engine = object.__new__(LeanVLLMEngine)
     assert engine._prepare_engine_config(None) == ("args", "frontend", config)
@@ -638,6 +644,95 @@ def test_a_single_cpu_worker_runs_in_the_engines_process(
 
 def test_the_server_starts_the_lean_engine() -> None:
     assert VllmAdapter.engine_class() is LeanVLLMEngine
+
+
+# LoRA adapters
+
+
+class AdaptedClient(ScriptedClient):
+    """Loads adapters as a script says."""
+
+    def __init__(self, *steps: Step, loads: bool | Exception = True) -> None:
+        super().__init__(*steps)
+        self.loads, self.loaded = loads, []
+
+    async def add_lora(self, lora_request: LoRARequest) -> bool:
+        self.loaded.append(lora_request)
+        if isinstance(self.loads, Exception):
+            raise self.loads
+        return self.loads
+
+
+def adapted(*steps: Step, loads: bool | Exception = True) -> tuple[VllmAdapter, AdaptedClient]:
+    client = AdaptedClient(*steps, loads=loads)
+    return VllmAdapter("m", SimpleNamespace(_engine_client=client)), client  # type: ignore[arg-type]
+
+
+async def test_an_adapter_is_loaded_once_and_named_with_every_request() -> None:
+    vllm, client = adapted(*ANSWER)
+    lora = await vllm.add_adapter("sql", 1, Path("/models/sql"))
+    assert [(one.lora_name, one.lora_int_id, one.lora_path) for one in client.loaded] == [("sql", 1, "/models/sql")]
+    assert "".join([one.text async for one in vllm.generate("r", PROMPT, Sampling(max_tokens=9), lora=lora)]) == "42"
+    assert client.extra == {"lora_request": lora}
+    await deltas(vllm)
+    assert client.extra == {}
+
+
+@pytest.mark.parametrize(
+    ("loads", "sentence"),
+    [
+        (
+            ValueError("expected target modules in {'qkv_proj'} but received ['x']."),
+            r"\(expected target modules .*\['x'\]\)",
+        ),
+        (False, "its engine's log has the reason"),
+    ],
+)
+async def test_an_adapter_that_cannot_be_loaded_is_named_with_vllms_reason(loads: Any, sentence: str) -> None:
+    vllm, _ = adapted(loads=loads)
+    with pytest.raises(ConfigError, match=f"The adapter 'sql' cannot be loaded into 'm'.*{sentence}"):
+        await vllm.add_adapter("sql", 1, Path("/models/sql"))
+
+
+async def test_errors_of_an_adapters_request_name_it() -> None:
+    vllm, _ = adapted(EngineDeadError())
+    lora = await vllm.add_adapter("sql", 1, Path("/models/sql"))
+    with pytest.raises(EngineUnavailable, match="'sql'"):
+        await collect("m", vllm.generate("r", PROMPT, Sampling(max_tokens=9), lora=lora))
+
+
+async def test_a_salt_with_an_adapters_name_is_not_the_adapter_in_vllms_prefix_cache() -> None:
+    """vLLM puts both into one tuple of a block's hash."""
+
+    def keys(salt: str | None, lora: LoRARequest | None) -> Any:
+        request = SimpleNamespace(lora_request=lora, cache_salt=salt, mm_features=[], prompt_embeds=None)
+        return generate_block_hash_extra_keys(request, 0, 16, 0)[0]  # type: ignore[arg-type]
+
+    vllm, client = adapted(*ANSWER)
+    lora = await vllm.add_adapter("sql", 1, Path("/models/sql"))
+    assert keys("sql", None) == keys(None, lora), "vLLM keeps them apart by itself: no prefix is needed"
+    [_ async for _ in vllm.generate("r", PROMPT, Sampling(max_tokens=9), cache_salt="sql")]
+    assert keys(client.prompt["cache_salt"], None) != keys(None, lora)
+    images = {"prompt_token_ids": [*PROMPT]}
+    [_ async for _ in vllm.generate("r", PROMPT, Sampling(max_tokens=9), cache_salt="sql", images=images)]  # type: ignore[arg-type]
+    assert keys(client.prompt["cache_salt"], None) != keys(None, lora)
+    plain, client = adapter(*ANSWER)  # type: ignore[assignment]
+    [_ async for _ in plain.generate("r", PROMPT, Sampling(max_tokens=9), cache_salt="sql")]
+    assert client.prompt["cache_salt"] == "sql"
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_an_architecture_without_lora_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, supported: bool) -> None:
+    monkeypatch.setattr("deployments.model.lean_engine.get_model_cls", lambda config: object)
+    monkeypatch.setattr("deployments.model.lean_engine.supports_lora", lambda model: supported)
+    model = SimpleNamespace(architectures=["MambaForCausalLM"], served_model_name="m")
+    check_lora(SimpleNamespace(lora_config=None, model_config=model))
+    config = SimpleNamespace(lora_config=object(), model_config=model)
+    if supported:
+        check_lora(config)
+        return
+    with pytest.raises(ConfigError, match="no LoRA adapters into the architecture MambaForCausalLM of 'm'; remove its"):
+        check_lora(config)
 
 
 # Parsers

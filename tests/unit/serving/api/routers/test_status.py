@@ -38,6 +38,8 @@ async def test_models_are_listed_with_their_kind_and_context() -> None:
         "id": "org/m",
         "object": "model",
         "owned_by": "moa-serve",
+        "root": "org/m",
+        "parent": None,
         "kind": "model",
         "max_model_len": 8192,
         "modalities": ["text"],

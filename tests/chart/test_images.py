@@ -134,6 +134,23 @@ def test_process_1_reaps_and_passes_sigterm_on(file: Path) -> None:
 
 
 @each
+def test_the_health_check_asks_once_and_ends_in_time(file: Path) -> None:
+    """wget repeats a request that times out twenty times by default, longer than Docker waits."""
+    (check,) = [rest for word, rest in last_stage(file) if word == "HEALTHCHECK"]
+    words = json.loads(check[check.index("CMD ") + 4 :])
+    assert words[0] == "wget"
+    assert words[words.index("-t") + 1] == "1"
+    assert int(words[words.index("-T") + 1]) < int(re.findall(r"--timeout=(\d+)s", check)[0])
+    assert words[-1] == "http://127.0.0.1:8000/health"
+
+
+def test_packages_with_files_for_a_newer_python_do_not_end_the_build() -> None:
+    """compileall fails at torch's files in the syntax of Python 3.12, which 3.11 never imports."""
+    (install,) = [rest for _, rest in instructions(DOCKER / "cpu.Dockerfile") if "pip install" in rest]
+    assert re.search(r"\{ \S+ -m compileall [^}]+/opt/venv/lib \|\| true; \}", install)
+
+
+@each
 def test_labels_say_what_the_image_is(file: Path) -> None:
     (labels,) = [rest for word, rest in last_stage(file) if word == "LABEL"]
     found = dict(re.findall(r'org\.opencontainers\.image\.([a-z.]+)="([^"]*)"', labels))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.images.commands import output, run
+from scripts.images.folders import remove_folder
 
 SUITE = "bookworm"  # its python3 is 3.11
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
@@ -71,7 +72,7 @@ def make_base(archive: Path, log: Path) -> None:
         return
     chosen = sources()
     root = archive.with_suffix("")
-    shutil.rmtree(root, ignore_errors=True)
+    remove_folder(root)  # of a check that was interrupted
     run(
         f"Making the base, Debian {SUITE}, with debootstrap from {chosen.mirror}",
         ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, root, chosen.mirror],
@@ -86,4 +87,4 @@ def make_base(archive: Path, log: Path) -> None:
     partial = archive.with_suffix(".partial")
     output(["tar", "-C", root, "--exclude=./dev/*", "-cf", partial, "."])
     partial.rename(archive)
-    shutil.rmtree(root)
+    remove_folder(root)

@@ -1,7 +1,9 @@
 """Programs that the check of the images runs."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ PACKAGES = {
 }  # fmt: skip
 SHOWN_EVERY_S = 20.0
 LAST_LINES = 15
+LIMIT_S = 3600.0  # of one step
 
 
 def check_programs(programs: Mapping[str, str] = PACKAGES) -> None:
@@ -33,23 +36,27 @@ def check_programs(programs: Mapping[str, str] = PACKAGES) -> None:
         )
 
 
-def run(title: str, command: Sequence[str | Path], log: Path, *, cwd: Path | None = None) -> None:
+def run(title: str, command: Sequence[str | Path], log: Path, *, limit_s: float = LIMIT_S) -> None:
     """Run a command, with its output in a log file and its last line on the terminal from time to time.
 
     Raises:
-        CheckFailed: the command failed; its last lines are printed.
+        CheckFailed: the command failed, and its last lines are printed; or it took longer than `limit_s`.
     """
     print(f"{title} ...", flush=True)
     began = shown = time.monotonic()
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=cwd)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
         try:
             while (status := _status(process)) is None:
+                if time.monotonic() - began > limit_s:
+                    raise CheckFailed(f"{title}: not done within {limit_s:g} s; the output is in {log}.")
                 if time.monotonic() - shown > SHOWN_EVERY_S:
                     shown = time.monotonic()
                     print(f"  {shown - began:4.0f} s  {_last_lines(log, 1)[:100]}", flush=True)
         finally:
-            process.kill()
+            _kill_all(process)
     if status:
         print(_last_lines(log, LAST_LINES), file=sys.stderr, flush=True)
         raise CheckFailed(
@@ -72,6 +79,13 @@ def _status(process: subprocess.Popen[bytes]) -> int | None:
         return process.wait(timeout=1)
     except subprocess.TimeoutExpired:
         return None
+
+
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
+    """End a process and those that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _last_lines(log: Path, count: int) -> str:

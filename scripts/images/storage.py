@@ -1,7 +1,6 @@
 """Images and containers in a folder, by buildah."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from scripts.images.commands import output, run
 from scripts.images.errors import CheckFailed
+from scripts.images.folders import remove_folder
 
 POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}\n'  # local images only: nothing is pulled
 BASE_DOCKERFILE = 'FROM scratch\nADD {archive} /\nCMD ["bash"]\n'
@@ -81,11 +81,9 @@ class Storage:
 
     def remove(self) -> None:
         """Delete all images and containers."""
-        if not self.folder.exists():
-            return
-        if shutil.which("buildah"):
+        if self.folder.exists():
             output([*self.buildah, "rm", "--all"])
-        shutil.rmtree(self.folder)
+            remove_folder(self.folder)
 
 
 @dataclass(frozen=True)

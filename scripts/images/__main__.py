@@ -54,7 +54,7 @@ def check(folder: Path, *, keep: bool) -> None:
             arguments={"BASE": BASE, "REVISION": revision(), **found.arguments},
         )  # fmt: skip
         image, root = storage.inspect(IMAGE), storage.unpack(IMAGE)
-        check_image(image, root, tuple(found.arguments.values()))
+        check_image(image, root, found.places)
         log = folder / "server.log"
         print(f"Starting {' '.join(image.command)} with a read-only root and no network ...", flush=True)
         with Container(image, root, log) as container:

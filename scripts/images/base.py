@@ -20,7 +20,7 @@ DEFAULT_SOURCES = (
 
 @dataclass(frozen=True)
 class Sources:
-    """Where packages of Debian come from."""
+    """Mirrors of Debian's packages."""
 
     lines: tuple[str, ...]  # "URI SUITE COMPONENT", the suite itself first
 

@@ -20,10 +20,15 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")  # in the image
 
 @dataclass(frozen=True)
 class Indexes:
-    """What `buildah build` needs to find the packages."""
+    """Build arguments and mounts with which `buildah build` finds the packages."""
 
     arguments: dict[str, str]  # build arguments by their names
     volumes: tuple[tuple[Path, Path], ...]  # paths of this machine, each with its path in the build, read-only
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """URLs, folders and hosts, each of its own."""
+        return tuple(place for value in self.arguments.values() for place in value.split())
 
 
 def indexes() -> Indexes:
@@ -50,7 +55,7 @@ def parse_indexes(listed: str) -> Indexes:
         for key, value in re.findall(rf"^{where}\.([a-z-]+)=(.+)$", listed, re.MULTILINE):
             found[key] = " ".join(str(ast.literal_eval(value)).split())
     arguments = {argument: found[key] for key, argument in ARGUMENTS.items() if found.get(key)}
-    places = [place for value in arguments.values() for place in value.split()]
+    places = Indexes(arguments, ()).places
     if any(urlsplit(place).username for place in places):
         raise CheckFailed(
             "A package index of pip has credentials in its URL, which the list of processes would show; set"

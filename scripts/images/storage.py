@@ -88,7 +88,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Image:
-    """What an image says about itself."""
+    """Description of an image by its configuration and history."""
 
     description: Mapping[str, Any]  # of `buildah inspect`
 

@@ -38,6 +38,7 @@ def test_local_folders_and_certificates_become_volumes() -> None:
         "PIP_EXTRA_INDEX_URL": "file:///srv/pypi/simple file:///srv/more%20wheels/simple",
         "PIP_FIND_LINKS": "/srv/wheels",
     }
+    assert found.places == ("file:///srv/pypi/simple", "file:///srv/more%20wheels/simple", "/srv/wheels")
     assert found.volumes == (
         (Path("/srv/pypi"), Path("/srv/pypi")),
         (Path("/srv/more wheels"), Path("/srv/more wheels")),

@@ -107,6 +107,11 @@ test-smol: smol ## a real open-weight model on real vLLM engines
 chart: .venv-chart/.installed ## Helm chart, manifests, image files; needs promtool (Debian: prometheus)
 	PATH="$(CURDIR)/.venv-chart/bin:$$PATH" .venv-chart/bin/pytest -c tests/chart/pytest.ini tests/chart $(PYTEST_ARGS)
 
+# Not a part of `make test`: needs root.
+.PHONY: images-check
+images-check: ## build the CPU image without a registry, start it, ask it; needs root, buildah, debootstrap; ARGS=--help
+	@$(PYTHON) -m scripts.images $(ARGS)
+
 .venv-chart/.installed: requirements/chart.txt
 	$(PYTHON) -m venv .venv-chart
 	.venv-chart/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements/chart.txt
@@ -133,11 +138,16 @@ torture: install ## measure what is promised under faults, abuse and load: ARGS=
 ##@ Maintain
 
 LOCK := $(UV) pip compile -q --no-header pyproject.toml --python-version 3.11 --extra loadtest --extra evaluation --extra dev
+# What the server alone needs, in the versions of the files above.
+IMAGE_LOCK := $(UV) pip compile -q --no-header --no-annotate pyproject.toml --python-version 3.11
 
 .PHONY: lock
 lock: ## add what pyproject.toml asks for to requirements/*.txt; upgrades nothing that still fits
 	$(LOCK) --extra cpu --override requirements/overrides.txt -o requirements/cpu.txt >/dev/null
 	$(LOCK) --extra gpu --universal -o requirements/gpu.txt >/dev/null  # for Python 3.11 and, in the image, 3.12
+	$(IMAGE_LOCK) --extra cpu --override requirements/overrides.txt --override requirements/cpu-image-overrides.txt \
+	  -c requirements/cpu.txt -o requirements/cpu-image.txt >/dev/null
+	$(IMAGE_LOCK) --extra gpu --universal -c requirements/gpu.txt -o requirements/gpu-image.txt >/dev/null
 
 .PHONY: lock-clients
 lock-clients: ## the same for requirements/clients/NAME.in; Node clients: npm install in their folders

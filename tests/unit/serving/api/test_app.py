@@ -17,6 +17,7 @@ from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.telemetry import Observer, RequestEnd
 from tests.support.api import END, HandEngine, app_of, chat, client_of, drive, get, status_and_code
+from tests.support.clock import simulated_time
 
 M = {"m": ScriptedEngine("m")}
 
@@ -244,6 +245,7 @@ async def test_a_defect_before_the_engine_is_told_as_one(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@simulated_time
 async def test_a_deadline_is_told_as_one_and_not_as_a_caller_who_left(stream: bool) -> None:
     observer = RecordingObserver()
     engine = ScriptedEngine("m", hang=True)

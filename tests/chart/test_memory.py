@@ -4,7 +4,7 @@ import math
 
 import pytest
 import yaml
-from render import CHART, ROOT, groups
+from render import CHART, groups
 
 # MiB per GPU as EC2 reports it, and GPUs per instance.
 INSTANCES = {
@@ -52,13 +52,3 @@ def test_mixtral_fits_all_four_families_and_no_small_gpu() -> None:
     assert fitting("mixtral-8x7b") == {
         "g6e.12xlarge", "g6e.48xlarge", "g7e.12xlarge", "g7e.24xlarge", "g7e.48xlarge", "p4d.24xlarge", "p5.48xlarge"
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("model_id", VALUES["models"])
-def test_a_node_of_the_right_size_on_demand_costs_less_than_a_far_larger_one_on_spot(model_id: str) -> None:
-    """Reason for the order of the pods' preferences."""
-    prices = yaml.safe_load((ROOT / "deployments" / "plan" / "prices.yaml").read_text())["instances"]
-    gpus = VALUES["models"][model_id]["gpus"]
-    fit = [prices[name] for name in fitting(model_id.replace(".", "-")) & set(prices)]
-    right = min(instance["on_demand"] for instance in fit if instance["gpus"] <= 2 * gpus)
-    assert right < min(instance["spot"][0] for instance in fit if instance["gpus"] > 2 * gpus)

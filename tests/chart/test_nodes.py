@@ -132,10 +132,8 @@ def test_gke_has_its_other_resolver_too() -> None:
 
 def test_what_the_alert_on_spot_reads_is_scraped() -> None:
     exporters = yaml.safe_load((CHART / "files" / "metrics.yaml").read_text())
-    (rules,) = of_kind("large", "PrometheusRule")
-    (alert,) = [
-        rule for group in rules["spec"]["groups"] for rule in group["rules"] if rule.get("alert") == "MoaSpotFallback"
-    ]
+    groups = [group for rules in of_kind("large", "PrometheusRule") for group in rules["spec"]["groups"]]
+    (alert,) = [rule for group in groups for rule in group["rules"] if rule.get("alert") == "MoaSpotFallback"]
     read = set(re.findall(r"\bkarpenter_\w+", alert["expr"]))
     assert read
     assert read <= set(exporters["karpenter"])

@@ -152,7 +152,7 @@ def test_pods_of_two_releases_use_the_nodes_and_the_priority_of_their_own() -> N
 def test_the_alert_of_on_demand_nodes_names_their_pool() -> None:
     found = rendered("moa", "blue")
     pools = [obj["metadata"]["name"] for obj in found if obj["kind"] == "NodePool"]
-    (rules,) = [yaml.safe_dump(obj) for obj in found if obj["kind"] == "PrometheusRule"]
+    rules = "\n".join(yaml.safe_dump(obj) for obj in found if obj["kind"] == "PrometheusRule")
     named = set(re.findall(r'nodepool="([^"]*)"', rules))
     assert named
     assert named <= set(pools)

@@ -29,15 +29,15 @@ REFUSED = {
     "an adapter with a path": ("models.mixtral-8x7b.adapters.sql.path=x", "path"),
     "a rank that vLLM has not": ("models.mixtral-8x7b.adapters.sql.rank=513", "rank"),
     "an adapter with a model's id": (
-        "models.mixtral-8x7b.adapters.llama-3\\.1-70b.rank=8", "two models or adapters have one id (llama-3.1-70b",
+        "models.qwen2\\.5-72b.adapters.llama-3\\.1-70b.rank=8", "two models or adapters have one id (llama-3.1-70b",
     ),
     "an adapter of a model that embeds": (
         "models.mixtral-8x7b.task=embed,models.mixtral-8x7b.adapters.sql.rank=8",
         "models.mixtral-8x7b.adapters: a model whose task is embed can have none, remove them",
     ),
     "an adapter that the hub lacks": (
-        "weights.source=hub,weights.s3.uri=,models.mixtral-8x7b.adapters.sql.rank=8",
-        "models.mixtral-8x7b.adapters.sql.hub is missing: weights.source is hub",
+        "weights.source=hub,weights.s3.uri=,models.llama-3\\.1-70b.adapters.sql.rank=8",
+        "models.llama-3.1-70b.adapters.sql.hub is missing: weights.source is hub",
     ),
     "adapters of experts of unknown width": (
         "models.mixtral-8x7b.adapters.sql.rank=8,models.mixtral-8x7b.shape.activeParameters=12879925248",
@@ -48,7 +48,7 @@ REFUSED = {
     ),
     "a rank that the chart computes": ("models.mixtral-8x7b.engineKwargs.max_lora_rank=8", "max_lora_rank"),
     "memory without room for adapters": (
-        "models.mixtral-8x7b.adapters.sql.rank=512,models.mixtral-8x7b.resources.memory=48Gi",
+        "models.llama-3\\.1-70b.adapters.sql.rank=512,models.llama-3\\.1-70b.resources.memory=48Gi",
         "GiB that its engine needs while it loads",
     ),
     "an unknown weight source": ("weights.source=floppy", "weights.source"),

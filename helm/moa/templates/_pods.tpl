@@ -350,8 +350,8 @@ affinity:
             - {key: karpenter.k8s.aws/instance-gpu-count, operator: Gt, values: ["{{ sub (int .gpus) 1 }}"]}
             - {key: karpenter.k8s.aws/instance-gpu-memory, operator: Gt, values: ["{{ sub (mul (include "moa.gpuMemoryGiB" . | int64) 1024) 1 }}"]}
     {{- if eq .capacity "spot" }}
-    # Karpenter takes the heaviest preference that can be met. A node with many more GPUs than the pod needs costs more at
-    # spot prices than one of the right size on demand, so it comes last.
+    # Karpenter takes the heaviest preference that can be met. A node with many more GPUs than the pod needs comes last: in some
+    # zones its spot price is above that of one of the right size on demand (deployments/plan/prices.yaml).
     {{- $close := dict "key" "karpenter.k8s.aws/instance-gpu-count" "operator" "Lt" "values" (list (printf "%d" (add (mul 2 (int .gpus)) 1))) }}
     preferredDuringSchedulingIgnoredDuringExecution:
       {{- if $values.karpenter.gpu.fallback }}

@@ -126,7 +126,8 @@ def body_parser(parse: Callable[[bytes, ApiSettings], Body]) -> Callable[..., Co
         server.admission.check(exchange.caller)
         with server.body_budget.body(exchange.caller) as add_bytes:
             raw = await exchange.body(settings.max_body_bytes, settings.body_timeout_s, add_bytes)
-            if len(raw) < LARGE_BYTES and upper_bound(raw) < LARGE_VALUES:
+            # A byte is one value at most.
+            if len(raw) < LARGE_VALUES or (len(raw) < LARGE_BYTES and upper_bound(raw) < LARGE_VALUES):
                 body = parse(raw, settings)
             else:
                 async with server.parsing.turn(exchange.caller):

@@ -46,7 +46,8 @@ def edited(text: str, settings: Settings, files: Files, restarts: int = 0) -> st
             lines = with_unknown_paths(lines, known)
         elif head.startswith("backend http-"):
             lines = with_sessions(head.split()[1], lines) if settings.sessions else lines
-            lines = [*SERVE_ANSWERS, *with_quick_notice(with_lone_retries(lines) if ours else lines)]
+            lines = with_lone_retries(lines) if ours else lines
+            lines = [*SERVE_ANSWERS, *with_fresh_connections(with_quick_notice(lines))]
         if settings.loopback:
             lines = on_loopback(lines, settings)
         changed += [head, *lines] if head else lines
@@ -138,6 +139,14 @@ def with_lone_retries(lines: list[str]) -> list[str]:
     if len(server_names(lines)) != 1 or not any(line.split()[-1:] == ["backup"] for line in lines):
         return lines
     return [f"    retries {LONE_RETRIES}", *lines]
+
+
+def with_fresh_connections(lines: list[str]) -> list[str]:
+    """A client's first request has a connection of its own to the orchestrator; Ray lets it use any idle one.
+
+    If an idle one was lost, and the repetition as well, HAProxy would close without an answer instead of an error page.
+    """
+    return [re.sub(r"^( *http-reuse) always\b", r"\1 safe", line) for line in lines]
 
 
 def with_quick_notice(lines: list[str]) -> list[str]:

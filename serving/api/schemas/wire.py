@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from serving.validation import SHOWN_CHARS, abbreviated, kind_of, path_of
 Json = dict[str, Any]
 SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
 TOO_DEEP = "depth limit exceeded"  # orjson's message beyond 1024 levels
+MANY_BYTES = 2**14  # of a body that may have so many lists that the garbage collector would slow the parsing down
 CONTAINERS = frozenset((dict, list))
 
 
@@ -128,12 +130,12 @@ def json_object(body: bytes, settings: ApiSettings) -> dict[str, Any]:
         InvalidRequest: the body is not JSON or not an object, has more values or levels than `settings` allow, or an
             object has a key twice.
     """
-    if has_more_values(body, settings.max_body_values):
+    if len(body) > settings.max_body_values and has_more_values(body, settings.max_body_values):
         raise InvalidRequest(
             f"Shorten the body: it has more than {settings.max_body_values} keys, strings, objects and lists."
         )
     try:
-        with collection_paused():
+        with collection_paused() if len(body) >= MANY_BYTES else nullcontext():
             raw = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if error.msg == TOO_DEEP:

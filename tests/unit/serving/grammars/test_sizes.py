@@ -102,7 +102,7 @@ def test_other_rules_have_the_same_limits(rule: Callable[[int], ResponseFormat],
     assert caught.value.param == "s"
 
 
-@pytest.mark.parametrize("rule", ["no JSON", "[" * 100_000])
+@pytest.mark.parametrize("rule", ["no JSON", "[" * 10_000])
 def test_a_structural_tag_that_is_no_json_is_refused(rule: str) -> None:
     with pytest.raises(InvalidRequest, match="Set 's' to a structural tag"):
         check_format(ResponseFormat("structural_tag", rule=rule, path="s"), SchemaLimits())

@@ -88,6 +88,12 @@ def test_a_lost_request_is_repeated_unless_the_operator_has_a_rule() -> None:
     assert [line for line in section("defaults", text=kept) if line.startswith("retries")] == ["retries 9"]
 
 
+def test_the_first_request_of_a_client_has_a_fresh_connection() -> None:
+    text = RAY.replace("backend http-default\n", "backend http-default\n    http-reuse always\n")
+    assert "http-reuse safe" in section("backend http-default", text=text)
+    assert "always" not in edited(text, Settings(), FILES)
+
+
 def test_a_lone_orchestrator_has_an_attempt_more() -> None:
     def added(text: str, settings: Settings | None = None) -> bool:
         return "retries 2" in section("backend http-default", settings, text)

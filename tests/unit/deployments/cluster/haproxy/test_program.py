@@ -252,6 +252,31 @@ async def test_a_killed_orchestrator_loses_none_of_many_requests(tmp_path: Path,
     assert {answer.text for answer in answers[known + 32 :]} == {"a" if killed.name == "b" else "b"}
 
 
+async def test_if_all_orchestrators_are_killed_each_request_has_an_answer_or_an_error(
+    tmp_path: Path,
+) -> None:
+    """Connections that were idle before were lost, too: HAProxy would close without an answer."""
+    orchestrators = {name: Killable(name) for name in ("a", "b", "serve")}
+    answers: list[httpx.Response] = []
+    async with proxied(tmp_path, dict(orchestrators), fallback="serve") as proxy:
+
+        async def ask() -> None:
+            answers.append(await proxy.post("/v1/chat/completions", content=b"x" * 500))
+
+        for _ in range(3):
+            await asyncio.gather(*(ask() for _ in range(16)))
+        last = [asyncio.create_task(ask()) for _ in range(16)]
+        assert await until(lambda: orchestrators["a"].busy + orchestrators["b"].busy == 16)
+        for name in "ab":
+            proxy.servers[name].close()
+            orchestrators[name].kill()
+        await asyncio.gather(*last)
+    assert [answer.status_code for answer in answers[:48]] == [200] * 48
+    for answer in answers[48:]:
+        if answer.status_code != 200:
+            check(answer, EngineUnavailable)
+
+
 async def test_a_killed_lone_orchestrator_loses_none_where_serves_proxy_waits_for_the_next(tmp_path: Path) -> None:
     orchestrators = {name: Killable(name) for name in ("a", "serve")}
     answers: list[httpx.Response] = []

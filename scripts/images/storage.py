@@ -95,7 +95,8 @@ class Image:
     @property
     def config(self) -> Mapping[str, Any]:
         """The fields of Docker's configuration."""
-        return self.description["Docker"]["config"]
+        config: Mapping[str, Any] = self.description["Docker"]["config"]
+        return config
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a model reads in messages, as a profile says it."""
+"""Kinds of content that a model reads in messages, as a profile says it."""
 
 from serving.conversation import Modality
 

@@ -4,7 +4,7 @@ import httpx
 
 
 def base_url_problem(base_url: str) -> str | None:
-    """What to change in the address of an endpoint's API, such as `http://host:8000/v1`; None: nothing.
+    """Name the change that the address of an endpoint's API needs, such as `http://host:8000/v1`; None: it needs none.
 
     The text does not repeat the address, which may hold a key.
     """

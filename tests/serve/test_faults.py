@@ -187,7 +187,7 @@ def proxy(server: Server) -> Node | None:
 def haproxy(server: Server) -> int | None:
     """Process id of the HAProxy that has the port; others answer their last requests."""
     node = proxy(server)
-    return node and node.answering()
+    return None if node is None else node.answering()
 
 
 def test_haproxy_is_back_before_ray_notices(server: Server) -> None:

@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema, PydanticKnownError
 
 from serving.api.settings import ApiSettings
 from serving.errors import InvalidRequest, UnsupportedField
+from serving.failures import said
 from serving.json_structure import collection_paused, has_more_values
 from serving.validation import SHOWN_CHARS, abbreviated, kind_of, path_of
 
@@ -138,7 +139,7 @@ def json_object(body: bytes, settings: ApiSettings) -> dict[str, Any]:
         with collection_paused() if len(body) >= MANY_BYTES else nullcontext():
             raw = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if error.msg == TOO_DEEP:
+        if said(error).startswith(TOO_DEEP):
             raise _too_deep(settings.max_body_depth) from None
         try:
             body.decode()

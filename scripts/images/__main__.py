@@ -24,7 +24,7 @@ from scripts.images.storage import Storage
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "docker" / "cpu.Dockerfile"
-DISK_GIB = 14  # both stages and the container, each a copy
+DISK_GIB = 12  # both stages and the container, each a copy
 BASE, IMAGE = "localhost/moa-base", "localhost/moa-cpu"
 
 

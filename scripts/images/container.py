@@ -1,5 +1,6 @@
 """Container of an image, started without a daemon: `container.sh` in namespaces of its own."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -32,10 +33,10 @@ class Container:
         """Process id, on this machine, of the container's process 1, once that runs the image's command."""
         end = time.monotonic() + START_S
         while time.monotonic() < end and self._outside.poll() is None:
-            for child in Path(f"/proc/{self._outside.pid}/task/{self._outside.pid}/children").read_text().split():
+            for child in _children(self._outside.pid):
                 words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
                 if Path(words[0].decode()).name == Path(program).name:
-                    return int(child)
+                    return child
             time.sleep(0.05)
         self._kill()
         raise CheckFailed(f"The container did not start; its output is in {self._log.name}.")
@@ -49,7 +50,11 @@ class Container:
         self._kill()
 
     def _kill(self) -> None:
-        self._outside.kill()  # ends process 1, too, and with it the others of its namespace
+        # Process 1, and with it all others of its namespace: --kill-child is lost when process 1 changes its user.
+        for child in _children(self._outside.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        self._outside.kill()
         self._outside.wait()
         self._log.close()
 
@@ -77,6 +82,14 @@ class Container:
             return self._outside.wait(within_s)
         except subprocess.TimeoutExpired:
             raise CheckFailed(f"The server did not end within {within_s:g} s after SIGTERM.") from None
+
+
+def _children(pid: int) -> list[int]:
+    """Process ids of a process' children; none if it has ended."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def as_user(image: Image) -> list[str]:

@@ -89,7 +89,7 @@ def profile() -> Profile:
             for name in MODELS
         ),
         team={"proposers": TEAM, "aggregator": TEAM[0]},
-        recipes=("moa-lite", {"preset": "moa-lite", "id": "moa-rests", "proposers": (*TEAM, "scripted-rests")}),
+        recipes=("moa-lite", {"preset": "moa-lite", "id": "moa-rests", "layers": [[*TEAM, "scripted-rests"]]}),
         api=ApiSettings(metrics=True, aliases={"gpt-4o": "moa-lite"}),
         orchestrator=OrchestratorSpec(replicas=Replicas(min=2), num_cpus=0),
     )

@@ -42,7 +42,7 @@ class Hook:
         """Seconds, as it says, from the announcement until nothing was left. Fails if the command does."""
         said, complaint = self.process.communicate(timeout=GUARD_S)
         assert self.process.returncode == 0, complaint[-2000:]
-        found = re.search(r"^Drained in ([0-9.]+) s\.$", said, re.MULTILINE)  # Ray's reports of lost nodes may come before it
+        found = re.search(r"^Drained in ([0-9.]+) s\.$", said, re.MULTILINE)  # after Ray's reports of lost nodes
         assert found is not None, said
         return float(found[1])
 

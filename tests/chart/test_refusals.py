@@ -73,7 +73,7 @@ REFUSED = {
     "an unknown maker of secrets": ("auth.generate=argocd", "auth.generate"),
     "a time that is none": ("schedule.suspend=20:00", "schedule.suspend"),
     "a schedule of a service that is stopped": (
-        "suspend=true,schedule.resume=0 6 * * *", "suspend is true, but schedule stops and starts the service itself: set",
+        "suspend=true,schedule.resume=0 6 * * *", "suspend is true, but schedule stops and starts the service itself:",
     ),
     "jobs without accounts": (
         "serviceAccount.create=false,serviceAccount.name=w,serviceAccount.headName=h,auth.generate=job",

@@ -101,6 +101,14 @@ def test_every_rule_names_metrics_that_exist() -> None:
             assert label in {*KNOWN[base(metric)]["labels"], "le", "namespace"}, (rule, metric, label)
 
 
+def test_the_dashboard_of_an_exporter_that_is_not_scraped_is_left_out() -> None:
+    shown = {
+        case: {one["metadata"]["name"] for one in of_kind(case, "ConfigMap") if "dashboard" in one["metadata"]["name"]}
+        for case in ("default", "no-exporters")
+    }
+    assert shown["default"] - shown["no-exporters"] == {"moa-dashboard-gpus"}
+
+
 def test_every_alert_has_a_runbook_that_exists() -> None:
     headings = {
         re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).strip().replace(" ", "-")

@@ -86,7 +86,7 @@ def test_what_the_chart_sets_stays(group: str) -> None:
 def test_each_component_has_its_image_and_the_others_that_of_all() -> None:
     own = {
         "head": "registry.example/moa-head:0.1.0",
-        "orchestrator": f"registry.example/moa-cpu@sha256:{'0123456789' * 6}0123",
+        "orchestrator": f"registry.example/moa-orchestrator@sha256:{'0123456789' * 6}0123",
         **dict.fromkeys(MIXTRAL, "registry.example/moa-gpu-nightly:1"),
     }
     images = {name: container(template)["image"] for name, template in ray_templates("additions").items()}

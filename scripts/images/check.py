@@ -17,6 +17,8 @@ URL = "http://127.0.0.1:8000"
 MODEL, QUESTION, RIGHT = "moa-lite", "What is the capital of France?", "Paris"
 COMPILERS = ("gcc", "g++", "cc", "c++", "clang", "make")
 PROGRAMS = ("python", "ray", "serve", "wget", "bash")  # of KubeRay's commands, the probes and the hooks
+CODE = "import deployments, serving"  # works in every folder, by the path file
+LABELS = ("title", "version", "revision", "base.name", "source", "licenses")
 ASK = f"""
 import json, urllib.request
 body = {{"model": {MODEL!r}, "temperature": 0, "messages": [{{"role": "user", "content": {QUESTION!r}}}]}}
@@ -45,6 +47,11 @@ def check_image(image: Image, root: Path, hidden: tuple[str, ...]) -> None:
     places = [root / folder / name for folder in ("usr/bin", "usr/local/bin", "opt/venv/bin") for name in COMPILERS]
     if found := [str(place.relative_to(root)) for place in places if place.exists()]:
         raise CheckFailed(f"The image has a compiler: {', '.join(found)}.")
+    if found := [str(place.relative_to(root)) for place in sorted((root / "opt/venv/bin").glob("pip*"))]:
+        raise CheckFailed(f"The image has pip: {', '.join(found)}.")
+    labels = image.config.get("Labels") or {}
+    if found := [name for name in LABELS if f"org.opencontainers.image.{name}" not in labels]:
+        raise CheckFailed(f"The image has no label org.opencontainers.image.{found[0]}.")
     if found := [text for text in hidden if text in image.everything]:
         raise CheckFailed(f"The image's configuration or history contains '{found[0]}'.")
     if str(image.config["User"]).partition(":")[0] in ("", "0", "root"):
@@ -76,6 +83,9 @@ def check_server(container: Container, image: Image) -> None:
     login = container.run("bash", "-lc", f"command -v {' '.join(PROGRAMS)}")
     if len(login.stdout.splitlines()) != len(PROGRAMS):
         raise CheckFailed(f"A login shell does not find all of {', '.join(PROGRAMS)}: it finds {login.stdout.split()}.")
+    code = container.run("env", "-C", "/", "python", "-c", CODE)
+    if code.returncode:
+        raise CheckFailed(f"Outside /opt/moa '{CODE}' failed: {code.stderr.strip().splitlines()[-1]}")
     if (zombies := container.run("python", "-c", ZOMBIES).stdout.strip()) != "[]":
         raise CheckFailed(f"Process 1 does not reap ended processes: {zombies[:200]}")
 

@@ -23,17 +23,20 @@ LIMIT_S = 3600.0  # of one step
 
 
 def check_programs(programs: Mapping[str, str] = PACKAGES) -> None:
-    """Raise `CheckFailed` if this user is not root, or if a program is missing."""
+    """Check that this user is root and that the programs are installed.
+
+    Raises:
+        CheckFailed: names everything that is missing.
+    """
     missing = sorted({package for program, package in programs.items() if shutil.which(program) is None})
-    if missing:
-        raise CheckFailed(
-            f"The check needs Debian's {', '.join(missing)}; install with: apt-get install --no-install-recommends"
-            f" {' '.join(missing)}"
-        )
-    if os.geteuid() != 0:
-        raise CheckFailed(
-            "Building the image needs root, for chroot and mounts; run this as root, for example with sudo."
-        )
+    is_root = os.geteuid() == 0
+    if missing or not is_root:
+        needs = [] if is_root else ["root, for chroot and mounts"]
+        steps = [] if is_root else ["run it as root, for example with sudo"]
+        if missing:
+            needs.append(f"Debian's {', '.join(missing)}")
+            steps.append(f"install with: apt-get install --no-install-recommends {' '.join(missing)}")
+        raise CheckFailed(f"The check needs {', and '.join(needs)}; {', and '.join(steps)}")
 
 
 def run(title: str, command: Sequence[str | Path], log: Path, *, limit_s: float = LIMIT_S) -> None:

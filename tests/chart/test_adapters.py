@@ -63,7 +63,7 @@ def test_they_come_from_where_the_weights_come_from(sets: tuple[str, ...], sourc
 
 def test_the_pods_copy_them_beside_the_weights() -> None:
     pod = groups("adapters")["qwen2-5-72b"]["template"]["spec"]
-    copies = [container["command"][-1] for container in pod["initContainers"] if container["name"] != "wait-gcs-ready"]
+    copies = [container["command"][-1] for container in pod["initContainers"]]
     assert copies == ["/models/qwen2.5-72b", "/models/qwen-law", "/models/qwen-sql"]
     [volume] = [volume for volume in pod["volumes"] if volume["name"] == "weights"]
     weights = math.ceil(SHAPE["parameters"] * SHAPE["weightBits"] * 1.1 / 8 / 2**30)

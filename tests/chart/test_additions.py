@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from render import Object, groups, of_kind, pods, ray_templates
+from render import Object, groups, helm, of_kind, pods, ray_templates
 
 # Component of each pod of the case `additions`, by its group.
 MODELS = {"qwen2-5-72b", "llama-3-1-70b"}
@@ -86,7 +86,7 @@ def test_what_the_chart_sets_stays(group: str) -> None:
 def test_each_component_has_its_image_and_the_others_that_of_all() -> None:
     own = {
         "head": "registry.example/moa-head:0.1.0",
-        "orchestrator": f"registry.example/moa-cpu@sha256:{'0123456789' * 6}0123",
+        "orchestrator": f"registry.example/moa-orchestrator@sha256:{'0123456789' * 6}0123",
         **dict.fromkeys(MIXTRAL, "registry.example/moa-gpu-nightly:1"),
     }
     images = {name: container(template)["image"] for name, template in ray_templates("additions").items()}
@@ -94,6 +94,17 @@ def test_each_component_has_its_image_and_the_others_that_of_all() -> None:
     assert set(images) == {"head", *groups("default")}
     (test,) = [template for name, template in pods("additions") if name == "moa-test"]
     assert container(test)["image"] == own["orchestrator"], "the image that the nodes beside it have"
+
+
+def test_the_pod_of_a_profile_of_the_image_gets_its_own() -> None:
+    sets = ("cpuWorker.image.repository=r", "cpuWorker.image.tag=v1", "cpuWorker.pod.extraEnv[0].name=ONLY")
+    rendered = yaml.safe_load_all(helm("template", "moa", files=("values-tiny.yaml",), sets=sets).stdout)
+    found = {one["kind"]: one for one in rendered if one}
+    cluster = found["RayService"]["spec"]["rayClusterConfig"]
+    (worker,) = [group["template"] for group in cluster["workerGroupSpecs"]]
+    assert container(worker)["image"] == container(found["Pod"])["image"] == "r:v1"
+    assert "ONLY" in variables(worker)
+    assert "ONLY" not in variables(cluster["headGroupSpec"]["template"])
 
 
 def test_nodes_get_settings_of_the_kubelet_and_user_data() -> None:

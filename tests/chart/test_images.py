@@ -139,6 +139,7 @@ def test_the_health_check_asks_once_and_ends_in_time(file: Path) -> None:
     (check,) = [rest for word, rest in last_stage(file) if word == "HEALTHCHECK"]
     words = json.loads(check[check.index("CMD ") + 4 :])
     assert words[0] == "wget"
+    assert any("apt-get install" in rest and " wget " in rest for word, rest in last_stage(file) if word == "RUN")
     assert words[words.index("-t") + 1] == "1"
     assert int(words[words.index("-T") + 1]) < int(re.findall(r"--timeout=(\d+)s", check)[0])
     assert words[-1] == "http://127.0.0.1:8000/health"

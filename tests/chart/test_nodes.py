@@ -145,6 +145,15 @@ def test_what_the_alert_on_spot_reads_is_scraped() -> None:
     assert monitor["metadata"]["labels"]["release"] == "prometheus", "Prometheus selects it by this label"
 
 
+@pytest.mark.parametrize("pair", ["monitoring.exporters.karpenter=false", "monitoring.podMonitor.karpenterNamespace="])
+def test_karpenter_is_not_scraped_where_nothing_reads_it_or_something_else_does(pair: str) -> None:
+    found = [one for one in yaml.safe_load_all(helm("template", "moa", sets=(pair,)).stdout) if one]
+    assert [one["metadata"]["name"] for one in found if one["kind"] == "PodMonitor"] == ["moa"]
+    names = {rule.get("alert") for one in found if one["kind"] == "PrometheusRule" for group in one["spec"]["groups"]
+             for rule in group["rules"]}  # fmt: skip
+    assert ("MoaSpotFallback" in names) == ("exporters" not in pair)
+
+
 @CASES
 def test_nothing_of_karpenter_without_it(case: str) -> None:
     if of_kind(case, "NodePool"):

@@ -73,7 +73,7 @@ REFUSED = {
     "an unknown maker of secrets": ("auth.generate=argocd", "auth.generate"),
     "a time that is none": ("schedule.suspend=20:00", "schedule.suspend"),
     "a schedule of a service that is stopped": (
-        "suspend=true,schedule.resume=0 6 * * *", "suspend is true, but schedule would resume the service",
+        "suspend=true,schedule.resume=0 6 * * *", "suspend is true, but schedule stops and starts the service itself:",
     ),
     "jobs without accounts": (
         "serviceAccount.create=false,serviceAccount.name=w,serviceAccount.headName=h,auth.generate=job",
@@ -118,7 +118,11 @@ REFUSED = {
     "a setting of the kubelet that there is not": ("karpenter.gpu.kubelet.maxPod=1", "maxPod"),
     "an aggregator that may have no replica": (
         "models.qwen2\\.5-72b.replicas.min=0,models.qwen2\\.5-72b.replicas.onDemandFloor=0",
-        "models.qwen2.5-72b.replicas.min is 0, but it is team.aggregator, which every answer of a team needs",
+        "models.qwen2.5-72b.replicas.min is 0, but it runs team.aggregator (qwen2.5-72b), which every answer of a team",
+    ),
+    "an aggregator that is an adapter of a model that may have no replica": (
+        "models.llama-3\\.1-70b.replicas.min=0,models.llama-3\\.1-70b.adapters.law.rank=8,team.aggregator=law",
+        "models.llama-3.1-70b.replicas.min is 0, but it runs team.aggregator (law), which every answer of a team",
     ),
     "a floor of a model that may have no replica": (
         "models.mixtral-8x7b.replicas.min=0,models.mixtral-8x7b.replicas.onDemandFloor=1",

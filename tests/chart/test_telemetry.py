@@ -2,9 +2,11 @@
 
 import pytest
 import yaml
-from render import Object, helm, of_kind, ray_templates
+from render import CHART, Object, helm, of_kind, ray_templates
 
 ENDPOINT = "http://otel-collector.observability.svc:4318"
+API_SERVER = yaml.safe_load((CHART / "values.yaml").read_text())["networkPolicy"]["apiServerCidrs"]
+CLAIM = ("weights.source=pvc", "weights.pvc.claimName=w", "weights.s3.uri=")  # without a rule for port 443
 
 
 def environment(container: Object) -> dict[str, Object]:
@@ -64,7 +66,7 @@ def test_variables_that_ray_reads_for_its_own_metrics_are_not_set() -> None:
         assert all(name.startswith("OTEL_EXPORTER_OTLP_TRACES_") for name in of_otlp)
 
 
-def egress(endpoint: str) -> list[Object]:
+def egress(endpoint: str, *values: str) -> list[Object]:
     """Egress rules of the Ray pods that an endpoint adds."""
 
     def rules(*sets: str) -> list[Object]:
@@ -72,8 +74,8 @@ def egress(endpoint: str) -> list[Object]:
         (policy,) = [o for o in rendered if o and o["kind"] == "NetworkPolicy" and o["metadata"]["name"] == "moa"]
         return policy["spec"]["egress"]
 
-    before = rules()
-    return [rule for rule in rules(f"telemetry.otlp.endpoint={endpoint}") if rule not in before]
+    before = rules(*values)
+    return [rule for rule in rules(f"telemetry.otlp.endpoint={endpoint}", *values) if rule not in before]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,14 @@ def test_ray_pods_may_reach_a_collector_in_the_cluster(endpoint: str, port: int)
 def test_ray_pods_may_reach_a_collector_elsewhere(endpoint: str, port: int) -> None:
     (rule,) = egress(endpoint)
     assert rule == {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": port, "protocol": "TCP"}]}
+
+
+def test_a_collector_at_the_port_of_the_api_server_opens_no_way_to_that() -> None:
+    (rule,) = egress("https://otlp.example.com:6443")
+    assert rule["to"] == [{"ipBlock": {"cidr": "0.0.0.0/0", "except": API_SERVER}}]
+    assert egress("https://otlp.example.com") == [], "the rule of the weights"
+    (claim,) = egress("https://otlp.example.com", *CLAIM)
+    assert claim == {**rule, "ports": [{"port": 443, "protocol": "TCP"}]}
 
 
 def test_redis_reaches_no_collector() -> None:

@@ -143,8 +143,9 @@ each, over the share that vLLM may take. (model, context)
 {{- if and (eq (int .min) 0) (not $.Values.autoscaler.enabled) -}}
 {{- fail (printf "models.%s.replicas.min is 0, but nothing would start its pods: set autoscaler.enabled to true, or min to 1." $id) -}}
 {{- end -}}
-{{- if and (eq (int .min) 0) (eq $id $.Values.team.aggregator) -}}
-{{- fail (printf "models.%s.replicas.min is 0, but it is team.aggregator, which every answer of a team needs: set min to 1, or name another." $id) -}}
+{{- $answers := append (keys ($model.adapters | default dict)) $id -}}
+{{- if and (eq (int .min) 0) (has $.Values.team.aggregator $answers) -}}
+{{- fail (printf "models.%s.replicas.min is 0, but it runs team.aggregator (%s), which every answer of a team needs: set min to 1, or name another." $id $.Values.team.aggregator) -}}
 {{- end -}}
 {{- if gt (int .onDemandFloor) (int .min) -}}
 {{- fail (printf "models.%s.replicas.onDemandFloor is %v, above min (%v): raise min or lower the floor." $id .onDemandFloor .min) -}}

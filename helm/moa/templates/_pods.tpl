@@ -42,100 +42,6 @@ limits:
   {{- toYaml $list | nindent 2 }}
 {{- end -}}
 
-{{/* Read by Ray Serve and vLLM when they start; the same on every node. */}}
-{{- define "moa.environment" -}}
-{{- $values := .context.Values -}}
-- {name: RAY_SERVE_ENABLE_HA_PROXY, value: "1"}
-- {name: RAY_SERVE_THROUGHPUT_OPTIMIZED, value: "1"}
-- {name: RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
-{{- /* Serve ends an idle proxy of a draining node after this time, 30 s by default; load balancers may still use it. */}}
-- {name: RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S, value: {{ add $values.shutdown.noticeSeconds $values.shutdown.drainSeconds | quote }}}
-{{- /* A replaced proxy keeps its streams as long as a request can take. */}}
-- {name: RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S, value: {{ $values.api.deadlineSeconds | quote }}}
-{{- /* Idle connections to it would keep it as long, and the drain of its node. */}}
-- {name: RAY_SERVE_HAPROXY_CLOSE_SPREAD_TIME_S, value: {{ $values.shutdown.noticeSeconds | quote }}}
-- {name: MOA_HAPROXY_CONNECTIONS_PER_CLIENT, value: {{ $values.proxy.connectionsPerClient | quote }}}
-- {name: MOA_HAPROXY_HEADER_TIMEOUT_S, value: {{ $values.proxy.headerTimeoutSeconds | quote }}}
-- {name: MOA_HAPROXY_RETRY_BYTES, value: {{ int64 $values.proxy.retryBytes | quote }}}
-{{- /* Read by the raylet before the server starts: engines must not run at low priority. */}}
-- {name: RAY_worker_niceness, value: "0"}
-- {name: RAYLLM_ENABLE_WORKER_PROCESS_SETUP_HOOK, value: "0"}
-- {name: RAY_USAGE_STATS_ENABLED, value: "0"}
-- {name: VLLM_NO_USAGE_STATS, value: "1"}
-- {name: DO_NOT_TRACK, value: "1"}
-- {name: HOME, value: /scratch/home}
-- {name: XDG_CACHE_HOME, value: /scratch/cache}
-- {name: HF_HOME, value: /scratch/hugging-face}
-- {name: VLLM_CACHE_ROOT, value: /compile-cache/vllm}
-- {name: TRITON_CACHE_DIR, value: /compile-cache/triton}
-- {name: TORCHINDUCTOR_CACHE_DIR, value: /compile-cache/inductor}
-{{- /* FlashInfer adds .cache/flashinfer; CUDA's own cache of compiled PTX is else below HOME. */}}
-- {name: FLASHINFER_WORKSPACE_BASE, value: /compile-cache/flashinfer}
-- {name: CUDA_CACHE_PATH, value: /compile-cache/cuda}
-- {name: TORCH_EXTENSIONS_DIR, value: /compile-cache/extensions}
-- {name: CUTE_DSL_CACHE_DIR, value: /compile-cache/cute-dsl}
-- {name: TILELANG_CACHE_DIR, value: /compile-cache/tilelang}
-{{- if has $values.weights.source (list "image" "pvc" "nvme") }}
-- {name: HF_HUB_OFFLINE, value: "1"}
-{{- end }}
-{{- if eq $values.weights.source "s3" }}
-- {name: RUNAI_STREAMER_CONCURRENCY, value: {{ $values.weights.s3.concurrency | quote }}}
-{{- /* Of each GPU's worker; without it some versions read the whole checkpoint into memory, once for each GPU. */}}
-- {name: RUNAI_STREAMER_MEMORY_LIMIT, value: {{ mul (int64 $values.weights.s3.bufferGiB) 1073741824 | quote }}}
-{{- end }}
-{{- with include "moa.otlpEnvironment" .context }}
-{{ . }}
-{{- end }}
-- name: MOA_API_KEY
-  valueFrom:
-    secretKeyRef: {name: {{ include "moa.apiKeySecret" .context }}, key: api-key}
-{{- with include "moa.hfSecret" .context }}
-- name: HF_TOKEN
-  valueFrom:
-    secretKeyRef: {name: {{ . }}, key: token}
-{{- end }}
-{{- end -}}
-
-{{- define "moa.volumeMounts" -}}
-- {name: tmp, mountPath: /tmp}
-- {name: scratch, mountPath: /scratch}
-- {name: shm, mountPath: /dev/shm}
-- {name: compile-cache, mountPath: /compile-cache}
-{{- if include "moa.writesProfile" .context }}
-- {name: profile, mountPath: /etc/moa, readOnly: true}
-{{- end }}
-{{- if and .model (has .context.Values.weights.source (list "pvc" "nvme")) }}
-- {name: weights, mountPath: /models, readOnly: true}
-{{- end }}
-{{- end -}}
-
-{{- define "moa.volumes" -}}
-{{- $values := .context.Values -}}
-- name: tmp
-  emptyDir: {}
-- name: scratch
-  emptyDir: {}
-- name: shm
-  emptyDir: {medium: Memory, sizeLimit: {{ .shm }}}
-- name: compile-cache
-{{- if and .model (eq $values.compileCache.kind "pvc") }}
-  persistentVolumeClaim: {claimName: {{ include "moa.cacheClaim" .context }}}
-{{- else }}
-  emptyDir: {}
-{{- end }}
-{{- if include "moa.writesProfile" .context }}
-- name: profile
-  configMap: {name: {{ include "moa.fullname" .context }}-profile}
-{{- end }}
-{{- if and .model (eq $values.weights.source "pvc") }}
-- name: weights
-  persistentVolumeClaim: {claimName: {{ $values.weights.pvc.claimName }}, readOnly: true}
-{{- else if and .model (eq $values.weights.source "nvme") }}
-- name: weights
-  emptyDir: {sizeLimit: {{ include "moa.weightsLimit" . }}}
-{{- end }}
-{{- end -}}
-
 {{/* Probes, with KubeRay's thresholds. `health`: command that checks Ray on this node. The startup probe delays the other two:
 a raylet that is busy for minutes, such as while an engine loads, is not restarted before ten minutes have passed. A worker gets
 no requests as soon as its proxy fails; on the head, readiness only says that its service has an address. */}}
@@ -213,15 +119,6 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
-{{/* Volumes of a Ray pod, with those of the values. */}}
-{{- define "moa.allVolumes" -}}
-{{- $volumes := include "moa.volumes" . -}}
-{{ $volumes }}
-{{- with include "moa.extraVolumes" (merge (dict "set" $volumes) .) }}
-{{ . }}
-{{- end }}
-{{- end -}}
-
 {{/* Annotations of a Ray pod. (context, component, model, capacity, path, pod) */}}
 {{- define "moa.podAnnotations" -}}
 {{- $values := .context.Values -}}
@@ -279,114 +176,13 @@ spec:
   {{- end }}
   {{- if and .model (eq $values.weights.source "nvme") }}
   initContainers:
-    - name: weights
-      image: {{ $values.weights.nvme.image }}
-      command: [aws, s3, sync, --no-progress, {{ printf "%s/%s" (trimSuffix "/" $values.weights.s3.uri) .modelId | quote }}, {{ printf "/models/%s" .modelId | quote }}]
-      env:
-        - {name: HOME, value: /tmp}
-      resources:
-        requests: {cpu: "4", memory: 4Gi}
-        limits: {cpu: "8", memory: 8Gi}
-      securityContext:
-        {{- include "moa.containerSecurity" . | nindent 8 }}
-      volumeMounts:
-        - {name: weights, mountPath: /models}
-        - {name: tmp, mountPath: /tmp}
+    {{- include "moa.copyWeights" (dict "context" .context "name" "weights" "id" .modelId "cpu" 4 "memoryGiB" 4) | nindent 4 }}
     {{- range $number, $id := keys (.model.adapters | default dict) | sortAlpha }}
-    - name: adapter-{{ $number }}
-      image: {{ $values.weights.nvme.image }}
-      command: [aws, s3, sync, --no-progress, {{ printf "%s/%s" (trimSuffix "/" $values.weights.s3.uri) $id | quote }}, {{ printf "/models/%s" $id | quote }}]
-      env:
-        - {name: HOME, value: /tmp}
-      resources:
-        requests: {cpu: "1", memory: 1Gi}
-        limits: {cpu: "2", memory: 2Gi}
-      securityContext:
-        {{- include "moa.containerSecurity" $ | nindent 8 }}
-      volumeMounts:
-        - {name: weights, mountPath: /models}
-        - {name: tmp, mountPath: /tmp}
+    {{- include "moa.copyWeights" (dict "context" $.context "name" (printf "adapter-%d" $number) "id" $id "cpu" 1 "memoryGiB" 1) | nindent 4 }}
     {{- end }}
   {{- end }}
   containers:
     - {{ include "moa.container" . | nindent 6 | trim }}
   volumes:
     {{- include "moa.allVolumes" . | nindent 4 }}
-{{- end -}}
-
-{{/* Node selection of a pod. */}}
-{{- define "moa.placement" -}}
-{{- $values := .context.Values -}}
-{{- $selector := deepCopy $values.scheduling.nodeSelector -}}
-{{- if $values.karpenter.enabled -}}
-{{- $_ := set $selector "moa/release" (include "moa.clusterwideName" .context) -}}
-{{- if not .model }}{{ $_ := set $selector "moa/pool" "cpu" }}{{ end -}}
-{{- if eq .capacity "on-demand" }}{{ $_ := set $selector "karpenter.sh/capacity-type" "on-demand" }}{{ end -}}
-{{- if and (eq .capacity "spot") (not $values.karpenter.gpu.fallback) }}{{ $_ := set $selector "karpenter.sh/capacity-type" "spot" }}{{ end -}}
-{{- else if .model -}}
-{{- $selector = merge $selector $values.scheduling.gpuNodeSelector -}}
-{{- if eq .capacity "on-demand" }}{{ $selector = merge $selector $values.scheduling.floorNodeSelector }}{{ end -}}
-{{- end -}}
-{{- with $selector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- if or .model $values.scheduling.tolerations }}
-tolerations:
-  {{- if .model }}
-  - {key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}
-  {{- end }}
-  {{- with $values.scheduling.tolerations }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- end }}
-{{- if and .model $values.karpenter.enabled }}
-affinity:
-  nodeAffinity:
-    requiredDuringSchedulingIgnoredDuringExecution:
-      nodeSelectorTerms:
-        - matchExpressions:
-            - {key: moa/pool, operator: In, values: [gpu]}
-            - {key: karpenter.k8s.aws/instance-gpu-count, operator: Gt, values: ["{{ sub (int .gpus) 1 }}"]}
-            - {key: karpenter.k8s.aws/instance-gpu-memory, operator: Gt, values: ["{{ sub (mul (include "moa.gpuMemoryGiB" . | int64) 1024) 1 }}"]}
-    {{- if eq .capacity "spot" }}
-    # Karpenter takes the heaviest preference that can be met. A node with many more GPUs than the pod needs comes last: in some
-    # zones its spot price is above that of one of the right size on demand (deployments/plan/prices.yaml).
-    {{- $close := dict "key" "karpenter.k8s.aws/instance-gpu-count" "operator" "Lt" "values" (list (printf "%d" (add (mul 2 (int .gpus)) 1))) }}
-    preferredDuringSchedulingIgnoredDuringExecution:
-      {{- if $values.karpenter.gpu.fallback }}
-      - weight: 100
-        preference:
-          matchExpressions:
-            - {key: karpenter.sh/capacity-type, operator: In, values: [spot]}
-            - {{ toJson $close }}
-      - weight: 50
-        preference:
-          matchExpressions:
-            - {key: karpenter.sh/capacity-type, operator: In, values: [on-demand]}
-            - {{ toJson $close }}
-      - weight: 10
-        preference:
-          matchExpressions:
-            - {key: karpenter.sh/capacity-type, operator: In, values: [spot]}
-      {{- else }}
-      - weight: 100
-        preference:
-          matchExpressions:
-            - {{ toJson $close }}
-      {{- end }}
-    {{- end }}
-{{- end }}
-{{- /* Models go where their GPUs cost least. The label is KubeRay's: pods of an upgrade's other cluster do not count. */}}
-{{- if eq .component "orchestrator" }}
-topologySpreadConstraints:
-  - maxSkew: 1
-    topologyKey: {{ $values.scheduling.topologyKey }}
-    whenUnsatisfiable: ScheduleAnyway
-    labelSelector:
-      matchLabels:
-        app.kubernetes.io/instance: {{ .context.Release.Name }}
-        moa/group: {{ .group }}
-    matchLabelKeys: [ray.io/cluster]
-{{- end }}
 {{- end -}}

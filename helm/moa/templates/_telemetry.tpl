@@ -26,7 +26,7 @@ the ones without TRACES in their names also change how Ray sends its metrics bet
 
 {{/*
 Egress rule of a NetworkPolicy to the collector: to its namespace if the host is a service's (NAME.NAMESPACE.svc), else to
-`networkPolicy.httpsCidrs`. Empty without an endpoint.
+`networkPolicy.httpsCidrs`, without the API server at its own ports. Empty without an endpoint.
 */}}
 {{- define "moa.otlpEgress" -}}
 {{- with .Values.telemetry.otlp.endpoint -}}
@@ -39,6 +39,8 @@ Egress rule of a NetworkPolicy to the collector: to its namespace if the host is
     - namespaceSelector:
         matchLabels:
           kubernetes.io/metadata.name: {{ index $parts 1 }}
+    {{- else if has $port (list "443" "6443") }}
+    {{- include "moa.httpsBlocks" $ | trim | nindent 4 }}
     {{- else }}
     {{- range $.Values.networkPolicy.httpsCidrs }}
     - ipBlock: {cidr: {{ . }}}

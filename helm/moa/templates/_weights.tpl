@@ -1,4 +1,4 @@
-{{/* Memory and disk that a model's weights need. Each takes a dict with `context` and `model`, except `moa.gib`. */}}
+{{/* Weights of a model: memory and disk that they need, and their copy to the node. Without another list: (context, model) */}}
 
 {{/* GiB of a Kubernetes quantity, as a number. */}}
 {{- define "moa.gib" -}}
@@ -31,6 +31,24 @@
 {{ . }}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Init container that copies one folder of weights to the node. (context, name, id; cpu, memoryGiB: half of its limits) */}}
+{{- define "moa.copyWeights" -}}
+{{- $weights := .context.Values.weights -}}
+- name: {{ .name }}
+  image: {{ $weights.nvme.image }}
+  command: [aws, s3, sync, --no-progress, {{ printf "%s/%s" (trimSuffix "/" $weights.s3.uri) .id | quote }}, {{ printf "/models/%s" .id | quote }}]
+  env:
+    - {name: HOME, value: /tmp}
+  resources:
+    requests: {cpu: {{ .cpu | quote }}, memory: {{ .memoryGiB }}Gi}
+    limits: {cpu: {{ mul 2 .cpu | quote }}, memory: {{ mul 2 .memoryGiB }}Gi}
+  securityContext:
+    {{- include "moa.containerSecurity" .context | nindent 4 }}
+  volumeMounts:
+    - {name: weights, mountPath: /models}
+    - {name: tmp, mountPath: /tmp}
 {{- end -}}
 
 {{/* GiB of memory that a model's pod needs: shared memory, Ray and the engine, each GPU's worker and its buffer. */}}

@@ -31,6 +31,18 @@ def test_a_compiler_is_found(root: Path) -> None:
         check_image(image(), root, ())
 
 
+def test_pip_is_found(root: Path) -> None:
+    (root / "opt/venv/bin/pip3").touch()
+    with pytest.raises(CheckFailed, match="has pip: opt/venv/bin/pip3"):
+        check_image(image(), root, ())
+
+
+@pytest.mark.parametrize("labels", [None, {}, {"org.opencontainers.image.title": "moa-cpu"}])
+def test_a_label_that_is_not_there_is_named(root: Path, labels: dict[str, str] | None) -> None:
+    with pytest.raises(CheckFailed, match=f"no label org.opencontainers.image.{'version' if labels else 'title'}"):
+        check_image(image(Labels=labels), root, ())
+
+
 def test_an_address_of_a_package_index_in_the_history_is_found(root: Path) -> None:
     with pytest.raises(CheckFailed, match="contains 'pip install'"):
         check_image(image(), root, ("nowhere", "pip install"))

@@ -11,15 +11,24 @@ from scripts.images.commands import check_programs, output, run
 from scripts.images.errors import CheckFailed
 
 
-def test_missing_programs_are_named_with_their_packages() -> None:
+def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(CheckFailed, match=r"needs Debian's one, two; install with: .* one two$"):
         check_programs({"no-such-program": "two", "no-such-either": "one", "no-third": "one", "sh": "dash"})
 
 
 def test_another_user_than_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(CheckFailed, match="needs root"):
+    with pytest.raises(CheckFailed, match=r"needs root, for chroot and mounts; run it as root"):
         check_programs({"sh": "dash"})
+
+
+def test_everything_that_is_missing_is_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(
+        CheckFailed, match=r"needs root.*, and Debian's one; run it as root.*, and install with: .* one$"
+    ):
+        check_programs({"no-such-either": "one"})
 
 
 def test_a_failed_command_shows_its_last_lines(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -71,6 +71,16 @@ def test_gpu_nodes_have_the_label_that_the_device_plugin_asks_for_and_other_node
     }
 
 
+def test_daemons_of_gpu_nodes_select_by_the_label_that_the_walk_names_for_nodes_without_karpenter_too() -> None:
+    """A label of the chart's own pools would leave out GPU nodes of others."""
+    plugins = [line for line in installs() if line.split()[2] == "nvidia-device-plugin"]
+    assert plugins
+    assert all("nodeSelector" not in line for line in plugins), "its chart asks for the label"
+    exporter = yaml.safe_load((ROOT / "helm" / "operators" / "dcgm-exporter.yaml").read_text())
+    assert exporter["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+    assert '`nvidia.com/gpu.present: "true"`' in WALK.split("### With Terraform")[0]
+
+
 PLACES = [
     *ROOT.glob("docs/**/*.md"), *ROOT.glob("helm/**/*.md"), *ROOT.glob("helm/**/NOTES.txt"), *ROOT.glob("scripts/*.py"),
     *ROOT.glob("examples/**/*.md"), *ROOT.glob("terraform/*"), ROOT / "README.md",

@@ -100,7 +100,11 @@ def installs() -> list[str]:
 
 
 def exported() -> dict[str, str]:
-    return dict(re.findall(r"\b([A-Z_]+)=(\d+(?:\.\d+)+)\b", WALK))
+    """Versions by the name of their variable; one that is exported twice has one value."""
+    found = set(re.findall(r"\b([A-Z]\w+)=(\d+(?:\.\d+)+)(?=[\s`])", WALK))
+    versions = dict(found)
+    assert len(versions) == len(found)
+    return versions
 
 
 def test_every_chart_of_others_is_installed_in_one_version() -> None:
@@ -123,6 +127,38 @@ def test_repositories_are_added_before_charts_come_from_them() -> None:
                     known.add(added[1])
                 if (used := re.match(r" *helm (?:install|upgrade) \S+ ([\w-]+)/\S+", line)) and used[1] != "helm":
                     assert used[1] in known, (path.name, line)
+
+
+def commands(heading: str) -> str:
+    """Shell commands of a section."""
+    text = re.split(rf"\n##+ {heading}\n", WALK)[1]
+    return "\n".join(re.findall(r"```sh\n(.*?)```", re.split(r"\n##+ ", text)[0], re.DOTALL))
+
+
+def test_a_laptop_needs_no_command_of_the_walk() -> None:
+    text = commands("On a laptop")
+    assert text.index("helm repo add kuberay ") < text.index("helm install kuberay-operator kuberay/")
+    assert text.index("export KUBERAY=") < text.index("$KUBERAY")
+
+
+def test_upgrades_take_their_values_from_the_file_alone() -> None:
+    """With `--set`, the next upgrade without it, as in the runbook, would return to the old image."""
+    lines = [line for line in WALK.replace("\\\n", " ").splitlines() if re.match(r" *helm upgrade moa ", line)]
+    assert len(lines) >= 2
+    for line in lines:
+        assert line.strip() == "helm upgrade moa helm/moa -n moa -f my-values.yaml", line
+    assert "`-f aws-values.yaml -f my-values.yaml`" in WALK.split("\n## Upgrades\n")[1], "with Terraform"
+
+
+def test_commands_stay_in_the_folder_of_the_chart() -> None:
+    for block in re.findall(r"```sh\n(.*?)```", WALK, re.DOTALL):
+        assert not re.search(r"(?:^|&& |; )cd ", block, re.MULTILINE), block
+
+
+def test_removal_waits_for_what_it_deletes_before_it_looks_for_what_is_left() -> None:
+    for command in ("kubectl -n moa delete rayservice moa", "eksctl delete cluster"):
+        (line,) = [line for line in commands("Removal").splitlines() if line.startswith(command)]
+        assert " --wait" in line, line
 
 
 def test_the_cluster_is_of_a_version_that_is_tested_and_never_costs_extended_support() -> None:

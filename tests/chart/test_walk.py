@@ -141,6 +141,14 @@ def test_a_laptop_needs_no_command_of_the_walk() -> None:
     assert text.index("export KUBERAY=") < text.index("$KUBERAY")
 
 
+def test_plain_manifests_are_rendered_with_own_values_before_they_are_applied() -> None:
+    overlay = ROOT / "k8s" / "overlays" / "large"
+    (page,) = re.findall(r"\n### Plain manifests\n(.*?)\n##", WALK, re.DOTALL)
+    assert ("CHANGE-ME" in page) == any("CHANGE-ME" in file.read_text() for file in overlay.iterdir())
+    assert page.index("`k8s/overlays/large/values.yaml`") < page.index("kubectl apply -k k8s/overlays/large")
+    assert page.index("\nscripts/render_manifests.py\n") < page.index("kubectl apply -k k8s/overlays/large")
+
+
 def test_upgrades_take_their_values_from_the_file_alone() -> None:
     """With `--set`, the next upgrade without it, as in the runbook, would return to the old image."""
     lines = [line for line in WALK.replace("\\\n", " ").splitlines() if re.match(r" *helm upgrade moa ", line)]

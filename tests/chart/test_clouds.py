@@ -89,6 +89,7 @@ def test_argo_cd_reads_the_condition_that_kuberay_sets() -> None:
     check = config["data"]["resource.customizations.health.ray.io_RayService"]
     assert 'condition.type == "Ready"' in check
     assert '"InitializingTimeout"' in check
+    assert 'condition.reason == "SuspendComplete"' in check, "of a service that is stopped at night"
     assert "`InitializingTimeout`" in WALK, "the runbook's name of the reason"
 
 

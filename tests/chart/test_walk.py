@@ -176,6 +176,25 @@ def test_the_cluster_is_of_a_version_that_is_tested_and_never_costs_extended_sup
     assert cluster["upgradePolicy"] == {"supportType": "STANDARD"}
 
 
+def test_the_release_of_the_nodes_that_the_walk_looks_up_is_the_default() -> None:
+    values = yaml.safe_load((ROOT / "helm" / "moa" / "values.yaml").read_text())
+    family, _, release = values["karpenter"]["amiAlias"].partition("@")
+    assert family == "al2023"
+    # Karpenter's own path of the alias.
+    path = "/aws/service/eks/optimized-ami/$KUBERNETES/amazon-linux-2023/x86_64/nvidia/"
+    assert f"{path}amazon-eks-node-al2023-x86_64-nvidia-$KUBERNETES-{release}/image_id" in WALK
+
+
+def test_the_runbook_looks_for_all_pods_of_a_model() -> None:
+    (selector,) = re.findall(r"get pods -l 'moa/group in \((.+?)\)'", WALK)
+    (model,) = re.findall(r"get pods -l 'moa/group .*? for the model `(.+?)`", WALK)
+    (service,) = of_kind("default", "RayService")
+    groups = {group["groupName"] for group in service["spec"]["rayClusterConfig"]["workerGroupSpecs"]}
+    name = model.replace(".", "-")
+    assert set(selector.split(", ")) == {group for group in groups if group.startswith(name)}
+    assert len(set(selector.split(", "))) == 2
+
+
 def test_the_control_plane_has_the_price_of_standard_support() -> None:
     prices = (ROOT / "deployments" / "plan" / "prices.yaml").read_text()
     (usd_per_hour,) = {float(found) for found in re.findall(r"\beks: ([0-9.]+)", prices)}

@@ -145,6 +145,11 @@ def test_the_claim_is_the_one_that_both_values_name_and_the_job_fills_it() -> No
     for size in re.findall(r"\bSIZE=(\d+)Gi", PAGE):
         assert int(size) * 2**30 >= 1.1 * whole
     assert spec["securityContext"]["runAsUser"] == 1000, "the user of the engines, which read it"
+    # Filestore's driver has no fsGroupPolicy, so its claims of several nodes stay root's.
+    (owner,) = spec["initContainers"]
+    assert owner["command"] == ["chown", "1000:1000", container["volumeMounts"][0]["mountPath"]]
+    assert owner["securityContext"] == {"runAsUser": 0}
+    assert owner["volumeMounts"] == container["volumeMounts"]
 
 
 @pytest.mark.parametrize("page", ["clouds.md", "operations.md"])

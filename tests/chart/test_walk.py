@@ -167,6 +167,8 @@ def test_removal_waits_for_what_it_deletes_before_it_looks_for_what_is_left() ->
     for command in ("kubectl -n moa delete rayservice moa", "eksctl delete cluster"):
         (line,) = [line for line in commands("Removal").splitlines() if line.startswith(command)]
         assert " --wait" in line, line
+    # The EBS driver's own tag: Redis' volume has none of `costLabels`.
+    assert "Name=tag:kubernetes.io/created-for/pvc/namespace,Values=moa" in commands("Removal")
 
 
 def test_the_cluster_is_of_a_version_that_is_tested_and_never_costs_extended_support() -> None:

@@ -89,6 +89,7 @@ def test_argo_cd_reads_the_condition_that_kuberay_sets() -> None:
     check = config["data"]["resource.customizations.health.ray.io_RayService"]
     assert 'condition.type == "Ready"' in check
     assert '"InitializingTimeout"' in check
+    assert 'condition.reason == "SuspendComplete"' in check, "of a service that is stopped at night"
     assert "`InitializingTimeout`" in WALK, "the runbook's name of the reason"
 
 
@@ -145,6 +146,11 @@ def test_the_claim_is_the_one_that_both_values_name_and_the_job_fills_it() -> No
     assert len(sizes) == 2, "GKE and k3s"
     assert all(int(size) * 2**30 >= 1.1 * whole for size in sizes)
     assert spec["securityContext"]["runAsUser"] == 1000, "the user of the engines, which read it"
+    # Filestore's driver has no fsGroupPolicy, so its claims of several nodes stay root's.
+    (owner,) = spec["initContainers"]
+    assert owner["command"] == ["chown", "1000:1000", container["volumeMounts"][0]["mountPath"]]
+    assert owner["securityContext"] == {"runAsUser": 0}
+    assert owner["volumeMounts"] == container["volumeMounts"]
 
 
 @pytest.mark.parametrize("page", ["clouds.md", "operations.md"])
@@ -152,3 +158,50 @@ def test_values_files_that_a_page_names_exist(page: str) -> None:
     text = (ROOT / "docs" / page).read_text()
     for name in re.findall(r"\b(values-[\w-]+\.yaml)", text):
         assert (CHART / name).is_file(), name
+
+
+def section(title: str) -> str:
+    return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+# What installs an exporter so that Prometheus scrapes it.
+SCRAPED = {
+    "kubeRay": "--set metrics.serviceMonitor.enabled=true",
+    "kubeStateMetrics": "helm install prometheus prometheus-community/kube-prometheus-stack",
+    "karpenter": "helm install karpenter",
+    "dcgm": "helm install dcgm-exporter",
+}
+
+
+@pytest.mark.parametrize(("title", "file"), [("Google Kubernetes Engine", "gke"), ("k3s with GPUs", "k3s")])
+def test_alerts_need_only_exporters_that_the_page_installs(title: str, file: str) -> None:
+    """MoaExporterMissing would fire for ever, and the alerts that need the exporter never."""
+    commands = section(title).replace("\\\n", " ")
+    found = documents(helm("template", "moa", files=(f"values-{file}.yaml",)).stdout)
+    needed = {
+        rule["labels"]["exporter"]
+        for obj in found
+        if obj["kind"] == "PrometheusRule"
+        for group in obj["spec"]["groups"]
+        for rule in group["rules"]
+        if rule.get("alert") == "MoaExporterMissing"
+    }
+    assert needed == {"gke": {"kubeRay", "kubeStateMetrics"}, "k3s": set()}[file]
+    for exporter in needed:
+        assert SCRAPED[exporter] in commands, exporter
+    if "kubeRay" in needed:
+        assert commands.index("kube-prometheus-stack") < commands.index(SCRAPED["kubeRay"]), "the ServiceMonitor's kind"
+
+
+def test_gke_cluster_has_what_a_gateway_needs() -> None:
+    """`--addons` switches off the default ones that it does not name."""
+    commands = section("Google Kubernetes Engine").replace("\\\n", " ")
+    (addons,) = re.findall(r"--addons (\S+)", commands)
+    assert {"HttpLoadBalancing", "GcpFilestoreCsiDriver"} <= set(addons.split(","))
+    assert "--purpose REGIONAL_MANAGED_PROXY --role ACTIVE" in commands, "of the class gke-l7-regional-external-managed"
+
+
+def test_gke_image_is_pushed_to_a_registry_that_docker_has_credentials_for() -> None:
+    commands = section("Google Kubernetes Engine")
+    (registry,) = re.findall(r"IMAGE=([\w.-]+)/", commands)
+    assert commands.index(f"gcloud auth configure-docker {registry}\n") < commands.index("docker push")

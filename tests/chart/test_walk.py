@@ -71,6 +71,16 @@ def test_gpu_nodes_have_the_label_that_the_device_plugin_asks_for_and_other_node
     }
 
 
+def test_daemons_of_gpu_nodes_select_by_the_label_that_the_walk_names_for_nodes_without_karpenter_too() -> None:
+    """A label of the chart's own pools would leave out GPU nodes of others."""
+    plugins = [line for line in installs() if line.split()[2] == "nvidia-device-plugin"]
+    assert plugins
+    assert all("nodeSelector" not in line for line in plugins), "its chart asks for the label"
+    exporter = yaml.safe_load((ROOT / "helm" / "operators" / "dcgm-exporter.yaml").read_text())
+    assert exporter["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+    assert '`nvidia.com/gpu.present: "true"`' in WALK.split("### With Terraform")[0]
+
+
 PLACES = [
     *ROOT.glob("docs/**/*.md"), *ROOT.glob("helm/**/*.md"), *ROOT.glob("helm/**/NOTES.txt"), *ROOT.glob("scripts/*.py"),
     *ROOT.glob("examples/**/*.md"), *ROOT.glob("terraform/*"), ROOT / "README.md",
@@ -90,7 +100,11 @@ def installs() -> list[str]:
 
 
 def exported() -> dict[str, str]:
-    return dict(re.findall(r"\b([A-Z_]+)=(\d+(?:\.\d+)+)\b", WALK))
+    """Versions by the name of their variable; one that is exported twice has one value."""
+    found = set(re.findall(r"\b([A-Z]\w+)=(\d+(?:\.\d+)+)(?=[\s`])", WALK))
+    versions = dict(found)
+    assert len(versions) == len(found)
+    return versions
 
 
 def test_every_chart_of_others_is_installed_in_one_version() -> None:
@@ -115,11 +129,72 @@ def test_repositories_are_added_before_charts_come_from_them() -> None:
                     assert used[1] in known, (path.name, line)
 
 
+def commands(heading: str) -> str:
+    """Shell commands of a section."""
+    text = re.split(rf"\n##+ {heading}\n", WALK)[1]
+    return "\n".join(re.findall(r"```sh\n(.*?)```", re.split(r"\n##+ ", text)[0], re.DOTALL))
+
+
+def test_a_laptop_needs_no_command_of_the_walk() -> None:
+    text = commands("On a laptop")
+    assert text.index("helm repo add kuberay ") < text.index("helm install kuberay-operator kuberay/")
+    assert text.index("export KUBERAY=") < text.index("$KUBERAY")
+
+
+def test_plain_manifests_are_rendered_with_own_values_before_they_are_applied() -> None:
+    overlay = ROOT / "k8s" / "overlays" / "large"
+    (page,) = re.findall(r"\n### Plain manifests\n(.*?)\n##", WALK, re.DOTALL)
+    assert ("CHANGE-ME" in page) == any("CHANGE-ME" in file.read_text() for file in overlay.iterdir())
+    assert page.index("`k8s/overlays/large/values.yaml`") < page.index("kubectl apply -k k8s/overlays/large")
+    assert page.index("\nscripts/render_manifests.py\n") < page.index("kubectl apply -k k8s/overlays/large")
+
+
+def test_upgrades_take_their_values_from_the_file_alone() -> None:
+    """With `--set`, the next upgrade without it, as in the runbook, would return to the old image."""
+    lines = [line for line in WALK.replace("\\\n", " ").splitlines() if re.match(r" *helm upgrade moa ", line)]
+    assert len(lines) >= 2
+    for line in lines:
+        assert line.strip() == "helm upgrade moa helm/moa -n moa -f my-values.yaml", line
+    assert "`-f aws-values.yaml -f my-values.yaml`" in WALK.split("\n## Upgrades\n")[1], "with Terraform"
+
+
+def test_commands_stay_in_the_folder_of_the_chart() -> None:
+    for block in re.findall(r"```sh\n(.*?)```", WALK, re.DOTALL):
+        assert not re.search(r"(?:^|&& |; )cd ", block, re.MULTILINE), block
+
+
+def test_removal_waits_for_what_it_deletes_before_it_looks_for_what_is_left() -> None:
+    for command in ("kubectl -n moa delete rayservice moa", "eksctl delete cluster"):
+        (line,) = [line for line in commands("Removal").splitlines() if line.startswith(command)]
+        assert " --wait" in line, line
+    # The EBS driver's own tag: Redis' volume has none of `costLabels`.
+    assert "Name=tag:kubernetes.io/created-for/pvc/namespace,Values=moa" in commands("Removal")
+
+
 def test_the_cluster_is_of_a_version_that_is_tested_and_never_costs_extended_support() -> None:
     (cluster,) = [obj for obj in manifests() if obj["kind"] == "ClusterConfig"]
     assert cluster["metadata"]["version"] == "$KUBERNETES"
     assert exported()["KUBERNETES"] == NEWEST, "1.35 and 1.36 are in standard support, 1.33 is not"
     assert cluster["upgradePolicy"] == {"supportType": "STANDARD"}
+
+
+def test_the_release_of_the_nodes_that_the_walk_looks_up_is_the_default() -> None:
+    values = yaml.safe_load((ROOT / "helm" / "moa" / "values.yaml").read_text())
+    family, _, release = values["karpenter"]["amiAlias"].partition("@")
+    assert family == "al2023"
+    # Karpenter's own path of the alias.
+    path = "/aws/service/eks/optimized-ami/$KUBERNETES/amazon-linux-2023/x86_64/nvidia/"
+    assert f"{path}amazon-eks-node-al2023-x86_64-nvidia-$KUBERNETES-{release}/image_id" in WALK
+
+
+def test_the_runbook_looks_for_all_pods_of_a_model() -> None:
+    (selector,) = re.findall(r"get pods -l 'moa/group in \((.+?)\)'", WALK)
+    (model,) = re.findall(r"get pods -l 'moa/group .*? for the model `(.+?)`", WALK)
+    (service,) = of_kind("default", "RayService")
+    groups = {group["groupName"] for group in service["spec"]["rayClusterConfig"]["workerGroupSpecs"]}
+    name = model.replace(".", "-")
+    assert set(selector.split(", ")) == {group for group in groups if group.startswith(name)}
+    assert len(set(selector.split(", "))) == 2
 
 
 def test_the_control_plane_has_the_price_of_standard_support() -> None:

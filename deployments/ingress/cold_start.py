@@ -1,7 +1,7 @@
 """Start of a model that has no replica while it has no requests (`replicas.min: 0`).
 
 Serve itself would have each call wait for the replica, which takes minutes. Here a call starts it and fails at once, or
-after `wait_s`: a recipe goes on without the model and says so, a client is told to come back.
+after `wait_s`: a recipe goes on without the model and says so, a client of the model gets 503 with `retry-after`.
 """
 
 import asyncio

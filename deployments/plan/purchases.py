@@ -57,8 +57,8 @@ def _break_even(month: Month) -> Iterator[str]:
     yield f"In place of spot nodes it pays from a discount of {least:.0%} - {most:.0%}, by zone and model."
 
 
-def _both(cheapest: float | None, dearest: float | None) -> tuple[float, float] | None:
-    return None if cheapest is None or dearest is None else (cheapest, dearest)
+def _both(cheapest: float | None, highest: float | None) -> tuple[float, float] | None:
+    return None if cheapest is None or highest is None else (cheapest, highest)
 
 
 def _row(label: str, floor: tuple[float, float] | None, every: tuple[float, float] | None, missing: str = "") -> str:

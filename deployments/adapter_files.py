@@ -109,9 +109,11 @@ def _own_template(adapter: AdapterSpec, folder: Path) -> str | None:
         return None
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8")).get("chat_template")
-    except (ValueError, AttributeError):
+        if isinstance(found, list):  # several templates with names
+            found = {one["name"]: one["template"] for one in found}.get("default")
+    except (ValueError, AttributeError, KeyError, TypeError):
         raise ConfigError(
-            f"The adapter '{adapter.id}' has a {TOKENIZER_CONFIG} that is no JSON object; correct it, or set"
-            " chat_template: base."
+            f"The adapter '{adapter.id}' has a {TOKENIZER_CONFIG} whose chat_template cannot be read; correct it, or"
+            " set chat_template: base."
         ) from None
     return found if isinstance(found, str) else None

@@ -11,7 +11,7 @@ from serving.errors import ConfigError
 from serving.validation import abbreviated
 
 VARIABLE = re.compile(r"\$\{\w+\}")
-TIMESTAMP = "tag:yaml.org,2002:timestamp"
+TIMESTAMP, MERGE = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge"
 
 
 class _Problem(yaml.MarkedYAMLError):
@@ -26,20 +26,20 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping. Raises `yaml.YAMLError` if a key is there twice; those that `<<` merges may be."""
-        lines: dict[Any, int] = {}
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Parse a mapping, before `<<` adds the keys of others. Raises `yaml.YAMLError` if a key is there twice."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
         for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == MERGE:
                 continue
-            key, line = self.construct_object(key_node), key_node.start_mark.line + 1
+            key, line = (key_node.tag, key_node.value), key_node.start_mark.line + 1
             if key in lines:
-                said = (
-                    f"'{abbreviated(str(key))}' of line {lines[key]} is given again in line {line}; remove one of them"
-                )
-                raise _Problem(problem=said, problem_mark=key_node.start_mark)
+                name = abbreviated(key_node.value)
+                problem = f"'{name}' of line {lines[key]} is given again in line {line}; remove one of them"
+                raise _Problem(problem=problem, problem_mark=key_node.start_mark)
             lines[key] = line
-        return super().construct_mapping(node, deep)
+        return node
 
 
 def read_yaml(path: Path) -> Any:
@@ -59,9 +59,10 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"Change {path}: {error.problem}.") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML{_place(error)}.") from None
-    except (ValueError, RecursionError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else "a number in it is no number"
-        raise ConfigError(f"{path} cannot be read: {why}.") from None
+    except RecursionError:
+        raise ConfigError(f"{path} cannot be read: it is nested too deeply.") from None
+    except (ValueError, LookupError):  # of `!!int x`, `!!bool x`, `!!float ''`
+        raise ConfigError(f"{path} cannot be read: a value is not of the type that its tag names.") from None
     for name, value in _texts(raw):
         if VARIABLE.fullmatch(value):
             raise ConfigError(

@@ -1,7 +1,7 @@
 """Start of a model that has no replica while it has no requests (`replicas.min: 0`).
 
 Serve itself would have each call wait for the replica, which takes minutes. Here a call starts it and fails at once, or
-after `wait_s`: a recipe goes on without the model and says so, a client is told to come back.
+after `wait_s`: a recipe goes on without the model and says so, a client of the model gets 503 with `retry-after`.
 """
 
 import asyncio
@@ -40,8 +40,11 @@ class ColdStart:
         """True if the model has no replica. An unknown number counts as some."""
         return await self._running.of(self._handle) == 0
 
-    async def awaited(self) -> None:
+    async def awaited(self, name: str) -> None:
         """Return if a replica runs, or did within `wait_s`; else leave one starting.
+
+        Args:
+            name: the model that was asked: this one, or an adapter of its replicas. For errors.
 
         Raises:
             EngineUnavailable: none runs yet, or none can be started.
@@ -56,9 +59,9 @@ class ColdStart:
             await asyncio.wait({starting}, timeout=self._wait_s)
         if not starting.done():
             why = "it has no replica while it has no requests, and one is being started"
-            raise EngineUnavailable(self.model, why, RETRY_AFTER_S, retriable=False)
+            raise EngineUnavailable(name, why, RETRY_AFTER_S, retriable=False)
         if (error := starting.exception()) is not None:
-            raise translated(self.model, error)
+            raise translated(name, error)
 
     async def _start(self) -> None:
         """Keep one request waiting until it is answered: by it Serve's autoscaler knows that a replica is needed."""
@@ -89,25 +92,25 @@ class ColdStartEngine(EngineWrapper):
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Stream the answer. Raises as the engine, and as `ColdStart.awaited`."""
-        await self._start.awaited()
+        await self._start.awaited(self.name)
         async with aclosing(self.engine.generate(request)) as stream:
             async for delta in stream:
                 yield delta
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
-        await self._start.awaited()
+        await self._start.awaited(self.name)
         await super().prefill(request, marker)
 
     async def count_tokens(self, request: GenerateRequest) -> int:
-        await self._start.awaited()
+        await self._start.awaited(self.name)
         return await super().count_tokens(request)
 
     async def tokenize(self, request: GenerateRequest, *, texts: bool = False) -> Tokens:
-        await self._start.awaited()
+        await self._start.awaited(self.name)
         return await super().tokenize(request, texts=texts)
 
     async def detokenize(self, token_ids: tuple[int, ...]) -> str:
-        await self._start.awaited()
+        await self._start.awaited(self.name)
         return await super().detokenize(token_ids)
 
     async def check_health(self) -> None:
@@ -128,11 +131,11 @@ class ColdStartPooling(PoolingEngine):
         return self.engine.info
 
     async def embed(self, request: EmbedRequest) -> Vectors:
-        await self._start.awaited()
+        await self._start.awaited(self._start.model)
         return await self.engine.embed(request)
 
     async def rerank(self, request: RerankRequest) -> Scores:
-        await self._start.awaited()
+        await self._start.awaited(self._start.model)
         return await self.engine.rerank(request)
 
     async def check_health(self) -> None:

@@ -46,23 +46,21 @@ class Ingress:
         self._profile = profile
         limits = profile.orchestrator.limits
         self._retries = RetryBudget(limits.retry_share, limits.retry_burst)
-        self._engines: dict[str, Engine] = {
-            served.id: RemoteEngine(
-                served.id,
-                handles[f"model_{number}"],
-                deadline_s=model.deadline_s,
-                replicas=model.replicas.min,
-                context_tokens=model.context_tokens,
-                tools=model.accepts_tools,
-                thinking=model.thinks,
-                modalities=model.modalities,
-                retries=self._retries,
-                adapter=None if served is model else served.id,
-            )
-            for number, model in enumerate(profile.models)
-            if model.generates
-            for served in (model, *model.as_adapters)
-        }
+        self._engines: dict[str, Engine] = {}
+        for number, model in enumerate(profile.models):
+            if model.generates:
+                engine = RemoteEngine(
+                    model.id,
+                    handles[f"model_{number}"],
+                    deadline_s=model.deadline_s,
+                    replicas=model.replicas.min,
+                    context_tokens=model.context_tokens,
+                    tools=model.accepts_tools,
+                    thinking=model.thinks,
+                    modalities=model.modalities,
+                    retries=self._retries,
+                )
+                self._engines |= {model.id: engine, **{one.id: engine.adapted(one.id) for one in model.adapters}}
         self._pooling: dict[str, PoolingEngine] = {
             model.id: RemotePooling(
                 model.id,

@@ -4,7 +4,8 @@ import asyncio
 import math
 import pickle
 from collections.abc import AsyncGenerator
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError, TaskCancelledError
@@ -23,6 +24,13 @@ HEALTH_TIMEOUT_S = 5.0
 RECENT_S = 30.0  # an answer this recent shows that an overloaded deployment works
 
 
+@dataclass(slots=True)
+class LastAnswer:
+    """Loop time of a deployment's last answer; -inf if there is none, or the deployment was lost since."""
+
+    at: float = -math.inf
+
+
 class RemoteEngine(Engine):
     """The replicas of one model. A call always has a deadline: Serve itself waits forever for a replica."""
 
@@ -38,7 +46,6 @@ class RemoteEngine(Engine):
         thinking: bool = False,
         modalities: tuple[Modality, ...] = ("text",),
         retries: RetryBudget | None = None,
-        adapter: str | None = None,
     ) -> None:
         """Wrap a handle.
 
@@ -52,7 +59,6 @@ class RemoteEngine(Engine):
             thinking: the model's reasoning is separated from its text.
             modalities: what the model reads in messages.
             retries: budget of second attempts, which all engines of a server share; None: one of its own.
-            adapter: id of the LoRA adapter that the replicas answer with; None: with the model itself.
         """
         self.model = model
         self._info = EngineInfo(
@@ -64,8 +70,14 @@ class RemoteEngine(Engine):
         self._prefill = handle.options(method_name="prefill", _by_reference=False)
         self._calls = handle.options(_by_reference=False)
         self._retries = retries or RetryBudget()
-        self._adapter = () if adapter is None else (adapter,)  # last argument of the replica's methods
-        self._answered_at = -math.inf  # loop time of the last item; -inf after the deployment was lost
+        self._adapter: tuple[str, ...] = ()  # last argument of the replica's methods
+        self._last_answer = LastAnswer()
+
+    def adapted(self, adapter: str) -> "RemoteEngine":
+        """The same replicas, answering with their LoRA adapter of that id."""
+        other = copy(self)
+        other.model, other._adapter = adapter, (adapter,)
+        return other
 
     @property
     def info(self) -> EngineInfo:
@@ -99,7 +111,7 @@ class RemoteEngine(Engine):
                         raise IncompleteGeneration(self.model) from None
                     except TimeoutError:
                         raise DeadlineExceeded(f"'{self.model}'", deadline_s) from None
-                    self._answered_at = loop.time()
+                    self._last_answer.at = loop.time()
                     for packed in pickle.loads(item) if isinstance(item, bytes) else item:
                         delta = unpack(packed)
                         begun, ended = True, delta.terminal
@@ -156,12 +168,12 @@ class RemoteEngine(Engine):
         An overloaded deployment still works: if the call is rejected or late, but the deployment answered within the
         last `RECENT_S`, it counts as healthy.
         """
-        await check_replicas(self.model, self._calls, self._answered_at)
+        await check_replicas(self.model, self._calls, self._last_answer.at)
 
     def _translated(self, error: Exception) -> MoaError:
         known = translated(self.model, error)
         if isinstance(known, EngineUnavailable):
-            self._answered_at = -math.inf
+            self._last_answer.at = -math.inf
         return known
 
 

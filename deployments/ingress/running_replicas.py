@@ -25,7 +25,7 @@ def counted() -> dict[Deployment, int]:
 
 
 class RunningReplicas:
-    """Running replicas of deployments. The controller is asked at most once per `FRESH_S`, if somebody asks."""
+    """Running replicas of deployments. The controller is asked on demand, at most once per `FRESH_S`."""
 
     def __init__(self, count: Callable[[], Mapping[Deployment, int]] = counted) -> None:
         """Use `count` to ask the controller, in a thread."""

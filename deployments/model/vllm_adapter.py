@@ -61,7 +61,6 @@ class VllmAdapter(EngineAdapter):
             compact=self.client.vllm_config.structured_outputs_config.disable_any_whitespace,
             threads=max(1, min(8, (os.cpu_count() or 1) // 2)),
         )
-        self._salt_prefix = ""  # of cache salts
         self._defaults: Mapping[str, Any] = self.client.model_config.get_diff_sampling_param()
 
     @property
@@ -126,7 +125,6 @@ class VllmAdapter(EngineAdapter):
         Raises:
             ConfigError: vLLM cannot load it, with vLLM's reason.
         """
-        self._salt_prefix = SALT_PREFIX
         lora = LoRARequest(name, number, str(folder), base_model_name=self.model)
         try:
             loaded = await self.client.add_lora(lora)
@@ -205,7 +203,7 @@ class VllmAdapter(EngineAdapter):
             if lora is not None:
                 extra = {**extra, "lora_request": lora}
             if cache_salt is not None:
-                cache_salt = self._salt_prefix + cache_salt
+                cache_salt = SALT_PREFIX + cache_salt
             bytes_of = partial(self._token_bytes.of, skip_special_tokens=sampling.decoding.skip_special_tokens)
             copies = sampling.n // params.n
             if params.structured_outputs is not None:

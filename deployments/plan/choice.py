@@ -61,6 +61,10 @@ class Choice:
         floor = self.on_demand_nodes * self.price.on_demand
         return floor + self.spot_nodes * self.price.spot[0], floor + self.spot_nodes * self.price.spot[1]
 
+    def nodes_for(self, replicas: int) -> int:
+        """Nodes that hold so many replicas."""
+        return _nodes(self.model, replicas, self.instance)
+
     def roofline(self, assumed: Assumptions) -> Roofline:
         """Roofline of one replica at the assumed shares of the GPUs' specification."""
         shape, gpus = self.model.shape, self.model.gpus

@@ -68,6 +68,7 @@ def recipe_latencies(
         prompt_tokens=assumed.prompt_tokens,
         answer_tokens=assumed.answer_tokens,
         batch=batch,
+        parents=profile.parents,
     )
 
 

@@ -70,7 +70,7 @@ def _lines(name: str, found: dict[str, Month], budget: float, step: float, most:
         spot = " - ".join(f"{month.spot_first(zone):,.0f}" for zone in (0, 1))
         yield _text(left + 20, legend + 16, f"spot: {spot}")
     yield _text(x(1) + 20, y(0) - 18, "A band: from the cheapest")
-    yield _text(x(1) + 20, y(0) - 2, "zone to the dearest one.")
+    yield _text(x(1) + 20, y(0) - 2, "to the most expensive zone.")
     at = y(budget)
     yield (
         f'  <line x1="{x(0):.1f}" y1="{at:.1f}" x2="{x(1):.1f}" y2="{at:.1f}" stroke="#dc2626" stroke-width="1.5"'

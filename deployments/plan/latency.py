@@ -36,6 +36,7 @@ def latencies(
     prompt_tokens: int,
     answer_tokens: int,
     batch: int = 1,
+    parents: Mapping[str, str] | None = None,
 ) -> dict[str, Latency]:
     """Latency of each recipe and of each model alone, by id.
 
@@ -45,6 +46,7 @@ def latencies(
         prompt_tokens: length of the caller's question.
         answer_tokens: length of the answer of each agent without a limit of its own.
         batch: requests that each replica has in progress, this one included.
+        parents: by the id of each LoRA adapter, the model whose replica computes its answers.
 
     Raises:
         MoaError: a recipe fails on such answers.
@@ -54,10 +56,9 @@ def latencies(
 
     def engines() -> dict[str, Engine]:
         answer = " ".join(["word"] * answer_tokens)
-        return {
-            model: ScriptedEngine(model, answer, intercept=TimedReplica(roofline, batch - 1))
-            for model, roofline in rooflines.items()
-        }
+        replicas = {model: TimedReplica(roofline, batch - 1) for model, roofline in rooflines.items()}
+        replica_of = {model: model for model in rooflines} | dict(parents or {})
+        return {name: ScriptedEngine(name, answer, intercept=replicas[model]) for name, model in replica_of.items()}
 
     return {name: _latency(name, recipes, engines, request) for name in (*recipes, *rooflines)}
 

@@ -64,7 +64,7 @@ class Month:
         cheapest = self._all_spot(zone)
         if self.on_demand <= budget:
             return None
-        return max((budget - cheapest) / (self.on_demand - cheapest), 0.0)
+        return (budget - cheapest) / (self.on_demand - cheapest) if cheapest < budget else 0.0
 
     def capacity_reserved(self, *, floor_only: bool, zone: int) -> float:
         """Dollars with a capacity reservation, which costs the price on demand in every hour, used or not.

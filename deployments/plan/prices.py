@@ -4,21 +4,16 @@ import datetime
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from serving.config import Frozen
 from serving.errors import ConfigError
+from serving.yaml_file import read_yaml
 
 PRICES = Path(__file__).parent / "prices.yaml"
 
 
-class Table(BaseModel):
-    """A part of prices.yaml: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Instance(Table):
+class Instance(Frozen):
     """An EC2 instance type with its GPUs."""
 
     vcpus: int = Field(ge=1)  # in which EC2 counts quotas
@@ -29,7 +24,7 @@ class Instance(Table):
     tflops: float
 
 
-class Price(Table):
+class Price(Frozen):
     """Price of an instance type in one region, in dollars per hour."""
 
     on_demand: float = Field(gt=0)
@@ -37,7 +32,7 @@ class Price(Table):
     reserved: Mapping[int, float] = Field(default_factory=dict, description="For a term of so many years.")
 
 
-class Region(Table):
+class Region(Frozen):
     """Prices of one region, with their date and source."""
 
     date: datetime.date
@@ -47,14 +42,14 @@ class Region(Table):
     instances: Mapping[str, Price]
 
 
-class FixedPrices(Table):
+class FixedPrices(Frozen):
     """Dollars per hour of everything except GPU nodes."""
 
     always: Mapping[str, float]
     running: Mapping[str, float] = Field(description="Only while the service is not stopped.")
 
 
-class Assumptions(Table):
+class Assumptions(Frozen):
     """Load and efficiency that capacity is computed with."""
 
     decode_batch: int
@@ -66,7 +61,7 @@ class Assumptions(Table):
     min_0_hours_per_day: float
 
 
-class Prices(Table):
+class Prices(Frozen):
     """The content of prices.yaml."""
 
     region: str
@@ -107,4 +102,4 @@ class Prices(Table):
 
 def load_prices(path: Path = PRICES) -> Prices:
     """Read and validate prices.yaml."""
-    return Prices.model_validate(yaml.safe_load(path.read_text()))
+    return Prices.model_validate(read_yaml(path))

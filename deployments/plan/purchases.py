@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from deployments.plan.month import HOURS_PER_DAY, Month
+from deployments.plan.month import Month
 
 TERMS = (1, 3)  # years
 
@@ -41,9 +41,10 @@ def purchases(month: Month, savings_plan: float | None) -> Iterator[str]:
 
 def _break_even(month: Month) -> Iterator[str]:
     """Discounts from which a commitment, which is paid in every hour, costs less than what it replaces."""
-    floor = 1 - month.hours.per_day / HOURS_PER_DAY
-    discount = f"from a discount of {floor:.0%} on the price on demand" if floor else "at any discount"
-    yield f"A commitment for the nodes on demand pays {discount}."
+    if kept := [choice for choice in month.chosen.values() if choice.on_demand_nodes]:
+        floor = 1 - min(month.hours.share(choice) for choice in kept)
+        discount = f"from a discount of {floor:.0%} on the price on demand" if floor else "at any discount"
+        yield f"A commitment for the nodes on demand pays {discount}."
     on_spot = [choice for choice in month.chosen.values() if choice.spot_nodes]
     if not on_spot:
         return
@@ -56,8 +57,8 @@ def _break_even(month: Month) -> Iterator[str]:
     yield f"In place of spot nodes it pays from a discount of {least:.0%} - {most:.0%}, by zone and model."
 
 
-def _both(cheapest: float | None, dearest: float | None) -> tuple[float, float] | None:
-    return None if cheapest is None or dearest is None else (cheapest, dearest)
+def _both(cheapest: float | None, highest: float | None) -> tuple[float, float] | None:
+    return None if cheapest is None or highest is None else (cheapest, highest)
 
 
 def _row(label: str, floor: tuple[float, float] | None, every: tuple[float, float] | None, missing: str = "") -> str:

@@ -1,11 +1,10 @@
 """EC2 quotas that a profile needs on AWS: `python -m deployments.plan large --quotas`."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deployments.config import Profile
-from deployments.plan.choice import Choice, choices
+from deployments.plan.choice import choices
 from deployments.plan.prices import load_prices
 
 
@@ -48,16 +47,12 @@ def quotas(profile: Profile, *, spot: bool = True) -> list[Quota]:
         family = choice.instance_name[0]
         replicas = choice.model.replicas
         for which, count in enumerate((replicas.max or replicas.min, replicas.min)):
-            nodes = _nodes(choice, count)
+            nodes = choice.nodes_for(count)
             kept = min(choice.on_demand_nodes, nodes) if spot else nodes
             vcpus = choice.instance.vcpus
             needed.setdefault(SPOT[family], [0, 0])[which] += vcpus * (nodes - kept)
             needed.setdefault(ON_DEMAND[family], [0, 0])[which] += vcpus * kept
     return [Quota(code, name, *vcpus) for (code, name), vcpus in needed.items() if any(vcpus)]
-
-
-def _nodes(choice: Choice, replicas: int) -> int:
-    return math.ceil(replicas / (choice.instance.gpus // choice.model.gpus))
 
 
 def report(profile: Profile) -> str:

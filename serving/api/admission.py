@@ -125,8 +125,8 @@ class ParsingTurns:
     """One large body at a time for each caller: several at once would hold the interpreter lock one after the other."""
 
     def __init__(self) -> None:
-        """Let nobody wait."""
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by name, while somebody uses it
+        """Begin without any body being parsed."""
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by name, while in use
 
     @asynccontextmanager
     async def turn(self, caller: Caller) -> AsyncIterator[None]:

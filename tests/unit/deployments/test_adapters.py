@@ -121,13 +121,17 @@ def test_the_chat_template_of_the_folder_is_found_where_trainers_save_it(tmp_pat
     model = adapted(write_adapter(tmp_path))
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": "of the tokenizer"}))
     assert check(model)["sql"].chat_template == "of the tokenizer"
+    named = [{"name": "tool_use", "template": "with tools"}, {"name": "default", "template": "the default"}]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": named}))
+    assert check(model)["sql"].chat_template == "the default"
     (tmp_path / "chat_template.jinja").write_text("of the file")
     assert check(model)["sql"].chat_template == "of the file"
     base = model.adapters[0].model_copy(update={"chat_template": "base"})
     assert check(model.model_copy(update={"adapters": (base,)}))["sql"].chat_template is None
     (tmp_path / "chat_template.jinja").unlink()
-    (tmp_path / "tokenizer_config.json").write_text("no JSON")
-    refused(model, "tokenizer_config.json that is no JSON object", "chat_template: base")
+    for wrong in ("no JSON", '{"chat_template": ["default"]}'):
+        (tmp_path / "tokenizer_config.json").write_text(wrong)
+        refused(model, "tokenizer_config.json whose chat_template cannot be read", "chat_template: base")
 
 
 def test_a_machine_that_loads_the_adapters_checks_them_before_anything_starts(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from serving.yaml_file import read_yaml
 
 VARIABLE = "Change 'a[1].b' in own.yaml: variables such as ${KEY} are not replaced; write the value itself."
 
+OTHER_TYPE = "own.yaml cannot be read: a value is not of the type that its tag names."
+
 
 def twice(key: str, first: int, second: int) -> str:
     return f"Change own.yaml: '{key}' of line {first} is given again in line {second}; remove one of them."
@@ -25,6 +27,12 @@ def file(tmp_path: Path) -> Path:
     [
         ("a: {b: 1}\nc: {b: 2}\n", {"a": {"b": 1}, "c": {"b": 2}}),
         ("x: &x {a: 1, b: 2}\ny:\n  <<: *x\n  a: 3\n", {"x": {"a": 1, "b": 2}, "y": {"a": 3, "b": 2}}),
+        ("x: &x {a: 1}\ny: &y {b: 2}\nz: {<<: *x, <<: *y}\n", {"x": {"a": 1}, "y": {"b": 2}, "z": {"a": 1, "b": 2}}),
+        # A mapping is merged into another one before its own `<<` is.
+        (
+            "a: &a {x: 1}\nb:\n  c: &c {<<: *a, x: 2}\nd: {<<: *c, y: 3}\n",
+            {"a": {"x": 1}, "b": {"c": {"x": 2}}, "d": {"x": 2, "y": 3}},
+        ),
         ("released: 2026-01-31\nat: 2026-01-31 10:00:00\n", {"released": "2026-01-31", "at": "2026-01-31 10:00:00"}),
         ("a: ~\nb: no\nc: 1e3\n", {"a": None, "b": False, "c": "1e3"}),
         (
@@ -42,19 +50,15 @@ def test_what_a_file_holds(file: Path, text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (
-            "api: {api_key: k}\nmodels: []\napi:\n  host: x\n",
-            "Change own.yaml: 'api' of line 1 is given again in line 3; remove one of them.",
-        ),
+        ("api: {api_key: k}\nmodels: []\napi:\n  host: x\n", twice("api", 1, 3)),
         ("a:\n- b: 1\n  'b': 2\n", twice("b", 2, 3)),
         ("1: a\n1: b\n", twice("1", 1, 2)),
-        (
-            "a: [x, {b: '${KEY}'}]\n",
-            VARIABLE,
-        ),
+        ("a: [x, {b: '${KEY}'}]\n", VARIABLE),
         ("[" * 3000, "own.yaml cannot be read: it is nested too deeply."),
         ("a: " + "[" * 3000 + "]" * 3000, "own.yaml cannot be read: it is nested too deeply."),
-        ("a: !!int sk-1\n", "own.yaml cannot be read: a number in it is no number."),
+        ("a: !!int sk-1\n", OTHER_TYPE),
+        ("a: !!bool x\n", OTHER_TYPE),
+        ("a: !!float ''\n", OTHER_TYPE),
         ("? [a]\n: b\n", "own.yaml is not YAML at line 1, column 3: found unhashable key."),
     ],
 )

@@ -24,6 +24,7 @@ from serving.recipes.loading import load_recipes
 from serving.types import GenerateRequest
 from tests.support.api import client_of
 from tests.support.recipes import reasons
+from tests.support.waiting import until
 
 Ask = Callable[..., GenerateRequest]
 EMBED, RERANK = EmbedRequest("r", ("a",)), RerankRequest("r", "q", ("d",))
@@ -88,14 +89,6 @@ def wrapped(deployment: Deployment, engine: Engine | None = None, wait_s: float 
     return ColdStartEngine("a", engine or ScriptedEngine("a", "hello"), deployment.cold_start(wait_s))
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(30_000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it did not come to that")
-
-
 async def test_a_call_without_a_replica_starts_one_and_fails_at_once(ask: Ask) -> None:
     deployment = Deployment()
     engine = wrapped(deployment)
@@ -109,6 +102,17 @@ async def test_a_call_without_a_replica_starts_one_and_fails_at_once(ask: Ask) -
     await until(lambda: deployment.waiting == 0)
     assert (await complete("a", engine, ask())).text == "hello"
     assert deployment.cancelled == 0
+
+
+async def test_an_adapter_of_the_model_is_named_and_starts_the_same_replica(ask: Ask) -> None:
+    deployment = Deployment()
+    start = deployment.cold_start()
+    for name in ("a", "adapter"):
+        engine = ColdStartEngine(name, ScriptedEngine(name, "hello"), start)
+        with pytest.raises(EngineUnavailable) as refused:
+            await complete(name, engine, ask())
+        assert refused.value.model == name
+    assert deployment.waiting == 1
 
 
 async def test_a_call_may_wait_for_the_replica(ask: Ask) -> None:

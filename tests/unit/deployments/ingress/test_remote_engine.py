@@ -153,6 +153,18 @@ async def test_a_deployment_that_has_no_room_for_the_question_has_shown_that_it_
         await asked.check_health()
 
 
+async def test_an_answer_of_the_model_shows_that_its_adapters_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_engine, "HEALTH_TIMEOUT_S", 0.01)
+    handle = Handle((TEXT, END))
+    handle.stats.gives = None
+    asked = engine(handle)
+    adapted = asked.adapted("sql")
+    with pytest.raises(EngineUnavailable, match="'sql'"):
+        await adapted.check_health()
+    await complete("m", asked, REQUEST)
+    await adapted.check_health()
+
+
 async def test_an_old_answer_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_engine, "HEALTH_TIMEOUT_S", 0.01)
     monkeypatch.setattr(remote_engine, "RECENT_S", 0.0)
@@ -206,9 +218,9 @@ async def test_a_replica_makes_tokens_of_a_prompt_and_text_of_tokens() -> None:
 
 
 async def test_every_call_of_an_adapter_names_it_and_no_other_call_does() -> None:
-    for adapter, last in ((None, ()), ("sql", ("sql",))):
+    for last in ((), ("sql",)):
         handle = Handle((GONE,), (TEXT, END), ())
-        asked = RemoteEngine(adapter or "m", handle, deadline_s=5, adapter=adapter)  # type: ignore[arg-type]
+        asked = engine(handle).adapted("sql") if last else engine(handle)
         assert (await complete("m", asked, REQUEST)).text == "hello there"
         await asked.prefill(REQUEST, "[[x]]")
         assert handle.arguments == [last, last, ("[[x]]", *last)]

@@ -58,6 +58,18 @@ def test_calls_of_one_layer_share_their_replica() -> None:
     assert found["same"].ttft_s == pytest.approx(2 * found["other"].ttft_s, rel=0.05)
 
 
+def test_calls_of_an_adapter_share_the_replica_of_its_model() -> None:
+    shape = ModelShape(parameters=1, layers=1, kv_heads=1, head_dim=500_000_000, weight_bits=8)
+    rooflines = {"a": Roofline(shape, 1e12, 1e18)}
+    plain, lora = (
+        {"preset": "moa-lite", "id": name, "layers": [["a", other]]} for name, other in (("plain", "a"), ("lora", "x"))
+    )
+    loaded = load_recipes([plain, lora], TEAM)
+    found = latencies(loaded, rooflines, prompt_tokens=10, answer_tokens=100, parents={"x": "a"})
+    assert found["lora"].ttft_s == pytest.approx(found["plain"].ttft_s, rel=0.05)
+    assert set(found) == {"plain", "lora", "a"}
+
+
 def test_other_requests_make_a_token_slower() -> None:
     busy = [Roofline(SHAPE, 1e12, 1e14)]
     alone, shared = (

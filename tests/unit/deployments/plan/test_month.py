@@ -30,6 +30,12 @@ def test_a_budget_can_hold_always_or_never() -> None:
     assert month().fallback_limit(1, 100) == 0
 
 
+def test_without_spot_nodes_a_budget_holds_or_does_not() -> None:
+    kept = month(model("a"))
+    assert kept.fallback_limit(0, kept.on_demand) is None
+    assert kept.fallback_limit(0, kept.on_demand - 1) == 0
+
+
 def test_nights_cost_what_is_not_stopped() -> None:
     half = month(hours=Hours(per_day=12))
     assert half.fixed == 100 * (1 + 2 / 2)

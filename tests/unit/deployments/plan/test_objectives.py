@@ -17,6 +17,8 @@ from deployments.plan.objectives import MARGIN, ttft_objectives
 from deployments.plan.prices import load_prices
 from serving.errors import ConfigError
 from tests.support.paths import ROOT
+from tests.support.plans import model
+from tests.support.plans import profile as plan_profile
 
 CHART = ROOT / "helm" / "moa"
 PRICES = load_prices()
@@ -34,6 +36,15 @@ def test_an_objective_is_the_next_bucket_above_the_roofline() -> None:
     for recipe, objective in found.items():
         below = [bound for bound in TTFT_SECONDS if bound < objective]
         assert max(below) < MARGIN * latencies[recipe].ttft_s <= objective
+
+
+def test_an_adapter_has_the_times_of_its_model() -> None:
+    plain = plan_profile()
+    options = {**plain.models[0].engine_kwargs, "max_lora_rank": 16}
+    adapted = model("a", adapters=[{"id": "x", "source": "org/x"}], engine_kwargs=options)
+    team = {"proposers": ["x", "b", "c"], "aggregator": "x"}
+    with_adapter = plan_profile(team=team).model_copy(update={"models": (adapted, *plain.models[1:])})
+    assert ttft_objectives(with_adapter) == ttft_objectives(plain)
 
 
 def test_a_recipe_with_more_layers_has_more_time() -> None:

@@ -5,7 +5,7 @@ import re
 from deployments.plan.month import Hours, Month
 from deployments.plan.prices import Price
 from deployments.plan.purchases import purchases
-from tests.support.plans import model, month
+from tests.support.plans import model, month, stopping
 
 UNKNOWN = Price(on_demand=10, spot=(2, 4))
 
@@ -42,6 +42,15 @@ def test_a_service_that_stops_at_night_needs_a_larger_discount() -> None:
     *_, floor, spot = purchases(month(hours=Hours(per_day=12)), None)
     assert "pays from a discount of 50% on the price on demand." in floor
     assert "from a discount of 80% - 90%" in spot
+
+
+def test_a_model_that_stops_by_itself_needs_a_larger_discount_for_its_floor() -> None:
+    *_, floor, _ = purchases(month(stopping(model("a")), model("b"), hours=Hours(min_0_per_day=6)), None)
+    assert "pays from a discount of 75% on the price on demand." in floor
+
+
+def test_without_nodes_on_demand_there_is_nothing_to_commit_to() -> None:
+    assert not any("nodes on demand" in line for line in purchases(month(floor=0), None))
 
 
 def test_without_spot_nodes_there_is_nothing_to_replace() -> None:

@@ -11,7 +11,9 @@ import httpx
 import pytest
 
 from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted_pooling import ScriptedPoolingEngine
 from tests.support.api import app_of, ask, chat, client_of, drive, get, status_and_code
+from tests.support.pooling import pooling_app
 
 M = {"m": ScriptedEngine("m")}
 
@@ -166,6 +168,15 @@ async def deadlines(headers: dict[str, str], **settings: Any) -> list[float | No
 async def test_the_deadline_of_a_repeated_request_began_with_the_first_time() -> None:
     found = await deadlines(received(200), deadline_s=500)
     assert found == [300] * 5
+
+
+@pytest.mark.usefixtures("clock")
+async def test_the_deadline_of_a_repeated_request_for_vectors_or_ranks_began_with_the_first_time() -> None:
+    engines = {"e": ScriptedPoolingEngine("e"), "r": ScriptedPoolingEngine("r", "rerank")}
+    async with client_of(pooling_app(engines, deadline_s=500), **received(200)) as client:
+        await client.post("/v1/embeddings", json={"model": "e", "input": "x"})
+        await client.post("/v1/rerank", json={"model": "r", "query": "q", "documents": ["d"]})
+    assert [request.deadline_s for engine in engines.values() for request in engine.requests] == [300, 300]
 
 
 @pytest.mark.usefixtures("clock")

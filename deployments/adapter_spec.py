@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from deployments.model_identity import ModelId, TokenPrice
-from deployments.weights_source import WeightsSource
+from deployments.weights_source import Source, WeightsSource
 from serving.cards import Task
 from serving.config import Frozen
 
@@ -20,7 +20,7 @@ class AdapterSpec(WeightsSource, Frozen):
     """A LoRA adapter in PEFT's format, served as a model id of its own."""
 
     id: ModelId
-    source: str = Field(
+    source: Source = Field(
         min_length=1,
         description="Adapter: a folder with adapter_config.json and adapter_model.safetensors (relative to the"
         " repository's root), a Hugging Face id, or an s3:// or gs:// URL.",

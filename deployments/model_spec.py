@@ -13,7 +13,7 @@ from deployments.model_identity import ModelId, TokenPrice
 from deployments.model_shape import ModelShape
 from deployments.task_options import task_problem
 from deployments.thinking_spec import ThinkingSpec
-from deployments.weights_source import ROOT, WeightsSource
+from deployments.weights_source import ROOT, Source, WeightsSource
 from serving.cards import Task
 from serving.config import Frozen
 from serving.conversation import Modality, Thinking
@@ -60,7 +60,7 @@ class ModelSpec(WeightsSource, Frozen):
     """A model served here: its weights, its hardware and, through `engine_kwargs`, every vLLM option."""
 
     id: ModelId
-    source: str = Field(
+    source: Source = Field(
         description="Weights: a Hugging Face id, a path (relative to the repository's root), or an s3:// or gs:// URL."
     )
     fetch_command: str | None = Field(

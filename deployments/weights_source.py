@@ -1,14 +1,26 @@
 """Sources of weights: a folder, a Hugging Face id, or the URL of an object store."""
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 ROOT = Path(__file__).parent.parent
+
+
+def _written_out(source: str) -> str:
+    if source.startswith("~") or "${" in source:
+        raise ValueError("write the whole path; '~' and variables are not replaced")
+    return source
+
+
+Source = Annotated[str, AfterValidator(_written_out)]
 
 
 class WeightsSource:
     """Properties of a spec whose field `source` says where weights are."""
 
-    source: str
+    source: Source
 
     @property
     def names_folder(self) -> bool:

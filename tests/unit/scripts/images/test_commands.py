@@ -9,6 +9,7 @@ import pytest
 from scripts.images import commands
 from scripts.images.commands import check_programs, output, run
 from scripts.images.errors import CheckFailed
+from tests.support.waiting import until
 
 
 def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,12 +55,12 @@ def test_the_last_line_of_a_long_command_is_shown(
     assert "half done" in capfd.readouterr().out
 
 
-def test_a_command_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
+async def test_a_command_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     with pytest.raises(CheckFailed, match=r"^Trying: not done within 2 s"):
         run("Trying", ["sh", "-c", f"sleep 600 & echo $! > {pid_file}; wait"], tmp_path / "log", limit_s=2)
     state = Path(f"/proc/{pid_file.read_text().strip()}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    await until(lambda: not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 def test_output_of_a_command_or_its_last_error() -> None:

@@ -61,6 +61,7 @@ def read_yaml(path: Path) -> Any:
     """
     try:
         raw = _loaded(path.read_text(encoding="utf-8"))
+        variable = next(((name, value) for name, value in _texts(raw) if VARIABLE.fullmatch(value)), None)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
@@ -71,11 +72,11 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"{path} is not YAML{_place(error)}.") from None
     except RecursionError:
         raise ConfigError(f"{path} cannot be read: it is nested too deeply.") from None
-    for name, value in _texts(raw):
-        if VARIABLE.fullmatch(value):
-            raise ConfigError(
-                f"Change '{name}' in {path}: variables such as {value} are not replaced; write the value itself."
-            )
+    if variable is not None:
+        name, value = variable
+        raise ConfigError(
+            f"Change '{name}' in {path}: variables such as {value} are not replaced; write the value itself."
+        )
     return raw
 
 
@@ -84,8 +85,10 @@ def _loaded(text: str) -> Any:
     loader = _Loader(text)
     try:
         return loader.get_single_data()
-    except OverflowError:  # before the value: of an escape such as "\UFFFFFFFF"
-        raise _Problem(problem="it has an escape of no character", problem_mark=loader.get_mark()) from None
+    except (ValueError, OverflowError):  # of the text itself, such as the escapes "\U00110000" and "\UFFFFFFFF"
+        mark = loader.get_mark()
+        said = f"line {mark.line + 1} has an escape of no character, or a version that is none"
+        raise _Problem(problem=said, problem_mark=mark) from None
     finally:
         loader.dispose()
 

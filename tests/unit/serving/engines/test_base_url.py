@@ -7,8 +7,16 @@ from serving.engines.base_url import base_url_problem
 
 @pytest.mark.parametrize(
     "url",
-    ["http://a/v1", "https://a.example.org:8443/x/v1/", "http://[::1]:8000/v1", "http://a"]
-    + ["http://127.0.0.1:8000/v1", "http://my_vllm:8000/v1", "https://münchen.example/v1", "HTTP://A./v1"],
+    [
+        "http://a/v1",
+        "https://a.example.org:8443/x/v1/",
+        "http://[::1]:8000/v1",
+        "http://a",
+        "http://127.0.0.1:8000/v1",
+        "http://my_vllm:8000/v1",
+        "https://münchen.example/v1",
+        "HTTP://A./v1",
+    ],
 )
 def test_an_address(url: str) -> None:
     assert base_url_problem(url) is None

@@ -178,9 +178,10 @@ change its status any more: there the same object comes as the last event before
 raise it as an `APIError`.
 
 HAProxy, which stands in front of the server, answers in the same shape: 400 `invalid_request` to a request line or a
-header that cannot be read, 431 `invalid_request` to headers over 16 KB, 408 `body_timeout` to a request that does not
-arrive in time, 429 `overloaded` to too many connections from one address, 503 `engine_unavailable` while no
-orchestrator can answer or the server recovers, 504 `deadline_exceeded`. These answers have no `x-request-id`.
+header that cannot be read, such as an `x-session-id` that is not UTF-8 or is given twice, 431 `invalid_request` to
+headers over 16 KB, 408 `body_timeout` to a request that does not arrive in time, 429 `overloaded` to too many
+connections from one address, 503 `engine_unavailable` while no orchestrator can answer or the server recovers, 504
+`deadline_exceeded`. These answers have no `x-request-id`.
 
 If the server loses a process before an answer has begun, HAProxy sends the request to another orchestrator (see
 [operations](operations.md#lost-processes)). A streamed answer that has begun ends with the connection instead, without

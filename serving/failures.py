@@ -3,6 +3,7 @@
 The text of such an exception never reaches a caller: it may hold keys, paths, addresses or another caller's data.
 """
 
+import asyncio
 import logging
 import re
 import traceback
@@ -53,6 +54,8 @@ def engine_failure(model: str, error: BaseException) -> MoaError:
 def engine_failures(model: str) -> Iterator[None]:
     """Boundary of an engine: whatever is raised inside is a `MoaError`. Cancellation and `GeneratorExit` pass.
 
+    A `CancelledError` is the engine's failure, too, if nobody cancelled the task: work of its own was cancelled.
+
     Raises:
         EngineFailed: an exception that is none of ours; see `engine_failure`.
     """
@@ -60,5 +63,9 @@ def engine_failures(model: str) -> Iterator[None]:
         yield
     except MoaError:
         raise
+    except asyncio.CancelledError as error:
+        if (task := asyncio.current_task()) is None or task.cancelling():
+            raise
+        raise engine_failure(model, error) from None
     except Exception as error:
         raise engine_failure(model, error) from None

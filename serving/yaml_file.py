@@ -26,6 +26,16 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Build a value. Raises `yaml.YAMLError` if it is not what its tag or form says, such as `!!int x`."""
+        try:
+            return super().construct_object(node, deep)
+        # What PyYAML's conversions raise for `!!int x` and `!!int ''`, `!!bool x`, `!!timestamp x`, and 1:0:0:....
+        except (ValueError, IndexError, KeyError, AttributeError, OverflowError):
+            kind = node.tag.rpartition(":")[2]
+            said = f"line {node.start_mark.line + 1} has a value that is no {kind}"
+            raise _Problem(problem=said, problem_mark=node.start_mark) from None
+
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Parse a mapping, before `<<` adds the keys of others. Raises `yaml.YAMLError` if a key is there twice."""
         node = super().compose_mapping_node(anchor)
@@ -50,7 +60,8 @@ def read_yaml(path: Path) -> Any:
             as `${NAME}`, which would be taken literally.
     """
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        raw = _loaded(path.read_text(encoding="utf-8"))
+        variable = next(((name, value) for name, value in _texts(raw) if VARIABLE.fullmatch(value)), None)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
@@ -61,14 +72,25 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"{path} is not YAML{_place(error)}.") from None
     except RecursionError:
         raise ConfigError(f"{path} cannot be read: it is nested too deeply.") from None
-    except (ValueError, LookupError):  # of `!!int x`, `!!bool x`, `!!float ''`
-        raise ConfigError(f"{path} cannot be read: a value is not of the type that its tag names.") from None
-    for name, value in _texts(raw):
-        if VARIABLE.fullmatch(value):
-            raise ConfigError(
-                f"Change '{name}' in {path}: variables such as {value} are not replaced; write the value itself."
-            )
+    if variable is not None:
+        name, value = variable
+        raise ConfigError(
+            f"Change '{name}' in {path}: variables such as {value} are not replaced; write the value itself."
+        )
     return raw
+
+
+def _loaded(text: str) -> Any:
+    """Value of a YAML text. Raises `yaml.YAMLError` or `RecursionError`."""
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    except (ValueError, OverflowError):  # of the text itself, such as the escapes "\U00110000" and "\UFFFFFFFF"
+        mark = loader.get_mark()
+        said = f"line {mark.line + 1} has an escape of no character, or a version that is none"
+        raise _Problem(problem=said, problem_mark=mark) from None
+    finally:
+        loader.dispose()
 
 
 def _place(error: yaml.YAMLError) -> str:

@@ -1,17 +1,20 @@
 """Export of OpenTelemetry traces by OTLP. Ray Serve makes the spans; `OTEL_*` variables say where they go.
 
 Every span of a replica names its deployment, and a request's spans have one trace id from the API to the models.
+Serve adds each exception of a replica to its span, with a message that may quote the request: it is left out.
 """
 
 import os
 from collections.abc import Mapping
 
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import Status
 
 from serving.errors import ConfigError
 
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")  # of traces; of all signals
+TEXTS = ("exception.message", "exception.stacktrace")  # attributes of an exception's event
 HTTP, GRPC = "http/protobuf", "grpc"
 
 
@@ -23,7 +26,40 @@ def span_processors() -> list[SpanProcessor]:
     Raises:
         ConfigError: `OTEL_EXPORTER_OTLP_PROTOCOL` names no protocol that is supported.
     """
-    return [BatchSpanProcessor(_exporter(os.environ))]
+    return [TextFreeProcessor(_exporter(os.environ))]
+
+
+class TextFreeProcessor(BatchSpanProcessor):
+    """Sends spans in batches, without the texts of exceptions; their types stay."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        super().on_end(_without_texts(span) if span.events or span.status.description else span)
+
+
+def _without_texts(span: ReadableSpan) -> ReadableSpan:
+    """`span` without messages and tracebacks."""
+    events = [
+        Event(
+            event.name,
+            {name: value for name, value in (event.attributes or {}).items() if name not in TEXTS},
+            event.timestamp,
+        )
+        for event in span.events
+    ]
+    return ReadableSpan(
+        span.name,
+        span.context,
+        span.parent,
+        span.resource,
+        span.attributes,
+        events,
+        span.links,
+        span.kind,
+        status=Status(span.status.status_code),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
 
 
 def _exporter(environment: Mapping[str, str]) -> SpanExporter:

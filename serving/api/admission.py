@@ -2,14 +2,17 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from serving.api.keys import Caller
 from serving.errors import Overloaded
 from serving.telemetry import Observer
 
+Arguments = ParamSpec("Arguments")
+Parsed = TypeVar("Parsed")
 IN_FLIGHT = 256  # limit if the capacity of the engines is unknown
 
 
@@ -128,9 +131,22 @@ class ParsingTurns:
         """Begin without any body being parsed."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by name, while in use
 
-    @asynccontextmanager
-    async def turn(self, caller: Caller) -> AsyncIterator[None]:
-        """Wait until no other body of the caller is being parsed, then run the block."""
+    async def parsed(
+        self,
+        caller: Caller,
+        parse: Callable[Arguments, Parsed],
+        *arguments: Arguments.args,
+        **options: Arguments.kwargs,
+    ) -> Parsed:
+        """Run `parse` in a thread once no other body of the caller is being parsed. Raises as `parse`.
+
+        A thread cannot be stopped: if the request is cancelled, the caller's next body still waits for it.
+        """
         lock = self._locks.setdefault(caller.name, asyncio.Lock())
         async with lock:
-            yield
+            thread = asyncio.ensure_future(asyncio.to_thread(parse, *arguments, **options))
+            try:
+                return await asyncio.shield(thread)
+            except asyncio.CancelledError:
+                await asyncio.wait({thread})
+                raise

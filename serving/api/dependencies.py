@@ -1,6 +1,5 @@
 """Dependencies of endpoints: the server's parts, the exchange, the check of the API key, and the body."""
 
-import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -130,8 +129,7 @@ def body_parser(parse: Callable[[bytes, ApiSettings], Body]) -> Callable[..., Co
             if len(raw) < LARGE_VALUES or (len(raw) < LARGE_BYTES and upper_bound(raw) < LARGE_VALUES):
                 body = parse(raw, settings)
             else:
-                async with server.parsing.turn(exchange.caller):
-                    body = await asyncio.to_thread(parse, raw, settings)
+                body = await server.parsing.parsed(exchange.caller, parse, raw, settings)
             exchange.parsed = True
             return body
 

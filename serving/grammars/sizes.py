@@ -10,6 +10,7 @@ from serving.errors import InvalidRequest
 from serving.grammars.limits import SchemaLimits
 from serving.grammars.nodes import Place, walk
 from serving.grammars.patterns import pattern_facts
+from serving.json_structure import is_deeper
 from serving.validation import path_of
 
 NOUNS = {
@@ -55,14 +56,13 @@ class SchemaSize:
 
 def check_bytes(value: Any, path: str, limits: SchemaLimits) -> int:
     """Size of `value`, in bytes of JSON. Raises `InvalidRequest` if it is too large, too deep, or no JSON."""
-    level = [value]
-    for _ in range(limits.max_depth + 1):
-        nested = [inner for inner in level if isinstance(inner, dict | list)]
-        level = [one for inner in nested for one in (inner.values() if isinstance(inner, dict) else inner)]
-        if not level:
-            break
-    else:
+    if is_deeper(value, limits.max_depth):
         raise InvalidRequest(f"Flatten '{path}': it has more than {limits.max_depth} levels.", path)
+    return check_json_bytes(value, path, limits)
+
+
+def check_json_bytes(value: Any, path: str, limits: SchemaLimits) -> int:
+    """Size of `value`, in bytes of JSON. Raises `InvalidRequest` if it is too large, or no JSON."""
     try:
         size = len(orjson.dumps(value))
     except orjson.JSONEncodeError:

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from .pages import BY_STATUS, LARGE_HEADERS, NO_METHOD, STARTING, TOO_MANY, UNAVAILABLE, Page
+from .pages import BY_STATUS, LARGE_HEADERS, NO_METHOD, NO_SESSION, STARTING, TOO_MANY, UNAVAILABLE, Page
 from .sessions import server_names, with_sessions
 from .settings import SMALLEST_BUFFER, Settings
 
@@ -15,6 +15,15 @@ LONE_RETRIES = 2  # of a lone orchestrator: one finds it gone, one waits at Serv
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 ALLOW = "GET, HEAD, POST, OPTIONS"
 REQUEST_ID = "^[A-Za-z0-9._:-]{1,128}$"  # as in serving/api/exchange.py
+# Headers by which a caller would steer Serve itself, which reads `_` for `-` in most; the API knows sessions only as
+# `x-session-id`.
+OF_SERVE = (
+    "^(serve[-_]multiplexed[-_]model[-_]id|x_session[-_]id|x-session_id"
+    "|x-request-timeout-seconds|x-request-disconnect-disabled)$"
+)
+# Of W3C's trace context. Serve takes any value as a text, and gives it on with each call of a model.
+TRACEPARENT = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
+TRACESTATE = "^[\\x20-\\x7e]{1,512}$"
 MARGIN_S = 30  # beyond the deadline of a request, which the orchestrator enforces
 
 
@@ -174,6 +183,15 @@ def with_limits(lines: list[str], settings: Settings) -> list[str]:
         # Serve sends any id back; the API and its log know no other than these.
         f"    http-request del-header x-request-id unless {{ req.fhdr(x-request-id) -m reg '{REQUEST_ID}' }}"
         " { req.fhdr_cnt(x-request-id) eq 1 }",
+        f"    http-request del-header '{OF_SERVE}' -m reg",
+        # A replica of Serve fails with one that is not UTF-8, as the last two would be if they came as they are.
+        rule(NO_SESSION, "{ req.fhdr_cnt(x-session-id) gt 0 } !{ req.fhdr(x-session-id),json(utf8) -m found }"),
+        rule(NO_SESSION, "{ req.fhdr_cnt(x-session-id) gt 1 }"),
+        *(
+            f"    http-request del-header {name} unless {{ req.fhdr({name}) -m reg '{form}' }}"
+            f" {{ req.fhdr_cnt({name}) eq 1 }}"
+            for name, form in (("traceparent", TRACEPARENT), ("tracestate", TRACESTATE))
+        ),
         # The deadline of a request that is asked again began with the first time. RECEIVED of serving/api/exchange.py.
         "    http-request set-header x-moa-received-ms %[date(0,ms)]",
     ]

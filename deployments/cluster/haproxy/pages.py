@@ -56,6 +56,7 @@ LARGE_HEADERS = Page(
     "The headers are too large; send fewer or shorter.",
 )
 NO_METHOD = Page(405, "Method Not Allowed", CALLER, "method_not_allowed", "Use GET, HEAD, POST or OPTIONS.")
+NO_SESSION = Page(400, "Bad Request", CALLER, "invalid_request", "Send the header x-session-id once, and in UTF-8.")
 # By HAProxy's own status. Of the errors of an orchestrator, a lost one (502) can be asked again, as none (503).
 BY_STATUS = {
     400: Page(

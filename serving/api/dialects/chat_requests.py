@@ -105,7 +105,7 @@ def to_request(
         tool_choice=choice,
         parallel_tool_calls=body.parallel_tool_calls or not body.tools,
         thinking=thinking(body, info) if thinks else Thinking(),
-        template_args=template_args(body) if body.chat_template_kwargs else {},
+        template_args=template_args(body, settings.schemas) if body.chat_template_kwargs else {},
         priority=body.priority,
         deadline_s=settings.deadline_s,
         stream_interval=1 if body.stream else None,

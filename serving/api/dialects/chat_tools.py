@@ -9,6 +9,9 @@ from serving.api.schemas.chat_fields import RESERVED_TEMPLATE_ARGS
 from serving.conversation import Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
+from serving.grammars.limits import SchemaLimits
+from serving.grammars.sizes import check_json_bytes
+from serving.json_structure import is_deeper
 from serving.validation import abbreviated, kind_of, shown
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -17,13 +20,8 @@ MAX_DEPTH = 100  # of schemas and template arguments; pickle and orjson fail at 
 
 def check_depth(value: object, path: str) -> None:
     """Check that the field `path` has at most `MAX_DEPTH` levels. Raises `InvalidRequest`."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        nested = [inner for inner in level if isinstance(inner, dict | list)]
-        level = [value for inner in nested for value in (inner.values() if isinstance(inner, dict) else inner)]
-        if not level:
-            return
-    raise InvalidRequest(f"Flatten '{path}': it has more than {MAX_DEPTH} levels.", path)
+    if is_deeper(value, MAX_DEPTH):
+        raise InvalidRequest(f"Flatten '{path}': it has more than {MAX_DEPTH} levels.", path)
 
 
 def tools(body: ChatBody, info: EngineInfo) -> tuple[Tool, ...]:
@@ -155,14 +153,15 @@ def thinking(body: ChatBody, info: EngineInfo) -> Thinking:
     return Thinking()
 
 
-def template_args(body: ChatBody) -> Mapping[str, Any]:
-    """Arguments of the chat template.
+def template_args(body: ChatBody, limits: SchemaLimits) -> Mapping[str, Any]:
+    """Arguments of the chat template, of at most as many bytes as `limits` allow for a schema.
 
     Raises:
         UnsupportedField: the server sets the argument itself.
-        InvalidRequest: the arguments are too deep.
+        InvalidRequest: the arguments are too deep or too large.
     """
     check_depth(body.chat_template_kwargs, "chat_template_kwargs")
+    check_json_bytes(body.chat_template_kwargs, "chat_template_kwargs", limits)
     for name in body.chat_template_kwargs:
         if name in RESERVED_TEMPLATE_ARGS:
             raise UnsupportedField(f"chat_template_kwargs.{abbreviated(name)}", "the server sets it")

@@ -71,7 +71,7 @@ class VllmFields(Wire):
     chat_template_kwargs: dict[str, Any] = Field(
         default={},
         json_schema_extra=fields.TEMPLATE_ARGS,
-        description="vLLM extension: arguments of the model's chat template.",
+        description="vLLM extension: arguments of the model's chat template, of the size of a schema at most.",
     )
     priority: int = Field(
         default=0,

@@ -16,14 +16,13 @@ from pydantic_core import CoreSchema, PydanticKnownError
 from serving.api.settings import ApiSettings
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.failures import said
-from serving.json_structure import collection_paused, has_more_values
+from serving.json_structure import collection_paused, has_more_values, levels
 from serving.validation import SHOWN_CHARS, abbreviated, kind_of, path_of
 
 Json = dict[str, Any]
 SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
 TOO_DEEP = "depth limit exceeded"  # orjson's message beyond 1024 levels
 MANY_BYTES = 2**14  # of a body that may have so many lists that the garbage collector would slow the parsing down
-CONTAINERS = frozenset((dict, list))
 
 
 class Wire(BaseModel):
@@ -167,21 +166,11 @@ def _too_deep(max_depth: int) -> InvalidRequest:
 
 def _count_keys(raw: dict[str, Any], max_depth: int) -> int:
     """Count the keys of all objects. Raises `InvalidRequest` beyond `max_depth` levels."""
-    count, depth = 0, 0
-    level: list[dict[str, Any] | list[Any]] = [raw]
-    while level:
-        depth += 1
+    count = 0
+    for depth, level in enumerate(levels(raw), start=1):
         if depth > max_depth:
             raise _too_deep(max_depth)
-        inner: list[dict[str, Any] | list[Any]] = []
-        for value in level:
-            values: Collection[Any] = value
-            if isinstance(value, dict):
-                count += len(value)
-                values = value.values()
-            if not CONTAINERS.isdisjoint(map(type, values)):  # fast, as there may be some hundred thousand token ids
-                inner += [one for one in values if type(one) in CONTAINERS]
-        level = inner
+        count += sum(len(value) for value in level if isinstance(value, dict))
     return count
 
 

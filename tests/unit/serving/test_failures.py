@@ -69,10 +69,32 @@ def test_an_engines_exceptions_are_its_failures(caplog: pytest.LogCaptureFixture
     assert engine_failure("m", own) is own
 
 
-@pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), KeyboardInterrupt()])
-def test_what_ends_a_task_passes(error: BaseException) -> None:
-    with pytest.raises(type(error)), engine_failures("m"):
-        raise error
+async def test_what_ends_a_task_passes() -> None:
+    for end in (GeneratorExit, KeyboardInterrupt):
+        with pytest.raises(end), engine_failures("m"):
+            raise end
+
+    async def call() -> None:
+        with engine_failures("m"):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await call()
+
+
+async def test_work_of_an_engine_that_was_cancelled_is_its_failure() -> None:
+    """Nobody cancelled the call: a recipe goes on without the model."""
+    work = asyncio.create_task(asyncio.Event().wait())
+    work.cancel()
+    with pytest.raises(EngineFailed) as caught, engine_failures("m"):
+        await work
+    assert caught.value.args == ("m", "unexpected CancelledError; the server's log has the details")
 
 
 def test_no_text_of_a_foreign_exception_is_in_a_message_or_a_log() -> None:

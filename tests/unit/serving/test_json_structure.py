@@ -1,13 +1,15 @@
 """Counts of strings, objects and lists in JSON texts."""
 
+import gc
 import json
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.json_structure import count_values, has_more_values, upper_bound
+from serving.json_structure import collection_paused, count_values, has_more_values, is_deeper, levels, upper_bound
 
 TEXT = st.text('"\\[]{}:, a\n', max_size=8)
 JSON = st.recursive(
@@ -62,3 +64,54 @@ def test_the_limit_is_the_last_number_that_passes(value: Any) -> None:
 def test_quotes_and_brackets_in_a_text_are_no_values(text: bytes) -> None:
     assert upper_bound(text) >= 5_000
     assert not has_more_values(text, 2)
+
+
+def depth(value: object) -> int:
+    """Nested objects and lists."""
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max((depth(one) for one in (value.values() if isinstance(value, dict) else value)), default=0)
+
+
+def keys_and_strings(value: object) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(keys_and_strings, value.values()))
+    return sum(map(keys_and_strings, value)) if isinstance(value, list) else int(isinstance(value, str))
+
+
+@given(JSON)
+def test_levels_are_all_objects_and_lists(value: Any) -> None:
+    found = [*levels(value)]
+    assert len(found) == depth(value)
+    assert [is_deeper(value, limit) for limit in range(len(found) + 1)] == [True] * len(found) + [False]
+    texts = counted(value) - sum(len(level) for level in found)
+    assert texts == keys_and_strings(value)
+
+
+def test_a_second_thread_does_not_leave_the_garbage_collector_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that finds the collector paused by another one must not pause it when that one has ended."""
+    reached, first_ended = threading.Event(), threading.Event()
+
+    def parse() -> None:
+        with collection_paused():
+            pass
+
+    second = threading.Thread(target=parse)
+    disable = gc.disable
+
+    def late() -> None:
+        if threading.current_thread() is second:
+            reached.set()
+            first_ended.wait(20)
+        disable()
+
+    monkeypatch.setattr(gc, "disable", late)
+    try:
+        with collection_paused():
+            second.start()
+            reached.wait(0.1)
+        first_ended.set()
+        second.join(20)
+        assert gc.isenabled()
+    finally:
+        gc.enable()

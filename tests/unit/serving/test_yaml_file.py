@@ -10,7 +10,13 @@ from serving.yaml_file import read_yaml
 
 VARIABLE = "Change 'a[1].b' in own.yaml: variables such as ${KEY} are not replaced; write the value itself."
 
-OTHER_TYPE = "own.yaml cannot be read: a value is not of the type that its tag names."
+NO_CHARACTER = "Change own.yaml: line 1 has an escape of no character, or a version that is none."
+# A list in a list in a list, each by an alias: no depth in the text, and the whole of it at the first look.
+CHAIN = (
+    "x:\n  a0: &a0 [x]\n"
+    + "".join(f"  a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 2000))
+    + "  m: &m {z: *a1999}\n<<: *m\n"
+)
 
 
 def twice(key: str, first: int, second: int) -> str:
@@ -56,9 +62,17 @@ def test_what_a_file_holds(file: Path, text: str, value: Any) -> None:
         ("a: [x, {b: '${KEY}'}]\n", VARIABLE),
         ("[" * 3000, "own.yaml cannot be read: it is nested too deeply."),
         ("a: " + "[" * 3000 + "]" * 3000, "own.yaml cannot be read: it is nested too deeply."),
-        ("a: !!int sk-1\n", OTHER_TYPE),
-        ("a: !!bool x\n", OTHER_TYPE),
-        ("a: !!float ''\n", OTHER_TYPE),
+        ("a: 1\nb: !!int sk-1\n", "Change own.yaml: line 2 has a value that is no int."),
+        ("a: !!int ''\n", "Change own.yaml: line 1 has a value that is no int."),
+        ("a: 0x_\n", "Change own.yaml: line 1 has a value that is no int."),
+        ("a: 1" + ":00" * 200 + ".0\n", "Change own.yaml: line 1 has a value that is no float."),
+        ("!!bool sk-1: 1\n", "Change own.yaml: line 1 has a value that is no bool."),
+        ("a: [!!timestamp sk-1]\n", "Change own.yaml: line 1 has a value that is no timestamp."),
+        ('a: "\\UFFFFFFFF"\n', NO_CHARACTER),
+        ('a: "\\U00110000"\n', NO_CHARACTER),
+        (CHAIN, "own.yaml cannot be read: it is nested too deeply."),
+        ("a: !!bool x\n", "Change own.yaml: line 1 has a value that is no bool."),
+        ("a: !!float ''\n", "Change own.yaml: line 1 has a value that is no float."),
         ("? [a]\n: b\n", "own.yaml is not YAML at line 1, column 3: found unhashable key."),
     ],
 )

@@ -3,12 +3,15 @@
 import pytest
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Status, StatusCode
 from ray._common.utils import import_attr
 from ray.serve._private.tracing_utils import _validate_tracing_exporter
 
 from deployments.cluster.environment import DEFAULTS, TRACING, set_default_environment
-from deployments.cluster.tracing import span_processors
+from deployments.cluster.tracing import TextFreeProcessor, span_processors
 from serving.errors import ConfigError
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -79,3 +82,31 @@ def test_without_a_collector_nothing_is_traced() -> None:
     environment = {ENDPOINT: ""}
     set_default_environment(environment)
     assert environment == {**DEFAULTS, ENDPOINT: ""}
+
+
+def test_an_exception_is_exported_without_its_texts() -> None:
+    """Serve records what a replica raises; its message may quote the request."""
+    memory = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(TextFreeProcessor(memory))
+    tracer = provider.get_tracer("test")
+    with tracer.start_as_current_span("outer") as outer, tracer.start_as_current_span("replica") as span:
+        span.set_attribute("deployment", "m")
+        try:
+            raise ValueError("a secret")
+        except ValueError as error:
+            span.record_exception(error)
+        span.set_status(Status(StatusCode.ERROR, "a secret"))
+    provider.shutdown()
+    found = {one.name: one for one in memory.get_finished_spans()}
+    replica = found["replica"]
+    assert "secret" not in replica.to_json()
+    (event,) = replica.events
+    assert event.attributes is not None
+    assert (event.name, event.attributes["exception.type"]) == ("exception", "ValueError")
+    assert replica.status.status_code is StatusCode.ERROR
+    assert replica.attributes == {"deployment": "m"}
+    assert replica.parent == outer.get_span_context() == found["outer"].context
+    assert replica.start_time is not None
+    assert replica.end_time is not None
+    assert replica.instrumentation_scope == found["outer"].instrumentation_scope

@@ -101,3 +101,28 @@ async def test_what_is_wrong_with_a_large_body_is_raised() -> None:
 
     with pytest.raises(InvalidRequest, match="Wrong"):
         await body_parser(parse)(server(), exchange(b"x" * LARGE_BYTES))
+
+
+async def test_a_caller_that_is_gone_has_its_next_body_wait_for_the_thread() -> None:
+    """A thread cannot be stopped: by hanging up, a caller would have as many bodies parsed at once as it likes."""
+    parts, free = server(), threading.Event()
+    entered = [threading.Event() for _ in range(2)]
+
+    def parse(raw: bytes, settings: ApiSettings) -> int:
+        entered[raw[0]].set()
+        assert free.wait(20)
+        return raw[0]
+
+    def ask(place: int) -> "asyncio.Task[int]":
+        return asyncio.create_task(body_parser(parse)(parts, exchange(bytes([place]) * LARGE_BYTES)))
+
+    gone, later = ask(0), ask(1)
+    assert await asyncio.to_thread(entered[0].wait, 20)
+    gone.cancel()
+    assert not await asyncio.to_thread(entered[1].wait, 0.1)
+    assert parts.body_budget.held_bytes == 2 * LARGE_BYTES
+    free.set()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert await later == 1
+    assert parts.body_budget.held_bytes == 0

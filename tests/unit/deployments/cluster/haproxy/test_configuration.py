@@ -120,9 +120,9 @@ def test_error_pages_are_ours() -> None:
 
 
 def test_limits_come_before_every_other_rule() -> None:
-    track, reject, refuse, large, method, options, request_id, received, bind, *_ = section(
+    track, reject, refuse, large, method, options, request_id, *others, received, bind = section(
         "frontend http_frontend", Settings(connections_per_client=5)
-    )
+    )[:14]
     assert track == "tcp-request connection track-sc0 src table moa_clients"
     assert reject == "tcp-request connection reject if { sc0_conn_cur(moa_clients) gt 10 }"
     assert refuse.startswith("http-request return status 429 content-type application/json hdr retry-after 1 string '")
@@ -131,6 +131,7 @@ def test_limits_come_before_every_other_rule() -> None:
     assert method.startswith("http-request return status 405 ")
     assert options.startswith("http-request return status 204 ")
     assert request_id.startswith("http-request del-header x-request-id ")
+    assert [line.split()[1] for line in others] == ["del-header", "return", "return", "del-header", "del-header"]
     assert received == "http-request set-header x-moa-received-ms %[date(0,ms)]"
     assert bind == "bind 127.0.0.1:8000"
     assert section("backend moa_clients") == ["stick-table type ipv6 size 100k expire 1m store conn_cur"]

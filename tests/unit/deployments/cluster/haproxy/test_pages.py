@@ -4,10 +4,19 @@ import json
 
 import pytest
 
-from deployments.cluster.haproxy.pages import BY_STATUS, COMPILED, LARGE_HEADERS, STARTING, TOO_MANY, Page, compiled
+from deployments.cluster.haproxy.pages import (
+    BY_STATUS,
+    COMPILED,
+    LARGE_HEADERS,
+    NO_SESSION,
+    STARTING,
+    TOO_MANY,
+    Page,
+    compiled,
+)
 from serving import errors
 
-ALL = [*BY_STATUS.values(), *COMPILED.values(), LARGE_HEADERS, STARTING, TOO_MANY]
+ALL = [*BY_STATUS.values(), *COMPILED.values(), LARGE_HEADERS, NO_SESSION, STARTING, TOO_MANY]
 KNOWN = {(kind.code, kind.type) for kind in vars(errors).values() if hasattr(kind, "code") and hasattr(kind, "status")}
 
 

@@ -120,6 +120,49 @@ async def test_only_ids_that_the_api_knows_reach_it(tmp_path: Path, given: list[
     assert ("x-request-id:" in answering.heads[0]) == kept
 
 
+PARENT = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("traceparent", [PARENT], True),
+        ("traceparent", [b"\xff"], False),
+        ("traceparent", [b"00-" + b"a" * 5000], False),
+        ("traceparent", [PARENT, PARENT], False),
+        ("tracestate", [b"rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"], True),
+        ("tracestate", [b"a=\xff"], False),
+        ("tracestate", [b"a=" + b"b" * 511], False),
+        ("x-session-id", [b"mine"], True),
+        ("x-session-id", ["größe, 会话".encode()], True),
+        ("x_session_id", [b"mine"], False),
+        ("X_Session-Id", [b"\xff"], False),
+        ("serve_multiplexed_model_id", [b"\xff"], False),
+        ("Serve-Multiplexed-Model-Id", [b"m"], False),
+        ("x-request-timeout-seconds", [b"-1"], False),
+        ("x-request-disconnect-disabled", [b"?1"], False),
+    ],
+)
+async def test_headers_that_serve_reads_reach_it_only_as_they_should_be(
+    tmp_path: Path, name: str, given: list[bytes], kept: bool
+) -> None:
+    """A replica of Serve fails with 500 if one of them is not UTF-8, and obeys the last two."""
+    answering = Answering()
+    async with proxied(tmp_path, {"a": answering}) as proxy:
+        answer = await proxy.client.get(proxy.url, headers=[(name.encode(), one) for one in given])
+    assert answer.status_code == 200
+    assert (f"\n{name}:".lower() in answering.heads[0].lower()) == kept
+
+
+@pytest.mark.parametrize("given", [[b"\xe9"], [b"ok", b"ok"], [b"ok", b"\xe9"], [b"\xe9", b"ok"]])
+async def test_a_session_that_serve_cannot_read_is_the_callers_fault(tmp_path: Path, given: list[bytes]) -> None:
+    answering = Answering()
+    async with proxied(tmp_path, {"a": answering}) as proxy:
+        answer = await proxy.client.get(proxy.url, headers=[(b"x-session-id", one) for one in given])
+    assert check(answer, InvalidRequest) == "Send the header x-session-id once, and in UTF-8."
+    assert answering.asked == 0
+
+
 async def test_headers_that_no_orchestrator_reads_are_refused(tmp_path: Path) -> None:
     async with proxied(tmp_path, {"a": Answering()}) as proxy:
         assert (await proxy.get(headers={"x": "y" * 15_000})).status_code == 200

@@ -11,6 +11,7 @@ from serving.cards import ModelCard
 from serving.conversation import Message, Thinking, Tool, ToolCall, ToolChoice
 from serving.engine import EngineInfo
 from serving.errors import InvalidRequest, UnsupportedField
+from serving.grammars.limits import SchemaLimits
 from serving.types import GenerateRequest
 from tests.support.tools import WEATHER
 from tests.unit.serving.api.dialects.test_chat_requests import encoded
@@ -249,6 +250,16 @@ def test_template_arguments_of_too_many_levels_are_refused() -> None:
     convert(chat_template_kwargs=deep)
     error = refusal(chat_template_kwargs={"a": [deep]})
     assert str(error) == "Flatten 'chat_template_kwargs': it has more than 100 levels."
+
+
+def test_template_arguments_that_are_too_large_are_refused() -> None:
+    """They go with each call of a model, and a template may loop over them."""
+    settings = ApiSettings(schemas=SchemaLimits(max_bytes=64))
+    convert(EngineInfo(), settings, chat_template_kwargs={"a": [0.5] * 14})
+    error = refusal(EngineInfo(), settings, chat_template_kwargs={"a": [0.5] * 15})
+    assert error.param == "chat_template_kwargs"
+    assert str(error) == "Reduce 'chat_template_kwargs': it has 67 bytes of JSON, at most 64 are accepted."
+    assert isinstance(refusal(chat_template_kwargs={"a": [1] * 10**5}), InvalidRequest)
 
 
 def test_template_arguments_reach_the_engine() -> None:

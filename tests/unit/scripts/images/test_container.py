@@ -1,5 +1,6 @@
 """Words before a command in a container."""
 
+import asyncio
 import os
 import subprocess
 from pathlib import Path
@@ -19,7 +20,7 @@ def test_a_command_runs_as_the_images_user_with_its_environment_only(user: str, 
     assert words[words.index("env") :] == ["env", "-i", "-C", "/opt/moa", *CONFIG["Env"]]
 
 
-async def test_nothing_runs_after_the_block_though_process_1_changed_its_user(
+def test_nothing_runs_after_the_block_though_process_1_changed_its_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change of the user clears the signal that `unshare --kill-child` relies on."""
@@ -33,4 +34,4 @@ async def test_nothing_runs_after_the_block_though_process_1_changed_its_user(
     with Container(started, Path("/"), tmp_path / "log") as running:
         first = running._first
         assert Path(f"/proc/{first}").exists()
-    await until(lambda: not Path(f"/proc/{first}").exists())  # the kernel ends it after the block has killed it
+    asyncio.run(until(lambda: not Path(f"/proc/{first}").exists()))  # the kernel ends it after the block has killed it

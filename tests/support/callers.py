@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -100,7 +100,7 @@ class Callers:
     _thread: threading.Thread | None = None
 
     @contextmanager
-    def running(self) -> Iterator["Callers"]:
+    def running(self) -> Iterator[Self]:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all()))
         self._thread.start()
         try:

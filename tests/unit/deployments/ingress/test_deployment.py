@@ -47,9 +47,9 @@ class Counted(Handle):
 
 
 async def test_models_that_may_have_no_replica_are_started_by_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployments.ingress.running_replicas.serve.status", lambda: status)
     deployments = {"a deployment": SimpleNamespace(replica_states={})}
     status = SimpleNamespace(applications={"moa": SimpleNamespace(deployments=deployments)})
+    monkeypatch.setattr("deployments.ingress.running_replicas.serve.status", lambda: status)
     rests = {"replicas": Replicas(min=0, max=1)}
     models = [
         model.model_copy(update=rests if model.id in ("tiny-llama", "tiny-embed") else {}) for model in BOTH.models

@@ -10,6 +10,7 @@ from deployments.weights_source import Source, WeightsSource
 from serving.cards import Task
 from serving.config import Frozen
 
+Accelerator = Literal["cpu", "gpu"]
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # values of vLLM's max_lora_rank
 MAX_LORAS = 8  # default for the adapters of one batch: each takes memory of the GPUs
 # Options that the adapters set, or that vLLM cannot combine with them.
@@ -36,7 +37,9 @@ class AdapterSpec(WeightsSource, Frozen):
     )
 
 
-def lora_problem(model: str, adapters: Sequence[AdapterSpec], options: Mapping[str, Any], task: Task) -> str | None:
+def lora_problem(
+    model: str, adapters: Sequence[AdapterSpec], options: Mapping[str, Any], task: Task, accelerator: Accelerator
+) -> str | None:
     """Sentence for the first setting that does not fit the adapters; None if all fit.
 
     Args:
@@ -44,6 +47,7 @@ def lora_problem(model: str, adapters: Sequence[AdapterSpec], options: Mapping[s
         adapters: its adapters.
         options: its `engine_kwargs`, typed.
         task: its task.
+        accelerator: hardware that its engine runs on.
     """
     if given := [name for name in SET_BY_ADAPTERS if name in options]:
         return f"remove {given[0]} of model '{model}' from engine_kwargs; list its LoRA adapters in `adapters`"
@@ -54,22 +58,35 @@ def lora_problem(model: str, adapters: Sequence[AdapterSpec], options: Mapping[s
         return f"remove adapters of model '{model}'; only models that generate text can have them, not task: {task}"
     if (rank := options.get("max_lora_rank")) is not None and rank not in RANKS:
         return f"set max_lora_rank of model '{model}' to one of {', '.join(map(str, RANKS))}, not {rank}"
+    batch = max_loras(adapters, options, accelerator)
+    if accelerator == "cpu" and batch <= len(adapters):
+        return (
+            f"set max_loras of model '{model}' to at least {len(adapters) + 1}: on the CPU one place must stay free for"
+            " requests without an adapter"
+        )
     held = options.get("max_cpu_loras")
-    if held is not None and held < (most := max(len(adapters), max_loras(adapters, options))):
+    if held is not None and held < (most := max(len(adapters), batch)):
         return f"set max_cpu_loras of model '{model}' to at least {most}, so that all its adapters stay in memory"
     return None
 
 
-def max_loras(adapters: Sequence[AdapterSpec], options: Mapping[str, Any]) -> int:
-    """Adapters of one batch: vLLM's `max_loras` if it is given, else all, up to `MAX_LORAS`."""
-    return int(options.get("max_loras", min(len(adapters), MAX_LORAS)))
+def max_loras(adapters: Sequence[AdapterSpec], options: Mapping[str, Any], accelerator: Accelerator) -> int:
+    """Adapters of one batch: vLLM's `max_loras` if it is given, else all, up to `MAX_LORAS`; on the CPU one more.
+
+    In a batch with adapters, vLLM's kernels for CPUs (`vllm.lora.ops.torch_ops`) read the last place, -1, for the
+    tokens of requests without one. A place that no adapter ever has is zero.
+    """
+    own = len(adapters) + 1 if accelerator == "cpu" else min(len(adapters), MAX_LORAS)
+    return int(options.get("max_loras", own))
 
 
-def lora_options(adapters: Sequence[AdapterSpec], options: Mapping[str, Any]) -> dict[str, Any]:
+def lora_options(
+    adapters: Sequence[AdapterSpec], options: Mapping[str, Any], accelerator: Accelerator
+) -> dict[str, Any]:
     """VLLM's options of LoRA that are not in `options`, without `max_lora_rank`; none without adapters."""
     if not adapters:
         return {}
-    batch = max_loras(adapters, options)
+    batch = max_loras(adapters, options, accelerator)
     computed = {"enable_lora": True, "max_loras": batch, "max_cpu_loras": max(len(adapters), batch)}
     return {name: value for name, value in computed.items() if name not in options}
 

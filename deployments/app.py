@@ -59,7 +59,7 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
         engine_options.setdefault(
             "limit_mm_per_prompt", {"image": model.image_limit(profile.api.images.max_images), "video": 0, "audio": 0}
         )
-    engine_options.update(lora_options(model.adapters, model.engine_kwargs))
+    engine_options.update(lora_options(model.adapters, model.engine_kwargs, model.accelerator))
     # Without it vLLM ignores the order of priorities and tenants.
     engine_options.setdefault("scheduling_policy", "priority")
     options: dict[str, Any] = {

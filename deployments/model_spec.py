@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from deployments.adapter_spec import AdapterSpec, lora_problem
+from deployments.adapter_spec import Accelerator, AdapterSpec, lora_problem
 from deployments.engine_kwargs import TEMPLATE_MODES, options_problem, typed_options
 from deployments.modalities import checked_modalities
 from deployments.model_identity import ModelId, TokenPrice
@@ -74,7 +74,7 @@ class ModelSpec(WeightsSource, Frozen):
         description="Requests that the model answers: `generate` (text, for recipes and chats), `embed`"
         " (/v1/embeddings, and /v1/rerank by the vectors' cosine) or `rerank` (/v1/rerank, by a cross-encoder).",
     )
-    accelerator: Literal["cpu", "gpu"] = Field(default="gpu", description="Hardware that the engine runs on.")
+    accelerator: Accelerator = Field(default="gpu", description="Hardware that the engine runs on.")
     accelerator_type: str | None = Field(
         default=None, description="Ray's name of the GPU, such as H100 or L40S. None: any GPU."
     )
@@ -205,7 +205,8 @@ class ModelSpec(WeightsSource, Frozen):
 
     @model_validator(mode="after")
     def _adapters_can_be_served(self) -> "ModelSpec":
-        if (problem := lora_problem(self.id, self.adapters, self.engine_kwargs, self.task)) is not None:
+        problem = lora_problem(self.id, self.adapters, self.engine_kwargs, self.task, self.accelerator)
+        if problem is not None:
             raise ValueError(problem)
         return self
 

@@ -45,7 +45,7 @@ def adapter_bytes(model: ModelSpec, shape: ModelShape) -> float:
     size = DTYPE_BYTES.get(str(options.get("lora_dtype", options.get("dtype"))), DEFAULT_DTYPE_BYTES)
     workers = int(options.get("tensor_parallel_size", 1))
     copies = 1.0 if options.get("fully_sharded_loras") else (1 + workers) / 2
-    slots = max_loras(model.adapters, options)
+    slots = max_loras(model.adapters, options, model.accelerator)
     return copies * shape.layers * width * rank * slots * size
 
 

@@ -91,11 +91,10 @@ def _adapters(profile: Profile) -> Iterator[str]:
     for model in adapted:
         found, rank = sizes(model).adapters_gib, batch_rank(model)
         memory = "?" if found is None else _size(found)
+        places = max_loras(model.adapters, model.engine_kwargs, model.accelerator)
+        batch = min(len(model.adapters), places)
         for adapter in model.adapters:
-            yield (
-                f"{adapter.id:<20} {model.id:<20} {max_loras(model.adapters, model.engine_kwargs):>12}"
-                f" {rank or '?':>13} {memory:>10}  {adapter.source}"
-            )
+            yield (f"{adapter.id:<20} {model.id:<20} {batch:>12} {rank or '?':>13} {memory:>10}  {adapter.source}")
             memory = ""  # of all adapters of the model together
 
 

@@ -33,7 +33,6 @@ def profile(folder: Path) -> dict[str, Any]:
     model = next(one for one in tiny["models"] if one["id"] == "tiny-qwen")
     model["adapters"] = [{"id": f"tiny-{name}", "source": str(path)} for name, path in adapters.items()]
     model["adapters"][0] |= {"description": "the same", "usd_per_million_tokens": {"prompt": 1, "completion": 2}}
-    model["engine_kwargs"]["max_loras"] = 2  # of three
     return {
         "name": "adapters",
         "memory_gib": 3,
@@ -101,7 +100,7 @@ def test_adapters_share_no_cache_with_their_base_even_if_a_salt_has_their_name(c
     assert answer(chats, "tiny-other", LONG) == other
 
 
-def test_more_adapters_than_a_batch_holds_answer_at_once_as_they_do_alone(chats: openai.OpenAI) -> None:
+def test_adapters_and_their_model_answer_at_once_as_they_do_alone(chats: openai.OpenAI) -> None:
     models = ("tiny-qwen", "tiny-same", "tiny-other", "tiny-styled")
     questions = [f"What is {number} + 25?" for number in range(4)]
     asked = [(model, question) for question in questions for model in models]

@@ -47,6 +47,11 @@ def profile(*adapters: dict[str, Any], team: dict[str, Any] | None = None, **opt
         ({"max_lora_rank": 8}, {"adapters": ()}, "remove max_lora_rank of model 'm' from engine_kwargs; it has no"),
         ({}, {"task": "embed"}, "remove adapters of model 'm'; only models that generate text can have them, not task"),
         ({"max_lora_rank": 24}, {}, "set max_lora_rank of model 'm' to one of 1, 8, 16, 32, 64, 128, 256, 320, 512"),
+        (
+            {"max_loras": 2},
+            {"accelerator": "cpu"},
+            "set max_loras of model 'm' to at least 3: on the CPU one place must stay free for requests without",
+        ),
         ({"max_loras": 0}, {}, "max_loras must be an integer above 0, not 0"),
         (
             {"max_cpu_loras": 1},
@@ -75,6 +80,9 @@ def test_vllm_gets_its_options_from_the_adapters() -> None:
     assert (found["max_loras"], found["max_cpu_loras"], found["max_lora_rank"]) == (8, 12, 64)
     found = llm_config(TINY, spec(options={"max_loras": 1, "max_cpu_loras": 4})).engine_kwargs
     assert (found["max_loras"], found["max_cpu_loras"]) == (1, 4)
+    many_on_cpu = spec(adapters=many, accelerator="cpu")
+    found = llm_config(TINY, many_on_cpu).engine_kwargs
+    assert (found["max_loras"], found["max_cpu_loras"]) == (13, 13), "the last place of the batch is nobody's"
     assert not [name for name in llm_config(TINY, TINY.models[0]).engine_kwargs if "lora" in name]
 
 

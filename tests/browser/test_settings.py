@@ -15,7 +15,7 @@ def test_the_form_has_the_recipes_own_settings_and_sends_what_was_changed(page: 
     open_settings(page)
     expect(page.locator('[name="moa.layers"]')).to_have_attribute("placeholder", "1")
     expect(page.locator('[name="moa.layers"]')).to_have_attribute("max", "16")
-    expect(page.locator('[name="moa.straggler_grace_s"]')).to_have_attribute("placeholder", "10")
+    expect(page.locator('[name="moa.straggler_grace_s"]')).to_have_attribute("placeholder", "30")
     expect(page.locator('[name="moa.models"]:checked')).to_have_count(3)
     expect(page.locator('[name="reasoning_effort"]')).to_have_count(0)  # no model here thinks
     page.uncheck('[name="moa.models"][value="tiny-mixtral"]')

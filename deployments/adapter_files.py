@@ -89,7 +89,7 @@ def read_adapter(adapter: AdapterSpec, folder: Path, where: str = "") -> Adapter
 def _shapes(adapter: AdapterSpec, path: Path) -> dict[str, tuple[int, ...]]:
     try:
         with safe_open(path, framework="numpy") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # no mapping
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.offset_keys()}
     except SafetensorError as error:
         raise ConfigError(
             f"The adapter '{adapter.id}' has a {WEIGHTS} that cannot be read ({said(error)}); copy it again."

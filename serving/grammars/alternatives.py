@@ -51,8 +51,8 @@ class Alternatives:
     def overlapping(self, options: list[Any]) -> int | None:
         """Index of the first of `options` that is not told apart from one before it; None if all are.
 
-        Two are told apart by their types, by their values, or by a property that has other values in the one than in
-        the other and is required in at least one of them.
+        Two are told apart by their types, by their values, or by a property that is required in at least one of them
+        and whose values in the two differ.
 
         Raises:
             TooManyComparisons: it would take more comparisons of values than the budget has.

@@ -26,6 +26,7 @@ class Kubernetes:
         self.secrets: dict[str, Object] = {}
         self.suspended: dict[str, bool] = {"moa": False}
         self.calls: list[tuple[str, str]] = []
+        self.url = ""
 
     def answer(self, method: str, path: str, headers: Any, body: Object) -> int:
         self.calls.append((method, path))
@@ -64,7 +65,7 @@ def kubernetes() -> Iterator[Kubernetes]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    state.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
+    state.url = f"http://127.0.0.1:{server.server_port}"
     yield state
     server.shutdown()
     server.server_close()
@@ -80,7 +81,7 @@ def run(
     python, *command = container["command"]
     assert python == "python"
     given = {entry["name"]: entry["value"] for entry in container.get("env", [])}
-    own = {"SERVICE_ACCOUNT": str(account), "KUBERNETES_API": kubernetes.url, "PATH": os.environ["PATH"]}  # type: ignore[attr-defined]
+    own = {"SERVICE_ACCOUNT": str(account), "KUBERNETES_API": kubernetes.url, "PATH": os.environ["PATH"]}
     return subprocess.run(
         [sys.executable, *command, *container["args"]], env={**given, **own}, capture_output=True, text=True, timeout=60
     )

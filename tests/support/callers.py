@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass
 class Answer:
-    """What has come of an answer."""
+    """An answer, as far as it has arrived."""
 
     text: str = ""
     finished: bool = False

@@ -43,7 +43,7 @@ COMMON = {"num_cpus": 1, "node_ip_address": LOOPBACK, "object_store_memory": 100
 
 
 class ScriptedModel:
-    """What `ModelServer` is to its callers, without an engine.
+    """In place of `ModelServer`, without an engine.
 
     A question `hold NAME` is answered until the file NAME is in the folder `gates`, to which each answer that has begun
     adds a file `NAME-...`.

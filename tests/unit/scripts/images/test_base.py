@@ -1,4 +1,4 @@
-"""Where the base's packages come from."""
+"""Package mirrors of the base image."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the check refuses in an image."""
+"""Faults of an image that the check refuses."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an image says about itself, and how it is built."""
+"""The configuration of an image, and its build."""
 
 from pathlib import Path
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deployments.config import Profile, load_profile
-from deployments.plan.cost import CostOptions, load_prices
+from deployments.plan.cost import CostOptions
 from deployments.plan.cost import report as cost_report
 from deployments.plan.cost_picture import picture
 from deployments.plan.month import HOURS_PER_DAY
 from deployments.plan.objectives import report as objectives_report
-from deployments.plan.prices import Prices
+from deployments.plan.prices import Prices, load_prices
 from deployments.plan.quotas import report as quotas_report
 from deployments.plan.report import ANSWER_TOKENS, ASKED_TOKENS, report
 from serving.errors import ConfigError

@@ -9,29 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deployments.config import Profile
-from deployments.plan.answer_tokens import ONE_MODEL, aggregator, calls_per_answer, tokens_per_answer, total_tokens
-from deployments.plan.choice import Choice, choices, choose, gpu_memory_mib, rooflines
+from deployments.plan.answer_tokens import ONE_MODEL, aggregator, calls_per_answer, total_tokens
+from deployments.plan.choice import Choice, choices, rooflines
 from deployments.plan.latency import Latency, latencies
 from deployments.plan.month import HOURS_PER_DAY, Hours, Month
 from deployments.plan.prices import Assumptions, Prices, load_prices
 from deployments.plan.purchases import purchases
 from serving.errors import ConfigError
 from serving.recipes import load_recipes
-
-__all__ = [
-    "ONE_MODEL",
-    "Choice",
-    "CostOptions",
-    "Prices",
-    "choices",
-    "choose",
-    "gpu_memory_mib",
-    "load_prices",
-    "months",
-    "recipe_latencies",
-    "report",
-    "tokens_per_answer",
-]
 
 UPGRADE_H = 0.5  # time for which a second cluster runs in parallel during an upgrade
 

@@ -13,8 +13,9 @@ from deployments.app import llm_config
 from deployments.config import Profile, load_profile
 from deployments.ingress.capacity import max_in_flight
 from deployments.model_spec import ModelSpec
+from deployments.plan.answer_tokens import tokens_per_answer
 from deployments.plan.checks import check_profile
-from deployments.plan.cost import load_prices, tokens_per_answer
+from deployments.plan.prices import load_prices
 from deployments.plan.worst_case import counters_of
 from serving.errors import ConfigError
 from serving.recipes import load_recipes

@@ -13,8 +13,9 @@ from deployments.cluster.progress import how_to_ask
 from deployments.config import Profile, load_profile
 from deployments.ingress.capacity import QUEUE, max_in_flight
 from deployments.model_spec import ModelSpec
+from deployments.plan.answer_tokens import tokens_per_answer
 from deployments.plan.checks import check_profile
-from deployments.plan.cost import load_prices, tokens_per_answer
+from deployments.plan.prices import load_prices
 from deployments.plan.report import report
 from serving.errors import ConfigError
 from serving.recipes import load_recipes

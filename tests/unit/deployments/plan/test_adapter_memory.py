@@ -11,7 +11,7 @@ from deployments.config import load_profile
 from deployments.model_shape import ModelShape
 from deployments.model_spec import ModelSpec
 from deployments.plan.adapter_memory import adapter_bytes, batch_rank, linear_width
-from deployments.plan.cost import gpu_memory_mib
+from deployments.plan.choice import gpu_memory_mib
 from deployments.plan.memory import GIB, check_sizes, sizes
 from deployments.plan.report import report
 from serving.errors import ConfigError

@@ -71,31 +71,40 @@ def kept(references: References) -> References:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """References of a user turn."""
+
+    references: References
+    missing: tuple[str, ...] = ()  # reasons for which they are less than the recipe promises
+
+
 @dataclass
 class AdviceCache:
-    """References by key: the least recently used go first, and none is older than `ttl_s`.
+    """Advice by key: the least recently used go first, and none is older than `ttl_s`.
 
     They go from the tenant that has the most, so that none loses its own because another asks much.
     """
 
     ttl_s: float = TTL_S
     max_entries: int = MAX_ENTRIES
-    _entries: OrderedDict[str, tuple[float, References, str]] = field(default_factory=OrderedDict)
+    _entries: OrderedDict[str, tuple[float, Advice, str]] = field(default_factory=OrderedDict)
 
-    def get(self, key: str) -> References:
-        """The references of `key`; `()` if there are none or they have expired."""
-        expires, references, _ = self._entries.get(key, (0.0, (), ""))
-        if not references:
-            return ()
+    def get(self, key: str) -> Advice | None:
+        """The advice of `key`; None if there is none or it has expired."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        expires, advice, _ = entry
         if asyncio.get_running_loop().time() >= expires:
             del self._entries[key]
-            return ()
+            return None
         self._entries.move_to_end(key)
-        return references
+        return advice
 
-    def put(self, key: str, references: References, scope: str = "") -> None:
-        """Keep `references`, which are not empty, under `key`; `scope`: of the tenant."""
-        self._entries[key] = (asyncio.get_running_loop().time() + self.ttl_s, references, scope)
+    def put(self, key: str, advice: Advice, scope: str = "") -> None:
+        """Keep `advice` under `key`; `scope`: of the tenant."""
+        self._entries[key] = (asyncio.get_running_loop().time() + self.ttl_s, advice, scope)
         self._entries.move_to_end(key)
         if len(self._entries) > self.max_entries:
             [(largest, _)] = Counter(owner for _, _, owner in self._entries.values()).most_common(1)

@@ -93,4 +93,4 @@ def _advice_is_kept(context: RunContext, call: AgentCall) -> bool:
     """True if the next request will read the same references."""
     after = next_prompt(context.request, call.text, call.tool_calls, "").messages
     turn = advised_turn(after, context.policy.advise.every)
-    return not turn.now and bool(context.runtime.advice.get(advice_key(context.policy, context.request, turn)))
+    return not turn.now and context.runtime.advice.get(advice_key(context.policy, context.request, turn)) is not None

@@ -1,6 +1,6 @@
 """Report of a run, agent by agent: the source of usage, trace, metrics and of `degraded`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from serving.conversation import FinishReason
@@ -35,6 +35,8 @@ class ReportBuilder:
     recipe: str
     agents: list[AgentTrace] = field(default_factory=list)
     degraded: bool = False
+    may_recover: bool = False  # degraded by what may be over at the next call, such as a lost or slow agent
+    lasting: list[str] = field(default_factory=list)  # reasons that degrade and will be met at the next call, too
     reasons: list[str] = field(default_factory=list)  # one sentence each, for the caller
     on_reason: Callable[[str, bool], None] | None = None  # called with each new reason, and True if it degrades
     answer_usage: TokenUsage | None = None  # of the call that wrote the answer; None: no call of this run wrote it
@@ -47,13 +49,13 @@ class ReportBuilder:
         """
         self.agents.append(trace)
         if trace.shortened == 1:
-            self.degrade(SHORTENED_ONE(model=trace.model))
+            self.degrade(SHORTENED_ONE(model=trace.model), lasts=True)
         elif trace.shortened:
-            self.degrade(SHORTENED(count=trace.shortened, model=trace.model))
+            self.degrade(SHORTENED(count=trace.shortened, model=trace.model), lasts=True)
         if trace.status not in ("ok", "cancelled"):
             why = outcome(trace)
             if instead is None:
-                self.degrade(why)
+                self.degrade(why, lasts=trace.status == "empty")
             else:
                 self.note(REPLACED(why=why.rstrip("."), model=instead))
         elif not _counted(trace):
@@ -63,19 +65,28 @@ class ReportBuilder:
         if trace.uncounted:
             self.note(UNCOUNTED_ATTEMPTS(who=who(trace)))
 
-    def degrade(self, reason: str) -> None:
-        """Mark the answer as possibly worse than the recipe promises, because of `reason`."""
+    def degrade(self, reason: str, *, lasts: bool = False) -> None:
+        """Mark the answer as possibly worse than the recipe promises, because of `reason`.
+
+        `lasts`: the same agents would give the same reason again, as a model with nothing to say does.
+        """
         self.degraded = True
+        if not lasts:
+            self.may_recover = True
+        elif reason not in self.lasting:
+            self.lasting.append(reason)
         self._add_reason(reason, True)
 
     def note(self, reason: str) -> None:
         """Give the caller a reason that does not make the answer degraded."""
         self._add_reason(reason, False)
 
-    def reuse(self, reason: str) -> None:
-        """Note that the references are those of an earlier request of the same user turn."""
+    def reuse(self, reason: str, missing: Sequence[str]) -> None:
+        """Note that the references are those of an earlier request, whose answer `missing` degraded, like this one."""
         self.reused = True
         self.note(reason)
+        for one in missing:
+            self.degrade(one, lasts=True)
 
     def say_who_saw(self, images: int) -> None:
         """Note which models had the request's `images` in their prompts; nobody degrades the answer."""

@@ -16,7 +16,7 @@ from serving.conversation import FinishReason, Message
 from serving.errors import EngineFailed, MoaError
 from serving.failures import engine_failures
 from serving.references import Reference, References
-from serving.runtime.advice import advice_key, advised_turn, kept
+from serving.runtime.advice import Advice, advice_key, advised_turn, kept
 from serving.runtime.agents import Agent
 from serving.runtime.answers import may_answer
 from serving.runtime.asking import opinions, whole_answer
@@ -134,11 +134,11 @@ class Run:
         turn = advised_turn(self.request.messages, every)
         key, cache = advice_key(context.policy, self.request, turn), context.runtime.advice
         if not turn.now and (known := cache.get(key)):
-            context.report.reuse(turn.reuse)
-            return known
+            context.report.reuse(turn.reuse, known.missing)
+            return known.references
         references = await make(self)
-        if references and not context.report.degraded:  # the team may be whole again at the next call
-            cache.put(key, kept(references), context.request.tenant.scope)
+        if references and not context.report.may_recover:  # the team may be whole again at the next call
+            cache.put(key, Advice(kept(references), tuple(context.report.lasting)), context.request.tenant.scope)
         return references
 
     async def propose(

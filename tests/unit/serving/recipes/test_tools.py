@@ -22,6 +22,7 @@ TOOLS = (Tool("look", "Looks something up.", {"type": "object"}),)
 CALL = ToolCall("c1", "look", '{"what": "tides"}')
 THOUGHT = "THOUGHT"
 REUSED = "The proposals of this user turn were reused."
+EMPTY = "'b' (proposer, layer 1) gave an empty answer."
 ACTING = ("moa-lite", "moa", "self-moa", "self-moa-seq", "blend", "plan", "adaptive", "cascade", "auto")
 ALL = (*ACTING, "vote", "rank", "debate")
 
@@ -161,6 +162,19 @@ async def test_references_without_a_lost_agent_are_not_kept(team: Trio, ask: Ask
     assert second.report is not None
     assert (second.report.degraded, second.report.reasons) == (False, ())
     assert [trace.model for trace in second.report.agents] == ["a", "b", "c", "a"]
+
+
+async def test_a_team_with_an_empty_proposal_is_not_asked_again(team: Trio, ask: Ask) -> None:
+    orchestrator = served(team, "moa-lite")
+    team["b"].answer = ""
+    request, said = with_tools(ask()), []
+    for agents in (4, 1):
+        done = await answer(orchestrator, request)
+        assert done.report is not None
+        assert (len(done.report.agents), done.report.degraded) == (agents, True)
+        said.append(done.report.reasons)
+        request = continued(request, done)
+    assert said == [(EMPTY,), (REUSED, EMPTY)]
 
 
 async def test_another_user_turn_recipe_or_setting_asks_the_team(team: Trio, ask: Ask) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from serving.conversation import Message, Tool, ToolCall
 from serving.references import Draft, Reference
-from serving.runtime.advice import MAX_ENTRIES, TTL_S, AdviceCache, AdvisedTurn, advice_key, advised_turn, kept
+from serving.runtime.advice import MAX_ENTRIES, TTL_S, Advice, AdviceCache, AdvisedTurn, advice_key, advised_turn, kept
 from serving.runtime.answers import first_valid
 from serving.runtime.policy import Policy
 from serving.types import GenerateRequest
@@ -15,7 +15,7 @@ from tests.support.clock import simulated_time
 USER = Message("user", "Why?")
 CALL = Message("assistant", "", tool_calls=(ToolCall("c1", "look", "{}"),))
 RESULT = Message("tool", "nothing", tool_call_id="c1")
-ADVICE = (Reference("b", "Because."),)
+ADVICE = Advice((Reference("b", "Because."),))
 
 
 def key_of(policy: Policy, messages: list[Message], tools: tuple[Tool, ...] = ()) -> str:
@@ -118,7 +118,7 @@ async def test_references_expire() -> None:
     await asyncio.sleep(TTL_S - 1)
     assert cache.get("k") == ADVICE
     await asyncio.sleep(1)
-    assert cache.get("k") == ()
+    assert cache.get("k") is None
     assert not cache._entries
 
 
@@ -129,7 +129,7 @@ async def test_the_least_recently_used_go_first() -> None:
         cache.put(str(number), ADVICE)
     assert cache.get("0") == ADVICE
     cache.put("new", ADVICE)
-    assert cache.get("1") == ()
+    assert cache.get("1") is None
     assert cache.get("0") == cache.get("new") == ADVICE
     assert len(cache._entries) == MAX_ENTRIES
 

@@ -48,11 +48,16 @@ class Replicas(Frozen):
     )
 
     @model_validator(mode="after")
-    def _max_is_not_below_min(self) -> "Replicas":
+    def _settings_fit_together(self) -> "Replicas":
         if self.max is not None and self.max < self.min:
             raise ValueError(f"max is {self.max}, but min is {self.min}")
         if self.min == 0 and self.max is None:
             raise ValueError("min is 0; set max to the number of replicas that requests may start")
+        # Not `model_fields_set`: a profile that crosses Ray as JSON sets every field.
+        fields = type(self).model_fields
+        without_effect = [name for name in ("idle_s", "wait_s") if getattr(self, name) != fields[name].default]
+        if self.min and without_effect:
+            raise ValueError(f"{' and '.join(without_effect)} need min 0: with min {self.min} a replica is always there")
         return self
 
 

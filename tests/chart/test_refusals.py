@@ -128,6 +128,10 @@ REFUSED = {
         "models.mixtral-8x7b.replicas.min=0,models.mixtral-8x7b.replicas.onDemandFloor=1",
         "onDemandFloor is 1, above min (0)",
     ),
+    "a wait for a replica that is always there": (
+        "models.mixtral-8x7b.replicas.waitSeconds=9",
+        "models.mixtral-8x7b.replicas has idleSeconds or waitSeconds, which need min 0",
+    ),
     "pods that nothing would start": (
         "autoscaler.enabled=false,models.mixtral-8x7b.replicas.min=0",
         "models.mixtral-8x7b.replicas.min is 0, but nothing would start its pods: set autoscaler.enabled to true",

@@ -147,6 +147,9 @@ each, over the share that vLLM may take. (model, context)
 {{- if and (eq (int .min) 0) (has $.Values.team.aggregator $answers) -}}
 {{- fail (printf "models.%s.replicas.min is 0, but it runs team.aggregator (%s), which every answer of a team needs: set min to 1, or name another." $id $.Values.team.aggregator) -}}
 {{- end -}}
+{{- if and (gt (int .min) 0) (or .idleSeconds .waitSeconds) -}}
+{{- fail (printf "models.%s.replicas has idleSeconds or waitSeconds, which need min 0: with min %v a replica is always there; remove them or set min to 0." $id .min) -}}
+{{- end -}}
 {{- if gt (int .onDemandFloor) (int .min) -}}
 {{- fail (printf "models.%s.replicas.onDemandFloor is %v, above min (%v): raise min or lower the floor." $id .onDemandFloor .min) -}}
 {{- end -}}

@@ -198,6 +198,8 @@ def test_a_model_may_have_no_replica_if_it_may_have_one() -> None:
     assert "downscale_to_zero_delay_s" not in scaling(Replicas(min=1, max=2))["autoscaling_config"]
     with pytest.raises(ValidationError, match="min is 0; set max to the number of replicas"):
         Replicas(min=0)
+    with pytest.raises(ValidationError, match="idle_s and wait_s need min 0: with min 1 a replica is always there"):
+        Replicas(idle_s=60, wait_s=5)
     with pytest.raises(ValidationError, match=r"orchestrator\.replicas\.min is 0, but nothing else could answer"):
         Profile(name="p", models=(model,), orchestrator=OrchestratorSpec(replicas=rests))
 

@@ -57,7 +57,8 @@ class Replicas(Frozen):
         fields = type(self).model_fields
         without_effect = [name for name in ("idle_s", "wait_s") if getattr(self, name) != fields[name].default]
         if self.min and without_effect:
-            raise ValueError(f"{' and '.join(without_effect)} need min 0: with min {self.min} a replica is always there")
+            named = " and ".join(without_effect)
+            raise ValueError(f"{named} need min 0: with min {self.min} a replica is always there")
         return self
 
 

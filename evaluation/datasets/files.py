@@ -16,7 +16,10 @@ Rows = Iterator[tuple[int, Mapping[str, Any]]]
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")  # each also with .gz behind it
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 GZIP, PARQUET = b"\x1f\x8b", b"PAR1"  # the first bytes of such files
-UNREADABLE = frozenset(".zip .zst .bz2 .xz .7z .tar .tgz .xls .xlsx .arrow .feather .pkl .npz".split())
+UNREADABLE = {
+    *(".zip", ".zst", ".bz2", ".xz", ".7z", ".tar", ".tgz"),
+    *(".xls", ".xlsx", ".arrow", ".feather", ".pkl", ".npz"),
+}
 LONGEST_CELL = 2**31 - 1  # csv's own limit is 128 KB, less than a document in a cell
 
 

@@ -1,6 +1,7 @@
 """A dataset kind and a scorer of one's own: questions about quantities, right within a tenth of the value.
 
-python -m evaluation run --kind examples.own_dataset:Estimate --dataset quantities.jsonl --recipes moa-lite --out out
+With the server running:
+python -m evaluation run --kind examples.own_dataset:Estimate --dataset FILE.jsonl --recipes moa-lite --out build/own
 """
 
 from pydantic import Field

@@ -90,6 +90,10 @@ Its rows look like this:
 {{"question": "How high is Mont Blanc?", "value": 4806, "unit": "metres"}}
 ```
 
+To add a kind to the project, write such a class in `evaluation/datasets/` with an `example`, add it to `CLASSES` in
+`evaluation/datasets/kinds.py` and a published row to `tests/support/dataset_rows.py`, and generate this page. The
+tests ask for an example that is recognized, and for a description of every field.
+
 This page is written by `python -m scripts.generate_docs`.
 """
 

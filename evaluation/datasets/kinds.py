@@ -23,7 +23,9 @@ from evaluation.datasets.tools import ToolRow
 from evaluation.datasets.triviaqa import TriviaQa
 from evaluation.errors import EvaluationError
 from serving.failures import said
+from serving.validation import abbreviated
 
+SHOWN_FIELDS = 20  # of a file whose kind is not known, in the error
 Kind = type[DatasetRow]
 CLASSES: tuple[Kind, ...] = (
     Qa, Gsm8k, Math, Mmlu, MmluPro, MmluRedux, Arc, HotpotQa, TriviaQa, Crux, AlpacaEval, MtBench, Tiny, ToolRow,
@@ -73,7 +75,7 @@ def recognized(path: Path, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> Kin
     if fitting:
         names = " and ".join(kind.kind for kind in fitting)
         raise EvaluationError(f"The rows of '{path}' fit the kinds {names}; choose one with '--kind'.")
-    fields = ", ".join(sorted(map(str, first))) or "none"
+    fields = ", ".join(abbreviated(str(name)) for name in sorted(first, key=str)[:SHOWN_FIELDS]) or "none"
     raise EvaluationError(
         f"Cannot tell the kind of '{path}' from its fields: {fields}."
         f" Choose one with '--kind': {', '.join(KINDS)}, or 'module:Class'; docs/evaluation.md lists their fields."

@@ -1,6 +1,7 @@
 """Loads dataset files: every row is read and checked before the first question is asked."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -129,7 +130,7 @@ def load_all(
 
 def _resolve(spec: str, kind: str | None) -> tuple[Kind | None, Path]:
     chosen = None if kind is None else kind_named(kind)
-    if Path(spec).exists():
+    if os.path.exists(spec):  # False also for a name that is too long
         return chosen, Path(spec)
     name, equals, path = spec.partition("=")
     own = (kind_named(name), Path(path)) if equals else NAMED.get(spec)

@@ -1,8 +1,7 @@
 """MMLU-Redux (arXiv 2406.04127): questions of MMLU that people checked again, with corrected answers."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pydantic import Field, StrictInt
 
@@ -40,10 +39,6 @@ class MmluRedux(DatasetRow):
     )
     subject: str = Field(default="", description="the subject")
     id: Id | None = Field(default=None, description="default: the number of the row")
-
-    @classmethod
-    def recognizes(cls, row: Mapping[str, Any]) -> bool:
-        return cls.required() <= row.keys() and "answerKey" not in row
 
     def item(self, number: int) -> Item:
         right: Sequence[int] = [index_of(self.answer, self.choices)]

@@ -101,6 +101,29 @@ def test_fields_of_no_kind_are_refused_with_all_kinds(tmp_path: Path) -> None:
     assert dataset.notes == [f"{tmp_path}/mine.jsonl: the kind 'qa' does not use the fields: evidence."]
 
 
+@pytest.mark.parametrize(
+    ("row", "kinds"),
+    [
+        ({**rows.MMLU, "options": ["a", "b"]}, "mmlu and mmlu_pro"),
+        ({**rows.MMLU, "answerKey": "A"}, "mmlu and arc"),
+        ({**rows.MATH, "instruction": "Solve it."}, "math and alpaca_eval"),
+        ({**rows.CRUX, "instruction": "Run it."}, "crux and alpaca_eval"),
+        ({**rows.HOTPOTQA, "choices": ["Alpha", "Beta"]}, "mmlu and hotpotqa"),
+    ],
+)
+def test_fields_of_two_kinds_are_refused(row: dict[str, Any], kinds: str, tmp_path: Path) -> None:
+    assert f"fit the kinds {kinds}; choose one with '--kind'" in refused(tmp_path, row)
+
+
+def test_a_file_without_a_header_is_refused_briefly(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(f'"{"How long? " * 50}",1,2,3,4,A\n' * 2)
+    with pytest.raises(EvaluationError, match="from its fields: 1, 2, 3, 4, A, How long") as caught:
+        load(str(tmp_path / "mine.csv"))
+    assert len(str(caught.value)) < 500
+    with pytest.raises(EvaluationError, match=r"Cannot read the dataset 'aaa.*File name too long"):
+        load("a" * 5000)
+
+
 def test_an_unknown_kind_is_refused_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"Unknown dataset kind 'hotpot': did you mean 'hotpotqa'\?"):
         load("tiny", kind="hotpot")

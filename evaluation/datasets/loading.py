@@ -43,6 +43,7 @@ class Dataset:
     kind: str = ""
     scorer: str | None = None  # in place of the kind's own
     left_out: Mapping[str, int] = field(default_factory=dict)  # rows without a question, by the dataset's own reason
+    usable: int = 0  # rows with a question, of which a limit may have taken a part
     unused: tuple[str, ...] = ()  # fields of the rows that the kind does not know
 
     @property
@@ -57,7 +58,8 @@ class Dataset:
         notes = []
         if self.left_out:
             reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
-            notes.append(f"{self.path}: {sum(self.left_out.values())} rows are left out: {reasons}.")
+            count = sum(self.left_out.values())
+            notes.append(f"{self.path}: left out {count} of {count + self.usable} rows: {reasons}.")
         if self.unused:
             notes.append(f"{self.path}: the kind '{self.kind}' does not use the fields: {', '.join(self.unused)}.")
         return notes
@@ -110,7 +112,7 @@ def load(spec: str, limit: int | None = None, kind: str | None = None, scorer: s
         taken = tuple(taken[index * len(taken) // limit] for index in range(limit))
     unused = dict.fromkeys(str(name) for _, row in rows for name in row if name not in chosen.known())
     digest = hashlib.sha256(content).hexdigest()
-    return Dataset(name, path, digest, taken, chosen.kind, scorer, dict(left_out), tuple(unused))
+    return Dataset(name, path, digest, taken, chosen.kind, scorer, dict(left_out), len(items), tuple(unused))
 
 
 def load_all(

@@ -216,7 +216,7 @@ def test_rows_that_mmlu_redux_marks_as_unusable_are_left_out_and_counted(tmp_pat
     dataset = loaded(tmp_path, *({**rows.MMLU_REDUX, **changes} for changes in marked), rows.MMLU_REDUX)
     assert [item.id for item in dataset.items] == ["6"]
     assert dataset.notes == [
-        f"{tmp_path}/mine.jsonl: 5 rows are left out: 2 bad_question_clarity, 1 no_correct_answer,"
+        f"{tmp_path}/mine.jsonl: left out 5 of 6 rows: 2 bad_question_clarity, 1 no_correct_answer,"
         " 2 wrong_groundtruth without a usable correct_answer."
     ]
     assert "no usable rows: bad_question_clarity" in refused(tmp_path, {**rows.MMLU_REDUX, **marked[0]})

@@ -64,7 +64,6 @@ def score(scorer: str, text: str, reference: str, accepted: Iterable[str] = ()) 
     return Scored(best, extracted)
 
 
-@cache
 def scorer_named(name: str) -> Scorer:
     """Return the scorer of this name: one of `SCORERS`, or an instance of the class `module:Class`.
 
@@ -76,6 +75,12 @@ def scorer_named(name: str) -> Scorer:
             known = ", ".join(SCORERS)
             raise EvaluationError(f"There is no scorer '{name}'; choose one of {known}, or write 'module:Class'.")
         return SCORERS[name]
+    return _own(name)
+
+
+@cache
+def _own(name: str) -> Scorer:
+    """Return an instance of the class `module:Class`, one per class."""
     module, _, attribute = name.partition(":")
     try:
         found = getattr(import_module(module), attribute)()

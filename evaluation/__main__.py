@@ -19,6 +19,7 @@ from evaluation.datasets.loading import KINDS, NAMED, load_all
 from evaluation.errors import EvaluationError
 from evaluation.judging import judge
 from evaluation.runner import RunSettings, run
+from evaluation.scoring import SCORERS
 from evaluation.store import read_answers, read_arms
 
 SAMPLING = {"temperature": float, "top_p": float, "max_tokens": int}
@@ -54,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar="|".join([*NAMED, "PATH", "KIND=PATH"]),
-        help=f"repeatable; kinds: {', '.join(KINDS)}",
+        help=f"repeatable; kinds: {', '.join(KINDS)}, or module:Class (docs/evaluation.md)",
+    )
+    running.add_argument("--kind", metavar="KIND", help="kind of the files, where their fields do not tell it")
+    running.add_argument(
+        "--scorer", metavar="NAME", help=f"in place of the kind's own: {', '.join(SCORERS)}, or module:Class"
     )
     running.add_argument("--limit", type=int, metavar="N", help="take N items of each dataset, spread over the file")
     running.add_argument("--samples", type=int, default=1, help="answers per item (default: 1)")
@@ -185,7 +190,9 @@ def _run(options: argparse.Namespace) -> int:
         trace=not options.no_trace,
         prices=prices.load(options.prices) if options.prices else {},
     )
-    datasets = load_all(options.dataset, options.limit)
+    datasets = load_all(options.dataset, options.limit, options.kind, options.scorer)
+    for note in (note for dataset in datasets for note in dataset.notes):
+        print(f"note: {note}", file=sys.stderr)
     bar = _Bar("answer", lambda row: row.arm)
 
     async def ask_all() -> int:

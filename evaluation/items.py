@@ -17,8 +17,9 @@ class Item:
     skill: str  # the part of the dataset: a subject, a category, a level
     turns: tuple[str, ...]  # the user's messages, one per turn
     answer: str | None = None
-    scorer: str | None = None  # a name of evaluation.scoring.SCORERS
+    scorer: str | None = None  # a name of evaluation.scoring.SCORERS, or "module:Class"
     references: tuple[str, ...] = ()  # a right answer per turn, shown to the judge
     baseline: str | None = None  # the answer of the dataset's own baseline model
     difficulty: float | None = None  # the instruction's difficulty, if the dataset has it
     tools: Toolbox | None = None  # tools that the arm may call
+    accepted: tuple[str, ...] = ()  # further right answers beside `answer`

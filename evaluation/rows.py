@@ -65,6 +65,7 @@ class Row(Frozen):
     answers: tuple[str, ...] = ()  # one per turn
     reference: str | None = None  # the right answer, compared with the last of `answers`
     references: tuple[str, ...] = ()  # for a judge, one per turn
+    accepted: tuple[str, ...] = ()  # further right answers beside `reference`
     scorer: str | None = None
     score: float | None = None  # in [0, 1]; None: left to a judge
     extracted: str | None = None  # the answer as the scorer read it

@@ -81,7 +81,7 @@ def manifest(
     with_tools = any(item.tools is not None for data in datasets for item in data.items)
     return {
         "server": {"version": dict(versions), "models": sorted(models)},
-        "dataset": {data.name: {"sha256": data.sha256, "file": data.path.name} for data in datasets},
+        "dataset": {data.name: data.settings for data in datasets},
         "arm": {arm.name: arm.settings for arm in arms},
         "setting": {
             "sampling": dict(settings.sampling),
@@ -155,6 +155,7 @@ async def answer(client: Client, job: Job, settings: RunSettings) -> Row:
         answers=tuple(talk.texts),
         reference=item.answer,
         references=item.references,
+        accepted=item.accepted,
         scorer=item.scorer,
         baseline=item.baseline,
         difficulty=item.difficulty,
@@ -175,7 +176,7 @@ async def answer(client: Client, job: Job, settings: RunSettings) -> Row:
         return row
     updates: dict[str, Any] = {"cost_usd": cost_usd(row, settings.prices)}
     if item.scorer is not None and item.answer is not None:
-        scored = scoring.score(item.scorer, row.text, item.answer)
+        scored = scoring.score(item.scorer, row.text, item.answer, item.accepted)
         updates |= {"score": scored.score, "extracted": scored.extracted}
     return row.model_copy(update=updates)
 

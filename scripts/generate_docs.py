@@ -2,9 +2,10 @@
 
 docs/api.md, completions.md, responses.md, messages.md, embeddings.md and errors.md are generated as a whole, from the
 request schemas and the error classes; docs/degradation.md from the sentences for callers; docs/clients.md from the list
-of tested clients and their lock files; docs/reliability.md from the results of `make torture` that are committed. In
-docs/recipes.md three tables are generated: the settings of every recipe, the settings that a request may change, and
-the strategies' support of tools. In helm/moa/values.schema.json the `settings` are generated.
+of tested clients and their lock files; docs/evaluation.md from the dataset kinds and scorers; docs/reliability.md from
+the results of `make torture` that are committed. In docs/recipes.md three tables are generated: the settings of every
+recipe, the settings that a request may change, and the strategies' support of tools. In helm/moa/values.schema.json the
+`settings` are generated.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from scripts.chart_settings import SCHEMA, chart_schema
 from scripts.clients_page import clients_page
 from scripts.completions_page import COMPLETIONS_PAGE
 from scripts.degradation_page import DEGRADATION_PAGE
+from scripts.evaluation_page import evaluation_page
 from scripts.messages_page import MESSAGES_PAGE
 from scripts.pooling_page import POOLING_PAGE
 from scripts.reliability_page import reliability_page
@@ -308,6 +310,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         docs / "errors.md": errors_page(),
         docs / "degradation.md": degradation_page(),
         docs / "clients.md": clients_page(),
+        docs / "evaluation.md": evaluation_page(root),
         docs / "reliability.md": reliability_page(root),
         recipes: text,
         root / SCHEMA: chart_schema(root),

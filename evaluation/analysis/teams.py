@@ -69,7 +69,7 @@ def agent_score(row: Row, agent: AgentRow) -> float | None:
     """Score the agent's own text; `None` if only a judge could."""
     if row.scorer is None or row.reference is None:
         return None
-    return scoring.score(row.scorer, agent.text, row.reference).score
+    return scoring.score(row.scorer, agent.text, row.reference, row.accepted).score
 
 
 def by_arm(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -1,1 +1,1 @@
-"""Dataset kinds: each module parses one row format into an `Item`; `loading` reads the files."""
+"""Dataset kinds: each module checks one row format and turns it into an `Item`; `loading` reads the files."""

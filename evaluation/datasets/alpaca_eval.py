@@ -1,26 +1,29 @@
-"""AlpacaEval-style open questions (arXiv 2404.04475): rows of instruction and output, the baseline's answer.
+"""AlpacaEval-style open questions (arXiv 2404.04475)."""
 
-Only a judge can score them: `python -m evaluation judge --baseline dataset` compares answers with `output`.
-The optional field `instruction_difficulty` enters the length-controlled win rate.
-"""
+from pydantic import Field
 
-from collections.abc import Mapping
-from typing import Any
-
+from evaluation.datasets.base import DatasetRow, Id, Text
 from evaluation.items import Item
 
-FIELDS = frozenset({"instruction"})
 
+class AlpacaEval(DatasetRow):
+    """Open questions, as AlpacaEval has them. `judge --baseline dataset` compares answers with `output`."""
 
-def parse(row: Mapping[str, Any], index: int) -> Item:
-    """Parse a row; `index` is the id of a row without one."""
-    more = str(row.get("input") or "")
-    difficulty = row.get("instruction_difficulty")
-    return Item(
-        "alpaca_eval",
-        str(row.get("id", index)),
-        str(row.get("dataset", "")),
-        (str(row["instruction"]) + (f"\n\n{more}" if more else ""),),
-        baseline=row.get("output"),
-        difficulty=None if difficulty is None else float(difficulty),
+    kind = "alpaca_eval"
+    scored_by = "a judge"
+    example = {"instruction": "Say hello in French.", "output": "Bonjour!", "generator": "base", "dataset": "helpful"}
+    unused = frozenset({"generator", "datasplit"})
+
+    instruction: Text = Field(description="the question")
+    input: str | None = Field(default=None, description="more of the question, put below it")
+    output: str | None = Field(default=None, description="the baseline's answer: a text")
+    dataset: str = Field(default="", description="part of the dataset, for the tables")
+    instruction_difficulty: float | None = Field(
+        default=None, description="a number that enters the length-controlled win rate"
     )
+    id: Id | None = Field(default=None, description="default: the number of the row")
+
+    def item(self, number: int) -> Item:
+        turn = self.instruction + (f"\n\n{self.input}" if self.input else "")
+        name, difficulty = self.id or str(number), self.instruction_difficulty
+        return Item(self.kind, name, self.dataset, (turn,), baseline=self.output, difficulty=difficulty)

@@ -1,21 +1,47 @@
-"""MMLU-style multiple choice (arXiv 2009.03300): rows of question, choices, answer (an index or a letter), subject."""
+"""MMLU-style multiple choice (arXiv 2009.03300)."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field, StrictInt, model_validator
+
+from evaluation.datasets.base import DatasetRow, Id, Text
+from evaluation.datasets.choices import LETTERS, Choices, choice_item, index_of
 from evaluation.items import Item
 
-FIELDS = frozenset({"question", "choices", "answer"})
-LETTERS = "ABCDEFGHIJ"
-PROMPT = "{question}\n\n{choices}\n\nAnswer with the letter of the right choice, as in 'Answer: C'."
 
+class Mmlu(DatasetRow):
+    """Multiple choice, as MMLU has it: with up to ten choices."""
 
-def parse(row: Mapping[str, Any], index: int) -> Item:
-    """Parse a row; `index` is the id of a row without one."""
-    options = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, row["choices"], strict=False)]
-    answer = LETTERS[row["answer"]] if isinstance(row["answer"], int) else str(row["answer"]).strip().upper()
-    if answer not in LETTERS[: len(options)]:
-        raise ValueError(f"the answer {row['answer']!r} is not one of the {len(options)} choices")
-    turn = PROMPT.format(question=row["question"], choices="\n".join(options))
-    name, skill = str(row.get("id", index)), str(row.get("subject", ""))
-    return Item("mmlu", name, skill, (turn,), answer, "choice")
+    kind = "mmlu"
+    scored_by = "choice"
+    example = {"question": "Which is a prime?", "choices": ["4", "6", "7", "9"], "answer": 2, "subject": "mathematics"}
+
+    question: Text = Field(description="the question")
+    choices: Choices = Field(
+        description="the choices: a list, a text with a list, an object by letter, or columns `A`, `B`, ..."
+    )
+    answer: StrictInt | str = Field(description="the right choice: its index from 0, its letter, or its text")
+    subject: str = Field(default="", description="the subject")
+    id: Id | None = Field(default=None, description="default: the number of the row")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _columns(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and "choices" not in given and {"A", "B"} <= given.keys():
+            columns = {letter: given[letter] for letter in LETTERS if letter in given}
+            return {name: value for name, value in given.items() if name not in columns} | {"choices": columns}
+        return given
+
+    @classmethod
+    def known(cls) -> frozenset[str]:
+        return super().known() | frozenset(LETTERS)
+
+    @classmethod
+    def recognizes(cls, row: Mapping[str, Any]) -> bool:
+        fits = {"question", "answer"} <= row.keys() and ("choices" in row or {"A", "B"} <= row.keys())
+        return fits and "error_type" not in row
+
+    def item(self, number: int) -> Item:
+        right = index_of(self.answer, self.choices)
+        return choice_item(self.kind, self.id or str(number), self.subject, self.question, self.choices, [right])

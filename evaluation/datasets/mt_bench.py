@@ -1,25 +1,33 @@
-"""MT-Bench-style conversations (arXiv 2306.05685): rows of question_id, category, turns and, optionally, reference.
+"""MT-Bench-style conversations (arXiv 2306.05685)."""
 
-The second turn follows the arm's own first answer. `python -m evaluation judge --grade` rates every turn.
-"""
+from pydantic import Field
 
-from collections.abc import Mapping
-from typing import Any
-
+from evaluation.datasets.base import DatasetRow, Id, Text
 from evaluation.items import Item
 
-FIELDS = frozenset({"turns"})
 
+class MtBench(DatasetRow):
+    """Conversations of several turns, as MT-Bench has them; each turn follows the arm's own answers.
 
-def parse(row: Mapping[str, Any], index: int) -> Item:
-    """Parse a row; `index` is the id of a row without one."""
-    turns = tuple(str(turn) for turn in row["turns"])
-    if not turns:
-        raise ValueError("turns is empty")
-    return Item(
-        "mt_bench",
-        str(row.get("question_id", index)),
-        str(row.get("category", "")),
-        turns,
-        references=tuple(str(text) for text in row.get("reference") or ()),
-    )
+    `judge --grade` rates every turn.
+    """
+
+    kind = "mt_bench"
+    scored_by = "a judge"
+    example = {
+        "question_id": 81,
+        "category": "writing",
+        "turns": ["Write a line about rain.", "Now make it rhyme."],
+        "reference": [],
+    }
+    names = {"question_id": "id"}
+
+    turns: tuple[Text, ...] = Field(min_length=1, description="the user's messages: a list of texts")
+    category: str = Field(default="", description="part of the dataset, for the tables")
+    reference: tuple[str, ...] = Field(default=(), description="a right answer per turn, shown to the judge")
+    id: Id | None = Field(default=None, description="also named `question_id`; default: the number of the row")
+
+    def item(self, number: int) -> Item:
+        if len(self.reference) > len(self.turns):
+            raise ValueError(f"'reference' has {len(self.reference)} entries, but 'turns' {len(self.turns)}")
+        return Item(self.kind, self.id or str(number), self.category, self.turns, references=self.reference)

@@ -1,25 +1,19 @@
-"""Questions with tools: rows of question, answer, tools (OpenAI's objects) and backends (by the tools' names).
+"""Questions with tools, which the arm may call while it answers.
 
-`models/tiny/heldout_tools.jsonl` is such a file. The arm's calls are run by the backends (`evaluation.tools.backends`)
-and their results sent back, until it answers with a text. A tool without a backend is offered to no use: its calls have
-an error as their result. Optional fields: id, skill, scorer (default: `exact`), and
-first_call, the name of the tool that a right loop calls first, or null for none. Without first_call, the skills
-`calculate`, `lookup` and `none` tell the kind of that tool.
+The arm's calls are run by the backends (`evaluation.tools.backends`) and their results sent back, until it answers with
+a text. A tool without a backend is offered to no use: its calls have an error as their result.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
+from evaluation.datasets.base import DatasetRow, Id, ScorerName, Text, Value
 from evaluation.items import Item
-from evaluation.scoring import SCORERS
 from evaluation.tools.backends import Backend
 from evaluation.tools.toolbox import Toolbox
-from serving.config import Frozen
-from serving.validation import first_issue
 
-FIELDS = frozenset({"question", "answer", "tools", "backends"})
 KIND_OF_SKILL = {"calculate": "calculator", "lookup": "lookup"}  # kinds of backends
 NO_TOOL = "none"  # the skill of questions that need no call
 
@@ -44,28 +38,44 @@ class _Tool(BaseModel):
     function: _Function
 
 
-Id = Annotated[str, Field(coerce_numbers_to_str=True)]
+class ToolRow(DatasetRow):
+    """Questions with tools, as OpenAI's API takes them, and the backends that run the calls.
 
+    Unknown fields are refused. Without `first_call`, the skills `calculate`, `lookup` and `none` tell it.
+    """
 
-class _ToolRow(Frozen):
-    id: Id | None = None
-    skill: str = ""
-    question: str = Field(min_length=1)
-    answer: Id
-    tools: tuple[_Tool, ...] = Field(min_length=1)
-    backends: dict[str, Backend]
-    scorer: str = "exact"
-    first_call: str | None = None
+    model_config = ConfigDict(extra="forbid")
 
-    @field_validator("scorer")
+    kind = "tools"
+    scored_by = "exact"
+    null_means = frozenset({"first_call"})
+    example = {
+        "question": "What is 3817 * 246?",
+        "answer": "938982",
+        "tools": [{"type": "function", "function": {"name": "compute"}}],
+        "backends": {"compute": {"kind": "calculator", "parameter": "expression"}},
+    }
+
+    id: Id | None = Field(default=None, description="default: the number of the row")
+    skill: str = Field(default="", description="part of the dataset, for the tables")
+    question: Text = Field(description="the question")
+    answer: Value = Field(description="the right answer")
+    tools: tuple[_Tool, ...] = Field(min_length=1, description="the tools that are offered")
+    backends: dict[str, Backend] = Field(description="the programs that run the calls, by the names of the tools")
+    scorer: ScorerName = Field(default="exact", description="a scorer")
+    first_call: str | None = Field(default=None, description="the tool that a right loop calls first; null: none")
+    _specs: tuple[Mapping[str, Any], ...] = PrivateAttr()
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _known(cls, scorer: str) -> str:
-        if scorer not in SCORERS:
-            raise ValueError(f"there is no scorer '{scorer}'; the scorers are: {', '.join(SCORERS)}")
-        return scorer
+    def _keeps_tools(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Keep the tools as they are written: a template may show a model their fields in this order."""
+        row = handler(given)
+        row._specs = tuple(given["tools"])
+        return row
 
     @model_validator(mode="after")
-    def _names_agree(self) -> "_ToolRow":
+    def _names_agree(self) -> "ToolRow":
         names = [tool.function.name for tool in self.tools]
         if duplicates := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two tools are named '{duplicates[0]}'")
@@ -85,23 +95,7 @@ class _ToolRow(Frozen):
         kind = KIND_OF_SKILL.get(self.skill)
         return frozenset(name for name, backend in self.backends.items() if backend.kind == kind) or None
 
-
-def parse(row: Mapping[str, Any], index: int) -> Item:
-    """Parse a row; `index` is the id of a row without one.
-
-    Raises:
-        ValueError: A field is missing, unknown or wrong; the message is one sentence with the field.
-    """
-    try:
-        parsed = _ToolRow.model_validate(row)
-    except ValidationError as error:
-        raise ValueError(first_issue(error, whole="the row").sentence.rstrip(".")) from error
-    return Item(
-        "tools",
-        parsed.id or str(index),
-        parsed.skill,
-        (parsed.question,),
-        parsed.answer,
-        parsed.scorer,
-        tools=Toolbox(tuple(row["tools"]), parsed.backends, parsed.first_calls),
-    )
+    def item(self, number: int) -> Item:
+        tools = Toolbox(self._specs, self.backends, self.first_calls)
+        name = self.id or str(number)
+        return Item(self.kind, name, self.skill, (self.question,), self.answer, self.scorer, tools=tools)

@@ -1,7 +1,9 @@
-"""Scorer of short texts: equality without case, punctuation, accents and spacing."""
+"""Scorer of short texts: equality without case, punctuation, accents, articles and spacing."""
 
 import re
 import unicodedata
+
+from evaluation.scoring import squad
 
 
 def extract(text: str) -> str | None:
@@ -10,8 +12,9 @@ def extract(text: str) -> str | None:
 
 
 def same(extracted: str, reference: str) -> bool:
-    """Compare normalized texts."""
-    return is_right(extracted, reference)
+    """Compare normalized texts, also as SQuAD normalizes them: "the U.S." is "US"."""
+    wanted = squad.normalized(reference)
+    return is_right(extracted, reference) or (bool(wanted) and squad.normalized(extracted) == wanted)
 
 
 def normalized(text: str) -> str:
@@ -22,4 +25,5 @@ def normalized(text: str) -> str:
 
 def is_right(answer: str, expected: str) -> bool:
     """Return True if the answer equals the expected text after normalization; any additional word makes it wrong."""
-    return normalized(answer) == normalized(expected)
+    left, right = normalized(answer), normalized(expected)
+    return left == right if left or right else answer.strip() == expected.strip()

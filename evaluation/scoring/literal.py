@@ -2,6 +2,7 @@
 
 import ast
 import re
+import warnings
 
 _ASSERTION = re.compile(r"assert\s+f\(.*\)\s*==\s*(.+)", re.DOTALL)
 _TAGGED = re.compile(r"\[ANSWER\](.*?)(?:\[/ANSWER\]|$)", re.DOTALL)
@@ -23,7 +24,9 @@ def extract(text: str) -> str | None:
 def same(extracted: str, reference: str) -> bool:
     """Compare values and types (True is not 1); compare sources if one is not a literal."""
     try:
-        left, right = ast.literal_eval(extracted.strip()), ast.literal_eval(reference.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes such as "\\d", which a model may write
+            left, right = ast.literal_eval(extracted.strip()), ast.literal_eval(reference.strip())
+        return repr(left) == repr(right) if type(left) is not type(right) else bool(left == right)
+    except (ValueError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError):  # TypeError: {{}}, {[]}
         return extracted.strip() == reference.strip()
-    return repr(left) == repr(right) if type(left) is not type(right) else bool(left == right)

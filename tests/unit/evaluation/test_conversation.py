@@ -11,7 +11,7 @@ from evaluation.arms import Arm, from_names
 from evaluation.client import Client
 from evaluation.conversation import Conversation
 from evaluation.datasets.loading import Dataset
-from evaluation.datasets.tools import parse
+from evaluation.datasets.tools import ToolRow
 from evaluation.errors import EvaluationError
 from evaluation.items import Item
 from evaluation.runner import RunSettings, run
@@ -26,7 +26,13 @@ from serving.recipes import load_recipes
 from serving.types import GenerateRequest
 from tests.support.loops import THOUGHT, TOOL_ROW, caller
 
-ITEM = parse(TOOL_ROW, 1)
+ITEM = ToolRow.model_validate(TOOL_ROW).item(1)
+
+
+def tool_item(skill: str) -> Item:
+    return ToolRow.model_validate({**TOOL_ROW, "skill": skill}).item(1)
+
+
 TEAM = {"proposers": ["a", "b", "c"], "aggregator": "a", "solo": "a", "judge": "a"}
 
 
@@ -125,12 +131,12 @@ async def test_later_turns_follow_the_whole_loop_and_no_reasoning(models: dict[s
 async def test_the_first_call_is_compared_with_the_skill(
     models: dict[str, ScriptedEngine], skill: str, right: bool | None
 ) -> None:
-    assert (await held(models, "a", parse({**TOOL_ROW, "skill": skill}, 1))).expected_first is right
+    assert (await held(models, "a", tool_item(skill))).expected_first is right
 
 
 async def test_no_call_is_right_where_none_is_needed(models: dict[str, ScriptedEngine]) -> None:
     models["a"].answer = "Paris"
-    assert (await held(models, "a", parse({**TOOL_ROW, "skill": "none"}, 1))).expected_first is True
+    assert (await held(models, "a", tool_item("none"))).expected_first is True
     assert (await held(models, "a")).expected_first is False
 
 

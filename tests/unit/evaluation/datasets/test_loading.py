@@ -84,6 +84,21 @@ def test_a_limit_takes_items_from_the_whole_file() -> None:
     assert len(set(skills)) == 3
 
 
+def test_a_limit_is_at_least_one() -> None:
+    with pytest.raises(EvaluationError, match="Set the limit to at least 1 item, not 0"):
+        load("tiny", limit=0)
+
+
+def test_ids_are_the_numbers_of_the_rows_where_a_file_has_none(tmp_path: Path) -> None:
+    rows = [{**ROWS["gsm8k"], "id": None}, ROWS["gsm8k"]]
+    assert [item.id for item in load(str(written(tmp_path / "data.jsonl", *rows))).items] == ["1", "2"]
+
+
+@pytest.mark.parametrize(("file", "name"), [("v1.2.jsonl", "v1.2"), ("v1.2.jsonl.gz", "v1.2"), ("data", "data")])
+def test_a_dataset_has_the_name_of_its_file(file: str, name: str, tmp_path: Path) -> None:
+    assert load(str(written(tmp_path / file, ROWS["gsm8k"]))).name == name
+
+
 def test_the_digest_follows_the_content(tmp_path: Path) -> None:
     first = load(str(written(tmp_path / "a.jsonl", ROWS["tiny"]))).sha256
     assert load(str(written(tmp_path / "a.jsonl", {**ROWS["tiny"], "answer": "3"}))).sha256 != first
@@ -97,7 +112,7 @@ def test_the_digest_follows_the_content(tmp_path: Path) -> None:
         ("[1\n", "data.jsonl"),
         ('{"id": 1, "skill": "s", "question": "q", "answer": "a"}\n' * 2, "data.jsonl:2: duplicate id '1'"),
         ('{"question": "q", "choices": ["x"], "answer": 3}\n', "data.jsonl:1"),
-        ('{"problem": "p"}\n', "data.jsonl:1: the row has no field 'solution'"),
+        ('{"problem": "p"}\n', "data.jsonl:1: the row has neither 'answer' nor"),
         ("[1]\n", "object"),
     ],
 )

@@ -77,7 +77,7 @@ PYTHON = {"kind": "python", "function": "json:nothing"}
         ({"backends": {"find": {"kind": "python", "function": "nowhere:f"}}}, "ModuleNotFoundError"),
         ({"backends": {"find": {"kind": "python", "function": "math:pi"}}}, "'math:pi' is not a function"),
         ({"backends": {"find": {"kind": "python", "function": "json"}}}, "backends.find.python.function"),
-        ({"scorer": "fuzzy"}, "Change 'scorer': there is no scorer 'fuzzy'; the scorers are: exact, number"),
+        ({"scorer": "fuzzy"}, "Change 'scorer': there is no scorer 'fuzzy'; choose one of exact, contains"),
         ({"first_call": "sum"}, "'first_call' names 'sum', but there is no such tool."),
         ({"question": 3}, "Set 'question' to a string, not a number."),
         ({"tool": 1}, "Remove 'tool': there is no such field."),

@@ -14,6 +14,10 @@ from evaluation.scoring import literal, score
         ("[ANSWER]True[/ANSWER]", "1", False),
         ("[ANSWER]12[/ANSWER]", "21", False),
         ("", "''", False),
+        ("[ANSWER]{{}}[/ANSWER]", "{}", False),
+        ("[ANSWER]{[]: 1}[/ANSWER]", "{1: 1}", False),
+        ("[ANSWER]'\\d'[/ANSWER]", "'\\\\d'", True),
+        ("[ANSWER]{{}}[/ANSWER]", "{{}}", True),
     ],
 )
 def test_literal(text: str, reference: str, right: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from evaluation.datasets.tools import parse
+from evaluation.datasets.tools import ToolRow
 from evaluation.rows import CallRow
 from evaluation.tools.toolbox import Call, Toolbox
 from tests.support.loops import TOOL_ROW, function
@@ -23,7 +23,7 @@ async def slow_opposite(word: str) -> str:
 
 
 def box(**changes: Any) -> Toolbox:
-    tools = parse({**TOOL_ROW, **changes}, 1).tools
+    tools = ToolRow.model_validate({**TOOL_ROW, **changes}).item(1).tools
     assert tools is not None
     return tools
 

@@ -1,0 +1,82 @@
+"""The dataset kinds, and the choice of a file's kind: by name, or by fields that leave no doubt."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from evaluation.datasets.alpaca_eval import AlpacaEval
+from evaluation.datasets.arc import Arc
+from evaluation.datasets.base import DatasetRow
+from evaluation.datasets.crux import Crux
+from evaluation.datasets.gsm8k import Gsm8k
+from evaluation.datasets.hotpotqa import HotpotQa
+from evaluation.datasets.math import Math
+from evaluation.datasets.mmlu import Mmlu
+from evaluation.datasets.mmlu_pro import MmluPro
+from evaluation.datasets.mmlu_redux import MmluRedux
+from evaluation.datasets.mt_bench import MtBench
+from evaluation.datasets.qa import Qa
+from evaluation.datasets.tiny import Tiny
+from evaluation.datasets.tools import ToolRow
+from evaluation.datasets.triviaqa import TriviaQa
+from evaluation.errors import EvaluationError
+from serving.failures import said
+from serving.validation import abbreviated
+
+SHOWN_FIELDS = 20  # of a file whose kind is not known, in the error
+Kind = type[DatasetRow]
+CLASSES: tuple[Kind, ...] = (
+    Qa, Gsm8k, Math, Mmlu, MmluPro, MmluRedux, Arc, HotpotQa, TriviaQa, Crux, AlpacaEval, MtBench, Tiny, ToolRow,
+)  # fmt: skip
+KINDS: Mapping[str, Kind] = {kind.kind: kind for kind in CLASSES}
+
+
+def kind_named(name: str) -> Kind:
+    """Return the kind of this name: one of `KINDS`, or the class `module:Class`.
+
+    Raises:
+        EvaluationError: There is none, it cannot be imported, or it is not a subclass of `DatasetRow` with `item`.
+    """
+    if ":" not in name:
+        if name not in KINDS:
+            near = get_close_matches(name, KINDS, 1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise EvaluationError(
+                f"Unknown dataset kind '{name}': {hint}The kinds are: {', '.join(KINDS)}, or write 'module:Class'."
+            )
+        return KINDS[name]
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except Exception as error:  # also whatever the module raises while it is imported
+        reason = f"{type(error).__name__}: {said(error)}"
+        raise EvaluationError(f"The dataset kind '{name}' cannot be imported: {reason}.") from error
+    if not (isinstance(found, type) and issubclass(found, DatasetRow)):
+        raise EvaluationError(f"The dataset kind '{name}' is not a subclass of evaluation.datasets.base.DatasetRow.")
+    if found.item is DatasetRow.item:
+        raise EvaluationError(f"The dataset kind '{name}' lacks the method 'item'.")
+    return found
+
+
+def recognized(path: Path, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> Kind:
+    """Return the kind that the rows' fields show without doubt.
+
+    Raises:
+        EvaluationError: No kind or several kinds fit.
+    """
+    _, first = rows[0]
+    fitting = [kind for kind in CLASSES if kind.recognizes(first)]
+    if len(fitting) > 1:
+        fitting = [kind for kind in fitting if all(kind.recognizes(row) for _, row in rows)] or fitting
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        names = " and ".join(kind.kind for kind in fitting)
+        raise EvaluationError(f"The rows of '{path}' fit the kinds {names}; choose one with '--kind'.")
+    fields = ", ".join(abbreviated(str(name)) for name in sorted(first, key=str)[:SHOWN_FIELDS]) or "none"
+    raise EvaluationError(
+        f"Cannot tell the kind of '{path}' from its fields: {fields}."
+        f" Choose one with '--kind': {', '.join(KINDS)}, or 'module:Class'; docs/evaluation.md lists their fields."
+    )

@@ -82,6 +82,8 @@ class Row(Frozen):
     reasoning_tokens: int | None = None  # of completion_tokens
     latency_s: float | None = None  # until the whole answer, summed over turns
     cost_usd: float | None = None
+    tflops: float | None = None  # tera operations of all agents; computed with a profile's numbers of parameters
+    tflops_in_sequence: float | None = None  # of these, the largest of each layer
     error: str | None = None
 
     @property

@@ -125,7 +125,12 @@ class Row(Frozen):
 
 def row_key(arm: str, dataset: str, item: str, sample: int) -> str:
     """Return the identity of an answer."""
-    return "\x1f".join((arm, dataset, item, str(sample)))
+    return valid_text("\x1f".join((arm, dataset, item, str(sample))))
+
+
+def valid_text(text: str) -> str:
+    """Return `text` with each lone surrogate, which no file in UTF-8 can hold, replaced by U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def dumped(row: BaseModel) -> dict[str, Any]:

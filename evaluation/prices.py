@@ -13,9 +13,11 @@ from serving.config import Frozen
 class Price(Frozen):
     """US$ per million tokens of one model."""
 
-    prompt_usd: float = Field(ge=0)
-    completion_usd: float = Field(ge=0)
-    cached_usd: float | None = Field(default=None, ge=0)  # prompt tokens from the prefix cache; None: prompt_usd
+    prompt_usd: float = Field(ge=0, allow_inf_nan=False)
+    completion_usd: float = Field(ge=0, allow_inf_nan=False)
+    cached_usd: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False
+    )  # prompt tokens from the prefix cache; None: prompt_usd
 
 
 Prices = Mapping[str, Price]

@@ -42,7 +42,7 @@ def test_the_commands_print_the_readme_s_table(
     def client(options: object) -> Client:
         return Client("http://server", transport=httpx.MockTransport(_server))
 
-    monkeypatch.setattr("evaluation.__main__._client", client)
+    monkeypatch.setattr("evaluation.commands._client", client)
     asking = ["run", "--dataset", "tiny", "--limit", "15", "--temperature", "0", "--out", str(tmp_path)]
     assert main([*asking, "--recipes", "half,good"]) == 0
     assert main([*asking, "--recipes", "half,good,down"]) == 1

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evaluation import commands, export
@@ -11,7 +11,11 @@ from evaluation.errors import EvaluationError
 from evaluation.options import Number, Whole, name, names, share, url
 from evaluation.verdict_choice import KINDS_OF_VERDICTS
 
-SAMPLING = {"temperature": Number(0, 2), "top_p": Number(0, 1, above=True), "max_tokens": Whole(1, 10_000_000)}
+SAMPLING: dict[str, Callable[[str], float]] = {
+    "temperature": Number(0, 2),
+    "top_p": Number(0, 1, above=True),
+    "max_tokens": Whole(1, 10_000_000),
+}
 COST = Number(0, 1e15, above=True)
 WEEK_S = 604_800
 EXIT_CODES = """exit codes:

@@ -66,7 +66,7 @@ def train(rows: Sequence[Row], arms: Sequence[str], seed: int = 0) -> Router:
             scores.setdefault(row.questions[0], {}).setdefault(row.arm, []).append(row)
     asked = {question: by_arm for question, by_arm in scores.items() if len(by_arm) == len(wanted)}
     mean_tokens = {
-        arm: fmean(row.tokens or 0.0 for by_arm in asked.values() for row in by_arm[arm]) if asked else 0.0
+        arm: fmean(row.tokens or 0 for by_arm in asked.values() for row in by_arm[arm]) if asked else 0.0
         for arm in wanted
     }
 

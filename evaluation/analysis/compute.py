@@ -63,7 +63,7 @@ def _active(model: ModelSpec) -> int:
     if not experts:
         return shape.parameters
     routed = _expert_parameters(model.path)
-    return shape.parameters - routed + round(routed * config["num_experts_per_tok"] / experts)
+    return shape.parameters - routed + round(routed * int(config["num_experts_per_tok"]) / int(experts))
 
 
 def _expert_parameters(folder: Path) -> int:

@@ -43,7 +43,7 @@ def with_verdicts(
     of several, `choice` selects one, and without a choice the dataset has no scores.
     """
     choice = choice or VerdictChoice()
-    verdicts = [*comparisons, *grades]
+    verdicts: list[Comparison | Grade] = [*comparisons, *grades]
     scores: dict[tuple[str, str, str, int], float] = {}
     measures: dict[str, Source | None] = {}
     doubts = []

@@ -113,12 +113,12 @@ def judge(options: argparse.Namespace) -> int:
         bar.close()
     file = "grades.jsonl" if options.grade else "comparisons.jsonl"
     print(
-        f"{counts.asked} requested, {counts.failed} failed, {counts.unreadable} without a readable verdict,"
-        f" {counts.kept} kept: {options.directory}/{file}"
+        f"{counts.asked} requested, {counts.failed} failed, {counts.kept} kept,"
+        f" {counts.unreadable} cannot be read: {options.directory}/{file}"
     )
-    if counts.asked and counts.unreadable == counts.asked:
+    if counts.useless:
         print(f"error: no verdict of '{options.judge}' can be read; name another judge.", file=sys.stderr)
-    return 1 if counts.failed or (counts.asked and counts.unreadable == counts.asked) else 0
+    return 1 if counts.failed or counts.useless else 0
 
 
 def report(options: argparse.Namespace) -> int:
@@ -131,14 +131,16 @@ def report(options: argparse.Namespace) -> int:
         Constraints("tokens", options.budget_tokens, options.min_accuracy),
     )
     constraints = next((constraint for constraint in budgets if constraint.budget is not None), budgets[-1])
+    known = prices.load(options.prices) if options.prices else None
     report = build(
         options.directory,
         constraints,
-        prices.load(options.prices) if options.prices else None,
+        known,
         choice=VerdictChoice(options.judge, options.baseline, options.verdicts),
         datasets=options.datasets,
         profile=options.profile,
     )
+    _name_unpriced(report.rows, known)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(report.html(), encoding="utf-8")
     if options.markdown:
@@ -167,7 +169,14 @@ def _priced(rows: Sequence[Row], options: argparse.Namespace) -> list[Row]:
     if options.prices:
         known = prices.load(options.prices)
         rows = [row.model_copy(update={"cost_usd": prices.cost_usd(row, known)}) for row in rows]
+        _name_unpriced(rows, known)
     return with_tflops(rows, parameters_of(options.profile)) if options.profile else list(rows)
+
+
+def _name_unpriced(rows: Sequence[Row], known: prices.Prices | None) -> None:
+    """Print the models whose costs are unknown for lack of a price."""
+    if known is not None and (missing := prices.unpriced(rows, known)):
+        print(f"no price for {', '.join(missing)}: the cost of their answers is unknown", file=sys.stderr)
 
 
 def export_answers(options: argparse.Namespace) -> int:

@@ -36,9 +36,14 @@ class Counts:
 
     asked: int  # requested by this command
     failed: int  # of these, failed; the next command retries them
-    unreadable: int  # of these, without a verdict in the judge's text
     kept: int  # given by earlier commands
+    unreadable: int  # of those that did not fail and those that were kept, without a verdict in the judge's text
     reasons: Counter[str] = field(default_factory=Counter)  # of the failures, with their numbers
+
+    @property
+    def useless(self) -> bool:
+        """True if there are verdicts and none can be read."""
+        return 0 < self.unreadable == self.asked - self.failed + self.kept
 
 
 async def check(client: Client, settings: JudgeSettings) -> None:
@@ -168,12 +173,14 @@ async def _judge(
     An exception while one verdict is requested is that verdict's error.
     """
     failures = Failures("verdicts", settings.max_failures)
-    asked = unreadable = 0
+    asked = 0
     with Appender(path) as appender:
         earlier = read_rows(path, kind)
         done = {verdict.key for verdict in earlier if verdict.done}
         failed = {verdict.key for verdict in earlier} - done
         keyed = [(job, blank(job).key) for job in jobs]
+        wanted = {key for _, key in keyed}
+        unreadable = sum(not verdict.readable for verdict in earlier if verdict.done and verdict.key in wanted)
         missing = sorted(((job, key) for job, key in keyed if key not in done), key=lambda each: each[1] in failed)
         started(len(jobs), len(jobs) - len(missing))
 
@@ -193,7 +200,7 @@ async def _judge(
             failures.note(verdict.error, f"judge '{settings.judge}'", of_server=of_server)
 
         await run_all(missing, work, settings.concurrency)
-    return Counts(asked, failures.reasons.total(), unreadable, len(jobs) - len(missing), failures.reasons)
+    return Counts(asked, failures.reasons.total(), len(jobs) - len(missing), unreadable, failures.reasons)
 
 
 def _baselines(rows: Sequence[Row], baseline: str) -> dict[tuple[str, str, int], tuple[str, ...]]:

@@ -102,7 +102,7 @@ def test_failed_verdicts_are_exit_code_one(commands: Commands, capsys: pytest.Ca
     commands.server.refuse_after = len(commands.server.bodies) + 2
     assert main(["judge", commands.out, "--judge", "judge", "--grade", "--concurrency", "1"]) == 1
     said = capsys.readouterr()
-    assert "6 requested, 5 failed, 0 without a readable verdict, 0 kept" in said.out
+    assert "6 requested, 5 failed, 0 kept, 0 cannot be read" in said.out
     assert "  5 × 503: no replica is ready" in said.err
 
 
@@ -110,10 +110,35 @@ def test_a_judge_that_is_not_understood_is_exit_code_one(
     commands: Commands, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands.run()
-    assert main(["judge", commands.out, "--judge", "spell", "--grade"]) == 1
+    for counts in (
+        "6 requested, 0 failed, 0 kept, 6 cannot be read",
+        "0 requested, 0 failed, 6 kept, 6 cannot be read",
+    ):
+        assert main(["judge", commands.out, "--judge", "spell", "--grade"]) == 1
+        said = capsys.readouterr()
+        assert counts in said.out
+        assert "no verdict of 'spell' can be read; name another judge" in said.err
+
+
+def test_models_without_a_price_are_named(commands: Commands, capsys: pytest.CaptureFixture[str]) -> None:
+    commands.run()
+    (commands.path / "prices.yaml").write_text("usd_per_million_tokens: {add: {prompt_usd: 10, completion_usd: 10}}")
+    capsys.readouterr()
+    assert main(["table", commands.out, "--prices", str(commands.path / "prices.yaml")]) == 0
     said = capsys.readouterr()
-    assert "6 requested, 0 failed, 6 without a readable verdict, 0 kept" in said.out
-    assert "no verdict of 'spell' can be read; name another judge" in said.err
+    assert said.err == "no price for spell, know: the cost of their answers is unknown\n"
+    assert "| calls | tokens | US$ per 1,000 answers |" in said.out
+    team, add = [line for line in said.out.splitlines() if line.startswith("| `")]
+    assert (team.split("|")[-2].strip(), add.split("|")[-2].strip()) == ("–", "0.12")
+
+
+def test_operations_of_a_profile(commands: Commands, capsys: pytest.CaptureFixture[str]) -> None:
+    commands.run()
+    capsys.readouterr()
+    assert main(["table", commands.out, "--profile", "tiny"]) == 0
+    assert "TFLOPs" not in capsys.readouterr().out  # its models are others
+    assert main(["table", commands.out, "--profile", "nosuch"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
 
 
 @pytest.mark.parametrize("command", [["report"], ["table"]])

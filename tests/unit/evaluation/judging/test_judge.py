@@ -201,7 +201,7 @@ async def test_unreadable_verdicts_are_counted(tmp_path: Path) -> None:
     rows = [open_row(arm, str(i), "good") for i in range(2) for arm in ("arm", "base")]
     async with Client("http://x", transport=httpx.MockTransport(Judge(lambda prompt: "Both.")), retries=0) as client:
         counts = await judge.compare(client, rows, "base", JudgeSettings("judge"), tmp_path)
-    assert (counts.asked, counts.failed, counts.unreadable, counts.kept) == (2, 0, 2, 0)
+    assert (counts.asked, counts.failed, counts.kept, counts.unreadable, counts.useless) == (2, 0, 0, 2, True)
 
 
 async def test_verdicts_of_two_judges_and_baselines_stand_beside_each_other(tmp_path: Path) -> None:

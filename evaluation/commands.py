@@ -182,8 +182,9 @@ def _name_unpriced(rows: Sequence[Row], known: prices.Prices | None) -> None:
 def export_answers(options: argparse.Namespace) -> int:
     """Write the answers of a run as files of another program."""
     rows = read_answers(options.directory)
+    arms = options.arms or [arm for arm in read_arms(options.directory) if any(row.arm == arm for row in rows)]
     written = export.export(
-        rows, options.format, options.out, arms=options.arms, dataset=options.dataset, partial=options.partial
+        rows, options.format, options.out, arms=arms, dataset=options.dataset, partial=options.partial
     )
     print("\n".join(str(path) for path in written))
     return 0

@@ -19,7 +19,7 @@ def advise(
     """Recommend an arm on the items that all arms have scores for, as `recommend`; nothing if that cannot be told.
 
     Nothing is recommended if a dataset's scores cannot be told; if the datasets have scores of different kinds; if the
-    arms were scored on different items; if only one arm has a score and no constraint is given; if the interval of the
+    arms were scored on different items; if a scorer found every answer wrong; if only one arm has a score and no constraint is given; if the interval of the
     recommended arm is wider than `MARGIN`; or if the arms were compared with a baseline and its interval contains
     `EVEN`. A baseline's own answers have no score.
     """
@@ -38,6 +38,8 @@ def advise(
     if (lack := _incomplete(rows)) is not None:
         return _nothing(lack)
     every = offers(_common(rows), currency)
+    if source is None and every and not any(offer.quality.value for offer in every):
+        return _nothing("Every answer was scored as wrong: check the kind and the scorer of the dataset.")
     if len(every) == 1 and budget is None and min_accuracy is None:
         shown = described(every[0], UNITS[currency])
         return _nothing(f"Only one arm has a score, {shown}. Run another to compare with.")

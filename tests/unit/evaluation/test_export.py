@@ -9,7 +9,7 @@ from evaluation.__main__ import main
 from evaluation.errors import EvaluationError
 from evaluation.export import export
 from evaluation.rows import Row
-from evaluation.store import Appender
+from evaluation.store import MANIFEST, Appender, keep_manifest
 from tests.support.rows import open_row
 
 
@@ -83,6 +83,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         for item in ("1", "2"):
             appender.append(answered("a", item, "é"))
         appender.append(answered("a", "3", "", error="503: down"))
+    keep_manifest(tmp_path / MANIFEST, {"arm": {"a": {}, "later": {}}})
     asking = ["export", str(tmp_path), "--format", "fastchat", "--out", str(tmp_path / "answers")]
     assert main(asking) == 2
     assert "leave these items out with --partial" in capsys.readouterr().err

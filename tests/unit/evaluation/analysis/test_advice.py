@@ -131,3 +131,10 @@ def test_a_minimum_accuracy_is_not_a_win_rate() -> None:
 def test_without_any_score_nothing_is_said_of_the_best() -> None:
     failed = [row("a", "1", "", score=None, error="503: down")]
     assert advised(failed).chosen is None
+
+
+def test_if_every_answer_is_wrong_the_scorer_is_in_doubt() -> None:
+    """Regression test: "Use tiny-qwen (0.0%): the most accurate arm" of questions that no scorer fitted."""
+    found = advised(rows_of("a", 0, 200) + rows_of("b", 0, 200))
+    assert found.chosen is None
+    assert "Every answer was scored as wrong: check the kind and the scorer of the dataset." in found.sentence

@@ -19,9 +19,9 @@ def advise(
     """Recommend an arm on the items that all arms have scores for, as `recommend`; nothing if that cannot be told.
 
     Nothing is recommended if a dataset's scores cannot be told; if the datasets have scores of different kinds; if the
-    arms were scored on different items; if a scorer found every answer wrong; if only one arm has a score and no constraint is given; if the interval of the
-    recommended arm is wider than `MARGIN`; or if the arms were compared with a baseline and its interval contains
-    `EVEN`. A baseline's own answers have no score.
+    arms were scored on different items; if a scorer found every answer wrong; if only one arm has a score and no
+    constraint is given; if the interval of the recommended arm is wider than `MARGIN`; or if the arms were compared
+    with a baseline and its interval contains `EVEN`. A baseline's own answers have no score.
     """
     rows = scores.rows
     if scores.doubts:

@@ -141,6 +141,7 @@ def report(options: argparse.Namespace) -> int:
         profile=options.profile,
     )
     _name_unpriced(report.rows, known)
+    _name_unsized(report.rows, options.profile)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(report.html(), encoding="utf-8")
     if options.markdown:
@@ -166,6 +167,7 @@ def _priced(rows: Sequence[Row], options: argparse.Namespace) -> list[Row]:
     """Rows with the costs of `--prices` and the operations of `--profile`."""
     from evaluation.analysis.compute import parameters_of, with_tflops
 
+    _name_unsized(rows, options.profile)
     if options.prices:
         known = prices.load(options.prices)
         rows = [row.model_copy(update={"cost_usd": prices.cost_usd(row, known)}) for row in rows]
@@ -177,6 +179,15 @@ def _name_unpriced(rows: Sequence[Row], known: prices.Prices | None) -> None:
     """Print the models whose costs are unknown for lack of a price."""
     if known is not None and (missing := prices.unpriced(rows, known)):
         print(f"no price for {', '.join(missing)}: the cost of their answers is unknown", file=sys.stderr)
+
+
+def _name_unsized(rows: Sequence[Row], profile: str | None) -> None:
+    """Print the models whose operations are unknown, since the profile does not give their size."""
+    from evaluation.analysis.compute import parameters_of, unsized
+
+    if profile is not None and (missing := unsized(rows, parameters_of(profile))):
+        shown = ", ".join(missing)
+        print(f"'{profile}' gives no size of {shown}: the operations of their answers are unknown", file=sys.stderr)
 
 
 def export_answers(options: argparse.Namespace) -> int:

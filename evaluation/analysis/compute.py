@@ -20,11 +20,13 @@ from deployments.config import load_profile
 from deployments.model_spec import ModelSpec
 from deployments.plan.memory import shape_of
 from evaluation.errors import EvaluationError
+from evaluation.prices import models_of
 from evaluation.rows import Row
 from serving.errors import ConfigError
 
 Parameters = Mapping[str, int]  # parameters that one token uses, by model id
 TERA = 1e12
+UNPACKED = (None, "fp8")  # methods of quantization that store each parameter as a value of its own
 EXPERTS = ".experts."  # in the names of expert weights
 
 
@@ -59,6 +61,8 @@ def _active(model: ModelSpec) -> int:
     if shape.active_parameters is not None or model.path is None or model.shape is not None:
         return shape.active_parameters or shape.parameters
     config = json.loads((model.path / "config.json").read_text())
+    if (config.get("quantization_config") or {}).get("quant_method") not in UNPACKED:
+        raise ConfigError(f"The weights of '{model.id}' are packed, which hides their number; set its 'shape'.")
     experts = config.get("num_local_experts") or config.get("num_experts")
     if not experts:
         return shape.parameters
@@ -106,6 +110,12 @@ def _tflops(parameters: int | None, prompt: int | None, completion: int | None) 
     if parameters is None or prompt is None or completion is None:
         return None
     return 2 * parameters * (prompt + completion) / TERA
+
+
+def unsized(rows: Sequence[Row], parameters: Parameters) -> list[str]:
+    """Return the models that answered and are not among `parameters`, in order of appearance."""
+    models = dict.fromkeys(model for row in rows if row.done for model in models_of(row))
+    return [model for model in models if model not in parameters]
 
 
 def with_tflops(rows: Sequence[Row], parameters: Parameters) -> list[Row]:

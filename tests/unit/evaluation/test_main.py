@@ -136,7 +136,9 @@ def test_operations_of_a_profile(commands: Commands, capsys: pytest.CaptureFixtu
     commands.run()
     capsys.readouterr()
     assert main(["table", commands.out, "--profile", "tiny"]) == 0
-    assert "TFLOPs" not in capsys.readouterr().out  # its models are others
+    said = capsys.readouterr()
+    assert "TFLOPs" not in said.out  # its models are others
+    assert said.err == "'tiny' gives no size of add, spell, know: the operations of their answers are unknown\n"
     assert main(["table", commands.out, "--profile", "nosuch"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
 

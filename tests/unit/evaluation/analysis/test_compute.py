@@ -1,6 +1,7 @@
 """Operations of an answer."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,22 @@ def test_parameters_are_those_that_a_token_uses() -> None:
     every = _stored(ROOT / "models/tiny/weights/tiny-mixtral/model.safetensors")
     assert found["tiny-mixtral"] == every - experts // 2
     assert parameters_of("qwen3")["qwen3-235b-a22b"] < 23_000_000_000
+
+
+def test_packed_weights_have_no_number(tmp_path: Path) -> None:
+    """Eight parameters in one stored integer would count as one."""
+    weights = tmp_path / "weights"
+    shutil.copytree(ROOT / "models/tiny/weights/tiny-qwen", weights)
+    profile = tmp_path / "profile.yaml"
+    profile.write_text(
+        f"name: x\ndescription: x\nmodels: [{{id: q, source: '{weights}', accelerator: cpu,"
+        " engine_kwargs: {max_model_len: 1024}}]\n"
+    )
+    assert parameters_of(str(profile)) == {"q": parameters_of("tiny")["tiny-qwen"]}
+    config = json.loads((weights / "config.json").read_text())
+    (weights / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "awq"}}))
+    with pytest.raises(EvaluationError, match="gives no model's number of parameters"):
+        parameters_of(str(profile))
 
 
 def _stored(path: Path) -> int:

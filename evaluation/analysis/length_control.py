@@ -151,13 +151,15 @@ def difficulties(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], flo
 
 
 def win_rates(comparisons: Sequence[Comparison], *, resamples: int = 200) -> list[WinRate]:
-    """Return a win rate per arm, the best first; all `comparisons` have the same baseline."""
+    """Return a win rate per arm, the best first, those without a verdict last; all have the same baseline."""
     shared = difficulties(comparisons)
     by_arm: dict[str, list[Comparison]] = {}
     for pair in comparisons:
         by_arm.setdefault(pair.arm, []).append(pair)
     rates = [_win_rate(arm, pairs, shared, resamples) for arm, pairs in by_arm.items()]
-    return sorted(rates, key=lambda rate: -(rate.raw if rate.controlled is None else rate.controlled))
+    return sorted(
+        rates, key=lambda rate: (rate.judged == 0, -(rate.raw if rate.controlled is None else rate.controlled))
+    )
 
 
 def _win_rate(
@@ -177,10 +179,11 @@ def _win_rate(
     groups = [np.array(places) for places in by_item.values()]
     rng = np.random.default_rng(0)
     controls: list[float] = []
-    for _ in range(resamples if fitted is not None and len(set(preference)) > 1 else 0):
-        chosen = np.concatenate([groups[place] for place in rng.integers(0, len(groups), len(groups))])
-        features = _features(delta[chosen], None if difficulty is None else difficulty[chosen])
-        controls.append(_controlled(features, _weights(features, preference[chosen], fitted.strength)))
+    if fitted is not None and len(set(preference)) > 1:
+        for _ in range(resamples):
+            chosen = np.concatenate([groups[place] for place in rng.integers(0, len(groups), len(groups))])
+            features = _features(delta[chosen], None if difficulty is None else difficulty[chosen])
+            controls.append(_controlled(features, _weights(features, preference[chosen], fitted.strength)))
     raw = share({item: [float(preference[place]) for place in places] for item, places in by_item.items()})
     low, high = _interval(controls)
     agree = [pair.consistent for pair in judged if pair.consistent is not None]

@@ -125,3 +125,11 @@ def test_samples_of_an_item_are_not_independent() -> None:
     assert None not in (once.controlled_low, once.controlled_high, often.controlled_low, often.controlled_high)
     widths = [rate.controlled_high - rate.controlled_low for rate in (once, often)]  # type: ignore[operator]
     assert widths[1] > 0.6 * widths[0]  # were they independent, it would be 0.32
+
+
+def test_an_arm_without_a_verdict_is_last() -> None:
+    """Regression test: its rate is no number, and numbers before and after it kept no order."""
+    silent = [pair.model_copy(update={"orders": (None, None)}) for pair in judged("silent", 0.0, 0.0, count=4)]
+    arms = [judged(name, theta, 0.0, count=8) for name, theta in (("low", -1.0), ("high", 1.0))]
+    rates = win_rates([*arms[0], *silent, *arms[1]], resamples=0)
+    assert [rate.arm for rate in rates] == ["high", "low", "silent"]

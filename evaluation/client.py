@@ -9,9 +9,10 @@ import httpx
 import openai
 
 from evaluation.errors import EvaluationError
-from evaluation.rows import AgentRow
+from evaluation.rows import AgentRow, valid_text
 from evaluation.tools.toolbox import Call
 
+REFUSAL_CHARS = 500  # of a server's error message
 NO_KEY = "none"  # the openai client insists on a key; a server without keys ignores it
 
 
@@ -159,7 +160,7 @@ def _refusal(error: openai.APIStatusError) -> str:
         message = error.response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
         message = error.response.text[:200]
-    return f"{error.status_code}: {message}"
+    return f"{error.status_code}: {message}"[:REFUSAL_CHARS]
 
 
 def _parsed(response: Any, latency_s: float) -> Answer:
@@ -170,7 +171,7 @@ def _parsed(response: Any, latency_s: float) -> Answer:
         moa = body.get("moa") or {}
         usage = moa.get("usage") or body.get("usage") or {}  # of all agents: answers are compared by what they cost
         return Answer(
-            text=message["content"] or "",
+            text=_text(message["content"]),
             finish_reason=choice.get("finish_reason"),
             prompt_tokens=usage.get("prompt_tokens"),
             completion_tokens=usage.get("completion_tokens"),
@@ -180,12 +181,19 @@ def _parsed(response: Any, latency_s: float) -> Answer:
             degraded=bool(moa.get("degraded", False)),
             reasons=tuple(moa.get("reasons") or ()),
             first_logprobs=_first_logprobs(choice),
-            reasoning=message.get("reasoning_content") or message.get("reasoning") or "",
+            reasoning=_text(message.get("reasoning_content") or message.get("reasoning")),
             reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
             tool_calls=tuple(_call(call) for call in message.get("tool_calls") or ()),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise AskFailed(f"the answer is not a chat completion ({type(error).__name__}: {error})") from error
+
+
+def _text(content: Any) -> str:
+    """The text of a field; "" for null. Raises `TypeError` if it is no text."""
+    if content is not None and not isinstance(content, str):
+        raise TypeError(f"a text is {type(content).__name__}")
+    return valid_text(content or "")
 
 
 def _call(call: Mapping[str, Any]) -> Call:
@@ -201,7 +209,7 @@ def _agent(layer: int, entry: Mapping[str, Any]) -> AgentRow:
         role=entry["role"],
         model=entry["model"],
         outcome=entry["outcome"],
-        text=entry.get("text") or "",
+        text=_text(entry.get("text")),
         called=bool(entry.get("tool_calls")),
         prompt_tokens=usage.get("prompt_tokens"),
         completion_tokens=usage.get("completion_tokens"),

@@ -1,6 +1,6 @@
 """Prices of tokens, and the cost of an answer in US$."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -13,9 +13,11 @@ from serving.config import Frozen
 class Price(Frozen):
     """US$ per million tokens of one model."""
 
-    prompt_usd: float = Field(ge=0)
-    completion_usd: float = Field(ge=0)
-    cached_usd: float | None = Field(default=None, ge=0)  # prompt tokens from the prefix cache; None: prompt_usd
+    prompt_usd: float = Field(ge=0, allow_inf_nan=False)
+    completion_usd: float = Field(ge=0, allow_inf_nan=False)
+    cached_usd: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False
+    )  # prompt tokens from the prefix cache; None: prompt_usd
 
 
 Prices = Mapping[str, Price]
@@ -32,6 +34,17 @@ def load(path: Path) -> Prices:
         EvaluationError: The file cannot be read or does not have that form.
     """
     return read_model(path, _PriceFile).usd_per_million_tokens
+
+
+def unpriced(rows: Sequence[Row], prices: Prices) -> list[str]:
+    """Return the models that answered and have no price, in order of appearance."""
+    models = dict.fromkeys(model for row in rows if row.done for model in models_of(row))
+    return [model for model in models if model not in prices]
+
+
+def models_of(row: Row) -> list[str]:
+    """Return the models of an answer's agents; without a trace, the requested one."""
+    return [agent.model for agent in row.trace] or [row.model]
 
 
 def cost_usd(row: Row, prices: Prices) -> float | None:

@@ -52,7 +52,8 @@ class Router:
 def train(rows: Sequence[Row], arms: Sequence[str], seed: int = 0) -> Router:
     """Learn from answers of `arms` (default: all) to one-turn questions.
 
-    A question's label is, of the arms with its best score, the one with the fewest tokens.
+    A question's label is, of the arms with its best score, the one with the fewest tokens. Answers without a score, or
+    whose tokens are unknown, are left out.
 
     Raises:
         EvaluationError: fewer than two arms, or too few questions that all of them answered.
@@ -60,7 +61,8 @@ def train(rows: Sequence[Row], arms: Sequence[str], seed: int = 0) -> Router:
     wanted = [*arms] or sorted({row.arm for row in rows})
     scores: dict[str, dict[str, list[Row]]] = {}
     for row in rows:
-        if row.arm in wanted and row.done and row.score is not None and len(row.questions) == 1:
+        usable = row.done and row.score is not None and row.tokens is not None and len(row.questions) == 1
+        if row.arm in wanted and usable:
             scores.setdefault(row.questions[0], {}).setdefault(row.arm, []).append(row)
     asked = {question: by_arm for question, by_arm in scores.items() if len(by_arm) == len(wanted)}
     mean_tokens = {
@@ -79,7 +81,8 @@ def train(rows: Sequence[Row], arms: Sequence[str], seed: int = 0) -> Router:
     if len(wanted) < 2 or len({label for _, label in kept}) < 2:
         raise EvaluationError(
             f"A router needs at least two arms that are each best for {FOLDS} questions; found"
-            f" {len(questions)} questions answered by all of {', '.join(wanted) or 'no arm'}."
+            f" {len(questions)} questions with a score and a known number of tokens of all of"
+            f" {', '.join(wanted) or 'no arm'}."
         )
     texts, classes = [question for question, _ in kept], [label for _, label in kept]
     vectorizer = TfidfVectorizer(sublinear_tf=True)
@@ -95,7 +98,8 @@ def train(rows: Sequence[Row], arms: Sequence[str], seed: int = 0) -> Router:
         questions=len(texts),
         accuracy=fmean(score(question, arm) for question, arm in zip(texts, routed, strict=True)),
         tokens=fmean(
-            fmean(row.tokens or 0 for row in asked[question][arm]) for question, arm in zip(texts, routed, strict=True)
+            fmean(row.tokens or 0.0 for row in asked[question][arm])
+            for question, arm in zip(texts, routed, strict=True)
         ),
         best_single=(best, accuracies[best]),
         shares={arm: float((routed == arm).mean()) for arm in wanted},

@@ -83,6 +83,8 @@ class Row(Frozen):
     reasoning_tokens: int | None = None  # of completion_tokens
     latency_s: float | None = None  # until the whole answer, summed over turns
     cost_usd: float | None = None
+    tflops: float | None = None  # tera operations of all agents; computed with a profile's numbers of parameters
+    tflops_in_sequence: float | None = None  # of these, the largest of each layer
     error: str | None = None
 
     @property
@@ -124,7 +126,12 @@ class Row(Frozen):
 
 def row_key(arm: str, dataset: str, item: str, sample: int) -> str:
     """Return the identity of an answer."""
-    return "\x1f".join((arm, dataset, item, str(sample)))
+    return valid_text("\x1f".join((arm, dataset, item, str(sample))))
+
+
+def valid_text(text: str) -> str:
+    """Return `text` with each lone surrogate, which no file in UTF-8 can hold, replaced by U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def dumped(row: BaseModel) -> dict[str, Any]:

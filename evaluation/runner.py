@@ -1,6 +1,7 @@
 """Sends every question to every arm and writes each answer to disk."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from evaluation.concurrency import run_all
 from evaluation.conversation import Conversation
 from evaluation.datasets.loading import Dataset
 from evaluation.errors import EvaluationError
+from evaluation.failures import Failures, reason_of
 from evaluation.items import Item
 from evaluation.prices import Prices, cost_usd
 from evaluation.rows import Row, row_key
@@ -29,7 +31,7 @@ class RunSettings:
     seed: int | None = None  # base seed; each item and sample derives its own, the same for every arm
     max_requests: int = 8  # per user turn, while the arm calls tools
     trace: bool = True  # request the agents' texts and counts
-    max_failures: int = 20  # consecutive failures that end the run
+    max_failures: int = 20  # consecutive failures of the server that end the run
     prices: Prices = field(default_factory=dict)
 
 
@@ -54,6 +56,7 @@ class Counts:
     asked: int  # requested by this command
     failed: int  # of these, failed; the next command retries them
     kept: int  # answered by earlier commands
+    reasons: Counter[str] = field(default_factory=Counter)  # of the failures, with their numbers
 
 
 def plan(arms: Sequence[Arm], datasets: Sequence[Dataset], samples: int) -> list[Job]:
@@ -103,48 +106,63 @@ async def run(
     """Request the answers that `out` lacks, up to `settings.concurrency` at a time.
 
     Each answer is on disk before its worker's next request, so that an interrupted run loses no answer and the same
-    command resumes it. Failed answers are recorded with their error and retried by the next command.
+    command resumes it. Failed answers are recorded with their error and retried by the next command, after those that
+    no command has requested yet. An exception while one item is asked or scored is that row's error.
 
     Raises:
         EvaluationError: The server does not have an arm's model, `out` holds answers of other settings or of another
-            server, or `settings.max_failures` consecutive answers failed.
+            server, or the server failed for `settings.max_failures` consecutive answers.
     """
     known = await client.models()
     if unknown := sorted({arm.model for arm in arms} - set(known)):
         raise EvaluationError(f"The server has no model '{unknown[0]}'; its models are: {', '.join(known)}.")
     keep_manifest(out / MANIFEST, manifest(arms, datasets, settings, await client.version(), known))
-    failed_in_a_row, asked, failed = 0, 0, 0
+    failures = Failures("answers", settings.max_failures)
+    asked = 0
     with Appender(out / "rows.jsonl") as appender:
-        done = {row.key for row in read_rows(appender.path, Row) if row.done}
+        earlier = read_rows(appender.path, Row)
+        done = {row.key for row in earlier if row.done}
+        failed = {row.key for row in earlier} - done
         jobs = plan(arms, datasets, settings.samples)
-        missing = [job for job in jobs if job.key not in done]
+        missing = sorted((job for job in jobs if job.key not in done), key=lambda job: job.key in failed)
         started(len(jobs), len(jobs) - len(missing))
 
         async def work(job: Job) -> None:
-            nonlocal failed_in_a_row, asked, failed
-            row = await answer(client, job, settings)
+            nonlocal asked
+            row, of_server = await answer(client, job, settings)
             appender.append(row)
             asked += 1
-            failed += not row.done
-            failed_in_a_row = 0 if row.done else failed_in_a_row + 1
             progress(row)
-            if failed_in_a_row >= settings.max_failures:
-                raise EvaluationError(
-                    f"{failed_in_a_row} consecutive answers failed, the last of arm '{row.arm}' with '{row.error}'."
-                    " Run the same command again once the server has recovered."
-                )
+            failures.note(row.error, f"arm '{row.arm}'", of_server=of_server)
 
         await run_all(missing, work, settings.concurrency)
-    return Counts(asked, failed, len(jobs) - len(missing))
+    return Counts(asked, failures.reasons.total(), len(jobs) - len(missing), failures.reasons)
 
 
-async def answer(client: Client, job: Job, settings: RunSettings) -> Row:
-    """Request one answer: hold the item's conversation, and score the last turn's text."""
-    arm, item = job.arm, job.item
-    talk = Conversation(client, arm.model, item, _fields(job, settings), settings.max_requests)
-    await talk.hold()
-    answers = talk.answers
-    row = Row(
+async def answer(client: Client, job: Job, settings: RunSettings) -> tuple[Row, bool]:
+    """Request one answer: hold the item's conversation, and score the last turn's text.
+
+    Returns:
+        The row, and True if it has an error that is the server's.
+    """
+    try:
+        talk = Conversation(client, job.arm.model, job.item, _fields(job, settings), settings.max_requests)
+        await talk.hold()
+        row = _row(job, talk)
+    except Exception as error:
+        return _failed(job, reason_of(error)), False
+    if talk.error is not None:
+        return row, True
+    try:
+        return _scored(row, job.item, settings), False
+    except Exception as error:
+        return row.model_copy(update={"error": f"not scored: {reason_of(error)}"}), False
+
+
+def _row(job: Job, talk: Conversation) -> Row:
+    """Row of a conversation, without a score."""
+    arm, item, answers = job.arm, job.item, talk.answers
+    return Row(
         arm=arm.name,
         model=arm.model,
         dataset=item.dataset,
@@ -172,13 +190,29 @@ async def answer(client: Client, job: Job, settings: RunSettings) -> Row:
         latency_s=_sum([given.latency_s for given in answers]),
         error=talk.error,
     )
-    if talk.error is not None:
-        return row
+
+
+def _scored(row: Row, item: Item, settings: RunSettings) -> Row:
     updates: dict[str, Any] = {"cost_usd": cost_usd(row, settings.prices)}
     if item.scorer is not None and item.answer is not None:
         scored = scoring.score(item.scorer, row.text, item.answer, item.accepted)
         updates |= {"score": scored.score, "extracted": scored.extracted}
     return row.model_copy(update=updates)
+
+
+def _failed(job: Job, error: str) -> Row:
+    """Row of an item that could not be asked or scored: only what every item has."""
+    return Row(
+        arm=job.arm.name,
+        model=job.arm.model,
+        dataset=job.item.dataset,
+        item=job.item.id,
+        sample=job.sample,
+        skill=str(job.item.skill),
+        questions=tuple(str(turn) for turn in job.item.turns),
+        scorer=job.item.scorer,
+        error=error,
+    )
 
 
 def seed_of(job: Job, seed: int) -> int:
@@ -187,7 +221,7 @@ def seed_of(job: Job, seed: int) -> int:
     With one seed for all questions, their samples would be correlated: all would draw the same random numbers.
     """
     text = f"{seed}/{job.item.dataset}/{job.item.id}/{job.sample}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+    return int.from_bytes(hashlib.sha256(text.encode(errors="replace")).digest()[:4], "big") >> 1
 
 
 def _fields(job: Job, settings: RunSettings) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from evaluation.errors import EvaluationError
-from evaluation.rows import Row, dumped
+from evaluation.rows import Row, dumped, valid_text
 
 MANIFEST = "run.json"
 RowT = TypeVar("RowT", bound=BaseModel)
@@ -53,8 +53,26 @@ def read_answers(directory: Path) -> list[Row]:
 
 
 def read_arms(directory: Path) -> list[str]:
-    """Read the names of a run's arms, in the order of the commands that ran them."""
-    return list(json.loads((directory / MANIFEST).read_text())["arm"])
+    """Read the names of a run's arms, in the order of the commands that ran them.
+
+    Raises:
+        EvaluationError: The directory has no manifest, or a broken one.
+    """
+    return list(_read_manifest(directory / MANIFEST)["arm"])
+
+
+def _read_manifest(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EvaluationError(
+            f"Cannot read '{path}': {error.strerror}. It belongs to every run; restore it."
+        ) from error
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(section, dict) for section in found.values()):
+        raise EvaluationError(f"'{path}' is not the settings of a run. Restore it, or choose another directory.")
+    return found
 
 
 class Appender:
@@ -64,8 +82,11 @@ class Appender:
         self.path = path
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.path, "a+b")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self.path, "a+b")
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -80,15 +101,36 @@ class Appender:
         self._file.close()
 
     def append(self, row: BaseModel) -> None:
-        """Write a row; it is on disk when the method returns."""
-        self._file.write(orjson.dumps(dumped(row), option=orjson.OPT_APPEND_NEWLINE))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Write a row; it is on disk when the method returns. Raises `EvaluationError` if the disk does not take it."""
+        fields = dumped(row)
+        try:
+            line = orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:  # a lone surrogate
+            line = orjson.dumps(_valid(fields), option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def _drop_incomplete_line(self) -> None:
         self._file.seek(0)
         content = self._file.read()
         self._file.truncate(content.rfind(b"\n") + 1)
+
+
+def _valid(value: Any) -> Any:
+    """A JSON value without lone surrogates."""
+    if isinstance(value, str):
+        return valid_text(value)
+    if isinstance(value, dict):
+        return {_valid(key): _valid(entry) for key, entry in value.items()}
+    return [_valid(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _unwritable(path: Path, error: OSError) -> EvaluationError:
+    return EvaluationError(f"Cannot write '{path}': {error.strerror}.")
 
 
 def keep_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
@@ -97,10 +139,12 @@ def keep_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     Existing values must be equal; new arms and datasets may be added.
 
     Raises:
-        EvaluationError: A setting or the server differs, so that old and new answers would not be comparable.
+        EvaluationError: A setting or the server differs, so that old and new answers would not be comparable, or the
+            file cannot be read or written.
     """
+    manifest = _valid(manifest)
     if path.exists():
-        before = json.loads(path.read_text())
+        before = _read_manifest(path)
         for section, values in before.items():
             for name, value in values.items():
                 if name not in manifest.get(section, {}) or manifest[section][name] == value:
@@ -116,5 +160,10 @@ def keep_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
                     " Choose another --out or the previous settings."
                 )
         manifest = {section: {**before.get(section, {}), **values} for section, values in manifest.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(path)  # at once: a command that is killed leaves the old manifest or the new one
+    except OSError as error:
+        raise _unwritable(path, error) from error

@@ -22,6 +22,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from evaluation.options import Whole
 from serving.api import ApiSettings, create_app
 from serving.cards import ModelCard
 from serving.engine import Engine
@@ -160,9 +161,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m loadtest.api_cost", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tokens", type=int, default=2000, help="deltas per request; default: 2000")
+    parser.add_argument("--tokens", type=Whole(1, 1_000_000), default=2000, help="deltas per request; default: 2000")
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout to compare with")
-    parser.add_argument("--rounds", type=int, default=5, help="with --against: measurements of each; default: 5")
+    parser.add_argument(
+        "--rounds", type=Whole(1, 1000), default=5, help="with --against: measurements of each; default: 5"
+    )
     parser.add_argument("--json", action="store_true", help="print the costs as JSON")
     parser.add_argument("--profile", action="store_true", help="print a CPU profile of a paced stream instead")
     given = parser.parse_args()

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.analysis.stats import Paired, Share, paired, share
-from evaluation.analysis.teams import by_arm
 from evaluation.rows import Row
 
 
@@ -13,7 +12,7 @@ class ArmAccuracy:
     """Accuracy of one arm, with its failed and degraded answers."""
 
     arm: str
-    overall: Share | None  # over all items; None: no scored answer
+    overall: Share | None  # over all items, a failed answer being wrong; None: no scored answer
     tasks: dict[str, Share]  # by task, in order of appearance
     macro: float | None  # unweighted mean over the tasks
     failed: int  # answers that ended in an error
@@ -26,22 +25,18 @@ def task(row: Row) -> str:
 
 
 def item_scores(rows: Sequence[Row]) -> dict[object, list[float]]:
-    """Group the scores by item, one score per sample."""
+    """Group the scores by item, one score per sample. A failed answer to an item with a scorer is wrong."""
     scores: dict[object, list[float]] = {}
     for row in rows:
-        if row.score is not None and row.done:
-            scores.setdefault((row.dataset, row.item), []).append(row.score)
+        score = row.score if row.done else None if row.scorer is None else 0.0
+        if score is not None:
+            scores.setdefault((row.dataset, row.item), []).append(score)
     return scores
 
 
 def right_share(rows: Sequence[Row]) -> Share | None:
     """Return the share of right answers, a failed one being wrong; `None` without a scored answer."""
-    scores: dict[object, list[float]] = {}
-    for row in rows:
-        score = row.score if row.done else 0.0
-        if score is not None:
-            scores.setdefault((row.dataset, row.item), []).append(score)
-    return share(scores)
+    return share(item_scores(rows))
 
 
 def item_means(rows: Sequence[Row]) -> dict[object, float]:
@@ -51,10 +46,9 @@ def item_means(rows: Sequence[Row]) -> dict[object, float]:
 
 def accuracy(rows: Sequence[Row]) -> list[ArmAccuracy]:
     """Return one entry per arm, the most accurate first."""
-    answered = by_arm(rows)
     tables = []
     for arm in dict.fromkeys(row.arm for row in rows):
-        own = answered.get(arm, [])
+        own = [row for row in rows if row.arm == arm]
         tasks: dict[str, Share] = {}
         for name in dict.fromkeys(task(row) for row in own):
             if (of_task := share(item_scores([row for row in own if task(row) == name]))) is not None:
@@ -65,8 +59,8 @@ def accuracy(rows: Sequence[Row]) -> list[ArmAccuracy]:
                 overall=share(item_scores(own)),
                 tasks=tasks,
                 macro=sum(part.value for part in tasks.values()) / len(tasks) if tasks else None,
-                failed=sum(row.arm == arm and not row.done for row in rows),
-                degraded=sum(row.degraded for row in own),
+                failed=sum(not row.done for row in own),
+                degraded=sum(row.degraded for row in own if row.done),
             )
         )
     return sorted(tables, key=lambda entry: -(entry.overall.value if entry.overall else -1.0))
@@ -74,5 +68,5 @@ def accuracy(rows: Sequence[Row]) -> list[ArmAccuracy]:
 
 def versus(rows: Sequence[Row], left: str, right: str) -> Paired | None:
     """Compare `left` with `right` on the items that both answered."""
-    arms = by_arm(rows)
-    return paired(left, right, item_means(arms.get(left, [])), item_means(arms.get(right, [])))
+    means = [item_means([row for row in rows if row.arm == arm]) for arm in (left, right)]
+    return paired(left, right, *means)

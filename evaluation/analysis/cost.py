@@ -1,4 +1,4 @@
-"""Cost of an answer: tokens, calls, US$ and seconds."""
+"""Cost of an answer: tokens, calls, US$, operations and seconds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,12 @@ import numpy as np
 from evaluation.analysis.teams import by_arm
 from evaluation.rows import Row
 
+MIN_KNOWN = 0.95  # share of the answers: the others may be of another kind, such as those that took more calls
+
 
 @dataclass(frozen=True, slots=True)
 class ArmCost:
-    """Means over an arm's answers with a known count; `None` if no answer has one."""
+    """Means over an arm's answers with a known count; `None` if fewer than `MIN_KNOWN` of its answers have one."""
 
     arm: str
     answers: int
@@ -23,8 +25,15 @@ class ArmCost:
     cached_tokens: float | None  # of prompt_tokens
     reasoning_tokens: float | None  # of completion_tokens
     usd: float | None
+    tflops: float | None  # tera operations of all agents
+    tflops_in_sequence: float | None  # tera operations, of each layer the largest agent's alone
     latency_s: float | None
     latency_p95_s: float | None
+
+    @property
+    def usd_per_1000(self) -> float | None:
+        """US$ per 1,000 answers."""
+        return None if self.usd is None else 1000 * self.usd
 
 
 def costs(rows: Sequence[Row]) -> list[ArmCost]:
@@ -43,6 +52,8 @@ def costs(rows: Sequence[Row]) -> list[ArmCost]:
                 cached_tokens=_mean(row.cached_tokens for row in own),
                 reasoning_tokens=_mean(row.reasoning_tokens for row in own),
                 usd=_mean(row.cost_usd for row in own),
+                tflops=_mean(row.tflops for row in own),
+                tflops_in_sequence=_mean(row.tflops_in_sequence for row in own),
                 latency_s=_mean(latencies),
                 latency_p95_s=float(np.percentile(latencies, 95)) if latencies else None,
             )
@@ -51,5 +62,6 @@ def costs(rows: Sequence[Row]) -> list[ArmCost]:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+    every = list(values)
+    known = [value for value in every if value is not None]
+    return fmean(known) if known and len(known) >= MIN_KNOWN * len(every) else None

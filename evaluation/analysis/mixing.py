@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.analysis.accuracy import accuracy, task, versus
+from evaluation.analysis.accuracy import accuracy, item_scores, task, versus
 from evaluation.analysis.stats import Paired, Share
 from evaluation.analysis.teams import Kind, by_arm, usual_team
 from evaluation.rows import Row
@@ -31,7 +31,7 @@ class MixingRow:
 def by_mixing(rows: Sequence[Row]) -> list[MixingRow]:
     """Return one entry per task and, if there are several tasks, an entry "all"."""
     kinds = {arm: usual_team(own).kind for arm, own in by_arm(rows).items()}
-    answered = [row for row in rows if row.done and row.score is not None]
+    answered = [row for row in rows if row.arm in kinds and item_scores([row])]
     tasks = list(dict.fromkeys(task(row) for row in answered))
     parts = [(name, [row for row in answered if task(row) == name]) for name in tasks]
     if len(parts) > 1:

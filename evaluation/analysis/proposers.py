@@ -28,8 +28,8 @@ def by_proposers(rows: Sequence[Row]) -> list[ProposerPoint]:
     models, are pooled.
     """
     groups: dict[tuple[str, Literal["several models", "one model"], int], list[Row]] = {}
-    for own in by_arm(rows).values():
-        team = usual_team(own)
+    for arm, answered in by_arm(rows).items():
+        team, own = usual_team(answered), [row for row in rows if row.arm == arm]
         if team.aggregator is None or team.layers != 2 or not team.proposers:
             continue
         count = len(team.proposers)
@@ -39,9 +39,12 @@ def by_proposers(rows: Sequence[Row]) -> list[ProposerPoint]:
             groups.setdefault((team.aggregator, "one model", count), []).extend(own)
     points = []
     for (aggregator, setting, count), pooled in sorted(groups.items()):
+        arms = tuple(dict.fromkeys(row.arm for row in pooled))
         scores = {
-            (arm, item): values for arm, own in by_arm(pooled).items() for item, values in item_scores(own).items()
+            (arm, item): values
+            for arm in arms
+            for item, values in item_scores([row for row in pooled if row.arm == arm]).items()
         }
         if (found := share(scores)) is not None:
-            points.append(ProposerPoint(aggregator, setting, count, found, tuple(by_arm(pooled))))
+            points.append(ProposerPoint(aggregator, setting, count, found, arms))
     return points

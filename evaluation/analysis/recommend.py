@@ -9,9 +9,9 @@ from evaluation.analysis.cost import ArmCost, costs
 from evaluation.analysis.stats import Share
 from evaluation.rows import Row
 
-Currency = Literal["tokens", "usd", "latency_s"]
-UNITS: dict[Currency, str] = {"tokens": "tokens", "usd": "US$", "latency_s": "s"}
-NAMES: dict[Currency, str] = {"tokens": "tokens", "usd": "US$", "latency_s": "seconds"}
+Currency = Literal["tokens", "usd", "latency_s", "tflops"]
+UNITS: dict[Currency, str] = {"tokens": "tokens", "usd": "US$", "latency_s": "s", "tflops": "TFLOPs"}
+NAMES: dict[Currency, str] = {"tokens": "tokens", "usd": "US$", "latency_s": "seconds", "tflops": "TFLOPs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def offers(rows: Sequence[Row], currency: Currency) -> list[Offer]:
 
 def cost_in(entry: ArmCost, currency: Currency) -> float | None:
     """Return the mean cost of an answer in `currency`."""
-    return {"tokens": entry.tokens, "usd": entry.usd, "latency_s": entry.latency_s}[currency]
+    costs = {"tokens": entry.tokens, "usd": entry.usd, "latency_s": entry.latency_s, "tflops": entry.tflops}
+    return costs[currency]
 
 
 def pareto_front(every: Sequence[Offer]) -> list[Offer]:
@@ -57,13 +58,18 @@ def pareto_front(every: Sequence[Offer]) -> list[Offer]:
 
 
 def recommend(
-    every: Sequence[Offer], currency: Currency, *, budget: float | None = None, min_accuracy: float | None = None
+    every: Sequence[Offer],
+    currency: Currency,
+    *,
+    budget: float | None = None,
+    min_accuracy: float | None = None,
+    best_is: str = "most accurate",
 ) -> Recommendation:
     """Recommend an arm.
 
     With `min_accuracy` (in [0, 1]): the cheapest arm that reaches it, within `budget` if given. With `budget` alone:
     the most accurate arm within it. With neither: the most accurate arm. The sentence also names a more accurate arm,
-    or a cheaper one within the 95% interval of the recommended arm.
+    or a cheaper one within the 95% interval of the recommended arm. `best_is` names the quality of the best arm.
     """
     unit = UNITS[currency]
     affordable = [offer for offer in every if budget is None or offer.cost <= budget]
@@ -71,29 +77,33 @@ def recommend(
     if not every:
         return Recommendation(None, f"No arm has both a known accuracy and a known cost in {unit}.")
     if not affordable:
-        return Recommendation(None, f"No arm answers{limit}; the cheapest arm is {_described(every[0], unit)}.")
+        return Recommendation(None, f"No arm answers{limit}; the cheapest arm is {described(every[0], unit)}.")
     best = max(affordable, key=lambda offer: (offer.quality.value, -offer.cost))
     if min_accuracy is not None:
         good = [offer for offer in affordable if offer.quality.value >= min_accuracy]
         if not good:
             return Recommendation(
-                None, f"No arm{limit} reaches {min_accuracy:.1%}; the most accurate arm is {_described(best, unit)}."
+                None, f"No arm{limit} reaches {min_accuracy:.1%}; the {best_is} arm is {described(best, unit)}."
             )
         chosen, why = good[0], f"the cheapest arm{limit} that reaches {min_accuracy:.1%}"
     elif budget is not None:
-        chosen, why = best, f"the most accurate arm{limit}"
+        chosen, why = best, f"the {best_is} arm{limit}"
     else:
-        chosen, why = best, "the most accurate arm"
-    sentence = f"Use {_described(chosen, unit)}: {why}."
+        chosen, why = best, f"the {best_is} arm"
+    sentence = f"Use {described(chosen, unit)}: {why}."
+    if min_accuracy is not None and chosen.quality.low < min_accuracy:
+        sentence += f" Its 95% interval begins below {min_accuracy:.1%}."
     if chosen != best:
-        sentence += f" The most accurate arm{limit} is {_described(best, unit)}."
+        sentence += f" The {best_is} arm{limit} is {described(best, unit)}."
     close = next(offer for offer in affordable if offer.quality.value >= chosen.quality.low)
     if chosen == best and close.cost < chosen.cost:
-        sentence += f" Cheaper and within its 95% interval: {_described(close, unit)}."
+        sentence += f" Cheaper and within its 95% interval: {described(close, unit)}."
     return Recommendation(chosen, sentence)
 
 
-def _described(offer: Offer, unit: str) -> str:
+def described(offer: Offer, unit: str) -> str:
+    """Describe an offer with its interval and its cost; that in US$ is per 1,000 answers."""
     low, high = offer.quality.low, offer.quality.high
-    cost = f"{offer.cost:.3g}" if offer.cost < 100 else f"{offer.cost:,.0f}"
-    return f"{offer.arm} ({offer.quality.value:.1%} [{low:.1%}, {high:.1%}], {cost} {unit} per answer)"
+    cost, answers = (1000 * offer.cost, "1,000 answers") if unit == UNITS["usd"] else (offer.cost, "answer")
+    shown = f"{cost:.3g}" if cost < 100 else f"{cost:,.0f}"
+    return f"{offer.arm} ({offer.quality.value:.1%} [{low:.1%}, {high:.1%}], {shown} {unit} per {answers})"

@@ -25,7 +25,7 @@ def by_role(rows: Sequence[Row]) -> list[RoleRow]:
     """Return one entry per model of any trace or single-model arm."""
     arms = by_arm(rows)
     teams = {arm: usual_team(own) for arm, own in arms.items()}
-    final = {arm: share(item_scores(own)) for arm, own in arms.items()}
+    final = {arm: share(item_scores([row for row in rows if row.arm == arm])) for arm in arms}
     compared = _most_compared(teams)
     models = dict.fromkeys(
         [own[0].model for arm, own in arms.items() if teams[arm].kind == "single"]

@@ -50,11 +50,14 @@ def similarities(rows: Sequence[Row]) -> list[Similarity]:
     for arm, own in by_arm(scored).items():
         values: dict[str, list[tuple[list[float], list[float]]]] = {metric: [] for metric in METRICS}
         for row in own:
-            seen = [agent.text for agent in references(row)]
-            quality = [agent_score(row, agent) or 0.0 for agent in references(row)]
+            known = [(place, agent_score(row, agent)) for place, agent in enumerate(references(row))]
+            places = [place for place, score in known if score is not None]
+            quality = [score for _, score in known if score is not None]
+            seen = [references(row)[place].text for place in places]
             own_vectors = parts[row.key]
+            cosines = (own_vectors[1:] @ own_vectors[0].T).toarray().ravel()
             values["bleu"].append(([bleu.sentence_score(row.text, [text]).score / 100 for text in seen], quality))
-            values["tfidf"].append(((own_vectors[1:] @ own_vectors[0].T).toarray().ravel().tolist(), quality))
+            values["tfidf"].append((cosines[places].tolist(), quality))
             values["levenshtein"].append(
                 ([float(Levenshtein.normalized_similarity(row.text, text)) for text in seen], quality)
             )

@@ -1,7 +1,7 @@
 """Confidence intervals and paired tests."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,24 @@ def wilson(value: float, n: int) -> Share:
     centre = (value + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * math.sqrt(value * (1 - value) / n + Z95**2 / (4 * n**2))
     return Share(n, value, max(0.0, min(value, centre - half)), min(1.0, max(value, centre + half)))
+
+
+MAX_ITEMS = 1_000_000
+
+
+def items_needed(enough: Callable[[int], bool]) -> int | None:
+    """Return the least number of items for which `enough` is true; `None` if even `MAX_ITEMS` do not suffice.
+
+    Args:
+        enough: True from some number of items on.
+    """
+    if not enough(MAX_ITEMS):
+        return None
+    low, high = 1, MAX_ITEMS
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return low
 
 
 def share(scores: Mapping[Any, Sequence[float]]) -> Share | None:

@@ -66,10 +66,13 @@ def usual_team(rows: Iterable[Row]) -> Team:
 
 
 def agent_score(row: Row, agent: AgentRow) -> float | None:
-    """Score the agent's own text; `None` if only a judge could."""
+    """Score the agent's own text; `None` if only a judge could, or the scorer cannot read the text."""
     if row.scorer is None or row.reference is None:
         return None
-    return scoring.score(row.scorer, agent.text, row.reference, row.accepted).score
+    try:
+        return scoring.score(row.scorer, agent.text, row.reference, row.accepted).score
+    except Exception:  # of a scorer, which may be the user's own: one text must not end the analysis of a run
+        return None
 
 
 def by_arm(rows: Sequence[Row]) -> dict[str, list[Row]]:

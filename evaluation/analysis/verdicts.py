@@ -1,12 +1,12 @@
 """Judges' verdicts as scores, and mean ratings as in MT-Bench."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from evaluation.judging.verdicts import Comparison, Grade
 from evaluation.rows import Row
+from evaluation.verdict_choice import Source, VerdictChoice, source_of, sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,38 +21,85 @@ class GradeRow:
     unrated: int
 
 
-def with_verdicts(rows: Sequence[Row], comparisons: Sequence[Comparison], grades: Sequence[Grade]) -> list[Row]:
-    """Return `rows` with a score from verdicts if no scorer gave one.
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Rows with scores, and what their scores are."""
 
-    The score is the preference over the baseline, otherwise the mean rating scaled to [0, 1]. The baseline itself
-    scores one half.
+    rows: tuple[Row, ...]
+    measures: dict[str, Source | None]  # by scored dataset: the source of its verdicts; None: a scorer
+    doubts: tuple[str, ...]  # a sentence for each dataset whose scores cannot be told
+
+
+def with_verdicts(
+    rows: Sequence[Row],
+    comparisons: Sequence[Comparison],
+    grades: Sequence[Grade],
+    choice: VerdictChoice | None = None,
+) -> Scores:
+    """Give each row without a scorer the score of its verdicts.
+
+    The score is the preference over the baseline, or the mean rating of all turns scaled to [0, 1]. The baseline's own
+    answers have none. A dataset's verdicts must be of one judge, one baseline and one kind, since their scales differ:
+    of several, `choice` selects one, and without a choice the dataset has no scores.
     """
-    comparisons = _of_one_kind(comparisons)
-    preferred = {(c.arm, c.dataset, c.item, c.sample): c.preference for c in comparisons if c.preference is not None}
-    baselines = {(c.baseline, c.dataset, c.item, c.sample) for c in comparisons}
+    choice = choice or VerdictChoice()
+    verdicts: list[Comparison | Grade] = [*comparisons, *grades]
+    scores: dict[tuple[str, str, str, int], float] = {}
+    measures: dict[str, Source | None] = {}
+    doubts = []
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        own = [row for row in rows if row.dataset == dataset and row.done]
+        if any(row.score is not None for row in own):
+            measures[dataset] = None
+        elif own:
+            found = sources(dataset, verdicts, choice)
+            of_source = _scores(own, verdicts, found[0]) if len(found) == 1 else {}
+            scores |= of_source
+            if of_source:
+                measures[dataset] = found[0]
+            else:
+                doubts.append(_doubt(dataset, found, sources(dataset, verdicts, VerdictChoice())))
+    judged = [
+        row.model_copy(update={"score": scores.get(_key(row))}) if row.score is None and row.done else row
+        for row in rows
+    ]
+    return Scores(tuple(judged), measures, tuple(doubts))
+
+
+def _key(verdict: Row | Comparison | Grade) -> tuple[str, str, str, int]:
+    return (verdict.arm, verdict.dataset, verdict.item, verdict.sample)
+
+
+def _scores(
+    rows: Sequence[Row], verdicts: Sequence[Comparison | Grade], source: Source
+) -> dict[tuple[str, str, str, int], float]:
+    turns = {_key(row): len(row.answers) for row in rows}
     ratings: dict[tuple[str, str, str, int], list[float]] = {}
-    for grade in grades:
-        if grade.rating is not None:
-            ratings.setdefault((grade.arm, grade.dataset, grade.item, grade.sample), []).append(grade.rating)
-    judged = []
-    for row in rows:
-        key = (row.arm, row.dataset, row.item, row.sample)
-        score = row.score
-        if score is None and row.done:
-            if key in preferred:
-                score = preferred[key]
-            elif key in baselines:
-                score = 0.5
-            elif key in ratings:
-                score = (fmean(ratings[key]) - 1) / 9
-        judged.append(row.model_copy(update={"score": score}))
-    return judged
+    scores: dict[tuple[str, str, str, int], float] = {}
+    for verdict in verdicts:
+        if source_of(verdict) != source or _key(verdict) not in turns:
+            continue
+        if isinstance(verdict, Comparison):
+            if verdict.preference is not None:
+                scores[_key(verdict)] = verdict.preference
+        elif verdict.rating is not None:
+            ratings.setdefault(_key(verdict), []).append(verdict.rating)
+    return scores | {key: (fmean(found) - 1) / 9 for key, found in ratings.items() if len(found) == turns[key]}
 
 
-def _of_one_kind(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Keep each dataset's more frequent kind of verdict, weighted or written: their scales differ."""
-    counts = Counter((c.dataset, c.weighted) for c in comparisons if c.preference is not None)
-    return [c for c in comparisons if c.weighted == (counts[c.dataset, True] > counts[c.dataset, False])]
+def _doubt(dataset: str, allowed: Sequence[Source], every: Sequence[Source]) -> str:
+    if len(allowed) > 1:
+        several = "; ".join(str(source) for source in allowed)
+        return f"'{dataset}' has verdicts that cannot be mixed: {several}. Choose with --judge, --baseline, --verdicts."
+    if allowed:
+        return f"No verdict on '{dataset}' can be read: {allowed[0]}. Name another judge."
+    if every:
+        several = "; ".join(str(source) for source in every)
+        return f"'{dataset}' has no verdicts of the chosen kind; it has {several}."
+    return (
+        f"'{dataset}' has no scores: have its answers judged with 'python -m evaluation judge', or leave it out with"
+        " --datasets."
+    )
 
 
 def grade_table(grades: Sequence[Grade]) -> list[GradeRow]:

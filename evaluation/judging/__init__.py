@@ -1,1 +1,1 @@
-"""Judging by a served model: pairwise comparison, grades from 1 to 10, length-controlled win rates."""
+"""Judging by a served model: pairwise comparison and grades from 1 to 10."""

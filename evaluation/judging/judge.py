@@ -1,13 +1,15 @@
 """Judging of a run's answers by a served model; resumable like the run itself."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from evaluation.client import AskFailed, Client
 from evaluation.concurrency import run_all
 from evaluation.errors import EvaluationError
+from evaluation.failures import Failures, reason_of
 from evaluation.judging import prompts
 from evaluation.judging.verdicts import Comparison, Grade
 from evaluation.rows import Row
@@ -25,6 +27,42 @@ class JudgeSettings:
     concurrency: int = 8
     weighted: bool = False  # verdicts from the first token's logprobs instead of from text
     max_tokens: int = 1024  # limit of a written verdict
+    max_failures: int = 20  # consecutive failures of the server that end the command
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Number of verdicts of a command."""
+
+    asked: int  # requested by this command
+    failed: int  # of these, failed; the next command retries them
+    kept: int  # given by earlier commands
+    unreadable: int  # of those that did not fail and those that were kept, without a verdict in the judge's text
+    reasons: Counter[str] = field(default_factory=Counter)  # of the failures, with their numbers
+
+    @property
+    def useless(self) -> bool:
+        """True if there are verdicts and none can be read."""
+        return 0 < self.unreadable == self.asked - self.failed + self.kept
+
+
+async def check(client: Client, settings: JudgeSettings) -> None:
+    """Ask the judge one short question, before all others.
+
+    Raises:
+        EvaluationError: The server has no such model, it does not answer, or has no logprobs for weighted verdicts.
+    """
+    known = await client.models()
+    if settings.judge not in known:
+        raise EvaluationError(f"The server has no model '{settings.judge}'; its models are: {', '.join(known)}.")
+    question = prompts.pair(["Say yes."], ["yes"], ["no"], letter=True)
+    fields: dict[str, Any] = {"logprobs": True, "top_logprobs": 20} if settings.weighted else {}
+    try:
+        answer = await client.ask(settings.judge, question, temperature=0, max_tokens=1, **fields)
+    except AskFailed as failure:
+        raise EvaluationError(f"The judge '{settings.judge}' does not answer: {failure}") from failure
+    if settings.weighted and not answer.first_logprobs:
+        raise EvaluationError(f"The judge '{settings.judge}' returns no logprobs; leave out --weighted.")
 
 
 async def compare(
@@ -35,11 +73,12 @@ async def compare(
     out: Path,
     progress: Callable[[Comparison], None] = lambda verdict: None,
     started: Callable[[int, int], None] = lambda total, kept: None,
-) -> None:
+) -> Counts:
     """Compare every arm's answers with those of `baseline` (an arm, or `DATASET_BASELINE`), in both orders.
 
     Raises:
-        EvaluationError: No arm answered an item that the baseline answered.
+        EvaluationError: No arm answered an item that the baseline answered, or the server failed for
+            `settings.max_failures` consecutive verdicts.
     """
     against = _baselines(rows, baseline)
     pairs = [
@@ -48,7 +87,10 @@ async def compare(
         if row.done and row.arm != baseline and (row.dataset, row.item, row.sample) in against
     ]
     if not pairs:
-        raise EvaluationError(f"Nothing to compare: '{baseline}' has no answers to the items of the other arms.")
+        arms = ", ".join(dict.fromkeys(row.arm for row in rows))
+        raise EvaluationError(
+            f"Nothing to compare: '{baseline}' has no answers to the items of the other arms. The arms are: {arms}."
+        )
 
     def blank(pair: tuple[Row, tuple[str, ...]]) -> Comparison:
         row, other = pair
@@ -73,7 +115,7 @@ async def compare(
         orders = (first, None if second is None else 1.0 - second)
         return verdict.model_copy(update={"orders": orders, "verdicts": (written, written_too)})
 
-    await _judge(pairs, blank, fill, out / "comparisons.jsonl", Comparison, settings.concurrency, progress, started)
+    return await _judge(pairs, blank, fill, out / "comparisons.jsonl", Comparison, settings, progress, started)
 
 
 async def grade(
@@ -83,11 +125,12 @@ async def grade(
     out: Path,
     progress: Callable[[Grade], None] = lambda verdict: None,
     started: Callable[[int, int], None] = lambda total, kept: None,
-) -> None:
+) -> Counts:
     """Have the judge rate every turn of every answer from 1 to 10 (MT-Bench's single answer grading).
 
     Raises:
-        EvaluationError: There are no answers to grade.
+        EvaluationError: There are no answers to grade, or the server failed for `settings.max_failures` consecutive
+            verdicts.
     """
     turns = [(row, turn) for row in rows if row.done for turn in range(1, len(row.answers) + 1)]
     if not turns:
@@ -112,7 +155,7 @@ async def grade(
         answer = await client.ask(settings.judge, messages, temperature=0, max_tokens=settings.max_tokens)
         return verdict.model_copy(update={"rating": prompts.rating(answer.text), "verdict": answer.text})
 
-    await _judge(turns, blank, fill, out / "grades.jsonl", Grade, settings.concurrency, progress, started)
+    return await _judge(turns, blank, fill, out / "grades.jsonl", Grade, settings, progress, started)
 
 
 async def _judge(
@@ -121,26 +164,43 @@ async def _judge(
     fill: Callable[[Any, VerdictT], Any],
     path: Path,
     kind: type[VerdictT],
-    concurrency: int,
+    settings: JudgeSettings,
     progress: Callable[[VerdictT], None],
     started: Callable[[int, int], None],
-) -> None:
-    """Request the verdicts that `path` lacks; a failed one is recorded and retried by the next command."""
+) -> Counts:
+    """Request the verdicts that `path` lacks; a failed one is recorded and retried by the next command, after others.
+
+    An exception while one verdict is requested is that verdict's error.
+    """
+    failures = Failures("verdicts", settings.max_failures)
+    asked = 0
     with Appender(path) as appender:
-        done = {verdict.key for verdict in read_rows(path, kind) if verdict.done}
-        missing = [job for job in jobs if blank(job).key not in done]
+        earlier = read_rows(path, kind)
+        done = {verdict.key for verdict in earlier if verdict.done}
+        failed = {verdict.key for verdict in earlier} - done
+        keyed = [(job, blank(job).key) for job in jobs]
+        wanted = {key for _, key in keyed}
+        unreadable = sum(not verdict.readable for verdict in earlier if verdict.done and verdict.key in wanted)
+        missing = sorted(((job, key) for job, key in keyed if key not in done), key=lambda each: each[1] in failed)
         started(len(jobs), len(jobs) - len(missing))
 
-        async def work(job: Any) -> None:
-            verdict = blank(job)
+        async def work(each: tuple[Any, str]) -> None:
+            nonlocal asked, unreadable
+            verdict, of_server = blank(each[0]), False
             try:
-                verdict = await fill(job, verdict)
+                verdict = await fill(each[0], verdict)
             except AskFailed as failure:
-                verdict = verdict.model_copy(update={"error": str(failure)})
+                verdict, of_server = verdict.model_copy(update={"error": str(failure)}), True
+            except Exception as error:
+                verdict = verdict.model_copy(update={"error": reason_of(error)})
             appender.append(verdict)
+            asked += 1
+            unreadable += verdict.done and not verdict.readable
             progress(verdict)
+            failures.note(verdict.error, f"judge '{settings.judge}'", of_server=of_server)
 
-        await run_all(missing, work, concurrency)
+        await run_all(missing, work, settings.concurrency)
+    return Counts(asked, failures.reasons.total(), len(jobs) - len(missing), unreadable, failures.reasons)
 
 
 def _baselines(rows: Sequence[Row], baseline: str) -> dict[tuple[str, str, int], tuple[str, ...]]:

@@ -39,6 +39,11 @@ class Comparison(Frozen):
         return None if first is None or second is None else (first + second) / 2
 
     @property
+    def readable(self) -> bool:
+        """True if the judge's texts have a verdict for both orders."""
+        return self.preference is not None
+
+    @property
     def consistent(self) -> bool | None:
         """True if both orders have the same winner; `None` if one has no verdict."""
         first, second = self.orders
@@ -70,3 +75,8 @@ class Grade(Frozen):
     def done(self) -> bool:
         """True if the verdict has no error."""
         return self.error is None
+
+    @property
+    def readable(self) -> bool:
+        """True if the judge's text has a rating."""
+        return self.rating is not None

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.analysis.recommend import Currency, Recommendation, offers, recommend
+from evaluation.analysis.advice import advise
+from evaluation.analysis.compute import parameters_of, with_tflops
+from evaluation.analysis.recommend import Currency, Recommendation
 from evaluation.analysis.verdicts import with_verdicts
 from evaluation.errors import EvaluationError
 from evaluation.judging.verdicts import Comparison, Grade
@@ -18,6 +20,7 @@ from evaluation.report.teamwork import layers_section, mixing_section, proposers
 from evaluation.report.verdicts import judge_section
 from evaluation.rows import Row
 from evaluation.store import read_answers, read_rows
+from evaluation.verdict_choice import VerdictChoice
 
 BEGIN, END = "<!-- begin measured -->", "<!-- end measured -->"
 
@@ -59,27 +62,55 @@ class Report:
         return "\n".join([self.advice.sentence + "\n", *tables])
 
 
-def build(directory: Path, constraints: Constraints, prices: Prices | None = None) -> Report:
-    """Read and analyse a run; `prices` replace the recorded costs.
+def build(
+    directory: Path,
+    constraints: Constraints,
+    prices: Prices | None = None,
+    *,
+    choice: VerdictChoice | None = None,
+    datasets: Sequence[str] = (),
+    profile: str | None = None,
+) -> Report:
+    """Read and analyse a run.
+
+    Args:
+        directory: The run's.
+        constraints: On the recommended arm.
+        prices: Replace the recorded costs.
+        choice: Verdicts to take scores from.
+        datasets: Names of the datasets to analyse; none: all.
+        profile: Profile that served the models, from which operations are computed.
 
     Raises:
-        EvaluationError: The directory has no answers.
+        EvaluationError: The directory has no answers, or not of a chosen dataset, or there is no such profile.
     """
-    comparisons = read_rows(directory / "comparisons.jsonl", Comparison)
-    grades = read_rows(directory / "grades.jsonl", Grade)
-    rows = with_verdicts(read_answers(directory), comparisons, grades)
+    rows = read_answers(directory)
+    known = list(dict.fromkeys(row.dataset for row in rows))
+    if missing := [name for name in datasets if name not in known]:
+        raise EvaluationError(f"The run has no dataset '{missing[0]}'; its datasets are: {', '.join(known)}.")
+    rows = [row for row in rows if not datasets or row.dataset in datasets]
     if prices is not None:
         rows = [row.model_copy(update={"cost_usd": cost_usd(row, prices)}) for row in rows]
-    return analyse(rows, constraints, comparisons, grades)
+    if profile is not None:
+        rows = with_tflops(rows, parameters_of(profile))
+    chosen = {row.dataset for row in rows}
+    comparisons = [c for c in read_rows(directory / "comparisons.jsonl", Comparison) if c.dataset in chosen]
+    grades = [g for g in read_rows(directory / "grades.jsonl", Grade) if g.dataset in chosen]
+    return analyse(rows, constraints, comparisons, grades, choice)
 
 
 def analyse(
-    rows: Sequence[Row], constraints: Constraints, comparisons: Sequence[Comparison] = (), grades: Sequence[Grade] = ()
+    rows: Sequence[Row],
+    constraints: Constraints,
+    comparisons: Sequence[Comparison] = (),
+    grades: Sequence[Grade] = (),
+    choice: VerdictChoice | None = None,
 ) -> Report:
     """Compute every section of the report."""
-    found = offers(rows, constraints.currency)
-    advice = recommend(found, constraints.currency, budget=constraints.budget, min_accuracy=constraints.min_accuracy)
-    others: tuple[Currency, ...] = ("tokens", "usd", "latency_s")
+    scores = with_verdicts(rows, comparisons, grades, choice)
+    rows = scores.rows
+    advice = advise(scores, constraints.currency, budget=constraints.budget, min_accuracy=constraints.min_accuracy)
+    others: tuple[Currency, ...] = ("tokens", "usd", "latency_s", "tflops")
     currencies = (constraints.currency, *(currency for currency in others if currency != constraints.currency))
     parts = (
         pareto_section(rows, currencies, advice),

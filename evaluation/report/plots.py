@@ -20,6 +20,7 @@ COST_TITLES: dict[Currency, str] = {
     "tokens": "tokens per answer, all agents",
     "usd": "US$ per answer",
     "latency_s": "seconds to the complete answer",
+    "tflops": "tera operations per answer, all agents",
 }
 
 

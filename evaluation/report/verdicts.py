@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from evaluation import papers
+from evaluation.analysis.length_control import win_rates
 from evaluation.analysis.verdicts import grade_table
-from evaluation.judging.length_control import win_rates
 from evaluation.judging.verdicts import Comparison, Grade
 from evaluation.report.section import Section
 from evaluation.tables import UNKNOWN, Cell, Table, number
@@ -33,7 +33,9 @@ def _win_table(judge: str, baseline: str, pairs: Sequence[Comparison]) -> Table:
     for rate in win_rates(pairs):
         controlled = UNKNOWN
         if rate.controlled is not None:
-            text = f"{rate.controlled:.1f} [{rate.controlled_low:.1f}, {rate.controlled_high:.1f}]"
+            known = rate.controlled_low is not None and rate.controlled_high is not None
+            interval = f" [{rate.controlled_low:.1f}, {rate.controlled_high:.1f}]" if known else ""
+            text = f"{rate.controlled:.1f}{interval}"
             controlled = Cell(text, rate.controlled / 100)
         body.append(
             (

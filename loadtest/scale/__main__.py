@@ -16,6 +16,7 @@ from pathlib import Path
 
 import aiohttp
 
+from evaluation.options import Number, Whole
 from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, script
 from loadtest.bench.machine import describe, sentence
@@ -118,21 +119,38 @@ def _raise_file_limit() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtest.scale", description=__doc__)
     parser.add_argument(
-        "--streams", type=int, default=2000, help="streams to hold open at once; 0: skip; default: 2000"
-    )
-    parser.add_argument("--opened-per-s", type=float, default=60.0, help="streams opened per second; default: 60")
-    parser.add_argument(
-        "--replicas", type=int, nargs="*", default=[1, 2, 4], help="orchestrator replicas to measure; default: 1 2 4"
-    )
-    parser.add_argument("--seconds", type=float, default=20.0, help="duration of each experiment, seconds; default: 20")
-    parser.add_argument(
-        "--itl-s", type=float, default=0.01, help="time per token of the engines, seconds; default: 0.01"
+        "--streams", type=Whole(0, 1_000_000), default=2000, help="streams to hold open at once; 0: skip; default: 2000"
     )
     parser.add_argument(
-        "--prefill-tokens-per-s", type=float, default=20_000.0, help="prefill speed of the engines; default: 20000"
+        "--opened-per-s", type=Number(0, 1e6, above=True), default=60.0, help="streams opened per second; default: 60"
     )
     parser.add_argument(
-        "--batch-slowdown", type=float, default=0.0, help="relative slowdown per concurrent request; default: 0"
+        "--replicas",
+        type=Whole(1, 1000),
+        nargs="*",
+        default=[1, 2, 4],
+        help="orchestrator replicas to measure; default: 1 2 4",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=Number(0, 86_400, above=True),
+        default=20.0,
+        help="duration of each experiment, seconds; default: 20",
+    )
+    parser.add_argument(
+        "--itl-s", type=Number(0, 60), default=0.01, help="time per token of the engines, seconds; default: 0.01"
+    )
+    parser.add_argument(
+        "--prefill-tokens-per-s",
+        type=Number(0, 1e9, above=True),
+        default=20_000.0,
+        help="prefill speed of the engines; default: 20000",
+    )
+    parser.add_argument(
+        "--batch-slowdown",
+        type=Number(0, 1000),
+        default=0.0,
+        help="relative slowdown per concurrent request; default: 0",
     )
     parser.add_argument("--profile", action="store_true", help="also profile one orchestrator replica with py-spy")
     parser.add_argument("--out", default="build", help="folder for the results; default: build")

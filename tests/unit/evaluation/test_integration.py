@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deployments.config import load_profile
 from evaluation.analysis.teams import team
 from evaluation.arms import Arm, from_file, from_names
 from evaluation.client import Client
@@ -132,3 +133,54 @@ async def test_a_served_judge_compares(transport: httpx.ASGITransport, tmp_path:
         await judge.compare(client, every, "tiny-qwen", settings, tmp_path)
     pairs = read_rows(tmp_path / "comparisons.jsonl", Comparison)
     assert [(pair.arm, pair.error) for pair in pairs] == [("moa-lite", None)] * 3
+
+
+async def proposals_of(study: str, tmp_path: Path) -> dict[str, list[tuple[str, float | None]]]:
+    """Model and temperature of every proposal of each arm of a study, served as the profile `tiny` serves it."""
+    profile = load_profile("tiny")
+    asked: list[tuple[str, float | None]] = []
+
+    def recorded(model: str) -> Callable[[GenerateRequest], str]:
+        def answer(request: GenerateRequest) -> str:
+            asked.append((model, request.sampling.temperature))
+            return f"answer {len(asked)}"
+
+        return answer
+
+    models = {model.id: ScriptedEngine(model.id, recorded(model.id)) for model in profile.generating}
+    orchestrator = Orchestrator(models, load_recipes(profile.recipes, profile.team))
+    app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings())
+    found = {}
+    async with Client("http://x", transport=httpx.ASGITransport(app), retries=0) as client:
+        for arm in from_file(STUDIES / f"{study}.yaml"):
+            asked.clear()
+            out = tmp_path / str(len(found))
+            counts = await run(client, [arm], [load("tiny", limit=1)], RunSettings(), out)
+            assert counts.failed == 0, counts.reasons
+            found[arm.name] = list(asked)
+    return found
+
+
+@pytest.mark.parametrize("study", ["adaptive", "cascade", "samples", "temperature"])
+async def test_the_profile_accepts_every_arm_of_a_study(study: str, tmp_path: Path) -> None:
+    assert all((await proposals_of(study, tmp_path)).values())
+
+
+async def test_the_temperatures_of_the_study_reach_the_proposers(tmp_path: Path) -> None:
+    for arm, asked in (await proposals_of("temperature", tmp_path)).items():
+        *proposals, (_, final) = asked
+        assert {temperature for _, temperature in proposals} == {float(arm.split()[-1])}
+        assert final == 0
+        assert len({model for model, _ in proposals}) == (1 if arm.startswith("one") else 3)
+
+
+async def test_the_numbers_of_samples_of_the_study(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    profile = load_profile("tiny")
+    models = {model.id: ScriptedEngine(model.id, lambda request: "x") for model in profile.generating}
+    orchestrator = Orchestrator(models, load_recipes(profile.recipes, profile.team))
+    transport = httpx.ASGITransport(create_app(orchestrator.engines, orchestrator.cards(), ApiSettings()))
+    rows = await answered(transport, from_file(STUDIES / "samples.yaml"), tmp_path / "run")
+    for arm, own in rows.items():
+        expected = 3 * int(arm.rpartition("×")[2]) if "×" in arm else 0 if arm == "one answer" else int(arm.split()[-1])
+        assert len(team(own[0]).proposers) == expected, arm

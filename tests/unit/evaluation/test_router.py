@@ -74,3 +74,11 @@ def test_the_server_chooses_as_scikit_learn_does() -> None:
 def test_too_little_to_learn_from_is_said() -> None:
     with pytest.raises(EvaluationError, match="at least two arms"):
         train(rows(SKILLS)[:8], ())
+
+
+def test_an_arm_of_unknown_cost_is_not_the_cheapest() -> None:
+    """Regression test: unknown tokens counted as 0."""
+    known = rows(SKILLS)
+    lost = [row.model_copy(update={"prompt_tokens": None}) if row.arm == "team" else row for row in known]
+    with pytest.raises(EvaluationError, match="found 0 questions with a score and a known number of tokens of all of"):
+        train(lost, ())

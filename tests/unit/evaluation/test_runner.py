@@ -1,17 +1,19 @@
 """Runs against a server in this process: the rows written, and the requests of a second command."""
 
 import asyncio
+import json
 from collections import Counter
 from pathlib import Path
 
 import httpx
 import pytest
 
-from evaluation import arms
+from evaluation import arms, scoring
 from evaluation.arms import Arm
 from evaluation.client import Client
 from evaluation.datasets.loading import Dataset, load
 from evaluation.errors import EvaluationError
+from evaluation.items import Item
 from evaluation.prices import Price
 from evaluation.runner import Counts, RunSettings, run
 from evaluation.store import read_answers
@@ -177,3 +179,110 @@ async def test_answers_of_another_server_are_never_mixed(
     with pytest.raises(EvaluationError, match=r"holds answers of another server: (models|version) was .*\bself|1"):
         await ran(other, ARMS, data, tmp_path)
     assert other.bodies == []
+
+
+def item(name: str, question: str = "sums 1?", **fields: object) -> Item:
+    return Item("data", name, "", (question,), "sums1", "exact", **fields)  # type: ignore[arg-type]
+
+
+def dataset(*items: Item) -> Dataset:
+    return Dataset("data", Path("data.jsonl"), "0", items)
+
+
+async def test_a_question_that_no_request_can_hold_is_that_row_s_error(tmp_path: Path) -> None:
+    """Regression test: one lone surrogate ended the run, and every run after it."""
+    data = dataset(*(item(f"odd-{i}", f"sums \ud800 {i}?") for i in range(25)), item("good"))
+    counts = await ran(TeamServer(), ARMS[1:], data, tmp_path)
+    assert (counts.asked, counts.failed) == (26, 25)
+    rows = {row.item: row for row in read_answers(tmp_path)}
+    assert rows["good"].score == 1.0
+    assert rows["odd-0"].error is not None
+    assert rows["odd-0"].error.startswith("UnicodeEncodeError")
+    assert rows["odd-0"].questions == ("sums � 0?",)
+    again = await ran(TeamServer(), ARMS[1:], data, tmp_path)
+    assert (again.asked, again.failed, again.kept) == (25, 25, 1)
+
+
+async def test_an_id_with_a_lone_surrogate_is_known_again(tmp_path: Path) -> None:
+    data = dataset(item("odd \udfff"))
+    assert (await ran(TeamServer(), ARMS[1:], data, tmp_path, seed=1)).failed == 0
+    assert (await ran(TeamServer(), ARMS[1:], data, tmp_path, seed=1)).kept == 1
+
+
+async def test_a_baseline_that_is_no_text_is_that_row_s_error(tmp_path: Path) -> None:
+    data = dataset(item("list", baseline=["a"]), item("good"))
+    counts = await ran(TeamServer(), ARMS[1:], data, tmp_path)
+    assert (counts.asked, counts.failed) == (2, 1)
+    assert next(iter(counts.reasons)).startswith("ValidationError")
+
+
+async def test_a_scorer_that_fails_loses_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def extract(self, text: str) -> str:
+            return text
+
+        def same(self, extracted: str, reference: str) -> bool:
+            raise TypeError("unhashable type: 'dict'")
+
+    monkeypatch.setitem(scoring.SCORERS, "exact", Broken())
+    counts = await ran(TeamServer(), ARMS[1:], dataset(item("1"), item("2")), tmp_path)
+    assert counts.reasons == {"not scored: TypeError: unhashable type: 'dict'": 2}
+    assert [(row.text, row.score) for row in read_answers(tmp_path)] == [("sums1", None)] * 2
+
+
+@pytest.mark.parametrize("content", [["a", "list"], {"a": "dict"}, 7])
+async def test_an_answer_that_is_no_text_is_a_failure(content: object, data: Dataset, tmp_path: Path) -> None:
+    server = TeamServer()
+
+    def odd(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/v1/chat/completions":
+            return server(request)
+        return httpx.Response(200, json={"choices": [{"message": {"content": content}}]})
+
+    async with Client("http://x", transport=httpx.MockTransport(odd), retries=0) as client:
+        settings = RunSettings(max_failures=1000)
+        counts = await run(client, ARMS[1:], [data], settings, tmp_path)
+    assert counts.failed == counts.asked == 12
+    assert "the answer is not a chat completion" in next(iter(counts.reasons))
+
+
+async def test_a_lone_surrogate_in_an_answer_is_replaced(data: Dataset, tmp_path: Path) -> None:
+    server = TeamServer()
+
+    def odd(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/v1/chat/completions":
+            return server(request)
+        return httpx.Response(200, content=b'{"choices": [{"message": {"content": "a\\ud800b \\ud83d\\ude00"}}]}')
+
+    async with Client("http://x", transport=httpx.MockTransport(odd), retries=0) as client:
+        assert (await run(client, ARMS[1:], [data], RunSettings(), tmp_path)).failed == 0
+    assert {row.text for row in read_answers(tmp_path)} == {"a�b 😀"}
+
+
+async def test_what_failed_before_is_asked_after_what_was_never_asked(data: Dataset, tmp_path: Path) -> None:
+    """Items that the server refuses in a row end a run, and must not end the next at the same place."""
+    server = TeamServer()
+    refused = {f"{skill} {i}?" for skill in ("sums", "words") for i in range(3)}
+
+    def picky(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/chat/completions":
+            question = json.loads(request.content)["messages"][-1]["content"]
+            if question in refused:
+                return httpx.Response(400, json={"error": {"message": "too long"}})
+        return server(request)
+
+    async def once() -> None:
+        async with Client("http://x", transport=httpx.MockTransport(picky), retries=0) as client:
+            await run(client, ARMS[1:], [data], RunSettings(concurrency=1, max_failures=2), tmp_path)
+
+    for _ in range(6):
+        with pytest.raises(EvaluationError, match="2 consecutive answers failed"):
+            await once()
+    assert sum(row.done for row in read_answers(tmp_path)) == len(data.items) - len(refused)
+
+
+async def test_the_reasons_of_failures_are_counted(data: Dataset, tmp_path: Path) -> None:
+    broken = TeamServer()
+    broken.refuse_after = 20
+    counts = await ran(broken, ARMS, data, tmp_path, concurrency=1)
+    assert counts.reasons == {"503: no replica is ready": 4}

@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.errors import EvaluationError
 from evaluation.rows import Row
-from evaluation.store import Appender, keep_manifest, read_answers, read_rows
+from evaluation.store import MANIFEST, Appender, keep_manifest, read_answers, read_arms, read_rows
 from tests.support.rows import agent, row
 
 
@@ -65,3 +65,49 @@ def test_a_manifest_grows_but_never_changes(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="setting 'seed' was 0, is now 1"):
         keep_manifest(path, {"arm": {"a": 1}, "setting": {"seed": 1}})
     assert json.loads(path.read_text())["setting"] == {"seed": 0}
+
+
+def test_a_lone_surrogate_is_replaced_and_its_row_known_again(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    odd = row("team", "odd \ud800", "a\udfffb", trace=[agent("a", "\ud800")])
+    with Appender(path) as appender:
+        appender.append(odd)
+    (found,) = read_rows(path, Row)
+    assert (found.item, found.text, found.trace[0].text) == ("odd �", "a�b", "�")
+    assert found.key == odd.key
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"arm": 3}', "\x00"])
+def test_a_broken_manifest_is_one_sentence(content: str, tmp_path: Path) -> None:
+    path = tmp_path / MANIFEST
+    path.write_text(content)
+    for use in (lambda: keep_manifest(path, {"arm": {}}), lambda: read_arms(tmp_path)):
+        with pytest.raises(EvaluationError, match="is not the settings of a run"):
+            use()
+
+
+def test_a_missing_manifest_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match=r"No such file or directory\. It belongs to every run"):
+        read_arms(tmp_path)
+
+
+def test_a_directory_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(EvaluationError, match="Cannot write"):
+        keep_manifest(tmp_path / "out" / MANIFEST, {"arm": {}})
+    with pytest.raises(EvaluationError, match="Cannot write"):
+        Appender(tmp_path / "out" / "rows.jsonl").__enter__()
+
+
+def test_a_killed_command_leaves_a_whole_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / MANIFEST
+    keep_manifest(path, {"arm": {"a": {}}})
+    monkeypatch.setattr(Path, "write_text", _cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        keep_manifest(path, {"arm": {"a": {}, "b": {}}})
+    assert read_arms(tmp_path) == ["a"]
+
+
+def _cut_short(path: Path, text: str, **_: object) -> int:
+    path.write_bytes(text.encode()[:10])
+    raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 import pytest
 
+from evaluation import scoring
 from evaluation.analysis.similarity import METRICS, rank_correlation, similarities
 from tests.support.rows import agent, row, team_row
 
@@ -35,3 +36,20 @@ def test_answers_without_a_scorer_or_proposals_have_no_similarity() -> None:
 def test_rank_correlation_of_a_constant_is_undefined() -> None:
     assert rank_correlation([0.1, 0.2], [1.0, 1.0]) is None
     assert rank_correlation([0.1, 0.2, 0.3], [0.0, 0.5, 1.0]) == pytest.approx(1.0)
+
+
+def test_a_proposal_that_the_scorer_cannot_read_is_neither_right_nor_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Picky:
+        def extract(self, text: str) -> str:
+            if text == "odd":
+                raise TypeError("unhashable")
+            return text
+
+        def same(self, extracted: str, reference: str) -> bool:
+            return extracted == reference
+
+    monkeypatch.setitem(scoring.SCORERS, "exact", Picky())
+    answer = team_row("team", "1", {"a": "odd", "b": "yes"}, "yes", by="a")
+    found = {entry.metric: entry for entry in similarities([answer])}
+    assert [entry.to_wrong for entry in found.values()] == [None] * 3
+    assert [entry.to_right for entry in found.values()] == pytest.approx([1.0] * 3)

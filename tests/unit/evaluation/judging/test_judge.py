@@ -144,3 +144,79 @@ async def test_a_failed_verdict_is_tried_again(tmp_path: Path) -> None:
         await judge.grade(client, [row("arm", "1", "yes")], JudgeSettings("judge"), tmp_path)
     (grade,) = read_rows(tmp_path / "grades.jsonl", Grade)
     assert (grade.rating, grade.done) == (8.0, True)
+
+
+async def checked(handler: object, **settings: object) -> None:
+    async with Client("http://x", transport=httpx.MockTransport(handler), retries=0) as client:  # type: ignore[arg-type]
+        await judge.check(client, JudgeSettings("judge", **settings))  # type: ignore[arg-type]
+
+
+async def test_an_unserved_judge_is_named_before_any_work() -> None:
+    server = TeamServer()
+    server.served.remove("judge")
+    with pytest.raises(EvaluationError, match="The server has no model 'judge'; its models are: add, spell"):
+        await checked(server)
+    assert server.bodies == []
+
+
+async def test_a_judge_that_does_not_answer_is_named_before_any_work() -> None:
+    server = TeamServer()
+    server.refuse_after = 0
+    with pytest.raises(EvaluationError, match="The judge 'judge' does not answer: 503: no replica is ready"):
+        await checked(server)
+
+
+async def test_a_judge_without_logprobs_cannot_be_weighted() -> None:
+    with pytest.raises(EvaluationError, match="returns no logprobs; leave out --weighted"):
+        await checked(TeamServer(), weighted=True)
+    server = TeamServer()
+    await checked(server)
+    assert len(server.bodies) == 1
+
+
+async def test_a_judge_that_goes_away_ends_the_command(tmp_path: Path) -> None:
+    """Regression test: 48 of 48 failed verdicts ended with exit code 0."""
+    rows = [open_row(arm, str(i), "good") for i in range(24) for arm in ("arm", "base")]
+    down = TeamServer()
+    down.refuse_after = 0
+    async with Client("http://x", transport=down.transport, retries=0) as client:
+        settings = JudgeSettings("judge", concurrency=1)
+        with pytest.raises(
+            EvaluationError, match="20 consecutive verdicts failed, the last of judge 'judge' with '503"
+        ):
+            await judge.compare(client, rows, "base", settings, tmp_path)
+    assert len(read_rows(tmp_path / "comparisons.jsonl", Comparison)) == 20
+
+
+async def test_any_exception_is_that_verdict_s_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [row("arm", str(i), "yes") for i in range(3)]
+    monkeypatch.setattr("evaluation.judging.prompts.rating", lambda text: 1 / 0)
+    async with Client("http://x", transport=TeamServer().transport, retries=0) as client:
+        counts = await judge.grade(client, rows, JudgeSettings("judge"), tmp_path)
+    assert (counts.asked, counts.failed) == (3, 3)
+    assert counts.reasons == {"ZeroDivisionError: division by zero": 3}
+
+
+async def test_unreadable_verdicts_are_counted(tmp_path: Path) -> None:
+    rows = [open_row(arm, str(i), "good") for i in range(2) for arm in ("arm", "base")]
+    async with Client("http://x", transport=httpx.MockTransport(Judge(lambda prompt: "Both.")), retries=0) as client:
+        counts = await judge.compare(client, rows, "base", JudgeSettings("judge"), tmp_path)
+    assert (counts.asked, counts.failed, counts.kept, counts.unreadable, counts.useless) == (2, 0, 0, 2, True)
+
+
+async def test_verdicts_of_two_judges_and_baselines_stand_beside_each_other(tmp_path: Path) -> None:
+    rows = [open_row(arm, "1", text) for arm, text in (("arm", "good"), ("base", "bad"), ("other", "bad"))]
+    async with Client("http://x", transport=httpx.MockTransport(Judge(prefers_good)), retries=0) as client:
+        for name in ("j", "k"):
+            for baseline in ("base", "other"):
+                await judge.compare(
+                    client, rows[:1] + [r for r in rows if r.arm == baseline], baseline, JudgeSettings(name), tmp_path
+                )
+    pairs = read_rows(tmp_path / "comparisons.jsonl", Comparison)
+    assert {(pair.judge, pair.baseline) for pair in pairs} == {
+        ("j", "base"),
+        ("j", "other"),
+        ("k", "base"),
+        ("k", "other"),
+    }
+    assert len({pair.key for pair in pairs}) == 4

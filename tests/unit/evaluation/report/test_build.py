@@ -23,7 +23,7 @@ async def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with the arms that every analysis needs, judged and graded."""
     tmp_path = tmp_path_factory.mktemp("finished")
     path = tmp_path / "questions.jsonl"
-    path.write_text(question_lines(4))
+    path.write_text(question_lines(20))
     teams = {"two": ["add", "spell"], "one": ["add"], "six": ["add", "spell", "know"] * 2, "self-spell": ["spell"] * 3}
     arms = from_names("add,spell,know,self,team") + [
         Arm(name=n, model="team", moa={"models": t}) for n, t in teams.items()
@@ -80,7 +80,7 @@ def test_the_command_writes_page_and_tables(finished: Path, capsys: pytest.Captu
     document = finished / "doc.md"
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     out = finished / "out" / "q.html"
-    arguments = ["report", str(finished), "--out", str(out), "--markdown", str(document), "--min-accuracy", "50%"]
+    arguments = ["report", str(finished), "--out", str(out), "--markdown", str(document), "--min-accuracy", "85%"]
     assert main(arguments) == 0
     assert capsys.readouterr().out.startswith("Use ")
     assert out.read_text().startswith("<!doctype html>")

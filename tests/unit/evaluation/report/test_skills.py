@@ -42,7 +42,7 @@ def test_the_commands_print_the_readme_s_table(
     def client(options: object) -> Client:
         return Client("http://server", transport=httpx.MockTransport(_server))
 
-    monkeypatch.setattr("evaluation.__main__._client", client)
+    monkeypatch.setattr("evaluation.commands._client", client)
     asking = ["run", "--dataset", "tiny", "--limit", "15", "--temperature", "0", "--out", str(tmp_path)]
     assert main([*asking, "--recipes", "half,good"]) == 0
     assert main([*asking, "--recipes", "half,good,down"]) == 1
@@ -82,3 +82,15 @@ def test_tasks_of_several_datasets_stay_apart() -> None:
 def test_answers_without_a_score_have_no_accuracy() -> None:
     (line,) = skills_table([row("a", "1", "x", scorer=None, score=None)], ["a"]).rows
     assert [cell.text for cell in line] == ["`a`", "–", "1.00", "12"]
+
+
+def test_costs_and_operations_have_columns_if_they_are_known() -> None:
+    rows = [
+        row("a", "1", "yes", cost_usd=0.0015, tflops=4.2, tflops_in_sequence=2.1),
+        row("b", "1", "yes", score=None, error="503: down"),
+    ]
+    table = skills_table(rows, ["a", "b"])
+    assert table.columns[-5:] == ("calls", "tokens", "US$ per 1,000 answers", "TFLOPs", "TFLOPs in sequence")
+    assert [cell.text for cell in table.rows[0]][-3:] == ["1.5", "4.2", "2.1"]
+    assert [cell.text for cell in table.rows[1]][-5:] == ["–"] * 5
+    assert "TFLOPs" not in skills_table([row("a", "1", "yes")], ["a"]).columns

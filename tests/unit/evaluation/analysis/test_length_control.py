@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.judging.length_control import difficulties, fit, logistic, win_rates
+from evaluation.analysis.length_control import difficulties, fit, logistic, win_rates
 from evaluation.judging.verdicts import Comparison
 
 
@@ -106,3 +106,30 @@ def test_arms_come_best_first_by_the_controlled_rate() -> None:
     rates = win_rates(long_and_bad + short_and_good, resamples=0)
     assert [rate.arm for rate in rates] == ["short", "long"]
     assert rates[1].raw > rates[0].raw
+
+
+def test_ten_wins_in_ten_are_no_certainty() -> None:
+    """Regression test: a bootstrap gave the interval [100, 100]."""
+    won = [pair.model_copy(update={"orders": (1.0, 1.0)}) for pair in judged("arm", 0.0, 0.0, count=10)]
+    (rate,) = win_rates(won, resamples=20)
+    assert (rate.raw, rate.raw_high) == (100.0, 100.0)
+    assert rate.raw_low == pytest.approx(72.2, abs=0.1)  # Wilson's interval of 10 in 10
+    assert (rate.controlled_low, rate.controlled_high) == (None, None)
+
+
+def test_samples_of_an_item_are_not_independent() -> None:
+    pairs = judged("arm", 0.3, 0.5, count=40)
+    repeated = [pair.model_copy(update={"sample": sample}) for sample in range(10) for pair in pairs]
+    once, often = (win_rates(given, resamples=60)[0] for given in (pairs, repeated))
+    assert (often.raw, often.raw_low) == (pytest.approx(once.raw), pytest.approx(once.raw_low))
+    assert None not in (once.controlled_low, once.controlled_high, often.controlled_low, often.controlled_high)
+    widths = [rate.controlled_high - rate.controlled_low for rate in (once, often)]  # type: ignore[operator]
+    assert widths[1] > 0.6 * widths[0]  # were they independent, it would be 0.32
+
+
+def test_an_arm_without_a_verdict_is_last() -> None:
+    """Regression test: its rate is no number, and numbers before and after it kept no order."""
+    silent = [pair.model_copy(update={"orders": (None, None)}) for pair in judged("silent", 0.0, 0.0, count=4)]
+    arms = [judged(name, theta, 0.0, count=8) for name, theta in (("low", -1.0), ("high", 1.0))]
+    rates = win_rates([*arms[0], *silent, *arms[1]], resamples=0)
+    assert [rate.arm for rate in rates] == ["high", "low", "silent"]

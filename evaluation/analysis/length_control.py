@@ -24,6 +24,7 @@ from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 
+from evaluation.analysis.stats import share
 from evaluation.judging.verdicts import Comparison
 
 Vector = NDArray[np.float64]
@@ -34,7 +35,11 @@ MIN_ARMS_FOR_DIFFICULTY = 3
 
 @dataclass(frozen=True, slots=True)
 class WinRate:
-    """Wins against the baseline in percent, ties count half; `low`, `high`: 95% bootstrap interval over items."""
+    """Wins against the baseline in percent, ties count half, with 95% intervals over items.
+
+    The interval of the raw rate is Wilson's: a bootstrap of ten wins in ten would claim certainty. That of the
+    controlled rate is a bootstrap of items, with all their samples; it is unknown if all verdicts are equal.
+    """
 
     arm: str
     baseline: str
@@ -44,7 +49,7 @@ class WinRate:
     raw_low: float
     raw_high: float
     controlled: float | None  # None: fewer than two items per fold
-    controlled_low: float | None
+    controlled_low: float | None  # None: also if all verdicts are equal
     controlled_high: float | None
     length_weight: float | None  # phi; above 0 if the judge prefers longer answers
     mean_chars: float
@@ -146,13 +151,15 @@ def difficulties(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], flo
 
 
 def win_rates(comparisons: Sequence[Comparison], *, resamples: int = 200) -> list[WinRate]:
-    """Return a win rate per arm, the best first; all `comparisons` have the same baseline."""
+    """Return a win rate per arm, the best first, those without a verdict last; all have the same baseline."""
     shared = difficulties(comparisons)
     by_arm: dict[str, list[Comparison]] = {}
     for pair in comparisons:
         by_arm.setdefault(pair.arm, []).append(pair)
     rates = [_win_rate(arm, pairs, shared, resamples) for arm, pairs in by_arm.items()]
-    return sorted(rates, key=lambda rate: -(rate.raw if rate.controlled is None else rate.controlled))
+    return sorted(
+        rates, key=lambda rate: (rate.judged == 0, -(rate.raw if rate.controlled is None else rate.controlled))
+    )
 
 
 def _win_rate(
@@ -166,16 +173,18 @@ def _win_rate(
     ]
     difficulty = None if not known or None in known else np.array(known, dtype=np.float64)
     fitted = fit(preference, delta, difficulty) if len(judged) >= 2 * FOLDS else None
+    by_item: dict[object, list[int]] = {}
+    for place, pair in enumerate(judged):
+        by_item.setdefault((pair.dataset, pair.item), []).append(place)
+    groups = [np.array(places) for places in by_item.values()]
     rng = np.random.default_rng(0)
-    raws: list[float] = []
     controls: list[float] = []
-    for _ in range(resamples if judged else 0):
-        chosen = rng.integers(0, len(judged), len(judged))
-        raws.append(float(preference[chosen].mean()))
-        if fitted is not None:
+    if fitted is not None and len(set(preference)) > 1:
+        for _ in range(resamples):
+            chosen = np.concatenate([groups[place] for place in rng.integers(0, len(groups), len(groups))])
             features = _features(delta[chosen], None if difficulty is None else difficulty[chosen])
             controls.append(_controlled(features, _weights(features, preference[chosen], fitted.strength)))
-    raw_low, raw_high = _interval(raws)
+    raw = share({item: [float(preference[place]) for place in places] for item, places in by_item.items()})
     low, high = _interval(controls)
     agree = [pair.consistent for pair in judged if pair.consistent is not None]
     return WinRate(
@@ -183,12 +192,12 @@ def _win_rate(
         baseline=pairs[0].baseline,
         judged=len(judged),
         unjudged=len(pairs) - len(judged),
-        raw=100 * float(preference.mean()) if judged else float("nan"),
-        raw_low=raw_low,
-        raw_high=raw_high,
+        raw=100 * raw.value if raw else float("nan"),
+        raw_low=100 * raw.low if raw else float("nan"),
+        raw_high=100 * raw.high if raw else float("nan"),
         controlled=None if fitted is None else 100 * fitted.controlled,
-        controlled_low=None if fitted is None else low,
-        controlled_high=None if fitted is None else high,
+        controlled_low=low,
+        controlled_high=high,
         length_weight=None if fitted is None else fitted.phi,
         mean_chars=float(np.mean([pair.arm_chars for pair in pairs])),
         baseline_chars=float(np.mean([pair.baseline_chars for pair in pairs])),
@@ -196,8 +205,8 @@ def _win_rate(
     )
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
+def _interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     if not values:
-        return float("nan"), float("nan")
+        return None, None
     low, high = np.percentile(values, [2.5, 97.5])
     return 100 * float(low), 100 * float(high)

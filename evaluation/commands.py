@@ -1,0 +1,221 @@
+"""The commands of the evaluation.
+
+Those that analyse import their modules when called: SciPy, scikit-learn and Plotly take seconds to import.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from evaluation import arms, export, prices
+from evaluation.client import Client
+from evaluation.datasets.loading import load_all
+from evaluation.errors import EvaluationError
+from evaluation.failures import summary
+from evaluation.judging import judge as judging
+from evaluation.rows import Row
+from evaluation.runner import RunSettings
+from evaluation.runner import run as run_arms
+from evaluation.store import read_answers, read_arms
+from evaluation.verdict_choice import VerdictChoice
+
+SAMPLING = ("temperature", "top_p", "max_tokens")
+
+
+def _client(options: argparse.Namespace) -> Client:
+    key = os.environ.get(options.api_key_env)
+    if key and not (key.isascii() and key.isprintable()):
+        raise EvaluationError(f"The API key in {options.api_key_env} has characters that no header can have.")
+    return Client(options.url, api_key=key, timeout_s=options.timeout)
+
+
+class _Bar:
+    """Progress bar, created once the amount of work is known."""
+
+    def __init__(self, unit: str, label: Callable[[Any], str]) -> None:
+        self._unit, self._label = unit, label
+        self._bar: Any = None
+        self.reasons: Counter[str] = Counter()  # of failures
+
+    def start(self, total: int, kept: int) -> None:
+        self._bar = tqdm(total=total, initial=kept, unit=self._unit, dynamic_ncols=True)
+
+    def step(self, row: Any) -> None:
+        if not row.done:
+            self.reasons[row.error] += 1
+        failed = self.reasons.total()
+        self._bar.set_postfix_str(self._label(row) + (f", {failed} failed" if failed else ""))
+        self._bar.update()
+
+    def close(self) -> None:
+        """End the bar, and print the distinct reasons of failures."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+            if self.reasons:
+                print(summary(self.reasons), file=sys.stderr)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Send the questions of datasets to arms."""
+    compared = arms.from_names(options.recipes) + (arms.from_file(options.arms) if options.arms else [])
+    settings = RunSettings(
+        samples=options.samples,
+        concurrency=options.concurrency,
+        sampling={name: value for name in SAMPLING if (value := getattr(options, name)) is not None},
+        seed=options.seed,
+        max_requests=options.max_requests,
+        trace=not options.no_trace,
+        prices=prices.load(options.prices) if options.prices else {},
+    )
+    compared = arms.checked(compared)
+    if settings.seed is not None and (own := [arm.name for arm in compared if "seed" in arm.sampling]):
+        raise EvaluationError(f"Arm '{own[0]}' has a seed of its own; remove it, or leave out --seed.")
+    datasets = load_all(options.dataset, options.limit, options.kind, options.scorer)
+    for note in (note for dataset in datasets for note in dataset.notes):
+        print(f"note: {note}", file=sys.stderr)
+    bar = _Bar("answer", lambda row: row.arm)
+
+    async def ask_all() -> int:
+        async with _client(options) as client:
+            counts = await run_arms(client, compared, datasets, settings, options.out, bar.step, bar.start)
+        bar.close()
+        print(f"{counts.asked} requested, {counts.failed} failed, {counts.kept} kept: {options.out}/rows.jsonl")
+        return 1 if counts.failed else 0
+
+    try:
+        return asyncio.run(ask_all())
+    finally:
+        bar.close()
+
+
+def judge(options: argparse.Namespace) -> int:
+    """Have a served model compare or grade the answers of a run."""
+    rows = read_answers(options.directory)
+    settings = judging.JudgeSettings(options.judge, options.concurrency, options.weighted, options.max_tokens)
+    bar = _Bar("verdict", lambda verdict: verdict.arm)
+
+    async def judge_all() -> judging.Counts:
+        async with _client(options) as client:
+            await judging.check(client, settings)
+            if options.grade:
+                return await judging.grade(client, rows, settings, options.directory, bar.step, bar.start)
+            baseline = options.baseline
+            return await judging.compare(client, rows, baseline, settings, options.directory, bar.step, bar.start)
+
+    try:
+        counts = asyncio.run(judge_all())
+    finally:
+        bar.close()
+    file = "grades.jsonl" if options.grade else "comparisons.jsonl"
+    print(
+        f"{counts.asked} requested, {counts.failed} failed, {counts.kept} kept,"
+        f" {counts.unreadable} cannot be read: {options.directory}/{file}"
+    )
+    if counts.useless:
+        print(f"error: no verdict of '{options.judge}' can be read; name another judge.", file=sys.stderr)
+    return 1 if counts.failed or counts.useless else 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the page of a run, and print a recommendation."""
+    from evaluation.report.build import Constraints, build, write_markdown
+
+    budgets = (
+        Constraints("usd", options.budget_usd, options.min_accuracy),
+        Constraints("latency_s", options.budget_latency, options.min_accuracy),
+        Constraints("tokens", options.budget_tokens, options.min_accuracy),
+    )
+    constraints = next((constraint for constraint in budgets if constraint.budget is not None), budgets[-1])
+    known = prices.load(options.prices) if options.prices else None
+    report = build(
+        options.directory,
+        constraints,
+        known,
+        choice=VerdictChoice(options.judge, options.baseline, options.verdicts),
+        datasets=options.datasets,
+        profile=options.profile,
+    )
+    _name_unpriced(report.rows, known)
+    _name_unsized(report.rows, options.profile)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(report.html(), encoding="utf-8")
+    if options.markdown:
+        write_markdown(options.markdown, report.markdown())
+    print(report.advice.sentence)
+    print(options.out)
+    return 0
+
+
+def table(options: argparse.Namespace) -> int:
+    """Print accuracy, cost and tool loops of chosen arms as Markdown."""
+    from evaluation.report.loops import loops_table
+    from evaluation.report.skills import skills_table
+
+    rows = _priced(read_answers(options.directory), options)
+    arms = options.arms or read_arms(options.directory)
+    tables = [skills_table(rows, arms), *loops_table(rows, arms)]
+    print("\n".join(table.markdown() for table in tables), end="")
+    return 0
+
+
+def _priced(rows: Sequence[Row], options: argparse.Namespace) -> list[Row]:
+    """Rows with the costs of `--prices` and the operations of `--profile`."""
+    from evaluation.analysis.compute import parameters_of, with_tflops
+
+    _name_unsized(rows, options.profile)
+    if options.prices:
+        known = prices.load(options.prices)
+        rows = [row.model_copy(update={"cost_usd": prices.cost_usd(row, known)}) for row in rows]
+        _name_unpriced(rows, known)
+    return with_tflops(rows, parameters_of(options.profile)) if options.profile else list(rows)
+
+
+def _name_unpriced(rows: Sequence[Row], known: prices.Prices | None) -> None:
+    """Print the models whose costs are unknown for lack of a price."""
+    if known is not None and (missing := prices.unpriced(rows, known)):
+        print(f"no price for {', '.join(missing)}: the cost of their answers is unknown", file=sys.stderr)
+
+
+def _name_unsized(rows: Sequence[Row], profile: str | None) -> None:
+    """Print the models whose operations are unknown, since the profile does not give their size."""
+    from evaluation.analysis.compute import parameters_of, unsized
+
+    if profile is not None and (missing := unsized(rows, parameters_of(profile))):
+        shown = ", ".join(missing)
+        print(f"'{profile}' gives no size of {shown}: the operations of their answers are unknown", file=sys.stderr)
+
+
+def export_answers(options: argparse.Namespace) -> int:
+    """Write the answers of a run as files of another program."""
+    rows = read_answers(options.directory)
+    arms = options.arms or [arm for arm in read_arms(options.directory) if any(row.arm == arm for row in rows)]
+    written = export.export(
+        rows, options.format, options.out, arms=arms, dataset=options.dataset, partial=options.partial
+    )
+    print("\n".join(str(path) for path in written))
+    return 0
+
+
+def train_router(options: argparse.Namespace) -> int:
+    """Fit a router for the `auto` recipe to the answers of a run."""
+    from evaluation import router
+
+    fitted = router.train(read_answers(options.directory), options.arms)
+    fitted.save(options.out)
+    print(f"{fitted}\n{options.out}")
+    return 0
+
+
+def papers(options: argparse.Namespace) -> int:
+    """Print the papers' tables."""
+    from evaluation import papers
+
+    print(papers.markdown(), end="")
+    return 0

@@ -132,8 +132,8 @@ def analyse(
         *loops_section(rows),
         judge_section(comparisons, grades),
     )
-    shown = tuple(part for part in parts if part.tables or part.figures)
-    return Report(tuple(rows), advice, shown, tuple(part for part in parts if part not in shown))
+    shown = tuple(part for part in parts if not part.empty)
+    return Report(tuple(rows), advice, shown, tuple(part for part in parts if part.empty))
 
 
 def write_markdown(path: Path, text: str) -> None:

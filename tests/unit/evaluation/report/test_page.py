@@ -93,7 +93,9 @@ def test_answers_get_the_room_that_the_page_leaves() -> None:
         asked.append(room)
         return Answers("x" * room, "")
 
-    assert len(render("page", [], answers=answers, max_bytes=50_000).encode()) == 50_000
+    html = render("page", [], answers=answers, max_bytes=50_000)
+    assert len(html.encode()) == 50_000
+    assert "<noscript>" in html
     assert 10_000 < asked[0] < 40_000
 
 

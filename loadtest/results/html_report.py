@@ -25,7 +25,18 @@ HEIGHT_PX = 340
 def render(result: Result) -> str:
     """Render the report as one self-contained HTML file."""
     settings = ", ".join(f"{name} {value}" for name, value in result.settings.items() if value not in ("", None))
-    return page.render("Load test", tuple(_sections(result)), lead=settings)
+    return page.render("Load test", tuple(_sections(result)), lead=settings, facts=tuple(_facts(result)))
+
+
+def _facts(result: Result) -> Iterable[tuple[str, str]]:
+    summary = result.summary
+    yield "passed" if result.passed else "FAILED", "verdict"
+    yield f"{summary.requests:,}", "requests"
+    yield f"{summary.requests_per_s:.3g}", "successful requests/s"
+    yield f"{100 * summary.error_share:.3g}%", "failed"
+    for name, what in (("answer_ms", "first answer token"), ("e2e_ms", "end to end")):
+        if (found := summary.distributions.get(name)) is not None:
+            yield f"{found.p95 / 1000:.3g} s", f"p95, {what}"
 
 
 def _sections(result: Result) -> Iterable[Section]:

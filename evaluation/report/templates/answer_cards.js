@@ -30,7 +30,7 @@ function answerCard(browser, answer, open) {
   if (answer.extracted !== undefined) facts.append(`, read as ${answer.extracted}`);
   if (answer.tokens !== undefined) facts.append(`, ${answer.tokens.toLocaleString("en")} tokens`);
   if (answer.seconds !== undefined) facts.append(`, ${answer.seconds} s`);
-  if (answer.usd !== undefined) facts.append(`, US$ ${answer.usd}`);
+  if (answer.usd !== undefined) facts.append(`, US$ ${Number((1000 * answer.usd).toPrecision(3))} per 1,000`);
   card.append(facts);
   if (answer.error !== undefined) card.append(made("p", { className: "text" }, answer.error));
   (answer.texts ?? []).forEach((number, turn, all) => {

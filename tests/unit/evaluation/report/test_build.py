@@ -1,5 +1,6 @@
 """The report: its sections, page and Markdown tables."""
 
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from evaluation.report.build import BEGIN, END, Constraints, Report, analyse, bu
 from evaluation.report.figure import distinct
 from evaluation.report.page import MAX_BYTES
 from evaluation.runner import RunSettings, run
-from evaluation.store import read_answers
+from evaluation.store import Appender, read_answers
 from tests.support.rows import TeamServer, question_lines, row
 
 
@@ -136,6 +137,24 @@ def test_the_command_writes_page_and_tables(finished: Path, capsys: pytest.Captu
     assert text.endswith("after\n")
     assert "old" not in text
     assert "| team |" in text
+
+
+def test_a_larger_page_has_longer_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Appender(tmp_path / "rows.jsonl") as appender:
+        for item in range(40):
+            appender.append(row("a", str(item), random.Random(item).randbytes(15_000).hex()))
+    page = tmp_path / "q.html"
+    sizes, notes = [], []
+    for most in (1, 2):
+        assert main(["report", str(tmp_path), "--out", str(page), "--max-mb", str(most)]) == 0
+        sizes.append(page.stat().st_size)
+        notes.append("shortened in the middle" in page.read_text())
+    assert sizes[0] < MAX_BYTES < sizes[1] < 2 * MAX_BYTES
+    assert notes == [True, False]
+    for wrong in ("0", "-1", "many"):
+        with pytest.raises(SystemExit):
+            main(["report", str(tmp_path), "--max-mb", wrong])
+        assert "must be a whole number from 1 to 500" in capsys.readouterr().err
 
 
 def test_a_document_without_markers_is_not_overwritten(tmp_path: Path) -> None:

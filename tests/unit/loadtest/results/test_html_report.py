@@ -28,6 +28,15 @@ def test_the_page_stands_alone_and_shows_both_scenarios() -> None:
     assert [trace.name for trace in plot(result(), "End to end").data] == ["chat", "streaming"]
 
 
+def test_the_verdict_stands_first() -> None:
+    first = render(result()).partition('<section id="slo">')[0]
+    assert "<b>FAILED</b><span>verdict</span>" in first
+    assert "<b>33.3%</b><span>failed</span>" in first
+    assert "<b>0.5 s</b><span>p95, end to end</span>" in first
+    assert "<b>passed</b>" in render(of(exchange()))
+    assert "<b>FAILED</b>" in render(of(exchange(error="429 overloaded")))
+
+
 def test_a_distribution_is_of_steps_at_the_measured_values() -> None:
     found = of(*(replace(exchange(), total_s=seconds) for seconds in (0.4, 0.1, 0.2, 0.2)))
     (line,) = plot(found, "End to end").data

@@ -81,9 +81,15 @@ def _add_labels(plot: go.Figure, every: Sequence[Offer], colour: Callable[[str],
     front = [(offer.cost, 100 * offer.quality.value) for offer in pareto_front(every)]
     steps = [corner for left, right in pairwise(front) for corner in (left, (right[0], left[1]), right)]
     labels = [
-        _label(offer.arm, cost, *(100 * end for end in (quality.value, quality.low, quality.high)), colour(offer.arm))
+        _label(
+            offer.arm,
+            cost,
+            100 * offer.quality.value,
+            low=100 * offer.quality.low,
+            high=100 * offer.quality.high,
+            colour=colour(offer.arm),
+        )
         for offer, cost in zip(every, costs, strict=True)
-        for quality in [offer.quality]
     ]
     plot.update_layout(meta={**plot.layout.meta, "labels": labels, "line": steps})
     if logarithmic:
@@ -218,7 +224,7 @@ def _by_arm(x: str, names: Sequence[str]) -> go.Figure:
 
 
 def _label(
-    arm: str, x: float, y: float, low: float | None = None, high: float | None = None, colour: str = INK
+    arm: str, x: float, y: float, *, low: float | None = None, high: float | None = None, colour: str = INK
 ) -> dict[str, Any]:
     """Name that the page places beside the point; `low` and `high` are the ends of its error bar."""
     ends = {"low": y if low is None else low, "high": y if high is None else high}

@@ -45,7 +45,8 @@ LOW_CONTRAST = """
 }
 """
 
-# Names in plots that cover another name, a marker, an error bar or the front: [name, what].
+# Names in plots that cover another name, a marker, an error bar or the front, or that a grid line crosses: [plot, name,
+# what].
 STRUCK = """
 () => {
   const shrunk = (r) => ({ left: r.left + 1, right: r.right - 1, top: r.top + 2, bottom: r.bottom - 2 });
@@ -61,6 +62,11 @@ STRUCK = """
         const point = line.getPointAtLength(at).matrixTransform(place);
         others.push(["front", { left: point.x, right: point.x + 1, top: point.y, bottom: point.y + 1 }]);
       }
+    }
+    const page = getComputedStyle(document.body).backgroundColor;
+    for (const name of names) {
+      const behind = getComputedStyle(name.closest("g").querySelector("rect"));
+      if (behind.fill !== page || behind.fillOpacity !== "1") found.push([plot.id, name.textContent, "grid"]);
     }
     names.forEach((name, index) => {
       const rest = names.slice(index + 1).map((other) => [other.textContent, box(other)]);

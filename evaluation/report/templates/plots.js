@@ -52,7 +52,7 @@ function annotations(layout) {
     const [x, y] = at((box.left + box.right) / 2, (box.top + box.bottom) / 2);
     return {
       xref: "paper", yref: "paper", xanchor: "center", yanchor: "middle", showarrow: false, borderpad: 0, x, y,
-      text: escaped(point.text), font: { size: 12, color: point.colour },
+      text: escaped(point.text), font: { size: 12, color: point.colour }, bgcolor: themed("var(--page)"), // over grid lines
     };
   });
   return { names, shapes };

@@ -64,7 +64,7 @@ def render(
         for number, figure in enumerate(section.figures)
     }
     plots = "{" + ",".join(f"{json.dumps(name)}:{figure.to_json()}" for name, figure in figures.items()) + "}"
-    values = {
+    values: dict[str, object] = {
         "title": title,
         "sections": sections,
         "lead": lead,
@@ -73,8 +73,8 @@ def render(
         "left_out": left_out,
         "plotly": base64.b64encode(PLOTLY.read_bytes()).decode() if figures else "",
         "plots": packed(plots.encode()) if figures else "",
+        "widths": {section.id: _wide(section) for section in sections},
     }
-    values["widths"] = {section.id: _wide(section) for section in sections}
     template = TEMPLATES.get_template("report.html")
     if answers is None:
         return template.render(**values, answers=None)
@@ -85,7 +85,8 @@ def render(
 def _wide(section: Section) -> list[bool]:
     """True for each figure with the whole width: the first, those that ask for it, those without a neighbour."""
     asked = [number == 0 or bool(figure.layout.meta["wide"]) for number, figure in enumerate(section.figures)]
-    wide, left = [], False  # left: the figure before waits for a neighbour
+    wide: list[bool] = []
+    left = False  # the figure before waits for a neighbour
     for full in asked:
         if full and left:
             wide[-1] = True

@@ -70,7 +70,7 @@ test-torture: install ## the short part of the torture report, on all cores, wit
 	$(BIN)/pytest tests/torture -n auto --maxprocesses 8 --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: test-browser
-test-browser: install ## the console in a browser, over scripted engines; needs chromium
+test-browser: install ## the console and the HTML reports in a browser, over scripted engines; needs chromium
 	@command -v chromium >/dev/null || { echo "Error: there is no 'chromium'; install it (Debian: chromium)." >&2; exit 1; }
 	$(BIN)/pytest tests/browser $(PYTEST_ARGS)
 

@@ -119,6 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     reporting.add_argument(
         "--markdown", type=Path, help="also write the tables as Markdown; in an existing file, between its markers"
     )
+    reporting.add_argument(
+        "--max-mb",
+        type=Whole(1, 500),
+        default=1,
+        metavar="MB",
+        help=("size of the page, to which the answers' texts are shortened (default: 1)"),
+    )
     budget = reporting.add_mutually_exclusive_group()
     budget.add_argument("--budget-tokens", type=COST, help="maximum mean tokens per answer")
     budget.add_argument("--budget-usd", type=COST, help="maximum mean US$ per answer")

@@ -145,7 +145,7 @@ def report(options: argparse.Namespace) -> int:
     _name_unpriced(report.rows, known)
     _name_unsized(report.rows, options.profile)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(report.html(), encoding="utf-8")
+    options.out.write_text(report.html(options.max_mb * 1_000_000), encoding="utf-8")
     if options.markdown:
         write_markdown(options.markdown, report.markdown())
     print(report.advice.sentence)

@@ -12,6 +12,7 @@ from evaluation.errors import EvaluationError
 from evaluation.judging.verdicts import Comparison, Grade
 from evaluation.prices import Prices, cost_usd
 from evaluation.report import page
+from evaluation.report.answers import browser_data
 from evaluation.report.loops import loops_section
 from evaluation.report.overview import arms_section, pareto_section
 from evaluation.report.proposals import fit_section, similarity_section
@@ -41,9 +42,10 @@ class Report:
     rows: tuple[Row, ...]
     advice: Recommendation
     sections: tuple[Section, ...]
+    left_out: tuple[Section, ...] = ()  # without data; their lead names the run that they need
 
-    def html(self) -> str:
-        """Render the page."""
+    def html(self, max_bytes: int = page.MAX_BYTES) -> str:
+        """Render the page; answers are shortened so that it has at most `max_bytes`."""
         answers = [row for row in self.rows if row.done]
         counts = (
             (len({row.arm for row in self.rows}), "arms"),
@@ -54,7 +56,15 @@ class Report:
         )
         facts = [(f"{value:,}", name) for value, name in counts]
         facts.append((", ".join(dict.fromkeys(row.dataset for row in self.rows)), "datasets"))
-        return page.render("Quality of recipes", self.sections, facts=facts, advice=self.advice.sentence)
+        return page.render(
+            "Quality of recipes",
+            self.sections,
+            facts=facts,
+            advice=self.advice.sentence,
+            left_out=[(section.title, section.lead) for section in self.left_out],
+            answers=lambda room: browser_data(self.rows, room),
+            max_bytes=max_bytes,
+        )
 
     def markdown(self) -> str:
         """Render the recommendation and all tables."""
@@ -106,14 +116,12 @@ def analyse(
     grades: Sequence[Grade] = (),
     choice: VerdictChoice | None = None,
 ) -> Report:
-    """Compute every section of the report."""
+    """Compute every section of the report; those without data are left out."""
     scores = with_verdicts(rows, comparisons, grades, choice)
     rows = scores.rows
     advice = advise(scores, constraints.currency, budget=constraints.budget, min_accuracy=constraints.min_accuracy)
-    others: tuple[Currency, ...] = ("tokens", "usd", "latency_s", "tflops")
-    currencies = (constraints.currency, *(currency for currency in others if currency != constraints.currency))
     parts = (
-        pareto_section(rows, currencies, advice),
+        pareto_section(rows, constraints.currency, advice),
         arms_section(rows),
         proposers_section(rows),
         layers_section(rows),
@@ -124,7 +132,8 @@ def analyse(
         *loops_section(rows),
         judge_section(comparisons, grades),
     )
-    return Report(tuple(rows), advice, parts)
+    shown = tuple(part for part in parts if not part.empty)
+    return Report(tuple(rows), advice, shown, tuple(part for part in parts if part.empty))
 
 
 def write_markdown(path: Path, text: str) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from evaluation.analysis.accuracy import ArmAccuracy, accuracy, versus
 from evaluation.analysis.cost import costs
-from evaluation.analysis.recommend import NAMES, Currency, Recommendation, offers, pareto_front
+from evaluation.analysis.recommend import Currency, Recommendation, pareto_front
 from evaluation.report import plots
+from evaluation.report.axes import offers_on, ordered
 from evaluation.report.section import Section
 from evaluation.rows import Row
 from evaluation.tables import UNKNOWN, Cell, Table, number, percent
@@ -16,6 +17,7 @@ def arms_section(rows: Sequence[Row]) -> Section:
     spent = {entry.arm: entry for entry in costs(rows)}
     scored = accuracy(rows)
     thinking = any(entry.reasoning_tokens for entry in spent.values())
+    computed = any(entry.tflops is not None for entry in spent.values())
     best = scored[0].arm if scored and scored[0].overall else None
     body = []
     for entry in scored:
@@ -30,7 +32,8 @@ def arms_section(rows: Sequence[Row]) -> Section:
                 number(cost.tokens if cost else None, 0),
                 number(cost.completion_tokens if cost else None, 1),
                 *((number(cost.reasoning_tokens if cost else None, 1),) if thinking else ()),
-                Cell(f"{cost.usd:.3g}") if cost and cost.usd is not None else UNKNOWN,
+                _significant(cost.usd_per_1000 if cost else None),
+                *((_significant(cost.tflops if cost else None),) if computed else ()),
                 number(cost.latency_s if cost else None, 3),
                 number(cost.latency_p95_s if cost else None, 3),
                 Cell(str(entry.overall.n if entry.overall else 0)),
@@ -47,7 +50,8 @@ def arms_section(rows: Sequence[Row]) -> Section:
             "tokens",
             "completion tokens",
             *(("reasoning tokens",) if thinking else ()),
-            "US$",
+            "US$ per 1,000 answers",
+            *(("TFLOPs",) if computed else ()),
             "mean s",
             "p95 s",
             "items",
@@ -63,6 +67,11 @@ def arms_section(rows: Sequence[Row]) -> Section:
     tables = (table, _task_table(scored, tasks)) if len(tasks) > 1 else (table,)
     figures = (plots.by_task(scored),) if tasks else ()
     return Section("arms", "All arms", "Accuracy of each arm and cost of its answers.", tables, figures)
+
+
+def _significant(value: float | None) -> Cell:
+    """Three significant digits, without an exponent where that is short."""
+    return UNKNOWN if value is None else Cell(f"{value:,.0f}" if value >= 1000 else f"{value:.3g}")
 
 
 def _task_table(scored: Sequence[ArmAccuracy], tasks: Sequence[str]) -> Table:
@@ -85,20 +94,15 @@ def _task_table(scored: Sequence[ArmAccuracy], tasks: Sequence[str]) -> Table:
     return Table("Accuracy by task, % [95%]", ("arm", *tasks, "mean of tasks"), body)
 
 
-def pareto_section(rows: Sequence[Row], currencies: Sequence[Currency], advice: Recommendation) -> Section:
-    """Build a plot of accuracy against cost for each known currency."""
-    known = [(currency, found) for currency in currencies if (found := offers(rows, currency))]
+def pareto_section(rows: Sequence[Row], currency: Currency, advice: Recommendation) -> Section:
+    """Build a plot of accuracy against cost for each known kind of cost, that of `currency` first."""
+    known = [(axis, found) for axis in ordered(currency) if (found := offers_on(rows, axis))]
     chosen = advice.chosen.arm if advice.chosen else None
-    fronts = [
-        f"in {NAMES[currency]}: " + ", ".join(offer.arm for offer in pareto_front(found)) for currency, found in known
-    ]
+    fronts = [f"in {axis.name}: " + ", ".join(offer.arm for offer in pareto_front(found)) for axis, found in known]
     lead = "Filled points are on the Pareto front: no other arm is both cheaper and more accurate. Arms on the front "
     return Section(
         "pareto",
         "Accuracy and cost",
         lead + "; ".join(fronts) + "." if fronts else "No arm has both a known accuracy and a known cost.",
-        figures=tuple(
-            plots.pareto(found, currency, chosen, wide=position == 0)
-            for position, (currency, found) in enumerate(known)
-        ),
+        figures=tuple(plots.pareto(found, axis, chosen) for axis, found in known),
     )

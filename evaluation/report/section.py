@@ -16,3 +16,8 @@ class Section:
     tables: tuple[Table, ...] = ()
     figures: tuple[Any, ...] = ()
     beside: tuple[Table, ...] = ()  # tables of the papers, for comparison
+
+    @property
+    def empty(self) -> bool:
+        """True if the section has no data: neither a table nor a plot of its own."""
+        return not self.tables and not self.figures

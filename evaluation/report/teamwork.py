@@ -94,12 +94,19 @@ def roles_section(rows: Sequence[Row]) -> Section:
             for role in roles
         ),
     )
-    lead = "A good proposer is not always a good aggregator."
-    return Section("roles", "Models by role", lead, (table,) if roles else (), (), (papers.ROLES,))
+    known = any(role.proposal or role.sole_proposer or role.aggregator for role in roles)
+    lead = (
+        "A good proposer is not always a good aggregator."
+        if known
+        else "No data: run arms with proposers and a trace on a scored dataset."
+    )
+    return Section("roles", "Models by role", lead, (table,) if known else (), (), (papers.ROLES,))
 
 
 def mixing_section(rows: Sequence[Row]) -> Section:
     """Compare Self-MoA with mixed teams."""
+    entries = by_mixing(rows)
+    teams = any(entry.self_moa or entry.mixed for entry in entries)
 
     def cell(best: Best | None) -> Cell:
         return UNKNOWN if best is None else Cell(f"{percent(best.accuracy).text} {best.arm}", best.accuracy.value)
@@ -117,15 +124,17 @@ def mixing_section(rows: Sequence[Row]) -> Section:
                 if entry.self_vs_mixed
                 else UNKNOWN,
             )
-            for entry in by_mixing(rows)
+            for entry in entries
         ),
         note="The best arm of a kind was selected on the same items: expect a slightly lower accuracy on new ones.",
     )
     return Section(
         "mixing",
         "Self-MoA and mixed teams",
-        "On one task, the best model, sampled, rivals a mixed team; over all tasks, no single model is best.",
-        (table,) if rows else (),
+        "On one task, the best model, sampled, rivals a mixed team; over all tasks, no single model is best."
+        if teams
+        else "No data: run arms of one model sampled several times, and arms of several models, with a trace.",
+        (table,) if teams else (),
         (),
         (papers.MIXING,),
     )

@@ -46,7 +46,8 @@ def _sections(results: Results) -> Iterable[Section]:
         (table(("row", "measure", *(_title(column) for column in results.columns())), rows),),
     )
     yield Section("measures", "Measures", "", (table(("measure", "formula"), MEASURES.items()),))
-    yield Section("plots", "Plots", "", figures=tuple(_figures(results)))
+    if plots := tuple(_figures(results)):
+        yield Section("plots", "Plots", "", figures=plots)
 
 
 def _title(column: str) -> str:

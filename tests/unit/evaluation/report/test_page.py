@@ -1,9 +1,15 @@
 """The page and its templates, without an evaluation run."""
 
+import gzip
+import json
 import re
 
+import pytest
+from plotly.offline import get_plotlyjs_version
+
 from evaluation.report.figure import figure
-from evaluation.report.page import render
+from evaluation.report.packing import unpacked
+from evaluation.report.page import PLOTLY, Answers, render
 from evaluation.report.section import Section
 from evaluation.tables import Cell, Table
 
@@ -42,14 +48,59 @@ def test_sentences_wrap_and_long_headings_widen_their_column() -> None:
     assert "<td>a</td>" in html
 
 
-def test_the_first_plot_is_wide_and_the_others_stand_in_pairs() -> None:
-    plots = tuple(figure("x", "y", title=f"plot {number}") for number in range(3))
+@pytest.mark.parametrize(
+    ("wishes", "wide"),
+    [
+        ([False], [True]),
+        ([False, False, False], [True, False, False]),
+        ([False, False], [True, True]),  # no neighbour
+        ([False, False, True], [True, True, True]),
+        ([False, False, False, False, True], [True, False, False, True, True]),
+    ],
+)
+def test_a_plot_without_a_neighbour_is_wide(wishes: list[bool], wide: list[bool]) -> None:
+    plots = tuple(figure("x", "y", title=f"plot {number}", wide=wish) for number, wish in enumerate(wishes))
     html = render("page", [Section("id", "title", "", figures=plots)])
-    assert html.count("plotly.js v") == 1
-    first, others = markup(html).split('<div class="pair">')
-    assert "plot 0" in first
-    assert re.findall(r"plot \d", others) == ["plot 1", "plot 2"]
-    assert re.findall(r'id="(id-\d)"', html) == ["id-0", "id-1", "id-2"]
+    assert html.count('id="data-plotly"') == 1
+    assert [name == "plot wide" for name in re.findall(r'<figure class="(plot(?: wide)?)">', html)] == wide
+    assert re.findall(r'id="(id-\d)"', html) == [f"id-{number}" for number in range(len(wishes))]
+
+
+def test_a_page_without_plots_has_no_scripts() -> None:
+    html = render("page", [Section("id", "title", "", (Table("", ("a",), ((Cell("1"),),)),))])
+    assert "<script" not in html
+
+
+def test_plotly_js_has_the_version_of_the_package() -> None:
+    """Otherwise `python -m scripts.vendor_plotly` updates it."""
+    head = gzip.decompress(PLOTLY.read_bytes())[:200].decode()
+    assert f"plotly.js (basic - minified) v{get_plotlyjs_version()}\n" in head
+
+
+def test_the_plots_are_in_the_page() -> None:
+    html = render("page", [Section("id", "title", "", figures=(figure("the x", "y").add_scatter(x=[1], y=[2]),))])
+    found = re.search(r'id="data-plots">([^<]*)<', html)
+    assert found is not None
+    (plot,) = json.loads(unpacked(found[1])).values()
+    assert plot["layout"]["xaxis"]["title"]["text"] == "the x"
+    assert (plot["data"][0]["x"], plot["data"][0]["y"]) == ([1], [2])
+
+
+def test_answers_get_the_room_that_the_page_leaves() -> None:
+    asked: list[int] = []
+
+    def answers(room: int) -> Answers:
+        asked.append(room)
+        return Answers("x" * room, "")
+
+    html = render("page", [], answers=answers, max_bytes=50_000)
+    assert len(html.encode()) == 50_000
+    assert "<noscript>" in html
+    assert 10_000 < asked[0] < 40_000
+
+
+def test_sections_without_data_are_listed() -> None:
+    assert "<li>&lt;name&gt;: run more</li>" in render("page", [], left_out=[("<name>", "run more")])
 
 
 def test_a_table_without_headings_has_no_head() -> None:

@@ -84,7 +84,8 @@ def test_options_that_cannot_work_end_before_any_request(
     assert main(["run", "--host", "http://127.0.0.1:9", *arguments]) == 2
     said = capsys.readouterr().err
     assert "does not answer" not in said
-    assert said.startswith("error: ") and said.count("\n") == 1
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
 
 
 STREAMED = {"streaming": 2, "multi-turn": 1}

@@ -106,8 +106,8 @@ def _costs(month: Month) -> Iterator[str]:
         prompt, answer = choice.usd_per_million_tokens(prices.assumed)
         written = f"{answer:.2f}" if choice.model.generates else "-"
         yield (
-            f"{choice.model.id:<20} {f'{choice.gpus} x {choice.instance.gpu}':>18}"
-            f" {f'{choice.nodes} x {choice.instance_name}':>18} {choice.on_demand:>12.2f} {_range(choice.spot):>16}"
+            f"{choice.model.id:<20} {f'{choice.gpus:g} x {choice.instance.gpu}':>18}"
+            f" {f'{choice.nodes:.3g} x {choice.instance_name}':>18} {choice.on_demand:>12.2f} {_range(choice.spot):>16}"
             f" {prompt:>11.2f} {written:>11}"
         )
     fixed_prices = prices.fixed_per_hour
@@ -119,7 +119,7 @@ def _costs(month: Month) -> Iterator[str]:
     yield ""
     gpus = sum(choice.gpus for choice in chosen)
     yield _total("one GPU per hour", on_demand / gpus, [zone / gpus for zone in spot])
-    upgrade = f"an upgrade: {gpus} more GPUs for half an hour"
+    upgrade = f"an upgrade: {gpus:g} more GPUs for half an hour"
     yield _total(upgrade, on_demand * UPGRADE_H, [zone * UPGRADE_H for zone in spot])
     extended = (prices.eks_extended_support_per_hour - fixed_prices.always["eks"]) * prices.hours_per_month
     yield f"{'an EKS version out of standard support, more per month':<58} {extended:>12,.0f} {extended:>16,.0f}"

@@ -1,8 +1,8 @@
 """Choice of an EC2 instance type for each model of a profile, and of the nodes that its replicas share."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from deployments.config import Profile
@@ -66,19 +66,12 @@ class Choice:
         return floor + self.spot_nodes * self.price.spot[0], floor + self.spot_nodes * self.price.spot[1]
 
     def roofline(self, assumed: Assumptions) -> Roofline:
-        """Roofline of one replica at the assumed shares of the GPUs' specification.
-
-        A model on a part of a GPU has that part of its speed, as while the others are busy.
-        """
-        shape, gpus = self.model.shape, self.model.gpus * self.model.gpu_share
-        assert shape is not None
-        bytes_per_s = gpus * self.instance.bandwidth_gb_s * 1e9 * assumed.bandwidth_share
-        return Roofline(shape, bytes_per_s, gpus * self.instance.tflops * 1e12 * assumed.compute_share)
+        """Roofline of one replica, as `roofline_on`."""
+        return roofline_on(self.model, self.instance, assumed)
 
     def seconds(self, call: Call, assumed: Assumptions) -> float:
         """Time that one replica, running full batches of such calls, spends on one of them."""
-        roofline = self.roofline(assumed)
-        return roofline.busy_s(call.prompt_tokens, call.answer_tokens, batch=assumed.decode_batch, choices=call.choices)
+        return busy_s(self.roofline(assumed), call, assumed)
 
     def usd_per_million_tokens(self, assumed: Assumptions) -> tuple[float, float]:
         """Dollars for prompt and for completion tokens of a proposer, at the cheapest price and assumed utilization."""
@@ -88,6 +81,25 @@ class Choice:
         return prompt_s / assumed.prompt_tokens * 1e6 * usd_per_s, answer_s / assumed.answer_tokens * 1e6 * usd_per_s
 
 
+def roofline_on(model: ModelSpec, instance: Instance, assumed: Assumptions) -> Roofline:
+    """Roofline of one replica at the assumed shares of the GPUs' specification.
+
+    A model on a part of a GPU has that part of its speed, as while the others are busy.
+    """
+    assert model.shape is not None
+    gpus = model.gpus * model.gpu_share
+    bytes_per_s = gpus * instance.bandwidth_gb_s * 1e9 * assumed.bandwidth_share
+    return Roofline(model.shape, bytes_per_s, gpus * instance.tflops * 1e12 * assumed.compute_share)
+
+
+def busy_s(roofline: Roofline, call: Call, assumed: Assumptions) -> float:
+    """Time that one replica, running full batches of such calls, spends on one of them."""
+    return roofline.busy_s(call.prompt_tokens, call.answer_tokens, batch=assumed.decode_batch, choices=call.choices)
+
+
+Count = Callable[[ModelSpec, str], int]  # replicas of a model on an instance type
+
+
 @dataclass(frozen=True)
 class Placement:
     """Models on nodes. Replicas that are kept on demand, and models that stop, have nodes of their own."""
@@ -95,17 +107,25 @@ class Placement:
     prices: Prices
     models: Mapping[str, ModelSpec]
     kept: str | None = None  # id of the model of which one replica is always on demand
+    count: Count | None = None  # None: the minimum of each model
     types: Mapping[str, str] = field(default_factory=dict)  # instance type of each model
 
     def on(self, name: str, models: Iterable[str]) -> "Placement":
         """The placement with `models` on the instance type `name`."""
-        moved = dict.fromkeys(models, name)
-        return Placement(self.prices, self.models, self.kept, {**self.types, **moved})
+        return replace(self, types={**self.types, **dict.fromkeys(models, name)})
 
     def with_replicas(self, replicas: Mapping[str, int]) -> "Placement":
         """The placement with other numbers of replicas, on the same instance types."""
         models = {name: resized(model, replicas[name]) for name, model in self.models.items() if replicas[name]}
-        return Placement(self.prices, models, self.kept, self.types)
+        return replace(self, models=models, count=None)
+
+    @property
+    def sized(self) -> dict[str, ModelSpec]:
+        """Models with their numbers of replicas, by id."""
+        count = self.count
+        if count is None:
+            return dict(self.models)
+        return {name: resized(model, count(model, self.types[name])) for name, model in self.models.items()}
 
     @property
     def choices(self) -> dict[str, Choice]:
@@ -121,26 +141,26 @@ class Placement:
                 spot.get(name, 0.0) + on_demand.get(name, 0.0),
                 on_demand.get(name, 0.0),
             )
-            for name, model in self.models.items()
+            for name, model in self.sized.items()
         }
 
     @property
-    def cost(self) -> tuple[float, float, float]:
-        """Dollars per hour, spot first in the cheapest zone, on demand, and spot first in the most expensive zone."""
+    def cost(self) -> tuple[float, float]:
+        """Dollars per hour: spot first, in the mean of the cheapest and the most expensive zone; and on demand."""
         found = self.choices.values()
-        hourly = (sum(c.spot[0] for c in found), sum(c.on_demand for c in found), sum(c.spot[1] for c in found))
-        return round(hourly[0], 6), round(hourly[1], 6), round(hourly[2], 6)
+        return round(sum(sum(c.spot) / 2 for c in found), 6), round(sum(c.on_demand for c in found), 6)
 
     def _nodes(self, *, floor: bool) -> dict[str, float]:
         found: dict[str, float] = {}
-        for name in dict.fromkeys(self.types[model] for model in self.models):
+        models = self.sized.values()
+        for name in dict.fromkeys(self.types[model.id] for model in models):
             for runs in (True, False):
-                members = [m for m in self.models.values() if self.types[m.id] == name and (m.replicas.min > 0) == runs]
-                replicas = [one for m in members for one in [self._replica(m)] * self._count(m, floor=floor)]
+                members = [m for m in models if self.types[m.id] == name and (m.replicas.min > 0) == runs]
+                replicas = [one for m in members for one in [self._replica(m)] * self._replicas(m, floor=floor)]
                 found |= pack(replicas, self.prices.hardware[name])
         return found
 
-    def _count(self, model: ModelSpec, *, floor: bool) -> int:
+    def _replicas(self, model: ModelSpec, *, floor: bool) -> int:
         kept = int(model.id == self.kept)
         return kept if floor else max(model.replicas.min, 1) - kept
 
@@ -164,7 +184,7 @@ def choose(model: ModelSpec, prices: Prices, *, on_demand_replicas: int = 0) -> 
 
 
 def choices(profile: Profile, prices: Prices) -> dict[str, Choice]:
-    """Choices of each model, by id, as `placed`. One replica of the aggregator stays on demand, for answers without spot.
+    """Choices of each model, by id, as `placed`. One replica of the aggregator stays on demand: answers stay possible.
 
     Raises:
         ConfigError: as `placed`.
@@ -172,33 +192,29 @@ def choices(profile: Profile, prices: Prices) -> dict[str, Choice]:
     return placed(profile.models, prices, profile.base_of(aggregator(profile))).choices
 
 
-def placed(models: Iterable[ModelSpec], prices: Prices, kept: str | None = None) -> Placement:
+def placed(
+    models: Iterable[ModelSpec], prices: Prices, kept: str | None = None, count: Count | None = None
+) -> Placement:
     """Choose instance types: for each model the cheapest that can serve it, then shared nodes where they cost less.
 
     Args:
-        models: models with the number of their replicas.
+        models: the models.
         prices: prices of a region.
         kept: id of the model of which one replica is always on demand.
+        count: replicas of a model on an instance type; None: the model's minimum, or one.
 
     Raises:
         ConfigError: a model's sizes are unknown, or no instance type of the region is large enough.
     """
-    found = Placement(prices, {model.id: model for model in models}, kept)
+    found = Placement(prices, {model.id: model for model in models}, kept, count)
     able = {name: candidates(model, prices) for name, model in found.models.items()}
     for name, model in found.models.items():
-        alone = Placement(prices, {name: model}, kept)
-        found = found.on(min(able[name], key=lambda one: alone.on(one, [name]).cost), [name])  # noqa: B023  # used at once
-    while better := min(_savings(found, able), key=lambda moved: moved.cost, default=None):
+        alone = Placement(prices, {name: model}, kept, count)
+        costs = {one: alone.on(one, [name]).cost for one in able[name]}
+        found = found.on(min(costs, key=costs.__getitem__), [name])
+    while (better := min(_moves(found, able), key=lambda moved: moved.cost, default=found)).cost < found.cost:
         found = better
     return found
-
-
-def _savings(found: Placement, able: Mapping[str, list[str]]) -> Iterator[Placement]:
-    """Moves that cost less in the cheapest zone and no more in the most expensive one."""
-    spot, _, dearest = found.cost
-    for moved in _moves(found, able):
-        if moved.cost[0] < spot and moved.cost[2] <= dearest:
-            yield moved
 
 
 def _moves(found: Placement, able: Mapping[str, list[str]]) -> Iterator[Placement]:

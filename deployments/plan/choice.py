@@ -145,10 +145,11 @@ class Placement:
         }
 
     @property
-    def cost(self) -> tuple[float, float]:
-        """Dollars per hour: spot first, in the mean of the cheapest and the most expensive zone; and on demand."""
+    def cost(self) -> tuple[float, float, float]:
+        """Dollars per hour: spot first in the cheapest zone, on demand, and spot first in the most expensive zone."""
         found = self.choices.values()
-        return round(sum(sum(c.spot) / 2 for c in found), 6), round(sum(c.on_demand for c in found), 6)
+        hourly = (sum(c.spot[0] for c in found), sum(c.on_demand for c in found), sum(c.spot[1] for c in found))
+        return round(hourly[0], 6), round(hourly[1], 6), round(hourly[2], 6)
 
     def _nodes(self, *, floor: bool) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -161,8 +162,13 @@ class Placement:
         return found
 
     def _replicas(self, model: ModelSpec, *, floor: bool) -> int:
-        kept = int(model.id == self.kept)
+        kept = int(self._keeps(model))
         return kept if floor else max(model.replicas.min, 1) - kept
+
+    def _keeps(self, model: ModelSpec) -> bool:
+        """True if one replica is always on demand: of the kept model, and of those that share its GPU."""
+        first = self.models.get(self.kept or "")
+        return first is not None and (model.id == first.id or max(model.gpu_share, first.gpu_share) < 1)
 
     def _replica(self, model: ModelSpec) -> Replica:
         return replica_of(model, self.prices.assumed)
@@ -212,9 +218,15 @@ def placed(
         alone = Placement(prices, {name: model}, kept, count)
         costs = {one: alone.on(one, [name]).cost for one in able[name]}
         found = found.on(min(costs, key=costs.__getitem__), [name])
-    while (better := min(_moves(found, able), key=lambda moved: moved.cost, default=found)).cost < found.cost:
+    while (better := min(_savings(found, able), key=lambda moved: moved.cost, default=None)) is not None:
         found = better
     return found
+
+
+def _savings(found: Placement, able: Mapping[str, list[str]]) -> Iterator[Placement]:
+    """Moves that cost less in the cheapest zone and no more in the most expensive one."""
+    spot, _, dearest = found.cost
+    return (moved for moved in _moves(found, able) if moved.cost[0] < spot and moved.cost[2] <= dearest)
 
 
 def _moves(found: Placement, able: Mapping[str, list[str]]) -> Iterator[Placement]:

@@ -10,7 +10,7 @@ SLACK = 1e-6  # parts of a GPU such as 0.45, 0.34 and 0.21 add up to one
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """What one replica of a model needs of a node."""
+    """GPUs and memory of a node that one replica of a model needs."""
 
     model: str
     gpus: int

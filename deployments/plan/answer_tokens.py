@@ -8,7 +8,7 @@ from deployments.config import Profile
 from deployments.plan.prices import Assumptions
 from deployments.plan.worst_case import UNGRADED, UNLIMITED, ExpensiveEngine, routes
 from serving.conversation import Message
-from serving.engine import complete
+from serving.engine import Engine, complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import MoaError
 from serving.orchestrator import Orchestrator
@@ -80,7 +80,8 @@ async def _cases(
         sure = {model.id: ScriptedEngine(model.id, answer) for model in profile.generating}
         unsure = _unsure(profile, assumed, count(UNGRADED))
         scripted = {name: engine.engine for name, engine in unsure.items()}
-        for engines, recorded in ((sure, sure), (unsure, scripted)):
+        runs: tuple[tuple[Mapping[str, Engine], Mapping[str, ScriptedEngine]], ...] = ((sure, sure), (unsure, scripted))
+        for engines, recorded in runs:
             try:
                 await complete(recipe.id, Orchestrator(engines, fixed, UNLIMITED).engines[recipe.id], request)
             except MoaError:

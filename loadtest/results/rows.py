@@ -16,7 +16,9 @@ def rows(result: Result) -> list[dict[str, Any]]:
     """
     if not result.exchanges:
         return []
-    table = [{"scenario": "all", **row} for row in (*_verdicts(result), *_measures(result.summary))]
+    table: list[dict[str, Any]] = [
+        {"scenario": "all", **row} for row in (*_verdicts(result), *_measures(result.summary))
+    ]
     groups = result.by_scenario()
     if len(groups) > 1:
         for scenario, members in groups.items():

@@ -125,7 +125,7 @@ def _table(months: Mapping[str, Month], load: Load) -> Iterator[str]:
             yield (
                 f"{label:<20} {choice.model.id:<18} {choice.replicas:>8}"
                 f" {f'{choice.gpus:g} x {choice.instance.gpu}':>18}"
-                f" {f'{choice.nodes:.3g} x {choice.instance_name}':>20}"
+                f" {f'{round(choice.nodes, 2):g} x {choice.instance_name}':>20}"
             )
             label = ""
         spot = [month.spot_first(zone) for zone in (0, 1)]
@@ -134,7 +134,7 @@ def _table(months: Mapping[str, Month], load: Load) -> Iterator[str]:
         each = [dollars / load.answers_per_month * 1000 for dollars in spot]
         replicas = sum(choice.replicas for choice in month.chosen.values())
         yield (
-            f"{'':<20} {'total':<18} {replicas:>8} {gpus:>18g} {nodes:>20.3g} {month.on_demand:>16,.0f}"
+            f"{'':<20} {'total':<18} {replicas:>8} {gpus:>18g} {round(nodes, 2):>20g} {month.on_demand:>16,.0f}"
             f" {f'{spot[0]:,.0f} - {spot[1]:,.0f}':>20} {f'{each[0]:,.2f} - {each[1]:,.2f}':>17}"
         )
 

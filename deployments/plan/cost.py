@@ -151,8 +151,8 @@ def _costs(month: Month) -> Iterator[str]:
         written = f"{answer:.2f}" if choice.model.generates else "-"
         yield (
             f"{choice.model.id:<20} {f'{choice.gpus:g} x {choice.instance.gpu}':>18}"
-            f" {f'{choice.nodes:.3g} x {choice.instance_name}':>18} {choice.on_demand:>12.2f} {_range(choice.spot):>16}"
-            f" {prompt:>11.2f} {written:>11}"
+            f" {f'{round(choice.nodes, 2):g} x {choice.instance_name}':>18} {choice.on_demand:>12.2f}"
+            f" {_range(choice.spot):>16} {prompt:>11.2f} {written:>11}"
         )
     fixed_prices = prices.fixed_per_hour
     fixed = sum(fixed_prices.always.values()) + sum(fixed_prices.running.values())

@@ -1,16 +1,29 @@
 """`python -m loadtest run --host http://127.0.0.1:8000`: send load to one server and write a report.
 
-Exit codes: 0: the run met its SLO; 1: it did not; 2: it could not be run.
+With `--sweep` it finds the highest rate of requests within `--slo`.
+
+Exit codes: 0: the run met its SLO, or the sweep found a rate that does; 1: it did not; 2: it could not be run, or the
+sweep was stopped early.
 """
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from loadtest.errors import LoadError
 from loadtest.progress import ProgressLine
+from loadtest.sweep import options as sweep_options
 from loadtest.traffic import options as load_options
 from loadtest.traffic.options import Options, checked_host
+
+if TYPE_CHECKING:
+    from loadtest.load_run import LoadRun
+    from loadtest.results.report import Result
+    from loadtest.sweep.search import Search
+
+USERS, SPAWN_PER_S = 8, 100.0  # of the closed loop
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,24 +31,82 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         host = checked_host(parsed.host)
-        options = load_options.from_arguments(parsed, parsed.duration)
-        if parsed.duration <= 0 or parsed.users < 1 or parsed.spawn_per_s <= 0:
-            raise LoadError("--duration, --users and --spawn-per-s must be positive.")
-        return _run(host, options, parsed.users, parsed.spawn_per_s, Path(parsed.out))
+        duration_s = load_options.number("--duration", parsed.duration, least=0.1)
+        options = load_options.from_arguments(parsed, duration_s, open_loop=parsed.sweep)
+        search = sweep_options.search_of(parsed, options.slo)
+        users, spawn_per_s = _users(parsed, open_loop=parsed.sweep or options.rate_per_s is not None)
+        out = _folder(parsed.out)
+        if search is not None:
+            return _sweep(host, options, search, out)
+        return _run(host, options, users, spawn_per_s, out)
     except LoadError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
+def _users(parsed: argparse.Namespace, *, open_loop: bool) -> tuple[int, float]:
+    """Users of the closed loop, and how many start per second."""
+    for name, value in (("--users", parsed.users), ("--spawn-per-s", parsed.spawn_per_s)):
+        if value is not None:
+            load_options.number(name, value, least=1 if name == "--users" else 0.001)
+            if open_loop:
+                raise LoadError(f"{name} has no effect in an open loop; leave it out, or leave out --rate and --sweep.")
+    return parsed.users or USERS, parsed.spawn_per_s or SPAWN_PER_S
+
+
+def _folder(path: str) -> Path:
+    """Create the folder for the reports, before a run that would be lost without it."""
+    out = Path(path)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LoadError(f"The folder '{path}' of --out cannot be created: {error.strerror}.") from None
+    return out
+
+
+# Locust patches the standard library on import: it is imported only for a run.
 def _run(host: str, options: Options, users: int, spawn_per_s: float, out: Path) -> int:
     from loadtest import headless
-    from loadtest.results import (  # Locust patches the standard library on import: import it only for a run
-        html_report,
-        report,
-    )
+    from loadtest.results import html_report, report
 
     load = headless.run(host, options, users, spawn_per_s, ProgressLine())
-    settings = {
+    result = load.result(_settings(host, load, users))
+    print(report.table(result))
+    for path in report.write(result, out, html_report.render(result)):
+        print(f"wrote {path}")
+    return result.exit_code
+
+
+def _sweep(host: str, options: Options, search: "Search", out: Path) -> int:
+    from loadtest import headless
+    from loadtest.results import html_report, report
+    from loadtest.sweep import results, runner
+
+    line = ProgressLine()
+    settings: dict[str, Any] = {}
+
+    def run(of_rate: Options) -> "Result | None":
+        load = headless.run(host, of_rate, users=1, spawn_per_s=1, line=line)
+        if load.stopped_early:
+            return None
+        found = load.result(_settings(host, load, users=1))
+        settings.update(found.settings)
+        report.write(found, out / f"rate-{of_rate.rate_per_s:g}", html_report.render(found))
+        return found
+
+    found = runner.sweep(options, search, settings, run, line)
+    settings.pop("loop", None)  # of the last rate
+    settings.pop("most open requests", None)
+    print(results.table(replace(found, settings=settings)))
+    for path in results.write(found, out):
+        print(f"wrote {path}")
+    print(f"wrote the report of each rate to {out}/rate-*")
+    return found.exit_code
+
+
+def _settings(host: str, load: "LoadRun", users: int) -> dict[str, Any]:
+    options = load.options
+    return {
         "host": host,
         "model": load.target.model,
         "workload": options.workload,
@@ -45,11 +116,6 @@ def _run(host: str, options: Options, users: int, spawn_per_s: float, out: Path)
         "most open requests": load.recorder.most_open,
         "seed": options.seed,
     }
-    result = load.result(settings)
-    print(report.table(result))
-    for path in report.write(result, out, html_report.render(result)):
-        print(f"wrote {path}")
-    return 0 if result.passed else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,15 +124,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     run = parser.add_subparsers(required=True, metavar="run").add_parser("run", help="send load without a web UI")
     run.add_argument("--host", help="server to load, such as http://127.0.0.1:8000; required")
-    run.add_argument("--users", type=int, default=8, help="closed loop: number of users; default: 8")
+    run.add_argument("--users", type=int, help=f"closed loop: number of users; default: {USERS}")
     run.add_argument(
-        "--spawn-per-s", type=float, default=100.0, help="closed loop: users started per second; default: 100"
+        "--spawn-per-s", type=float, help=f"closed loop: users started per second; default: {SPAWN_PER_S:g}"
     )
     run.add_argument(
         "--duration", type=float, default=60.0, help="seconds, without the time for open requests to end; default: 60"
     )
     run.add_argument("--out", default="build/load", help="folder for the reports; default: build/load")
     load_options.add_arguments(run)
+    sweep_options.add_arguments(run)
     return parser
 
 

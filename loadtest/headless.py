@@ -31,6 +31,7 @@ def run(host: str, options: Options, users: int, spawn_per_s: float, line: Progr
         while load.recorder.elapsed_s < options.duration_s:
             gevent.sleep(min(0.2, max(options.duration_s - load.recorder.elapsed_s, 0.0)))
     except KeyboardInterrupt:
+        load.stopped_early = True
         line.say("Stopping early.")
     runner.stop()
     progress.kill()

@@ -29,6 +29,7 @@ class LoadRun:
         self.stopping = Event()
         self.numbers = count()  # numbers this process's users
         self.processes = 1  # that share the rate of an open loop
+        self.stopped_early = False  # by Ctrl-C
 
     def start(self, host: str | None, options: Options) -> None:
         """Find the target and reset the recorder.

@@ -117,7 +117,7 @@ def _init(environment: Environment, **_: Any) -> None:
 
     _listen(environment.events.test_start, start)
     _listen(environment.events.quitting, lambda environment, **_: _judge(environment, load, arguments.headless))
-    if arguments.headless and not environment.stop_timeout:
+    if not environment.stop_timeout:
         environment.stop_timeout = DRAIN_S  # without it, requests that are open at the end would count as errors
 
 
@@ -129,12 +129,11 @@ def _judge(environment: Environment, load: LoadRun, headless: bool) -> None:
         if headless:
             environment.process_exit_code = COULD_NOT_RUN
         return
+    if not (headless or load.recorder.exchanges):
+        return  # nobody pressed Start
     result = load.result({})
     print(report.table(result), flush=True)
-    if not result.passed:
-        environment.process_exit_code = 1
-    elif result.verdicts:
-        environment.process_exit_code = 0
+    environment.process_exit_code = result.exit_code
 
 
 _listen(events.init_command_line_parser, load_options.add_arguments)

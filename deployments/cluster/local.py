@@ -3,9 +3,7 @@
 import logging
 import math
 import os
-import shutil
 import socket
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -16,7 +14,13 @@ from ray.serve.config import HTTPOptions
 
 from deployments.cluster.interrupts import interrupt_once
 from deployments.cluster.loopback import LOOPBACK, REPLICA_HOOK, keep_to_loopback
-from deployments.cluster.preflight import available_memory_gib, check_machine, session_folder
+from deployments.cluster.preflight import (
+    available_memory_gib,
+    check_machine,
+    default_profile,
+    local_gpus,
+    session_folder,
+)
 from deployments.cluster.proxy import drain_proxy, proxy_folder
 from deployments.cluster.reports import shorten_reports
 from deployments.config import AppArgs, Profile, load_profile
@@ -34,7 +38,7 @@ def prepare(args: AppArgs) -> tuple[Profile, bool]:
     Raises:
         ConfigError: the profile cannot work on this machine or cluster.
     """
-    profile = load_profile(args.profile or ("lite" if local_gpus() else "tiny"))
+    profile = load_profile(args.profile or default_profile())
     check_profile(profile, weights_here=not joins_cluster())
     local = start_cluster(profile, args)
     if not args.autoscaling:
@@ -45,16 +49,6 @@ def prepare(args: AppArgs) -> tuple[Profile, bool]:
 def joins_cluster() -> bool:
     """True if the server is started on a cluster that exists, whose nodes may have files that this machine lacks."""
     return ray.is_initialized() or os.environ.get("RAY_ADDRESS", "local") != "local"
-
-
-def local_gpus() -> int:
-    """Number of NVIDIA GPUs that this process may use; 0 without a driver."""
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return len([device for device in visible.split(",") if device.strip() and device.strip() != "-1"])
-    if shutil.which("nvidia-smi") is None:
-        return 0
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
 
 
 def check_port(host: str, port: int) -> None:

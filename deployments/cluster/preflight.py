@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,21 @@ from serving.errors import ConfigError
 DISK_GIB = 1.0  # for the session's logs and sockets
 MEMINFO = Path("/proc/meminfo")
 CGROUP_LIMIT, CGROUP_USE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+
+
+def default_profile() -> str:
+    """Name of the profile that is started if none is named."""
+    return "lite" if local_gpus() else "tiny"
+
+
+def local_gpus() -> int:
+    """Number of NVIDIA GPUs that this process may use; 0 without a driver."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return len([device for device in visible.split(",") if device.strip() and device.strip() != "-1"])
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
 
 
 def check_machine(profile: Profile, *, memory_gib: float | None, disk: Path) -> None:

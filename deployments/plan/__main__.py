@@ -1,4 +1,6 @@
-"""Requirements of a profile, computed before a start: `python -m deployments.plan PROFILE [--cost | --quotas | ...]`.
+"""Requirements of a profile, computed before a start: `python -m deployments.plan [PROFILE] [--cost | --quotas | ...]`.
+
+Without a profile it plans the one that `make serve` starts on this machine.
 
 Prints each model's weights, key-value cache and GPUs, each recipe's graph, and the longest prompt of each layer on the
 most expensive route through the recipe.
@@ -9,7 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from deployments.cluster.preflight import default_profile
 from deployments.config import Profile, load_profile
+from deployments.plan.capacity import Load
+from deployments.plan.capacity import report as capacity_report
 from deployments.plan.cost import CostOptions
 from deployments.plan.cost import report as cost_report
 from deployments.plan.cost_picture import picture
@@ -49,13 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the page; exit with status 1 and one sentence if the profile cannot work."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
-    if not chosen.cost:
-        for name in ("region", "hours_per_day", "min_0_hours", "budget", "savings_plan", "picture"):
-            if getattr(chosen, name) is not None:
-                parser.error(f"--{name.replace('_', '-')} needs --cost")
+    with_load = chosen.requests_per_s is not None or chosen.answers_per_month is not None
+    _check_options(parser, chosen, with_load=with_load)
     try:
+        if chosen.profile is None:
+            chosen.profile = default_profile()
+            print(f"No profile is named: planning '{chosen.profile}', which `make serve` starts here.", file=sys.stderr)
         profile = load_profile(chosen.profile)
-        if chosen.cost:
+        if with_load:
+            page = _capacity_page(profile, chosen)
+        elif chosen.cost:
             page = _cost_page(profile, chosen)
         elif chosen.objectives:
             page = objectives_report(profile, _prices(chosen))
@@ -66,6 +74,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ConfigError as error:
         sys.exit(f"Error: {error}")
     print(page)
+
+
+def _check_options(parser: argparse.ArgumentParser, chosen: argparse.Namespace, *, with_load: bool) -> None:
+    """End the program if an option has no effect on the chosen page."""
+    load = "--requests-per-s or --answers-per-month"
+    for name in ("region", "hours_per_day"):
+        if getattr(chosen, name) is not None and not (chosen.cost or with_load):
+            parser.error(f"--{name.replace('_', '-')} needs --cost, {load}")
+    for name in ("min_0_hours", "budget", "savings_plan", "picture"):
+        if getattr(chosen, name) is not None and not chosen.cost:
+            parser.error(f"--{name.replace('_', '-')} needs --cost")
+    if chosen.recipe is not None and not with_load:
+        parser.error(f"--recipe needs {load}")
+
+
+def _capacity_page(profile: Profile, chosen: argparse.Namespace) -> str:
+    options = _cost_options(chosen)
+    if chosen.requests_per_s is not None:
+        load = Load.of_rate(chosen.requests_per_s, options)
+    else:
+        load = Load.of_month(chosen.answers_per_month, options)
+    return capacity_report(profile, options, load, chosen.recipe)
+
+
+def _cost_options(chosen: argparse.Namespace) -> CostOptions:
+    return CostOptions(
+        _prices(chosen),
+        hours_per_day=HOURS_PER_DAY if chosen.hours_per_day is None else chosen.hours_per_day,
+        min_0_hours=chosen.min_0_hours,
+        budget=chosen.budget,
+        savings_plan=None if chosen.savings_plan is None else chosen.savings_plan / 100,
+    )
 
 
 def _plan_page(profile: Profile, chosen: argparse.Namespace) -> str:
@@ -88,13 +128,7 @@ def _prices(chosen: argparse.Namespace) -> Prices:
 
 def _cost_page(profile: Profile, chosen: argparse.Namespace) -> str:
     """Return the page of `--cost`, after the picture is written if one is asked for."""
-    options = CostOptions(
-        _prices(chosen),
-        hours_per_day=HOURS_PER_DAY if chosen.hours_per_day is None else chosen.hours_per_day,
-        min_0_hours=chosen.min_0_hours,
-        budget=chosen.budget,
-        savings_plan=None if chosen.savings_plan is None else chosen.savings_plan / 100,
-    )
+    options = _cost_options(chosen)
     page = cost_report(profile, options)
     if chosen.picture is not None:
         try:
@@ -108,12 +142,28 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deployments.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("profile", help="name of a profile, or path of a YAML file")
+    parser.add_argument(
+        "profile",
+        nargs="?",
+        help="name of a profile, or path of a YAML file (the one that make serve starts: lite with a GPU, else tiny)",
+    )
     pages = parser.add_mutually_exclusive_group()
     pages.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")
     pages.add_argument("--quotas", action="store_true", help="print the quotas of EC2 that it needs instead")
     pages.add_argument(
         "--objectives", action="store_true", help="print objectives for the time to the first token instead, by recipe"
+    )
+    pages.add_argument(
+        "--requests-per-s",
+        type=Between(1e-6, 1e6),
+        metavar="R",
+        help="print replicas, GPUs, nodes and dollars a month for R answers a second on average instead, by recipe",
+    )
+    pages.add_argument(
+        "--answers-per-month", type=Between(1, 1e12), metavar="N", help="the same for N answers in a month"
+    )
+    parser.add_argument(
+        "--recipe", metavar="ID", help="with --requests-per-s or --answers-per-month: the only recipe on the page"
     )
     parser.add_argument(
         "--asked-tokens",
@@ -127,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"tokens of each agent without a limit of its own ({ANSWER_TOKENS}; that of prices.yaml for other pages)",
     )
-    cost = parser.add_argument_group("with --cost")
+    cost = parser.add_argument_group("with --cost; the first two also with --requests-per-s or --answers-per-month")
     cost.add_argument("--region", help="AWS region, one of those in deployments/plan/prices.yaml (its `region`)")
     cost.add_argument(
         "--hours-per-day",

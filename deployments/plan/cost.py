@@ -5,19 +5,21 @@ GPUs' data sheets, not measurements.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deployments.config import Profile
-from deployments.plan.answer_tokens import ONE_MODEL, aggregator, calls_per_answer, total_tokens
+from deployments.plan.answer_tokens import AT_BEST, AT_WORST, ONE_MODEL, aggregator, cases_per_answer, total_tokens
 from deployments.plan.choice import Choice, choices, rooflines
 from deployments.plan.latency import Latency, latencies
 from deployments.plan.month import HOURS_PER_DAY, Hours, Month
 from deployments.plan.prices import Assumptions, Prices, load_prices
 from deployments.plan.purchases import purchases
-from serving.errors import ConfigError
+from serving.errors import ConfigError, MoaError
 from serving.recipes import load_recipes
 
+LONGER = 1.05  # a recipe has two cases if the worst takes so many times as long as the best
+CHART_FAMILIES = ("g6e", "g7e", "p4d", "p5")  # karpenter.gpu.families of the chart, by default
 UPGRADE_H = 0.5  # time for which a second cluster runs in parallel during an upgrade
 
 
@@ -44,9 +46,12 @@ class CostOptions:
 
 
 def recipe_latencies(
-    profile: Profile, chosen: Mapping[str, Choice], assumed: Assumptions, *, batch: int = 1
+    profile: Profile, chosen: Mapping[str, Choice], assumed: Assumptions, *, batch: int = 1, unsure: bool = False
 ) -> dict[str, Latency]:
-    """Latency of each recipe and of each model alone, by id, with `batch` requests at a time on each replica."""
+    """Latency of each recipe and of each model alone, by id, with `batch` requests at a time on each replica.
+
+    `unsure`: no model is sure of its answer, and no two agree.
+    """
     return latencies(
         load_recipes(profile.recipes, profile.team),
         rooflines(chosen, assumed),
@@ -54,7 +59,46 @@ def recipe_latencies(
         answer_tokens=assumed.answer_tokens,
         batch=batch,
         parents=profile.parents,
+        unsure=unsure,
     )
+
+
+def latency_cases(
+    profile: Profile, chosen: Mapping[str, Choice], assumed: Assumptions, *, worst: bool = True
+) -> dict[str, tuple[Latency, Latency]]:
+    """Latencies of each recipe and model, alone and as one of `assumed.decode_batch` requests on each replica.
+
+    With `worst`, a recipe whose answer takes longer if its models are not sure has two rows.
+
+    Raises:
+        MoaError: a recipe fails on such answers, as by its own deadlines.
+    """
+    first, last = (
+        [recipe_latencies(profile, chosen, assumed, batch=batch, unsure=unsure) for batch in (1, assumed.decode_batch)]
+        for unsure in (False, worst)
+    )
+    found: dict[str, tuple[Latency, Latency]] = {}
+    for name in first[0]:
+        sure, unsure = (first[0][name], first[1][name]), (last[0][name], last[1][name])
+        if any(late.answer_s > early.answer_s * LONGER for early, late in zip(sure, unsure, strict=True)):
+            found |= {name + AT_BEST: sure, name + AT_WORST: unsure}
+        else:
+            found[name] = sure
+    return found
+
+
+def _latency_rows(
+    profile: Profile, chosen: Mapping[str, Choice], assumed: Assumptions
+) -> tuple[dict[str, tuple[Latency, Latency]], str]:
+    """Rows of the table, and a sentence on what is missing."""
+    try:
+        return latency_cases(profile, chosen, assumed), ""
+    except MoaError as error:
+        missing = f"At worst a recipe does not answer within its own deadlines by the roofline: {error}"
+    try:
+        return latency_cases(profile, chosen, assumed, worst=False), missing
+    except MoaError as error:
+        raise ConfigError(f"A recipe does not answer within its own deadlines by the roofline: {error}") from error
 
 
 def months(profile: Profile, options: CostOptions) -> dict[str, Month | None]:
@@ -106,9 +150,9 @@ def _costs(month: Month) -> Iterator[str]:
         prompt, answer = choice.usd_per_million_tokens(prices.assumed)
         written = f"{answer:.2f}" if choice.model.generates else "-"
         yield (
-            f"{choice.model.id:<20} {f'{choice.gpus} x {choice.instance.gpu}':>18}"
-            f" {f'{choice.nodes} x {choice.instance_name}':>18} {choice.on_demand:>12.2f} {_range(choice.spot):>16}"
-            f" {prompt:>11.2f} {written:>11}"
+            f"{choice.model.id:<20} {f'{choice.gpus:g} x {choice.instance.gpu}':>18}"
+            f" {f'{round(choice.nodes, 2):g} x {choice.instance_name}':>18} {choice.on_demand:>12.2f}"
+            f" {_range(choice.spot):>16} {prompt:>11.2f} {written:>11}"
         )
     fixed_prices = prices.fixed_per_hour
     fixed = sum(fixed_prices.always.values()) + sum(fixed_prices.running.values())
@@ -119,7 +163,7 @@ def _costs(month: Month) -> Iterator[str]:
     yield ""
     gpus = sum(choice.gpus for choice in chosen)
     yield _total("one GPU per hour", on_demand / gpus, [zone / gpus for zone in spot])
-    upgrade = f"an upgrade: {gpus} more GPUs for half an hour"
+    upgrade = f"an upgrade: {gpus:g} more GPUs for half an hour"
     yield _total(upgrade, on_demand * UPGRADE_H, [zone * UPGRADE_H for zone in spot])
     extended = (prices.eks_extended_support_per_hour - fixed_prices.always["eks"]) * prices.hours_per_month
     yield f"{'an EKS version out of standard support, more per month':<58} {extended:>12,.0f} {extended:>16,.0f}"
@@ -135,6 +179,16 @@ def _notes(month: Month) -> Iterator[str]:
     if month.hours.per_day < HOURS_PER_DAY:
         yield ""
         yield f"The month counts GPU nodes and orchestrators for {month.hours.per_day:g} hours a day, the rest for 24."
+    if families := [*family_note(month.chosen.values())]:
+        yield from ("", *families)
+
+
+def family_note(chosen: Iterable[Choice]) -> Iterator[str]:
+    """Line on instance families that the chart's node pools do not start by default."""
+    missing = sorted({choice.instance_name.partition(".")[0] for choice in chosen} - set(CHART_FAMILIES))
+    if missing:
+        families = ", ".join(CHART_FAMILIES)
+        yield f"The chart's node pools start {families}: add {', '.join(missing)} to karpenter.gpu.families."
 
 
 def _regions(profile: Profile, options: CostOptions) -> Iterator[str]:
@@ -165,7 +219,7 @@ def _capacities(profile: Profile, month: Month) -> Iterator[str]:
         f" {'$/1,000 at 300,000':>20}"
     )
     month_s = prices.hours_per_month * 3600 * assumed.utilization
-    for name, work in asyncio.run(calls_per_answer(profile, assumed)).items():
+    for name, work in asyncio.run(cases_per_answer(profile, assumed)).items():
         busy_s = {model: sum(chosen[model].seconds(call, assumed) for call in calls) for model, calls in work.items()}
         capacity = min(
             chosen[model].replicas * month_s * month.hours.share(chosen[model]) / seconds
@@ -181,14 +235,14 @@ def _capacities(profile: Profile, month: Month) -> Iterator[str]:
             f" {partial_load:>20}"
         )
     yield ""
-    yield "A recipe's row counts the nodes of the models that it calls, for the whole month."
+    yield "A recipe's row counts the nodes of the models that it calls, for the whole month. Where the calls depend on"
+    yield "the answers: at best all models are sure and agree, at worst never."
 
 
 def _latencies(profile: Profile, month: Month) -> Iterator[str]:
     assumed = month.prices.assumed
-    alone = recipe_latencies(profile, month.chosen, assumed)
-    full = recipe_latencies(profile, month.chosen, assumed, batch=assumed.decode_batch)
-    if not alone:
+    found, missing = _latency_rows(profile, month.chosen, assumed)
+    if not found:
         return
     yield ""
     yield f"Seconds of such an answer, as a roofline: alone, and as one of {assumed.decode_batch} on each replica"
@@ -198,14 +252,12 @@ def _latencies(profile: Profile, month: Month) -> Iterator[str]:
         f"{'':<20} {'first token, alone':>20} {f'first token, {together}':>20} {'whole answer, alone':>20}"
         f" {f'whole answer, {together}':>20}"
     )
-    for name, latency in alone.items():
-        yield (
-            f"{name:<20} {latency.ttft_s:>20.1f} {full[name].ttft_s:>20.1f} {latency.answer_s:>20.1f}"
-            f" {full[name].answer_s:>20.1f}"
-        )
-    for name, latency in alone.items():
-        if dropped := sorted({*latency.stragglers, *full[name].stragglers}):
+    for name, (alone, full) in found.items():
+        yield f"{name:<20} {alone.ttft_s:>20.1f} {full.ttft_s:>20.1f} {alone.answer_s:>20.1f} {full.answer_s:>20.1f}"
+    for name, (alone, full) in found.items():
+        if dropped := sorted({*alone.stragglers, *full.stragglers}):
             yield f"{name} does not wait for {', '.join(dropped)}: raise its straggler_grace_s."
+    yield from [missing] if missing else []
 
 
 def _sum_spot(chosen: Sequence[Choice]) -> list[float]:

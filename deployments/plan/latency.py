@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import count
 
 from deployments.plan.roofline import Roofline
+from deployments.plan.worst_case import UNGRADED, UNSURE, ExpensiveEngine
 from serving.conversation import Message
 from serving.engine import Engine
 from serving.engines.scripted import ScriptedEngine
-from serving.engines.scripted_tokens import prompt_tokens
+from serving.engines.scripted_tokens import prompt_tokens as prompt_tokens_of
 from serving.engines.simulated_loop import SimulatedLoop
 from serving.orchestrator import Orchestrator
 from serving.recipes import Recipe
@@ -37,6 +39,7 @@ def latencies(
     answer_tokens: int,
     batch: int = 1,
     parents: Mapping[str, str] | None = None,
+    unsure: bool = False,
 ) -> dict[str, Latency]:
     """Latency of each recipe and of each model alone, by id.
 
@@ -47,6 +50,7 @@ def latencies(
         answer_tokens: length of the answer of each agent without a limit of its own.
         batch: requests that each replica has in progress, this one included.
         parents: by the id of each LoRA adapter, the model whose replica computes its answers.
+        unsure: no model is sure of its answer, and no two agree.
 
     Raises:
         MoaError: a recipe fails on such answers.
@@ -58,7 +62,16 @@ def latencies(
         answer = " ".join(["word"] * answer_tokens)
         replicas = {model: TimedReplica(roofline, batch - 1) for model, roofline in rooflines.items()}
         replica_of = {model: model for model in rooflines} | dict(parents or {})
-        return {name: ScriptedEngine(name, answer, intercept=replicas[model]) for name, model in replica_of.items()}
+        numbers = count(UNGRADED)
+        return {
+            name: ScriptedEngine(
+                name,
+                ExpensiveEngine(name, prompt_tokens_of, numbers, answer_tokens).write if unsure else answer,
+                logprob=UNSURE if unsure else 0.0,
+                intercept=replicas[model],
+            )
+            for name, model in replica_of.items()
+        }
 
     return {name: _latency(name, recipes, engines, request) for name in (*recipes, *rooflines)}
 
@@ -99,7 +112,7 @@ class TimedReplica:
     async def _timed(
         self, request: GenerateRequest, stream: AsyncGenerator[Delta, None]
     ) -> AsyncGenerator[Delta, None]:
-        prompt, answer = prompt_tokens(request.messages), request.sampling.max_tokens or 1
+        prompt, answer = prompt_tokens_of(request.messages), request.sampling.max_tokens or 1
         choices = request.sampling.n
         self.calls, self.choices = self.calls + 1, self.choices + choices
         try:

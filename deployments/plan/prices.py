@@ -17,6 +17,7 @@ class Instance(Frozen):
     """An EC2 instance type with its GPUs."""
 
     vcpus: int = Field(ge=1)  # in which EC2 counts quotas
+    memory_gib: float = Field(gt=0)  # of the node, as far as pods can have it
     gpu: str
     gpus: int = Field(ge=1)
     gpu_memory_mib: int
@@ -59,6 +60,7 @@ class Assumptions(Frozen):
     prompt_tokens: int
     answer_tokens: int
     min_0_hours_per_day: float
+    host_memory_gib: float
 
 
 class Prices(Frozen):

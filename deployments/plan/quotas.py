@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deployments.config import Profile
-from deployments.plan.choice import choices
+from deployments.plan.answer_tokens import aggregator
+from deployments.plan.choice import placed
 from deployments.plan.prices import load_prices
 
 
@@ -42,17 +43,18 @@ def quotas(profile: Profile, *, spot: bool = True) -> list[Quota]:
     Raises:
         ConfigError: the profile has models without GPUs, or no instance type is large enough.
     """
-    needed: dict[tuple[str, str], list[int]] = {}
-    for choice in choices(profile, load_prices()).values():
-        family = choice.instance_name[0]
-        replicas = choice.model.replicas
-        for which, count in enumerate((replicas.max or replicas.min, replicas.min)):
-            nodes = choice.nodes_for(count)
-            kept = min(choice.on_demand_nodes, nodes) if spot else nodes
-            vcpus = choice.instance.vcpus
-            needed.setdefault(SPOT[family], [0, 0])[which] += vcpus * (nodes - kept)
-            needed.setdefault(ON_DEMAND[family], [0, 0])[which] += vcpus * kept
-    return [Quota(code, name, *vcpus) for (code, name), vcpus in needed.items() if any(vcpus)]
+    needed: dict[tuple[str, str], list[float]] = {}
+    placement = placed(profile.models, load_prices(), profile.base_of(aggregator(profile)))
+    most = {model.id: model.replicas.max or model.replicas.min for model in profile.models}
+    least = {model.id: model.replicas.min for model in profile.models}
+    for which, counts in enumerate((most, least)):
+        for choice in placement.with_replicas(counts).choices.values():
+            family, vcpus = choice.instance_name[0], choice.instance.vcpus
+            kept = choice.on_demand_nodes if spot else choice.nodes
+            needed.setdefault(SPOT[family], [0.0, 0.0])[which] += vcpus * (choice.nodes - kept)
+            needed.setdefault(ON_DEMAND[family], [0.0, 0.0])[which] += vcpus * kept
+    rounded = {quota: [round(vcpus) for vcpus in found] for quota, found in needed.items()}
+    return [Quota(code, name, *vcpus) for (code, name), vcpus in rounded.items() if any(vcpus)]
 
 
 def report(profile: Profile) -> str:

@@ -7,7 +7,7 @@ may, each of which builds on all earlier ones. Every route of a recipe that choo
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import count, product
@@ -49,7 +49,9 @@ class Prompt:
 class ExpensiveEngine(Engine):
     """A scripted engine that counts its prompts like its model."""
 
-    def __init__(self, model: str, counter: Counter, numbers: Iterator[int], answer_tokens: int) -> None:
+    def __init__(
+        self, model: str, counter: Callable[[Sequence[Message]], int], numbers: Iterator[int], answer_tokens: int
+    ) -> None:
         self.counter, self.numbers, self.answer_tokens = counter, numbers, answer_tokens
         self.engine = ScriptedEngine(model, self.write, logprob=UNSURE)
 
@@ -96,7 +98,7 @@ def longest_prompts(
         answer_tokens: length of the answers of agents without a limit of their own.
     """
     found: list[Prompt] = []
-    for route, fixed in _routes(recipe, recipes):
+    for route, fixed in routes(recipe, recipes):
         numbers = count(UNGRADED)
         engines = {
             model: ExpensiveEngine(model, counter, numbers, answer_tokens) for model, counter in counters.items()
@@ -125,7 +127,7 @@ def longest_prompts(
     return found
 
 
-def _routes(recipe: Recipe, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Mapping[str, Recipe]]]:
+def routes(recipe: Recipe, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Mapping[str, Recipe]]]:
     """Every combination of choices of `recipe`, in words, with the recipes that make exactly these choices."""
     choosing = [one for one in _reachable(recipe, recipes) if isinstance(one, Auto)]
     for chosen in product(*(sorted(one.delegates()) for one in choosing)):

@@ -79,6 +79,19 @@ REQUEST_MEASURES: Mapping[str, Measure] = {
 }
 
 
+STREAMED_MEASURES = ("frame_ms", "ttft_ms", "answer_ms", "itl_ms", "tpot_ms")  # an answer in one piece has none of them
+
+
+def exists(measure: str, exchange: Exchange) -> bool:
+    """False if no server could give this complete answer a value of the measure.
+
+    An answer of one token has no time between tokens, and only the first turn of a conversation is on the schedule.
+    """
+    if measure in ("itl_ms", "tpot_ms"):
+        return not (exchange.streamed and exchange.answer_tokens is not None and exchange.answer_tokens < 2)
+    return not (measure == "lag_ms" and exchange.scenario == "multi-turn" and exchange.planned_s is None)
+
+
 def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else seconds * 1000
 

@@ -38,6 +38,20 @@ class Result:
         """True if every limit is met and at least one answer is complete: a run of errors never passes."""
         return self.summary.completed > 0 and all(verdict.met for verdict in self.verdicts)
 
+    @property
+    def exit_code(self) -> int:
+        """Exit code of every command that judges a run: 0 if it passed, 1 if not."""
+        return 0 if self.passed else 1
+
+    @property
+    def verdict(self) -> str:
+        """The judgement in one line: of the terminal, of Locust's page and of the report."""
+        if not self.summary.completed:
+            return "FAILED: no answer is complete"
+        if missed := [str(verdict.limit) for verdict in self.verdicts if not verdict.met]:
+            return f"FAILED: {', '.join(missed)}"
+        return "passed" if self.verdicts else "passed: there is no SLO, and at least one answer is complete"
+
     def by_scenario(self) -> dict[str, list[Exchange]]:
         """Group the exchanges by scenario, sorted by name."""
         groups: dict[str, list[Exchange]] = {}
@@ -53,6 +67,7 @@ def to_json(result: Result) -> dict[str, Any]:
         "formulas": dict(FORMULAS),
         "slo": str(result.slo),
         "passed": result.passed,
+        "verdict": result.verdict,
         "verdicts": [
             {"limit": str(verdict.limit), "value": verdict.value, "met": verdict.met} for verdict in result.verdicts
         ],
@@ -93,8 +108,8 @@ def table(result: Result) -> str:
     lines.append("")
     lines.append(f"SLO: {result.slo}")
     for verdict in result.verdicts:
-        value = "unknown" if verdict.value is None else f"{verdict.value:.4g}"
-        lines.append(f"  {'met   ' if verdict.met else 'FAILED'}  {verdict.limit}  (measured {value})")
+        lines.append(f"  {'met   ' if verdict.met else 'FAILED'}  {verdict.limit}  (measured {verdict.measured})")
+    lines.append(f"Verdict: {result.verdict}")
     return "\n".join(lines)
 
 

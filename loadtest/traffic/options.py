@@ -1,15 +1,16 @@
 """Options of a load run, for `python -m loadtest run` and for Locust's own command line and web UI."""
 
 import argparse
+import math
 import os
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 from urllib.parse import urlsplit
 
 from loadtest.errors import LoadError
+from loadtest.results.metrics import STREAMED_MEASURES
 from loadtest.results.slo import Slo, parse_slo
 from loadtest.traffic.lengths import Lengths, Workload, parse_workload
 from loadtest.traffic.prompts import Conversation
@@ -19,6 +20,8 @@ SCENARIOS: Mapping[str, str] = {
     "chat": "one question, answer not streamed",
     "multi-turn": "a conversation of 2 turns on average (LMSYS-Chat-1M, arXiv 2309.11998, table 1), streamed",
 }
+STREAMED_SCENARIOS = ("streaming", "multi-turn")
+DEFAULT_SCENARIOS: Mapping[str, float] = {"streaming": 2, "chat": 1, "multi-turn": 1}
 MEAN_TURNS = 2.0
 DRAWN_CONVERSATIONS = 20_000  # enough for their mean number of turns to be exact within 1%
 
@@ -29,9 +32,7 @@ class Options:
 
     model: str = ""
     workload: str = "chat"
-    scenarios: Mapping[str, float] = field(
-        default_factory=lambda: {"streaming": 2, "chat": 1, "multi-turn": 1}, hash=False
-    )
+    scenarios: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_SCENARIOS), hash=False)
     rate_per_s: float | None = None  # open loop; None: closed loop of users
     duration_s: float = 60.0  # end of the open loop's schedule
     think_s: float = 1.0  # mean pause of a user between two questions
@@ -92,7 +93,7 @@ def _mean_turns(options: Options) -> float:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options. No name is one of Locust's own, which also reads them from `LOCUST_*` in the environment."""
     defaults = Options()
-    mix = ",".join(f"{name}={weight:g}" for name, weight in defaults.scenarios.items())
+    mix = ",".join(f"{name}={weight:g}" for name, weight in DEFAULT_SCENARIOS.items())
     add = parser.add_argument
     add(
         "--model",
@@ -104,7 +105,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=defaults.workload,
         help="lengths: instruct, chat, sharegpt, conversation, fixed:PROMPT:ANSWER, trace:FILE.csv; default: chat",
     )
-    add("--scenarios", default=mix, help=f"weights of {', '.join(SCENARIOS)}; default: {mix}")
+    add(
+        "--scenarios",
+        default="",
+        help=f"weights of {', '.join(SCENARIOS)}; default: {mix}, without chat if --slo limits a measure of streamed"
+        " answers",
+    )
     add("--rate", type=float, default=0.0, help="open loop: requests/s, all turns counted; 0: closed loop; default: 0")
     add(
         "--think-s",
@@ -126,29 +132,82 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=defaults.seed, help="seed of lengths, texts and arrivals; default: 0")
 
 
-def from_arguments(arguments: argparse.Namespace, duration_s: float | None = None) -> Options:
+def from_arguments(
+    arguments: argparse.Namespace, duration_s: float | None = None, *, open_loop: bool = False
+) -> Options:
     """Validate parsed options. The API key is read from `LOADTEST_API_KEY`, which no process list shows.
+
+    Args:
+        arguments: options as `add_arguments` adds them.
+        duration_s: end of the open loop's schedule; None: 60.
+        open_loop: the run is an open loop although its rate is not given, as in a sweep.
 
     Raises:
         LoadError: an option is invalid.
     """
-    known: dict[str, Any] = {
-        name: getattr(arguments, name)
-        for name in ("model", "workload", "think_s", "max_prompt", "max_answer", "natural", "timeout_s", "seed")
-    }
-    temperature = arguments.temperature
+    slo = parse_slo(arguments.slo)
     parse_workload(arguments.workload)
-    if arguments.rate < 0 or arguments.think_s < 0 or min(arguments.max_prompt, arguments.max_answer) < 1:
-        raise LoadError("--rate and --think-s must be at least 0, --max-prompt and --max-answer at least 1.")
-    return Options(
-        **known,
-        scenarios=parse_scenarios(arguments.scenarios),
-        rate_per_s=arguments.rate or None,
+    options = Options(
+        model=arguments.model,
+        workload=arguments.workload,
+        scenarios=_checked_scenarios(arguments.scenarios, slo),
+        rate_per_s=number("--rate", arguments.rate, least=0.0) or None,
         duration_s=60.0 if duration_s is None else duration_s,
-        temperature=None if temperature in (None, "") else float(temperature),
-        slo=parse_slo(arguments.slo),
+        think_s=number("--think-s", arguments.think_s, least=0.0),
+        max_prompt=int(number("--max-prompt", arguments.max_prompt, least=1)),
+        max_answer=int(number("--max-answer", arguments.max_answer, least=1)),
+        natural=arguments.natural,
+        temperature=_temperature(arguments.temperature),
+        slo=slo,
+        timeout_s=number("--timeout-s", arguments.timeout_s, least=0.001),
+        seed=arguments.seed,
         api_key=os.environ.get("LOADTEST_API_KEY", ""),
     )
+    if not (options.rate_per_s or open_loop):
+        for limit in slo.request:
+            if limit.measure == "lag_ms":
+                raise LoadError(f"--slo has the limit {limit}, but only an open loop has a schedule: add --rate.")
+    return options
+
+
+def _checked_scenarios(text: str, slo: Slo) -> dict[str, float]:
+    """Weights of the scenarios, whose answers all have the measures that the SLO limits.
+
+    Raises:
+        LoadError: they are malformed, or `slo` limits a measure of streamed answers and others are asked for.
+    """
+    limit = next((limit for limit in slo.request if limit.measure in STREAMED_MEASURES), None)
+    chosen = parse_scenarios(text) if text else dict(DEFAULT_SCENARIOS)
+    if limit is None:
+        return chosen
+    whole = [name for name, weight in chosen.items() if weight and name not in STREAMED_SCENARIOS]
+    if text and whole:
+        raise LoadError(
+            f"--slo has the limit {limit}, but answers of the scenario '{whole[0]}' are not streamed and have no"
+            f" {limit.measure}: choose --scenarios among {', '.join(STREAMED_SCENARIOS)}, or limit e2e_ms."
+        )
+    return {name: weight for name, weight in chosen.items() if name in STREAMED_SCENARIOS}
+
+
+def number(name: str, value: float, least: float) -> float:
+    """Return the value of the option `name`.
+
+    Raises:
+        LoadError: it is not finite, or below `least`.
+    """
+    if not (math.isfinite(value) and value >= least):
+        raise LoadError(f"{name} must be a number of at least {least:g}, not {value:g}.")
+    return value
+
+
+def _temperature(value: float | str | None) -> float | None:
+    """Locust's web UI sends text, since the option has no default."""
+    if value is None or value == "":
+        return None
+    try:
+        return number("--temperature", float(value), least=0.0)
+    except ValueError:
+        raise LoadError(f"--temperature must be a number of at least 0, not {value}.") from None
 
 
 def checked_host(host: str | None) -> str:
@@ -162,7 +221,7 @@ def checked_host(host: str | None) -> str:
     try:
         parts = urlsplit(host)
         plain = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/") and not parts.query
-        plain = plain and parts.port != 0
+        plain = plain and parts.port != 0 and not parts.fragment and parts.username is None
     except ValueError:  # the port is out of range
         plain = False
     if not plain:
@@ -179,11 +238,13 @@ def parse_scenarios(text: str) -> dict[str, float]:
     weights: dict[str, float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, weight = part.partition("=")
+        if name in weights:
+            raise LoadError(f"--scenarios has '{name}' twice; give it one weight.")
         try:
             weights[name] = float(weight or 1)
         except ValueError:
             raise LoadError(f"The weight in '{part}' is not a number; write {name}=1.") from None
-        if name not in SCENARIOS or weights[name] < 0:
+        if name not in SCENARIOS or not 0 <= weights[name] < math.inf:
             raise LoadError(
                 f"'{part}' is not a scenario with a weight of at least 0; choose one of: {', '.join(SCENARIOS)}."
             )

@@ -39,7 +39,7 @@ def stopping(spec: ModelSpec) -> ModelSpec:
 
 
 # Ten dollars an hour on demand, two to four at spot prices, six and four for one and three years.
-NODE = Instance(vcpus=48, gpu="G", gpus=4, gpu_memory_mib=100_000, bandwidth_gb_s=1000, tflops=1000)
+NODE = Instance(vcpus=48, memory_gib=400, gpu="G", gpus=4, gpu_memory_mib=100_000, bandwidth_gb_s=1000, tflops=1000)
 PRICE = Price(on_demand=10, spot=(2, 4), reserved={1: 6, 3: 4})
 FIXED = PRICES.fixed_per_hour.model_copy(update={"always": {"eks": 1.0}, "running": {"orchestrators": 2.0}})
 ROUND = PRICES.model_copy(update={"fixed_per_hour": FIXED, "hours_per_month": 100})

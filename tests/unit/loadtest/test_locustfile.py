@@ -4,12 +4,16 @@ Locust patches the standard library on import."""
 import asyncio
 import json
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from loadtest.bench.processes import free_port
 from serving.engines.scripted import ScriptedEngine
+from serving.errors import EngineUnavailable
+from serving.types import GenerateRequest
 from tests.support.api import app_of, running
 
 LOCUST = ("-m", "locust", "-f", "loadtest/locustfile.py", "--headless", "-t", "3", "--think-s", "0", "--only-summary")
@@ -43,6 +47,28 @@ async def test_locusts_own_command_judges_the_slo(arguments: list[str], code: in
         )
     assert found == code, output
     assert said in output
+
+
+@pytest.mark.parametrize(("slo", "code"), [("", 0), ("error_share<=0.1", 1)], ids=["no SLO", "too many errors"])
+async def test_both_commands_judge_a_run_with_errors_alike(slo: str, code: int, tmp_path: Path) -> None:
+    def every_second_fails() -> Callable[[GenerateRequest], str]:
+        asked = count()
+
+        def answer(_: GenerateRequest) -> str:
+            number = next(asked)
+            if number > 1 and number % 2:  # the first two probe the tokenizer
+                raise EngineUnavailable("m", "gone")
+            return "a word or two"
+
+        return answer
+
+    run = ("-m", "loadtest", "run", "--duration", "2", "--users", "1", "--out", str(tmp_path), "--think-s", "0")
+    for command in (LOCUST, run):
+        async with running(app_of({"m": ScriptedEngine("m", every_second_fails(), itl_s=0.01)})) as host:
+            found, output = await ran(*command, "--host", host, "--slo", slo)
+        assert "503" in output, output
+        assert found == code, output
+        assert f"Verdict: {'FAILED: error_share<=0.1' if code else 'passed: there is no SLO'}" in output
 
 
 async def test_the_open_loop_counts_every_turn(tmp_path: Path) -> None:

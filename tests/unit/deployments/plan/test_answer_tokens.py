@@ -2,9 +2,17 @@
 
 import pytest
 
-from deployments.plan.answer_tokens import ONE_MODEL, aggregator, calls_per_answer, tokens_per_answer
+from deployments.plan.answer_tokens import (
+    ONE_MODEL,
+    aggregator,
+    calls_per_answer,
+    cases_per_answer,
+    tokens_per_answer,
+    total_tokens,
+)
 from tests.support.plans import PRICES, profile
 
+TEAM = {"proposers": ["a", "b", "c"], "aggregator": "a", "solo": "a", "judge": "a"}
 ASKED, ANSWERED = PRICES.assumed.prompt_tokens, PRICES.assumed.answer_tokens
 
 
@@ -31,6 +39,36 @@ async def test_samples_of_one_prompt_are_one_call() -> None:
     found = await calls_per_answer(solo, PRICES.assumed)
     proposals, _ = found["self-moa"]["a"]
     assert (proposals.prompt_tokens, proposals.answer_tokens, proposals.choices) == (ASKED, ANSWERED, 6)
+
+
+async def test_a_cascade_costs_between_one_model_and_the_draft_and_its_team() -> None:
+    """At worst: the draft, three proposals, and an aggregator that reads four references."""
+    found = await cases_per_answer(profile(recipes=["cascade", "moa-lite"], team=TEAM), PRICES.assumed)
+    assert [*found] == ["cascade, at best", "cascade, at worst", "moa-lite", ONE_MODEL]
+    assert total_tokens(found["cascade, at best"]) == ASKED + ANSWERED == total_tokens(found[ONE_MODEL])
+    worst = found["cascade, at worst"]
+    assert sum(len(calls) for calls in worst.values()) == 5
+    words_around = total_tokens(worst) - 5 * (ASKED + ANSWERED) - 4 * ANSWERED
+    assert 0 < words_around < 200
+    assert total_tokens(worst) > ASKED + ANSWERED + total_tokens(found["moa-lite"])
+
+
+async def test_other_recipes_that_depend_on_the_answers_have_two_cases() -> None:
+    """A router between one model and a team, judges that see candidates again, a plan with all its parts."""
+    recipes = ["moa", "moa-lite", "vote", "rank", "blend", "plan", "debate", "auto", "adaptive"]
+    found = await cases_per_answer(profile(recipes=recipes, team=TEAM), PRICES.assumed)
+    two = {name.removesuffix(", at worst") for name in found if name.endswith(", at worst")}
+    assert two == {"rank", "blend", "plan", "auto"}
+    for name in two:
+        assert total_tokens(found[f"{name}, at best"]) < total_tokens(found[f"{name}, at worst"])
+    assert total_tokens(found["auto, at worst"]) == total_tokens(found["moa-lite"])
+
+
+async def test_short_answers_that_agree_spare_the_aggregator() -> None:
+    short = PRICES.assumed.model_copy(update={"answer_tokens": 10})
+    found = await cases_per_answer(profile(recipes=["adaptive"], team=TEAM), short)
+    calls = {name: sum(map(len, models.values())) for name, models in found.items()}
+    assert calls == {"adaptive, at best": 2, "adaptive, at worst": 4, ONE_MODEL: 1}
 
 
 def test_the_aggregator_is_that_of_the_team_or_the_first_model() -> None:

@@ -8,9 +8,12 @@ import yaml
 
 from deployments.config import load_profile
 from deployments.plan.answer_tokens import ONE_MODEL
+from deployments.plan.capacity import Load
+from deployments.plan.capacity import report as capacity_report
 from deployments.plan.choice import Choice, choices
-from deployments.plan.cost import CostOptions, months, recipe_latencies, report
+from deployments.plan.cost import CHART_FAMILIES, CostOptions, months, recipe_latencies, report
 from deployments.plan.prices import Region
+from serving.errors import ConfigError
 from tests.support.paths import ROOT
 from tests.support.plans import PRICES, SHAPE, model, profile, stopping
 
@@ -83,6 +86,24 @@ def test_models_that_stop_are_named_with_their_hours() -> None:
     assert f"Counted for {PRICES.assumed.min_0_hours_per_day:g} hours a day, since" in default
 
 
+def test_a_cascade_has_a_row_for_its_best_and_its_worst_case() -> None:
+    """Capacity and latency: the draft alone, or the draft and the team that reads it."""
+    page = report(LARGE)
+    capacity, _, latency = page.partition("Seconds of")
+    best, worst, team = (row(name, capacity) for name in ("cascade, at best", "cascade, at worst", "moa-lite"))
+    assert best[0] == row("one model (qwen2.5-72b)", capacity)[0] == "900"
+    assert int(worst[0].replace(",", "")) > 900 + int(team[0].replace(",", ""))
+    seconds = {name: float(row(name, latency)[2]) for name in ("cascade, at best", "cascade, at worst", "moa-lite")}
+    assert seconds["cascade, at best"] == float(row("qwen2.5-72b", latency)[2])
+    assert seconds["cascade, at worst"] == pytest.approx(sum(seconds.values()) - seconds["cascade, at worst"], rel=0.05)
+
+
+def test_too_slow_a_recipe_is_said_in_one_sentence() -> None:
+    slow = PRICES.model_copy(update={"assumed": PRICES.assumed.model_copy(update={"answer_tokens": 4000})})
+    with pytest.raises(ConfigError, match="does not answer within its own deadlines by the roofline: Layer 1 returned"):
+        report(LARGE, CostOptions(slow))
+
+
 def test_recipes_wait_for_models_that_stop() -> None:
     models = (model("a"), model("b"), stopping(model("c")))
     never = report(profile().model_copy(update={"models": models}), CostOptions(min_0_hours=0))
@@ -139,6 +160,29 @@ def test_the_profiles_token_prices_are_the_computed_ones(choice: Choice) -> None
     assert written is not None
     computed = choice.usd_per_million_tokens(PRICES.assumed)
     assert (written.prompt, written.completion) == pytest.approx(computed, abs=0.006)
+
+
+def test_the_document_shows_what_the_command_prints_for_a_load() -> None:
+    """UPDATE_DOCS=1 writes it."""
+    path = ROOT / "docs" / "cost.md"
+    page = path.read_text()
+    found = re.search(r"## A load\n.*?```\n(.*?)\n```.*?```text\n(.*?)```", page, re.DOTALL)
+    assert found
+    _, _, _, name, _, answers, _, recipe = found[1].split()
+    shown = found[2]
+    options = CostOptions()
+    printed = capacity_report(load_profile(name), options, Load.of_month(float(answers), options), recipe) + "\n"
+    if os.environ.get("UPDATE_DOCS"):
+        path.write_text(page[: found.start(2)] + printed + page[found.end(2) :])
+        shown = printed
+    assert shown == printed
+
+
+def test_the_charts_families_are_known() -> None:
+    values = yaml.safe_load((ROOT / "helm" / "moa" / "values.yaml").read_text())
+    assert values["karpenter"]["gpu"]["families"] == [*CHART_FAMILIES]
+    assert "karpenter.gpu.families" not in report(LARGE)
+    assert "add g6 to karpenter.gpu.families" in report(load_profile("lite"))
 
 
 def test_the_charts_own_values_are_the_computed_ones() -> None:

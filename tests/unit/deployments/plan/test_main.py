@@ -60,6 +60,42 @@ def test_a_wrong_value_is_refused(capsys: pytest.CaptureFixture[str], option: st
     assert problem in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("visible", "profile"), [("", "tiny"), ("0", "lite")])
+def test_without_a_profile_it_plans_what_make_serve_starts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, visible: str, profile: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    main([])
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{profile}: ")
+    assert said.err == f"No profile is named: planning '{profile}', which `make serve` starts here.\n"
+
+
+@pytest.mark.parametrize("load", [("--requests-per-s", "2"), ("--answers-per-month", "5256000")])
+def test_a_load_is_planned(capsys: pytest.CaptureFixture[str], load: tuple[str, str]) -> None:
+    main(["lite", *load, "--recipe", "moa-lite", "--region", "us-east-2"])
+    page = capsys.readouterr().out
+    assert page.startswith("lite on AWS for 2 requests/s (5,256,000 answers a month), us-east-2, prices of ")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--recipe", "moa"], "--recipe needs --requests-per-s or --answers-per-month"),
+        (["--requests-per-s", "0"], "must be a number from 1e-06 to 1e+06, not 0"),
+        (["--requests-per-s", "nan"], "must be a number from 1e-06 to 1e+06, not nan"),
+        (["--answers-per-month", "-5"], "must be a number from 1 to 1e+12, not -5"),
+        (["--requests-per-s", "1", "--answers-per-month", "5"], "not allowed with argument"),
+        (["--requests-per-s", "1", "--cost"], "not allowed with argument"),
+        (["--requests-per-s", "1", "--budget", "5"], "--budget needs --cost"),
+    ],
+)
+def test_options_of_a_load_are_checked(capsys: pytest.CaptureFixture[str], options: list[str], problem: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["large", *options])
+    assert problem in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", ["region", "hours-per-day", "min-0-hours", "budget", "savings-plan", "picture"])
 def test_an_option_of_the_cost_is_refused_without_it(capsys: pytest.CaptureFixture[str], option: str) -> None:
     with pytest.raises(SystemExit):

@@ -1,0 +1,1 @@
+"""Sweep over rates: the highest rate of requests within an SLO."""

@@ -116,8 +116,10 @@ def choices(profile: Profile, prices: Prices) -> dict[str, Choice]:
     """`choose` for each model, by id. One replica of the aggregator stays on demand, so that answers stay possible.
 
     Raises:
-        ConfigError: as `choose`.
+        ConfigError: as `choose`; or all models are behind endpoints.
     """
+    if not profile.models:
+        raise ConfigError(f"'{profile.name}' serves no model itself; costs are computed for models on GPUs only.")
     kept = profile.base_of(aggregator(profile))
     return {model.id: choose(model, prices, on_demand_replicas=int(model.id == kept)) for model in profile.models}
 

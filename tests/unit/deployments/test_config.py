@@ -79,7 +79,7 @@ def test_a_profile_can_be_a_file_anywhere(tmp_path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"modles": []}, "Remove 'modles': there is no such field"),
-        ({"models": []}, "Give 'models' at least 1 entry"),
+        ({"models": []}, "it has no model; add one under 'models', or an endpoint under 'external'"),
         ({"models": models(gpus=1)}, r"Remove 'models\[0\].gpus'"),
         ({"models": models(id="a b")}, r"Change 'models\[0\].id'"),
         ({"models": models(id="tiny-llama")}, r"several models have the id 'tiny-llama'; rename all but one"),

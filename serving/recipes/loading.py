@@ -105,6 +105,9 @@ def load_recipes(
 
 def _read(source: str | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     """Mapping of a recipe, and its name for error messages."""
+    if isinstance(source, str) and ".py" in source:
+        module = source.partition(".py")[0].removeprefix("./").replace("/", ".")
+        raise ConfigError(f"Write the recipe '{source}' as {{id: NAME, strategy: '{module}:CLASS'}} with its settings.")
     if isinstance(source, str):
         return RECIPES.read(source), source
     name = str(source.get("id", source.get("preset", "recipe")))

@@ -35,6 +35,8 @@ def test_a_mapping_overrides_fields_of_its_preset() -> None:
     ("sources", "message"),
     [
         (["none"], "There is no recipe 'none'; choose one of .*moa-lite"),
+        (["own/none.yaml"], "There is no file 'own/none.yaml' for a recipe; paths are relative to /"),
+        (["./own/my.py"], r"Write the recipe './own/my.py' as {id: NAME, strategy: 'own.my:CLASS'} with its settings"),
         ([OWN, OWN], "Two recipes have the id 'own'; rename one"),
         ([{"id": "x", "strategy": "sing"}], "no strategy 'sing'; choose one of adaptive, .*'module:Class'"),
         (

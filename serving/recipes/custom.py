@@ -148,7 +148,7 @@ def _no_class(module: str, attribute: str, name: str) -> str:
 
 
 def _class_problem(strategy: type[Recipe]) -> str | None:
-    """What is wrong with a class, found without calling it; None if nothing is."""
+    """First mistake in a class, found without calling it; None if there is none."""
     file = _shown(inspect.getsourcefile(strategy))
     for method, (written, *_) in METHODS.items():
         if method in strategy.__abstractmethods__:

@@ -46,8 +46,9 @@ def _unknown(function: _Function, run: str) -> Iterator[ast.Attribute]:
     if any(isinstance(node, ast.Name) and node.id == run and not isinstance(node.ctx, ast.Load) for node in nodes):
         return
     for node in nodes:
-        of_run = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == run
-        if of_run and node.attr not in _RUN and not node.attr.startswith("_"):
+        if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == run):
+            continue
+        if node.attr not in _RUN and not node.attr.startswith("_"):
             yield node
 
 

@@ -14,7 +14,6 @@ from types import FrameType
 from pydantic import ValidationError
 
 from deployments.config import AppArgs, load_profile
-from deployments.plan.checks import checked_recipes
 from serving.errors import ConfigError
 from serving.validation import first_issue
 
@@ -78,9 +77,9 @@ def main(arguments: list[str]) -> int:
 
 
 def load_profile_named(args: AppArgs) -> None:
-    """Check the profile that `args` names and its recipes, before anything is started. Raises `ConfigError`."""
+    """Check the profile that `args` names, before anything is started. Raises `ConfigError`."""
     if args.profile:
-        checked_recipes(load_profile(args.profile))
+        load_profile(args.profile)
 
 
 if __name__ == "__main__":

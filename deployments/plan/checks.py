@@ -25,25 +25,6 @@ def check_profile(profile: Profile, *, weights_here: bool = True) -> dict[str, R
             models have or more calls than the limits allow; an alias has no target; vLLM lacks an option or a parser; a
             model is to read images and has no vision part; local weights or adapters are missing or do not fit.
     """
-    recipes = checked_recipes(profile)
-    for model in profile.models:
-        if weights_here:
-            check_weights(model)
-            check_adapters(model, local_folders(model))
-        check_engine_options(model)
-        check_parsers(model)
-        check_modalities(model)
-        check_sizes(model)
-    check_contexts(profile, recipes)
-    return recipes
-
-
-def checked_recipes(profile: Profile) -> dict[str, Recipe]:
-    """Recipes of the profile by id, after the checks that need no engine options and no weights: they take no time.
-
-    Raises:
-        ConfigError: a recipe is wrong, or cannot work with the profile's models and limits; an alias has no target.
-    """
     recipes = load_recipes(profile.recipes, profile.team)
     models = {
         model.id: EngineInfo(tools=model.accepts_tools, thinking=model.thinks, modalities=model.modalities)
@@ -56,4 +37,13 @@ def checked_recipes(profile: Profile) -> dict[str, Recipe]:
     pooling = [model.id for model in profile.pooling]
     check_recipes(models, recipes, profile.orchestrator.limits, pooling)
     check_aliases(profile.api.aliases, [*recipes, *models, *pooling])
+    for model in profile.models:
+        if weights_here:
+            check_weights(model)
+            check_adapters(model, local_folders(model))
+        check_engine_options(model)
+        check_parsers(model)
+        check_modalities(model)
+        check_sizes(model)
+    check_contexts(profile, recipes)
     return recipes

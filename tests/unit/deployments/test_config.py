@@ -142,6 +142,21 @@ def test_a_wrong_profile_is_refused_with_the_change_to_make(
         check_profile(load_profile(written(tmp_path, **changes)))
 
 
+def test_a_mistake_in_a_recipe_file_is_told_by_the_checks_of_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_recipe_of_checks.py").write_text("class Own(:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    profile = load_profile(written(tmp_path, recipes=["moa", {"id": "own", "strategy": "own_recipe_of_checks:Own"}]))
+    with pytest.raises(ConfigError) as caught:
+        check_profile(profile)
+    assert str(caught.value) == (
+        "own: The strategy 'own_recipe_of_checks:Own' cannot be imported: own_recipe_of_checks.py, line 1:"
+        " invalid syntax."
+    )
+
+
 def test_an_unknown_profile_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"choose one of .*large.*tiny"):
         load_profile("huge")

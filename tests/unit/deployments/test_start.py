@@ -59,23 +59,6 @@ def test_a_wrong_key_or_profile_is_refused_before_the_server_starts(
     assert "Starting" not in printed
 
 
-def test_a_mistake_in_a_recipe_is_told_before_the_server_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "own_recipe_of_start.py").write_text("class Own(:\n    pass\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    profile = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
-    profile["recipes"] = ["moa", {"id": "own", "strategy": "own_recipe_of_start:Own"}]
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(profile))
-    assert main(["profile=own.yaml"]) == 1
-    [line] = capsys.readouterr().err.splitlines()
-    assert line == (
-        "Error: own: The strategy 'own_recipe_of_start:Own' cannot be imported: own_recipe_of_start.py, line 1:"
-        " invalid syntax."
-    )
-
-
 # In place of Ray's `serve`: says how it ends, and does what it says on the way only if it is not interrupted again.
 SERVE = """#!{python}
 import sys, time

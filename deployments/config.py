@@ -56,7 +56,10 @@ class SessionAffinity(Frozen):
 class OrchestratorSpec(Frozen):
     """The HTTP deployment: the API and the recipes."""
 
-    replicas: Replicas = Field(default=Replicas(target_ongoing_requests=100), description="Number of replicas.")
+    replicas: Replicas = Field(
+        default=Replicas(target_ongoing_requests=100),
+        description="Number of replicas. None given: one, with `target_ongoing_requests` 100.",
+    )
     max_ongoing_requests: int = Field(default=4096, ge=1, description="Open HTTP requests per replica.")
     num_cpus: float = Field(default=0.5, ge=0, description="CPUs that Ray reserves for a replica.")
     resources: Mapping[str, float] = Field(
@@ -82,8 +85,10 @@ class Profile(Frozen):
 
     name: str = Field(min_length=1, description="Name of the profile.")
     description: str = Field(default="", description="One line for people.")
-    models: tuple[ModelSpec, ...] = Field(min_length=1, description="Models served here.")
-    external: tuple[ExternalSpec, ...] = Field(default=(), description="Models behind other endpoints.")
+    models: tuple[ModelSpec, ...] = Field(default=(), description="Models served here.")
+    external: tuple[ExternalSpec, ...] = Field(
+        default=(), description="Models behind other endpoints. A profile has at least one model, here or there."
+    )
     team: Mapping[str, str | tuple[str, ...]] = Field(
         default_factory=dict, description="Model of each role in the preset recipes."
     )
@@ -96,6 +101,12 @@ class Profile(Frozen):
     memory_gib: float = Field(
         default=0, ge=0, description="Free memory that a machine needs; checked before a cluster is started on it."
     )
+
+    @model_validator(mode="after")
+    def _something_answers(self) -> "Profile":
+        if not self.models and not self.external:
+            raise ValueError("it has no model; add one under 'models', or an endpoint under 'external'")
+        return self
 
     @model_validator(mode="after")
     def _an_orchestrator_always_runs(self) -> "Profile":

@@ -1,11 +1,11 @@
 """Generator of documentation: `python -m scripts.generate_docs` writes it, `--check` only compares.
 
 docs/api.md, completions.md, responses.md, messages.md, embeddings.md and errors.md are generated as a whole, from the
-request schemas and the error classes; docs/degradation.md from the sentences for callers; docs/clients.md from the list
-of tested clients and their lock files; docs/evaluation.md from the dataset kinds and scorers; docs/reliability.md from
-the results of `make torture` that are committed. In docs/recipes.md three tables are generated: the settings of every
-recipe, the settings that a request may change, and the strategies' support of tools. In helm/moa/values.schema.json the
-`settings` are generated.
+request schemas and the error classes; docs/profiles.md from the classes of a profile; docs/degradation.md from the
+sentences for callers; docs/clients.md from the list of tested clients and their lock files; docs/evaluation.md from the
+dataset kinds and scorers; docs/reliability.md from the results of `make torture` that are committed. In docs/recipes.md
+three tables are generated: the settings of every recipe, the settings that a request may change, and the strategies'
+support of tools. In helm/moa/values.schema.json the `settings` are generated.
 """
 
 import argparse
@@ -25,8 +25,10 @@ from scripts.degradation_page import DEGRADATION_PAGE
 from scripts.evaluation_page import evaluation_page
 from scripts.messages_page import MESSAGES_PAGE
 from scripts.pooling_page import POOLING_PAGE
+from scripts.profiles_page import profiles_page
 from scripts.reliability_page import reliability_page
 from scripts.responses_page import RESPONSES_PAGE
+from scripts.schema_tables import TYPES, bounds_of
 from serving.api.image_settings import ImageSettings
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.completions import CompletionsBody
@@ -47,18 +49,7 @@ from serving.runtime.policy import Policy
 
 ROOT = Path(__file__).parents[1]
 
-TYPES = {"number": "number", "integer": "integer", "string": "string", "boolean": "boolean", "array": "list"}
 KINDS = {"list[": "list", "dict[": "object", "bool": "boolean", "str": "string"}  # by Python's name
-BOUNDS = {
-    "minimum": "≥ {}",
-    "exclusiveMinimum": "> {}",
-    "maximum": "≤ {}",
-    "minLength": "≥ {} characters",
-    "maxLength": "≤ {} characters",
-    "minItems": "≥ {} entries",
-    "maxItems": "≤ {} entries",
-}
-BEYOND = 2**31 - 2  # larger bounds are those of the integer's width
 
 
 def api_page() -> str:
@@ -141,13 +132,10 @@ def neutral_values(body: type[Wire]) -> str:
 
 def _field(name: str, raw: dict[str, Any], required: list[str]) -> str:
     kind = [raw, *(option for option in raw.get("anyOf", ()) if option.get("type") != "null")][-1]
-    bounds = [
-        text.format(kind[key])
-        for key, text in BOUNDS.items()
-        if key in kind and abs(kind[key]) < BEYOND and (key, kind[key]) not in (("minLength", 1), ("minItems", 1))
-    ]
     default = "required" if name in required else _default(raw.get("default"))
-    cells = (f"`{name}`", TYPES.get(kind.get("type", ""), "object"), ", ".join(bounds), default, raw["description"])
+    # A mapping is an object in the words of JSON.
+    named = TYPES.get(kind.get("type", ""), "object").replace("mapping", "object")
+    cells = (f"`{name}`", named, bounds_of(kind), default, raw["description"])
     return f"| {' | '.join(cells)} |"
 
 
@@ -312,6 +300,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         docs / "clients.md": clients_page(),
         docs / "evaluation.md": evaluation_page(root),
         docs / "reliability.md": reliability_page(root),
+        docs / "profiles.md": profiles_page(),
         recipes: text,
         root / SCHEMA: chart_schema(root),
     }

@@ -32,6 +32,8 @@ class YamlDirectory:
             ConfigError: the file does not exist or does not hold a mapping; see `read_yaml` for others.
         """
         path = Path(source) if source.endswith((".yaml", ".yml")) else self.folder / f"{source}.yaml"
+        if not path.is_file() and source.endswith((".yaml", ".yml")):
+            raise ConfigError(f"There is no file '{source}' for a {self.noun}; paths are relative to {Path.cwd()}.")
         if not path.is_file():
             known = ", ".join(self.names)
             raise ConfigError(

@@ -15,6 +15,7 @@
     ├── WrongContentType            415  unsupported_media_type
     ├── Overloaded                  429  overloaded             more than the engines can hold; retry later
     ├── EngineFailed                502  engine_failed          an engine raised, or returned an invalid stream
+    │   ├── RecipeFailed            500  recipe_failed          the code of a recipe raised, or returned no stream
     │   ├── IncompleteGeneration    502  incomplete_generation  a stream ended without its terminal delta
     │   └── QuorumNotReached        503  quorum_not_reached     fewer proposals than `min_proposals`; retry later
     ├── EngineUnavailable           503  engine_unavailable     no replica is ready, or it was lost
@@ -262,6 +263,15 @@ class IncompleteGeneration(EngineFailed):
 
     def __init__(self, model: str, reason: str = "its stream ended before the answer was complete") -> None:
         super().__init__(model, reason)
+
+
+class RecipeFailed(EngineFailed):
+    """The code of a recipe raised an error of another kind, or returned no stream; the server's log has the details."""
+
+    status, code = 500, "recipe_failed"
+
+    def __str__(self) -> str:
+        return f"The recipe '{self.model}' failed: {self.reason}."
 
 
 class QuorumNotReached(EngineFailed):

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from serving.errors import EngineFailed, MoaError
+from serving.errors import EngineFailed, MoaError, RecipeFailed
 from serving.redaction import redacted
 
 MAX_SAID_CHARS = 500
@@ -42,22 +42,26 @@ def _message(error: BaseException) -> object:
     return error.args[0] if len(error.args) == 1 and isinstance(error.args[0], str) else error
 
 
-def engine_failure(model: str, error: BaseException) -> MoaError:
+def engine_failure(model: str, error: BaseException, kind: type[EngineFailed] = EngineFailed) -> MoaError:
     """`error` if it is one of ours; else it is logged with its traceback and counts as a failure of `model`."""
     if isinstance(error, MoaError):
         return error
-    log_exception(logger, error, "the engine of '%s' failed", model)
-    return EngineFailed(model, f"unexpected {type(error).__name__}; the server's log has the details")
+    log_exception(logger, error, "the %s '%s' failed", "recipe" if kind is RecipeFailed else "engine of", model)
+    return kind(model, f"unexpected {type(error).__name__}; the server's log has the details")
 
 
 @contextmanager
-def engine_failures(model: str) -> Iterator[None]:
+def engine_failures(model: str, kind: type[EngineFailed] = EngineFailed) -> Iterator[None]:
     """Boundary of an engine: whatever is raised inside is a `MoaError`. Cancellation and `GeneratorExit` pass.
 
     A `CancelledError` is the engine's failure, too, if nobody cancelled the task: work of its own was cancelled.
 
+    Args:
+        model: id of the model or the recipe.
+        kind: `RecipeFailed` for the code of a recipe.
+
     Raises:
-        EngineFailed: an exception that is none of ours; see `engine_failure`.
+        EngineFailed: or `kind`: an exception that is none of ours; see `engine_failure`.
     """
     try:
         yield
@@ -66,6 +70,6 @@ def engine_failures(model: str) -> Iterator[None]:
     except asyncio.CancelledError as error:
         if (task := asyncio.current_task()) is None or task.cancelling():
             raise
-        raise engine_failure(model, error) from None
+        raise engine_failure(model, error, kind) from None
     except Exception as error:
-        raise engine_failure(model, error) from None
+        raise engine_failure(model, error, kind) from None

@@ -1,7 +1,6 @@
 """Runs recipes over engines: every model and every recipe becomes one engine under its id."""
 
 from collections.abc import Collection, Mapping
-from functools import partial
 
 from serving.cards import ModelCard
 from serving.engine import Engine, EngineInfo
@@ -14,6 +13,7 @@ from serving.pooling import PoolingEngine
 from serving.recipes import Recipe
 from serving.recipes.base import lacking
 from serving.recipes.cost import Limits, token_cap
+from serving.recipes.custom import check_custom, checked_cost
 from serving.recipes.overrides import override_schemas
 from serving.recipes.tools import lacking_voters
 from serving.runtime.hedging import HedgeBudget, RetryBudget
@@ -159,6 +159,7 @@ def check_recipes(
         ConfigError: it cannot, with the recipe and the change that helps.
     """
     for name, recipe in recipes.items():
+        check_custom(recipe)
         if name in models or name in pooling:
             raise ConfigError(f"'{name}' is the id of a model and of a recipe; rename the recipe.")
         served = ", ".join(sorted(models)) or "none"
@@ -185,7 +186,7 @@ def check_recipes(
     caps: dict[str, int | None] = {}
     for name, recipe in recipes.items():
         try:
-            caps[name] = token_cap(partial(recipe.cost, recipes=recipes), Sampling(), limits)
+            caps[name] = token_cap(checked_cost(recipe, recipes), Sampling(), limits)
         except LimitExceeded as error:
             raise ConfigError(
                 f"The recipe '{name}' needs {error.needed} {error.resource} per request, but"

@@ -124,7 +124,7 @@ def check_gpus(profile: Profile) -> None:
     """Raise `ConfigError` if the cluster has too few GPUs for the minimum number of replicas, or for one of a model."""
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus = int(resources.get("GPU", 0))
-    needed = max(profile.gpus, *(model.gpus * model.gpu_share for model in profile.models))
+    needed = max([profile.gpus, *(model.gpus * model.gpu_share for model in profile.models)])
     if needed > gpus:
         raise ConfigError(
             f"The profile '{profile.name}' needs {needed:g} GPUs, but the cluster has {gpus}; add nodes, or"

@@ -29,7 +29,8 @@ def _watch_start(profile: Profile, host: str, port: int, say: Callable[[str], No
     url = f"http://{open_host}:{port}"
     # A model without replicas at the start (`min: 0`) is loaded when it is asked.
     loading = {f"model:{model.id.replace('.', '_')}": model.id for model in profile.models if model.replicas.min}
-    say(f"Loading {len(loading)} engines ({', '.join(loading.values())}) ...")
+    if loading:
+        say(f"Loading {len(loading)} engines ({', '.join(loading.values())}) ...")
     while loading:
         for deployment in _healthy() & set(loading):
             say(f"  {loading.pop(deployment)}: loaded and warm after {time.monotonic() - began:.0f} s")

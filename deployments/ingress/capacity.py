@@ -26,6 +26,8 @@ def max_in_flight(profile: Profile, recipes: Mapping[str, Recipe]) -> int | None
     The model with the fewest slots per call decides. Models count with their maximum number of replicas, orchestrators
     with their minimum, so that no request is refused that the engines could take.
     """
+    if not profile.models:
+        return None  # all are external
     generating = [model for model in profile.models if model.generates]
     model_slots = {model.id: slots(model) for model in generating or profile.models}
     requests = min(model_slots.values())  # without a recipe: one call each, of the smallest model

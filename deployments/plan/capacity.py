@@ -13,7 +13,7 @@ from textwrap import wrap
 from deployments.config import Profile
 from deployments.model_spec import ModelSpec
 from deployments.plan.answer_tokens import AT_BEST, AT_WORST, Call, aggregator, cases_per_answer
-from deployments.plan.choice import busy_s, placed, roofline_on
+from deployments.plan.choice import busy_s, check_serves, placed, roofline_on
 from deployments.plan.cost import CostOptions, family_note
 from deployments.plan.month import HOURS_PER_DAY, Hours, Month
 from deployments.plan.prices import Prices
@@ -88,6 +88,7 @@ def report(profile: Profile, options: CostOptions, load: Load, recipe: str | Non
     Raises:
         ConfigError: the profile has models without GPUs, no instance type is large enough, or there is no such recipe.
     """
+    check_serves(profile)
     cases = asyncio.run(cases_per_answer(profile, options.prices.assumed))
     months = {name: needed(profile, options, load, work) for name, work in _chosen(cases, recipe).items()}
     prices = options.prices

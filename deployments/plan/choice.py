@@ -193,9 +193,16 @@ def choices(profile: Profile, prices: Prices) -> dict[str, Choice]:
     """Choices of each model, by id, as `placed`. One replica of the aggregator stays on demand: answers stay possible.
 
     Raises:
-        ConfigError: as `placed`.
+        ConfigError: as `placed` and `check_serves`.
     """
+    check_serves(profile)
     return placed(profile.models, prices, profile.base_of(aggregator(profile))).choices
+
+
+def check_serves(profile: Profile) -> None:
+    """Raise ConfigError if all models of the profile are behind endpoints."""
+    if not profile.models:
+        raise ConfigError(f"'{profile.name}' serves no model itself; costs are computed for models on GPUs only.")
 
 
 def placed(

@@ -66,7 +66,11 @@ def _models(profile: Profile) -> Iterator[str]:
         replicas = str(model.replicas.min) + (f"-{model.replicas.max}" if model.replicas.max else "")
         weights, gpus = _size(found.weights_gib), _gpus(model)
         yield f"{model.id:<20} {weights:>10} {room:>12} {model.context_tokens:>9,} {gpus:>14} {replicas:>9}"
+    for external in profile.external:
+        yield f"{external.id:<20} {'-':>10} {'-':>12} {external.context_tokens:>9,} {'endpoint':>14} {'-':>9}"
     yield f"Total GPUs at the minimum number of replicas: {profile.gpus:g}"
+    if not profile.models:
+        return
     yield ""
     yield f"{'model':<20} {'tools':<20} {'thinking':<60} modalities"
     for model in profile.models:

@@ -25,7 +25,8 @@ HEIGHT_PX = 340
 def render(result: Result) -> str:
     """Render the report as one self-contained HTML file."""
     settings = ", ".join(f"{name} {value}" for name, value in result.settings.items() if value not in ("", None))
-    return page.render("Load test", tuple(_sections(result)), lead=settings, facts=tuple(_facts(result)))
+    facts = tuple(_facts(result))
+    return page.render("Load test", tuple(_sections(result)), lead=settings, facts=facts, advice=result.verdict)
 
 
 def _facts(result: Result) -> Iterable[tuple[str, str]]:

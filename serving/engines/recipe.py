@@ -8,7 +8,8 @@ from functools import partial
 
 from serving.decoding import PLAIN_DECODING
 from serving.engine import Engine, EngineInfo
-from serving.errors import InvalidRequest, UnsupportedField
+from serving.errors import InvalidRequest, RecipeFailed, UnsupportedField
+from serving.failures import engine_failures
 from serving.images import readable
 from serving.recipes import Recipe
 from serving.recipes.base import field_with, lacking
@@ -22,7 +23,7 @@ from serving.runtime.context import RunContext
 from serving.runtime.events import RunEvents
 from serving.runtime.reasons import SMALL_TASK
 from serving.runtime.report import ReportBuilder
-from serving.runtime.run import Run
+from serving.runtime.run import Run, stream_of
 from serving.runtime.shared_state import Runtime
 from serving.runtime.task import Task
 from serving.types import Delta, GenerateRequest, Timing
@@ -92,13 +93,14 @@ class RecipeEngine(Engine):
         return events.merged(self._answer(request, events))
 
     async def _answer(self, request: GenerateRequest, events: RunEvents | None) -> AsyncGenerator[Delta, None]:
-        recipe = self._recipe(request)
-        if request.may_call_tools:
-            models = {name: engine.info for name, engine in self.runtime.engines.items()}
-            check_tools(recipe.id, {**self.recipes, recipe.id: recipe}, models, request.messages)
-        if request.prompt_end != "answer" or request.sampling.decoding != PLAIN_DECODING:
-            check_decoding(recipe, self.recipes, request)
-        request = replace(request, token_cap=self._token_cap(recipe, request))
+        with engine_failures(self.name, RecipeFailed):  # calls the methods `cost`, `delegates` and `handover`
+            recipe = self._recipe(request)
+            if request.may_call_tools:
+                models = {name: engine.info for name, engine in self.runtime.engines.items()}
+                check_tools(recipe.id, {**self.recipes, recipe.id: recipe}, models, request.messages)
+            if request.prompt_end != "answer" or request.sampling.decoding != PLAIN_DECODING:
+                check_decoding(recipe, self.recipes, request)
+            request = replace(request, token_cap=self._token_cap(recipe, request))
         if request.session is not None:
             self.runtime.session_tasks.cancel(request.session)
         report = ReportBuilder(recipe.id, on_reason=None if events is None else events.reason_added)
@@ -110,19 +112,23 @@ class RecipeEngine(Engine):
         try:
             begins = bool(request.messages) and request.messages[-1].content.lstrip().startswith(BEGINNINGS)
             kind = small_task(request) if begins and recipe.small_tasks != "team" else None
-            run = recipe.run(Run(context, self.recipes)) if kind is None else self._one_model(recipe, context, kind)
-            async with aclosing(await run) as deltas:
-                async for delta in deltas:
-                    if first_s is None and (delta.text or delta.reasoning or delta.tool_calls):
-                        first_s = loop.time() - context.started
-                    if delta.terminal:
-                        if images := request.image_count:
-                            report.say_who_saw(images)
-                        timing = Timing(0.0, first_s, loop.time() - context.started)
-                        delta = replace(delta, usage=report.usage, report=report.report(), timing=timing)
-                    elif delta.running_usage is not None and request.running_usage == "team":
-                        delta = replace(delta, running_usage=report.usage + delta.running_usage)
-                    yield delta
+            with engine_failures(recipe.id, RecipeFailed):
+                if kind is None:
+                    stream = await stream_of(recipe, Run(context, self.recipes))
+                else:
+                    stream = await self._one_model(recipe, context, kind)
+                async with aclosing(stream) as deltas:
+                    async for delta in deltas:
+                        if first_s is None and (delta.text or delta.reasoning or delta.tool_calls):
+                            first_s = loop.time() - context.started
+                        if delta.terminal:
+                            if images := request.image_count:
+                                report.say_who_saw(images)
+                            timing = Timing(0.0, first_s, loop.time() - context.started)
+                            delta = replace(delta, usage=report.usage, report=report.report(), timing=timing)
+                        elif delta.running_usage is not None and request.running_usage == "team":
+                            delta = replace(delta, running_usage=report.usage + delta.running_usage)
+                        yield delta
         finally:
             await context.close()
 

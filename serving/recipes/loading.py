@@ -5,7 +5,7 @@ role, so that one preset works with every profile. A mapping with `preset: NAME`
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from serving.config import YamlDirectory
 from serving.errors import ConfigError
-from serving.failures import said
 from serving.recipes.base import Recipe
+from serving.recipes.custom import import_strategy, start_failures
 from serving.recipes.strategies.adaptive import Adaptive
 from serving.recipes.strategies.auto import Auto
 from serving.recipes.strategies.blend import Blend
@@ -48,29 +48,36 @@ def strategy_class(name: str) -> type[Recipe]:
     """Strategy class by the name of a built-in strategy, or as `module:Class`.
 
     Raises:
-        ConfigError: there is no such strategy, or it is not a subclass of `Recipe`.
+        ConfigError: there is no such strategy; see `import_strategy` for others.
     """
-    if ":" not in name:
-        if name not in STRATEGIES:
-            known = ", ".join(sorted(STRATEGIES))
-            raise ConfigError(f"There is no strategy '{name}'; choose one of {known}, or write 'module:Class'.")
+    if ":" in name:
+        return import_strategy(name)
+    if name in STRATEGIES:
         return STRATEGIES[name]
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"The strategy '{name}' cannot be imported: {said(error)}.") from error
-    if not (isinstance(found, type) and issubclass(found, Recipe)):
-        raise ConfigError(f"The strategy '{name}' is not a subclass of serving.recipes.Recipe.")
-    return found
+    if alike := get_close_matches(name, STRATEGIES, 1):
+        raise ConfigError(f"There is no strategy '{name}'; write '{alike[0]}'.")
+    known = ", ".join(sorted(STRATEGIES))
+    module, _, attribute = name.rpartition(".")
+    own = f"'{module}:{attribute}' for a class of your own" if module and "/" not in name else "'module:Class'"
+    raise ConfigError(f"There is no strategy '{name}'; choose one of {known}, or write {own}.")
 
 
 def parse_recipe(raw: Mapping[str, Any], source: str = "recipe") -> Recipe:
     """Recipe from a mapping. Raises `ConfigError`, which names `source` and the invalid field."""
+    name = str(raw.get("strategy", "layered"))
     try:
-        return strategy_class(str(raw.get("strategy", "layered"))).model_validate(raw)
+        strategy = strategy_class(name)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error.__cause__
+    try:
+        with start_failures(source, "its class"):
+            return strategy.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {first_issue(error, whole='the recipe').sentence}") from None
+        issue = first_issue(error, whole="the recipe")
+        sentence = issue.sentence
+        if ":" in name and issue.location == ("strategy",):  # its class allows the value "twice" alone
+            sentence = f"Remove 'strategy' from the fields of '{name}': its value is that name."
+        raise ConfigError(f"{source}: {sentence}") from None
 
 
 def load_recipes(
@@ -98,6 +105,9 @@ def load_recipes(
 
 def _read(source: str | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     """Mapping of a recipe, and its name for error messages."""
+    if isinstance(source, str) and ".py" in source:
+        module = source.partition(".py")[0].removeprefix("./").replace("/", ".")
+        raise ConfigError(f"Write the recipe '{source}' as {{id: NAME, strategy: '{module}:CLASS'}} with its settings.")
     if isinstance(source, str):
         return RECIPES.read(source), source
     name = str(source.get("id", source.get("preset", "recipe")))

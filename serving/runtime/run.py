@@ -8,12 +8,13 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from inspect import iscoroutine
 from typing import Any
 
 from pydantic import Field
 
 from serving.conversation import FinishReason, Message
-from serving.errors import EngineFailed, MoaError
+from serving.errors import EngineFailed, MoaError, RecipeFailed
 from serving.failures import engine_failures
 from serving.references import Reference, References
 from serving.runtime.advice import Advice, advice_key, advised_turn, kept
@@ -337,14 +338,26 @@ class Run:
         if recipe is None:
             unchanged = self._context.policy.model_copy(update={"temperature": None})
             return Run(replace(self._context, policy=unchanged), self._recipes, given, spare).answer(Agent(model=name))
-        with engine_failures(name):
-            stream = await recipe.run(Run(replace(self._context, policy=recipe), self._recipes, given, spare))
+        with engine_failures(name, RecipeFailed):
+            stream = await stream_of(recipe, Run(replace(self._context, policy=recipe), self._recipes, given, spare))
         return _delegated(name, stream)
+
+
+async def stream_of(recipe: Strategy, run: Run) -> AsyncGenerator[Delta, None]:
+    """Stream that the recipe's method `run` returns. Raises `RecipeFailed` if that is none."""
+    stream: object = await recipe.run(run)
+    if isinstance(stream, AsyncGenerator):
+        return stream
+    if iscoroutine(stream):
+        stream.close()
+        raise RecipeFailed(recipe.id, "its method `run` returned a coroutine; write `return await ...`")
+    returned = "nothing" if stream is None else f"a value of type {type(stream).__name__}, not a stream"
+    raise RecipeFailed(recipe.id, f"its method `run` returned {returned}; end it with `return run.answer(...)`")
 
 
 async def _delegated(recipe: str, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
     """The stream of another recipe, whose defects are failures of that recipe."""
-    with engine_failures(recipe):
+    with engine_failures(recipe, RecipeFailed):
         async with aclosing(stream) as deltas:
             async for delta in deltas:
                 yield delta

@@ -33,6 +33,16 @@ def test_a_recipe_fans_out_over_handles(client: openai.OpenAI) -> None:
     assert aggregator["agents"][0]["role"] == "aggregator"
 
 
+def test_a_recipe_of_the_users_own_file_is_served(client: openai.OpenAI) -> None:
+    """examples/my_recipe.py: the orchestrator's process imports it by its name in the profile."""
+    answer = ask(client, "hello", "chain", extra_body={"moa": {"trace": True}})
+    assert answer.choices[0].message.content == "words of scripted-b"
+    asked = [(agent["role"], agent["model"]) for layer in answer.moa["trace"] for agent in layer["agents"]]
+    assert asked == [("proposer", "scripted-a"), ("proposer", "scripted-b"), ("aggregator", "scripted-b")]
+    pieces = [chunk.choices[0].delta.content for chunk in ask(client, "hello", "chain", stream=True) if chunk.choices]
+    assert "".join(piece or "" for piece in pieces) == "words of scripted-b"
+
+
 def test_a_stream_is_not_held_back_on_its_way(client: openai.OpenAI) -> None:
     """200 words, 50 ms apart: the first is read long before the last is written."""
     began = time.monotonic()

@@ -30,6 +30,7 @@ TEAM = MODELS[:2]
 SEEING = MODELS[:1]
 REPLICAS = {"scripted-twice": Replicas(min=2), "scripted-rests": Replicas(min=0, max=1, idle_s=3600)}
 CONTEXT_TOKENS = 1000
+OWN = {"id": "chain", "strategy": "examples.my_recipe:Chain", "chain": TEAM, "writer": TEAM[1]}
 ENGINES = {
     "fail": {"answer": "one two three", "error": EngineFailed("scripted", "scripted to fail"), "fail_after": 2},
     "hang": {"hang": True},
@@ -89,7 +90,7 @@ def profile() -> Profile:
             for name in MODELS
         ),
         team={"proposers": TEAM, "aggregator": TEAM[0]},
-        recipes=("moa-lite", {"preset": "moa-lite", "id": "moa-rests", "layers": [[*TEAM, "scripted-rests"]]}),
+        recipes=("moa-lite", OWN, {"preset": "moa-lite", "id": "moa-rests", "layers": [[*TEAM, "scripted-rests"]]}),
         api=ApiSettings(metrics=True, aliases={"gpt-4o": "moa-lite"}),
         orchestrator=OrchestratorSpec(replicas=Replicas(min=2), num_cpus=0),
     )

@@ -12,9 +12,9 @@ from math import log
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, StrictInt, ValidationError, model_validator
 
-from serving.config import Frozen
+from serving.config import FiniteNumbers, Frozen
 from serving.conversation import Message
 from serving.failures import said
 from serving.recipes.base import LAYER_SETTINGS, Recipe
@@ -22,6 +22,7 @@ from serving.recipes.cost import FREE, Cost, costliest
 from serving.runtime.agents import Agent
 from serving.runtime.run import Run, Strategy
 from serving.types import Delta, Sampling
+from serving.validation import first_issue
 
 
 class Rule(Frozen):
@@ -47,12 +48,18 @@ class Rule(Frozen):
         return self.pattern is None or re.search(self.pattern, text, re.IGNORECASE) is not None
 
 
-class Classifier(Frozen):
+class Classifier(FiniteNumbers):
     """TF-IDF over words and logistic regression: for each route a bias and a weight per word."""
 
     idf: dict[str, float]
     bias: dict[str, float]
     weights: dict[str, dict[str, float]]
+
+    @model_validator(mode="after")
+    def _routes_are_the_same(self) -> Self:
+        if differ := sorted(self.bias.keys() ^ self.weights.keys()):
+            raise ValueError(f"the route '{differ[0]}' is not in both bias and weights")
+        return self
 
     def choose(self, text: str) -> str:
         """The route with the highest score. The features are scikit-learn's `TfidfVectorizer(sublinear_tf=True)`."""
@@ -87,8 +94,13 @@ class Auto(Recipe):
         if self.classifier is not None:
             try:
                 routes = self._classifier.bias if self._classifier else {}
+            except ValidationError as error:
+                issue = first_issue(error, whole="the file")
+                raise ValueError(f"the router file {self.classifier} cannot be used: {issue.sentence}") from error
             except (OSError, ValueError) as error:
                 raise ValueError(f"the router file {self.classifier} cannot be read: {said(error)}") from error
+            except RecursionError:
+                raise ValueError(f"the router file {self.classifier} is nested too deeply") from None
             if not routes:
                 raise ValueError(f"the router file {self.classifier} has no routes")
         return self
@@ -97,7 +109,7 @@ class Auto(Recipe):
     def _classifier(self) -> Classifier | None:
         if self.classifier is None:
             return None
-        raw: Any = json.loads(Path(self.classifier).read_text())
+        raw: Any = json.loads(Path(self.classifier).read_text(encoding="utf-8"))
         return Classifier.model_validate(raw)
 
     def agents(self) -> Iterable[Agent]:

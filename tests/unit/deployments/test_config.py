@@ -79,7 +79,7 @@ def test_a_profile_can_be_a_file_anywhere(tmp_path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"modles": []}, "Remove 'modles': there is no such field"),
-        ({"models": []}, "Give 'models' at least 1 entry"),
+        ({"models": []}, "it has no model; add one under 'models', or an endpoint under 'external'"),
         ({"models": models(gpus=1)}, r"Remove 'models\[0\].gpus'"),
         ({"models": models(id="a b")}, r"Change 'models\[0\].id'"),
         ({"models": models(id="tiny-llama")}, r"several models have the id 'tiny-llama'; rename all but one"),
@@ -140,6 +140,21 @@ def test_a_wrong_profile_is_refused_with_the_change_to_make(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         check_profile(load_profile(written(tmp_path, **changes)))
+
+
+def test_a_mistake_in_a_recipe_file_is_told_by_the_checks_of_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_recipe_of_checks.py").write_text("class Own(:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    profile = load_profile(written(tmp_path, recipes=["moa", {"id": "own", "strategy": "own_recipe_of_checks:Own"}]))
+    with pytest.raises(ConfigError) as caught:
+        check_profile(profile)
+    assert str(caught.value) == (
+        "own: The strategy 'own_recipe_of_checks:Own' cannot be imported: own_recipe_of_checks.py, line 1:"
+        " invalid syntax."
+    )
 
 
 def test_an_unknown_profile_names_the_known_ones() -> None:

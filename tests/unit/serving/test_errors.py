@@ -24,6 +24,7 @@ EXAMPLES: list[MoaError] = [
     errors.WrongContentType("content-type", "text/plain", "application/json"),
     errors.Overloaded("Too many.", 2.5),
     errors.EngineFailed("m", "it broke"),
+    errors.RecipeFailed("r", "its method `run` returned nothing"),
     errors.IncompleteGeneration("m"),
     errors.QuorumNotReached(1, 0, 2, ("a: it broke", "b: it was late")),
     errors.EngineUnavailable("m", "it is starting", 30.0, False),

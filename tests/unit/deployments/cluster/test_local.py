@@ -91,6 +91,7 @@ def test_a_cluster_without_the_accelerator_type_is_refused(monkeypatch: pytest.M
 def test_a_profile_for_cpus_needs_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster(monkeypatch, CPU=2)
     check_gpus(load_profile("tiny"))
+    check_gpus(load_profile("endpoints"))
 
 
 def test_reports_of_a_cluster_that_is_joined_are_short(

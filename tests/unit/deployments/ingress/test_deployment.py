@@ -9,12 +9,14 @@ from pydantic import SecretStr, ValidationError
 
 from deployments.app import build, llm_config
 from deployments.config import AppArgs, Profile, load_profile
+from deployments.external_spec import ExternalSpec
 from deployments.ingress.deployment import Ingress, api_settings
 from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import ModelServer
 from deployments.model_spec import ModelSpec, Replicas
 from serving.api.keys import key_ring
 from serving.api.settings import ApiSettings
+from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError
 from serving.pooling import Vectors
 from tests.support.api import client_of
@@ -40,6 +42,17 @@ async def test_models_are_answered_by_their_kind_of_engine() -> None:
     assert answer.json()["data"][0]["embedding"] == [0.0]
     [request] = [one for one in handles["model_3"].requests if one is not None]
     assert request.inputs == ("a",)
+
+
+async def test_a_profile_of_endpoints_alone_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ExternalSpec, "engine", lambda self: ScriptedEngine(self.id, f"words of {self.id}"))
+    app = await Plain(load_profile("endpoints")).__serve_build_asgi_app__()
+    chat = {"model": "moa-lite", "messages": [{"role": "user", "content": "a"}], "moa": {"trace": True}}
+    async with client_of(app) as client:
+        answer = (await client.post("/v1/chat/completions", json=chat)).json()
+    assert answer["choices"][0]["message"]["content"] == "words of qwen2.5-7b"
+    proposals = [agent["text"] for agent in answer["moa"]["trace"][0]["agents"]]
+    assert proposals == ["words of qwen2.5-7b", "words of llama-3.1-8b", "words of mistral-7b"]
 
 
 class Counted(Handle):

@@ -101,6 +101,7 @@ def test_a_recipe_beyond_its_own_deadlines_is_refused() -> None:
         ttft_objectives(load_profile("large"), slow)
 
 
-def test_a_profile_without_gpus_is_refused() -> None:
+@pytest.mark.parametrize("name", ["tiny", "endpoints"])
+def test_a_profile_without_gpus_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="costs are computed for models on GPUs only"):
-        ttft_objectives(load_profile("tiny"))
+        ttft_objectives(load_profile(name))

@@ -11,7 +11,7 @@ from serving.engines.observed import GuardedEngine
 from serving.engines.observed_pooling import ObservedPoolingEngine
 from serving.engines.scripted import ScriptedEngine
 from serving.engines.scripted_pooling import ScriptedPoolingEngine
-from serving.errors import EngineFailed, Overloaded
+from serving.errors import EngineFailed, Overloaded, RecipeFailed
 from serving.orchestrator import Orchestrator
 from serving.pooling import EmbedRequest, Vectors
 from serving.recipes import load_recipes
@@ -160,7 +160,7 @@ async def test_a_defect_inside_a_recipe_inside_a_recipe_is_that_recipes_failure(
     monkeypatch.setattr(Vote, "run", broken)
     auto = {"id": "auto", "strategy": "auto", "rules": [], "otherwise": "inner"}
     inner = {"id": "inner", "strategy": "vote", "proposers": ["a", "b"]}
-    with pytest.raises(EngineFailed, match="The engine of 'inner' failed: unexpected ZeroDivisionError"):
+    with pytest.raises(RecipeFailed, match="The recipe 'inner' failed: unexpected ZeroDivisionError"):
         await run(trio, ask(), auto, inner)
 
 

@@ -35,11 +35,21 @@ def test_a_mapping_overrides_fields_of_its_preset() -> None:
     ("sources", "message"),
     [
         (["none"], "There is no recipe 'none'; choose one of .*moa-lite"),
+        (["own/none.yaml"], "There is no file 'own/none.yaml' for a recipe; paths are relative to /"),
+        (["./own/my.py"], r"Write the recipe './own/my.py' as {id: NAME, strategy: 'own.my:CLASS'} with its settings"),
         ([OWN, OWN], "Two recipes have the id 'own'; rename one"),
         ([{"id": "x", "strategy": "sing"}], "no strategy 'sing'; choose one of adaptive, .*'module:Class'"),
-        ([{"id": "x", "strategy": "nowhere:Thing"}], "'nowhere:Thing' cannot be imported"),
-        ([{"id": "x", "strategy": "json:missing"}], "'json:missing' cannot be imported"),
+        (
+            [{"id": "x", "strategy": "nowhere:Thing"}],
+            "x: There is no file nowhere.py for the strategy 'nowhere:Thing'; put it into",
+        ),
+        (
+            [{"id": "x", "strategy": "json:missing"}],
+            "The module 'json' has no class 'missing' for the strategy 'json:missing'; name a subclass",
+        ),
         ([{"id": "x", "strategy": "json:loads"}], "not a subclass"),
+        ([{"id": "x", "strategy": "debat"}], "There is no strategy 'debat'; write 'debate'"),
+        ([{"id": "x", "strategy": "json.Thing"}], "or write 'json:Thing' for a class of your own"),
         ([{**OWN, "layers": [["@nobody"]]}], "'own' needs 'nobody' in the profile's team, which has: aggregator, "),
         ([{**OWN, "min_proposals": 0}], "own: Set 'min_proposals' to at least 1, not 0"),
     ],

@@ -7,12 +7,13 @@ import pytest
 import yaml
 
 from deployments.external_spec import ExternalSpec
-from serving.engine import Engine
+from serving.engine import Engine, complete
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.loading import PRESETS
+from tests.support.paths import ROOT
 from tests.support.recipes import TEAM, Ask, Trio, run
 
 
@@ -61,7 +62,9 @@ async def test_the_documented_own_recipe_works_without_touching_the_package(
     assert 0 < len(source.splitlines()) < 40
     (tmp_path / "documented_recipes.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    own = {"id": "twice", "strategy": "documented_recipes:Twice", "model": "b"}
+    [line] = yaml.safe_load(documented("yaml", "Writing a custom recipe"))["recipes"]
+    assert line["strategy"] == "my_recipe:Twice"
+    own = {**line, "strategy": "documented_recipes:Twice", "model": "b"}
     assert (await run(trio, ask(), own)).text == "b says 1"
 
     orchestrator = Orchestrator(trio, load_recipes([own], TEAM))
@@ -70,6 +73,30 @@ async def test_the_documented_own_recipe_works_without_touching_the_package(
     await anext(stream)
     await stream.aclose()
     assert trio["b"].running == 0
+
+
+async def test_the_documented_router_chooses_by_rules_then_by_words(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    source, router = documented("yaml", "The router of `auto`"), documented("json", "The router of `auto`")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "router.json").write_text(router)
+    models = {name: ScriptedEngine(name, name) for name in ("tiny-qwen", "tiny-llama", "tiny-mixtral")}
+    recipes = load_recipes(
+        yaml.safe_load(source)["recipes"], {"proposers": ["tiny-mixtral"], "aggregator": "tiny-mixtral"}
+    )
+    orchestrator = Orchestrator(models, recipes)
+
+    async def answer(question: str) -> str:
+        return (await complete("auto", orchestrator.engines["auto"], ask(question))).text
+
+    long = "with some more words, so that the rule for short questions does not match"
+    assert await answer("Why?") == "tiny-mixtral"  # moa-lite, by the first rule
+    assert await answer("Who?") == "tiny-qwen"  # by the second
+    assert await answer(f"2 plus 2, {long}") == "tiny-qwen"
+    assert await answer(f"Spell a word {long}") == "tiny-llama"
+    assert await answer(f"Capital of France, {long}") == "tiny-mixtral"
 
 
 async def test_the_documented_external_model_proposes_and_aggregates(

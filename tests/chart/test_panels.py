@@ -9,7 +9,7 @@ import pytest
 import yaml
 from render import Object
 from test_dashboards import BOARDS
-from test_monitoring import needs_promtool
+from test_monitoring import needs_promtool, rule_spec
 
 CASES: list[Object] = yaml.safe_load(Path(__file__).with_name("panels.yaml").read_text())
 AT = "10m"
@@ -73,9 +73,13 @@ def test_a_panel_shows_the_right_values(case: Object, tmp_path: Path) -> None:
                 samples.append({"labels": "{" + text + "}", "value": value})
         tests.append({"expr": f"round({filled(target['expr'])}, 0.0001)", "eval_time": AT, "exp_samples": samples})
     assert sum(len(test["exp_samples"]) for test in tests) == len(case["shows"])
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule_spec()))
     run = promtool(
         tmp_path,
         "test",
-        {"tests": [{"interval": "1m", "input_series": case["series"], "promql_expr_test": tests}]},
+        {
+            "rule_files": ["rules.yaml"] if case.get("recorded") else [],
+            "tests": [{"interval": "1m", "input_series": case["series"], "promql_expr_test": tests}],
+        },
     )
     assert run.returncode == 0, run.stdout + run.stderr

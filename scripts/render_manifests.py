@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Generator of the plain manifests in k8s/overlays and of the rules of `make watch`, so that the chart is the only source.
+"""Generator of the plain manifests in k8s/overlays and of the rules of `make watch`: the chart is the only source.
 
     scripts/render_manifests.py            # after a change of the chart; needs `helm` and PyYAML
 

@@ -1,1 +1,1 @@
-"""Local watching: a Prometheus, and where it is installed a Grafana, over the `/metrics` of a server on this machine."""
+"""Local watching: Prometheus over the `/metrics` of a server on this machine, and Grafana where it is installed."""

@@ -50,7 +50,10 @@ def parser() -> argparse.ArgumentParser:
         "--gpu-hour-usd", type=_dollars, metavar="USD", help="price of a GPU hour in dollars (default: the chart's)"
     )
     made.add_argument(
-        "--folder", type=Path, default=FOLDER, help="folder of the collected metrics, which are kept (default: %(default)s)"
+        "--folder",
+        type=Path,
+        default=FOLDER,
+        help="folder in which the metrics are kept (default: %(default)s)",
     )
     return made
 

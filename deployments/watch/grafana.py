@@ -26,8 +26,7 @@ class Grafana:
 def find_grafana(homes: tuple[str, ...] = HOMES) -> Grafana | None:
     """Grafana on the PATH or in one of its packages' `homes`; None: not installed."""
     for name, words in (("grafana", ("server",)), ("grafana-server", ())):
-        found = [program for program in (shutil.which(name), *(shutil.which(f"{home}/bin/{name}") for home in homes))]
-        for program in filter(None, found):
+        for program in filter(None, map(shutil.which, (name, *(f"{home}/bin/{name}" for home in homes)))):
             # An unpacked archive has its programs in bin/ below its home.
             for home in (Path(program).resolve().parents[1], *map(Path, homes)):
                 if (home / DEFAULTS).is_file():

@@ -15,7 +15,11 @@ from deployments.watch.child import LOOPBACK, check_free
 from deployments.watch.dashboards import dashboards
 
 FILES = Path(__file__).with_name("page")
-TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+}
 QUERIES = ("/api/v1/query", "/api/v1/query_range", "/api/v1/alerts", "/api/v1/label/")  # all that the page asks
 TIMEOUT_S = 30.0
 

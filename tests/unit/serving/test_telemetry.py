@@ -51,7 +51,7 @@ async def test_a_stream_that_ends_is_ok_with_its_usage_and_times() -> None:
     ],
     ids=["a model", "a team: of the call that wrote the answer", "no call", "choices", "not counted", "left"],
 )
-async def test_tokens_of_the_answer_are_those_of_the_call_that_wrote_it(deltas: list[Delta], tokens: int | None) -> None:
+async def test_tokens_of_an_answer_are_those_of_the_call_that_wrote_it(deltas: list[Delta], tokens: int | None) -> None:
     outcome = StreamOutcome()
     with outcome:
         for delta in deltas:

@@ -63,8 +63,15 @@ def large(accelerator_type: str | None = None) -> Profile:
 
 @pytest.mark.parametrize(
     ("host", "started_here", "on"),
-    [("127.0.0.1", True, True), ("localhost", True, True), ("::1", True, True)]
-    + [("0.0.0.0", True, False), ("10.0.0.4", True, False), ("a-host", True, False), ("127.0.0.1", False, False)],
+    [
+        ("127.0.0.1", True, True),
+        ("localhost", True, True),
+        ("::1", True, True),
+        ("0.0.0.0", True, False),
+        ("10.0.0.4", True, False),
+        ("a-host", True, False),
+        ("127.0.0.1", False, False),
+    ],
 )
 def test_metrics_are_on_without_a_setting_where_only_this_machine_reaches_them(
     host: str, started_here: bool, on: bool

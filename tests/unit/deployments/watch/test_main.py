@@ -34,7 +34,9 @@ pathlib.Path("{folder}", "started.json").write_text(json.dumps([sys.argv[1:], se
 
 
 @contextmanager
-def watching(url: str, folder: Path, *options: str, path: str | None = None) -> Iterator[tuple[Any, list[str], int, int]]:
+def watching(
+    url: str, folder: Path, *options: str, path: str | None = None
+) -> Iterator[tuple[Any, list[str], int, int]]:
     """The command, its lines until the last of its addresses, and its ports of Prometheus and of the page."""
     port, page_port = free_port(), free_port()
     ports = ["--port", str(port), "--page-port", str(page_port)]
@@ -180,7 +182,9 @@ def test_a_server_that_does_not_run_yet_is_waited_for(tmp_path: Path) -> None:
         assert process.poll() is None
 
 
-def test_a_server_without_metrics_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_without_metrics_is_refused_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     kept = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     try:
         with serving(404, "application/json") as url:

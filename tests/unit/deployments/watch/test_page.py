@@ -72,5 +72,8 @@ def test_a_prometheus_that_is_gone_is_an_error_in_its_own_form() -> None:
 
 
 def test_a_port_in_use_is_refused_with_its_option(page: str) -> None:
-    with pytest.raises(ConfigError, match="add --page-port NUMBER"), serving_page(int(page.rsplit(":", 1)[1]), "http://a"):
+    with (
+        pytest.raises(ConfigError, match="add --page-port NUMBER"),
+        serving_page(int(page.rsplit(":", 1)[1]), "http://a"),
+    ):
         pass

@@ -50,7 +50,10 @@ def test_a_server_that_is_not_there_or_has_just_started_may_come_later() -> None
 
 @pytest.mark.parametrize(("status", "kind"), [(404, "application/json"), (200, "text/html"), (401, "text/plain")])
 def test_a_server_without_metrics_is_refused_with_the_setting(status: int, kind: str) -> None:
-    with serving(status, kind) as url, pytest.raises(ConfigError, match=r"no metrics \(status .*set api.metrics to true"):
+    with (
+        serving(status, kind) as url,
+        pytest.raises(ConfigError, match=r"no metrics \(status .*set api.metrics to true"),
+    ):
         check_metrics(f"{url}/metrics")
 
 

@@ -80,6 +80,14 @@ function showPanels() {
   );
 }
 
+// A series with NaN where it has no value for more than a step, so that no line crosses the gap.
+function withGaps(points, step) {
+  return points.flatMap((point, index) => {
+    const before = points[index - 1];
+    return before && point[0] - before[0] > 1.5 * step ? [[before[0] + step, "NaN"], point] : [point];
+  });
+}
+
 function styled(trace, panel) {
   for (const { matcher, properties } of panel.fieldConfig.overrides) {
     if (matcher.id !== "byRegexp" || !new RegExp(`^${matcher.options}$`).test(trace.name)) continue;
@@ -93,21 +101,22 @@ function styled(trace, panel) {
   return trace;
 }
 
-async function drawSeries(panel, place, values, mine) {
+async function drawSeries(panel, place, chosenValues, mine) {
   const range = Number($("range").value);
   const end = Date.now() / 1000;
   const step = Math.max(5, Math.ceil(range / POINTS));
   const interval = `${Math.max(4 * SCRAPE_S, step + SCRAPE_S)}s`;
   const answers = await Promise.all(
     panel.targets.map((target) =>
-      ask("/api/v1/query_range", { query: filled(target.expr, values, interval), start: end - range, end, step }),
+      ask("/api/v1/query_range", { query: filled(target.expr, chosenValues, interval), start: end - range, end, step }),
     ),
   );
   if (mine !== round) return;
   const { unit, min } = panel.fieldConfig.defaults;
   const traces = answers.flatMap((answer, index) =>
-    answer.result.map(({ metric, values: points }) =>
-      styled(
+    answer.result.map(({ metric, values }) => {
+      const points = withGaps(values, step);
+      return styled(
         {
           name: legend(panel.targets[index].legendFormat, metric),
           x: points.map(([at]) => new Date(at * 1000)),
@@ -118,8 +127,8 @@ async function drawSeries(panel, place, values, mine) {
           line: { width: 1.5 },
         },
         panel,
-      ),
-    ),
+      );
+    }),
   );
   if (!traces.some((trace) => trace.y.some((value) => value !== null))) {
     Plotly.purge(place);
@@ -138,7 +147,7 @@ async function drawSeries(panel, place, values, mine) {
     showlegend: true,
     legend: { orientation: "h", y: -0.14, font: { size: 11 } },
     xaxis: { gridcolor: line, tickformat: range > 86400 ? "%b %d" : "%H:%M", range: [new Date((end - range) * 1000), new Date(end * 1000)] },
-    yaxis: { gridcolor: line, zerolinecolor: line, rangemode: min === 0 ? "tozero" : "normal", ...ticks(unit) },
+    yaxis: { automargin: true, gridcolor: line, zerolinecolor: line, rangemode: min === 0 ? "tozero" : "normal", ...ticks(unit) },
   };
   await Plotly.react(place, traces, layout, { displayModeBar: false, responsive: true });
 }

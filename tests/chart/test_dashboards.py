@@ -125,6 +125,16 @@ def test_every_variable_is_defined_and_used(board: Object) -> None:
     assert used - BUILT_IN == set(variables(board))
 
 
+def test_alerts_name_dashboards_and_panels_that_exist() -> None:
+    titles = {board["title"]: {panel["title"] for panel in board["panels"]} for board in BOARDS.values()}
+    text = (CHART / "templates" / "prometheusrules.yaml").read_text()
+    panels = re.findall(r"panel (.+?) of (MoA / [^.]+)\.", text)
+    boards = re.findall(r"dashboard (MoA / .+?) shows", text)
+    assert len(panels) == len(boards) == 1
+    assert all(panel in titles[board] for panel, board in panels)
+    assert set(boards) <= set(titles)
+
+
 def test_the_gpu_dashboard_shows_every_model_apart() -> None:
     board = BOARDS["gpus"]
     rows = [panel["title"] for panel in board["panels"] if panel["type"] == "row"]

@@ -1,6 +1,5 @@
 """Ray cluster of the application: the one at RAY_ADDRESS, or one started on this machine's loopback interface."""
 
-import ipaddress
 import logging
 import math
 import os
@@ -40,22 +39,7 @@ def prepare(args: AppArgs) -> tuple[Profile, bool]:
     local = start_cluster(profile, args)
     if not args.autoscaling:
         check_gpus(profile)
-    return with_metrics(profile, args.host, local=local), local
-
-
-def with_metrics(profile: Profile, host: str, *, local: bool) -> Profile:
-    """`profile` with its setting `api.metrics` decided: unless it is given, on if only this machine reaches the API."""
-    if profile.api.metrics is not None:
-        return profile
-    api = profile.api.model_copy(update={"metrics": local and _is_loopback(host)})
-    return profile.model_copy(update={"api": api})
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return profile, local
 
 
 def joins_cluster() -> bool:

@@ -163,7 +163,7 @@ class ApiSettings(Frozen):
     metrics: bool | None = Field(
         default=None,
         description="Answer `/metrics` on the API's port, without a key, for tools that look there. Null: only if the"
-        " server is started on this machine and listens on its loopback interface.",
+        " server is started on this machine, listens on its loopback interface and requires no key.",
     )
     aliases: Mapping[ModelName, str] = Field(
         default_factory=dict,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployments.cluster import local
-from deployments.cluster.local import check_gpus, check_port, local_gpus, start_cluster, with_metrics
+from deployments.cluster.local import check_gpus, check_port, local_gpus, start_cluster
 from deployments.config import AppArgs, Profile, load_profile
 from deployments.model_spec import Replicas
 from serving.errors import ConfigError
@@ -59,32 +59,6 @@ def large(accelerator_type: str | None = None) -> Profile:
     profile = load_profile("large")
     changed = profile.models[0].model_copy(update={"accelerator_type": accelerator_type})
     return profile.model_copy(update={"models": (changed, *profile.models[1:])})
-
-
-@pytest.mark.parametrize(
-    ("host", "started_here", "on"),
-    [
-        ("127.0.0.1", True, True),
-        ("localhost", True, True),
-        ("::1", True, True),
-        ("0.0.0.0", True, False),
-        ("10.0.0.4", True, False),
-        ("a-host", True, False),
-        ("127.0.0.1", False, False),
-    ],
-)
-def test_metrics_are_on_without_a_setting_where_only_this_machine_reaches_them(
-    host: str, started_here: bool, on: bool
-) -> None:
-    assert with_metrics(load_profile("tiny"), host, local=started_here).api.metrics is on
-
-
-@pytest.mark.parametrize("given", [True, False])
-def test_a_setting_for_the_metrics_is_kept(given: bool) -> None:
-    profile = large()
-    profile = profile.model_copy(update={"api": profile.api.model_copy(update={"metrics": given})})
-    assert with_metrics(profile, "127.0.0.1", local=True).api.metrics is given
-    assert with_metrics(profile, "0.0.0.0", local=False).api.metrics is given
 
 
 def test_a_cluster_with_too_few_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

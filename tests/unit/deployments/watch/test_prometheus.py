@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployments.watch import prometheus
 from deployments.watch.prometheus import check_metrics, configuration, metrics_page, start_prometheus
 from deployments.watch.rules import local_rules
 from serving.errors import ConfigError
@@ -75,14 +74,14 @@ def test_promtool_accepts_the_configuration_and_the_rules(tmp_path: Path) -> Non
 
 
 def test_a_machine_without_prometheus_is_told_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prometheus.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(ConfigError, match="There is no program 'prometheus'; install it"):
         start_prometheus("http://127.0.0.1:8000/metrics", local_rules(), 9090, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_port_in_use_is_refused_with_the_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prometheus.shutil, "which", lambda _: "/usr/bin/prometheus")
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/prometheus")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -28,6 +28,10 @@ serve: install ## start the server; options: ARGS="profile=large port=8080"
 smol: install ## fetch SmolLM2-135M (93 MB) for the profile smol; then: make serve ARGS=profile=smol
 	@$(RUN) -m models.smol
 
+.PHONY: watch
+watch: install ## watch a running server with Prometheus, alerts and dashboards: URL=http://127.0.0.1:8000 ARGS="--budget 300"
+	@$(RUN) -m deployments.watch $(if $(URL),--url $(URL)) $(ARGS)
+
 .PHONY: plan
 plan: install ## print memory and hardware that a profile needs: ARGS=large
 	@$(RUN) -m deployments.plan $(ARGS)

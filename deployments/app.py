@@ -13,6 +13,7 @@ from deployments.cluster.local import say
 from deployments.cluster.progress import watch_start
 from deployments.config import AppArgs, Profile
 from deployments.ingress.deployment import QUIET, Ingress, api_settings, ingress_options, routing, scaling
+from deployments.metrics_setting import with_metrics
 from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import LocalWeights, ModelServer
 from deployments.model_spec import ModelSpec
@@ -26,7 +27,9 @@ def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
     Raises:
         ConfigError: the API's keys contradict each other, or one is not in the environment.
     """
-    key_ring(api_settings(profile.api, os.environ))
+    settings = api_settings(profile.api, os.environ)
+    key_ring(settings)
+    profile = with_metrics(profile, args.host, local=local, keyed=bool(settings.api_key or settings.keys))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     logging.getLogger("ray.llm").setLevel(logging.WARNING)
     models = {

@@ -101,6 +101,9 @@ class Profile(Frozen):
     memory_gib: float = Field(
         default=0, ge=0, description="Free memory that a machine needs; checked before a cluster is started on it."
     )
+    budget_usd_per_month: float | None = Field(
+        default=None, gt=0, description="Budget in dollars a month, which dashboards compare with the estimated cost."
+    )
 
     @model_validator(mode="after")
     def _something_answers(self) -> "Profile":

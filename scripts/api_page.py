@@ -21,7 +21,7 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `GET /health` | 200 while the process runs |
 | `GET /ready` | 200 if every engine is warm and answers, else 503; callers with a key read a reason for each engine |
 | `GET /version` | versions of the server and its libraries; needs a key where one is set |
-| `GET /metrics` | metrics in Prometheus' format, without a key, if the setting `metrics` is on: [below](#metrics) |
+| `GET /metrics` | metrics in Prometheus' format, without a key, if the setting `metrics` says so: [below](#metrics) |
 | `GET /console` | a web page that shows the team at work, without a key; `GET /` and `/console/` send browsers there |
 | `GET /docs`, `/openapi.json` | this API as a page and as OpenAPI 3.1, without a key and without the internet |
 
@@ -285,12 +285,15 @@ refused. The default is `"show": "answer"`.
 
 ## Metrics
 
-With the setting `metrics` (off by default), `GET /metrics` answers on the API's port, for tools that look there, such
-as aiperf. It is the Prometheus text of Ray's agents on all nodes of the cluster, joined, so that every orchestrator
-answers with the same. It has the metrics of this server (`ray_moa_...`), of the engines (`ray_vllm_...`, which vLLM's
-own server calls `vllm:...`) and of Ray Serve (`ray_serve_...`), and none of Ray's own processes or machines. The
-agents collect every few seconds, so that a request shows only then. A node that does not answer is named in a comment;
-if none does, the answer is 503. A page is reused for 0.25 s.
+`GET /metrics` answers on the API's port, for tools that look there, such as aiperf or a Prometheus (`make watch`,
+[operations.md](operations.md#watching-a-local-server)). The setting `metrics` turns it on or off; without it, it is on
+if the server was started on this machine, listens on its loopback interface only and requires no key, and off on a
+cluster and with another `host`. It is the Prometheus text of Ray's agents on all nodes of the cluster, joined, so that
+every orchestrator answers with the same. It has the metrics of this server (`ray_moa_...`), of the engines
+(`ray_vllm_...`, which vLLM's own server calls `vllm:...`), of Ray Serve (`ray_serve_...`) and of the GPUs' utilization
+and memory, and none of Ray's own processes or of the rest of its machines. The agents collect every few seconds, so
+that a request shows only then. A node that does not answer is named in a comment; if none does, the answer is 503. A
+page is reused for 0.25 s.
 
 It needs no key, even if `/v1` does, because these tools send none. It has ids of models and recipes, counts and times,
 never texts or keys, for everyone who can reach the port. Prometheus itself should read the agents' ports, as the chart

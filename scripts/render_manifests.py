@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Generator of the plain manifests in k8s/overlays, so that the chart is the only source.
+"""Generator of the plain manifests in k8s/overlays and of the rules of `make watch`: the chart is the only source.
 
     scripts/render_manifests.py            # after a change of the chart; needs `helm` and PyYAML
 
@@ -29,6 +29,9 @@ FILES = {
     "Service": "redis.yaml",
 }
 OTHER = "cluster.yaml"
+# Rules and alerts of a server outside Kubernetes, for `python -m deployments.watch`.
+RULES = HERE.parent / "deployments" / "watch" / "rules.yaml"
+EXPORTERS = ("kubeRay", "kubeStateMetrics", "karpenter", "dcgm")
 
 
 class Dumper(yaml.SafeDumper):
@@ -71,8 +74,19 @@ def files(overlay: Path) -> dict[str, str]:
     return {**whole, "kustomization.yaml": "---\n" + yaml.dump(kustomization, sort_keys=False)}
 
 
+def local_rules() -> str:
+    """Return the text of the rules for a server without Kubernetes: those that need no other exporter, as one file."""
+    off = [option for name in EXPORTERS for option in ("--set", f"monitoring.exporters.{name}=false")]
+    command: list[str | Path] = ["helm", "template", "moa", CHART, "--namespace", "moa", *off]
+    command += ["--values", CHART / "values-tiny.yaml", "--set", "monitoring.rules.enabled=true"]
+    rendered = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = [obj for obj in yaml.safe_load_all(rendered) if obj and obj["kind"] == "PrometheusRule"]
+    groups = [group for obj in found for group in obj["spec"]["groups"]]
+    return "---\n" + yaml.dump({"groups": groups}, Dumper=Dumper, sort_keys=False, width=110)
+
+
 def main() -> None:
-    """Write the files of every overlay and remove stale ones."""
+    """Write the files of every overlay and remove stale ones, and the rules of `make watch`."""
     for overlay in sorted(path.parent for path in HERE.glob("overlays/*/values.yaml")):
         wanted = files(overlay)
         for name, text in wanted.items():
@@ -80,6 +94,8 @@ def main() -> None:
         for stale in {path.name for path in overlay.glob("*.yaml")} - set(wanted) - {"values.yaml"}:
             (overlay / stale).unlink()
         print(f"{overlay.name}: {', '.join(sorted(wanted))}")
+    RULES.write_text("# Written by scripts/render_manifests.py from helm/moa.\n" + local_rules())
+    print(RULES.relative_to(HERE.parent))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,17 @@ class RequestEnd:
     usage: TokenUsage | None  # None if the request ended without an answer
     ttft_s: float | None  # to the first piece of the answer
     total_s: float
+    answer_tokens: int | None = None  # of the call that wrote the answer; None: unknown, or of several choices
+
+    @property
+    def tpot_s(self) -> float | None:
+        """Seconds per output token after the first, as the caller saw them.
+
+        `None` unless the answer is complete and has a known number of tokens, two or more.
+        """
+        if self.outcome != "ok" or self.ttft_s is None or self.answer_tokens is None or self.answer_tokens < 2:
+            return None
+        return (self.total_s - self.ttft_s) / (self.answer_tokens - 1)
 
 
 class Observer:
@@ -96,6 +107,8 @@ class StreamOutcome:
         code: "ok", "cancelled" if the stream was left before its end, or an error's code.
         degraded: True if the answer's report says so.
         usage: the answer's; `None` if it did not end.
+        answer_tokens: completion tokens of the call that wrote the answer; `None` if the answer did not end, has
+            several choices, or its tokens were not counted.
         ttft_s: seconds from the start of the `with` to the first text, reasoning or tool call; `None` if none came.
         total_s: seconds from the start of the `with` to its end.
     """
@@ -104,16 +117,21 @@ class StreamOutcome:
         self.code = "cancelled"
         self.degraded = False
         self.usage: TokenUsage | None = None
+        self.answer_tokens: int | None = None
         self.ttft_s: float | None = None
         self.total_s = 0.0
+        self._several = False
 
     def add(self, delta: Delta) -> None:
         """Take one delta into account."""
         if self.ttft_s is None and (delta.text or delta.reasoning or delta.tool_calls):
             self.ttft_s = self._elapsed_s()
+        self._several = self._several or delta.index > 0
         if delta.usage is not None:
             self.end(delta.usage)
             self.degraded = delta.report is not None and delta.report.degraded
+            answer = None if delta.report is None else delta.report.answer_usage
+            self.answer_tokens = None if self._several else (answer or delta.usage).completion_tokens
 
     def end(self, usage: TokenUsage) -> None:
         """The answer is complete."""

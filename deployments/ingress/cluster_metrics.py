@@ -1,4 +1,4 @@
-"""Metrics of the whole cluster as one page: those of the server, of Ray Serve and of the engines.
+"""Metrics of the whole cluster as one page: those of the server, of Ray Serve, of the engines and of the GPUs.
 
 Processes do not keep their metrics: Ray's agent on each node exports those of all processes there. This reads the
 pages of all nodes, so that every orchestrator answers with the same, whatever nodes it and the models are on.
@@ -12,7 +12,8 @@ import ray
 
 from serving.errors import EngineUnavailable
 
-PREFIXES = ("ray_moa_", "ray_vllm_", "ray_serve_")  # the rest is about Ray's own processes and machines
+# Of this server, the engines and the GPUs; the rest is about Ray's own processes and machines.
+PREFIXES = ("ray_moa_", "ray_vllm_", "ray_serve_", "ray_node_gpus_utilization", "ray_node_gram_")
 PRIVATE = ("ray_moa_key_",)  # by the names of keys: for the operator, whose collector reads the nodes' pages
 REUSED_S = 0.25  # for tools that read several times a second, and for anyone who asks more often
 TIMEOUT_S = 5.0

@@ -90,7 +90,7 @@ class Ingress:
             for m in (*profile.served, *profile.pooling)
             if m.usd_per_million_tokens is not None
         }
-        observer = SpanObserver(prices)
+        observer = SpanObserver(prices, profile.budget_usd_per_month)
         orchestrator = Orchestrator(
             self._engines,
             recipes,

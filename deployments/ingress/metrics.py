@@ -4,18 +4,28 @@ from collections.abc import Mapping
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from deployments.ingress.buckets import SECONDS, TTFT_SECONDS
+from deployments.ingress.buckets import SECONDS, TPOT_SECONDS, TTFT_SECONDS
 from deployments.model_identity import TokenPrice
 from serving.telemetry import NO_RECIPE, Observer, RequestEnd
-from serving.types import AgentTrace
+from serving.types import AgentStatus, AgentTrace
 from serving.usage import TokenUsage
+
+# Outcomes that say how long a model kept its layer waiting. A failure ends early, and a cancelled call was not needed.
+WAITED: frozenset[AgentStatus] = frozenset({"ok", "empty", "straggler", "timeout"})
 
 
 class RayObserver(Observer):
     """Metrics per model, recipe, layer and role. Unknown token counts are left out, not counted as zero."""
 
-    def __init__(self, prices: Mapping[str, TokenPrice] | None = None) -> None:
-        """`prices`: by model id; a model without a price is left out of the estimated cost."""
+    def __init__(
+        self, prices: Mapping[str, TokenPrice] | None = None, budget_usd_per_month: float | None = None
+    ) -> None:
+        """Create the metrics.
+
+        Args:
+            prices: by model id; a model without a price is left out of the estimated cost.
+            budget_usd_per_month: exported as it is, for the dashboards; None: not exported.
+        """
         self._prices = dict(prices or {})
         seconds = list(SECONDS)
         request = ("model", "kind")
@@ -36,6 +46,9 @@ class RayObserver(Observer):
         self._degraded = Counter("moa_requests_degraded", "Answers for which a part of the team failed.", request)
         self._tokens = Counter("moa_tokens", "Tokens of requests.", (*request, "direction"))
         self._ttft = Histogram("moa_ttft_seconds", "Time to the first text of the answer.", list(TTFT_SECONDS), request)
+        self._tpot = Histogram(
+            "moa_tpot_seconds", "Time per output token after the first.", list(TPOT_SECONDS), request
+        )
         self._latency = Histogram("moa_request_seconds", "Time to the end of the answer.", seconds, request)
         self._agents = Counter("moa_agent_calls", "Agent calls by outcome.", (*agent, "outcome"))
         self._agent_tokens = Counter("moa_agent_tokens", "Tokens of agent calls.", (*agent, "direction"))
@@ -47,11 +60,20 @@ class RayObserver(Observer):
         self._agent_latency = Histogram(
             "moa_agent_seconds", "Duration of an agent call, as measured by its engine.", seconds, agent
         )
+        self._agent_wait = Histogram(
+            "moa_agent_wait_seconds",
+            "Time from an agent call's start to its end, or to its end by a deadline or the straggler grace period.",
+            seconds,
+            agent,
+        )
         self._hedged = Counter("moa_hedged_calls", "Hedged second attempts started.", ("recipe", "model"))
         self._votes = Counter("moa_tool_votes", "Votes on drafted tool calls.", ("recipe", "outcome"))
         self._refilled = Counter("moa_refilled_slots", "Slots given to another model.", ("recipe", "model"))
         self._cost = Counter("moa_estimated_cost_usd", "Tokens times their price, in dollars.", ("recipe", "model"))
         self._prefills = Counter("moa_prefills", "Prefills by outcome.", ("recipe", "model", "kind", "outcome"))
+        self._budget = Gauge("moa_budget_usd_per_month", "Budget of the profile, in dollars a month.")
+        if budget_usd_per_month is not None:
+            self._budget.set(budget_usd_per_month)
 
     def request_refused(self, code: str) -> None:
         self._refused.inc(1, {"code": code})
@@ -80,6 +102,8 @@ class RayObserver(Observer):
                 self._count_cost(NO_RECIPE, end.model, end.usage)
         if end.ttft_s is not None:
             self._ttft.observe(end.ttft_s, tags)
+        if end.tpot_s is not None:
+            self._tpot.observe(end.tpot_s, tags)
         self._latency.observe(end.total_s, tags)
 
     def agent_ended(self, recipe: str, trace: AgentTrace) -> None:
@@ -91,6 +115,7 @@ class RayObserver(Observer):
             (self._agent_queue, trace.timing.queue_s),
             (self._agent_ttft, trace.timing.ttft_s),
             (self._agent_latency, trace.timing.total_s),
+            (self._agent_wait, trace.elapsed_s if trace.status in WAITED else None),
         ):
             if seconds is not None:
                 histogram.observe(seconds, tags)

@@ -160,9 +160,10 @@ class ApiSettings(Frozen):
         description="Tokens in the `usage` of a recipe's answer: `answer`, those of the call that wrote it; or `team`,"
         " those of all its calls, which `moa.usage` has in any case.",
     )
-    metrics: bool = Field(
-        default=False,
-        description="Answer `/metrics` on the API's port, without a key, for tools that look there.",
+    metrics: bool | None = Field(
+        default=None,
+        description="Answer `/metrics` on the API's port, without a key, for tools that look there. Null: only if the"
+        " server is started on this machine, listens on its loopback interface and requires no key.",
     )
     aliases: Mapping[ModelName, str] = Field(
         default_factory=dict,

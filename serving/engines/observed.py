@@ -72,5 +72,6 @@ class ObservedEngine(EngineWrapper):
                     outcome.usage,
                     outcome.ttft_s,
                     outcome.total_s,
+                    outcome.answer_tokens,
                 )
             )

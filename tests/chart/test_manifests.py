@@ -1,6 +1,7 @@
 """k8s/ equals the rendered chart, and kustomize changes nothing in it."""
 
 import importlib.util
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,6 +46,15 @@ def test_files_are_what_the_chart_renders_now(overlay: str) -> None:
     for name, text in wanted.items():
         assert load((folder / name).read_text()) == load(text), f"{name} is stale: run scripts/render_manifests.py"
     assert {path.name for path in folder.glob("*.yaml")} == {*wanted, "values.yaml"}
+
+
+def test_the_rules_of_make_watch_are_what_the_chart_renders_now() -> None:
+    written = load(render_manifests.RULES.read_text())
+    assert written == load(render_manifests.local_rules()), "rules.yaml is stale: run scripts/render_manifests.py"
+    rules = [rule for group in written[0]["groups"] for rule in group["rules"]]
+    alerts = {rule["alert"] for rule in rules if "alert" in rule}
+    assert {"MoaErrorsFast", "MoaSlowFirstToken", "MoaOverBudget", "MoaDegraded"} <= alerts
+    assert not [rule for rule in rules if re.search("kube|karpenter|DCGM", rule["expr"])]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

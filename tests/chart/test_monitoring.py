@@ -18,7 +18,7 @@ RULE_TESTS = sorted((Path(__file__).parent / "rules").glob("*.yaml"))
 needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool; Debian has it in `prometheus`")
 WORDS = {
     "by", "le", "rate", "sum", "avg", "max", "count", "vector", "increase", "histogram_quantile", "avg_over_time",
-    "and", "or", "on", "group_left", "without", "unless", "absent", "max_over_time",
+    "and", "or", "on", "group_left", "without", "unless", "absent", "max_over_time", "sum_over_time",
 }  # fmt: skip
 
 
@@ -56,6 +56,20 @@ def labels(expression: str) -> set[tuple[str, str]]:
     return found
 
 
+def grouped(expression: str) -> set[str]:
+    """Labels that aggregations and joins of the expression name."""
+    lists = re.findall(r"\b(?:by|without|on|ignoring|group_left)\s*\(([^)]*)\)", expression)
+    return {label.strip() for one in lists for label in one.split(",") if label.strip()}
+
+
+def labels_of(metric: str) -> set[str]:
+    """Labels that series of the metric have; `group`, `namespace` are Prometheus' own, of the pod that it scrapes."""
+    if metric not in recorded():
+        return {*KNOWN[base(metric)]["labels"], "le", "group", "namespace"}
+    mine = [rule for rule in rules() if rule.get("record") == metric]
+    return {label for rule in mine for label in (*rule.get("labels", {}), *grouped(rule["expr"]))}
+
+
 def base(metric: str) -> str:
     """Series names of a histogram."""
     stem = re.sub(r"_(bucket|sum|count)$", "", metric)
@@ -79,7 +93,20 @@ def test_every_panel_names_a_metric_that_exists(file: Path) -> None:
         for metric, label in labels(expression):
             if metric in recorded():
                 continue
-            assert label in {*KNOWN[base(metric)]["labels"], "le", "group", "namespace"}, (title, metric, label)
+            assert label in labels_of(metric), (title, metric, label)
+        assert grouped(expression) <= {label for name in used for label in labels_of(name)}, title
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_every_legend_shows_labels_that_the_series_have(file: Path) -> None:
+    for panel in json.loads(file.read_text())["panels"]:
+        for target in panel.get("targets", []):
+            expression, shown = target["expr"], set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+            left = grouped(expression) - {"le"}
+            if not re.search(r"\b(sum|avg|max|count)\b", expression):  # nothing is summed away
+                left = {label for name in names(expression) for label in labels_of(name)}
+            assert shown <= left, panel["title"]
+            assert shown or target["legendFormat"]
 
 
 @pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
@@ -99,6 +126,7 @@ def test_every_rule_names_metrics_that_exist() -> None:
             if metric in recorded():
                 continue
             assert label in {*KNOWN[base(metric)]["labels"], "le", "namespace"}, (rule, metric, label)
+        assert grouped(rule["expr"]) <= {label for name in used for label in labels_of(name)}, rule
 
 
 def test_the_dashboard_of_an_exporter_that_is_not_scraped_is_left_out() -> None:
@@ -228,7 +256,7 @@ def test_the_list_was_compared_with_the_versions_that_are_installed() -> None:
     assert VERSIONS["karpenter"] == {"karpenter": installed["KARPENTER"]}
     assert VERSIONS["kubeRay"] == {"kuberay-operator": installed["KUBERAY"]}
     assert VERSIONS["dcgm"] == {"dcgm-exporter": installed["DCGM_EXPORTER"]}
-    assert set(VERSIONS) == set(METRICS) - {"server", "proxy"}  # those are this repository's
+    assert set(VERSIONS) == set(METRICS) - {"server", "proxy", "prometheus"}  # this repository's, and Prometheus' own
 
 
 @needs_promtool

@@ -10,6 +10,8 @@ REFUSED = {
     "a typo in a team": ("team.agregator=x", "agregator"),
     "a wrong type": ("orchestrator.replicas.min=two", "orchestrator.replicas.min"),
     "a number as text": ("models.mixtral-8x7b.gpus=two", "models.mixtral-8x7b.gpus"),
+    "a budget below nothing": ("monitoring.rules.usdPerMonth=-1", "usdPerMonth"),
+    "a budget in words": ("monitoring.rules.usdPerMonth=much", "usdPerMonth"),
     "two weight sources": ("weights.pvc.claimName=weights", "weights.pvc.claimName"),
     "S3 without a bucket": ("weights.s3.uri=", "weights.s3.uri"),
     "PVC without a claim": ("weights.source=pvc,weights.s3.uri=", "weights.pvc.claimName"),

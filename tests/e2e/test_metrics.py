@@ -14,7 +14,7 @@ from tests.support.server import Server
 
 LISTED = yaml.safe_load((ROOT / "helm" / "moa" / "files" / "metrics.yaml").read_text())
 # Counters that nothing has counted yet are not exported: these need trouble, a second attempt, a vote, a price, a
-# repeated prompt or a second replica.
+# budget, a repeated prompt or a second replica.
 RARE = {
     "ray_moa_session_requests_total",
     "ray_moa_requests_degraded_total",
@@ -22,6 +22,7 @@ RARE = {
     "ray_moa_tool_votes_total",
     "ray_moa_refilled_slots_total",
     "ray_moa_estimated_cost_usd_total",
+    "ray_moa_budget_usd_per_month",
     "ray_vllm_prefix_cache_hits_total",
     "ray_vllm_num_preemptions_total",
 }

@@ -5,6 +5,7 @@ import time
 import httpx
 import openai
 
+from deployments.ingress.cluster_metrics import PREFIXES
 from tests.support.server import Server
 
 EXPORT_S = 60  # Ray's agents collect every few seconds
@@ -48,6 +49,6 @@ def test_metrics_are_on_the_api_s_port(server: Server, client: openai.OpenAI) ->
         time.sleep(1)
     assert all(name in page.text for name in wanted)
     series = [line for line in page.text.splitlines() if not line.startswith("#")]
-    assert all(line.startswith(("ray_moa_", "ray_vllm_", "ray_serve_")) for line in series)
+    assert all(line.startswith(PREFIXES) for line in series)
     assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert httpx.head(f"{server.url}/metrics", timeout=30).status_code == 200

@@ -14,6 +14,10 @@ from tests.support.clock import simulated_time
 END = Delta(finish_reason="stop", usage=TokenUsage(3, 2, 0))
 
 
+def report_of(answer: TokenUsage | None) -> Report:
+    return Report("r", False, (), (), TokenUsage(9, 90), answer)
+
+
 def add_and_raise(outcome: StreamOutcome, delta: Delta, error: BaseException) -> None:
     with outcome:
         outcome.add(delta)
@@ -33,6 +37,43 @@ async def test_a_stream_that_ends_is_ok_with_its_usage_and_times() -> None:
         outcome.add(END)
     assert (outcome.code, outcome.degraded, outcome.usage) == ("ok", False, TokenUsage(3, 2, 0))
     assert (outcome.ttft_s, outcome.total_s) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("deltas", "tokens"),
+    [
+        ([Delta("a"), END], 2),
+        ([Delta("a"), Delta(finish_reason="stop", usage=TokenUsage(9, 90), report=report_of(TokenUsage(3, 5)))], 5),
+        ([Delta("a"), Delta(finish_reason="stop", usage=TokenUsage(9, 90), report=report_of(None))], 90),
+        ([Delta("a"), Delta("b", index=1), END], None),
+        ([Delta("a"), Delta(finish_reason="stop", usage=TokenUsage(3, None))], None),
+        ([Delta("a")], None),
+    ],
+    ids=["a model", "a team: of the call that wrote the answer", "no call", "choices", "not counted", "left"],
+)
+async def test_tokens_of_an_answer_are_those_of_the_call_that_wrote_it(deltas: list[Delta], tokens: int | None) -> None:
+    outcome = StreamOutcome()
+    with outcome:
+        for delta in deltas:
+            outcome.add(delta)
+    assert outcome.answer_tokens == tokens
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ttft_s", "tokens", "tpot_s"),
+    [
+        ("ok", 0.5, 6, 0.3),
+        ("ok", 0.5, 1, None),
+        ("ok", 0.5, None, None),
+        ("ok", None, 6, None),
+        ("cancelled", 0.5, 6, None),
+    ],
+)
+def test_time_per_output_token_begins_with_the_second(
+    outcome: str, ttft_s: float | None, tokens: int | None, tpot_s: float | None
+) -> None:
+    end = RequestEnd("m", "model", outcome, False, TokenUsage(), ttft_s, 2.0, tokens)
+    assert end.tpot_s == tpot_s
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,11 @@ def test_metrics_by_the_names_of_keys_are_left_out() -> None:
     assert 'ray_moa_requests_total{model="m"} 2.0' in joined([page])
 
 
+def test_the_gpus_from_which_costs_are_estimated_are_shown() -> None:
+    page = "# TYPE ray_node_gpus_utilization gauge\n" + 'ray_node_gpus_utilization{GpuIndex="0"} 40.0\n'
+    assert joined([page]) == page
+
+
 def test_a_page_without_any_of_them_is_empty() -> None:
     assert joined(["# TYPE ray_node_mem gauge\nray_node_mem 1\n\n# a comment\nloose 3\n"]) == ""
 

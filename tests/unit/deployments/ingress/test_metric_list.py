@@ -44,4 +44,5 @@ def test_metrics_of_the_proxy_are_those_of_its_supervisor() -> None:
 def test_every_metric_has_a_type_and_labels(exporter: str) -> None:
     for name, metric in METRICS[exporter].items():
         assert metric["type"] in {"gauge", "counter", "histogram"}, name
-        assert metric["labels"], name
+        assert set(metric) == {"type", "labels"}, name
+        assert metric["labels"] or name == "ray_moa_budget_usd_per_month", name

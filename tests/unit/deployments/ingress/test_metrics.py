@@ -39,6 +39,7 @@ def end(**changes: Any) -> RequestEnd:
         "usage": TokenUsage(30, 5, 20),
         "ttft_s": 0.25,
         "total_s": 1.5,
+        "answer_tokens": 6,
     }
     return RequestEnd(**{**values, **changes})
 
@@ -52,6 +53,7 @@ def trace(**changes: Any) -> AgentTrace:
         "status": "ok",
         "usage": TokenUsage(30, 5),
         "timing": Timing(0.5, 0.75, 2.0),
+        "elapsed_s": 2.5,
     }
     return AgentTrace(**{**values, **changes})
 
@@ -99,6 +101,7 @@ def test_a_models_answer_is_counted_with_its_tokens_cost_and_times(recorded: Rec
         ("moa_tokens", 5, {**MODEL, "direction": "completion"}),
         ("moa_estimated_cost_usd", pytest.approx(110e-6), {"recipe": "none", "model": "a"}),
         ("moa_ttft_seconds", 0.25, MODEL),
+        ("moa_tpot_seconds", 0.25, MODEL),
         ("moa_request_seconds", 1.5, MODEL),
     ]
 
@@ -137,7 +140,24 @@ def test_an_agents_call_is_counted_with_its_tokens_cost_and_times(recorded: Reco
         ("moa_agent_queue_seconds", 0.5, AGENT),
         ("moa_agent_ttft_seconds", 0.75, AGENT),
         ("moa_agent_seconds", 2.0, AGENT),
+        ("moa_agent_wait_seconds", 2.5, AGENT),
     ]
+
+
+def test_the_time_that_a_layer_waited_for_a_model_includes_calls_that_were_cut_off(recorded: Recorded) -> None:
+    """The engine's own time is unknown for them: without these, the slowest model would look fast."""
+    observer = RayObserver()
+    for number, status in enumerate(("ok", "empty", "straggler", "timeout", "failed", "cancelled")):
+        observer.agent_ended("moa", trace(status=status, timing=Timing(), elapsed_s=float(number)))
+    assert [value for name, value, _ in recorded if name == "moa_agent_wait_seconds"] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("budget", "values"), [(None, []), (300.0, [300.0])])
+def test_a_budget_is_exported_only_if_there_is_one(
+    recorded: Recorded, budget: float | None, values: list[float]
+) -> None:
+    RayObserver(budget_usd_per_month=budget)
+    assert [value for name, value, _ in recorded if name == "moa_budget_usd_per_month"] == values
 
 
 def test_unknown_times_and_prices_are_left_out(recorded: Recorded) -> None:
@@ -147,6 +167,7 @@ def test_unknown_times_and_prices_are_left_out(recorded: Recorded) -> None:
         "moa_agent_tokens",
         "moa_agent_tokens",
         "moa_agent_ttft_seconds",
+        "moa_agent_wait_seconds",
     ]
 
 

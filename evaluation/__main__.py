@@ -20,6 +20,7 @@ from evaluation.errors import EvaluationError
 from evaluation.judging import judge
 from evaluation.runner import RunSettings, run
 from evaluation.store import read_answers, read_arms
+from serving.command_line import CommandLine
 
 SAMPLING = {"temperature": float, "top_p": float, "max_tokens": int}
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="python -m evaluation", description="Measure the accuracy and cost of models and recipes."
     )
     commands = parser.add_subparsers(required=True)

@@ -11,6 +11,7 @@ from loadtest.errors import LoadError
 from loadtest.progress import ProgressLine
 from loadtest.traffic import options as load_options
 from loadtest.traffic.options import Options, checked_host
+from serving.command_line import CommandLine
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,9 +54,7 @@ def _run(host: str, options: Options, users: int, spawn_per_s: float, out: Path)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m loadtest", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandLine(prog="python -m loadtest", description=__doc__)
     run = parser.add_subparsers(required=True, metavar="run").add_parser("run", help="send load without a web UI")
     run.add_argument("--host", help="server to load, such as http://127.0.0.1:8000; required")
     run.add_argument("--users", type=int, default=8, help="closed loop: number of users; default: 8")

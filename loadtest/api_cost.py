@@ -5,7 +5,6 @@ streams `--tokens` deltas, and its own CPU time is subtracted. With `--against`,
 processes of their own; the exit code is 1 if this one takes over 5% more per delta or over 0.5 ms more per request.
 """
 
-import argparse
 import asyncio
 import cProfile
 import json
@@ -24,6 +23,7 @@ from starlette.types import ASGIApp
 
 from serving.api import ApiSettings, create_app
 from serving.cards import ModelCard
+from serving.command_line import CommandLine
 from serving.engine import Engine
 from serving.types import Delta, GenerateRequest
 from serving.usage import TokenUsage
@@ -157,9 +157,7 @@ async def profile(tokens: int) -> None:
 
 def main() -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m loadtest.api_cost", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandLine(prog="python -m loadtest.api_cost", description=__doc__)
     parser.add_argument("--tokens", type=int, default=2000, help="deltas per request; default: 2000")
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout to compare with")
     parser.add_argument("--rounds", type=int, default=5, help="with --against: measurements of each; default: 5")

@@ -9,6 +9,7 @@ from collections import deque
 import uvicorn
 
 from serving.api import ApiSettings, create_app
+from serving.command_line import CommandLine
 from serving.engines.scripted import ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
@@ -19,7 +20,7 @@ CONTEXT_TOKENS = 32_768
 
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(prog="python -m serving.demo", description=__doc__)
+    parser = CommandLine(prog="python -m serving.demo", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on")
     parser.add_argument("--tokens", type=int, default=64, help="length of every answer in tokens")

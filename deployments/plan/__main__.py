@@ -18,6 +18,7 @@ from deployments.plan.objectives import report as objectives_report
 from deployments.plan.prices import Prices, load_prices
 from deployments.plan.quotas import report as quotas_report
 from deployments.plan.report import ANSWER_TOKENS, ASKED_TOKENS, report
+from serving.command_line import CommandLine
 from serving.errors import ConfigError
 
 
@@ -105,9 +106,7 @@ def _cost_page(profile: Profile, chosen: argparse.Namespace) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m deployments.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandLine(prog="python -m deployments.plan", description=__doc__)
     parser.add_argument("profile", help="name of a profile, or path of a YAML file")
     pages = parser.add_mutually_exclusive_group()
     pages.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")

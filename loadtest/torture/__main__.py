@@ -20,6 +20,7 @@ from loadtest.torture import html_report
 from loadtest.torture.effort import Effort
 from loadtest.torture.parts import PARTS
 from loadtest.torture.results import PartResult, load, text
+from serving.command_line import CommandLine
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,11 +74,10 @@ def record(results: list[PartResult], file: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name:<12} {part.title}" for name, part in PARTS.items())
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="python -m loadtest.torture",
         description=__doc__,
         epilog=f"parts:\n{listed}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="parts to measure; default: all")
     parser.add_argument("--short", action="store_true", help="fewer repetitions; by default the parts without Ray")

@@ -112,9 +112,9 @@ class Server:
         if self.stopping:
             return
         self.stopping = True
-        os.write(2, b"Stopping ...\n")  # not through a buffer, in whose use the signal may have come
         if self._reader is not None:
             self._reader.silence()  # processes that are stopped in any order complain of each other
+        os.write(2, b"Stopping ...\n")  # not through a buffer, in whose use the signal may have come
         # Ctrl-C reaches the server too, which takes the first SIGINT only (`deployments.cluster.interrupts`).
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)

@@ -4,11 +4,29 @@ Standard library only, so that a command can refuse its arguments before it impo
 """
 
 import argparse
+import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from serving.suggestions import did_you_mean, nearest
+
+
+def at_least(low: float, kind: type[int] | type[float] = float, high: float = math.inf) -> Callable[[str], float]:
+    """Type of an argument: a number from `low` to `high`, both included."""
+
+    def parsed(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind(low) - 1
+        if not low <= number <= high:
+            noun = "a whole number" if kind is int else "a number"
+            bound = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+            raise argparse.ArgumentTypeError(f"must be {noun} {bound}, not '{text}'")
+        return number
+
+    return parsed
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shlex
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 import httpx
 from ray import serve
 
+from deployments.api_settings import API_KEY
 from deployments.config import Profile
 from deployments.ingress.cluster_metrics import node_pages
 from serving.recipes import load_recipes
@@ -103,7 +105,11 @@ def how_to_ask(profile: Profile, url: str) -> Iterator[str]:
         if first.task == "rerank":
             asked, path = {"query": question, "documents": ["42", "43"]}, "rerank"
     body = shlex.quote(json.dumps({"model": able[0], **asked}, ensure_ascii=False))
-    key = ' -H "Authorization: Bearer $MOA_API_KEY"' if profile.api.api_key or profile.api.keys else ""
+    key = (
+        ' -H "Authorization: Bearer $MOA_API_KEY"'
+        if profile.api.api_key or profile.api.keys or os.environ.get(API_KEY)
+        else ""
+    )
     yield "Ask it:"
     yield f"  curl {url}/v1/{path} -H 'Content-Type: application/json'{key} -d {body}"
     if others:

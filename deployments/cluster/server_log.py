@@ -106,14 +106,18 @@ class LogReader:
         return [line for line in lines if line.strip()][-LAST_LINES:]
 
     def _follow(self) -> None:
+        waiting: list[str] = []
         while True:
             ends = self._closed.is_set()  # asked before the last lines are read
-            for line in self._lines():
-                if self._errors.of(line) and not self._quiet.is_set():
+            found = [COLOR.sub("", line) for line in self._lines() if self._errors.of(line)]
+            # Lines wait for one poll: Ctrl-C may reach the server before this process, which silences its complaints.
+            for line in [*waiting, *found] if ends else waiting:
+                if not self._quiet.is_set():
                     self._found += 1
-                    self._show(COLOR.sub("", line))
+                    self._show(line)
             if ends:
                 return
+            waiting = found
             self._closed.wait(POLL_S)
 
     def _lines(self) -> Iterator[str]:

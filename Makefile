@@ -21,7 +21,7 @@ install: ## install the pinned packages into .venv; does nothing if they are the
 	@$(PYTHON) scripts/install.py --venv $(VENV)
 
 .PHONY: serve
-serve: install ## start the server; options: ARGS="profile=large port=8080"
+serve: install ## start the server; options: ARGS="profile=large port=8080", ARGS=--help lists them
 	@$(RUN) -m deployments.start $(ARGS)
 
 .PHONY: smol
@@ -29,7 +29,7 @@ smol: install ## fetch SmolLM2-135M (93 MB) for the profile smol; then: make ser
 	@$(RUN) -m models.smol
 
 .PHONY: plan
-plan: install ## print memory and hardware that a profile needs: ARGS=large
+plan: install ## print memory and hardware that a profile needs: ARGS=large; default: the profile of make serve
 	@$(RUN) -m deployments.plan $(ARGS)
 
 ##@ Test

@@ -76,8 +76,11 @@ def scripted(name: str, given: argparse.Namespace, **options: Any) -> ScriptedEn
 def serve(app: ASGIApp, given: argparse.Namespace, ids: Sequence[str]) -> None:
     """Serve until a signal, whose exit status is 0. Raises `ConfigError` if the port cannot be used."""
     check_port(given.host, given.port, "add --port NUMBER")
-    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises the signal again after its stop
-        signal.signal(number, lambda *_: sys.exit(0))
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # before uvicorn takes them; it raises them again when it has stopped
+        signal.signal(number, lambda *_: os._exit(0))
     host = f"[{given.host}]" if ":" in given.host else given.host
     print(f"http://{host}:{given.port}/v1 answers as: {', '.join(ids)}", flush=True)
     print("The answers are scripted words. Ctrl-C stops it.", flush=True)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from deployments.cluster.preflight import default_profile
 from deployments.config import Profile, load_profile
 from deployments.plan.cost import CostOptions
 from deployments.plan.cost import report as cost_report
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if getattr(chosen, name) is not None:
                 parser.error(f"--{name.replace('_', '-')} needs --cost")
     try:
-        profile = load_profile(chosen.profile)
+        profile = load_profile(chosen.profile or default_profile())
         if chosen.cost:
             page = _cost_page(profile, chosen)
         elif chosen.objectives:
@@ -107,7 +108,11 @@ def _cost_page(profile: Profile, chosen: argparse.Namespace) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandLine(prog="python -m deployments.plan", description=__doc__)
-    parser.add_argument("profile", help="name of a profile, or path of a YAML file")
+    parser.add_argument(
+        "profile",
+        nargs="?",
+        help="name of a profile, or path of a YAML file; default: that of `make serve`, lite with GPUs and else tiny",
+    )
     pages = parser.add_mutually_exclusive_group()
     pages.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")
     pages.add_argument("--quotas", action="store_true", help="print the quotas of EC2 that it needs instead")

@@ -2,7 +2,7 @@
 
 Checks the profile, the ports and the machine, then runs `serve run deployments:moa_app`. What Ray, vLLM and their
 libraries print goes to a log file, whose path is printed; errors are shown, too. SIGINT (Ctrl-C) and SIGTERM stop the
-server: requests in progress end first.
+server: requests in progress end first. Of a key that is given twice, the last counts.
 
 Exit status: 0 after a signal; 1 if the server was not started or ended by itself.
 """
@@ -30,10 +30,10 @@ END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 def parse(arguments: Sequence[str]) -> AppArgs:
-    """Parse `key=value` words.
+    """Parse `key=value` words. Of a key that is given twice the last counts, so that an image's own can be replaced.
 
     Raises:
-        ConfigError: a word has another form, an unknown or a repeated key, or a wrong value.
+        ConfigError: a word has another form, an unknown key or a wrong value.
     """
     given: dict[str, str] = {}
     for word in arguments:
@@ -46,8 +46,6 @@ def parse(arguments: Sequence[str]) -> AppArgs:
             keys = ", ".join(AppArgs.model_fields)
             hint = did_you_mean(key, AppArgs.model_fields)
             raise ConfigError(f"There is no key '{word.partition('=')[0]}'; {hint}choose one of {keys}.")
-        if key in given:
-            raise ConfigError(f"The key '{key}' is given twice; remove one of them.")
         given[key] = value
     try:
         return AppArgs.model_validate(given)

@@ -7,9 +7,12 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
 from typing import Any, NoReturn
 
 from serving.suggestions import did_you_mean, nearest
+
+Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
 
 
 def at_least(low: float, kind: type[int] | type[float] = float, high: float = math.inf) -> Callable[[str], float]:
@@ -27,6 +30,18 @@ def at_least(low: float, kind: type[int] | type[float] = float, high: float = ma
         return number
 
     return parsed
+
+
+def _without_interrupts(hook: Hook) -> Hook:
+    """Hook for uncaught exceptions that prints one word for Ctrl-C, in place of a traceback; the status stays 130."""
+
+    def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> Any:
+        if issubclass(kind, KeyboardInterrupt):
+            print("Stopped.", file=sys.stderr, flush=True)
+        else:
+            hook(kind, error, traceback)
+
+    return excepthook
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -54,6 +69,8 @@ class CommandLine(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse all arguments; one that is not known ends the program, as every error does, with exit code 2."""
         words = sys.argv[1:] if args is None else list(args)
+        if args is None:
+            sys.excepthook = _without_interrupts(sys.excepthook)
         self._refuse_unknown_options(words)
         parsed, unknown = super().parse_known_args(words, namespace)
         if unknown:

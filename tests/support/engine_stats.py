@@ -3,11 +3,12 @@
 Run as `python -m tests.support.engine_stats GCS_ADDRESS MODEL...`.
 """
 
-import argparse
 import dataclasses
 import json
 import os
 import sys
+
+from serving.command_line import CommandLine
 
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # the server's cluster is on loopback
 os.environ["RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"] = "1"  # tests that import `deployments` set what replicas need: 0
@@ -15,7 +16,7 @@ os.environ["RAY_AUTH_MODE"] = "token"  # a cluster started by ray.init asks for 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.support.engine_stats", description=__doc__)
+    parser = CommandLine(prog="python -m tests.support.engine_stats", description=__doc__)
     parser.add_argument("address", metavar="GCS_ADDRESS", help="address of the cluster")
     parser.add_argument("models", nargs="+", metavar="MODEL", help="ids of served models")
     given = parser.parse_args()

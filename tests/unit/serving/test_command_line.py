@@ -1,10 +1,14 @@
 """The command line that all commands share: help with defaults, errors in one sentence, suggestions."""
 
 import argparse
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from serving.command_line import CommandLine, at_least
+from tests.support.paths import ROOT
 
 
 def parser() -> CommandLine:
@@ -98,3 +102,15 @@ def test_a_number_has_bounds(text: str, valid: bool) -> None:
 def test_no_number_is_below_its_bound_by_a_trick(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="a number of at least 0"):
         at_least(0)(text)
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "printed"),
+    [("KeyboardInterrupt", -signal.SIGINT, "Stopped.\n"), ("ValueError('x')", 1, "ValueError: x\n")],
+)
+def test_ctrl_c_ends_a_command_without_a_traceback(ending: str, code: int, printed: str) -> None:
+    program = f"from serving.command_line import CommandLine; CommandLine(prog='x').parse_args(); raise {ending}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == code
+    assert done.stderr.endswith(printed)
+    assert ("Traceback" in done.stderr) == (code == 1)

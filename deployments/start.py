@@ -1,8 +1,8 @@
 """Start the server from a terminal: `python -m deployments.start [profile=NAME] [port=NUMBER] ...`.
 
 Checks the profile, the ports and the machine, then runs `serve run deployments:moa_app`. What Ray, vLLM and their
-libraries print goes to a log file, whose path is printed; errors are shown, too. SIGINT (Ctrl-C) and SIGTERM stop the
-server: requests in progress end first. Of a key that is given twice, the last counts.
+libraries print goes to a log file, whose path is printed; errors are shown, too. SIGINT (Ctrl-C), SIGTERM and the end
+of the terminal stop the server: requests in progress end first. Of a key that is given twice, the last counts.
 
 Exit status: 0 after a signal; 1 if the server was not started or ended by itself.
 """
@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -63,16 +64,17 @@ def usage() -> str:
 
 
 class Server:
-    """The process of `serve run`, which SIGINT and SIGTERM to this process stop."""
+    """The process of `serve run`, which SIGINT, SIGTERM and SIGHUP to this process stop."""
 
     def __init__(self) -> None:
-        """Take the two signals from now on."""
+        """Take the signals from now on."""
         self.stopping = False
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: LogReader | None = None
         # Before the server starts, which otherwise inherits an ignored SIGINT, as shells set it for background jobs.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` sets it
+                signal.signal(number, self._stop)
 
     def run(self, arguments: Sequence[str], log: Path | None) -> int:
         """Run the server until it ends and return the exit status. `log`: file for its output; None: the terminal."""
@@ -112,7 +114,8 @@ class Server:
         self.stopping = True
         if self._reader is not None:
             self._reader.silence()  # processes that are stopped in any order complain of each other
-        os.write(2, b"Stopping ...\n")  # not through a buffer, in whose use the signal may have come
+        with suppress(OSError):  # the terminal is closed
+            os.write(2, b"Stopping ...\n")  # not through a buffer, in whose use the signal may have come
         # Ctrl-C reaches the server too, which takes the first SIGINT only (`deployments.cluster.interrupts`).
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
@@ -125,7 +128,8 @@ def _end_with_parent() -> None:
 
 
 def _show(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with suppress(OSError):  # the terminal is closed
+        print(line, file=sys.stderr, flush=True)
 
 
 def _log() -> Path | None:

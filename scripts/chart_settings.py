@@ -38,7 +38,7 @@ OF_CHART: dict[type[BaseModel], frozenset[str]] = {
     Profile: frozenset({"api", "description", "models", "name", "orchestrator", "recipes", "team"}),
 }
 # Fields of a profile for which the chart has no value: endpoints and variables need secrets of their own.
-WITHOUT_VALUE = frozenset({"env", "external", "memory_gib"})
+WITHOUT_VALUE = frozenset({"env", "external", "memory_gib", "questions", "scope"})
 ABOUT = frozenset({"title", "description", "default"})
 
 

@@ -21,5 +21,6 @@ def claim_terminal() -> None:
 
 
 def say(line: str) -> None:
-    """Print a line on the terminal."""
-    print(line, file=_terminal or sys.stderr, flush=True)
+    """Print a line on the terminal; without effect if that is closed."""
+    with suppress(OSError):
+        print(line, file=_terminal or sys.stderr, flush=True)

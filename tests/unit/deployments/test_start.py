@@ -167,7 +167,9 @@ def log_of(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("number", "group"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)], ids=str
+    ("number", "group"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGHUP, False), (signal.SIGINT, True)],
+    ids=str,
 )
 def test_each_signal_stops_the_server_once(number: signal.Signals, group: bool, tmp_path: Path) -> None:
     with start_fake(tmp_path) as process:
@@ -244,3 +246,30 @@ def test_the_server_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
         assert [process.stderr.readline() for _ in range(2)][1] == "running\n"
         process.kill()
         assert process.stderr.readline() == "stopped\n"
+
+
+def test_a_closed_terminal_stops_the_server(tmp_path: Path) -> None:
+    """Its lines can no longer be written, which ends neither the server's threads nor its stop."""
+    with start_fake(tmp_path, extra="import atexit; atexit.register(say, 'gone')") as process:
+        assert process.stderr is not None
+        assert [process.stderr.readline() for _ in range(2)][1] == "running\n"
+        process.stderr.close()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=120) == 0
+    assert "Traceback" not in log_of(tmp_path).read_text()
+
+
+def test_a_server_without_a_hangup_goes_on_without_its_terminal(tmp_path: Path) -> None:
+    """Started by `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start_fake(tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with process:
+        assert process.stderr is not None
+        assert [process.stderr.readline() for _ in range(2)][1] == "running\n"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr.readline() == "Stopping ...\n"
+        assert process.wait(timeout=120) == 0

@@ -17,15 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from pydantic import ValidationError
-
+from deployments.arguments import checked
 from deployments.cluster.preflight import check_start, names_cluster, session_folder
 from deployments.cluster.server_log import LogReader, create_log
 from deployments.cluster.terminal import VARIABLE
 from deployments.config import AppArgs
 from serving.errors import ConfigError
-from serving.suggestions import did_you_mean, nearest
-from serving.validation import first_issue
+from serving.suggestions import nearest
 
 END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
@@ -38,20 +36,14 @@ def parse(arguments: Sequence[str]) -> AppArgs:
     """
     given: dict[str, str] = {}
     for word in arguments:
-        key, equals, value = word.removeprefix("--").partition("=")
-        similar = nearest(key, AppArgs.model_fields)
+        key, equals, value = word.partition("=")
         if not equals:
-            example = f"{similar}=VALUE" if similar else "port=8080"
-            raise ConfigError(f"Write '{word}' as key=value, for example {example}.")
-        if key not in AppArgs.model_fields or word.startswith("-"):
-            keys = ", ".join(AppArgs.model_fields)
-            hint = did_you_mean(key, AppArgs.model_fields)
-            raise ConfigError(f"There is no key '{word.partition('=')[0]}'; {hint}choose one of {keys}.")
+            similar = nearest(key, AppArgs.model_fields)
+            raise ConfigError(
+                f"Write '{word}' as key=value, for example {f'{similar}=VALUE' if similar else 'port=8080'}."
+            )
         given[key] = value
-    try:
-        return AppArgs.model_validate(given)
-    except ValidationError as error:
-        raise ConfigError(first_issue(error, whole="the arguments").sentence) from None
+    return checked(given)
 
 
 def usage() -> str:

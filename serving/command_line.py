@@ -77,6 +77,11 @@ class CommandLine(argparse.ArgumentParser):
             self._refuse(unknown[0])
         return parsed, unknown
 
+    def add_subparsers(self, **options: Any) -> Any:
+        """Commands of the command: `options` of `argparse.ArgumentParser.add_subparsers`."""
+        options.setdefault("metavar", "COMMAND")
+        return super().add_subparsers(**options)
+
     def error(self, message: str) -> NoReturn:
         """Print one sentence, and where all arguments are listed; exit with code 2."""
         sentence = message if message.endswith(("?", ".")) else f"{message}."

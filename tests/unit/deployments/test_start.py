@@ -1,5 +1,6 @@
 """Arguments and errors of the start command, and the version that the server reports."""
 
+import inspect
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ import ray
 import yaml
 
 from deployments import moa_app
+from deployments.arguments import ServeArgs
 from deployments.cluster import preflight
 from deployments.config import PROFILES, AppArgs
 from deployments.start import main, parse
@@ -116,6 +118,26 @@ def test_a_start_is_refused_before_anything_heavy_is_imported(reason: str, tmp_p
     assert done.stdout == "1 []\n", done.stderr
     [line] = done.stderr.splitlines()
     assert line.startswith(f"Error: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"prot": "8080"}, "There is no key 'prot'; did you mean 'port'? choose one of"),
+        ({"port": "many"}, "Set 'port' to an integer"),
+    ],
+)
+def test_serve_run_refuses_wrong_arguments_with_a_sentence(given: dict[str, str], sentence: str) -> None:
+    """As Ray does: it makes the arguments of `moa_app` from what it reads."""
+    assert inspect.signature(moa_app).parameters["args"].annotation is ServeArgs
+    with pytest.raises(click.ClickException) as caught:
+        ServeArgs.model_validate(given)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_serve_run_gets_its_arguments() -> None:
+    given = ServeArgs.model_validate({"port": "8080", "logs": "true"})
+    assert (given.port, given.logs, given.profile, given.host) == (8080, True, "", "127.0.0.1")
 
 
 # In place of Ray's `serve`: prints as libraries do, and says on the terminal how it ends, if it is interrupted once.

@@ -51,7 +51,8 @@ def usage() -> str:
     lines = ["usage: python -m deployments.start [-h] [KEY=VALUE ...]", "", (__doc__ or "").strip(), "", "keys:"]
     for name, field in AppArgs.model_fields.items():
         default = field.get_default(call_default_factory=True)
-        lines.append(f"  {name:<12} {field.description} (default: {str(default).lower() or 'none'})")
+        said = "Default: " in (field.description or "") or default == ""
+        lines.append(f"  {name:<12} {field.description}" + ("" if said else f" (default: {str(default).lower()})"))
     return "\n".join(lines)
 
 

@@ -50,6 +50,10 @@ def test_help_lists_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     printed = capsys.readouterr().out
     assert all(f"  {key} " in printed for key in AppArgs.model_fields)
+    assert "(default: 8000)" in printed
+    assert "(default: false)" in printed
+    assert printed.count("  autoscaling ") == printed.count("Default: true on Kubernetes.\n") == 1
+    assert "none" not in printed
 
 
 @pytest.mark.parametrize(

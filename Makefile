@@ -21,7 +21,7 @@ install: ## install the pinned packages into .venv; does nothing if they are the
 	@$(PYTHON) scripts/install.py --venv $(VENV)
 
 .PHONY: serve
-serve: install ## start the server; options: ARGS="profile=large port=8080"
+serve: install ## start the server; options: ARGS="profile=large port=8080", ARGS=--help lists them
 	@$(RUN) -m deployments.start $(ARGS)
 
 .PHONY: smol
@@ -33,7 +33,7 @@ watch: install ## watch a running server with Prometheus, alerts and dashboards:
 	@$(RUN) -m deployments.watch $(if $(URL),--url $(URL)) $(ARGS)
 
 .PHONY: plan
-plan: install ## print memory and hardware that a profile needs: ARGS=large
+plan: install ## print memory and hardware that a profile needs: ARGS=large; default: the profile of make serve
 	@$(RUN) -m deployments.plan $(ARGS)
 
 ##@ Test

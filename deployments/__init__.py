@@ -5,8 +5,8 @@ Importing the package sets default environment variables: Ray and vLLM read them
 
 from typing import TYPE_CHECKING
 
+from deployments.arguments import ServeArgs
 from deployments.cluster.environment import set_default_environment
-from deployments.config import AppArgs
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 set_default_environment()
 
 
-def moa_app(args: AppArgs) -> "Application":
+def moa_app(args: ServeArgs) -> "Application":
     """Build the complete server as one Serve application: `serve run deployments:moa_app profile=large port=8080`.
 
     Raises:

@@ -9,10 +9,11 @@ from ray.serve.deployment import Application, Deployment
 from ray.serve.llm import LLMConfig, build_llm_deployment
 
 from deployments.adapter_spec import lora_options
-from deployments.cluster.local import say
+from deployments.api_settings import api_settings
 from deployments.cluster.progress import watch_start
+from deployments.cluster.terminal import say
 from deployments.config import AppArgs, Profile
-from deployments.ingress.deployment import QUIET, Ingress, api_settings, ingress_options, routing, scaling
+from deployments.ingress.deployment import QUIET, Ingress, ingress_options, routing, scaling
 from deployments.metrics_setting import with_metrics
 from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import LocalWeights, ModelServer

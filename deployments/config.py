@@ -85,6 +85,12 @@ class Profile(Frozen):
 
     name: str = Field(min_length=1, description="Name of the profile.")
     description: str = Field(default="", description="One line for people.")
+    scope: str = Field(
+        default="", description="Sentence printed at the start, behind the models: what they can and cannot do."
+    )
+    questions: tuple[str, ...] = Field(
+        default=(), description="Questions to try, printed at the start; the first is in the printed command."
+    )
     models: tuple[ModelSpec, ...] = Field(default=(), description="Models served here.")
     external: tuple[ExternalSpec, ...] = Field(
         default=(), description="Models behind other endpoints. A profile has at least one model, here or there."

@@ -6,20 +6,16 @@ Announces that the node will leave. Serve then starts replacements on other node
 once the replacements run or after `notice_s`, and lets running requests finish for `drain_s`. The command returns when
 `notice_s` is over, no replica is left on the node, and its HAProxy has no request in progress. It fails if that is not
 so after `notice_s` plus `drain_s`. Load balancers may send requests to the node's HAProxy until `notice_s` is over.
+Functions import Ray, which takes a second, so that `--help` does not.
 """
 
-import argparse
 import logging
 import sys
 import time
 from typing import Any
 
-import ray
-from ray._private import state
-from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
-from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]  # generated
-
 from deployments.cluster.proxy import proxy_folder, proxy_is_idle
+from serving.command_line import CommandLine
 
 REPLICA = "ServeReplica:"  # the class name's prefix of Serve's replica actors
 POLL_S = 0.5
@@ -40,6 +36,8 @@ def drain(address: str, notice_s: float, drain_s: float, node_id: str | None = N
     Raises:
         RuntimeError: the cluster refused to drain the node.
     """
+    import ray
+
     connects = not ray.is_initialized()
     if connects:
         ray.init(address=address, namespace="serve", logging_level=logging.ERROR, log_to_driver=False)
@@ -65,6 +63,10 @@ def announce_drain(node_id: str, deadline_s: float) -> None:
     Raises:
         RuntimeError: the cluster refused.
     """
+    import ray
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
+    from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]  # generated
+
     gcs = GcsClient(address=ray.get_runtime_context().gcs_address)
     accepted, reason = gcs.drain_node(
         node_id,
@@ -78,6 +80,8 @@ def announce_drain(node_id: str, deadline_s: float) -> None:
 
 def replicas_on(node_id: str) -> list[str]:
     """Names of the Serve replicas that still run on the node."""
+    from ray._private import state
+
     actors: dict[str, dict[str, Any]] = state.actors()
     return [
         actor["Name"]
@@ -90,9 +94,7 @@ def replicas_on(node_id: str) -> list[str]:
 
 def main() -> None:
     """Drain a node as the command line says; exit with status 1 if requests are still in flight."""
-    parser = argparse.ArgumentParser(
-        prog="python -m deployments.drain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandLine(prog="python -m deployments.drain", description=__doc__)
     add = parser.add_argument
     add("--address", default="auto", help="address of the cluster; default: the one that this node belongs to")
     add("--node-id", help="hexadecimal id of the node; default: this node")

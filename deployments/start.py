@@ -1,48 +1,137 @@
 """Start the server from a terminal: `python -m deployments.start [profile=NAME] [port=NUMBER] ...`.
 
-Runs `serve run deployments:moa_app`, passes SIGINT and SIGTERM on to it as one SIGINT, and corrects its exit status: 0
-after a signal, 1 if the server did not start or ended by itself.
+Checks the profile, the ports and the machine, then runs `serve run deployments:moa_app`. What Ray, vLLM and their
+libraries print goes to a log file, whose path is printed; errors are shown, too. SIGINT (Ctrl-C), SIGTERM and the end
+of the terminal stop the server: requests in progress end first. Of a key that is given twice, the last counts.
+
+Exit status: 0 after a signal; 1 if the server was not started or ended by itself.
 """
 
+import ctypes
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from pydantic import ValidationError
-
-from deployments.config import AppArgs, load_profile
+from deployments.arguments import checked
+from deployments.cluster.preflight import check_start, names_cluster, session_folder
+from deployments.cluster.server_log import LogReader, create_log
+from deployments.cluster.terminal import VARIABLE
+from deployments.config import AppArgs
 from serving.errors import ConfigError
-from serving.validation import first_issue
+from serving.suggestions import nearest
+
+END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 def parse(arguments: Sequence[str]) -> AppArgs:
-    """Parse `key=value` words.
+    """Parse `key=value` words. Of a key that is given twice the last counts, so that an image's own can be replaced.
 
     Raises:
         ConfigError: a word has another form, an unknown key or a wrong value.
     """
-    if wrong := [word for word in arguments if "=" not in word]:
-        raise ConfigError(f"Write '{wrong[0]}' as key=value, for example port=8080.")
-    try:
-        return AppArgs.model_validate(dict(word.split("=", 1) for word in arguments))
-    except ValidationError as error:
-        issue = first_issue(error, whole="the arguments")
-        if issue.kind == "extra_forbidden":
-            keys = ", ".join(AppArgs.model_fields)
-            raise ConfigError(f"There is no key '{issue.path}'; choose one of {keys}.") from None
-        raise ConfigError(issue.sentence) from None
+    given: dict[str, str] = {}
+    for word in arguments:
+        key, equals, value = word.partition("=")
+        if not equals:
+            similar = nearest(key, AppArgs.model_fields)
+            raise ConfigError(
+                f"Write '{word}' as key=value, for example {f'{similar}=VALUE' if similar else 'port=8080'}."
+            )
+        given[key] = value
+    return checked(given)
 
 
 def usage() -> str:
     """Help text: every key with its default and meaning."""
-    lines = ["usage: python -m deployments.start [KEY=VALUE ...]", "", "keys:"]
+    lines = ["usage: python -m deployments.start [-h] [KEY=VALUE ...]", "", (__doc__ or "").strip(), "", "keys:"]
     for name, field in AppArgs.model_fields.items():
         default = field.get_default(call_default_factory=True)
-        lines.append(f"  {name:<12} {field.description} (default: {str(default).lower() or 'none'})")
+        said = "Default: " in (field.description or "") or default == ""
+        lines.append(f"  {name:<12} {field.description}" + ("" if said else f" (default: {str(default).lower()})"))
     return "\n".join(lines)
+
+
+class Server:
+    """The process of `serve run`, which SIGINT, SIGTERM and SIGHUP to this process stop."""
+
+    def __init__(self) -> None:
+        """Take the signals from now on."""
+        self.stopping = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: LogReader | None = None
+        # Before the server starts, which otherwise inherits an ignored SIGINT, as shells set it for background jobs.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` sets it
+                signal.signal(number, self._stop)
+
+    def run(self, arguments: Sequence[str], log: Path | None) -> int:
+        """Run the server until it ends and return the exit status. `log`: file for its output; None: the terminal."""
+        command = [str(Path(sys.executable).parent / "serve"), "run", "deployments:moa_app", *arguments]
+        if log is None:
+            self._process = subprocess.Popen(command, preexec_fn=_end_with_parent)
+        else:
+            self._reader = LogReader(log, _show)
+            terminal = os.dup(sys.stderr.fileno())
+            with log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    command,
+                    stdout=output,
+                    stderr=output,
+                    env={**os.environ, VARIABLE: str(terminal)},
+                    pass_fds=[terminal],
+                    preexec_fn=_end_with_parent,
+                )
+            os.close(terminal)
+        if self.stopping:  # since before it was started
+            self._process.send_signal(signal.SIGINT)
+        code = self._process.wait()
+        if self._reader is not None:
+            self._reader.close()
+        if self.stopping:
+            _show("Stopped.")
+            return 0
+        if self._reader is not None:
+            if not self._reader.found:
+                _show("\n".join(self._reader.last_lines()))
+            _show(f"The server has ended by itself; its log is {log}.")
+        return code or 1
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self.stopping:
+            return
+        self.stopping = True
+        if self._reader is not None:
+            self._reader.silence()  # processes that are stopped in any order complain of each other
+        with suppress(OSError):  # the terminal is closed
+            os.write(2, b"Stopping ...\n")  # not through a buffer, in whose use the signal may have come
+        # Ctrl-C reaches the server too, which takes the first SIGINT only (`deployments.cluster.interrupts`).
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+
+
+def _end_with_parent() -> None:
+    """Have Linux stop this process, a new child, with SIGINT if its parent is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGINT)
+
+
+def _show(line: str) -> None:
+    with suppress(OSError):  # the terminal is closed
+        print(line, file=sys.stderr, flush=True)
+
+
+def _log() -> Path | None:
+    """A new log file; None: it cannot be written, so that everything is printed on the terminal."""
+    try:
+        return create_log(session_folder())
+    except OSError as error:
+        _show(f"The server's log cannot be written ({error}); all of its output follows.")
+        return None
 
 
 def main(arguments: list[str]) -> int:
@@ -50,36 +139,18 @@ def main(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(usage())
         return 0
+    server = Server()
     try:
-        load_profile_named(parse(arguments))
+        args = parse(arguments)
+        check_start(args, joins=names_cluster(os.environ))
     except ConfigError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        _show(f"Error: {error}")
         return 1
-    server: subprocess.Popen[bytes] | None = None
-    stopping = False
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        # Ctrl-C reaches the server too, which takes the first SIGINT only (`deployments.cluster.interrupts`).
-        if server is not None and not stopping:
-            server.send_signal(signal.SIGINT)
-        stopping = True
-
-    # Before the server starts, which otherwise inherits an ignored SIGINT, as shells set it for background jobs.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    print("Starting the server ...", file=sys.stderr, flush=True)
-    server = subprocess.Popen([str(Path(sys.executable).parent / "serve"), "run", "deployments:moa_app", *arguments])
-    if stopping:
-        server.send_signal(signal.SIGINT)
-    code = server.wait()
-    return 0 if stopping else code or 1
-
-
-def load_profile_named(args: AppArgs) -> None:
-    """Check the profile that `args` names, before anything is started. Raises `ConfigError`."""
-    if args.profile:
-        load_profile(args.profile)
+    if server.stopping:
+        return 0
+    log = None if args.logs else _log()
+    _show("Starting the server ..." if log is None else f"Starting the server; its log is {log} ...")
+    return server.run(arguments, log)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from evaluation.errors import EvaluationError
 from evaluation.options import Number, Whole, name, names, share, url
 from evaluation.scoring import SCORERS
 from evaluation.verdict_choice import KINDS_OF_VERDICTS
+from serving.command_line import CommandLine
 
 SAMPLING: dict[str, Callable[[str], float]] = {
     "temperature": Number(0, 2),
@@ -44,11 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="python -m evaluation",
         description="Measure the accuracy and cost of models and recipes.",
         epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands_of = parser.add_subparsers(required=True)
 

@@ -17,6 +17,7 @@ from loadtest.progress import ProgressLine
 from loadtest.sweep import options as sweep_options
 from loadtest.traffic import options as load_options
 from loadtest.traffic.options import Options, checked_host
+from serving.command_line import CommandLine
 
 if TYPE_CHECKING:
     from loadtest.load_run import LoadRun
@@ -119,9 +120,7 @@ def _settings(host: str, load: "LoadRun", users: int) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m loadtest", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandLine(prog="python -m loadtest", description=__doc__)
     run = parser.add_subparsers(required=True, metavar="run").add_parser("run", help="send load without a web UI")
     run.add_argument("--host", help="server to load, such as http://127.0.0.1:8000; required")
     run.add_argument("--users", type=int, help=f"closed loop: number of users; default: {USERS}")

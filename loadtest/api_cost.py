@@ -5,7 +5,6 @@ streams `--tokens` deltas, and its own CPU time is subtracted. With `--against`,
 processes of their own; the exit code is 1 if this one takes over 5% more per delta or over 0.5 ms more per request.
 """
 
-import argparse
 import asyncio
 import cProfile
 import json
@@ -25,6 +24,7 @@ from starlette.types import ASGIApp
 from evaluation.options import Whole
 from serving.api import ApiSettings, create_app
 from serving.cards import ModelCard
+from serving.command_line import CommandLine
 from serving.engine import Engine
 from serving.types import Delta, GenerateRequest
 from serving.usage import TokenUsage
@@ -158,9 +158,7 @@ async def profile(tokens: int) -> None:
 
 def main() -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m loadtest.api_cost", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandLine(prog="python -m loadtest.api_cost", description=__doc__)
     parser.add_argument("--tokens", type=Whole(1, 1_000_000), default=2000, help="deltas per request; default: 2000")
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout to compare with")
     parser.add_argument(

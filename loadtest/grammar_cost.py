@@ -5,21 +5,20 @@ part of it that vLLM repeats on the replica's event loop if nobody has compiled 
 of some tokens, for which all requests of the engine wait.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
-from xgrammar import Grammar, GrammarCompiler, TokenizerInfo
-
-from deployments.model.grammar_worker import slowest_mask_s
+from serving.command_line import CommandLine
 from serving.errors import InvalidRequest
 from serving.grammars.check import check_format
 from serving.grammars.limits import SchemaLimits
 from serving.types import ResponseFormat
+
+if TYPE_CHECKING:
+    from xgrammar import TokenizerInfo
 
 TEXT = {"type": "string"}
 DEFAULT = Path(__file__).parents[1] / "models" / "tiny" / "weights" / "tiny-qwen"
@@ -80,8 +79,11 @@ def beyond(limits: SchemaLimits) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "deadline: (.?a?){64}b{64}", {"type": "string", "pattern": "^(.?a?){64}b{64}$"}
 
 
-def vocabulary(path: Path) -> TokenizerInfo:
+def vocabulary(path: Path) -> "TokenizerInfo":
     """Vocabulary of a tokenizer."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from xgrammar import TokenizerInfo
+
     if path.is_dir():
         return TokenizerInfo.from_huggingface(AutoTokenizer.from_pretrained(path))
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(path))  # type: ignore[no-untyped-call]
@@ -90,10 +92,14 @@ def vocabulary(path: Path) -> TokenizerInfo:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandLine(prog="python -m loadtest.grammar_cost", description=__doc__)
     parser.add_argument("--tokenizer", type=Path, default=DEFAULT, help="folder or tokenizer.json (default: tiny-qwen)")
     parser.add_argument("--beyond", action="store_true", help="also rules that are refused, which may take minutes")
     args = parser.parse_args()
+    from xgrammar import Grammar, GrammarCompiler
+
+    from deployments.model.grammar_worker import slowest_mask_s
+
     limits, tokens = SchemaLimits(), vocabulary(args.tokenizer)
     print(f"{tokens.vocab_size} tokens\n")
     print("| rule | compile, s | on the event loop, ms | per token, ms |\n|---|---:|---:|---:|")

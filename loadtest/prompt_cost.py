@@ -5,7 +5,6 @@ strings, and to make token ids. The fastest of some repetitions counts. `--contr
 only the control tokens.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -13,11 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-from transformers.utils import logging
-
 from deployments.model.control_strings import ControlStringEscaper, added_tokens, control_tokens
 from deployments.model.prompt_encoder import PromptEncoder
+from serving.command_line import CommandLine
 
 CHARACTERS = 100_000
 REPETITIONS = 5
@@ -60,10 +57,13 @@ def costs(tokenizer: Any, *, all_added: bool = False) -> dict[str, tuple[float, 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print a table; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandLine(prog="python -m loadtest.prompt_cost", description=__doc__)
     parser.add_argument("directories", nargs="+", type=Path, help="directories with a tokenizer's files")
     parser.add_argument("--control", choices=("tokens", "all"), default="tokens", help="strings to escape")
     parsed = parser.parse_args(arguments)
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     names = [*TEXTS, "control strings"]
     print(f"| tokenizer | {' | '.join(names)} |\n|---|{'---|' * len(names)}")

@@ -37,9 +37,9 @@ OF_CHART: dict[type[BaseModel], frozenset[str]] = {
     ),
     Profile: frozenset({"api", "description", "models", "name", "orchestrator", "recipes", "team"}),
 }
-# Fields of a profile for which the chart has no value: endpoints and variables need secrets of their own, and the
-# budget is a value of the rules, since a changed profile starts a new Ray cluster.
-WITHOUT_VALUE = frozenset({"budget_usd_per_month", "env", "external", "memory_gib"})
+# Fields of a profile for which the chart has no value: endpoints and variables need secrets of their own, the budget is
+# a value of the rules, since a changed profile starts a new Ray cluster, and the texts are for a terminal.
+WITHOUT_VALUE = frozenset({"budget_usd_per_month", "env", "external", "memory_gib", "questions", "scope"})
 ABOUT = frozenset({"title", "description", "default"})
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from serving.command_line import CommandLine
+
 PACKAGES = ("serving", "deployments", "evaluation", "loadtest", "models", "scripts", "examples")
 QUESTION_WORDS = frozenset({"what", "whether", "who", "where", "which", "when", "how"})
 
@@ -37,9 +39,16 @@ def python_files(paths: Iterable[str]) -> Iterator[Path]:
 
 def main(arguments: Sequence[str]) -> int:
     """Print each violation as `path:line: first line`; return 1 if there is one."""
+    parser = CommandLine(prog="python -m scripts.check_docstrings", description=__doc__)
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", default=PACKAGES, help=f"files and folders; default: {', '.join(PACKAGES)}"
+    )
+    given = parser.parse_args(arguments)
+    if missing := [path for path in given.paths if not Path(path).exists()]:
+        parser.error(f"there is no file or folder '{missing[0]}'")
     found = [
         f"{path}:{line}: {text}"
-        for path in python_files(arguments or PACKAGES)
+        for path in python_files(given.paths)
         for line, text in violations(path.read_text(encoding="utf-8"))
     ]
     for line in found:

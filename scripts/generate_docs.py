@@ -8,7 +8,6 @@ three tables are generated: the settings of every recipe, the settings that a re
 support of tools. In helm/moa/values.schema.json the `settings` are generated.
 """
 
-import argparse
 import re
 import sys
 from collections.abc import Iterable
@@ -39,6 +38,7 @@ from serving.api.schemas.responses import ResponsesBody
 from serving.api.schemas.tokens import TokenizeBody
 from serving.api.schemas.wire import Wire
 from serving.api.settings import ApiSettings
+from serving.command_line import CommandLine
 from serving.config import Frozen
 from serving.errors import MoaError
 from serving.grammars.limits import SchemaLimits
@@ -317,7 +317,7 @@ def _with_table(text: str, table: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or compare the documents; return 1 if `--check` finds one that is out of date."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.generate_docs", description=__doc__)
+    parser = CommandLine(prog="python -m scripts.generate_docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a document is out of date")
     check = parser.parse_args(arguments).check
     stale = [path for path, text in documents().items() if not path.is_file() or path.read_text("utf-8") != text]

@@ -6,7 +6,6 @@ Python clients: requirements/clients/NAME.txt into .venv-clients/NAME. Node clie
 tests/clients/trio/NAME into the folder node_modules beside it.
 """
 
-import argparse
 import hashlib
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from scripts.install import ROOT, TORCH_CPU_INDEX
+from serving.command_line import CommandLine
 
 LOCKS = ROOT / "requirements" / "clients"
 NODE = ROOT / "tests" / "clients" / "trio"
@@ -114,7 +114,7 @@ def _run(name: str, command: list[str], folder: Path = ROOT) -> None:
 
 def main() -> None:
     """Install the named environments, or all; exit with status 1 and the reasons if one cannot be installed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandLine(prog="python -m scripts.install_clients", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all ({', '.join(names())})")
     chosen = parser.parse_args().names or names()
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -7,6 +7,7 @@ An overlay is rendered with the chart's values-<overlay>.yaml and then its own `
 overlays name existing ones.
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,9 @@ def local_rules() -> str:
 
 def main() -> None:
     """Write the files of every overlay and remove stale ones, and the rules of `make watch`."""
+    argparse.ArgumentParser(
+        prog="scripts/render_manifests.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     for overlay in sorted(path.parent for path in HERE.glob("overlays/*/values.yaml")):
         wanted = files(overlay)
         for name, text in wanted.items():

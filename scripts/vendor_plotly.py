@@ -13,12 +13,14 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs_version
 
 from evaluation.report.page import PLOTLY
+from serving.command_line import CommandLine
 
 BUNDLE = "plotly.js-basic-dist-min"
 
 
 def main() -> None:
     """Write the compressed bundle and its licence."""
+    CommandLine(prog="python -m scripts.vendor_plotly", description=__doc__).parse_args()
     version = get_plotlyjs_version()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from serving.errors import ConfigError
+from serving.suggestions import did_you_mean
 from serving.yaml_file import read_yaml
 
 
@@ -37,7 +38,8 @@ class YamlDirectory:
         if not path.is_file():
             known = ", ".join(self.names)
             raise ConfigError(
-                f"There is no {self.noun} '{source}'; choose one of {known}, or give the path of a YAML file."
+                f"There is no {self.noun} '{source}'; {did_you_mean(source, self.names)}choose one of {known}, or give"
+                " the path of a YAML file."
             )
         raw = read_yaml(path)
         if not isinstance(raw, dict):

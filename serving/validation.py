@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from serving.suggestions import nearest
 
 # Parts of a location that are no fields: members of unions, and wrappers of types.
 TYPE_PART = re.compile(
@@ -90,8 +91,8 @@ def _typed_wrong(details: Sequence[ErrorDetails], missing: tuple[int | str, ...]
     """Location of an unknown field beside the missing one, whose name is like it."""
     unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
     beside = {str(location[-1]): location for location in unknown if location[:-1] == missing[:-1]}
-    alike = get_close_matches(str(missing[-1]), beside, 1)
-    return beside[alike[0]] if alike else None
+    alike = nearest(str(missing[-1]), beside)
+    return beside[alike] if alike is not None else None
 
 
 def _fields(detail: ErrorDetails) -> tuple[int | str, ...]:

@@ -3,8 +3,6 @@
 import logging
 import math
 import os
-import socket
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -16,14 +14,18 @@ from deployments.cluster.interrupts import interrupt_once
 from deployments.cluster.loopback import LOOPBACK, REPLICA_HOOK, keep_to_loopback
 from deployments.cluster.preflight import (
     available_memory_gib,
+    check_gpu_count,
     check_machine,
-    default_profile,
+    check_ports,
+    check_start,
     local_gpus,
+    names_cluster,
     session_folder,
 )
 from deployments.cluster.proxy import drain_proxy, proxy_folder
 from deployments.cluster.reports import shorten_reports
-from deployments.config import AppArgs, Profile, load_profile
+from deployments.cluster.terminal import claim_terminal, say
+from deployments.config import AppArgs, Profile
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
 from serving.failures import said
@@ -38,7 +40,8 @@ def prepare(args: AppArgs) -> tuple[Profile, bool]:
     Raises:
         ConfigError: the profile cannot work on this machine or cluster.
     """
-    profile = load_profile(args.profile or default_profile())
+    claim_terminal()
+    profile = check_start(args, joins=joins_cluster())
     check_profile(profile, weights_here=not joins_cluster())
     local = start_cluster(profile, args)
     if not args.autoscaling:
@@ -48,20 +51,7 @@ def prepare(args: AppArgs) -> tuple[Profile, bool]:
 
 def joins_cluster() -> bool:
     """True if the server is started on a cluster that exists, whose nodes may have files that this machine lacks."""
-    return ray.is_initialized() or os.environ.get("RAY_ADDRESS", "local") != "local"
-
-
-def check_port(host: str, port: int) -> None:
-    """Raise `ConfigError` if the port cannot be bound."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise ConfigError(
-                f"Port {port} on {host} cannot be used ({error.strerror}); stop the program that listens there, or add"
-                " port=NUMBER."
-            ) from None
+    return ray.is_initialized() or names_cluster(os.environ)
 
 
 def start_cluster(profile: Profile, args: AppArgs) -> bool:
@@ -76,12 +66,12 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
             shorten_reports(session_logs(), say)
         return False
     check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
-    check_port(args.host, args.port)
+    check_ports(args, os.environ)
     keep_to_loopback()
     interrupt_once(partial(drain_here, profile.orchestrator.drain_s))
     os.environ[HOST] = args.host  # read by HAProxy, which Ray starts
     try:
-        ray.init(
+        context = ray.init(
             address="local",
             namespace="serve",
             # Ray counts CPUs for placement only: engines that share cores need one each in this count.
@@ -98,6 +88,8 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
             f"Ray did not start on this machine; it may be too busy: try again. ({said(error)})"
         ) from error
     shorten_reports(session_logs(), say)
+    if args.dashboard and context.dashboard_url:  # on another port than 8265 if that is in use
+        say(f"Ray's dashboard: http://{context.dashboard_url}")
     # The replicas' own ports are on the loopback interface, whatever HAProxy listens on.
     serve.start(http_options=HTTPOptions(host=LOOPBACK, port=args.port))
     return True
@@ -115,21 +107,10 @@ def session_logs() -> Path:
     return Path(context.get_temp_dir()) / context.get_session_name() / "logs"
 
 
-def say(line: str) -> None:
-    """Print a line on the terminal."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def check_gpus(profile: Profile) -> None:
     """Raise `ConfigError` if the cluster has too few GPUs for the minimum number of replicas, or for one of a model."""
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus = int(resources.get("GPU", 0))
-    needed = max([profile.gpus, *(model.gpus * model.gpu_share for model in profile.models)])
-    if needed > gpus:
-        raise ConfigError(
-            f"The profile '{profile.name}' needs {needed:g} GPUs, but the cluster has {gpus}; add nodes, or"
-            " choose a smaller profile."
-        )
+    check_gpu_count(profile, int(resources.get("GPU", 0)), "the cluster")
     for model in profile.models:
         if model.accelerator_type and f"accelerator_type:{model.accelerator_type}" not in resources:
             raise ConfigError(

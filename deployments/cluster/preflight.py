@@ -1,4 +1,7 @@
-"""Checks of this machine's memory, disk and compilers, before a cluster is started on it."""
+"""Checks before a start: of the profile, and of this machine's ports, GPUs, memory, disk and compilers.
+
+Nothing here imports Ray, vLLM or torch, which take seconds: what is wrong is said at once.
+"""
 
 import os
 import shutil
@@ -6,12 +9,49 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployments.config import Profile
+from deployments.config import AppArgs, Profile, load_profile
+from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
+from serving.ports import check_port
 
+LOOPBACK = "127.0.0.1"
+# Ports of Ray Serve that an operator may choose, with their uses; by default they are free ones: `loopback.py`.
+PORTS = {
+    "RAY_SERVE_HAPROXY_METRICS_PORT": "HAProxy's metrics",
+    "RAY_SERVE_HAPROXY_STATS_PORT": "HAProxy's page",
+    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": "Serve's own proxy",
+}
 DISK_GIB = 1.0  # for the session's logs and sockets
 MEMINFO = Path("/proc/meminfo")
 CGROUP_LIMIT, CGROUP_USE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+
+
+def names_cluster(environment: Mapping[str, str]) -> bool:
+    """True if the environment names a cluster that exists, whose nodes may have files that this machine lacks."""
+    return environment.get("RAY_ADDRESS", "local") != "local"
+
+
+def check_start(args: AppArgs, *, joins: bool) -> Profile:
+    """Check all that can be known within a second. Returns the profile that `args` chooses.
+
+    Not checked is what takes longer: the length of prompts, in tokens (`check_profile`).
+
+    Args:
+        args: Arguments of the start.
+        joins: The server will run on a cluster that exists: its machines are not checked, nor the weights.
+
+    Raises:
+        ConfigError: the profile is unknown or wrong, its weights are missing, a port is in use, or the machine is too
+            small.
+    """
+    profile = load_profile(args.profile or default_profile())
+    check_profile(profile, weights_here=not joins, contexts=False)
+    if not joins:
+        check_ports(args, os.environ)
+        if not args.autoscaling:
+            check_gpu_count(profile, local_gpus(), "this machine")
+        check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
+    return profile
 
 
 def default_profile() -> str:
@@ -27,6 +67,34 @@ def local_gpus() -> int:
         return 0
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
+
+
+def check_ports(args: AppArgs, environment: Mapping[str, str]) -> None:
+    """Raise `ConfigError` if the API's port, or one that `environment` sets for Ray Serve, cannot be bound."""
+    check_port(args.host, args.port, "add port=NUMBER")
+    taken = {args.port: "the API"}
+    for name, use in PORTS.items():
+        if (given := environment.get(name)) is None:
+            continue
+        if not given.isdecimal() or not 0 < int(given) < 65536:
+            raise ConfigError(f"Set {name} to a port, a number from 1 to 65535, not '{given}'.")
+        if (other := taken.setdefault(int(given), use)) != use:
+            raise ConfigError(f"{name} is {given}, which is the port of {other}; change one of them.")
+        check_port(LOOPBACK, int(given), f"change {name}", f" of {use}")
+
+
+def check_gpu_count(profile: Profile, gpus: int, where: str) -> None:
+    """Raise `ConfigError` if `gpus` are too few for the minimum number of replicas, or for one of a model.
+
+    `where`: "the cluster" or "this machine", which has them.
+    """
+    needed = max([profile.gpus, *(model.gpus * model.gpu_share for model in profile.models)])
+    if needed > gpus:
+        more = "add nodes" if where == "the cluster" else "use a machine or a cluster that has them"
+        raise ConfigError(
+            f"The profile '{profile.name}' needs {needed:g} GPUs, but {where} has {gpus}; {more}, or choose a smaller"
+            " profile."
+        )
 
 
 def check_machine(profile: Profile, *, memory_gib: float | None, disk: Path) -> None:
@@ -45,6 +113,8 @@ def check_machine(profile: Profile, *, memory_gib: float | None, disk: Path) -> 
             f"The profile '{profile.name}' needs {profile.memory_gib:g} GiB of memory, but only {memory_gib:.1f} GiB"
             " are available; stop other programs, or use a larger machine."
         )
+    while not disk.exists():  # Ray makes it
+        disk = disk.parent
     free_gib = shutil.disk_usage(disk).free / 2**30
     if free_gib < DISK_GIB:
         raise ConfigError(

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +11,9 @@ from collections.abc import Callable, Iterator
 import httpx
 from ray import serve
 
+from deployments.api_settings import API_KEY
 from deployments.config import Profile
+from deployments.ingress.cluster_metrics import node_pages
 from serving.recipes import load_recipes
 
 POLL_S = 0.5
@@ -38,9 +42,7 @@ def _watch_start(profile: Profile, host: str, port: int, say: Callable[[str], No
     while not is_ready(url):
         time.sleep(POLL_S)
     say(f"Ready after {time.monotonic() - began:.0f} s.")
-    for line in addresses(url):
-        say(line)
-    for line in how_to_ask(profile, url):
+    for line in (*abilities(profile), *addresses(profile, url), *how_to_ask(profile, url)):
         say(line)
 
 
@@ -67,24 +69,50 @@ def is_ready(url: str, timeout_s: float = 5.0) -> bool:
         return False
 
 
-def addresses(url: str) -> Iterator[str]:
+def abilities(profile: Profile) -> Iterator[str]:
+    """A line that says what the models can do, by their descriptions; none if they have none."""
+    described = [(model.id, model.description.rstrip(".")) for model in profile.models if model.description]
+    if described or profile.scope:
+        models = "; ".join(f"{model}, {text}" for model, text in described)
+        yield " ".join(part for part in (models and f"Models: {models}.", profile.scope) if part)
+
+
+def addresses(profile: Profile, url: str) -> Iterator[str]:
     """Lines with the addresses of the server: the page for people first, since people read them."""
     yield f"Console, for a browser: {url}/console"
     yield f"API, for OpenAI clients: {url}/v1"
+    pages = [f"{url}/metrics"] if profile.api.metrics else _node_pages()
+    if pages:
+        yield f"Metrics, for Prometheus: {', '.join(pages)}"
+
+
+def _node_pages() -> list[str]:
+    try:
+        return node_pages()
+    except Exception:  # Ray is stopping
+        return []
 
 
 def how_to_ask(profile: Profile, url: str) -> Iterator[str]:
     """Lines with a command to paste that asks the server a question, or for an embedding."""
     recipes = [*load_recipes(profile.recipes, profile.team)]
     able = [name for name in recipes if name == "moa-lite"] or recipes or [model.id for model in profile.served]
-    asked: dict[str, object] = {"messages": [{"role": "user", "content": "What is 17 + 25?"}]}
+    question, *others = profile.questions or ("What is 17 + 25?",)
+    asked: dict[str, object] = {"messages": [{"role": "user", "content": question}]}
     path = "chat/completions"
     if not able:
         first, *_ = profile.pooling
-        able, asked, path = [first.id], {"input": "What is 17 + 25?"}, "embeddings"
+        able, asked, path = [first.id], {"input": question}, "embeddings"
         if first.task == "rerank":
-            asked, path = {"query": "What is 17 + 25?", "documents": ["42", "43"]}, "rerank"
-    body = json.dumps({"model": able[0], **asked})
+            asked, path = {"query": question, "documents": ["42", "43"]}, "rerank"
+    body = shlex.quote(json.dumps({"model": able[0], **asked}, ensure_ascii=False))
+    key = (
+        ' -H "Authorization: Bearer $MOA_API_KEY"'
+        if profile.api.api_key or profile.api.keys or os.environ.get(API_KEY)
+        else ""
+    )
     yield "Ask it:"
-    yield f"  curl {url}/v1/{path} -H 'Content-Type: application/json' -d '{body}'"
+    yield f"  curl {url}/v1/{path} -H 'Content-Type: application/json'{key} -d {body}"
+    if others:
+        yield f"Other questions to paste: {' | '.join(others)}"
     yield "Ctrl-C stops it."

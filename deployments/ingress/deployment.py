@@ -2,17 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
-from pydantic import SecretStr
 from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import LoggingConfig
 from starlette.types import ASGIApp
 
+from deployments.api_settings import api_settings
 from deployments.config import Profile, SessionAffinity
 from deployments.ingress.capacity import max_in_flight
 from deployments.ingress.cluster_metrics import ClusterMetrics
@@ -24,7 +22,6 @@ from deployments.ingress.session_router import SessionRouter
 from deployments.ingress.spans import SpanObserver
 from deployments.model_spec import Replicas
 from serving.api.app import create_app
-from serving.api.settings import ApiSettings
 from serving.engine import Engine
 from serving.orchestrator import Orchestrator
 from serving.pooling import PoolingEngine, PoolingInfo
@@ -33,8 +30,6 @@ from serving.runtime.hedging import RetryBudget
 
 # Access logs cost as much as a small model's token; metrics count requests.
 QUIET = LoggingConfig(enable_access_log=False, log_level="WARNING")
-API_KEY = "MOA_API_KEY"  # one key, or several separated by commas
-TENANT_SECRET = "MOA_TENANT_SECRET"
 
 
 @serve.ingress()
@@ -114,25 +109,6 @@ class Ingress:
             settings = settings.model_copy(update={"max_in_flight": max_in_flight(profile, recipes)})
         metrics = ClusterMetrics() if settings.metrics else None
         return create_app(orchestrator.engines, cards, settings, observer, orchestrator.pooling, metrics=metrics)
-
-
-def api_settings(settings: ApiSettings, environment: Mapping[str, str]) -> ApiSettings:
-    """`settings` completed by the replica: keys from its environment, versions of what it runs on.
-
-    Raises `ConfigError` if a key's variable is not set.
-    """
-    changes: dict[str, Any] = {
-        "versions": {"ray": version("ray"), **settings.versions},
-        "echo_request_id": False,  # Serve's own middleware sends the header already
-    }
-    if settings.api_key is None and environment.get(API_KEY):
-        changes["api_key"] = tuple(SecretStr(key.strip()) for key in environment[API_KEY].split(",") if key.strip())
-    if settings.keys:
-        changes["keys"] = tuple(key.read(environment) for key in settings.keys)
-    if settings.tenant_secret is None and environment.get(TENANT_SECRET):
-        # Validated as if it were in the profile.
-        changes["tenant_secret"] = ApiSettings(tenant_secret=SecretStr(environment[TENANT_SECRET])).tenant_secret
-    return settings.model_copy(update=changes)
 
 
 def ingress_options(profile: Profile) -> dict[str, Any]:

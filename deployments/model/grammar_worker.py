@@ -6,6 +6,7 @@ jobs, `{"id", "kind", "text", "cpu_s", "mask_s"}`, and `{"cancel": id}`. On stan
 each job `{"id", "error"}`: null, or what is wrong with the grammar; or `{"id", "died"}`.
 """
 
+import argparse
 import json
 import os
 import random
@@ -14,8 +15,6 @@ import selectors
 import signal
 import time
 from typing import Any
-
-import xgrammar
 
 MEMORY_BYTES = 2 * 2**30  # more than this, a grammar is given up
 WALKS, STEPS = 2, 24  # tokens tried for the time that each takes
@@ -32,6 +31,8 @@ def compiled(compiler: Any, kind: str, text: str, *, compact: bool) -> Any:
     tag = json.loads(text)
     if "structures" not in tag:
         return compiler.compile_structural_tag(text)
+    import xgrammar
+
     items = [
         xgrammar.StructuralTagItem(begin=one["begin"], schema=json.dumps(one["schema"]), end=one["end"])
         for one in tag["structures"]
@@ -41,6 +42,8 @@ def compiled(compiler: Any, kind: str, text: str, *, compact: bool) -> Any:
 
 def slowest_mask_s(grammar: Any, vocabulary_size: int) -> float:
     """CPU time that the engine needs at most for the tokens of a few random texts of the grammar, per token."""
+    import xgrammar
+
     drawn = random.Random(0)
     mask = xgrammar.allocate_token_bitmask(1, vocabulary_size)
     slowest = 0.0
@@ -62,6 +65,8 @@ def slowest_mask_s(grammar: Any, vocabulary_size: int) -> float:
 
 
 def _problem(vocabulary: Any, settings: Any, job: Any) -> str | None:
+    import xgrammar
+
     compiler = xgrammar.GrammarCompiler(vocabulary, max_threads=settings["threads"], cache_enabled=False)
     try:
         grammar = compiled(compiler, job["kind"], job["text"], compact=settings["compact"])
@@ -112,6 +117,8 @@ def main() -> None:
             return
         waiting += arrived
     settings = waiting.pop(0)
+    import xgrammar  # once, before the processes of grammars are forked; takes seconds
+
     vocabulary = xgrammar.TokenizerInfo.deserialize_json(settings["vocabulary"])
     say({"ready": True})
 
@@ -170,5 +177,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python -m deployments.model.grammar_worker",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C: the replica says when this ends
     main()

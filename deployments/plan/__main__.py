@@ -23,6 +23,7 @@ from deployments.plan.objectives import report as objectives_report
 from deployments.plan.prices import Prices, load_prices
 from deployments.plan.quotas import report as quotas_report
 from deployments.plan.report import ANSWER_TOKENS, ASKED_TOKENS, report
+from serving.command_line import CommandLine
 from serving.errors import ConfigError
 
 
@@ -139,13 +140,11 @@ def _cost_page(profile: Profile, chosen: argparse.Namespace) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m deployments.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandLine(prog="python -m deployments.plan", description=__doc__)
     parser.add_argument(
         "profile",
         nargs="?",
-        help="name of a profile, or path of a YAML file (the one that make serve starts: lite with a GPU, else tiny)",
+        help="name of a profile, or path of a YAML file; default: that of `make serve`, lite with GPUs and else tiny",
     )
     pages = parser.add_mutually_exclusive_group()
     pages.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")

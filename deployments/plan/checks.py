@@ -12,13 +12,14 @@ from serving.orchestrator import check_recipes
 from serving.recipes import Recipe, load_recipes
 
 
-def check_profile(profile: Profile, *, weights_here: bool = True) -> dict[str, Recipe]:
+def check_profile(profile: Profile, *, weights_here: bool = True, contexts: bool = True) -> dict[str, Recipe]:
     """Check the profile and return its recipes by id.
 
     Args:
         profile: The profile to be served.
         weights_here: This machine loads the weights. False: other nodes do, on which they may be mounted, so that each
             replica checks its own at its start.
+        contexts: Count the tokens of the longest prompts, for which local tokenizers are loaded: imports transformers.
 
     Raises:
         ConfigError: a recipe is wrong, uses a missing model or one that generates no text, needs more context than its
@@ -45,5 +46,6 @@ def check_profile(profile: Profile, *, weights_here: bool = True) -> dict[str, R
         check_parsers(model)
         check_modalities(model)
         check_sizes(model)
-    check_contexts(profile, recipes)
+    if contexts:
+        check_contexts(profile, recipes)
     return recipes

@@ -9,7 +9,6 @@ import ast
 import importlib.util
 import json
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from deployments.engine_kwargs import unknown_parser
 from deployments.model_spec import ModelSpec
 from deployments.task_options import SERVER_OPTIONS
 from serving.errors import ConfigError
+from serving.suggestions import nearest
 
 CLASSES = ("EngineArgs", "AsyncEngineArgs")  # the second extends the first
 REGISTRIES = {
@@ -87,10 +87,10 @@ def check_engine_options(model: ModelSpec) -> None:
     known = engine_option_names()
     for name in model.engine_kwargs:
         if known and name not in known | SERVER_OPTIONS:
-            similar = get_close_matches(name, known | SERVER_OPTIONS, 1)
+            similar = nearest(name, known | SERVER_OPTIONS)
             raise ConfigError(
                 f"vLLM has no option '{name}' (engine_kwargs of '{model.id}'); "
-                + (f"write {similar[0]}, or remove it." if similar else "remove it.")
+                + (f"write {similar}, or remove it." if similar else "remove it.")
             )
 
 

@@ -18,6 +18,7 @@ from deployments.watch.grafana import find_grafana, start_grafana
 from deployments.watch.page import serving_page
 from deployments.watch.prometheus import check_metrics, metrics_page, start_prometheus
 from deployments.watch.rules import local_rules
+from serving.command_line import CommandLine
 from serving.errors import ConfigError
 
 FOLDER = Path("build") / "watch"
@@ -28,7 +29,7 @@ NO_GRAFANA = "Grafana is not installed; to have it start here too, get it from h
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = CommandLine(
         prog="python -m deployments.watch",
         description="Watch a running server with Prometheus, the chart's alerts and its dashboards. Ctrl-C ends it.",
     )

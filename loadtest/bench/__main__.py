@@ -21,6 +21,7 @@ from loadtest.bench.runner import Bench
 from loadtest.bench.weights import untrained
 from loadtest.errors import LoadError
 from loadtest.progress import ProgressLine
+from serving.command_line import CommandLine
 from serving.errors import ConfigError
 
 
@@ -69,7 +70,7 @@ def _write(results: Results, out: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m loadtest.bench", description=__doc__)
+    parser = CommandLine(prog="python -m loadtest.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rows, with fewer requests")
     parser.add_argument(
         "--rows", nargs="*", metavar="ROW", help=f"rows to run: {', '.join(row.id for row in ROWS)}; default: all"

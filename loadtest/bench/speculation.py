@@ -4,7 +4,6 @@ Starts vLLM's OpenAI server with a profile's aggregator, without and with `specu
 sends both the same questions with the same references, and prints a table. Run nothing else meanwhile.
 """
 
-import argparse
 import asyncio
 import json
 import random
@@ -29,6 +28,7 @@ from loadtest.bench.machine import describe, sentence
 from loadtest.bench.processes import HOST, free_port, run, server
 from loadtest.errors import LoadError
 from loadtest.progress import ProgressLine
+from serving.command_line import CommandLine
 from serving.conversation import Message
 from serving.errors import ConfigError
 from serving.references import Reference, ReferenceBlock
@@ -150,7 +150,7 @@ async def compare(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m loadtest.bench.speculation", description=__doc__)
+    parser = CommandLine(prog="python -m loadtest.bench.speculation", description=__doc__)
     parser.add_argument("--profile", default="tiny", help="profile with the aggregator; default: tiny")
     parser.add_argument("--questions", type=Whole(1, 1_000_000), default=200, help="questions per row; default: 200")
     parser.add_argument(

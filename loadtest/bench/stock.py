@@ -5,19 +5,20 @@ CPUs are given. `deployments` is not imported: it would apply this server's sett
 """
 
 import json
-import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ray
-from ray import serve
-from ray.serve.config import HTTPOptions
-from ray.serve.llm import LLMConfig, build_openai_app
+from serving.command_line import CommandLine
+
+if TYPE_CHECKING:
+    from ray.serve.llm import LLMConfig
 
 LOGICAL_CPUS = 8  # for Ray's placement only
 
 
-def stock_config(model: dict[str, Any]) -> LLMConfig:
+def stock_config(model: dict[str, Any]) -> "LLMConfig":
     """Convert a model with the keys id, source, accelerator, engine_kwargs and env."""
+    from ray.serve.llm import LLMConfig
+
     return LLMConfig(
         model_loading_config={"model_id": model["id"], "model_source": model["source"]},
         accelerator_config={"kind": model["accelerator"]},
@@ -26,12 +27,23 @@ def stock_config(model: dict[str, Any]) -> LLMConfig:
     )
 
 
-def main(port: str, model: str) -> None:
+def main() -> None:
     """Serve until the process is ended."""
+    parser = CommandLine(prog="python -m loadtest.bench.stock", description=__doc__)
+    parser.add_argument("port", type=int, metavar="PORT", help="port to listen on")
+    parser.add_argument(
+        "model", type=json.loads, metavar="MODEL", help="JSON with id, source, accelerator, engine_kwargs and env"
+    )
+    given = parser.parse_args()
+    import ray
+    from ray import serve
+    from ray.serve.config import HTTPOptions
+    from ray.serve.llm import build_openai_app
+
     ray.init(num_cpus=LOGICAL_CPUS, include_dashboard=False)
-    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=int(port)))
-    serve.run(build_openai_app({"llm_configs": [stock_config(json.loads(model))]}), blocking=True)
+    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=given.port))
+    serve.run(build_openai_app({"llm_configs": [stock_config(given.model)]}), blocking=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -4,7 +4,6 @@ Each loop is a conversation with a long system prompt. The model must call a too
 again. The table shows for each call of the loop how much of the final agent's prompt was in the prefix cache.
 """
 
-import argparse
 import os
 import random
 import statistics
@@ -18,6 +17,7 @@ import openai
 
 from evaluation.options import Number, Whole
 from loadtest.errors import LoadError
+from serving.command_line import CommandLine
 
 TOPICS = tuple(
     f"the {thing} of the {place}, for a visitor who comes from far away, has never been here and stays for a week"
@@ -124,7 +124,7 @@ def table(found: Sequence[Call]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m loadtest.bench.tool_loop", description=__doc__)
+    parser = CommandLine(prog="python -m loadtest.bench.tool_loop", description=__doc__)
     parser.add_argument("url", help="server, without /v1; the API key is read from MOA_API_KEY")
     parser.add_argument("--model", default="moa-lite", help="model or recipe; default: moa-lite")
     parser.add_argument("--loops", type=Whole(1, 10_000), default=5, help="conversations; default: 5")

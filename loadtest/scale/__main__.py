@@ -28,6 +28,7 @@ from loadtest.scale.experiments import body, capacity, hold, idle_overhead, over
 from loadtest.scale.process_usage import UsageMonitor
 from loadtest.scale.profiling import record, shares
 from loadtest.scale.results import ScaleResults
+from serving.command_line import CommandLine
 
 OPEN_REQUESTS = 64  # in the closed loop: more than the cores can work on at once
 TOKENS = 16  # per agent, in the requests/s and overhead experiments
@@ -117,7 +118,7 @@ def _raise_file_limit() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m loadtest.scale", description=__doc__)
+    parser = CommandLine(prog="python -m loadtest.scale", description=__doc__)
     parser.add_argument(
         "--streams", type=Whole(0, 1_000_000), default=2000, help="streams to hold open at once; 0: skip; default: 2000"
     )

@@ -21,13 +21,16 @@ from loadtest.torture import html_report
 from loadtest.torture.effort import Effort
 from loadtest.torture.parts import PARTS
 from loadtest.torture.results import PartResult, load, text
+from serving.command_line import CommandLine
+from serving.suggestions import did_you_mean
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure; return the exit code: 0, 1 if a promise is red, 2 if a part could not run, 130 if stopped."""
     parsed = _parser().parse_args(arguments)
     if unknown := sorted(set(parsed.parts) - set(PARTS)):
-        print(f"error: there is no part '{unknown[0]}'; choose from {', '.join(PARTS)}.", file=sys.stderr)
+        hint = did_you_mean(unknown[0], PARTS)
+        print(f"error: there is no part '{unknown[0]}'; {hint}choose from {', '.join(PARTS)}.", file=sys.stderr)
         return 2
     line = ProgressLine()
     effort = Effort(parsed.short, parsed.fuzz_s, Path(parsed.out), line.show)
@@ -74,11 +77,10 @@ def record(results: list[PartResult], file: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name:<12} {part.title}" for name, part in PARTS.items())
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="python -m loadtest.torture",
         description=__doc__,
         epilog=f"parts:\n{listed}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="parts to measure; default: all")
     parser.add_argument("--short", action="store_true", help="fewer repetitions; by default the parts without Ray")

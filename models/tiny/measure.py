@@ -2,32 +2,33 @@
 
 The held-out questions are answered greedily by each model alone, as aggregator of all three models' proposals (sampled
 as in serving; both layouts, references in declared and in shuffled order), and as judge that selects a proposal.
+Functions import torch and transformers, which take seconds, so that `--help` does not.
 """
 
-import argparse
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
-
-import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from typing import TYPE_CHECKING, get_args
 
 from evaluation.scoring.exact import is_right
 from evaluation.tables import Cell, Table
 from models.tiny import heldout
-from models.tiny.checkpoint import PROPOSAL_TEMPERATURE, load
 from models.tiny.conversations import Conversation
-from models.tiny.decoding import replies
-from models.tiny.families import FAMILIES, WEIGHTS, Family, Lesson
 from models.tiny.questions import SKILLS, Question
+from serving.command_line import CommandLine
 from serving.conversation import Message
 from serving.recipes.judging import choose, chosen
 from serving.references import Layout, Reference, ReferenceBlock, References
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from models.tiny.families import Family
+
 SEED = 1
+WEIGHTS = Path(__file__).parent / "weights"
 Answers = Callable[["LoadedModel", Sequence[Question], Sequence[References]], list[str]]
 
 
@@ -35,18 +36,23 @@ Answers = Callable[["LoadedModel", Sequence[Question], Sequence[References]], li
 class LoadedModel:
     """A model of the trio in memory."""
 
-    family: Family
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerFast
+    family: "Family"
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerFast"
 
     def says(self, conversations: Sequence[Conversation], temperature: float = 0.0) -> list[str]:
         """Generate one reply per conversation."""
+        from models.tiny.decoding import replies
+        from models.tiny.families import Lesson
+
         lessons = list(map(Lesson, conversations))
         return replies(self.model, self.tokenizer, self.family, lessons, temperature=temperature, seed=SEED)
 
 
 def proposals(loaded_models: Sequence[LoadedModel], questions: Sequence[Question]) -> list[References]:
     """Sample each question's proposals, one per model in the declared order."""
+    from models.tiny.checkpoint import PROPOSAL_TEMPERATURE
+
     asked = [(Message("user", question.text),) for question in questions]
     texts = [loaded.says(asked, PROPOSAL_TEMPERATURE) for loaded in loaded_models]
     names = [loaded.family.name for loaded in loaded_models]
@@ -94,6 +100,9 @@ def judging(loaded: LoadedModel, questions: Sequence[Question], proposed: Sequen
 
 def measured(folder: Path) -> Table:
     """Evaluate every model in `folder` on every task."""
+    from models.tiny.checkpoint import load
+    from models.tiny.families import FAMILIES
+
     loaded_models = [LoadedModel(family, *load(folder / name)) for name, family in FAMILIES.items()]
     questions = [row.question for row in heldout.rows()]
     declared = proposals(loaded_models, questions)
@@ -117,12 +126,15 @@ def measured(folder: Path) -> Table:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandLine(prog="python -m models.tiny.measure", description=__doc__)
     parser.add_argument(
         "--weights", type=Path, default=WEIGHTS, help="directory of the three checkpoints (default: %(default)s)"
     )
+    weights = parser.parse_args().weights
+    import torch
+
     torch.set_num_threads(2)
-    print(measured(parser.parse_args().weights).markdown())
+    print(measured(weights).markdown())
 
 
 if __name__ == "__main__":

@@ -13,31 +13,27 @@ The models of a stage are trained in parallel, each in a process with one thread
 second thread.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from resource import RUSAGE_CHILDREN, getrusage
+from typing import TYPE_CHECKING
 
-import torch
+from serving.command_line import CommandLine
 
-from models.tiny import stages
-from models.tiny.curriculum import CURRICULA, Curriculum
+if TYPE_CHECKING:
+    from models.tiny.curriculum import Curriculum
 
-STAGES: dict[str, Callable[[int, Curriculum], None]] = {
-    "direct": stages.direct,
-    "propose": stages.propose,
-    "aggregate": stages.aggregate,
-    "advise": stages.advise,
-    "act": stages.act,
-    "settle": stages.settle,
-}
+STAGES = ("direct", "propose", "aggregate", "advise", "act", "settle")  # functions of `models.tiny.stages`
+MODELS = ("tiny-qwen", "tiny-llama", "tiny-mixtral")
 
 
-def side_by_side(work: Callable[[Curriculum], None], curricula: Sequence[Curriculum]) -> None:
+def side_by_side(work: Callable[["Curriculum"], None], curricula: Sequence["Curriculum"]) -> None:
     """Call `work` for each model in its own process."""
+    import torch
+
     with ProcessPoolExecutor(
         len(curricula), mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
     ) as processes:
@@ -46,19 +42,36 @@ def side_by_side(work: Callable[[Curriculum], None], curricula: Sequence[Curricu
 
 def main() -> None:
     """Run the chosen stages."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=tuple(STAGES), help="default: all")
-    parser.add_argument("--models", nargs="+", default=[each.family.name for each in CURRICULA], help="default: all")
+    parser = CommandLine(prog="python -m models.tiny.train", description=__doc__)
+    parser.add_argument(
+        "--stages",
+        nargs="+",
+        choices=STAGES,
+        default=STAGES,
+        metavar="STAGE",
+        help=f"{', '.join(STAGES)}; default: all",
+    )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        choices=MODELS,
+        default=MODELS,
+        metavar="MODEL",
+        help=f"{', '.join(MODELS)}; default: all",
+    )
     parser.add_argument("--seed", type=int, default=1, help="default: 1, that of the committed weights")
     options = parser.parse_args()
+    from models.tiny import stages  # imports torch, which takes seconds
+    from models.tiny.curriculum import CURRICULA
+
     chosen = [each for each in CURRICULA if each.family.name in options.models]
     stages.BUILD.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    for stage, work in STAGES.items():
+    for stage in STAGES:
         if stage in options.stages:
             if stage == "aggregate":
                 print(f"accuracy of the proposals: {stages.read_pool(options.seed).accuracy()}", flush=True)
-            side_by_side(partial(work, options.seed), chosen)
+            side_by_side(partial(getattr(stages, stage), options.seed), chosen)
             used_s = sum(getrusage(RUSAGE_CHILDREN)[:2])
             print(f"\n{stage} done after {(time.monotonic() - began) / 60:.1f} min", end=" ")
             print(f"({used_s / 60:.1f} min of CPU time)", flush=True)

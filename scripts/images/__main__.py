@@ -6,7 +6,6 @@ Makes a base with debootstrap (once), builds docker/cpu.Dockerfile on it with bu
 as its user with a read-only root and no network, waits until it is ready, asks a question, stops it.
 """
 
-import argparse
 import shutil
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from scripts.images.container import Container
 from scripts.images.errors import CheckFailed
 from scripts.images.indexes import indexes
 from scripts.images.storage import Storage
+from serving.command_line import CommandLine
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "docker" / "cpu.Dockerfile"
@@ -77,7 +77,7 @@ def revision() -> str:
 
 def main() -> None:
     """Run the check as the command line says; exit with status 1 and one sentence if it fails."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = CommandLine(prog="python3.11 -m scripts.images", description=__doc__)
     parser.add_argument(
         "--storage", type=Path, default=ROOT / "build" / "images", help="folder for the build; default: build/images"
     )

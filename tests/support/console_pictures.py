@@ -1,9 +1,8 @@
 """Pictures of the console for the documents, taken of a running server: `python -m tests.support.console_pictures`."""
 
-import argparse
-
 from playwright.sync_api import Page
 
+from serving.command_line import CommandLine
 from tests.support.browser import launched, new_page
 from tests.support.console_page import finished, open_console
 from tests.support.paths import ROOT
@@ -17,7 +16,7 @@ PHONE = {"width": 390, "height": 844}
 
 def main() -> None:
     """Ask the question once and take both pictures of the answer."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.console_pictures", description=__doc__)
+    parser = CommandLine(prog="python -m tests.support.console_pictures", description=__doc__)
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="address of the server")
     parser.add_argument("--question", default=QUESTION, help="what is asked")
     given = parser.parse_args()

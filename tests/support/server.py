@@ -76,6 +76,7 @@ def served(app: str, *arguments: str) -> Iterator[Server]:
             yield Server(url, process.pid, Path(folder))
         finally:
             _stop(process)
+            _check_that_all_ended(Path(folder))
 
 
 def free_port() -> int:
@@ -94,6 +95,30 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
             pass
         time.sleep(0.5)
     pytest.fail(f"the server did not start (exit code {process.poll()}):\n{log.read_text()[-4000:]}", pytrace=False)
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """Command lines of the processes that were started with this RAY_TMPDIR, whoever their parent is now."""
+    setting = f"RAY_TMPDIR={folder}".encode()
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if setting in (place / "environ").read_bytes().split(b"\0"):
+                found[int(place.name)] = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+def _check_that_all_ended(folder: Path) -> None:
+    """Fail if a process of a server that was stopped still runs, and end it."""
+    deadline = time.monotonic() + STOP_S
+    while left := processes_of(folder):
+        if time.monotonic() > deadline:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            pytest.fail(f"the server was stopped, but these processes ran on: {left}", pytrace=False)
+        time.sleep(0.2)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

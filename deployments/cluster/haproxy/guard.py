@@ -44,6 +44,14 @@ def wait_for_one(*processes: Process) -> None:
     poll.poll()
 
 
+def haproxy_of(node: Node, supervisor: int) -> int | None:
+    """Process id of the HAProxy of a supervisor that has ended; `None`: it has ended, too."""
+    if (found := node.haproxy_of(supervisor) or node.unrecorded_haproxy_of(supervisor)) is not None:
+        return found
+    time.sleep(POLL_S)  # a process that was being started is not yet HAProxy
+    return node.unrecorded_haproxy_of(supervisor)
+
+
 def main(folder: str, supervisor: int, manager: int, raylet: int) -> None:
     """Wait for the supervisor's end, which the end of the raylet brings about, then for that of its HAProxy."""
     node = Node(folder)
@@ -53,14 +61,14 @@ def main(folder: str, supervisor: int, manager: int, raylet: int) -> None:
         send(supervisor, signal.SIGTERM)
         ended(watched, None)
     deadline: float | None = None
-    while (haproxy := node.haproxy_of(supervisor)) is not None:
+    while (haproxy := haproxy_of(node, supervisor)) is not None:
         if ended(owner) and deadline is None:
             deadline = time.monotonic() + SUCCESSOR_S
-        succeeded = any(one.supervisor != supervisor for one in node.instances())
+        succeeded = os.path.isdir(folder) and any(one.supervisor != supervisor for one in node.instances())
         late = deadline is not None and time.monotonic() > deadline
         if ended(cluster) or (late and not succeeded):
             stop(Instance(supervisor, haproxy))
         time.sleep(POLL_S)
     node.forget(supervisor)
-    if not node.instances():
+    if os.path.isdir(folder) and not node.instances():
         node.clear()

@@ -61,6 +61,13 @@ class Node:
             return None
         return pid if runs(pid, self.config_of(supervisor)) else None
 
+    def unrecorded_haproxy_of(self, supervisor: int) -> int | None:
+        """Process id of a supervisor's HAProxy that runs although its file is gone, or was not written yet.
+
+        A supervisor that is killed as it starts its HAProxy, and a folder that is removed, leave such a one.
+        """
+        return next((pid for pid in processes() if pid != supervisor and runs(pid, self.config_of(supervisor))), None)
+
     def instances(self) -> list[Instance]:
         """HAProxies of this node that run, with or without their supervisor; the files of others are removed."""
         found = []
@@ -143,6 +150,11 @@ def runs(pid: int, argument: str = "") -> bool:
     except OSError:
         return False
     return arguments != [b""] and (not argument or argument.encode() in arguments)
+
+
+def processes() -> list[int]:
+    """Process ids of all processes."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 def parent_of(pid: int) -> int:

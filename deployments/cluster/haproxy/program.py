@@ -12,9 +12,17 @@ from .node import Node, clear_abandoned, write
 from .settings import SettingError, read_settings
 from .supervisor import Supervisor
 
+HELP = """usage: python -m deployments.cluster.haproxy HAPROXY_ARGUMENT ...
+
+HAProxy for Ray Serve, which starts deployments/cluster/haproxy.sh in its place: corrects the configuration that Ray
+writes, starts HAProxy, and starts it again if it dies. All arguments are HAProxy's; -v prints its version."""
+
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run HAProxy with Ray's arguments. Returns the exit status."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(HELP)
+        return 0
     if arguments[:1] == ["--guard"]:
         folder, *processes = arguments[1:]
         guard.main(folder, *(int(pid) for pid in processes))

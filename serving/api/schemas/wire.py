@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,7 +16,8 @@ from serving.api.settings import ApiSettings
 from serving.errors import InvalidRequest, UnsupportedField
 from serving.failures import said
 from serving.json_structure import collection_paused, has_more_values, levels
-from serving.validation import SHOWN_CHARS, abbreviated, kind_of, path_of
+from serving.suggestions import nearest
+from serving.validation import abbreviated, kind_of, path_of
 
 Json = dict[str, Any]
 SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
@@ -117,8 +117,8 @@ def known(raw: Mapping[str, Any], model: type[Wire], where: str = "") -> dict[st
             if not any(type(value) is type(nothing) and value == nothing for nothing in nothings):
                 raise UnsupportedField(where + name, model.reasons.get(name, "it is not supported by this server"))
         else:
-            similar = get_close_matches(name[:SHOWN_CHARS], model.model_fields, n=1)
-            hint = f" (did you mean '{similar[0]}'?)" if similar else ""
+            similar = nearest(name, model.model_fields)
+            hint = f" (did you mean '{similar}'?)" if similar else ""
             raise UnsupportedField(where + abbreviated(name), f"there is no such field{hint}")
     return given
 

@@ -44,7 +44,7 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> type[Gcs]:
     class Recorded(Gcs):
         drained = []
 
-    monkeypatch.setattr(module, "GcsClient", Recorded)
+    monkeypatch.setattr("ray._raylet.GcsClient", Recorded)
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     context = type("Context", (), {"gcs_address": "head:6379", "get_node_id": lambda self: "here"})()
     monkeypatch.setattr(ray, "get_runtime_context", lambda: context)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from deployments.config import load_profile
+
 PACKAGES = "serving|deployments|models|evaluation|loadtest|scripts"
 TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "helm/moa/README.md")
 DOCUMENTS = [*map(Path, TOP), *sorted(Path("docs").rglob("*.md"))]
@@ -35,3 +37,8 @@ def test_modules_to_run_exist(document: Path) -> None:
     for name in re.findall(rf"python -m ((?:{PACKAGES})[\w.]*)", document.read_text()):
         path = Path(*name.split("."))
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), name
+
+
+def test_the_readme_proposes_the_questions_that_the_start_prints() -> None:
+    text = Path("README.md").read_text()
+    assert [question for question in load_profile("tiny").questions if f"`{question}`" not in text] == []

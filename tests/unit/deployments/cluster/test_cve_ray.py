@@ -29,20 +29,30 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setenv("MOA_HAPROXY_HOST", "")
     monkeypatch.setattr(local, "interrupt_once", lambda _: None)
     monkeypatch.setattr(local, "check_machine", lambda *_, **__: None)
-    monkeypatch.setattr(local, "check_port", lambda *_: None)
+    monkeypatch.setattr(local, "check_ports", lambda *_: None)
     monkeypatch.setattr(local, "keep_to_loopback", lambda: seen.update(loopback=True))
     monkeypatch.setattr(local, "session_logs", lambda: tmp_path)
     monkeypatch.setattr(local.ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(local.ray, "init", lambda **options: seen.update(options))
+
+    def init(**options: Any) -> SimpleNamespace:
+        seen.update(options)
+        return SimpleNamespace(dashboard_url="127.0.0.1:8266" if options["include_dashboard"] else "")
+
+    monkeypatch.setattr(local.ray, "init", init)
     monkeypatch.setattr(local.serve, "start", lambda **options: seen.update(options))
     return seen
 
 
-def test_there_is_no_dashboard_unless_it_is_asked_for(started: dict[str, Any]) -> None:
+def test_there_is_no_dashboard_unless_it_is_asked_for(
+    started: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert local.start_cluster(PROFILE, AppArgs())
     assert started["include_dashboard"] is False
+    assert capsys.readouterr().err == ""
     local.start_cluster(PROFILE, AppArgs(dashboard=True))
     assert started["include_dashboard"] is True
+    # Ray takes another port if its own is in use: the address is printed.
+    assert capsys.readouterr().err == "Ray's dashboard: http://127.0.0.1:8266\n"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])

@@ -1,7 +1,5 @@
-"""Checks of a cluster before the application starts on it: GPUs and the port."""
+"""Checks of a cluster before the application starts on it, and its reports."""
 
-import socket
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,46 +7,10 @@ from typing import Any
 import pytest
 
 from deployments.cluster import local
-from deployments.cluster.local import check_gpus, check_port, local_gpus, start_cluster
+from deployments.cluster.local import check_gpus, start_cluster
 from deployments.config import AppArgs, Profile, load_profile
 from deployments.model_spec import Replicas
 from serving.errors import ConfigError
-
-TWO_GPUS = "GPU 0: NVIDIA L4 (UUID: GPU-1)\nGPU 1: NVIDIA L4 (UUID: GPU-2)\n"
-
-
-def with_driver(monkeypatch: pytest.MonkeyPatch, status: int, listed: str) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/nvidia-smi")
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: subprocess.CompletedProcess([], status, listed))
-
-
-@pytest.mark.parametrize(("visible", "gpus"), [("0,2", 2), ("GPU-1", 1), ("", 0), ("-1", 0)])
-def test_visible_devices_decide_the_number_of_gpus(monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert local_gpus() == gpus
-
-
-@pytest.mark.parametrize(("status", "listed", "gpus"), [(0, TWO_GPUS, 2), (9, "No devices were found\n", 0)])
-def test_otherwise_the_driver_lists_gpus(monkeypatch: pytest.MonkeyPatch, status: int, listed: str, gpus: int) -> None:
-    with_driver(monkeypatch, status, listed)
-    assert local_gpus() == gpus
-
-
-def test_without_a_driver_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("shutil.which", lambda _: None)
-    assert local_gpus() == 0
-
-
-def test_a_port_in_use_is_refused() -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"Port {port} on 127.0.0.1 cannot be used .*add port=NUMBER"):
-            check_port("127.0.0.1", port)
-    check_port("127.0.0.1", port)
 
 
 def cluster(monkeypatch: pytest.MonkeyPatch, **resources: float) -> None:

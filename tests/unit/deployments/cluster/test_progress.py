@@ -2,16 +2,22 @@
 
 import json
 import re
+import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from pydantic import SecretStr
 
-from deployments.cluster.progress import addresses, how_to_ask, is_ready
+from deployments.cluster import progress
+from deployments.cluster.progress import abilities, addresses, how_to_ask, is_ready
 from deployments.config import PROFILES, load_profile
+from models.tiny.questions import BACKWARDS, SORTED, SUMS, facts
 from tests.support.server import free_port
+
+URL = "http://127.0.0.1:8000"
 
 
 @contextmanager
@@ -52,13 +58,73 @@ def test_the_environments_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_first_address_is_that_of_the_console() -> None:
-    found = re.findall(r"http\S+", "\n".join(addresses("http://127.0.0.1:8000")))
-    assert found == ["http://127.0.0.1:8000/console", "http://127.0.0.1:8000/v1"]
+    found = re.findall(r"http\S+", "\n".join(addresses(load_profile("tiny"), URL)))
+    assert found == [f"{URL}/console", f"{URL}/v1", f"{URL}/metrics"]
+
+
+def test_without_metrics_of_the_api_the_address_is_that_of_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "node_pages", lambda: ["http://10.0.0.1:99/metrics"])
+    *_, last = addresses(load_profile("lite"), URL)
+    assert last == "Metrics, for Prometheus: http://10.0.0.1:99/metrics"
+
+
+def test_without_ray_no_address_of_metrics_is_invented(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> list[str]:
+        raise RuntimeError("Ray has stopped")
+
+    monkeypatch.setattr(progress, "node_pages", gone)
+    assert len(list(addresses(load_profile("lite"), URL))) == 2
+
+
+def test_one_line_says_what_the_models_can_do() -> None:
+    profile = load_profile("tiny")
+    [line] = abilities(profile)
+    for model in profile.models:
+        assert f"{model.id}, {model.description}" in line
+    assert line.endswith("They know nothing else. For real language: make smol, then make serve ARGS=profile=smol.")
+
+
+def test_models_without_a_description_are_not_described() -> None:
+    profile = load_profile("tiny")
+    silent = tuple(model.model_copy(update={"description": ""}) for model in profile.models)
+    assert list(abilities(profile.model_copy(update={"models": silent, "scope": ""}))) == []
+    assert list(abilities(profile.model_copy(update={"models": silent, "scope": "Only sums."}))) == ["Only sums."]
+
+
+def test_the_tiny_profiles_questions_are_of_its_three_skills() -> None:
+    """Phrased as in training, with a right answer that the data has: nothing is promised that was not taught."""
+    phrasings = {
+        "arithmetic": SUMS,
+        "words": [*BACKWARDS, *SORTED],
+        "facts": [text.replace("{x}", fact.subject) for fact in facts() for text in fact.phrasings],
+    }
+    found = [
+        skill
+        for question in load_profile("tiny").questions
+        for skill, texts in phrasings.items()
+        if any(re.fullmatch(re.sub(r"\\{.\\}", r"\\w+", re.escape(text)), question) for text in texts)
+    ]
+    assert found == ["arithmetic", "words", "facts"]
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))
 def test_the_printed_command_asks_a_model_that_is_served(name: str) -> None:
-    line = "\n".join(how_to_ask(load_profile(name), "http://127.0.0.1:8000"))
-    body = re.search(r"-d '(.*)'", line)
-    assert body is not None
-    assert json.loads(body.group(1))["model"] == "moa-lite"
+    profile = load_profile(name)
+    lines = list(how_to_ask(profile, URL))
+    words = shlex.split(lines[1])
+    body = json.loads(words[words.index("-d") + 1])
+    assert body["model"] == "moa-lite"
+    first, *others = profile.questions or ("What is 17 + 25?",)
+    assert body["messages"] == [{"role": "user", "content": first}]
+    assert all(other in "\n".join(lines) for other in others)
+
+
+def test_the_printed_command_survives_any_question_and_sends_the_key() -> None:
+    tiny = load_profile("tiny")
+    api = tiny.api.model_copy(update={"api_key": SecretStr("secret")})
+    asked = 'What\'s "x" & $HOME?'
+    lines = list(how_to_ask(tiny.model_copy(update={"questions": (asked,), "api": api}), URL))
+    words = shlex.split(lines[1])
+    assert json.loads(words[words.index("-d") + 1])["messages"][0]["content"] == asked
+    assert "Authorization: Bearer $MOA_API_KEY" in words
+    assert "secret" not in "\n".join(lines)

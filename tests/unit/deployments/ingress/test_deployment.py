@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from deployments.api_settings import api_settings
 from deployments.app import build, llm_config
 from deployments.config import AppArgs, Profile, load_profile
 from deployments.external_spec import ExternalSpec
-from deployments.ingress.deployment import Ingress, api_settings
+from deployments.ingress.deployment import Ingress
 from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import ModelServer
 from deployments.model_spec import ModelSpec, Replicas

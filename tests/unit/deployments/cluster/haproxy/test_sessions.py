@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -19,13 +19,15 @@ class Orchestrator:
         self.name, self.hanging = name, 0
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        if b"/hang" in head:
-            self.hanging += 1
-            await reader.read()
-        else:
-            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\n" + self.name.encode())
-            await writer.drain()
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            if b"/hang" in head:
+                self.hanging += 1
+                await reader.read()
+            else:
+                answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\n" + self.name.encode()
+                writer.write(answer)
+                await writer.drain()
         writer.close()
 
 

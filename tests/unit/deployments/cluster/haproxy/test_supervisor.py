@@ -2,15 +2,18 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.haproxy import PROGRAM, Proxy, ask_admin, proxied, stopped, until, write_config
 from tests.support.orchestrators import Gate
+from tests.support.paths import ROOT
 from tests.support.server import free_port
 
 
@@ -159,3 +162,58 @@ def test_a_configuration_that_haproxy_refuses_ends_the_start(tmp_path: Path) -> 
     assert done.returncode == 1
     assert "unknown keyword 'nonsense'" in done.stderr
     assert matching(tmp_path, "moa-*.cfg") == []
+
+
+# The program, whose process is killed at once when it has started HAProxy: before it has written down which process.
+KILLED = """
+import os, signal, sys
+from deployments.cluster.haproxy import program, supervisor
+
+spawn = supervisor.spawn
+
+def killed(programs, arguments):
+    spawn(programs, arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+supervisor.spawn = killed
+program.main(sys.argv[1:], os.environ)
+"""
+
+
+def running_in(folder: Path) -> list[int]:
+    """Process ids of HAProxies and guards of a node, by its folder in their arguments."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    return [
+        int(pid)
+        for pid, *words in rows
+        if str(folder) in words or any(word.startswith(f"{folder}/moa-") for word in words)
+    ]
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["unrecorded", "folder-removed"])
+async def test_no_haproxy_outlives_ray_when_its_supervisor_is_killed_as_it_starts(
+    tmp_path: Path, removed: bool
+) -> None:
+    """Serve's stop kills the supervisor of a reload that is under way."""
+    folder = tmp_path / "node"
+    folder.mkdir()
+    (tmp_path / "killed.py").write_text(KILLED)
+    config = write_config(folder, free_port(), free_port(), {})
+    manager = f"{sys.executable} {tmp_path}/killed.py -db -f {config} -dR; sleep 60 & echo $! >{tmp_path}/sleep; wait"
+    raylet = await asyncio.create_subprocess_exec(
+        "sh", "-c", f"sh -c '{manager}' & echo $! >{tmp_path}/manager; wait; sleep 60",
+        env={**os.environ, "MOA_PYTHON": sys.executable, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    try:
+        assert await until(lambda: (tmp_path / "sleep").exists() and (tmp_path / "sleep").read_text().strip())
+        assert await until(lambda: len(running_in(folder)) == 2), "HAProxy and its guard"
+        assert matching(folder, "moa-*.pid") == []
+        if removed:
+            shutil.rmtree(folder)
+    finally:
+        for name in ("sleep", "manager"):
+            os.kill(int((tmp_path / name).read_text()), signal.SIGKILL)
+        raylet.kill()
+        await raylet.wait()
+    assert await until(lambda: running_in(folder) == [], within_s=30)

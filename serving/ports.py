@@ -1,0 +1,34 @@
+"""TCP ports of this machine, checked before a server is started."""
+
+import errno
+import socket
+
+from serving.errors import ConfigError
+
+
+def check_port(host: str, port: int, change: str, use: str = "") -> None:
+    """Raise `ConfigError` if the port cannot be bound.
+
+    Args:
+        host: Address to listen on, IPv4 or IPv6, or a name.
+        port: The port.
+        change: End of the sentence, which says how to choose another port: "add port=NUMBER".
+        use: What listens there, for the sentence: " of the dashboard".
+    """
+    wrong_host = (
+        f"'{host}' is no address of this machine; set the host to one, such as 127.0.0.1, or 0.0.0.0 for all networks."
+    )
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror:
+        raise ConfigError(wrong_host) from None
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise ConfigError(wrong_host) from None
+        raise ConfigError(
+            f"Port {port}{use} on {host} cannot be used ({error.strerror}); stop the program that listens there, or"
+            f" {change}."
+        ) from None

@@ -162,6 +162,24 @@ def write_config(
     return path
 
 
+def _tracked(serve: Orchestrator, handlers: set[asyncio.Task[None]]) -> Orchestrator:
+    """`serve` with its tasks in `handlers`, whose connections are closed when they end."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        handlers.add(task)
+        try:
+            await serve(reader, writer)
+        finally:
+            handlers.discard(task)
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    return handle
+
+
 @asynccontextmanager
 async def proxied(
     folder: Path,
@@ -171,8 +189,9 @@ async def proxied(
 ) -> AsyncIterator[Proxy]:
     """HAProxy in front of orchestrators: a function that serves a connection, or a port. `settings`: of Ray's."""
     front, metrics = free_port(), free_port()
+    handlers: set[asyncio.Task[None]] = set()
     servers = {
-        name: await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**24)
+        name: await asyncio.start_server(_tracked(serve, handlers), "127.0.0.1", 0, limit=2**24)
         for name, serve in orchestrators.items()
         if not isinstance(serve, int)
     }
@@ -198,6 +217,9 @@ async def proxied(
             for server in servers.values():
                 server.close()
             await stopped(process)
+            for handler in handlers:
+                handler.cancel()
+            await asyncio.gather(*handlers, return_exceptions=True)
 
 
 def client() -> httpx.AsyncClient:

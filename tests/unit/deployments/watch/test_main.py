@@ -54,7 +54,12 @@ def watching(
                     break
             yield process, lines, port, page_port
         finally:
-            process.kill()
+            process.terminate()  # not kill: Prometheus would stay
+            try:
+                process.wait(START_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 def soon(found: Callable[[], Any]) -> Any:

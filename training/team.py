@@ -1,0 +1,76 @@
+"""The team of a recipe, from the profile that the server runs: models, abilities, and the recipe itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployments.config import Profile, load_profile
+from deployments.model_spec import ModelSpec
+from serving.engine import EngineInfo
+from serving.errors import ConfigError
+from serving.recipes import Recipe, load_recipes
+from training.errors import TrainingError
+
+# Strategies whose agents' prompts follow from what the agents said. Others also decide by probabilities of tokens.
+STRATEGIES = ("debate", "plan", "layered", "rank", "self_moa", "self_moa_seq", "vote", "blend")
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """A recipe of a profile, and the models that it asks."""
+
+    profile: Profile
+    recipe: Recipe
+    recipes: Mapping[str, Recipe]  # all of the profile: a recipe may delegate to another
+
+    @property
+    def models(self) -> dict[str, ModelSpec]:
+        """Models of the recipe that the profile serves itself, by id."""
+        named = self.recipe.models()
+        return {model.id: model for model in self.profile.generating if model.id in named}
+
+    def infos(self) -> dict[str, EngineInfo]:
+        """Abilities of all models, as the server's orchestrator has them, by id."""
+        own = {
+            model.id: EngineInfo(
+                model.context_tokens,
+                model.replicas.min,
+                frozenset({"n"}),  # one call per sample, so that each has its own place
+                model.accepts_tools,
+                model.thinks,
+                modalities=model.modalities,
+            )
+            for model in self.profile.generating
+        }
+        others = {
+            model.id: EngineInfo(
+                model.context_tokens, None, model.unsupported | {"n"}, modalities=model.modalities, thinking=True
+            )
+            for model in self.profile.external
+        }
+        return own | others
+
+
+def load_team(profile: str, recipe: str) -> Team:
+    """Load the profile, and the recipe of it with the id `recipe`.
+
+    Raises:
+        TrainingError: there is no such profile or recipe, or the recipe's agents cannot be trained.
+    """
+    try:
+        loaded = load_profile(profile)
+        recipes = load_recipes(loaded.recipes, loaded.team)
+    except ConfigError as error:
+        raise TrainingError(str(error)) from None
+    if recipe not in recipes:
+        raise TrainingError(f"The profile '{profile}' has no recipe '{recipe}'; its recipes are: {', '.join(recipes)}.")
+    chosen = recipes[recipe]
+    strategy = str(getattr(chosen, "strategy", ""))
+    if strategy not in STRATEGIES:
+        raise TrainingError(
+            f"The recipe '{recipe}' (strategy {strategy}) cannot be trained; choose one with a strategy of:"
+            f" {', '.join(STRATEGIES)}."
+        )
+    team = Team(loaded, chosen, recipes)
+    if not team.models:
+        raise TrainingError(f"The recipe '{recipe}' has external models only, whose weights cannot be trained.")
+    return team

@@ -71,6 +71,13 @@ def delta_of(call: TracedCall) -> Delta:
     return Delta(call.text, finish_reason=call.finish_reason or "stop", usage=usage, reasoning=call.reasoning)
 
 
+def orchestrator_of(team: Team, engines: Mapping[str, Engine]) -> Orchestrator:
+    """The team's recipes over `engines`, without sharing of equal calls."""
+    orchestrator = Orchestrator(engines, team.recipes, team.profile.orchestrator.limits)
+    orchestrator.runtime.shared = Unshared()
+    return orchestrator
+
+
 def request_of(messages: Sequence[Message], sampling: Mapping[str, Any]) -> GenerateRequest:
     """The request as the API makes it of a chat completion."""
     return GenerateRequest("training", tuple(messages), Sampling(**sampling), stream_interval=None)
@@ -101,8 +108,7 @@ async def rebuilt(
     engines: dict[str, Engine] = {
         name: ReplayEngine(name, info, score, requests) for name, info in team.infos().items()
     }
-    orchestrator = Orchestrator(engines, team.recipes, team.profile.orchestrator.limits)
-    orchestrator.runtime.shared = Unshared()
+    orchestrator = orchestrator_of(team, engines)
     try:
         async with asyncio.timeout(TIMEOUT_S):
             done = await complete(team.recipe.id, orchestrator.engines[team.recipe.id], request_of(messages, sampling))
@@ -140,6 +146,8 @@ def turn_of(team: Team, call: TracedCall, request: GenerateRequest) -> Turn:
         finish_reason=call.finish_reason,
         prompt_tokens=None if call.sampled_with_another else call.prompt_tokens,
         completion_tokens=None if call.sampled_with_another else call.completion_tokens,
+        started_ms=call.started_ms or 0.0,
+        ended_ms=call.ended_ms or 0.0,
     )
 
 

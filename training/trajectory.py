@@ -33,6 +33,8 @@ class Turn(Frozen):
     finish_reason: FinishReason | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None  # of the whole call; None for the further samples of one call
+    started_ms: float = 0.0  # after the start of the run
+    ended_ms: float = 0.0
 
     @property
     def trainable(self) -> bool:

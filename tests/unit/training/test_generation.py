@@ -81,7 +81,7 @@ async def test_failed_requests_are_kept_with_their_error_and_sent_again(tmp_path
 
 
 async def test_many_failures_end_the_command(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="3 consecutive requests failed, the last with: 400: No. Run the same"):
+    with pytest.raises(TrainingError, match=r"3 consecutive requests failed, the last with: 400: No\. Run the same"):
         await made(counting(fails=99), tmp_path / "t.jsonl", max_failures=3)
 
 

@@ -15,6 +15,8 @@ from training.reward import Measured, RewardSettings, format_score, rewards
 from training.task_reward import TaskReward, Unscored
 from training.trajectory import Trajectory, trajectory_key
 
+TASKS, LOSSES = "tasks.jsonl", "losses.jsonl"
+
 
 class TaskScore(Frozen):
     """Task reward of one trajectory."""
@@ -120,6 +122,12 @@ def score_losses(
             appender.append(LossScore(question=one.question, sample=one.sample, max_loss=found[one.key]))
             progress(1)
     return known | found
+
+
+def kept_scores(folder: Path) -> tuple[dict[str, TaskScore], dict[str, float]]:
+    """Task rewards and losses of an iteration that are on disk, by key."""
+    losses = {row.key: row.max_loss for row in read_rows(folder / LOSSES, LossScore)}
+    return {row.key: row for row in read_rows(folder / TASKS, TaskScore)}, losses
 
 
 def ranked(

@@ -1,6 +1,6 @@
 """The team of a recipe, from the profile that the server runs: models, abilities, and the recipe itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deployments.config import Profile, load_profile
@@ -27,6 +27,34 @@ class Team:
         """Models of the recipe that the profile serves itself, by id."""
         named = self.recipe.models()
         return {model.id: model for model in self.profile.generating if model.id in named}
+
+    def trained(self, chosen: Sequence[str]) -> list[str]:
+        """Models to train, by id: those chosen, or all of the recipe. Raises `TrainingError`."""
+        if unknown := [name for name in chosen if name not in self.models]:
+            raise TrainingError(
+                f"The recipe '{self.recipe.id}' has no model '{unknown[0]}'; its models are: {', '.join(self.models)}."
+            )
+        found = [name for name in self.models if not chosen or name in chosen]
+        for name in found:
+            if name in self.profile.parents:
+                raise TrainingError(
+                    f"'{name}' is a LoRA adapter of the profile and cannot be trained further; leave it out with"
+                    " --models."
+                )
+            if self.models[name].source.startswith(("s3://", "gs://")):
+                raise TrainingError(
+                    f"The weights of '{name}' are in an object store; copy them to a folder to train them."
+                )
+        return found
+
+    def base_of(self, model: str) -> str:
+        """Folder or Hugging Face id of a model's weights before any training."""
+        spec = self.models[model]
+        return str(spec.path or spec.source)
+
+    def trusts(self, model: str) -> bool:
+        """True if the profile lets the model's own code run."""
+        return bool(self.models[model].engine_kwargs.get("trust_remote_code"))
 
     def infos(self) -> dict[str, EngineInfo]:
         """Abilities of all models, as the server's orchestrator has them, by id."""

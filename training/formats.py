@@ -1,4 +1,4 @@
-"""Communication formats: instructions of the first iteration, which vary how the agents write (Optima, section 2.3).
+"""Communication formats: instructions of the first iteration, which vary how the agents write (arXiv 2410.08115).
 
 An instruction is a system message of the request, so that every agent sees it. It is taken out again of the prompts
 that a model is trained on: the model learns to write so without being asked. Each instruction is one line, because a

@@ -17,7 +17,7 @@ from serving.config import Frozen
 from serving.validation import first_issue
 from training.errors import TrainingError
 from training.examples import Example, PairExample
-from training.trainer_settings import TrainerSettings
+from training.trainer_settings import RESULT, WEIGHTS, TrainerSettings
 
 Method = Literal["sft", "dpo"]
 
@@ -75,6 +75,14 @@ def run_job(job: TrainingJob) -> dict[str, float]:
     if job.method == "sft":
         return train_sft(start, read_examples(Path(job.data)), Path(job.out), settings)
     return train_dpo(start, read_pairs(Path(job.data)), Path(job.out), settings)
+
+
+def finished_result(job: TrainingJob) -> dict[str, float] | None:
+    """Result of a job whose weights are there already; `None` if they are not."""
+    if not (Path(job.out) / WEIGHTS).is_dir():
+        return None
+    found: dict[str, float] = json.loads((Path(job.out) / RESULT).read_text(encoding="utf-8"))
+    return found
 
 
 def load_job(path: Path) -> TrainingJob:

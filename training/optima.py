@@ -17,7 +17,7 @@ from training.dataset import load_questions
 from training.errors import TrainingError
 from training.examples import Example, PairExample, examples, pair_examples
 from training.generation import generate, read_trajectories
-from training.job import TrainingJob, replaced, run_job, write_examples
+from training.job import TrainingJob, finished_result, replaced, run_job, write_examples
 from training.loss import BaseModel
 from training.profiles import trained_profile, write_profile
 from training.progress import Bar
@@ -223,7 +223,7 @@ class Optima:
             )
             replaced(out / "job.json", job.model_dump_json(indent=2) + "\n")
             self.say(f"iteration {one.number}: training {model} ({one.method}, {count} examples)")
-            trained[model] = launch(job)
+            trained[model] = finished_result(job) or launch(job)
             one = one.model_copy(
                 update={
                     "steps": {**one.steps, "train": trained},

@@ -1,15 +1,12 @@
 """Training on a Ray cluster: one job on several workers of Ray Train."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
-from training.job import TrainingJob, run_job
-
-RESULT = "result.json"
+from training.job import TrainingJob, finished_result, run_job
 
 
 def run_on_ray(job: TrainingJob, workers: int) -> dict[str, float]:
@@ -47,20 +44,12 @@ def run_on_ray(job: TrainingJob, workers: int) -> dict[str, float]:
     finally:
         if ours:
             ray.shutdown()
-    return _result(Path(job.out))
+    result = finished_result(job)
+    assert result is not None  # the first worker wrote it
+    return result
 
 
 def _worker(config: Mapping[str, Any]) -> None:
     """Run the job in one worker: TRL finds the others by the variables that Ray Train sets."""
-    import ray.train
-
     os.chdir(config["folder"])
-    job = TrainingJob.model_validate(config["job"])
-    result = run_job(job)
-    if ray.train.get_context().get_world_rank() == 0:
-        (Path(job.out) / RESULT).write_text(json.dumps(result), encoding="utf-8")
-
-
-def _result(out: Path) -> dict[str, float]:
-    found: dict[str, float] = json.loads((out / RESULT).read_text(encoding="utf-8"))
-    return found
+    run_job(TrainingJob.model_validate(config["job"]))

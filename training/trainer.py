@@ -1,5 +1,6 @@
 """Training of one model with TRL: supervised fine-tuning, or DPO, of all weights or of a LoRA adapter."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from training.errors import TrainingError
 from training.examples import Example, PairExample
-from training.trainer_settings import WEIGHTS, TrainerSettings
+from training.trainer_settings import RESULT, WEIGHTS, TrainerSettings
 
 CHECKPOINTS = "checkpoints"  # of TRL, for the resumption
 # Files of a model's folder that are not written anew: tokenizer, chat template, generation settings, code.
@@ -141,15 +142,17 @@ def _trained(trainer: Any, start: Start, out: Path, settings: TrainerSettings) -
     checkpoints = out / CHECKPOINTS
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
     result = trainer.train(resume_from_checkpoint=last)
+    found = {"steps": float(result.global_step), "loss": float(result.training_loss)}
     if trainer.is_world_process_zero():
         weights = out / WEIGHTS
         unfinished = out / f"{WEIGHTS}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         shutil.rmtree(weights, ignore_errors=True)
         _save(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, start, unfinished, settings)
+        (out / RESULT).write_text(json.dumps(found), encoding="utf-8")
         unfinished.rename(weights)
         shutil.rmtree(checkpoints, ignore_errors=True)
-    return {"steps": float(result.global_step), "loss": float(result.training_loss)}
+    return found
 
 
 def _save(model: Any, tokenizer: Any, start: Start, out: Path, settings: TrainerSettings) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 WEIGHTS = "weights"  # folder of the result, in that of the model
+RESULT = "result.json"  # steps and mean loss, beside the weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Search trees over turns: pairs for DPO, and the places from which to sample further (Optima, section 2.5).
+"""Search trees over turns: pairs for DPO, and the places from which to sample further (arXiv 2410.08115).
 
 A state is a prompt that some agent read; its children are the texts that it said there. The value of a child is the
 mean reward of the trajectories that go through it.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = "serving|deployments|models|evaluation|loadtest|scripts"
+PACKAGES = "serving|deployments|models|evaluation|loadtest|training|scripts"
 TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "helm/moa/README.md")
 DOCUMENTS = [*map(Path, TOP), *sorted(Path("docs").rglob("*.md"))]
 

@@ -19,6 +19,7 @@ from training.access import Access
 from training.errors import TrainingError
 from training.generation import GenerationSettings
 from training.job import TrainingJob, load_job, read_examples, read_pairs, run_job
+from training.job import main as job_main
 from training.optima import Optima
 from training.settings import OptimaSettings
 from training.state import read_state
@@ -149,31 +150,39 @@ def test_a_run_stopped_at_any_step_is_resumed_there(settings: OptimaSettings, mo
 
     with pytest.raises(KeyboardInterrupt):
         said(settings, Access("http://nobody.invalid"), stop)  # nothing is asked again
-    lines = said(settings, Access("http://nobody.invalid"))
+    # A training that was launched by hand, or whose result was not recorded, is not done again.
+    job = settings.out / "iteration-1" / "models" / "tiny-qwen" / "job.json"
+    assert job_main([str(job)]) == 0
+    lines = said(settings, Access("http://nobody.invalid"), stop)
     assert [line.split(":")[0] for line in lines] == ["iteration 1", "iteration 1, profile"]
     assert said(settings, Access("http://nobody.invalid")) == []
 
 
 def test_a_training_that_was_interrupted_continues_at_its_checkpoint(settings: OptimaSettings, tmp_path: Path) -> None:
     """The weights are those of a training without an interruption."""
-    from training import trainer
+    from training.trainer import SFTTrainer
 
     said(settings, access(), lambda job: {"steps": 0.0})
     job = load_job(settings.out / "iteration-1" / "models" / "tiny-qwen" / "job.json")
-    whole = job.model_copy(update={"out": str(tmp_path / "whole"), "settings": {**job.settings, "save_steps": 2}})
+    whole = job.model_copy(update={"out": str(tmp_path / "whole"), "settings": {**job.settings, "save_steps": 1}})
     run_job(whole)
     cut = whole.model_copy(update={"out": str(tmp_path / "cut")})
+    steps: list[int] = []
+    step = SFTTrainer.training_step
 
-    def killed(*_: Any) -> None:
-        raise KeyboardInterrupt
+    def counted(trainer: Any, *given: Any, **named: Any) -> Any:
+        steps.append(trainer.state.global_step)
+        if steps == [0, 1, 2]:
+            raise KeyboardInterrupt
+        return step(trainer, *given, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "_save", killed)
+        patch.setattr(SFTTrainer, "training_step", counted)
         with pytest.raises(KeyboardInterrupt):
             run_job(cut)
-    assert not (tmp_path / "cut" / "weights").exists()
-    assert list((tmp_path / "cut" / "checkpoints").glob("checkpoint-*"))
-    run_job(cut)
+        assert not (tmp_path / "cut" / "weights").exists()
+        run_job(cut)
+    assert steps == [0, 1, 2, 2]
     left, right = weights(tmp_path / "whole" / "weights"), weights(tmp_path / "cut" / "weights")
     assert all(torch.equal(left[name], right[name]) for name in left)
 

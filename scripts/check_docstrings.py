@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-PACKAGES = ("serving", "deployments", "evaluation", "loadtest", "models", "scripts", "examples")
+PACKAGES = ("serving", "deployments", "evaluation", "loadtest", "models", "training", "scripts", "examples")
 QUESTION_WORDS = frozenset({"what", "whether", "who", "where", "which", "when", "how"})
 
 

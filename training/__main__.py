@@ -2,9 +2,11 @@
 
 import argparse
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from evaluation.errors import EvaluationError
 from training.arguments import add_optima, settings_of
@@ -15,6 +17,7 @@ from training.state import read_state
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the result is the exit code: 2 after a `TrainingError`, 130 after Ctrl-C."""
     options = _parser().parse_args(argv)
+    before = signal.signal(signal.SIGTERM, _interrupt)  # so that a server that was started is stopped
     try:
         return int(options.command(options))
     except (TrainingError, EvaluationError) as error:
@@ -23,6 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; run the same command again to resume", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

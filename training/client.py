@@ -55,8 +55,13 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._openai.close()
 
-    async def check(self, recipe: str, version: Mapping[str, str]) -> None:
+    async def check(self, recipe: str, version: Mapping[str, str], profile: str = "") -> None:
         """Check that the server has the recipe, and reports each entry of `version` at `/version`.
+
+        Args:
+            recipe: its id.
+            version: entries by name.
+            profile: path of the profile with these entries, for the sentence.
 
         Raises:
             TrainingError: it does not, or cannot be reached.
@@ -76,7 +81,7 @@ class Client:
             if reported.get(name) != value:
                 raise TrainingError(
                     f"The server at {self.url} does not serve {name} '{value}' (it reports"
-                    f" '{reported.get(name, 'none')}'); start it with the profile of that iteration."
+                    f" '{reported.get(name, 'none')}'); start it with profile={profile} and run the same command again."
                 )
 
     async def ask(self, model: str, messages: Sequence[Message], sampling: Mapping[str, Any]) -> TracedAnswer:

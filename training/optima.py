@@ -104,7 +104,7 @@ class Optima:
             seed=self.settings.generation.seed + 1000 * (number - 1),
         )
         async with self.access.client(url) as client:
-            await client.check(self.settings.recipe, version)
+            await client.check(self.settings.recipe, version, str(self.folder(number - 1) / PROFILE))
             with Bar(f"iteration {number}: answers", "answer") as bar:
                 found = await generate(
                     client,
@@ -149,7 +149,6 @@ class Optima:
 
         reward = TaskReward(self.settings.task_reward, ask_judge)
         with Bar("task rewards", "answer") as bar:
-            bar.start(sum(one.usable for one in found), 0)
             tasks = await score_tasks(
                 found,
                 self.items,
@@ -157,13 +156,13 @@ class Optima:
                 folder / TASKS,
                 concurrency=self.settings.generation.concurrency,
                 progress=bar.step,
+                started=bar.start,
             )
         losses: dict[str, float] = {}
         if self.settings.reward.needs_loss:
             with Bar("losses", "answer") as bar:
-                bar.start(sum(one.usable for one in found), 0)
                 losses = await asyncio.to_thread(
-                    score_losses, found, self.texts, self._base, folder / LOSSES, progress=bar.step
+                    score_losses, found, self.texts, self._base, folder / LOSSES, progress=bar.step, started=bar.start
                 )
         return ranked(found, tasks, losses, self.settings.reward)
 
@@ -251,7 +250,9 @@ def counts_of(trajectories: Sequence[Trajectory], scores: Sequence[Ranked]) -> d
     }
     if not whole:
         reasons = sorted({one.error or one.unusable or "it has no task reward" for one in trajectories})
-        raise TrainingError(f"No answer can be ranked; the reasons: {'; '.join(reasons[:3])}.")
+        raise TrainingError(
+            f"No answer can be ranked: {'; '.join(reasons[:3])}. Correct the cause and choose another --out."
+        )
     return found | {
         "mean_task": round(mean(one.task for one in whole), 4),
         "mean_tokens": round(mean(one.trajectory.tokens or 0 for one in whole), 2),

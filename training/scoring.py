@@ -61,6 +61,7 @@ async def score_tasks(
     *,
     concurrency: int = 8,
     progress: Callable[[int], None] = lambda count: None,
+    started: Callable[[int, int], None] = lambda total, kept: None,
 ) -> dict[str, TaskScore]:
     """Task rewards of all usable trajectories, by key; those in `path` are not computed again.
 
@@ -68,7 +69,9 @@ async def score_tasks(
     """
     with Appender(path) as appender:
         known = {row.key: row for row in read_rows(path, TaskScore)}
-        missing = [one for one in trajectories if one.usable and (one.key not in known or known[one.key].error)]
+        usable = [one for one in trajectories if one.usable]
+        missing = [one for one in usable if one.key not in known or known[one.key].error]
+        started(len(usable), len(usable) - len(missing))
 
         async def work(one: Trajectory) -> None:
             row = TaskScore(question=one.question, sample=one.sample)
@@ -92,6 +95,7 @@ def score_losses(
     path: Path,
     *,
     progress: Callable[[int], None] = lambda count: None,
+    started: Callable[[int, int], None] = lambda total, kept: None,
 ) -> dict[str, float]:
     """Largest loss of each usable trajectory, by key; those in `path` are not computed again.
 
@@ -101,10 +105,13 @@ def score_losses(
         load_base: loads a model's weights before any training; called once per model.
         path: file that keeps the losses.
         progress: called with the number of trajectories that were added.
+        started: called first, with the number of all and of those in `path`.
     """
     with Appender(path) as appender:
         known = {row.key: row.max_loss for row in read_rows(path, LossScore)}
-        missing = [one for one in trajectories if one.usable and one.key not in known]
+        usable = [one for one in trajectories if one.usable]
+        missing = [one for one in usable if one.key not in known]
+        started(len(usable), len(usable) - len(missing))
         found: dict[str, float] = dict.fromkeys((one.key for one in missing), 0.0)
         if missing:
             for model, text in texts.items():

@@ -1,5 +1,7 @@
 """A server of this project, started for the generation of one iteration and stopped after it."""
 
+import ctypes
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from deployments.weights_source import ROOT
 from training.errors import TrainingError
 
 HOST = "127.0.0.1"
+PR_SET_PDEATHSIG = 1  # of Linux' prctl
 START_S = 3600.0  # large weights are read from a slow disk or fetched
 STOP_S = 120.0
 POLL_S = 1.0
@@ -24,7 +27,7 @@ LAST_LINES = 5
 def served(profile: str, log: Path) -> Iterator[str]:
     """Start `python -m deployments.start` with `profile` on a free port; yields its URL once it is ready.
 
-    Its output is in `log`. It is stopped at the end, also after an error.
+    Its output is in `log`. It is stopped at the end, also after an error, and on Linux if this process is killed.
 
     Raises:
         TrainingError: it ended before it was ready, or was not ready within an hour.
@@ -39,6 +42,7 @@ def served(profile: str, log: Path) -> Iterator[str]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches this command alone, which then stops it
+            preexec_fn=_end_with_parent,
         )
     try:
         _wait(process, url, log)
@@ -51,6 +55,12 @@ def served(profile: str, log: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel send SIGTERM to this process when its parent ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:

@@ -1,10 +1,15 @@
 """Servers of the training: started, awaited, stopped; one that does not start is one sentence."""
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.paths import ROOT
 from training import server
 from training.errors import TrainingError
 
@@ -44,6 +49,30 @@ def test_a_server_is_stopped_after_an_error(fake: Path, tmp_path: Path) -> None:
         raise ZeroDivisionError
     with pytest.raises(httpx.TransportError):
         httpx.get(url)
+
+
+def test_a_server_ends_with_a_command_that_is_killed(fake: Path, tmp_path: Path) -> None:
+    fake.write_text(READY)
+    command = f"""
+import os, signal, sys
+from pathlib import Path
+from tests.support.paths import ROOT
+from training import server
+server.ROOT = Path({str(tmp_path / "root")!r})
+with server.served("tiny", Path({str(tmp_path / "log")!r})) as url:
+    print(url, flush=True)
+    os.environ.pop("PYTHONPATH", None)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    for _ in range(100):
+        try:
+            httpx.get(killed.stdout.strip())
+        except httpx.TransportError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the server still answers")
 
 
 def test_a_server_that_ends_is_one_sentence_with_the_end_of_its_output(fake: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.spawn", "os.p
 def without_network() -> bool:
     """Enter a network namespace without interfaces; False where the kernel does not allow it."""
     try:
-        return ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0
+        return int(ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNET)) == 0
     except (OSError, AttributeError):
         return False
 

@@ -32,7 +32,7 @@ def run_on_ray(job: TrainingJob, workers: int) -> dict[str, float]:
         else:
             ray.init(num_cpus=workers + 1, include_dashboard=False)  # one CPU is Ray Train's own controller's
     try:
-        gpus = ray.cluster_resources().get("GPU", 0) > 0
+        gpus = ray.cluster_resources().get("GPU", 0) > 0  # type: ignore[no-untyped-call]
         trainer = TorchTrainer(
             _worker,
             train_loop_config={"job": job.model_dump(), "folder": str(Path.cwd())},

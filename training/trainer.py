@@ -12,7 +12,10 @@ from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.trainer_utils import get_last_checkpoint
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from training.errors import TrainingError
 from training.examples import Example, PairExample
@@ -33,7 +36,7 @@ class Start:
     trusted: bool = False  # run the code that comes with the weights
 
 
-class TokenizedDPOTrainer(DPOTrainer):  # type: ignore[misc]
+class TokenizedDPOTrainer(DPOTrainer):
     """TRL's trainer for pairs whose token ids are known: they are the prompts that the server rendered."""
 
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
@@ -140,7 +143,9 @@ def _loaded(start: Start, settings: TrainerSettings) -> tuple[Any, Any, LoraConf
 
 def _trained(trainer: Any, start: Start, out: Path, settings: TrainerSettings) -> dict[str, float]:
     checkpoints = out / CHECKPOINTS
-    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    last = None
+    if checkpoints.is_dir():
+        last = get_last_checkpoint(str(checkpoints))  # type: ignore[no-untyped-call]
     result = trainer.train(resume_from_checkpoint=last)
     found = {"steps": float(result.global_step), "loss": float(result.training_loss)}
     if trainer.is_world_process_zero():

@@ -22,6 +22,7 @@ from training.examples import Example, PairExample
 from training.trainer_settings import RESULT, WEIGHTS, TrainerSettings
 
 CHECKPOINTS = "checkpoints"  # of TRL, for the resumption
+ROUTERS = {"gate", "router", "shared_expert_gate"}
 # Files of a model's folder that are not written anew: tokenizer, chat template, generation settings, code.
 REPLACED = ("config.json",)
 REPLACED_SUFFIXES = (".safetensors", ".bin", ".index.json", ".gguf", ".pt", ".pth")
@@ -136,9 +137,26 @@ def _loaded(start: Start, settings: TrainerSettings) -> tuple[Any, Any, LoraConf
     if start.adapter is not None:
         return PeftModel.from_pretrained(model, str(start.adapter), is_trainable=True), tokenizer, None
     lora = LoraConfig(
-        r=settings.lora_rank, lora_alpha=2 * settings.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
+        r=settings.lora_rank,
+        lora_alpha=2 * settings.lora_rank,
+        target_modules=adapted_modules(model),
+        task_type="CAUSAL_LM",
     )
     return model, tokenizer, lora
+
+
+def adapted_modules(model: PreTrainedModel) -> list[str]:
+    """Names of the linear layers that get an adapter: all but the output layer and the routers of experts.
+
+    PEFT's "all-linear" adapts fused experts too, at another rank, which vLLM does not serve.
+    """
+    output = model.get_output_embeddings()
+    names = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module is not output
+    }
+    return sorted(names - ROUTERS)
 
 
 def _trained(trainer: Any, start: Start, out: Path, settings: TrainerSettings) -> dict[str, float]:

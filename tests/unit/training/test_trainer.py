@@ -6,6 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from deployments.adapter_files import read_adapter
+from deployments.adapter_fit import check_fit, model_config, model_shapes
+from deployments.adapter_spec import AdapterSpec
 from tests.support.training import SPECS, text_of
 from training.examples import Example, PairExample
 from training.trainer import Start, train_dpo, train_sft
@@ -70,6 +73,16 @@ def test_preferences_move_the_chosen_text_above_the_rejected_one(tmp_path: Path)
 
     train_dpo(Start(str(path_of("tiny-qwen"))), pairs, tmp_path, SETTINGS)
     assert margin(tmp_path / "weights") > margin(path_of("tiny-qwen")) + 1
+
+
+@pytest.mark.parametrize("model", SPECS)
+def test_adapters_are_those_that_vllm_serves(model: str, tmp_path: Path) -> None:
+    lora = TrainerSettings(max_steps=1, batch_size=2, lora_rank=4)
+    train_sft(Start(str(path_of(model))), rows(model), tmp_path, lora)
+    spec = AdapterSpec(id="a", source=str(tmp_path / "weights"))
+    files = read_adapter(spec, tmp_path / "weights")  # raises where vLLM would not serve it
+    assert files.rank == 4
+    check_fit(spec, files, model, model_config(path_of(model)), model_shapes(path_of(model)))
 
 
 def test_an_adapter_is_trained_further(tmp_path: Path) -> None:

@@ -46,7 +46,10 @@ class Optima:
         self.team: Team = load_team(settings.profile, settings.recipe)
         data = load_questions(settings.dataset, settings.limit, settings.task_reward)
         self.items: dict[str, Item] = {item.id: item for item in data.items}
-        self.texts = {name: ModelText(self.team.models[name]) for name in self.team.trained(settings.models)}
+        names = self.team.trained(settings.models)
+        if settings.trainer.lora_rank:
+            self.team.check_adapters(names)
+        self.texts = {name: ModelText(self.team.models[name]) for name in names}
         self.state: RunState = open_state(settings.out, settings.kept(data.sha256))
 
     def run(self, launch: Launch = run_job) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from deployments.adapter_fit import model_config
 from deployments.config import Profile, load_profile
 from deployments.model_spec import ModelSpec
 from serving.engine import EngineInfo
@@ -12,6 +13,9 @@ from training.errors import TrainingError
 
 # Strategies whose agents' prompts follow from what the agents said. Others also decide by probabilities of tokens.
 STRATEGIES = ("debate", "plan", "layered", "rank", "self_moa", "self_moa_seq", "vote", "blend")
+
+
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")  # keys of config.json
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,17 @@ class Team:
                     f"The weights of '{name}' are in an object store; copy them to a folder to train them."
                 )
         return found
+
+    def check_adapters(self, names: Sequence[str]) -> None:
+        """Check that adapters of these models can be served. Raises `TrainingError`."""
+        for name in names:
+            spec = self.models[name]
+            config = model_config(spec.path) if spec.path is not None else {}
+            if spec.accelerator == "cpu" and any(config.get(key) for key in EXPERTS):
+                raise TrainingError(
+                    f"'{name}' has experts, whose adapters vLLM does not serve on CPUs; leave out --lora-rank, or the"
+                    " model with --models."
+                )
 
     def base_of(self, model: str) -> str:
         """Folder or Hugging Face id of a model's weights before any training."""

@@ -209,6 +209,10 @@ def test_nothing_to_train_on_is_one_sentence(settings: OptimaSettings) -> None:
         ({"profile": "nope"}, "There is no profile 'nope'"),
         ({"models": ("tiny-llama",)}, "The recipe 'debate' has no model 'tiny-llama'; its models are: tiny-qwen."),
         ({"dataset": "tiny"}, "The dataset 'tiny' is held out"),
+        (
+            {"recipe": "rank", "trainer": TrainerSettings(lora_rank=4)},
+            "'tiny-mixtral' has experts, whose adapters vLLM does not serve on CPUs; leave out --lora-rank, or the",
+        ),
     ],
 )
 def test_wrong_settings_are_one_sentence(settings: OptimaSettings, changes: dict[str, Any], sentence: str) -> None:

@@ -150,7 +150,7 @@ def adapted_modules(model: PreTrainedModel) -> list[str]:
 
     PEFT's "all-linear" adapts fused experts too, at another rank, which vLLM does not serve.
     """
-    output = model.get_output_embeddings()
+    output = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     names = {
         name.rpartition(".")[2]
         for name, module in model.named_modules()

@@ -141,7 +141,7 @@ torture: install ## measure what is promised under faults, abuse and load: ARGS=
 
 ##@ Maintain
 
-LOCK := $(UV) pip compile -q --no-header pyproject.toml --python-version 3.11 --extra loadtest --extra evaluation --extra dev
+LOCK := $(UV) pip compile -q --no-header pyproject.toml --python-version 3.11 --extra loadtest --extra evaluation --extra training --extra dev
 # What the server alone needs, in the versions of the files above.
 IMAGE_LOCK := $(UV) pip compile -q --no-header --no-annotate pyproject.toml --python-version 3.11
 

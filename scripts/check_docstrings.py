@@ -10,7 +10,7 @@ from pathlib import Path
 
 from serving.command_line import CommandLine
 
-PACKAGES = ("serving", "deployments", "evaluation", "loadtest", "models", "scripts", "examples")
+PACKAGES = ("serving", "deployments", "evaluation", "loadtest", "models", "training", "scripts", "examples")
 QUESTION_WORDS = frozenset({"what", "whether", "who", "where", "which", "when", "how"})
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.paths import ROOT
 
-PACKAGES = ("deployments", "evaluation", "loadtest", "models", "scripts", "serving", "tests/support")
+PACKAGES = ("deployments", "evaluation", "loadtest", "models", "scripts", "serving", "tests/support", "training")
+NO_COMMANDS = ("training.sandbox_child",)  # started by its path, alone, with a program on its standard input
 HEAVY = ("ray", "torch", "vllm", "transformers", "xgrammar", "locust")
 # Commands that are named otherwise in their own help: they are run by their file, or by another command.
 PROGRAMS = {
@@ -64,7 +65,7 @@ def commands() -> list[str]:
             if re.search(r"^if __name__ == .__main__.:", path.read_text(), re.MULTILINE):
                 name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
                 found.append(name.removesuffix(".__main__"))
-    return found
+    return [name for name in found if name not in NO_COMMANDS]
 
 
 def run(name: str, *words: str) -> tuple[list[object], str, str]:

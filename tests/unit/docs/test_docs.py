@@ -7,7 +7,7 @@ import pytest
 
 from deployments.config import load_profile
 
-PACKAGES = "serving|deployments|models|evaluation|loadtest|scripts"
+PACKAGES = "serving|deployments|models|evaluation|loadtest|training|scripts"
 TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "helm/moa/README.md")
 DOCUMENTS = [*map(Path, TOP), *sorted(Path("docs").rglob("*.md"))]
 

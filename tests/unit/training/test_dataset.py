@@ -1,0 +1,64 @@
+"""Training questions; the held-out ones are refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluation.datasets.loading import NAMED, load
+from models.tiny import training_set
+from training.dataset import held_out_questions, load_questions
+from training.errors import TrainingError
+
+
+def written(path: Path, *rows: dict[str, object]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+ROW = {"id": "a", "skill": "arithmetic", "question": "What is 1234 + 1?", "answer": "1235"}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_datasets_that_measure_are_refused_by_name(name: str) -> None:
+    with pytest.raises(TrainingError, match=f"The dataset '{name}' is held out"):
+        load_questions(name, None, "dataset")
+
+
+def test_a_copy_of_the_held_out_questions_is_refused(tmp_path: Path) -> None:
+    copy = tmp_path / "mine.jsonl"
+    copy.write_text(NAMED["tiny"][1].read_text())
+    with pytest.raises(TrainingError, match="is a held-out question"):
+        load_questions(str(copy), 5, "dataset")
+
+
+def test_one_held_out_question_among_others_is_refused_in_any_spelling(tmp_path: Path) -> None:
+    held = load("tiny").items[0].turns[0]
+    assert held
+    path = written(tmp_path / "q.jsonl", ROW, {**ROW, "id": "b", "question": held.upper() + " !"})
+    with pytest.raises(TrainingError, match="'b' is a held-out question"):
+        load_questions(path, None, "dataset")
+
+
+def test_questions_that_cannot_be_trained_on_are_refused(tmp_path: Path) -> None:
+    turns = written(tmp_path / "mt.jsonl", {"question_id": 1, "category": "writing", "turns": ["a", "b"]})
+    with pytest.raises(TrainingError, match="has 2 user turns"):
+        load_questions(turns, None, "judge")
+    open_ended = written(tmp_path / "open.jsonl", {"question_id": 1, "category": "writing", "turns": ["a"]})
+    with pytest.raises(TrainingError, match="set --task-reward judge"):
+        load_questions(open_ended, None, "exact")
+    assert len(load_questions(open_ended, None, "judge").items) == 1
+    with pytest.raises(TrainingError, match="Cannot read the dataset"):
+        load_questions("missing.jsonl", None, "dataset")
+
+
+def test_the_generator_makes_questions_that_are_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "questions.jsonl"
+    training_set.main(["--questions", "90", "--seed", "3", "--out", str(path)])
+    loaded = load_questions(str(path), None, "dataset")
+    assert len(loaded.items) == 90
+    assert {item.skill for item in loaded.items} == {"arithmetic", "words", "facts"}
+    assert not {item.turns[0] for item in loaded.items} & held_out_questions()
+    again = tmp_path / "again.jsonl"
+    training_set.main(["--questions", "90", "--seed", "3", "--out", str(again)])
+    assert again.read_text() == path.read_text()

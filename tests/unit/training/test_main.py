@@ -1,0 +1,109 @@
+"""The command line: options, their refusals, and the profile of a finished iteration."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from training.__main__ import main
+from training.arguments import add_optima, settings_of
+from training.state import IterationState, RunState, save_state
+
+NEEDED = ["optima", "--recipe", "debate", "--dataset", "q.jsonl", "--out"]
+
+
+def refusal(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--samples", "1"], "argument --samples: must be a whole number of at least 2"),
+        (["--iterations", "0"], "argument --iterations: must be a whole number of at least 1"),
+        (["--temperature", "0"], "argument --temperature: must be a number above 0"),
+        (["--keep-share", "1.5"], "argument --keep-share: must be a number above 0 and at most 1"),
+        (["--lambda-token", "-1"], "argument --lambda-token: must be a number of at least 0"),
+        (["--lambda-token", "x"], "argument --lambda-token: must be a number of at least 0"),
+        (["--learning-rate", "inf"], "argument --learning-rate: must be a number above 0"),
+        (["--method", "ppo"], "argument --method: invalid choice: 'ppo'"),
+        (["--judge", "tiny-qwen"], "error: Give --task-reward judge and --judge MODEL together, or neither."),
+        (["--task-reward", "judge"], "error: Give --task-reward judge and --judge MODEL together, or neither."),
+        (["--alpha", "1"], "error: --alpha has no effect with --reward optima; leave it out."),
+        (
+            ["--reward", "weighted", "--lambda-loss", "1"],
+            "error: --lambda-loss has no effect with --reward weighted; leave it out.",
+        ),
+        ([], "error: Cannot read the dataset 'q.jsonl': No such file or directory."),
+    ],
+)
+def test_a_wrong_option_is_one_sentence_and_exit_code_2(
+    options: list[str], sentence: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    try:
+        code: object = main([*NEEDED, str(tmp_path / "run"), *options])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert sentence in refusal(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_become_settings() -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_optima(parser)
+    given = ["--recipe", "plan", "--dataset", "d", "--out", "o", "--reward", "weighted", "--alpha", "2", "--gap", "0.3"]
+    given += ["--models", "a, b", "--formats", "none", "--lora-rank", "8", "--max-steps", "5", "--lambda-token", "0"]
+    options = parser.parse_args(given[:-2])
+    settings, access = settings_of(options)
+    assert (settings.reward.form, settings.reward.alpha, settings.reward.beta) == ("weighted", 2.0, 0.5)
+    assert (settings.pairs.gap, settings.models, settings.formats) == (0.3, ("a", "b"), False)
+    assert (settings.trainer.lora_rank, settings.trainer.max_steps) == (8, 5)
+    assert access.url is None
+
+
+def run_of(folder: Path, *finished: bool) -> None:
+    iterations = []
+    for number, done in enumerate(finished, start=1):
+        iterations.append(IterationState(number=number, method="sft", steps={"profile": {}} if done else {}))
+        (folder / f"iteration-{number}").mkdir(parents=True)
+        (folder / f"iteration-{number}" / "profile.yaml").write_text(f"name: p{number}\n")
+    save_state(folder, RunState(run="r", settings={}, iterations=tuple(iterations)))
+
+
+def test_profile_prints_the_last_finished_iteration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_of(tmp_path / "run", True, True, False)
+    assert main(["profile", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "run" / "iteration-2" / "profile.yaml")
+    copy = tmp_path / "made" / "mine.yaml"
+    assert main(["profile", str(tmp_path / "run"), "--iteration", "1", "--out", str(copy)]) == 0
+    assert copy.read_text() == "name: p1\n"
+
+
+@pytest.mark.parametrize(
+    ("finished", "options", "sentence"),
+    [
+        ((False,), [], "is finished; run 'python -m training optima' again."),
+        ((True, False), ["--iteration", "2"], "Iteration 2 of '{run}' is not finished; finished are: 1."),
+        ((True,), ["--out", "x.txt"], "--out x.txt must end in .yaml, as a profile does."),
+    ],
+)
+def test_profile_refuses(
+    finished: tuple[bool, ...], options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    run_of(run, *finished)
+    assert main(["profile", str(run), *options]) == 2
+    assert sentence.format(run=run) in refusal(capsys)
+
+
+def test_a_folder_without_a_run_or_with_a_broken_state_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["profile", str(tmp_path)]) == 2
+    assert "holds no run; begin one with 'python -m training optima" in refusal(capsys)
+    (tmp_path / "state.json").write_text(json.dumps({"run": "r"}))
+    assert main(["profile", str(tmp_path)]) == 2
+    assert f"{tmp_path}/state.json: " in refusal(capsys)

@@ -1,0 +1,95 @@
+"""Command line of the training: optima, profile."""
+
+import argparse
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from evaluation.errors import EvaluationError
+from serving.command_line import CommandLine
+from training.arguments import add_optima, settings_of
+from training.errors import TrainingError
+from training.state import read_state
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the result is the exit code: 2 after a `TrainingError`, 130 after Ctrl-C."""
+    options = _parser().parse_args(argv)
+    before = signal.signal(signal.SIGTERM, _interrupt)  # so that a server that was started is stopped
+    try:
+        return int(options.command(options))
+    except (TrainingError, EvaluationError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to resume", file=sys.stderr)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandLine(prog="python -m training", description="Train a team on its own answers (Optima).")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    training = commands.add_parser("optima", help="generate, rank, select and train, for several iterations")
+    training.set_defaults(command=_optima)
+    add_optima(training)
+
+    profile = commands.add_parser("profile", help="write the profile that serves a finished iteration")
+    profile.set_defaults(command=_profile)
+    profile.add_argument("directory", type=Path, help="the --out of the run")
+    profile.add_argument("--iteration", type=int, help="default: the last finished one")
+    profile.add_argument("--out", type=Path, help="YAML file to write (default: only print the path of the profile)")
+    return parser
+
+
+def _optima(options: argparse.Namespace) -> int:
+    settings, access = settings_of(options)
+    from training.optima import Optima  # torch and TRL take seconds to import
+
+    optima = Optima(settings, access)
+    if settings.ray_workers:
+        from training.ray import run_on_ray
+
+        optima.run(lambda job: run_on_ray(job, settings.ray_workers))
+    else:
+        optima.run()
+    print(f"Serve the trained team: python -m deployments.start profile={_path(settings.out, settings.iterations)}")
+    return 0
+
+
+def _profile(options: argparse.Namespace) -> int:
+    finished = [one.number for one in read_state(options.directory).iterations if one.finished]
+    if not finished:
+        raise TrainingError(
+            f"No iteration of '{options.directory}' is finished; run 'python -m training optima' again."
+        )
+    number = options.iteration or finished[-1]
+    if number not in finished:
+        known = ", ".join(map(str, finished))
+        raise TrainingError(f"Iteration {number} of '{options.directory}' is not finished; finished are: {known}.")
+    path = _path(options.directory, number)
+    if options.out is not None:
+        if options.out.suffix not in (".yaml", ".yml"):
+            raise TrainingError(f"--out {options.out} must end in .yaml, as a profile does.")
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, options.out)
+        path = options.out
+    print(path)
+    return 0
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"iteration-{number}" / "profile.yaml"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""Access to the server that generates."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from training.branching import Upstream
+from training.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The server that generates."""
+
+    url: str | None = None  # None: one is started for each iteration
+    api_key_env: str = "MOA_API_KEY"
+    timeout_s: float = 600.0
+    transport: Any = None  # replaces the network in tests
+
+    def client(self, url: str) -> Client:
+        """A client of the server at `url`."""
+        key = os.environ.get(self.api_key_env)
+        return Client(url, api_key=key, timeout_s=self.timeout_s, transport=self.transport)
+
+    def upstream(self, url: str) -> Upstream:
+        """The models of the server at `url`."""
+        return Upstream(url.rstrip("/").removesuffix("/v1"), self.api_key_env, self.transport)

@@ -1,0 +1,217 @@
+"""Branches of the search tree: the recipe runs again, keeps the first turns of a trajectory and samples the others.
+
+The server cannot begin in the middle of a recipe. The recipe's own code therefore runs here, over the server's models.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+
+from evaluation.concurrency import run_all
+from evaluation.items import Item
+from evaluation.store import Appender, read_rows
+from serving.engine import Engine, EngineInfo, complete
+from serving.engines.openai import OpenAIEngine
+from serving.errors import MoaError
+from serving.types import AgentTrace, Completion, Delta, GenerateRequest
+from training.formats import asked
+from training.generation import GenerationSettings, Progress, read_trajectories, sampling_of, with_turns
+from training.prompts import ModelText
+from training.replay import Mismatch, check_length, delta_of, orchestrator_of, place_of, request_of, turn_of
+from training.score import Place, Score
+from training.team import Team
+from training.trace import READY, TracedCall
+from training.trajectory import Trajectory, Turn, trajectory_key
+from training.tree import Branch
+
+TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class BranchJob:
+    """One trajectory to sample."""
+
+    item: Item
+    branch: Branch
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The server whose models are asked."""
+
+    url: str  # its root, without /v1
+    api_key_env: str  # used if the variable is set
+    transport: httpx.AsyncBaseTransport | None = None  # replaces the network in tests
+
+    def engine(self, model: str, info: EngineInfo) -> OpenAIEngine:
+        """The server's model as an engine."""
+        return OpenAIEngine(
+            model,
+            f"{self.url}/v1",
+            api_key_env=self.api_key_env if os.environ.get(self.api_key_env) else None,
+            silence_timeout_s=TIMEOUT_S,
+            context_tokens=info.context_tokens,
+            thinking=info.thinking,
+            transport=self.transport,
+        )
+
+
+class BranchEngine(Engine):
+    """Says the kept turns again, and asks the server's model for all others."""
+
+    def __init__(
+        self, model: str, info: EngineInfo, kept: Score, upstream: Engine, requests: dict[Place, GenerateRequest]
+    ) -> None:
+        self.model, self._info, self._kept, self._upstream, self._requests = model, info, kept, upstream, requests
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    async def check_health(self) -> None:
+        """Return at once."""
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        """The kept text of the place, or the model's own stream."""
+        place = place_of(request)
+        self._requests[place] = request
+        kept = self._kept.calls.get(place)
+        if kept is not None and kept.model == self.model:
+            yield delta_of(await self._kept.play(place))
+            return
+        async with aclosing(self._upstream.generate(replace(request, user=None, session=None))) as stream:
+            async for delta in stream:
+                yield delta
+
+
+async def branch_out(
+    upstream: Upstream,
+    team: Team,
+    texts: Mapping[str, ModelText],
+    jobs: Sequence[BranchJob],
+    settings: GenerationSettings,
+    path: Path,
+    progress: Progress = lambda trajectory: None,
+    started: Callable[[int, int], None] = lambda total, kept: None,
+) -> list[Trajectory]:
+    """Sample the trajectories of `jobs` that `path` lacks, and return all that it has; as `generate`."""
+    with Appender(path) as appender:
+        done = {one.key for one in read_rows(path, Trajectory) if one.done}
+        missing = [job for job in jobs if trajectory_key(job.item.id, job.sample) not in done]
+        started(len(jobs), len(jobs) - len(missing))
+        async with AsyncExitStack() as stack:
+            engines = {name: upstream.engine(name, info) for name, info in team.infos().items() if missing}
+            for engine in engines.values():
+                stack.push_async_callback(engine.aclose)
+
+            async def work(job: BranchJob) -> None:
+                trajectory = await branched(engines, team, texts, job, settings)
+                appender.append(trajectory)
+                progress(trajectory)
+
+            await run_all(missing, work, settings.concurrency)
+    return read_trajectories(path)
+
+
+async def branched(
+    upstream: Mapping[str, Engine],
+    team: Team,
+    texts: Mapping[str, ModelText],
+    job: BranchJob,
+    settings: GenerationSettings,
+) -> Trajectory:
+    """Sample one trajectory; errors are in it."""
+    origin = job.branch.origin.trajectory
+    found = Trajectory(
+        question=job.item.id,
+        sample=job.sample,
+        format=origin.format,
+        branch_of=origin.sample,
+        kept_turns=len(job.branch.kept),
+    )
+    kept, requests = Score(call_of(turn) for turn in job.branch.kept), dict[Place, GenerateRequest]()
+    engines: dict[str, Engine] = {
+        name: BranchEngine(name, info, kept, upstream[name], requests) for name, info in team.infos().items()
+    }
+    sampling = sampling_of(settings, job.item.id, job.sample)
+    request = request_of(asked(job.item.turns[0], origin.format), sampling)
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            done = await complete(team.recipe.id, orchestrator_of(team, engines).engines[team.recipe.id], request)
+    except (MoaError, TimeoutError) as error:
+        return found.model_copy(update={"error": str(error) or "The time of the branch was over."})
+    try:
+        turns = turns_of(team, texts, done, requests, kept)
+    except Mismatch as error:
+        return found.model_copy(update={"text": done.text, "unusable": str(error)})
+    counts = [turn.completion_tokens for turn in turns]
+    tokens = None if None in counts else sum(count for count in counts if count is not None)
+    return with_turns(found.model_copy(update={"text": done.text, "tokens": tokens}), turns, origin.format)
+
+
+def turns_of(
+    team: Team,
+    texts: Mapping[str, ModelText],
+    done: Completion,
+    requests: Mapping[Place, GenerateRequest],
+    kept: Score,
+) -> list[Turn]:
+    """Turns of a run over the server's models. Raises `Mismatch` if it cannot be trained on."""
+    assert done.report is not None
+    if set(kept.started) != set(kept.calls):
+        raise Mismatch("the recipe did not ask for all kept turns again")
+    turns = []
+    for trace in sorted(done.report.agents, key=lambda one: one.started_s):
+        call = traced(trace)
+        if call.outcome not in READY or call.shortened:
+            raise Mismatch(f"'{call.model}' ({call.role}) ended as '{call.outcome}' or read shortened references")
+        turn = turn_of(team, call, requests[call.place])
+        if call.place not in kept.calls:
+            check_length(turn, texts)
+        turns.append(turn)
+    return turns
+
+
+def call_of(turn: Turn) -> TracedCall:
+    """A kept turn as a recorded call."""
+    return TracedCall(
+        turn.layer,
+        turn.agent,
+        turn.role,
+        turn.model,
+        "ok" if turn.text.strip() else "empty",
+        turn.text,
+        turn.reasoning,
+        turn.finish_reason,
+        turn.prompt_tokens,
+        turn.completion_tokens,
+        0,
+        turn.started_ms,
+        turn.ended_ms,
+    )
+
+
+def traced(trace: AgentTrace) -> TracedCall:
+    """An agent of a report as the API's trace has it."""
+    started_ms = trace.started_s * 1000
+    return TracedCall(
+        trace.layer,
+        trace.agent,
+        trace.role,
+        trace.model,
+        trace.status,
+        trace.text,
+        trace.reasoning,
+        trace.finish_reason,
+        trace.usage.prompt_tokens,
+        trace.usage.completion_tokens,
+        trace.shortened,
+        started_ms,
+        started_ms + (trace.elapsed_s or 0) * 1000,
+    )

@@ -1,0 +1,36 @@
+"""Progress bars of the steps."""
+
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm import tqdm
+
+
+class Bar:
+    """Progress bar of one step, created once the amount of work is known. Use as a context manager."""
+
+    def __init__(self, label: str, unit: str) -> None:
+        self._label, self._unit, self._failed = label, unit, 0
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def start(self, total: int, kept: int) -> None:
+        """Show the bar; `kept` of `total` are done already."""
+        self._bar = tqdm(total=total, initial=kept, unit=self._unit, desc=self._label, dynamic_ncols=True)
+
+    def step(self, count: int = 1, *, failed: bool = False) -> None:
+        """Count finished work."""
+        self._failed += failed
+        if self._bar is None:
+            return
+        if self._failed:
+            self._bar.set_postfix_str(f"{self._failed} failed")
+        self._bar.update(count)

@@ -1,0 +1,73 @@
+"""Selection of trajectories for supervised fine-tuning: the best of each question, above a threshold, and different."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from training.scoring import Ranked
+from training.texts import distance
+from training.trajectory import Trajectory, Turn
+
+PARALLEL = "proposer"  # role whose agents answer at the same time, some of them wrongly
+
+TurnTask = Callable[[str, str], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionSettings:
+    """Settings of the selection."""
+
+    threshold: float = 0.5  # smallest reward
+    min_task: float = 0.5  # smallest task reward: a short wrong answer may have a high reward
+    best: int = 1  # trajectories of each question
+    min_distance: float = 0.2  # normalized edit distance between those of one question
+    keep_share: float = 0.7  # share of all selected trajectories that is kept, the best first
+
+
+def selected(samples: Sequence[Ranked], settings: SelectionSettings) -> list[Ranked]:
+    """The trajectories to train on, the best first; of equal rewards, the first by question and sample."""
+    groups: dict[str, list[Ranked]] = defaultdict(list)
+    for one in sorted(samples, key=_rank):
+        if one.reward >= settings.threshold and one.task >= settings.min_task:
+            groups[one.trajectory.question].append(one)
+    found = sorted((one for group in groups.values() for one in _different(group, settings)), key=_rank)
+    kept = round(len(found) * settings.keep_share)
+    return found[: max(kept, 1)]
+
+
+def _rank(one: Ranked) -> tuple[float, str, int]:
+    return -one.reward, one.trajectory.question, one.trajectory.sample
+
+
+def _different(group: Sequence[Ranked], settings: SelectionSettings) -> list[Ranked]:
+    """The best of a question, without those that say nearly the same as a better one."""
+    chosen: list[Ranked] = []
+    for one in group:
+        if len(chosen) == settings.best:
+            break
+        said = utterances(one.trajectory)
+        if all(distance(said, utterances(other.trajectory)) >= settings.min_distance for other in chosen):
+            chosen.append(one)
+    return chosen
+
+
+def utterances(trajectory: Trajectory) -> str:
+    """All that the agents said, as one text."""
+    return "\n".join(turn.text for turn in trajectory.turns)
+
+
+def taught_turns(one: Ranked, task_of: TurnTask) -> list[Turn]:
+    """Turns of a selected trajectory that its models are trained on.
+
+    All that ended by themselves, except proposals that are worse than the answer: the team was right in spite of them.
+
+    Args:
+        one: the trajectory.
+        task_of: task reward of an agent's own text, by question and text; `None` if it cannot be computed at once.
+    """
+    found = []
+    for turn in one.trajectory.turns:
+        own = task_of(one.trajectory.question, turn.text) if turn.role == PARALLEL else None
+        if turn.trainable and (own is None or own >= one.task):
+            found.append(turn)
+    return found

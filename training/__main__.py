@@ -10,7 +10,7 @@ from types import FrameType
 
 from evaluation.errors import EvaluationError
 from serving.command_line import CommandLine
-from training.arguments import add_optima, settings_of
+from training.arguments import add_optima
 from training.errors import TrainingError
 from training.state import read_state
 
@@ -52,9 +52,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _optima(options: argparse.Namespace) -> int:
-    settings, access = settings_of(options)
     from training.optima import Optima  # torch and TRL take seconds to import
+    from training.settings_of_options import settings_of
 
+    settings, access = settings_of(options)
     optima = Optima(settings, access)
     if settings.ray_workers:
         from training.ray import run_on_ray

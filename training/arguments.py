@@ -1,18 +1,12 @@
-"""Options of `python -m training optima`, and the settings that they make."""
+"""Options of `python -m training optima`. `settings_of_options` makes settings of them, which takes torch."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from training.access import Access
-from training.errors import TrainingError
-from training.generation import GenerationSettings
 from training.reward import RewardSettings
-from training.selection import SelectionSettings
-from training.settings import OptimaSettings
 from training.task_reward import KINDS
 from training.trainer_settings import TrainerSettings
-from training.tree import PairSettings
 
 
 def add_optima(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +54,7 @@ def add_optima(parser: argparse.ArgumentParser) -> None:
     for name in ("lambda_token", "lambda_loss", "alpha", "beta", "gamma"):
         value = getattr(defaults, name)
         form = "optima" if name.startswith("lambda") else "weighted"
-        reward.add_argument(_option(name), type=_from(0), help=f"weight of the form '{form}' (default: {value:g})")
+        reward.add_argument(option_name(name), type=_from(0), help=f"weight of the form '{form}' (default: {value:g})")
 
     selection = parser.add_argument_group("selection")
     selection.add_argument("--threshold", type=float, default=0.5, help="smallest reward, for SFT (default: 0.5)")
@@ -86,58 +80,8 @@ def add_optima(parser: argparse.ArgumentParser) -> None:
     trainer.add_argument("--ray-workers", type=_at_least(0), default=0, help="of Ray Train (default: 0, no Ray)")
 
 
-def settings_of(options: argparse.Namespace) -> tuple[OptimaSettings, Access]:
-    """Settings of the options. Raises `TrainingError` if two of them contradict each other."""
-    _check(options)
-    given = {name: getattr(options, name) for name in ("lambda_token", "lambda_loss", "alpha", "beta", "gamma")}
-    reward = RewardSettings(form=options.reward, **{name: value for name, value in given.items() if value is not None})
-    settings = OptimaSettings(
-        recipe=options.recipe,
-        dataset=options.dataset,
-        profile=options.profile,
-        out=options.out,
-        method=options.method,
-        iterations=options.iterations,
-        limit=options.limit,
-        formats=options.formats == "varied",
-        branches=options.branches,
-        task_reward=options.task_reward,
-        judge=options.judge,
-        models=tuple(options.models),
-        ray_workers=options.ray_workers,
-        generation=GenerationSettings(
-            samples=options.samples,
-            concurrency=options.concurrency,
-            temperature=options.temperature,
-            max_tokens=options.max_tokens,
-            seed=options.seed,
-        ),
-        reward=reward,
-        selection=SelectionSettings(options.threshold, options.min_task, options.best, keep_share=options.keep_share),
-        pairs=PairSettings(options.gap, options.min_chosen),
-        trainer=TrainerSettings(
-            epochs=options.epochs,
-            max_steps=options.max_steps or -1,
-            learning_rate=options.learning_rate,
-            dpo_learning_rate=options.dpo_learning_rate,
-            batch_size=options.batch_size,
-            max_tokens=options.max_length,
-            lora_rank=options.lora_rank,
-            seed=options.seed,
-        ),
-    )
-    return settings, Access(options.url, options.api_key_env, options.timeout)
-
-
-def _check(options: argparse.Namespace) -> None:
-    if (options.task_reward == "judge") != (options.judge is not None):
-        raise TrainingError("Give --task-reward judge and --judge MODEL together, or neither.")
-    other = {"optima": ("alpha", "beta", "gamma"), "weighted": ("lambda_token", "lambda_loss")}[options.reward]
-    if wrong := [name for name in other if getattr(options, name) is not None]:
-        raise TrainingError(f"{_option(wrong[0])} has no effect with --reward {options.reward}; leave it out.")
-
-
-def _option(name: str) -> str:
+def option_name(name: str) -> str:
+    """Name on the command line of the option that is stored as `name`."""
     return f"--{name.replace('_', '-')}"
 
 

@@ -1,44 +1,11 @@
-"""Training examples: token ids of prompts and texts, as the trainers of TRL read them."""
+"""Training examples of the selected turns and pairs, by model."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
+from training.example import Example, PairExample
 from training.prompts import ModelText
 from training.trajectory import Turn
 from training.tree import Pair
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One turn: the loss is on `completion` only."""
-
-    prompt: tuple[int, ...]
-    completion: tuple[int, ...]
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """Row of a pre-tokenized dataset for `SFTTrainer`."""
-        mask = [0] * len(self.prompt) + [1] * len(self.completion)
-        return {"input_ids": [*self.prompt, *self.completion], "completion_mask": mask}
-
-
-@dataclass(frozen=True, slots=True)
-class PairExample:
-    """Two texts to one prompt."""
-
-    prompt: tuple[int, ...]
-    chosen: tuple[int, ...]
-    rejected: tuple[int, ...]
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """Row of a tokenized dataset for `DPOTrainer`."""
-        return {
-            "prompt_ids": list(self.prompt),
-            "chosen_ids": list(self.chosen),
-            "rejected_ids": list(self.rejected),
-        }
 
 
 def examples(turns: Iterable[Turn], texts: Mapping[str, ModelText], max_tokens: int) -> dict[str, list[Example]]:

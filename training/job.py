@@ -17,7 +17,7 @@ from serving.command_line import CommandLine
 from serving.config import Frozen
 from serving.validation import first_issue
 from training.errors import TrainingError
-from training.examples import Example, PairExample
+from training.example import Example, PairExample
 from training.trainer_settings import RESULT, WEIGHTS, TrainerSettings
 
 Method = Literal["sft", "dpo"]

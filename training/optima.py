@@ -15,7 +15,8 @@ from training.branching import BranchJob, branch_out
 from training.client import Client
 from training.dataset import load_questions
 from training.errors import TrainingError
-from training.examples import Example, PairExample, examples, pair_examples
+from training.example import Example, PairExample
+from training.examples import examples, pair_examples
 from training.generation import generate, read_trajectories
 from training.job import TrainingJob, finished_result, replaced, run_job, write_examples
 from training.loss import BaseModel

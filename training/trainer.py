@@ -18,7 +18,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from training.errors import TrainingError
-from training.examples import Example, PairExample
+from training.example import Example, PairExample
 from training.trainer_settings import RESULT, WEIGHTS, TrainerSettings
 
 CHECKPOINTS = "checkpoints"  # of TRL, for the resumption

@@ -14,8 +14,6 @@ def test_a_job_that_cannot_be_read_is_one_sentence(tmp_path: Path, capsys: pytes
     wrong.write_text('{"method": "ppo", "base": "b", "data": "d", "out": "o"}')
     assert main([str(wrong)]) == 2
     assert f"error: {wrong}: " in capsys.readouterr().err
-    assert main([]) == 2
-    assert main(["--help"]) == 0
 
 
 def test_weights_that_cannot_be_loaded_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

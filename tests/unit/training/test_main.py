@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from training.__main__ import main
-from training.arguments import add_optima, settings_of
+from training.arguments import add_optima
+from training.settings_of_options import settings_of
 from training.state import IterationState, RunState, save_state
 
 NEEDED = ["optima", "--recipe", "debate", "--dataset", "q.jsonl", "--out"]
 
 
 def refusal(capsys: pytest.CaptureFixture[str]) -> str:
-    return capsys.readouterr().err.strip().splitlines()[-1]
+    return next(line for line in capsys.readouterr().err.splitlines() if "error: " in line)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> str:
         (["--lambda-token", "-1"], "argument --lambda-token: must be a number of at least 0"),
         (["--lambda-token", "x"], "argument --lambda-token: must be a number of at least 0"),
         (["--learning-rate", "inf"], "argument --learning-rate: must be a number above 0"),
-        (["--method", "ppo"], "argument --method: invalid choice: 'ppo'"),
+        (["--method", "ppo"], "argument --method: 'ppo' is unknown; choose from isft, idpo, hybrid"),
         (["--judge", "tiny-qwen"], "error: Give --task-reward judge and --judge MODEL together, or neither."),
         (["--task-reward", "judge"], "error: Give --task-reward judge and --judge MODEL together, or neither."),
         (["--alpha", "1"], "error: --alpha has no effect with --reward optima; leave it out."),

@@ -10,7 +10,7 @@ from deployments.adapter_files import read_adapter
 from deployments.adapter_fit import check_fit, model_config, model_shapes
 from deployments.adapter_spec import AdapterSpec
 from tests.support.training import SPECS, text_of
-from training.examples import Example, PairExample
+from training.example import Example, PairExample
 from training.trainer import Start, train_dpo, train_sft
 from training.trainer_settings import TrainerSettings
 from training.trajectory import PromptMessage

@@ -24,7 +24,9 @@ class AppArgs(Frozen):
     """Arguments of `serve run deployments:moa_app key=value`."""
 
     profile: str = Field(
-        default="", description="Name of a profile, or path of a YAML file. Empty: 'tiny', or 'lite' with GPUs."
+        default="",
+        description="Name of a profile, or path of a YAML file. Empty: 'lite' with three GPUs, 'small' with one, else"
+        " 'tiny'.",
     )
     host: str = Field(default="127.0.0.1", description="Address that the API listens on, if a cluster is started.")
     port: int = Field(

@@ -22,6 +22,7 @@ PORTS = {
     "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": "Serve's own proxy",
 }
 DISK_GIB = 1.0  # for the session's logs and sockets
+DEFAULTS = {"lite": 3, "small": 1, "tiny": 0}  # GPUs that each needs
 MEMINFO = Path("/proc/meminfo")
 CGROUP_LIMIT, CGROUP_USE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
 
@@ -55,8 +56,9 @@ def check_start(args: AppArgs, *, joins: bool) -> Profile:
 
 
 def default_profile() -> str:
-    """Name of the profile that is started if none is named."""
-    return "lite" if local_gpus() else "tiny"
+    """Name of the profile that is started if none is named: the largest of DEFAULTS that the machine's GPUs can run."""
+    gpus = local_gpus()
+    return next(name for name, needed in DEFAULTS.items() if gpus >= needed)
 
 
 def local_gpus() -> int:

@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "profile",
         nargs="?",
-        help="name of a profile, or path of a YAML file; default: that of `make serve`, lite with GPUs and else tiny",
+        help="name of a profile, or path of a YAML file; default: that of `make serve`, which depends on the GPUs",
     )
     pages = parser.add_mutually_exclusive_group()
     pages.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")

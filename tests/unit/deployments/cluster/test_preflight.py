@@ -131,11 +131,15 @@ def test_a_cluster_that_exists_is_not_checked(monkeypatch: pytest.MonkeyPatch) -
         check_start(args, joins=False)
 
 
-def test_the_default_profile_follows_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "local_gpus", lambda: 0)
-    assert preflight.default_profile() == "tiny"
-    monkeypatch.setattr(preflight, "local_gpus", lambda: 2)
-    assert preflight.default_profile() == "lite"
+@pytest.mark.parametrize(("gpus", "name"), [(0, "tiny"), (1, "small"), (2, "small"), (3, "lite"), (8, "lite")])
+def test_the_default_profile_follows_the_gpus(monkeypatch: pytest.MonkeyPatch, gpus: int, name: str) -> None:
+    monkeypatch.setattr(preflight, "local_gpus", lambda: gpus)
+    assert preflight.default_profile() == name
+    assert load_profile(name).gpus <= gpus
+
+
+def test_a_default_profile_needs_the_gpus_that_are_written_beside_it() -> None:
+    assert {name: load_profile(name).gpus for name in preflight.DEFAULTS} == preflight.DEFAULTS
 
 
 def test_a_session_folder_that_ray_will_make_is_measured_by_its_parent(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_wrong_value_is_refused(capsys: pytest.CaptureFixture[str], option: st
     assert problem in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("visible", "profile"), [("", "tiny"), ("0", "lite")])
+@pytest.mark.parametrize(("visible", "profile"), [("", "tiny"), ("0", "small"), ("0,1,2", "lite")])
 def test_without_a_profile_it_plans_what_make_serve_starts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, visible: str, profile: str
 ) -> None:

@@ -157,7 +157,7 @@ class Placement:
         for name in dict.fromkeys(self.types[model.id] for model in models):
             for runs in (True, False):
                 members = [m for m in models if self.types[m.id] == name and (m.replicas.min > 0) == runs]
-                replicas = [one for m in members for one in [self._replica(m)] * self._replicas(m, floor=floor)]
+                replicas = [(self._replica(m), self._replicas(m, floor=floor)) for m in members]
                 found |= pack(replicas, self.prices.hardware[name])
         return found
 

@@ -1,7 +1,7 @@
 """Packing of replicas on nodes: several on one node, or on one GPU if their models use parts of it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from deployments.plan.prices import Instance
 
@@ -28,6 +28,15 @@ class _Node:
     free: list[float]  # part of each GPU
     memory_gib: float
     used: dict[str, float] = field(default_factory=dict)  # GPUs by model
+    count: int = 1  # nodes that are filled in this way
+
+    def with_replicas(self, replica: Replica, most: int) -> tuple["_Node", int]:
+        """Return one such node with up to `most` further replicas, and their number."""
+        node = replace(self, free=[*self.free], used={**self.used}, count=1)
+        added = 0
+        while added < most and node.add(replica):
+            added += 1
+        return node, added
 
     def add(self, replica: Replica) -> bool:
         """Place the replica on the fullest GPUs that have room; False if they are too few."""
@@ -46,11 +55,11 @@ def fits(replica: Replica, instance: Instance) -> bool:
     return instance.gpus >= replica.gpus and instance.memory_gib + SLACK >= replica.memory_gib
 
 
-def pack(replicas: Iterable[Replica], instance: Instance) -> dict[str, float]:
+def pack(replicas: Iterable[tuple[Replica, int]], instance: Instance) -> dict[str, float]:
     """Pack replicas on nodes of one instance type, the largest first, each on the first node with room.
 
     Args:
-        replicas: the replicas, each of which fits an empty node.
+        replicas: the replicas, each of which fits an empty node, and how many there are of each.
         instance: the instance type.
 
     Returns:
@@ -58,13 +67,29 @@ def pack(replicas: Iterable[Replica], instance: Instance) -> dict[str, float]:
         number of nodes.
     """
     nodes: list[_Node] = []
-    for replica in sorted(replicas, key=lambda one: (-one.whole_gpus, -one.gpus)):
-        if not any(node.add(replica) for node in nodes):
-            nodes.append(_Node([1.0] * instance.gpus, instance.memory_gib))
-            nodes[-1].add(replica)
+    for replica, number in sorted(replicas, key=lambda one: (-one[0].whole_gpus, -one[0].gpus)):
+        empty = _Node([1.0] * instance.gpus, instance.memory_gib, count=number)
+        nodes = list(_filled([*nodes, empty], replica, number))
     found: dict[str, float] = {}
     for node in nodes:
         total = sum(node.used.values())
         for model, used in node.used.items():
-            found[model] = found.get(model, 0.0) + used / total
+            found[model] = found.get(model, 0.0) + node.count * used / total
     return found
+
+
+def _filled(nodes: Iterable[_Node], replica: Replica, number: int) -> Iterator[_Node]:
+    """Nodes after `number` equal replicas are placed; nodes that stay empty are left out."""
+    for node in nodes:
+        full, each = node.with_replicas(replica, number)
+        whole = min(node.count, number // each) if each else 0
+        rest = node.count - whole
+        number -= whole * each
+        if whole:
+            yield replace(full, count=whole)
+        if rest and number and each:
+            last, added = node.with_replicas(replica, number)
+            number, rest = number - added, rest - 1
+            yield last
+        if rest and node.used:
+            yield replace(node, count=rest)

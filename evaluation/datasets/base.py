@@ -2,8 +2,11 @@
 
 import ast
 import json
+import tokenize
 from abc import abstractmethod
 from collections.abc import Mapping
+from io import StringIO
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -97,5 +100,14 @@ def listed(value: Any) -> Any:
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
         if isinstance(found, list | tuple):
+            if parse is ast.literal_eval and _joins_texts(value):
+                raise ValueError('commas are missing between its texts; write a list such as ["a", "b"]')
             return list(found)
     raise ValueError('it is a text, not a list such as ["a", "b"]')
+
+
+def _joins_texts(source: str) -> bool:
+    """True for two texts side by side, as NumPy writes arrays: Python joins them into one."""
+    kinds = [token.type for token in tokenize.generate_tokens(StringIO(source.strip()).readline)]
+    kinds = [kind for kind in kinds if kind not in (tokenize.NL, tokenize.NEWLINE)]
+    return (tokenize.STRING, tokenize.STRING) in pairwise(kinds)

@@ -26,6 +26,14 @@ def _accepted(value: Any) -> Any:
     return value["text"] if isinstance(value, dict) and "text" in value else value
 
 
+def _is_list_of_texts(text: str) -> bool:
+    try:
+        found = listed(text) if text.lstrip().startswith("[") else ()
+    except ValueError:
+        return False
+    return bool(found) and all(isinstance(part, str) for part in found)
+
+
 def _context(value: Any) -> Any:
     return "\n\n".join(value) if isinstance(value, list) and all(isinstance(part, str) for part in value) else value
 
@@ -69,6 +77,8 @@ class Qa(DatasetRow):
     def item(self, number: int) -> Item:
         if (self.answer is None) == (self.answers is None):
             raise ValueError("set either 'answer' or 'answers'")
+        if isinstance(self.answer, str) and _is_list_of_texts(self.answer):
+            raise ValueError("'answer' is a text that holds a list; name the field 'answers' if each entry is right")
         if self.answers == ():
             raise LeftOut("without an answer")
         given = self.answers or self.answer or ()

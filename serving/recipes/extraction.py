@@ -16,7 +16,9 @@ _NUMBER = r"(?=[-+]?\.?\d)[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?
 _WITH_FRACTION = re.compile(rf"(?<![\w.])(?:{_NUMBER})(?:\s*/\s*\d+)?")
 _EXPONENT = re.compile(r"[eE][-+]?(\d+)")
 _MARKED = re.compile(r"####\s*(.+)")
-_BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
+_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,|[\u00a0\u2009\u202f])(?=\d{3}(?!\d))")  # written otherwise than "1,000"
+_SIGN = re.compile(r"-(?:\\?[$€£])(?=\.?\d)")
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 
 # -- letters, from the most to the least reliable pattern; a bare "A" counts only if it cannot be the article ----
 _LETTER_PATTERNS = (
@@ -35,7 +37,10 @@ _DROPPED = re.compile(
 )
 _TEXT = re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf)\{([^{}]*)\}")
 _FRACTION = re.compile(r"\\[dt]?frac(?:\{([^{}]*)\}|(\w))(?:\{([^{}]*)\}|(\w))")
-_BRACED = re.compile(r"([\^_])\{(\w)\}")
+_BRACED = re.compile(r"([\^_]|\\sqrt)\{(\w)\}")
+_MIXED = re.compile(r"(?<![\w.}])(\d{1,9})\\[dt]?frac(?:\{(\d{1,9})\}|(\d))(?:\{(\d{1,9})\}|(\d))")
+_SUM = re.compile(r"(?<=.)[-+]")  # not a sign
+_FACTOR = re.compile(r"-?\d+(?:\.\d+)?|\w|\\[a-z]+|\\sqrt\w")
 
 
 def extracted(text: str, kind: AnswerKind = "text") -> str | None:
@@ -66,20 +71,28 @@ def _canonical(answer: str) -> str:
 
 def number_in(text: str) -> str | None:
     r"""Number in the answer, as written: after `####`, in `\boxed{}`, or the last one; `None` if there is none."""
-    for pattern in (_MARKED, _BOXED):
-        if (marked := pattern.findall(text)) and (found := _last_number(marked[-1])):
+    if (marked := _MARKED.findall(text)) and (found := _last_number(marked[-1])):
+        return found
+    if boxed := last_boxed(text):
+        simple = simplified(boxed)
+        if (found := simple if number_value(simple) is not None else _last_number(boxed)) is not None:
             return found
     return _last_number(text)
 
 
 def _last_number(text: str) -> str | None:
-    found = _WITH_FRACTION.findall(text.replace("−", "-").replace("{,}", ","))
+    plain = _SIGN.sub("-", _THOUSANDS.sub(",", text.replace("−", "-")))
+    found = _WITH_FRACTION.findall(plain)
     return str(found[-1]).strip() if found else None
 
 
 def number_value(text: str) -> Fraction | None:
-    """Exact value of `text`; `None` if it is not a number, or longer than `LONGEST_NUMBER`."""
-    cleaned = text.strip().strip("$%").strip().replace(",", "").replace("−", "-").rstrip(".")
+    """Exact value of `text`; `None` if it is not a number, or longer than `LONGEST_NUMBER`. "3,5" is two numbers."""
+    cleaned = text.strip().strip("$%").strip().replace("−", "-").rstrip(".")
+    if len(cleaned) <= LONGEST_NUMBER:
+        cleaned = "/".join(
+            part.replace(",", "") if _GROUPED.fullmatch(part.strip()) else part for part in cleaned.split("/")
+        )
     if len(cleaned) > LONGEST_NUMBER or any(int(power) > LONGEST_NUMBER for power in _EXPONENT.findall(cleaned)):
         return None
     top, slash, bottom = cleaned.partition("/")
@@ -121,9 +134,24 @@ def boxed_in(text: str) -> str | None:
 
 
 def simplified(latex: str) -> str:
-    r"""Normalized spelling of LaTeX: `\dfrac12`, `\frac{1}{2}` and `1/2` give the same text."""
+    r"""Normalized spelling of LaTeX: `\dfrac12`, `\frac{1}{2}` and `1/2` give the same text.
+
+    Numerators and denominators keep parentheses where their end would be lost: `\frac{x+1}{2}` is `(x+1)/2`.
+    """
     text = _TEXT.sub(r"\1", latex.strip().strip("$").rstrip("."))
     text = _DROPPED.sub("", text)
     text = _BRACED.sub(r"\1\2", text)
-    text = _FRACTION.sub(lambda match: "/".join(part for part in match.groups() if part is not None), text)
+    text = _FRACTION.sub(_slashed, _MIXED.sub(_improper, text))
     return text.replace("{,}", "").lower()
+
+
+def _slashed(fraction: re.Match[str]) -> str:
+    top, bottom = (part for part in fraction.groups() if part is not None)
+    over = f"({top})" if _SUM.search(top) else top
+    return f"{over}/{bottom}" if _FACTOR.fullmatch(bottom) else f"{over}/({bottom})"
+
+
+def _improper(mixed: re.Match[str]) -> str:
+    r"""Write 3\frac{1}{2} as 7/2."""
+    whole, top, bottom = (int(part) for part in mixed.groups() if part is not None)
+    return f"{whole * bottom + top}/{bottom}"

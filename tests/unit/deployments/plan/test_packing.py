@@ -1,8 +1,12 @@
 """Packing of replicas on nodes of four GPUs and 100 GiB of memory, by hand."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import pytest
 
-from deployments.plan.packing import Replica, fits, pack
+from deployments.plan import packing
+from deployments.plan.packing import Replica, fits
 from deployments.plan.prices import Instance
 
 NODE = Instance(vcpus=48, memory_gib=100, gpu="G", gpus=4, gpu_memory_mib=100_000, bandwidth_gb_s=1000, tflops=1000)
@@ -10,6 +14,11 @@ NODE = Instance(vcpus=48, memory_gib=100, gpu="G", gpus=4, gpu_memory_mib=100_00
 
 def replica(model: str, gpus: int = 1, share: float = 1.0, memory_gib: float = 10) -> Replica:
     return Replica(model, gpus, share, memory_gib)
+
+
+def pack(replicas: Sequence[Replica], instance: Instance) -> dict[str, float]:
+    """Pack replicas that are listed one by one."""
+    return packing.pack(Counter(replicas).items(), instance)
 
 
 def test_one_model_fills_nodes() -> None:
@@ -48,3 +57,20 @@ def test_memory_limits_a_node_too() -> None:
     assert not fits(replica("a", memory_gib=101), NODE)
     assert not fits(replica("a", gpus=5), NODE)
     assert fits(replica("a", gpus=4, memory_gib=100), NODE)
+
+
+def test_millions_of_replicas_are_packed_as_a_few_are() -> None:
+    """Equal nodes are filled once: five nodes with three of "a" and one of "b" each, then "b" alone."""
+    million = 1_000_000
+    given = [(replica("a", gpus=3), 5 * million), (replica("b"), 7 * million)]
+    assert packing.pack(given, NODE) == pytest.approx({"a": 3.75 * million, "b": 1.75 * million})
+
+
+def test_nodes_that_are_not_all_filled() -> None:
+    """Three nodes have one of "a" each; two of "b" go to the first, one to the second, the third is kept."""
+    given = [(replica("a", gpus=3), 3), (replica("b", share=0.5), 3)]
+    assert packing.pack(given, NODE) == pytest.approx({"a": 3 / 4 + 3 / 3.5 + 1, "b": 1 / 4 + 0.5 / 3.5})
+
+
+def test_no_replicas_need_no_nodes() -> None:
+    assert packing.pack([(replica("a"), 0)], NODE) == {}

@@ -271,7 +271,7 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (rows.MMLU, {"choices": ["2", "3", "1"], "answer": "2"}, "'2', which means several choices"),
     (rows.MMLU, {"choices": ["x", "x"], "answer": "x"}, "'x', which means several choices"),
     (rows.MMLU, {"choices": "red, green"}, "Change 'choices': it is a text, not a list"),
-    (rows.MMLU, {"choices": "['0' '4' '2']"}, "Give 'choices' at least 2 entries."),
+    (rows.MMLU, {"choices": "['0' '4' '2']"}, "Change 'choices': commas are missing between its texts"),
     (rows.MMLU, {"choices": {"A": "x", "C": "y"}}, "Change 'choices': an object of choices has the letters"),
     (rows.MMLU, {"choices": [str(n) for n in range(11)]}, "Give 'choices' at most 10 entries."),
     (rows.MMLU, {"choices": None}, "Set 'choices' to a list, not null."),
@@ -395,3 +395,11 @@ def test_a_run_is_not_resumed_with_another_kind_or_scorer(tmp_path: Path) -> Non
     settings = [loaded(tmp_path, row, kind=kind).settings for kind in ("qa", "gsm8k")]
     settings.append(loaded(tmp_path, row, kind="qa", scorer="f1").settings)
     assert len({json.dumps(one, sort_keys=True) for one in settings}) == 3
+
+
+def test_lists_in_cells_are_not_taken_for_texts(tmp_path: Path) -> None:
+    """An answer '["Madrid"]' would make every answer wrong, and Python joins 'a' 'b' of a NumPy array into one text."""
+    assert "name the field 'answers'" in refused(tmp_path, {"question": "?", "answer": '["Madrid", "Madrid, Spain"]'})
+    assert "commas are missing" in refused(tmp_path, {"question": "?", "answers": "['Madrid'\n 'Madrid, Spain']"})
+    quoted = only(tmp_path, {"question": "?", "answers": """["say 'a' 'b'", 'c']"""})
+    assert (quoted.answer, quoted.accepted) == ("say 'a' 'b'", ("c",))

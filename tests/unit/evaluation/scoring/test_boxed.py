@@ -31,6 +31,17 @@ def test_last_boxed(text: str, found: str | None) -> None:
         ("1,000", "1000", True),
         ("\\sqrt{2}", "\\sqrt{3}", False),
         ("(1,2)", "12", False),
+        ("3,5", "35", False),
+        ("1,2,3", "123", False),
+        ("1,234.5", "1234.5", True),
+        ("\\frac{x+1}{2}", "x+\\frac{1}{2}", False),
+        ("\\frac{x+1}{2}", "(x+1)/2", True),
+        ("\\frac{1}{2x}", "1/(2x)", True),
+        ("\\frac{-1}{2}", "-0.5", True),
+        ("\\frac{\\sqrt{2}}{2}", "\\frac{\\sqrt2}2", True),
+        ("3\\frac{1}{2}", "\\frac{31}{2}", False),
+        ("3\\frac{1}{2}", "3.5", True),
+        ("\\sqrt2", "\\sqrt{2}", True),
     ],
 )
 def test_boxed_comparison(left: str, right: str, same: bool) -> None:

@@ -21,6 +21,13 @@ from evaluation.scoring import number, score
         ("none", None),
         ("10.50", "10.50"),
         ("−5", "-5"),
+        ("The balance is -$5", "-5"),
+        ("The balance is -\\$1,250.50", "-1,250.50"),
+        ("from $5-$10", "10"),
+        ("1\u202f000 pens", "1,000"),
+        ("\\boxed{1\\,000}", "1000"),
+        ("so \\boxed{\\frac{1}{2}} of 4", "1/2"),
+        ("so \\boxed{\\text{12 pens}} of 40", "12"),
     ],
 )
 def test_number_extraction(text: str, found: str | None) -> None:
@@ -35,6 +42,7 @@ def test_number_extraction(text: str, found: str | None) -> None:
         ("18", "17", False),
         ("1/0", "1", False),
         ("7", "x #### 7", True),
+        ("3,5", "35", False),
     ],
 )
 def test_number_comparison(left: str, right: str, same: bool) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -67,12 +67,16 @@ def profile_of(folder: Path, source: str) -> tuple[Profile, str]:
 )
 @pytest.mark.parametrize("check", [report, check_profile])
 def test_a_mistake_is_one_sentence_without_a_traceback(
-    folder: Path, caplog: pytest.LogCaptureFixture, check: object, old: str, new: str, sentence: str
+    folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    check: Callable[[Profile], object],
+    old: str,
+    new: str,
+    sentence: str,
 ) -> None:
     assert old in SOURCE
     profile, file = profile_of(folder, SOURCE.replace(old, new))
     with caplog.at_level(logging.DEBUG), pytest.raises(ConfigError) as caught:
-        assert callable(check)
         check(profile)
     assert str(caught.value).replace(file, "FILE") == sentence
     assert "Traceback" not in caplog.text

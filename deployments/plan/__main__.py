@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "profile",
         nargs="?",
-        help="name or path of a profile, also as profile=NAME; default: that of `make serve`, lite with GPUs, else tiny",
+        help="name or path of a profile, also as profile=NAME; default: that of `make serve`",
     )
     pages = parser.add_mutually_exclusive_group()
     pages.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")

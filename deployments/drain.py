@@ -10,6 +10,7 @@ Functions import Ray, which takes a second, so that `--help` does not.
 """
 
 import logging
+import socket
 import sys
 import time
 from typing import Any
@@ -19,6 +20,12 @@ from serving.command_line import CommandLine
 
 REPLICA = "ServeReplica:"  # the class name's prefix of Serve's replica actors
 POLL_S = 0.5
+CONNECT_S = 5.0  # for a TCP connection; Ray itself repeats its attempts for minutes
+UNREACHABLE = "no Ray cluster answers at '{}'; give --address as HOST:PORT"
+
+
+class UnreachableCluster(ConnectionError):
+    """Nothing listens at the address of the cluster."""
 
 
 def drain(address: str, notice_s: float, drain_s: float, node_id: str | None = None) -> float | None:
@@ -34,12 +41,14 @@ def drain(address: str, notice_s: float, drain_s: float, node_id: str | None = N
         Seconds until nothing was left on the node, at least `notice_s`. None if something was when the time was over.
 
     Raises:
+        ConnectionError: there is no cluster, or it cannot be reached.
         RuntimeError: the cluster refused to drain the node.
     """
     import ray
 
     connects = not ray.is_initialized()
     if connects:
+        check_address(address)
         ray.init(address=address, namespace="serve", logging_level=logging.ERROR, log_to_driver=False)
     try:
         node_id = node_id or ray.get_runtime_context().get_node_id()
@@ -55,6 +64,29 @@ def drain(address: str, notice_s: float, drain_s: float, node_id: str | None = N
     finally:
         if connects:
             ray.shutdown()
+
+
+def check_address(address: str) -> None:
+    """Connect once to the control service at `address`, HOST:PORT, or at that which Ray finds for "auto".
+
+    Raises:
+        ConnectionError: there is no cluster on this machine.
+        UnreachableCluster: nothing listens there, or the address is none.
+    """
+    if "://" in address:  # of Ray's client, which has a limit of its own
+        return
+    from ray._private import services
+
+    try:
+        found = services.canonicalize_bootstrap_address(address)
+        host, _, port = (found or address).rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except ConnectionError as error:
+        if error.errno is None:  # Ray's own: it found no cluster
+            raise
+        raise UnreachableCluster(UNREACHABLE.format(found or address)) from None
+    except (OSError, ValueError, OverflowError):
+        raise UnreachableCluster(UNREACHABLE.format(address)) from None
 
 
 def announce_drain(node_id: str, deadline_s: float) -> None:
@@ -103,6 +135,8 @@ def main() -> None:
     args = parser.parse_args()
     try:
         took_s = drain(args.address, args.notice_s, args.drain_s, args.node_id)
+    except UnreachableCluster as error:
+        sys.exit(f"Error: {error}.")
     except ConnectionError:
         sys.exit("Error: no Ray cluster was found; run this on one of its nodes, or give --address.")
     if took_s is None:

@@ -21,7 +21,7 @@ from deployments.arguments import checked
 from deployments.cluster.preflight import check_start, names_cluster, session_folder
 from deployments.cluster.server_log import LogReader, create_log
 from deployments.cluster.terminal import VARIABLE
-from deployments.config import AppArgs
+from deployments.config import PROFILE_DIRECTORY, AppArgs
 from serving.errors import ConfigError
 from serving.suggestions import nearest
 
@@ -38,12 +38,22 @@ def parse(arguments: Sequence[str]) -> AppArgs:
     for word in arguments:
         key, equals, value = word.partition("=")
         if not equals:
-            similar = nearest(key, AppArgs.model_fields)
-            raise ConfigError(
-                f"Write '{word}' as key=value, for example {f'{similar}=VALUE' if similar else 'port=8080'}."
-            )
+            raise ConfigError(f"Write '{word}' as key=value, for example {_example(word)}.")
         given[key] = value
     return checked(given)
+
+
+def _example(word: str) -> str:
+    """The argument that was probably meant by a word without `=`."""
+    if similar := nearest(word, AppArgs.model_fields):
+        return f"{similar}=VALUE"
+    names = PROFILE_DIRECTORY.names
+    if word in names or word.endswith((".yaml", ".yml")):
+        return f"profile={word}"
+    if word.isdecimal():
+        return f"port={word}"
+    similar = nearest(word, names)
+    return f"profile={similar}" if similar else "port=8080"
 
 
 def usage() -> str:

@@ -90,6 +90,8 @@ class CommandLine(argparse.ArgumentParser):
     def _refuse_unknown_options(self, words: Sequence[str]) -> None:
         """Refuse a word that begins with `--` and is no option. Words behind a subcommand are the subcommand's."""
         commands = self._commands()
+        if commands and words and not words[0].startswith("-") and words[0] not in commands:
+            return  # the command itself is unknown, which is said in place of its options
         for word in words:
             if word == "--" or word in commands:
                 return

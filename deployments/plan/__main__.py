@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if chosen.profile is None:
             chosen.profile = default_profile()
             print(f"No profile is named: planning '{chosen.profile}', which `make serve` starts here.", file=sys.stderr)
-        profile = load_profile(chosen.profile)
+        profile = load_profile(chosen.profile.removeprefix("profile="))  # as `make serve` is given it
         if with_load:
             page = _capacity_page(profile, chosen)
         elif chosen.cost:
@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "profile",
         nargs="?",
-        help="name of a profile, or path of a YAML file; default: that of `make serve`, which depends on the GPUs",
+        help="name or path of a profile, also as profile=NAME; default: that of `make serve`",
     )
     pages = parser.add_mutually_exclusive_group()
     pages.add_argument("--cost", action="store_true", help="print cost, capacity and latency on AWS instead")

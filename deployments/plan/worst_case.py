@@ -6,21 +6,25 @@ may, each of which builds on all earlier ones. Every route of a recipe that choo
 
 import asyncio
 import json
+import logging
 import re
+import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count, product
 
 from deployments.config import Profile
 from deployments.plan.token_counts import Counter, stand_ins
+from serving import failures
 from serving.conversation import Message
 from serving.engine import Engine, EngineInfo, complete
 from serving.engines.scripted import ScriptedEngine
-from serving.errors import ConfigError, MoaError
+from serving.errors import ConfigError, MoaError, RecipeFailed
 from serving.orchestrator import Orchestrator
 from serving.recipes import Recipe
 from serving.recipes.cost import Limits
+from serving.recipes.custom import is_custom, trial_failure
 from serving.recipes.strategies.auto import Auto
 from serving.recipes.strategies.plan import SPLIT
 from serving.runtime.prompts import prompt_messages
@@ -96,6 +100,9 @@ def longest_prompts(
         counters: token counters of every model, by id.
         asked_tokens: length of the caller's question.
         answer_tokens: length of the answers of agents without a limit of their own.
+
+    Raises:
+        ConfigError: the code of a custom recipe raised an exception, or returned no stream.
     """
     found: list[Prompt] = []
     for route, fixed in routes(recipe, recipes):
@@ -107,7 +114,12 @@ def longest_prompts(
         request = GenerateRequest("plan", (question,), Sampling(temperature=0))
         try:
             asked = Orchestrator(engines, fixed, UNLIMITED).engines[recipe.id]
-            done = asyncio.run(complete(recipe.id, asked, request))
+            with _quiet():
+                done = asyncio.run(complete(recipe.id, asked, request))
+        except RecipeFailed as error:
+            if is_custom(recipes.get(error.model, recipe)):
+                raise trial_failure(error) from error
+            continue
         except MoaError:
             continue
         assert done.report is not None
@@ -125,6 +137,23 @@ def longest_prompts(
             for agent in done.report.agents
         ]
     return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No traceback in the log and no warning of Python for a failure that becomes one sentence."""
+    log = logging.getLogger(failures.__name__)
+    log.addFilter(_refuse_record)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            yield
+    finally:
+        log.removeFilter(_refuse_record)
+
+
+def _refuse_record(record: logging.LogRecord) -> bool:
+    return False
 
 
 def routes(recipe: Recipe, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Mapping[str, Recipe]]]:

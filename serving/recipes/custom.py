@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from serving.errors import ConfigError, MoaError
+from serving.errors import ConfigError, MoaError, RecipeFailed
 from serving.failures import said
 from serving.recipes.base import Recipe
 from serving.recipes.cost import Cost
@@ -75,6 +75,16 @@ def start_failures(recipe: str, doing: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise ConfigError(f"The recipe '{recipe}' cannot be used: {doing} failed{_where(error)}.") from error
+
+
+def trial_failure(error: RecipeFailed) -> ConfigError:
+    """Error of a recipe that failed when it was tried with scripted answers: one sentence, with file and line."""
+    unusable = f"The recipe '{error.model}' cannot be used"
+    cause = error.__context__
+    if cause is None:
+        return ConfigError(f"{unusable}: {error.reason}.")
+    hint = "; write `await` before the call" if "coroutine" in str(cause) else ""
+    return ConfigError(f"{unusable}: its method `run`, tried with scripted answers, failed{_where(cause)}{hint}.")
 
 
 def check_custom(recipe: Recipe) -> None:

@@ -1,15 +1,17 @@
 """Draining a node, without a cluster: the wait for its replicas, a refusal, and the command's exit."""
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
-from ray._private import state
+from ray._private import services, state
 
 from deployments import drain as module
-from deployments.drain import announce_drain, drain, main, replicas_on
+from deployments.drain import announce_drain, check_address, drain, main, replicas_on
+from tests.support.server import free_port
 
 
 def actor(node: str, kind: str = "ServeReplica:default:ingress", status: str = "ALIVE") -> dict[str, Any]:
@@ -130,3 +132,36 @@ def test_a_refusal_is_an_error_with_its_reason(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(gcs, "accepts", False)
     with pytest.raises(RuntimeError, match="refused to drain node n: the node is the head"):
         announce_drain("n", 1)
+
+
+@pytest.mark.parametrize("variable", [False, True])
+@pytest.mark.parametrize("address", ["127.0.0.1:{free}", "127.0.0.1:port", "127.0.0.1", "127.0.0.1:99999"])
+def test_a_cluster_that_does_not_answer_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, address: str, variable: bool
+) -> None:
+    address = address.format(free=free_port())
+    monkeypatch.setattr(ray, "init", lambda **options: pytest.fail("Ray repeats its attempts for minutes"))
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr("sys.argv", ["drain"] if variable else ["drain", "--address", address])
+    monkeypatch.setenv("RAY_ADDRESS", address if variable else "")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = str(ended.value.code)
+    assert said.startswith("Error: no Ray cluster answers at '")
+    assert said.endswith("'; give --address as HOST:PORT.")
+
+
+def test_a_cluster_that_listens_is_connected_to() -> None:
+    with socket.create_server(("", 0)) as server:
+        check_address(f"127.0.0.1:{server.getsockname()[1]}")
+
+
+def test_no_cluster_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(address: str) -> str:
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.setattr(services, "canonicalize_bootstrap_address", none)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr("sys.argv", ["drain"])
+    with pytest.raises(SystemExit, match="Error: no Ray cluster was found; run this on one of its nodes"):
+        main()

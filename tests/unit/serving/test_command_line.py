@@ -85,7 +85,9 @@ def test_words_behind_a_command_are_the_commands(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err.startswith(
         "error: there is no option '--limt'; did you mean '--limit'?\n`python -m x run"
     )
-    assert refused(made, ["rnu"], capsys).endswith("'rnu' is unknown; did you mean 'run'? choose from run.")
+    for words in (["rnu"], ["rnu", "--limit", "3"], ["rnu", "--limt=3"]):
+        assert refused(made, words, capsys).endswith("'rnu' is unknown; did you mean 'run'? choose from run.")
+    assert refused(made, ["--limit", "3", "run"], capsys) == "error: there is no option '--limit'."
 
 
 @pytest.mark.parametrize(("text", "valid"), [("1", True), ("65535", True), ("0", False), ("65536", False), ("", False)])

@@ -71,6 +71,13 @@ def test_without_a_profile_it_plans_what_make_serve_starts(
     assert said.err == f"No profile is named: planning '{profile}', which `make serve` starts here.\n"
 
 
+def test_a_profile_can_be_given_as_make_serve_is_given_it(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["profile=tiny"])
+    assert capsys.readouterr().out.startswith("tiny: ")
+    with pytest.raises(SystemExit, match="There is no profile 'tny'; did you mean 'tiny'"):
+        main(["profile=tny"])
+
+
 @pytest.mark.parametrize("load", [("--requests-per-s", "2"), ("--answers-per-month", "5256000")])
 def test_a_load_is_planned(capsys: pytest.CaptureFixture[str], load: tuple[str, str]) -> None:
     main(["lite", *load, "--recipe", "moa-lite", "--region", "us-east-2"])

@@ -140,7 +140,7 @@ def _log() -> Path | None:
     try:
         return create_log(session_folder())
     except OSError as error:
-        _show(f"The server's log cannot be written ({error}); all of its output follows.")
+        _show(f"The server's log cannot be written ({error.strerror}); all of its output follows.")
         return None
 
 

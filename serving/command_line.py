@@ -7,12 +7,11 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
 from typing import Any, NoReturn
 
 from serving.suggestions import did_you_mean, nearest
 
-Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
+Hook = Callable[..., Any]  # `sys.excepthook`
 
 
 def at_least(low: float, kind: type[int] | type[float] = float, high: float = math.inf) -> Callable[[str], float]:
@@ -35,11 +34,11 @@ def at_least(low: float, kind: type[int] | type[float] = float, high: float = ma
 def _without_interrupts(hook: Hook) -> Hook:
     """Hook for uncaught exceptions that prints one word for Ctrl-C, in place of a traceback; the status stays 130."""
 
-    def excepthook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> Any:
+    def excepthook(kind: type[BaseException], *raised: Any) -> Any:
         if issubclass(kind, KeyboardInterrupt):
             print("Stopped.", file=sys.stderr, flush=True)
         else:
-            hook(kind, error, traceback)
+            hook(kind, *raised)
 
     return excepthook
 

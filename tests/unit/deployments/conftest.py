@@ -1,5 +1,7 @@
 """Unit tests of the deployments run without Ray."""
 
+from types import SimpleNamespace
+
 import pytest
 
 
@@ -11,3 +13,5 @@ def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("this unit test would start a Ray cluster")
 
     monkeypatch.setattr("ray.init", refused)
+    # `build_llm_deployment` asks for it: outside a job of Ray the environment is empty.
+    monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(runtime_env={}))

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from deployments.cluster import progress
 from deployments.cluster.progress import abilities, addresses, how_to_ask, is_ready
 from deployments.config import PROFILES, load_profile
+from deployments.metrics_setting import with_metrics
 from models.tiny.questions import BACKWARDS, SORTED, SUMS, facts
 from tests.support.server import free_port
 
@@ -58,7 +59,8 @@ def test_the_environments_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_first_address_is_that_of_the_console() -> None:
-    found = re.findall(r"http\S+", "\n".join(addresses(load_profile("tiny"), URL)))
+    profile = with_metrics(load_profile("tiny"), "127.0.0.1", local=True, keyed=False)
+    found = re.findall(r"http\S+", "\n".join(addresses(profile, URL)))
     assert found == [f"{URL}/console", f"{URL}/v1", f"{URL}/metrics"]
 
 

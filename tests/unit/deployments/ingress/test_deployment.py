@@ -111,8 +111,7 @@ async def test_adapters_are_models_over_the_handle_of_their_base() -> None:
     assert (cards["tiny-qwen"]["parent"], cards["moa"]["root"]) == (None, "moa")
 
 
-def test_replicas_are_of_the_class_of_their_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(runtime_env={}))  # it would start Ray
+def test_replicas_are_of_the_class_of_their_task() -> None:
     application = build(BOTH, AppArgs(), local=False)
     bound = application._bound_deployment.init_kwargs  # type: ignore[attr-defined]
     classes = [bound[f"model_{number}"]._bound_deployment.func_or_class for number in range(len(BOTH.models))]

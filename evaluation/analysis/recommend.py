@@ -98,6 +98,10 @@ def recommend(
     close = next(offer for offer in affordable if offer.quality.value >= chosen.quality.low)
     if chosen == best and close.cost < chosen.cost:
         sentence += f" Cheaper and within its 95% interval: {described(close, unit)}."
+    elif chosen == best and (
+        others := [one.arm for one in affordable if one != best and one.quality.value >= best.quality.low]
+    ):
+        sentence += f" Within its 95% interval, so perhaps as good, but not cheaper: {', '.join(others)}."
     return Recommendation(chosen, sentence)
 
 

@@ -65,3 +65,9 @@ def test_arms_without_a_known_cost_are_not_offered() -> None:
     rows = [row("a", "1", "yes", prompt_tokens=None), row("b", "1", "yes")]
     assert [offer.arm for offer in offers(rows, "tokens")] == ["b"]
     assert offers(rows, "usd") == []
+
+
+def test_arms_that_may_be_as_good_are_named() -> None:
+    dearer = Offer("dear", 900, wilson(0.85, 100))
+    said = recommend([Offer("best", 100, wilson(0.86, 100)), Offer("bad", 200, wilson(0.4, 100)), dearer], "tokens")
+    assert said.sentence.endswith("Within its 95% interval, so perhaps as good, but not cheaper: dear.")

@@ -26,6 +26,9 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    # Not the shared table: a package that vLLM imports (lm-format-enforcer) changes how dates are read in it.
+    yaml_constructors = {**yaml.SafeLoader.yaml_constructors, TIMESTAMP: yaml.SafeLoader.construct_yaml_timestamp}
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Build a value. Raises `yaml.YAMLError` if it is not what its tag or form says, such as `!!int x`."""
         try:

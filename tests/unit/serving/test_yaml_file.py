@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from serving.errors import ConfigError
 from serving.yaml_file import read_yaml
@@ -92,3 +93,11 @@ def test_texts_that_many_aliases_name_are_looked_at_once(file: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml cannot be read: No such file or directory\."):
         read_yaml(tmp_path / "none.yaml")
+
+
+def test_packages_that_change_pyyaml_change_nothing_here(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    constructors = yaml.SafeLoader.yaml_constructors
+    monkeypatch.setitem(constructors, "tag:yaml.org,2002:timestamp", constructors["tag:yaml.org,2002:str"])
+    file.write_text("a: !!timestamp sk-1\n")
+    with pytest.raises(ConfigError, match="no timestamp"):
+        read_yaml(file)

@@ -1,7 +1,6 @@
 """The dataset kinds, and the choice of a file's kind: by name, or by fields that leave no doubt."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from evaluation.datasets.tools import ToolRow
 from evaluation.datasets.triviaqa import TriviaQa
 from evaluation.errors import EvaluationError
 from serving.failures import said
+from serving.suggestions import did_you_mean
 from serving.validation import abbreviated
 
 SHOWN_FIELDS = 20  # of a file whose kind is not known, in the error
@@ -41,10 +41,8 @@ def kind_named(name: str) -> Kind:
     """
     if ":" not in name:
         if name not in KINDS:
-            near = get_close_matches(name, KINDS, 1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
             raise EvaluationError(
-                f"Unknown dataset kind '{name}': {hint}The kinds are: {', '.join(KINDS)}, or write 'module:Class'."
+                f"Unknown dataset kind '{name}': {did_you_mean(name, KINDS)}The kinds are: {', '.join(KINDS)}, or write 'module:Class'."
             )
         return KINDS[name]
     module, _, attribute = name.partition(":")

@@ -41,8 +41,10 @@ def kind_named(name: str) -> Kind:
     """
     if ":" not in name:
         if name not in KINDS:
+            known = ", ".join(KINDS)
             raise EvaluationError(
-                f"Unknown dataset kind '{name}': {did_you_mean(name, KINDS)}The kinds are: {', '.join(KINDS)}, or write 'module:Class'."
+                f"Unknown dataset kind '{name}': {did_you_mean(name, KINDS)}The kinds are: {known}, or write"
+                " 'module:Class'."
             )
         return KINDS[name]
     module, _, attribute = name.partition(":")

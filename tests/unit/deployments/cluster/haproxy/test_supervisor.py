@@ -212,7 +212,7 @@ async def test_no_haproxy_outlives_ray_when_its_supervisor_is_killed_as_it_start
         if removed:
             shutil.rmtree(folder)
     finally:
-        for name in ("sleep", "manager"):
+        for name in ("manager", "sleep"):  # the manager ends with its sleep
             os.kill(int((tmp_path / name).read_text()), signal.SIGKILL)
         raylet.kill()
         await raylet.wait()

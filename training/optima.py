@@ -12,7 +12,7 @@ from typing import Any
 from evaluation.items import Item
 from training.access import Access
 from training.branching import BranchJob, branch_out
-from training.client import Client
+from training.client import TracingClient
 from training.dataset import load_questions
 from training.errors import TrainingError
 from training.example import Example, PairExample
@@ -125,7 +125,7 @@ class Optima:
                 jobs = self._branch_jobs(scores)
                 with Bar(f"iteration {number}: branches", "branch") as bar:
                     found += await branch_out(
-                        self.access.upstream(url),
+                        self.access.upstream(client.url),
                         self.team,
                         self.texts,
                         jobs,
@@ -142,14 +142,14 @@ class Optima:
         for one in scores:
             groups[one.trajectory.question].append(one)
         return [
-            BranchJob(self.items[question], branch, self.settings.generation.samples + place)
+            BranchJob(self.items[question], self.settings.generation.samples + place, branch)
             for question, group in groups.items()
             for place, branch in enumerate(branches(group, self.settings.branches))
         ]
 
-    async def _scored(self, client: Client, found: Sequence[Trajectory], folder: Path) -> list[Ranked]:
+    async def _scored(self, client: TracingClient, found: Sequence[Trajectory], folder: Path) -> list[Ranked]:
         async def ask_judge(prompt: str) -> str:
-            return await client.text(self.settings.judge or "", prompt, VERDICT)
+            return (await client.ask(self.settings.judge or "", [{"role": "user", "content": prompt}], **VERDICT)).text
 
         reward = TaskReward(self.settings.task_reward, ask_judge)
         with Bar("task rewards", "answer") as bar:

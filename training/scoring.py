@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from evaluation.client import AskFailed
 from evaluation.concurrency import run_all
 from evaluation.items import Item
 from evaluation.store import Appender, read_rows
 from serving.config import Frozen
-from training.client import AskFailed
 from training.loss import BaseModel, Utterance
 from training.prompts import ModelText
 from training.reward import Measured, RewardSettings, format_score, rewards

@@ -1,5 +1,8 @@
 """Trainers: weights in the layout and type of the base weights, steps that learn, and equal results for equal seeds."""
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +76,16 @@ def test_preferences_move_the_chosen_text_above_the_rejected_one(tmp_path: Path)
 
     train_dpo(Start(str(path_of("tiny-qwen"))), pairs, tmp_path, SETTINGS)
     assert margin(tmp_path / "weights") > margin(path_of("tiny-qwen")) + 1
+
+
+def test_weights_whose_config_names_no_type_keep_theirs(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(path_of("tiny-qwen"), base)
+    config = json.loads((base / "config.json").read_text())
+    assert config.pop("dtype") == "bfloat16"
+    (base / "config.json").write_text(json.dumps(config))
+    train_sft(Start(str(base)), rows("tiny-qwen"), tmp_path, replace(SETTINGS, max_steps=1))
+    assert {one.dtype for one in load_file(tmp_path / "weights/model.safetensors").values()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize("model", SPECS)

@@ -10,6 +10,7 @@ from statistics import mean
 from typing import Any
 
 from evaluation.items import Item
+from evaluation.progress import Bar
 from training.access import Access
 from training.branching import BranchJob, branch_out
 from training.client import TracingClient
@@ -21,7 +22,6 @@ from training.generation import generate, read_trajectories
 from training.job import TrainingJob, finished_result, replaced, run_job, write_examples
 from training.loss import BaseModel
 from training.profiles import trained_profile, write_profile
-from training.progress import Bar
 from training.prompts import ModelText
 from training.scoring import LOSSES, TASKS, Ranked, kept_scores, ranked, score_losses, score_tasks
 from training.selection import selected, taught_turns
@@ -109,7 +109,7 @@ class Optima:
         )
         async with self.access.client(url) as client:
             await client.check(self.settings.recipe, version, str(self.folder(number - 1) / PROFILE))
-            with Bar(f"iteration {number}: answers", "answer") as bar:
+            with Bar("answer", f"iteration {number}: answers") as bar:
                 found = await generate(
                     client,
                     self.team,
@@ -123,7 +123,7 @@ class Optima:
             scores = await self._scored(client, found, folder)
             if one.method == "dpo" and self.settings.branches:
                 jobs = self._branch_jobs(scores)
-                with Bar(f"iteration {number}: branches", "branch") as bar:
+                with Bar("branch", f"iteration {number}: branches") as bar:
                     found += await branch_out(
                         self.access.upstream(client.url),
                         self.team,
@@ -152,7 +152,7 @@ class Optima:
             return (await client.ask(self.settings.judge or "", [{"role": "user", "content": prompt}], **VERDICT)).text
 
         reward = TaskReward(self.settings.task_reward, ask_judge)
-        with Bar("task rewards", "answer") as bar:
+        with Bar("answer", "task rewards") as bar:
             tasks = await score_tasks(
                 found,
                 self.items,
@@ -164,7 +164,7 @@ class Optima:
             )
         losses: dict[str, float] = {}
         if self.settings.reward.needs_loss:
-            with Bar("losses", "answer") as bar:
+            with Bar("answer", "losses") as bar:
                 losses = await asyncio.to_thread(
                     score_losses, found, self.texts, self._base, folder / LOSSES, progress=bar.step, started=bar.start
                 )

@@ -164,7 +164,7 @@ class Optima:
             )
         losses: dict[str, float] = {}
         if self.settings.reward.needs_loss:
-            with Bar("answer", "losses") as bar:
+            with Bar("text", "losses") as bar:
                 losses = await asyncio.to_thread(
                     score_losses, found, self.texts, self._base, folder / LOSSES, progress=bar.step, started=bar.start
                 )

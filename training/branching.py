@@ -22,7 +22,7 @@ from training.prompts import ModelText
 from training.replay import Mismatch, check_length, delta_of, orchestrator_of, place_of, request_of, turn_of
 from training.score import Place, Score
 from training.team import Team
-from training.trace import READY, TracedCall
+from training.trace import READY, TracedCall, total
 from training.trajectory import Trajectory, Turn
 from training.tree import Branch
 
@@ -138,8 +138,7 @@ async def branched(
         turns = turns_of(team, texts, done, requests, kept)
     except Mismatch as error:
         return found.model_copy(update={"text": done.text, "unusable": str(error)})
-    counts = [turn.completion_tokens for turn in turns]
-    tokens = None if None in counts else sum(count for count in counts if count is not None)
+    tokens = total(turn.completion_tokens for turn in turns)
     return with_turns(found.model_copy(update={"text": done.text, "tokens": tokens}), turns, origin.format)
 
 

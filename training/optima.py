@@ -1,7 +1,6 @@
 """The loop of Optima: generate, rank, select, train; each step is skipped once it is done."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
@@ -23,7 +22,7 @@ from training.job import TrainingJob, finished_result, replaced, run_job, write_
 from training.loss import BaseModel
 from training.profiles import trained_profile, write_profile
 from training.prompts import ModelText
-from training.scoring import LOSSES, TASKS, Ranked, kept_scores, ranked, score_losses, score_tasks
+from training.scoring import LOSSES, TASKS, Ranked, by_question, kept_scores, ranked, score_losses, score_tasks
 from training.selection import selected, taught_turns
 from training.server import served
 from training.settings import OptimaSettings
@@ -138,12 +137,9 @@ class Optima:
         return found, scores
 
     def _branch_jobs(self, scores: Sequence[Ranked]) -> list[BranchJob]:
-        groups: dict[str, list[Ranked]] = defaultdict(list)
-        for one in scores:
-            groups[one.trajectory.question].append(one)
         return [
             BranchJob(self.items[question], self.settings.generation.samples + place, branch)
-            for question, group in groups.items()
+            for question, group in by_question(scores).items()
             for place, branch in enumerate(branches(group, self.settings.branches))
         ]
 

@@ -1,7 +1,7 @@
 """Scores of trajectories: task rewards and losses, kept as JSONL, and the rewards that follow from them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from evaluation.client import AskFailed
@@ -51,6 +51,14 @@ class Ranked(Frozen):
     trajectory: Trajectory
     task: float
     reward: float
+
+
+def by_question(samples: Iterable[Ranked]) -> dict[str, list[Ranked]]:
+    """The samples of each question, in their order."""
+    groups: dict[str, list[Ranked]] = defaultdict(list)
+    for one in samples:
+        groups[one.trajectory.question].append(one)
+    return dict(groups)
 
 
 async def score_tasks(

@@ -1,5 +1,6 @@
 """Client of an OpenAI-compatible server; retries what a retry can help."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,14 @@ class Answer:
                 for call in self.tool_calls
             ]
         return message
+
+
+def key_in(variable: str) -> str | None:
+    """The API key in an environment variable. Raises `EvaluationError` if no header can have it."""
+    key = os.environ.get(variable)
+    if key and not (key.isascii() and key.isprintable()):
+        raise EvaluationError(f"The API key in {variable} has characters that no header can have.")
+    return key
 
 
 class Client:

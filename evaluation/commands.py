@@ -5,14 +5,13 @@ Those that analyse import their modules when called: SciPy, scikit-learn and Plo
 
 import argparse
 import asyncio
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from evaluation import arms, export, prices
-from evaluation.client import Client
+from evaluation.client import Client, key_in
 from evaluation.datasets.loading import load_all
 from evaluation.errors import EvaluationError
 from evaluation.failures import summary
@@ -29,10 +28,7 @@ SAMPLING = ("temperature", "top_p", "max_tokens")
 
 
 def _client(options: argparse.Namespace) -> Client:
-    key = os.environ.get(options.api_key_env)
-    if key and not (key.isascii() and key.isprintable()):
-        raise EvaluationError(f"The API key in {options.api_key_env} has characters that no header can have.")
-    return Client(options.url, api_key=key, timeout_s=options.timeout)
+    return Client(options.url, api_key=key_in(options.api_key_env), timeout_s=options.timeout)
 
 
 class _RowBar(Bar):

@@ -1,9 +1,9 @@
 """Access to the server that generates."""
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation.client import key_in
 from training.branching import Upstream
 from training.client import TracingClient
 
@@ -19,7 +19,7 @@ class Access:
 
     def client(self, url: str) -> TracingClient:
         """A client of the server at `url`."""
-        key = os.environ.get(self.api_key_env)
+        key = key_in(self.api_key_env)
         return TracingClient(url, api_key=key, timeout_s=self.timeout_s, transport=self.transport)
 
     def upstream(self, url: str) -> Upstream:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
+from deployments.watch.child import answers
 from deployments.weights_source import ROOT
 from serving.ports import LOOPBACK, free_port
 from training.errors import TrainingError
@@ -68,10 +67,7 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
         if process.poll() is not None:
             last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LAST_LINES:]
             raise TrainingError(f"The server did not start; the end of '{log}': {' / '.join(last)}")
-        try:
-            if httpx.get(f"{url}/ready", timeout=POLL_S * 5).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
+        if answers(f"{url}/ready"):
+            return
         time.sleep(POLL_S)
     raise TrainingError(f"The server was not ready within {START_S:.0f} s; see '{log}'.")

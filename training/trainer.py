@@ -17,6 +17,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from serving.failures import said
 from training.errors import TrainingError
 from training.example import Example, PairExample
 from training.trainer_settings import RESULT, WEIGHTS, TrainerSettings
@@ -121,7 +122,7 @@ def _model(start: Start) -> PreTrainedModel:
             start.base, dtype=torch.float32, trust_remote_code=start.trusted
         )
     except (OSError, ValueError) as error:
-        raise TrainingError(f"The weights '{start.base}' cannot be loaded: {str(error).splitlines()[0]}") from None
+        raise TrainingError(f"The weights '{start.base}' cannot be loaded: {said(error)}.") from None
     return found
 
 

@@ -13,6 +13,7 @@ from deployments.adapter_files import read_adapter
 from deployments.adapter_fit import check_fit, model_config, model_shapes
 from deployments.adapter_spec import AdapterSpec
 from tests.support.training import SPECS, WEIGHTS, text_of
+from training.errors import TrainingError
 from training.example import Example, PairExample
 from training.trainer import Start, train_dpo, train_sft
 from training.trainer_settings import TrainerSettings
@@ -80,6 +81,12 @@ def test_weights_whose_config_names_no_type_keep_theirs(tmp_path: Path) -> None:
     (base / "config.json").write_text(json.dumps(config))
     train_sft(Start(str(base)), rows("tiny-qwen"), tmp_path, replace(SETTINGS, max_steps=1))
     assert {one.dtype for one in load_file(tmp_path / "weights/model.safetensors").values()} == {torch.bfloat16}
+
+
+def test_weights_that_cannot_be_loaded_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    with pytest.raises(TrainingError, match=r"^The weights '.*base' cannot be loaded: .+[^.]\.$"):
+        train_sft(Start(str(tmp_path / "base")), rows("tiny-qwen"), tmp_path, SETTINGS)
 
 
 @pytest.mark.parametrize("model", SPECS)

@@ -1,4 +1,4 @@
-"""The trace of a server's answer: what each agent said, when, and with how many tokens."""
+"""The trace of a server's answer: text, times and token counts of each agent."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -103,7 +103,7 @@ def _common(out: Path, settings: TrainerSettings, learning_rate: float) -> dict[
         "warmup_steps": 0,
         "bf16": gpu and torch.cuda.is_bf16_supported(),
         "use_cpu": not gpu,
-        "activation_checkpointing": gpu,  # memory is what limits there; on a CPU it costs time only
+        "activation_checkpointing": gpu,  # memory is the limit there; on a CPU it costs time only
         "seed": settings.seed,
         "data_seed": settings.seed,
         "save_strategy": "steps",

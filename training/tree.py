@@ -30,7 +30,7 @@ class Child:
 
 @dataclass
 class State:
-    """A prompt, and what was said to it."""
+    """A prompt, and the texts that answered it."""
 
     children: list[Child] = field(default_factory=list)
 

@@ -1,5 +1,6 @@
 """Client of an OpenAI-compatible server; retries what a retry can help."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,14 @@ class Answer:
                 for call in self.tool_calls
             ]
         return message
+
+
+def key_in(variable: str) -> str | None:
+    """The API key in an environment variable. Raises `EvaluationError` if no header can have it."""
+    key = os.environ.get(variable)
+    if key and not (key.isascii() and key.isprintable()):
+        raise EvaluationError(f"The API key in {variable} has characters that no header can have.")
+    return key
 
 
 class Client:
@@ -129,6 +138,15 @@ class Client:
         Raises:
             AskFailed: The request was refused, every attempt failed, or the answer is not a chat completion.
         """
+        http = await self.response(model, messages, fields)
+        return _parsed(http, time.monotonic() - http.request.extensions["started"])
+
+    async def response(self, model: str, messages: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]) -> Any:
+        """Request one chat completion; the result is the HTTP response as it is.
+
+        Raises:
+            AskFailed: The request was refused, or every attempt failed.
+        """
         history: Any = list(messages)
         try:
             response = await self._openai.chat.completions.with_raw_response.create(
@@ -138,8 +156,7 @@ class Client:
             raise AskFailed(_refusal(error)) from error
         except openai.OpenAIError as error:
             raise AskFailed(f"no answer: {_cause(error)}") from error
-        http = response.http_response
-        return _parsed(http, time.monotonic() - http.request.extensions["started"])
+        return response.http_response
 
     def _no_server(self, error: Exception) -> EvaluationError:
         return EvaluationError(f"No server at {self.url}: {_cause(error)}. Start one, or name another with --url.")

@@ -5,22 +5,21 @@ Those that analyse import their modules when called: SciPy, scikit-learn and Plo
 
 import argparse
 import asyncio
-import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tqdm import tqdm
-
 from evaluation import arms, export, prices
-from evaluation.client import Client
+from evaluation.client import Client, key_in
 from evaluation.datasets.loading import load_all
 from evaluation.errors import EvaluationError
 from evaluation.failures import summary
 from evaluation.judging import judge as judging
+from evaluation.judging.verdicts import Comparison, Grade
+from evaluation.progress import Bar
 from evaluation.rows import Row
-from evaluation.runner import RunSettings
+from evaluation.runner import Counts, RunSettings
 from evaluation.runner import run as run_arms
 from evaluation.store import read_answers, read_arms
 from evaluation.verdict_choice import VerdictChoice
@@ -29,37 +28,26 @@ SAMPLING = ("temperature", "top_p", "max_tokens")
 
 
 def _client(options: argparse.Namespace) -> Client:
-    key = os.environ.get(options.api_key_env)
-    if key and not (key.isascii() and key.isprintable()):
-        raise EvaluationError(f"The API key in {options.api_key_env} has characters that no header can have.")
-    return Client(options.url, api_key=key, timeout_s=options.timeout)
+    return Client(options.url, api_key=key_in(options.api_key_env), timeout_s=options.timeout)
 
 
-class _Bar:
-    """Progress bar, created once the amount of work is known."""
+class _RowBar(Bar):
+    """Progress bar of rows, labelled with their arms; its end prints the distinct reasons of failures."""
 
-    def __init__(self, unit: str, label: Callable[[Any], str]) -> None:
-        self._unit, self._label = unit, label
-        self._bar: Any = None
-        self.reasons: Counter[str] = Counter()  # of failures
+    def __init__(self, unit: str) -> None:
+        super().__init__(unit)
+        self._reasons: Counter[str] = Counter()
 
-    def start(self, total: int, kept: int) -> None:
-        self._bar = tqdm(total=total, initial=kept, unit=self._unit, dynamic_ncols=True)
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        if self._reasons:
+            print(summary(self._reasons), file=sys.stderr)
 
-    def step(self, row: Any) -> None:
-        if not row.done:
-            self.reasons[row.error] += 1
-        failed = self.reasons.total()
-        self._bar.set_postfix_str(self._label(row) + (f", {failed} failed" if failed else ""))
-        self._bar.update()
-
-    def close(self) -> None:
-        """End the bar, and print the distinct reasons of failures."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-            if self.reasons:
-                print(summary(self.reasons), file=sys.stderr)
+    def count(self, row: Row | Comparison | Grade) -> None:
+        """Count a finished row."""
+        if row.error is not None:
+            self._reasons[row.error] += 1
+        self.step(failed=not row.done, label=row.arm)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -80,39 +68,32 @@ def run(options: argparse.Namespace) -> int:
     datasets = load_all(options.dataset, options.limit, options.kind, options.scorer)
     for note in (note for dataset in datasets for note in dataset.notes):
         print(f"note: {note}", file=sys.stderr)
-    bar = _Bar("answer", lambda row: row.arm)
 
-    async def ask_all() -> int:
+    async def ask_all(bar: _RowBar) -> Counts:
         async with _client(options) as client:
-            counts = await run_arms(client, compared, datasets, settings, options.out, bar.step, bar.start)
-        bar.close()
-        print(f"{counts.asked} requested, {counts.failed} failed, {counts.kept} kept: {options.out}/rows.jsonl")
-        return 1 if counts.failed else 0
+            return await run_arms(client, compared, datasets, settings, options.out, bar.count, bar.start)
 
-    try:
-        return asyncio.run(ask_all())
-    finally:
-        bar.close()
+    with _RowBar("answer") as bar:
+        counts = asyncio.run(ask_all(bar))
+    print(f"{counts.asked} requested, {counts.failed} failed, {counts.kept} kept: {options.out}/rows.jsonl")
+    return 1 if counts.failed else 0
 
 
 def judge(options: argparse.Namespace) -> int:
     """Have a served model compare or grade the answers of a run."""
     rows = read_answers(options.directory)
     settings = judging.JudgeSettings(options.judge, options.concurrency, options.weighted, options.max_tokens)
-    bar = _Bar("verdict", lambda verdict: verdict.arm)
 
-    async def judge_all() -> judging.Counts:
+    async def judge_all(bar: _RowBar) -> judging.Counts:
         async with _client(options) as client:
             await judging.check(client, settings)
             if options.grade:
-                return await judging.grade(client, rows, settings, options.directory, bar.step, bar.start)
+                return await judging.grade(client, rows, settings, options.directory, bar.count, bar.start)
             baseline = options.baseline
-            return await judging.compare(client, rows, baseline, settings, options.directory, bar.step, bar.start)
+            return await judging.compare(client, rows, baseline, settings, options.directory, bar.count, bar.start)
 
-    try:
-        counts = asyncio.run(judge_all())
-    finally:
-        bar.close()
+    with _RowBar("verdict") as bar:
+        counts = asyncio.run(judge_all(bar))
     file = "grades.jsonl" if options.grade else "comparisons.jsonl"
     print(
         f"{counts.asked} requested, {counts.failed} failed, {counts.kept} kept,"

@@ -1,9 +1,18 @@
-"""TCP ports of this machine, checked before a server is started."""
+"""TCP ports of this machine: a free one, and a check before a server is started."""
 
 import errno
 import socket
 
 from serving.errors import ConfigError
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
 
 
 def check_port(host: str, port: int, change: str, use: str = "") -> None:

@@ -3,6 +3,6 @@
     python -m training optima   generates, ranks, selects and trains, for several iterations
     python -m training profile  writes the profile that serves a finished iteration
 
-Each iteration asks a server of this project and keeps what every agent said (`generation`, `trajectory`), scores it
+Each iteration asks a server of this project and keeps every agent's turns (`generation`, `trajectory`), scores it
 (`scoring`, `reward`), selects examples or pairs (`selection`, `tree`) and trains with TRL (`trainer`).
 """

@@ -1,11 +1,11 @@
 """Access to the server that generates."""
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation.client import key_in
 from training.branching import Upstream
-from training.client import Client
+from training.client import TracingClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +14,14 @@ class Access:
 
     url: str | None = None  # None: one is started for each iteration
     api_key_env: str = "MOA_API_KEY"
-    timeout_s: float = 600.0
+    timeout_s: float = 600.0  # of an answer
     transport: Any = None  # replaces the network in tests
 
-    def client(self, url: str) -> Client:
+    def client(self, url: str) -> TracingClient:
         """A client of the server at `url`."""
-        key = os.environ.get(self.api_key_env)
-        return Client(url, api_key=key, timeout_s=self.timeout_s, transport=self.transport)
+        key = key_in(self.api_key_env)
+        return TracingClient(url, api_key=key, timeout_s=self.timeout_s, transport=self.transport)
 
     def upstream(self, url: str) -> Upstream:
-        """The models of the server at `url`."""
-        return Upstream(url.rstrip("/").removesuffix("/v1"), self.api_key_env, self.transport)
+        """The models of the server with the root `url`, without `/v1`."""
+        return Upstream(url, self.api_key_env, self.timeout_s, self.transport)

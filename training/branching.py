@@ -12,33 +12,26 @@ from pathlib import Path
 
 import httpx
 
-from evaluation.concurrency import run_all
-from evaluation.items import Item
-from evaluation.store import Appender, read_rows
 from serving.engine import Engine, EngineInfo, complete
 from serving.engines.openai import OpenAIEngine
 from serving.errors import MoaError
 from serving.types import AgentTrace, Completion, Delta, GenerateRequest
 from training.formats import asked
-from training.generation import GenerationSettings, Progress, read_trajectories, sampling_of, with_turns
+from training.generation import GenerationSettings, Job, Progress, run_missing, sampling_of, with_turns
 from training.prompts import ModelText
 from training.replay import Mismatch, check_length, delta_of, orchestrator_of, place_of, request_of, turn_of
 from training.score import Place, Score
 from training.team import Team
-from training.trace import READY, TracedCall
-from training.trajectory import Trajectory, Turn, trajectory_key
+from training.trace import READY, TracedCall, total
+from training.trajectory import Trajectory, Turn
 from training.tree import Branch
-
-TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class BranchJob:
-    """One trajectory to sample."""
+class BranchJob(Job):
+    """One trajectory to sample, from its branch on."""
 
-    item: Item
     branch: Branch
-    sample: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +40,7 @@ class Upstream:
 
     url: str  # its root, without /v1
     api_key_env: str  # used if the variable is set
+    timeout_s: float = 600.0  # of a whole trajectory
     transport: httpx.AsyncBaseTransport | None = None  # replaces the network in tests
 
     def engine(self, model: str, info: EngineInfo) -> OpenAIEngine:
@@ -55,7 +49,7 @@ class Upstream:
             model,
             f"{self.url}/v1",
             api_key_env=self.api_key_env if os.environ.get(self.api_key_env) else None,
-            silence_timeout_s=TIMEOUT_S,
+            silence_timeout_s=self.timeout_s,
             context_tokens=info.context_tokens,
             thinking=info.thinking,
             transport=self.transport,
@@ -100,23 +94,16 @@ async def branch_out(
     progress: Progress = lambda trajectory: None,
     started: Callable[[int, int], None] = lambda total, kept: None,
 ) -> list[Trajectory]:
-    """Sample the trajectories of `jobs` that `path` lacks, and return all that it has; as `generate`."""
-    with Appender(path) as appender:
-        done = {one.key for one in read_rows(path, Trajectory) if one.done}
-        missing = [job for job in jobs if trajectory_key(job.item.id, job.sample) not in done]
-        started(len(jobs), len(jobs) - len(missing))
-        async with AsyncExitStack() as stack:
-            engines = {name: upstream.engine(name, info) for name, info in team.infos().items() if missing}
-            for engine in engines.values():
-                stack.push_async_callback(engine.aclose)
+    """Sample the trajectories of `jobs` that `path` lacks, and return all that it has; as `run_missing`."""
+    async with AsyncExitStack() as stack:
+        engines = {name: upstream.engine(name, info) for name, info in team.infos().items()}
+        for engine in engines.values():
+            stack.push_async_callback(engine.aclose)
 
-            async def work(job: BranchJob) -> None:
-                trajectory = await branched(engines, team, texts, job, settings)
-                appender.append(trajectory)
-                progress(trajectory)
+        async def work(job: BranchJob) -> Trajectory:
+            return await branched(engines, team, texts, job, settings, upstream.timeout_s)
 
-            await run_all(missing, work, settings.concurrency)
-    return read_trajectories(path)
+        return await run_missing(jobs, work, settings, path, progress, started)
 
 
 async def branched(
@@ -125,6 +112,7 @@ async def branched(
     texts: Mapping[str, ModelText],
     job: BranchJob,
     settings: GenerationSettings,
+    timeout_s: float,
 ) -> Trajectory:
     """Sample one trajectory; errors are in it."""
     origin = job.branch.origin.trajectory
@@ -142,16 +130,15 @@ async def branched(
     sampling = sampling_of(settings, job.item.id, job.sample)
     request = request_of(asked(job.item.turns[0], origin.format), sampling)
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             done = await complete(team.recipe.id, orchestrator_of(team, engines).engines[team.recipe.id], request)
     except (MoaError, TimeoutError) as error:
-        return found.model_copy(update={"error": str(error) or "The time of the branch was over."})
+        return found.model_copy(update={"error": str(error) or f"Timed out after {timeout_s:g} s."})
     try:
         turns = turns_of(team, texts, done, requests, kept)
     except Mismatch as error:
         return found.model_copy(update={"text": done.text, "unusable": str(error)})
-    counts = [turn.completion_tokens for turn in turns]
-    tokens = None if None in counts else sum(count for count in counts if count is not None)
+    tokens = total(turn.completion_tokens for turn in turns)
     return with_turns(found.model_copy(update={"text": done.text, "tokens": tokens}), turns, origin.format)
 
 

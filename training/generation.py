@@ -1,16 +1,17 @@
 """Generation: several samples for each question, from the running server, kept as JSONL."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from evaluation.client import AskFailed
 from evaluation.concurrency import run_all
+from evaluation.failures import Failures
 from evaluation.items import Item
 from evaluation.store import Appender, read_rows
-from training.client import AskFailed, Client
-from training.errors import TrainingError
+from training.client import TracingClient
 from training.formats import asked, format_of, without_format
 from training.prompts import ModelText
 from training.replay import Mismatch, rebuilt
@@ -40,6 +41,14 @@ class Job:
     item: Item
     sample: int
 
+    @property
+    def key(self) -> str:
+        """Identity of the trajectory."""
+        return trajectory_key(self.item.id, self.sample)
+
+
+JobT = TypeVar("JobT", bound=Job)
+
 
 def sampling_of(settings: GenerationSettings, question: str, sample: int) -> dict[str, Any]:
     """Sampling of one request. The seed depends on question and sample, so that no two draw the same numbers."""
@@ -49,7 +58,7 @@ def sampling_of(settings: GenerationSettings, question: str, sample: int) -> dic
 
 
 async def generate(
-    client: Client,
+    client: TracingClient,
     team: Team,
     texts: Mapping[str, ModelText],
     items: Sequence[Item],
@@ -58,32 +67,42 @@ async def generate(
     progress: Progress = lambda trajectory: None,
     started: Callable[[int, int], None] = lambda total, kept: None,
 ) -> list[Trajectory]:
-    """Request the samples that `path` lacks, and return all of the questions.
+    """Request the samples of all questions; as `run_missing`."""
+    jobs = [Job(item, sample) for item in items for sample in range(settings.samples)]
 
-    Each trajectory is on disk before its worker's next request: an interrupted run loses none, and the same call
-    resumes it. A failed request is kept with its error, and sent again by the next call.
+    async def work(job: Job) -> Trajectory:
+        return await sampled(client, team, texts, job, settings)
+
+    return await run_missing(jobs, work, settings, path, progress, started)
+
+
+async def run_missing(
+    jobs: Sequence[JobT],
+    run: Callable[[JobT], Awaitable[Trajectory]],
+    settings: GenerationSettings,
+    path: Path,
+    progress: Progress,
+    started: Callable[[int, int], None],
+) -> list[Trajectory]:
+    """Run the jobs whose trajectories `path` lacks, and return all that it has then.
+
+    Each trajectory is on disk before its worker's next job: an interrupted run loses none, and the same call resumes
+    it. A failed one is kept with its error, and sampled again by the next call.
 
     Raises:
-        TrainingError: `settings.max_failures` consecutive requests failed.
+        EvaluationError: `settings.max_failures` consecutive jobs failed.
     """
-    jobs = [Job(item, sample) for item in items for sample in range(settings.samples)]
-    failures = 0
+    failures = Failures("answers", settings.max_failures)
     with Appender(path) as appender:
         done = {one.key for one in read_rows(path, Trajectory) if one.done}
-        missing = [job for job in jobs if trajectory_key(job.item.id, job.sample) not in done]
+        missing = [job for job in jobs if job.key not in done]
         started(len(jobs), len(jobs) - len(missing))
 
-        async def work(job: Job) -> None:
-            nonlocal failures
-            trajectory = await sampled(client, team, texts, job, settings)
+        async def work(job: JobT) -> None:
+            trajectory = await run(job)
             appender.append(trajectory)
             progress(trajectory)
-            failures = failures + 1 if trajectory.error else 0
-            if failures >= settings.max_failures:
-                raise TrainingError(
-                    f"{failures} consecutive requests failed, the last with: {trajectory.error} Run the same command"
-                    " again once the server has recovered."
-                )
+            failures.note(trajectory.error, f"question '{job.item.id}'", of_server=True)
 
         await run_all(missing, work, settings.concurrency)
     return read_trajectories(path)
@@ -95,14 +114,14 @@ def read_trajectories(path: Path) -> list[Trajectory]:
 
 
 async def sampled(
-    client: Client, team: Team, texts: Mapping[str, ModelText], job: Job, settings: GenerationSettings
+    client: TracingClient, team: Team, texts: Mapping[str, ModelText], job: Job, settings: GenerationSettings
 ) -> Trajectory:
     """Request one answer and rebuild its prompts; errors are in the trajectory."""
     item, name = job.item, format_of(job.sample, settings.varied_formats)
     sampling, messages = sampling_of(settings, item.id, job.sample), asked(item.turns[0], name)
     found = Trajectory(question=item.id, sample=job.sample, format=name)
     try:
-        answer = await client.ask(team.recipe.id, messages, sampling)
+        answer = await client.traced(team.recipe.id, messages, sampling)
     except AskFailed as error:
         return found.model_copy(update={"error": f"{str(error).rstrip('.')}."})
     found = found.model_copy(update={"text": answer.text, "tokens": answer.tokens})

@@ -1,7 +1,6 @@
 """The loop of Optima: generate, rank, select, train; each step is skipped once it is done."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
@@ -10,9 +9,10 @@ from statistics import mean
 from typing import Any
 
 from evaluation.items import Item
+from evaluation.progress import Bar
 from training.access import Access
 from training.branching import BranchJob, branch_out
-from training.client import Client
+from training.client import TracingClient
 from training.dataset import load_questions
 from training.errors import TrainingError
 from training.example import Example, PairExample
@@ -21,9 +21,8 @@ from training.generation import generate, read_trajectories
 from training.job import TrainingJob, finished_result, replaced, run_job, write_examples
 from training.loss import BaseModel
 from training.profiles import trained_profile, write_profile
-from training.progress import Bar
 from training.prompts import ModelText
-from training.scoring import LOSSES, TASKS, Ranked, kept_scores, ranked, score_losses, score_tasks
+from training.scoring import LOSSES, TASKS, Ranked, by_question, kept_scores, ranked, score_losses, score_tasks
 from training.selection import selected, taught_turns
 from training.server import served
 from training.settings import OptimaSettings
@@ -109,7 +108,7 @@ class Optima:
         )
         async with self.access.client(url) as client:
             await client.check(self.settings.recipe, version, str(self.folder(number - 1) / PROFILE))
-            with Bar(f"iteration {number}: answers", "answer") as bar:
+            with Bar("answer", f"iteration {number}: answers") as bar:
                 found = await generate(
                     client,
                     self.team,
@@ -123,9 +122,9 @@ class Optima:
             scores = await self._scored(client, found, folder)
             if one.method == "dpo" and self.settings.branches:
                 jobs = self._branch_jobs(scores)
-                with Bar(f"iteration {number}: branches", "branch") as bar:
+                with Bar("branch", f"iteration {number}: branches") as bar:
                     found += await branch_out(
-                        self.access.upstream(url),
+                        self.access.upstream(client.url),
                         self.team,
                         self.texts,
                         jobs,
@@ -138,21 +137,18 @@ class Optima:
         return found, scores
 
     def _branch_jobs(self, scores: Sequence[Ranked]) -> list[BranchJob]:
-        groups: dict[str, list[Ranked]] = defaultdict(list)
-        for one in scores:
-            groups[one.trajectory.question].append(one)
         return [
-            BranchJob(self.items[question], branch, self.settings.generation.samples + place)
-            for question, group in groups.items()
+            BranchJob(self.items[question], self.settings.generation.samples + place, branch)
+            for question, group in by_question(scores).items()
             for place, branch in enumerate(branches(group, self.settings.branches))
         ]
 
-    async def _scored(self, client: Client, found: Sequence[Trajectory], folder: Path) -> list[Ranked]:
+    async def _scored(self, client: TracingClient, found: Sequence[Trajectory], folder: Path) -> list[Ranked]:
         async def ask_judge(prompt: str) -> str:
-            return await client.text(self.settings.judge or "", prompt, VERDICT)
+            return (await client.ask(self.settings.judge or "", [{"role": "user", "content": prompt}], **VERDICT)).text
 
         reward = TaskReward(self.settings.task_reward, ask_judge)
-        with Bar("task rewards", "answer") as bar:
+        with Bar("answer", "task rewards") as bar:
             tasks = await score_tasks(
                 found,
                 self.items,
@@ -164,7 +160,7 @@ class Optima:
             )
         losses: dict[str, float] = {}
         if self.settings.reward.needs_loss:
-            with Bar("losses", "answer") as bar:
+            with Bar("text", "losses") as bar:
                 losses = await asyncio.to_thread(
                     score_losses, found, self.texts, self._base, folder / LOSSES, progress=bar.step, started=bar.start
                 )

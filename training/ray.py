@@ -40,7 +40,8 @@ def run_on_ray(job: TrainingJob, workers: int) -> dict[str, float]:
         )
         trainer.fit()
     except Exception as error:
-        raise TrainingError(f"The training on Ray failed: {str(error).strip().splitlines()[-1]}") from error
+        last = str(error).strip().rpartition("\n")[2]  # of a traceback of a worker
+        raise TrainingError(f"The training on Ray failed: {last or type(error).__name__}") from error
     finally:
         if ours:
             ray.shutdown()

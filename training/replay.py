@@ -1,6 +1,6 @@
 """The prompts of a recorded run, rebuilt by a second run of the recipe in which the agents say the same again.
 
-The server's trace has what each agent said, not what it read. The recipe's own code makes the prompts again here, and
+The server's trace has each agent's text, not its prompt. The recipe's own code makes the prompts again here, and
 the token counts of the trace show that they are the same.
 """
 
@@ -30,7 +30,7 @@ class Mismatch(Exception):
 
 
 class ReplayEngine(Engine):
-    """Says what the recorded calls of its model said, and keeps the requests by place."""
+    """Answers with the recorded texts of its model, and keeps the requests by place."""
 
     def __init__(self, model: str, info: EngineInfo, score: Score, requests: dict[Place, GenerateRequest]) -> None:
         self.model, self._info, self._score, self._requests = model, info, score, requests

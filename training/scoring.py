@@ -1,14 +1,14 @@
 """Scores of trajectories: task rewards and losses, kept as JSONL, and the rewards that follow from them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from evaluation.client import AskFailed
 from evaluation.concurrency import run_all
 from evaluation.items import Item
 from evaluation.store import Appender, read_rows
 from serving.config import Frozen
-from training.client import AskFailed
 from training.loss import BaseModel, Utterance
 from training.prompts import ModelText
 from training.reward import Measured, RewardSettings, format_score, rewards
@@ -51,6 +51,14 @@ class Ranked(Frozen):
     trajectory: Trajectory
     task: float
     reward: float
+
+
+def by_question(samples: Iterable[Ranked]) -> dict[str, list[Ranked]]:
+    """The samples of each question, in their order."""
+    groups: dict[str, list[Ranked]] = defaultdict(list)
+    for one in samples:
+        groups[one.trajectory.question].append(one)
+    return dict(groups)
 
 
 async def score_tasks(
@@ -104,30 +112,30 @@ def score_losses(
         texts: tokenizers of the models with a base model, by id; other models' turns have no loss.
         load_base: loads a model's weights before any training; called once per model.
         path: file that keeps the losses.
-        progress: called with the number of trajectories that were added.
-        started: called first, with the number of all and of those in `path`.
+        progress: called with the number of turns whose loss was computed.
+        started: called first, with the number of turns to compute, and 0.
     """
     with Appender(path) as appender:
         known = {row.key: row.max_loss for row in read_rows(path, LossScore)}
-        usable = [one for one in trajectories if one.usable]
-        missing = [one for one in usable if one.key not in known]
-        started(len(usable), len(usable) - len(missing))
+        missing = [one for one in trajectories if one.usable and one.key not in known]
+        turns = {
+            model: [(one.key, turn) for one in missing for turn in one.turns if turn.model == model] for model in texts
+        }
+        started(sum(map(len, turns.values())), 0)
         found: dict[str, float] = dict.fromkeys((one.key for one in missing), 0.0)
-        if missing:
-            for model, text in texts.items():
-                turns = [(one.key, turn) for one in missing for turn in one.turns if turn.model == model]
-                if not turns:
-                    continue
-                base = load_base(model)
-                utterances = [
-                    Utterance(tuple(text.opening_ids(turn.template_args)), tuple(text.answer_ids(turn.text)[:-1]))
-                    for _, turn in turns
-                ]
-                for (key, _), loss in zip(turns, base.losses(utterances), strict=True):
-                    found[key] = max(found[key], loss)
+        for model, keyed in turns.items():
+            if not keyed:
+                continue
+            text = texts[model]
+            utterances = [
+                Utterance(tuple(text.opening_ids(turn.template_args)), tuple(text.answer_ids(turn.text)[:-1]))
+                for _, turn in keyed
+            ]
+            losses = load_base(model).losses(utterances, progress=progress)
+            for (key, _), loss in zip(keyed, losses, strict=True):
+                found[key] = max(found[key], loss)
         for one in missing:
             appender.append(LossScore(question=one.question, sample=one.sample, max_loss=found[one.key]))
-            progress(1)
     return known | found
 
 

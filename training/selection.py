@@ -1,10 +1,9 @@
 """Selection of trajectories for supervised fine-tuning: the best of each question, above a threshold, and different."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from training.scoring import Ranked
+from training.scoring import Ranked, by_question
 from training.texts import distance
 from training.trajectory import Trajectory, Turn
 
@@ -26,11 +25,9 @@ class SelectionSettings:
 
 def selected(samples: Sequence[Ranked], settings: SelectionSettings) -> list[Ranked]:
     """The trajectories to train on, the best first; of equal rewards, the first by question and sample."""
-    groups: dict[str, list[Ranked]] = defaultdict(list)
-    for one in sorted(samples, key=_rank):
-        if one.reward >= settings.threshold and one.task >= settings.min_task:
-            groups[one.trajectory.question].append(one)
-    found = sorted((one for group in groups.values() for one in _different(group, settings)), key=_rank)
+    good = [one for one in samples if one.reward >= settings.threshold and one.task >= settings.min_task]
+    groups = by_question(sorted(good, key=_rank)).values()
+    found = sorted((one for group in groups for one in _different(group, settings)), key=_rank)
     kept = round(len(found) * settings.keep_share)
     return found[: max(kept, 1)]
 

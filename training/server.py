@@ -2,7 +2,6 @@
 
 import ctypes
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,12 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
+from deployments.watch.child import answers
 from deployments.weights_source import ROOT
+from serving.ports import LOOPBACK, free_port
 from training.errors import TrainingError
 
-HOST = "127.0.0.1"
 PR_SET_PDEATHSIG = 1  # of Linux' prctl
 START_S = 3600.0  # large weights are read from a slow disk or fetched
 STOP_S = 120.0
@@ -33,11 +31,11 @@ def served(profile: str, log: Path) -> Iterator[str]:
         TrainingError: it ended before it was ready, or was not ready within an hour.
     """
     port = free_port()
-    url = f"http://{HOST}:{port}"
+    url = f"http://{LOOPBACK}:{port}"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.start", f"profile={profile}", f"port={port}", f"host={HOST}"],
+            [sys.executable, "-m", "deployments.start", f"profile={profile}", f"port={port}", f"host={LOOPBACK}"],
             cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -69,17 +67,7 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
         if process.poll() is not None:
             last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LAST_LINES:]
             raise TrainingError(f"The server did not start; the end of '{log}': {' / '.join(last)}")
-        try:
-            if httpx.get(f"{url}/ready", timeout=POLL_S * 5).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
+        if answers(f"{url}/ready"):
+            return
         time.sleep(POLL_S)
     raise TrainingError(f"The server was not ready within {START_S:.0f} s; see '{log}'.")
-
-
-def free_port() -> int:
-    """A port of this machine that nothing listens on."""
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])

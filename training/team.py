@@ -11,7 +11,7 @@ from serving.errors import ConfigError
 from serving.recipes import Recipe, load_recipes
 from training.errors import TrainingError
 
-# Strategies whose agents' prompts follow from what the agents said. Others also decide by probabilities of tokens.
+# Strategies whose agents' prompts follow from the agents' texts. Others also decide by probabilities of tokens.
 STRATEGIES = ("debate", "plan", "layered", "rank", "self_moa", "self_moa_seq", "vote", "blend")
 
 

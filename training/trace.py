@@ -1,6 +1,6 @@
-"""The trace of a server's answer: what each agent said, when, and with how many tokens."""
+"""The trace of a server's answer: text, times and token counts of each agent."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +49,7 @@ class TracedAnswer:
     @property
     def tokens(self) -> int | None:
         """Tokens that all agents generated; `None` if one count is unknown."""
-        counts = [call.completion_tokens for call in self.calls]
-        return None if None in counts else sum(count for count in counts if count is not None)
+        return total(call.completion_tokens for call in self.calls)
 
     def problem(self) -> str | None:
         """Reason for which the agents' prompts cannot be rebuilt from the trace; `None` if they can."""
@@ -68,6 +67,12 @@ class TracedAnswer:
         if len({call.place for call in self.calls}) < len(self.calls):
             return "two agents of the trace have the same place"
         return None
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """Sum of token counts; `None`, not a smaller sum, if one is unknown."""
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
 
 
 def traced_answer(body: Mapping[str, Any]) -> TracedAnswer:

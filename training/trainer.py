@@ -10,20 +10,21 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.trainer_utils import get_last_checkpoint
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from serving.failures import said
 from training.errors import TrainingError
 from training.example import Example, PairExample
 from training.trainer_settings import RESULT, WEIGHTS, TrainerSettings
 
 CHECKPOINTS = "checkpoints"  # of TRL, for the resumption
 ROUTERS = {"gate", "router", "shared_expert_gate"}
-# Files of a model's folder that are not written anew: tokenizer, chat template, generation settings, code.
+# All other files of the base weights' folder are copied: tokenizer, chat template, generation settings, code.
 REPLACED = ("config.json",)
 REPLACED_SUFFIXES = (".safetensors", ".bin", ".index.json", ".gguf", ".pt", ".pth")
 
@@ -102,7 +103,7 @@ def _common(out: Path, settings: TrainerSettings, learning_rate: float) -> dict[
         "warmup_steps": 0,
         "bf16": gpu and torch.cuda.is_bf16_supported(),
         "use_cpu": not gpu,
-        "activation_checkpointing": gpu,  # memory is what limits there; on a CPU it costs time only
+        "activation_checkpointing": gpu,  # memory is the limit there; on a CPU it costs time only
         "seed": settings.seed,
         "data_seed": settings.seed,
         "save_strategy": "steps",
@@ -121,7 +122,7 @@ def _model(start: Start) -> PreTrainedModel:
             start.base, dtype=torch.float32, trust_remote_code=start.trusted
         )
     except (OSError, ValueError) as error:
-        raise TrainingError(f"The weights '{start.base}' cannot be loaded: {str(error).splitlines()[0]}") from None
+        raise TrainingError(f"The weights '{start.base}' cannot be loaded: {said(error)}.") from None
     return found
 
 
@@ -184,13 +185,22 @@ def _save(model: Any, tokenizer: Any, start: Start, out: Path, settings: Trainer
     if settings.lora_rank:
         model.save_pretrained(out, selected_adapters=["default"])
         return
-    dtype = getattr(model.config, "dtype", None)
     base = Path(start.base)
-    original = AutoModelForCausalLM.from_pretrained(start.base, dtype="auto", trust_remote_code=start.trusted).dtype
-    model.to(original or dtype or torch.float32).save_pretrained(out)
+    model.to(_base_dtype(start)).save_pretrained(out)
     if not base.is_dir():
         tokenizer.save_pretrained(out)
         return
     for file in base.iterdir():
         if file.is_file() and file.name not in REPLACED and not file.name.endswith(REPLACED_SUFFIXES):
             shutil.copy2(file, out / file.name)
+
+
+def _base_dtype(start: Start) -> torch.dtype:
+    """Type of the base weights, by their `config.json`, or by the weights themselves if it names none."""
+    named: torch.dtype | None = AutoConfig.from_pretrained(start.base, trust_remote_code=start.trusted).dtype
+    if named is not None:
+        return named
+    weights: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        start.base, dtype="auto", trust_remote_code=start.trusted
+    )
+    return weights.dtype

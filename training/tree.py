@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from training.scoring import Ranked
+from training.scoring import Ranked, by_question
 from training.texts import near
 from training.trajectory import PromptMessage, Turn
 
@@ -30,7 +30,7 @@ class Child:
 
 @dataclass
 class State:
-    """A prompt, and what was said to it."""
+    """A prompt, and the texts that answered it."""
 
     children: list[Child] = field(default_factory=list)
 
@@ -79,11 +79,8 @@ def states_of(samples: Iterable[Ranked]) -> dict[StateKey, State]:
 
 def pairs(samples: Sequence[Ranked], settings: PairSettings) -> list[Pair]:
     """The best and the worst text of each state, where they differ enough; the largest gaps first."""
-    groups: dict[str, list[Ranked]] = defaultdict(list)
-    for one in samples:
-        groups[one.trajectory.question].append(one)
     found = []
-    for question, group in groups.items():
+    for question, group in by_question(samples).items():
         for state in states_of(group).values():
             children = [child for child in state.children if child.turn.trainable]
             if len(children) < 2:

@@ -11,7 +11,7 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 
 from deployments.cluster.interrupts import interrupt_once
-from deployments.cluster.loopback import LOOPBACK, REPLICA_HOOK, keep_to_loopback
+from deployments.cluster.loopback import REPLICA_HOOK, keep_to_loopback
 from deployments.cluster.preflight import (
     available_memory_gib,
     check_gpu_count,
@@ -29,6 +29,7 @@ from deployments.config import AppArgs, Profile
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
 from serving.failures import said
+from serving.ports import LOOPBACK
 
 HOST = "MOA_HAPROXY_HOST"
 OBJECT_STORE_BYTES = 256 * 2**20  # nothing large passes through it: each engine reads its weights itself

@@ -5,15 +5,14 @@ interface and has no option to change that. This module corrects the three place
 """
 
 import os
-import socket
 import sys
 from collections.abc import Callable
 
 from ray._private import ray_constants
 
 from deployments.weights_source import ROOT
+from serving.ports import LOOPBACK, free_port
 
-LOOPBACK = "127.0.0.1"
 # Ports of their own, so that servers on one machine do not meet: HAProxy's pages, and Serve's proxy behind it, which
 # it asks while it knows no replica. On its usual port, 8500, another server would answer.
 PROXY_PORTS = (
@@ -49,10 +48,3 @@ def keep_replica_to_loopback() -> None:
         return original(server, address.replace("[::]", LOOPBACK))
 
     vars(replica)["add_port_to_grpc_server"] = on_loopback
-
-
-def free_port() -> int:
-    """A TCP port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])

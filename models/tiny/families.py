@@ -7,22 +7,14 @@ those of the chat template, which serving uses.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    MixtralConfig,
-    MixtralForCausalLM,
-    PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from typing import TYPE_CHECKING, Any, Literal
 
 from models.tiny.templates import CHATML_TEMPLATE, LLAMA3_TEMPLATE, MISTRAL_TEMPLATE
 from models.tiny.tool_format import HERMES, LLAMA_JSON, ToolFormat
 from serving.conversation import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 WEIGHTS = Path(__file__).parent / "weights"
 CONTEXT_TOKENS = 8192
@@ -114,8 +106,18 @@ class Family:
         text = "".join(text for text, _ in self.pieces(lesson)) + self.turns["assistant"][0]
         return text + THINK if lesson.thinking else text
 
-    def new_model(self, vocab_size: int, token_ids: dict[str, int], seed: int) -> PreTrainedModel:
+    def new_model(self, vocab_size: int, token_ids: dict[str, int], seed: int) -> "PreTrainedModel":
         """Create a model with random float32 weights."""
+        import torch  # takes seconds, and the texts need none of it
+        from transformers import (
+            LlamaConfig,
+            LlamaForCausalLM,
+            MixtralConfig,
+            MixtralForCausalLM,
+            Qwen2Config,
+            Qwen2ForCausalLM,
+        )
+
         torch.manual_seed(seed)
         shared = {
             "vocab_size": vocab_size,

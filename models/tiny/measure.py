@@ -15,6 +15,7 @@ from evaluation.scoring.exact import is_right
 from evaluation.tables import Cell, Table
 from models.tiny import heldout
 from models.tiny.conversations import Conversation
+from models.tiny.families import FAMILIES, WEIGHTS, Family, Lesson
 from models.tiny.questions import SKILLS, Question
 from serving.command_line import CommandLine
 from serving.conversation import Message
@@ -25,10 +26,7 @@ from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from models.tiny.families import Family
-
 SEED = 1
-WEIGHTS = Path(__file__).parent / "weights"
 Answers = Callable[["LoadedModel", Sequence[Question], Sequence[References]], list[str]]
 
 
@@ -36,14 +34,13 @@ Answers = Callable[["LoadedModel", Sequence[Question], Sequence[References]], li
 class LoadedModel:
     """A model of the trio in memory."""
 
-    family: "Family"
+    family: Family
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerFast"
 
     def says(self, conversations: Sequence[Conversation], temperature: float = 0.0) -> list[str]:
         """Generate one reply per conversation."""
         from models.tiny.decoding import replies
-        from models.tiny.families import Lesson
 
         lessons = list(map(Lesson, conversations))
         return replies(self.model, self.tokenizer, self.family, lessons, temperature=temperature, seed=SEED)
@@ -101,7 +98,6 @@ def judging(loaded: LoadedModel, questions: Sequence[Question], proposed: Sequen
 def measured(folder: Path) -> Table:
     """Evaluate every model in `folder` on every task."""
     from models.tiny.checkpoint import load
-    from models.tiny.families import FAMILIES
 
     loaded_models = [LoadedModel(family, *load(folder / name)) for name, family in FAMILIES.items()]
     questions = [row.question for row in heldout.rows()]

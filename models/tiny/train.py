@@ -21,13 +21,13 @@ from multiprocessing import get_context
 from resource import RUSAGE_CHILDREN, getrusage
 from typing import TYPE_CHECKING
 
+from models.tiny.families import FAMILIES
 from serving.command_line import CommandLine
 
 if TYPE_CHECKING:
     from models.tiny.curriculum import Curriculum
 
 STAGES = ("direct", "propose", "aggregate", "advise", "act", "settle")  # functions of `models.tiny.stages`
-MODELS = ("tiny-qwen", "tiny-llama", "tiny-mixtral")
 
 
 def side_by_side(work: Callable[["Curriculum"], None], curricula: Sequence["Curriculum"]) -> None:
@@ -54,10 +54,10 @@ def main() -> None:
     parser.add_argument(
         "--models",
         nargs="+",
-        choices=MODELS,
-        default=MODELS,
+        choices=FAMILIES,
+        default=tuple(FAMILIES),
         metavar="MODEL",
-        help=f"{', '.join(MODELS)}; default: all",
+        help=f"{', '.join(FAMILIES)}; default: all",
     )
     parser.add_argument("--seed", type=int, default=1, help="default: 1, that of the committed weights")
     options = parser.parse_args()

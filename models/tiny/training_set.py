@@ -9,14 +9,17 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluation.options import Whole
 from evaluation.scoring.exact import normalized
 from models.tiny.heldout import SKILL_RANGE, held_out
 from models.tiny.questions import SKILLS, Question, QuestionMaker
 from serving.command_line import CommandLine
 
+MOST = 4000  # a third are about facts, whose different questions are few
+
 
 def made(count: int, seed: int) -> list[Question]:
-    """Make `count` different questions, the three skills in turn."""
+    """Make `count` different questions, at most `MOST`: the three skills in turn."""
     maker = QuestionMaker(random.Random(seed), SKILL_RANGE, held_out())
     found: dict[str, Question] = {}
     while len(found) < count:
@@ -28,12 +31,10 @@ def made(count: int, seed: int) -> list[Question]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the file."""
     parser = CommandLine(prog="python -m models.tiny.training_set", description=__doc__)
-    parser.add_argument("--questions", type=int, default=300, help="number of questions (default: 300)")
+    parser.add_argument("--questions", type=Whole(1, MOST), default=300, help="number of questions (default: 300)")
     parser.add_argument("--seed", type=int, default=1, help="default: 1")
     parser.add_argument("--out", type=Path, required=True, help="JSONL file to write")
     options = parser.parse_args(argv)
-    if options.questions < 1:
-        parser.error("--questions must be at least 1")
     rows = [
         {"id": f"train-{number:04}", "skill": one.skill, "question": one.text, "answer": one.answer}
         for number, one in enumerate(made(options.questions, options.seed), start=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from tests.support.paths import ROOT
-from tests.support.training import SPECS, text_of
+from tests.support.training import WEIGHTS, text_of
 from training.examples import Example
 from training.job import TrainingJob, write_examples
 from training.trajectory import PromptMessage
@@ -25,8 +25,7 @@ if __name__ == "__main__":
 
 
 def test_two_workers_train_one_model(tmp_path: Path) -> None:
-    text, base = text_of("tiny-qwen"), SPECS["tiny-qwen"].path
-    assert base is not None
+    text, base = text_of("tiny-qwen"), WEIGHTS / "tiny-qwen"
     rows = []
     for number in range(12):
         prompt = text.prompt_ids([PromptMessage(role="user", content=f"What is {number}?")], {})

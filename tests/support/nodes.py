@@ -23,13 +23,14 @@ from ray.cluster_utils import Cluster
 from ray.serve.config import HTTPOptions
 
 from deployments.cluster.haproxy.node import Node, send
-from deployments.cluster.loopback import LOOPBACK, free_port, keep_to_loopback
+from deployments.cluster.loopback import keep_to_loopback
 from deployments.cluster.proxy import proxy_folder
 from deployments.config import Profile
 from deployments.ingress.deployment import Ingress, ingress_options
 from deployments.model.coalescing import coalesced
 from deployments.wire import EngineStats, Packed, pack
 from serving.engines.scripted import ScriptedEngine
+from serving.ports import LOOPBACK, free_port
 from serving.types import Delta, GenerateRequest
 from serving.usage import TokenUsage
 from tests.support.paths import ROOT

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cache
 
 import httpx
-from starlette.types import ASGIApp
 
 from deployments.config import load_profile
 from serving.api import ApiSettings, create_app
@@ -14,10 +13,12 @@ from serving.engines.scripted import Script, ScriptedEngine
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.types import Delta, GenerateRequest
+from tests.support.paths import ROOT
 from training.prompts import ModelText
 from training.trajectory import PromptMessage
 
 PROFILE = "tiny"
+WEIGHTS = ROOT / "models" / "tiny" / "weights"  # a folder for each model
 SPECS = {model.id: model for model in load_profile(PROFILE).models}
 Scripts = Mapping[str, str | Script]
 
@@ -58,13 +59,9 @@ def scripted_trio(scripts: Scripts) -> dict[str, ScriptedEngine]:
     }
 
 
-def trio_app(engines: Mapping[str, ScriptedEngine], profile: str = PROFILE, **settings: object) -> ASGIApp:
+def transport_of(engines: Mapping[str, ScriptedEngine], profile: str = PROFILE) -> httpx.AsyncBaseTransport:
     """The API over `engines` with the recipes of the profile."""
     loaded = load_profile(profile)
     orchestrator = Orchestrator(engines, load_recipes(loaded.recipes, loaded.team), loaded.orchestrator.limits)
-    versions = {"versions": dict(loaded.api.versions)}
-    return create_app(orchestrator.engines, orchestrator.cards(), ApiSettings(**{**versions, **settings}))  # type: ignore[arg-type]
-
-
-def transport_of(engines: Mapping[str, ScriptedEngine], profile: str = PROFILE) -> httpx.AsyncBaseTransport:
-    return httpx.ASGITransport(trio_app(engines, profile), raise_app_exceptions=False)
+    app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings(versions=loaded.api.versions))
+    return httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from evaluation.client import AskFailed, Client
+from evaluation.client import AskFailed, Client, key_in
 from evaluation.errors import EvaluationError
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -184,3 +184,14 @@ async def test_reasoning_and_tool_calls_of_an_answer() -> None:
 async def test_an_answer_without_reasoning_and_calls_is_a_plain_message() -> None:
     async with client(in_turn(httpx.Response(200, json=GOOD))) as server:
         assert (await server.ask("m", [])).message == {"role": "assistant", "content": "yes"}
+
+
+def test_a_key_that_no_header_can_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KEY", raising=False)
+    assert key_in("KEY") is None
+    monkeypatch.setenv("KEY", "sk-1")
+    assert key_in("KEY") == "sk-1"
+    for wrong in ("schlüssel", "sk-1\n"):
+        monkeypatch.setenv("KEY", wrong)
+        with pytest.raises(EvaluationError, match="The API key in KEY has characters that no header can have"):
+            key_in("KEY")

@@ -5,8 +5,7 @@ import socket
 import pytest
 
 from serving.errors import ConfigError
-from serving.ports import check_port
-from tests.support.server import free_port
+from serving.ports import check_port, free_port
 
 
 def test_a_port_in_use_is_refused_and_free_again_when_its_program_ends() -> None:

@@ -62,3 +62,14 @@ def test_the_generator_makes_questions_that_are_accepted(tmp_path: Path) -> None
     again = tmp_path / "again.jsonl"
     training_set.main(["--questions", "90", "--seed", "3", "--out", str(again)])
     assert again.read_text() == path.read_text()
+
+
+def test_the_generator_refuses_more_questions_than_it_can_make(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(training_set.made(training_set.MOST, seed=1)) == training_set.MOST
+    path = tmp_path / "questions.jsonl"
+    with pytest.raises(SystemExit, match="2"):
+        training_set.main(["--questions", str(training_set.MOST + 1), "--out", str(path)])
+    assert "argument --questions: must be a whole number from 1 to 4,000" in capsys.readouterr().err
+    assert not path.exists()

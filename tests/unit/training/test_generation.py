@@ -6,10 +6,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from evaluation.errors import EvaluationError
 from evaluation.items import Item
 from serving.types import GenerateRequest
 from tests.support.training import scripted_trio, text_of, transport_of
-from training.client import Client
+from training.client import TracingClient
 from training.errors import TrainingError
 from training.formats import FORMATS
 from training.generation import GenerationSettings, generate, read_trajectories, sampling_of
@@ -43,7 +44,7 @@ def counting(fails: int = 0) -> Counting:
 
 async def made(transport: Counting, path: Path, **settings: object) -> list[Trajectory]:
     chosen = GenerationSettings(**{"samples": 2, **settings})  # type: ignore[arg-type]
-    async with Client("http://s", transport=transport, retries=0) as client:
+    async with TracingClient("http://s", transport=transport, retries=0) as client:
         return await generate(client, load_team("tiny", "debate"), TEXTS, ITEMS, chosen, path)
 
 
@@ -58,7 +59,7 @@ async def test_every_question_has_its_samples_with_all_turns(tmp_path: Path) -> 
 
 async def test_varied_formats_reach_the_agents_and_leave_the_prompts(tmp_path: Path) -> None:
     engines = scripted_trio({"tiny-qwen": critic_accepts})
-    async with Client("http://s", transport=transport_of(engines), retries=0) as client:
+    async with TracingClient("http://s", transport=transport_of(engines), retries=0) as client:
         settings = GenerationSettings(samples=len(FORMATS) + 1, varied_formats=True)
         team = load_team("tiny", "debate")
         found = await generate(client, team, TEXTS, ITEMS[:1], settings, tmp_path / "t.jsonl")
@@ -81,7 +82,9 @@ async def test_failed_requests_are_kept_with_their_error_and_sent_again(tmp_path
 
 
 async def test_many_failures_end_the_command(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"3 consecutive requests failed, the last with: 400: No\. Run the same"):
+    with pytest.raises(
+        EvaluationError, match=r"3 consecutive answers failed, the last of question 'q\d' with '400: No\.'\. Run the"
+    ):
         await made(counting(fails=99), tmp_path / "t.jsonl", max_failures=3)
 
 
@@ -107,12 +110,12 @@ def test_seeds_differ_by_question_and_sample() -> None:
 
 
 async def test_a_server_without_the_recipe_or_with_other_weights_is_refused() -> None:
-    async with Client("http://s", transport=counting(), retries=0) as client:
+    async with TracingClient("http://s", transport=counting(), retries=0) as client:
         await client.check("debate", {})
         with pytest.raises(TrainingError, match="The server has no recipe 'nope'; its models are: "):
             await client.check("nope", {})
         with pytest.raises(TrainingError, match="does not serve training 'x'"):
             await client.check("debate", {"training": "x"})
-    async with Client("http://127.0.0.1:9", retries=0) as client:
-        with pytest.raises(TrainingError, match=r"No server at http://127.0.0.1:9: "):
+    async with TracingClient("http://127.0.0.1:9", retries=0) as client:
+        with pytest.raises(EvaluationError, match=r"No server at http://127.0.0.1:9: "):
             await client.check("debate", {})

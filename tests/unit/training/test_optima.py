@@ -96,7 +96,7 @@ def test_two_iterations_train_and_serve_new_weights(settings: OptimaSettings) ->
     assert rows
     assert all(sum(row.row["completion_mask"]) == len(row.completion) for row in rows)
 
-    # A second iteration, with DPO, asks a server that has the new weights.
+    # A second iteration asks a server that has the new weights.
     more = replace(settings, iterations=2, method="isft")
     with pytest.raises(TrainingError, match=r"does not serve training '\w+/1' \(it reports 'none'\)"):
         said(more, access())

@@ -1,4 +1,4 @@
-"""Profiles of trained teams: weights, adapters, and what else stays as it was."""
+"""Profiles of trained teams: weights and adapters; all else stays as it was."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Programs in the sandbox: what passes, and what its limits stop."""
+"""Programs in the sandbox: those that pass, and those that its limits stop."""
 
 import subprocess
 import sys

@@ -1,12 +1,13 @@
 """Scores that are kept, and the rewards that follow from them."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from evaluation.items import Item
 from tests.support.training import text_of
-from training.loss import Utterance
+from training.loss import BaseModel, Utterance
 from training.reward import RewardSettings
 from training.scoring import TASKS, TaskScore, kept_scores, ranked, score_losses, score_tasks
 from training.task_reward import TaskReward
@@ -31,11 +32,21 @@ FOUND = [
 ]
 
 
-class FakeBase:
+class FakeBase(BaseModel):
     """A base model whose loss is the number of the text's tokens."""
 
-    def losses(self, utterances: list[Utterance]) -> list[float]:
+    def __init__(self) -> None:
+        """Load nothing."""
+
+    def losses(
+        self,
+        utterances: Sequence[Utterance],
+        *,
+        batch_size: int = 16,
+        progress: Callable[[int], None] = lambda count: None,
+    ) -> list[float]:
         assert all(one.before for one in utterances)
+        progress(len(utterances))
         return [float(len(one.text)) for one in utterances]
 
 
@@ -66,10 +77,14 @@ def test_losses_are_the_largest_of_a_trajectory_and_kept(tmp_path: Path) -> None
         return FakeBase()
 
     found = [trajectory(0, "4", 3, "one", "a longer text here"), trajectory(1, "5", 1, "5"), *FOUND[2:]]
-    losses = score_losses(found, TEXTS, load, tmp_path / "losses.jsonl")  # type: ignore[arg-type]
+    path, totals, counts = tmp_path / "losses.jsonl", list[int](), list[int]()
+    losses = score_losses(
+        found, TEXTS, load, path, progress=counts.append, started=lambda total, kept: totals.append(total)
+    )
+    assert (totals, counts) == ([3], [3])
     longest = len(TEXTS["tiny-qwen"].answer_ids("a longer text here")) - 1
     assert losses == {found[0].key: longest, found[1].key: 1.0}
-    assert score_losses(found, TEXTS, load, tmp_path / "losses.jsonl") == losses  # type: ignore[arg-type]
+    assert score_losses(found, TEXTS, load, path) == losses
     assert loaded == ["tiny-qwen"]
     assert kept_scores(tmp_path)[1] == losses
 

@@ -8,17 +8,17 @@ from pathlib import Path
 from evaluation import commands, export
 from evaluation.datasets.loading import KINDS, NAMED
 from evaluation.errors import EvaluationError
-from evaluation.options import Number, Whole, name, names, share, url
+from evaluation.options import name, names, share, url
 from evaluation.scoring import SCORERS
 from evaluation.verdict_choice import KINDS_OF_VERDICTS
-from serving.command_line import CommandLine
+from serving.command_line import CommandLine, above, at_least
 
 SAMPLING: dict[str, Callable[[str], float]] = {
-    "temperature": Number(0, 2),
-    "top_p": Number(0, 1, above=True),
-    "max_tokens": Whole(1, 10_000_000),
+    "temperature": at_least(0, high=2),
+    "top_p": above(0, 1),
+    "max_tokens": at_least(1, int, 10_000_000),
 }
-COST = Number(0, 1e15, above=True)
+COST = above(0, 1e15)
 WEEK_S = 604_800
 EXIT_CODES = """exit codes:
   0    everything that the command asked for is there
@@ -70,17 +70,17 @@ def _parser() -> argparse.ArgumentParser:
         "--scorer", metavar="NAME", help=f"in place of the kind's own: {', '.join(SCORERS)}, or module:Class"
     )
     running.add_argument(
-        "--limit", type=Whole(1, 10**9), metavar="N", help="take N items of each dataset, spread over the file"
+        "--limit", type=at_least(1, int, 10**9), metavar="N", help="take N items of each dataset, spread over the file"
     )
-    running.add_argument("--samples", type=Whole(1, 1000), default=1, help="answers per item (default: 1)")
+    running.add_argument("--samples", type=at_least(1, int, 1000), default=1, help="answers per item (default: 1)")
     running.add_argument(
         "--seed",
-        type=Whole(0, 2**63 - 1),
+        type=at_least(0, int, 2**63 - 1),
         help="base seed; each item and sample derives its own, the same for every arm",
     )
     running.add_argument(
         "--max-requests",
-        type=Whole(1, 1000),
+        type=at_least(1, int, 1000),
         default=8,
         metavar="N",
         help="requests per question with tools, after which a loop of calls ends without an answer (default: 8)",
@@ -108,7 +108,10 @@ def _parser() -> argparse.ArgumentParser:
         "--weighted", action="store_true", help="take the verdict from the first token's logprobs instead of from text"
     )
     judging.add_argument(
-        "--max-tokens", type=Whole(1, 10_000_000), default=1024, help="limit of a written verdict (default: 1024)"
+        "--max-tokens",
+        type=at_least(1, int, 10_000_000),
+        default=1024,
+        help="limit of a written verdict (default: 1024)",
     )
     _server(judging)
 
@@ -121,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     reporting.add_argument(
         "--max-mb",
-        type=Whole(1, 500),
+        type=at_least(1, int, 500),
         default=1,
         metavar="MB",
         help=("size of the page, to which the answers' texts are shortened (default: 1)"),
@@ -186,12 +189,14 @@ def _server(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=Number(0, 604_800, above=True),
+        type=above(0, WEEK_S),
         default=600.0,
         metavar="S",
         help="timeout of an answer (default: 600)",
     )
-    parser.add_argument("--concurrency", type=Whole(1, 4096), default=8, help="concurrent requests (default: 8)")
+    parser.add_argument(
+        "--concurrency", type=at_least(1, int, 4096), default=8, help="concurrent requests (default: 8)"
+    )
 
 
 if __name__ == "__main__":

@@ -12,10 +12,8 @@ number, `tflops_per_answer` the sum over all agents.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from safetensors import safe_open
-
+from deployments.adapter_fit import model_shapes
 from deployments.config import load_profile
 from deployments.model_spec import ModelSpec
 from deployments.plan.memory import shape_of
@@ -66,18 +64,8 @@ def _active(model: ModelSpec) -> int:
     experts = config.get("num_local_experts") or config.get("num_experts")
     if not experts:
         return shape.parameters
-    routed = _expert_parameters(model.path)
+    routed = sum(math.prod(shape) for name, shape in model_shapes(model.path).items() if EXPERTS in name)
     return shape.parameters - routed + round(routed * int(config["num_experts_per_tok"]) / int(experts))
-
-
-def _expert_parameters(folder: Path) -> int:
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, framework="numpy") as weights:
-            for name in weights.keys():  # noqa: SIM118  # not a mapping
-                if EXPERTS in name:
-                    total += math.prod(weights.get_slice(name).get_shape())
-    return total
 
 
 def tflops_per_answer(row: Row, parameters: Parameters) -> float | None:

@@ -18,7 +18,6 @@ from deployments.config import load_profile
 from deployments.model_spec import ModelSpec
 from deployments.plan.memory import shape_of
 from evaluation.errors import EvaluationError
-from evaluation.prices import models_of
 from evaluation.rows import Row
 from serving.errors import ConfigError
 
@@ -98,12 +97,6 @@ def _tflops(parameters: int | None, prompt: int | None, completion: int | None) 
     if parameters is None or prompt is None or completion is None:
         return None
     return 2 * parameters * (prompt + completion) / TERA
-
-
-def unsized(rows: Sequence[Row], parameters: Parameters) -> list[str]:
-    """Return the models that answered and are not among `parameters`, in order of appearance."""
-    models = dict.fromkeys(model for row in rows if row.done for model in models_of(row))
-    return [model for model in models if model not in parameters]
 
 
 def with_tflops(rows: Sequence[Row], parameters: Parameters) -> list[Row]:

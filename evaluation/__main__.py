@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="|".join([*NAMED, "PATH", "KIND=PATH"]),
         help=f"repeatable; kinds: {', '.join(KINDS)}, or module:Class (docs/evaluation.md)",
     )
-    running.add_argument("--kind", metavar="KIND", help="kind of the files, where their fields do not tell it")
+    running.add_argument("--kind", metavar="KIND", help="kind of the files, if their fields leave a doubt")
     running.add_argument(
         "--scorer", metavar="NAME", help=f"in place of the kind's own: {', '.join(SCORERS)}, or module:Class"
     )

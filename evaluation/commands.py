@@ -8,7 +8,7 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evaluation import arms, export, prices
 from evaluation.client import Client, key_in
@@ -23,6 +23,9 @@ from evaluation.runner import Counts, RunSettings
 from evaluation.runner import run as run_arms
 from evaluation.store import read_answers, read_arms
 from evaluation.verdict_choice import VerdictChoice
+
+if TYPE_CHECKING:
+    from evaluation.analysis.compute import Parameters
 
 SAMPLING = ("temperature", "top_p", "max_tokens")
 
@@ -114,17 +117,16 @@ def report(options: argparse.Namespace) -> int:
         Constraints("tokens", options.budget_tokens, options.min_accuracy),
     )
     constraints = next((constraint for constraint in budgets if constraint.budget is not None), budgets[-1])
-    known = prices.load(options.prices) if options.prices else None
+    known, parameters = _known_costs(options)
     report = build(
         options.directory,
         constraints,
         known,
+        parameters,
         choice=VerdictChoice(options.judge, options.baseline, options.verdicts),
         datasets=options.datasets,
-        profile=options.profile,
     )
-    _name_unpriced(report.rows, known)
-    _name_unsized(report.rows, options.profile)
+    _name_unknown(report.rows, options.profile, known, parameters)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(report.html(options.max_mb * 1_000_000), encoding="utf-8")
     if options.markdown:
@@ -136,39 +138,38 @@ def report(options: argparse.Namespace) -> int:
 
 def table(options: argparse.Namespace) -> int:
     """Print accuracy, cost and tool loops of chosen arms as Markdown."""
+    from evaluation.analysis.compute import with_tflops
     from evaluation.report.loops import loops_table
     from evaluation.report.skills import skills_table
 
-    rows = _priced(read_answers(options.directory), options)
+    rows = read_answers(options.directory)
+    known, parameters = _known_costs(options)
+    _name_unknown(rows, options.profile, known, parameters)
+    if known is not None:
+        rows = prices.with_costs(rows, known)
+    if parameters is not None:
+        rows = with_tflops(rows, parameters)
     arms = options.arms or read_arms(options.directory)
     tables = [skills_table(rows, arms), *loops_table(rows, arms)]
     print("\n".join(table.markdown() for table in tables), end="")
     return 0
 
 
-def _priced(rows: Sequence[Row], options: argparse.Namespace) -> list[Row]:
-    """Rows with the costs of `--prices` and the operations of `--profile`."""
-    from evaluation.analysis.compute import parameters_of, with_tflops
+def _known_costs(options: argparse.Namespace) -> "tuple[prices.Prices | None, Parameters | None]":
+    """Prices of `--prices`, and parameters of the models of `--profile`."""
+    from evaluation.analysis.compute import parameters_of
 
-    _name_unsized(rows, options.profile)
-    if options.prices:
-        known = prices.load(options.prices)
-        rows = [row.model_copy(update={"cost_usd": prices.cost_usd(row, known)}) for row in rows]
-        _name_unpriced(rows, known)
-    return with_tflops(rows, parameters_of(options.profile)) if options.profile else list(rows)
+    known = prices.load(options.prices) if options.prices else None
+    return known, None if options.profile is None else parameters_of(options.profile)
 
 
-def _name_unpriced(rows: Sequence[Row], known: prices.Prices | None) -> None:
-    """Print the models whose costs are unknown for lack of a price."""
-    if known is not None and (missing := prices.unpriced(rows, known)):
+def _name_unknown(
+    rows: Sequence[Row], profile: str | None, known: prices.Prices | None, parameters: "Parameters | None"
+) -> None:
+    """Print the models without a price, and those of which the profile does not give the size."""
+    if known is not None and (missing := prices.models_without(rows, known)):
         print(f"no price for {', '.join(missing)}: the cost of their answers is unknown", file=sys.stderr)
-
-
-def _name_unsized(rows: Sequence[Row], profile: str | None) -> None:
-    """Print the models whose operations are unknown, since the profile does not give their size."""
-    from evaluation.analysis.compute import parameters_of, unsized
-
-    if profile is not None and (missing := unsized(rows, parameters_of(profile))):
+    if parameters is not None and (missing := prices.models_without(rows, parameters)):
         shown = ", ".join(missing)
         print(f"'{profile}' gives no size of {shown}: the operations of their answers are unknown", file=sys.stderr)
 

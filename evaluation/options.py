@@ -6,49 +6,12 @@ import math
 from urllib.parse import urlsplit
 
 
-class Whole:
-    """Whole number in a range."""
-
-    def __init__(self, low: int, high: int) -> None:
-        self.low, self.high = low, high
-
-    def __call__(self, text: str) -> int:
-        """Parse a value. Raises `argparse.ArgumentTypeError`."""
-        try:
-            value = int(text)
-        except ValueError:  # also of more digits than Python converts
-            value = self.low - 1
-        if not self.low <= value <= self.high:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {self.low:,} to {self.high:,}")
-        return value
-
-
-class Number:
-    """Number in a range; never nan or infinite."""
-
-    def __init__(self, low: float, high: float, *, above: bool = False) -> None:
-        """`above`: the range begins above `low`."""
-        self.low, self.high, self.above = low, high, above
-
-    def __call__(self, text: str) -> float:
-        """Parse a value. Raises `argparse.ArgumentTypeError`."""
-        value = _float(text)
-        if not self.low <= value <= self.high or (self.above and value == self.low):
-            begin = f"above {self.low:g}" if self.above else f"from {self.low:g}"
-            raise argparse.ArgumentTypeError(f"must be a number {begin} to {self.high:g}")
-        return value
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
 def share(text: str) -> float:
     """Parse 0.8 or 80%. Raises `argparse.ArgumentTypeError`."""
-    value = _float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError("must be between 0 and 1, or between 0% and 100%")
     return value

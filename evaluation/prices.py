@@ -1,6 +1,6 @@
 """Prices of tokens, and the cost of an answer in US$."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -36,14 +36,14 @@ def load(path: Path) -> Prices:
     return read_model(path, _PriceFile).usd_per_million_tokens
 
 
-def unpriced(rows: Sequence[Row], prices: Prices) -> list[str]:
-    """Return the models that answered and have no price, in order of appearance."""
-    models = dict.fromkeys(model for row in rows if row.done for model in models_of(row))
-    return [model for model in models if model not in prices]
+def models_without(rows: Sequence[Row], known: Container[str]) -> list[str]:
+    """Return the models that answered and are not among `known`, in order of appearance."""
+    models = dict.fromkeys(model for row in rows if row.done for model in _models_of(row))
+    return [model for model in models if model not in known]
 
 
-def models_of(row: Row) -> list[str]:
-    """Return the models of an answer's agents; without a trace, the requested one."""
+def _models_of(row: Row) -> list[str]:
+    """Models of an answer's agents; without a trace, the requested one."""
     return [agent.model for agent in row.trace] or [row.model]
 
 
@@ -55,6 +55,11 @@ def cost_usd(row: Row, prices: Prices) -> float | None:
     ] or [_cost(prices.get(row.model), row.prompt_tokens, row.completion_tokens, row.cached_tokens)]
     known = [part for part in parts if part is not None]
     return sum(known) if len(known) == len(parts) else None
+
+
+def with_costs(rows: Sequence[Row], prices: Prices) -> list[Row]:
+    """Return `rows` with the cost of each answer at these prices, in place of the recorded one."""
+    return [row.model_copy(update={"cost_usd": cost_usd(row, prices)}) for row in rows]
 
 
 def _cost(price: Price | None, prompt: int | None, completion: int | None, cached: int | None) -> float | None:

@@ -54,9 +54,13 @@ class Counts:
     """Number of answers of a run."""
 
     asked: int  # requested by this command
-    failed: int  # of these, failed; the next command retries them
     kept: int  # answered by earlier commands
     reasons: Counter[str] = field(default_factory=Counter)  # of the failures, with their numbers
+
+    @property
+    def failed(self) -> int:
+        """Requested answers that failed; the next command retries them."""
+        return self.reasons.total()
 
 
 def plan(arms: Sequence[Arm], datasets: Sequence[Dataset], samples: int) -> list[Job]:
@@ -136,7 +140,7 @@ async def run(
             failures.note(row.error, f"arm '{row.arm}'", of_server=of_server)
 
         await run_all(missing, work, settings.concurrency)
-    return Counts(asked, failures.reasons.total(), len(jobs) - len(missing), failures.reasons)
+    return Counts(asked, len(jobs) - len(missing), failures.reasons)
 
 
 async def answer(client: Client, job: Job, settings: RunSettings) -> tuple[Row, bool]:

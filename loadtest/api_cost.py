@@ -21,10 +21,9 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from evaluation.options import Whole
 from serving.api import ApiSettings, create_app
 from serving.cards import ModelCard
-from serving.command_line import CommandLine
+from serving.command_line import CommandLine, at_least
 from serving.engine import Engine
 from serving.types import Delta, GenerateRequest
 from serving.usage import TokenUsage
@@ -159,10 +158,12 @@ async def profile(tokens: int) -> None:
 def main() -> int:
     """Run the command."""
     parser = CommandLine(prog="python -m loadtest.api_cost", description=__doc__)
-    parser.add_argument("--tokens", type=Whole(1, 1_000_000), default=2000, help="deltas per request; default: 2000")
+    parser.add_argument(
+        "--tokens", type=at_least(1, int, 1_000_000), default=2000, help="deltas per request; default: 2000"
+    )
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout to compare with")
     parser.add_argument(
-        "--rounds", type=Whole(1, 1000), default=5, help="with --against: measurements of each; default: 5"
+        "--rounds", type=at_least(1, int, 1000), default=5, help="with --against: measurements of each; default: 5"
     )
     parser.add_argument("--json", action="store_true", help="print the costs as JSON")
     parser.add_argument("--profile", action="store_true", help="print a CPU profile of a paced stream instead")

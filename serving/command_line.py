@@ -15,17 +15,28 @@ Hook = Callable[..., Any]  # `sys.excepthook`
 
 
 def at_least(low: float, kind: type[int] | type[float] = float, high: float = math.inf) -> Callable[[str], float]:
-    """Type of an argument: a number from `low` to `high`, both included."""
+    """Type of an argument: a number from `low` to `high`, both included; never infinite."""
+    first, last = (str(bound) if kind is int else f"{bound:g}" for bound in (low, high))
+    bounds = f"of at least {first}" if high == math.inf else f"from {first} to {last}"
+    return _bounded(kind, lambda number: low <= number <= high, bounds)
+
+
+def above(low: float, high: float = math.inf) -> Callable[[str], float]:
+    """Type of an argument: a number above `low`, and at most `high`; never infinite."""
+    bounds = f"above {low:g}" if high == math.inf else f"above {low:g}, at most {high:g}"
+    return _bounded(float, lambda number: low < number <= high, bounds)
+
+
+def _bounded(kind: type[int] | type[float], allowed: Callable[[float], bool], bounds: str) -> Callable[[str], float]:
+    noun = "a whole number" if kind is int else "a number"
 
     def parsed(text: str) -> float:
         try:
             number = kind(text)
-        except ValueError:
-            number = kind(low) - 1
-        if not low <= number <= high:
-            noun = "a whole number" if kind is int else "a number"
-            bound = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
-            raise argparse.ArgumentTypeError(f"must be {noun} {bound}, not '{text}'")
+        except ValueError:  # also for more digits than Python converts
+            number = math.nan
+        if not (abs(number) < math.inf and allowed(number)):
+            raise argparse.ArgumentTypeError(f"must be {noun} {bounds}, not '{text}'")
         return number
 
     return parsed

@@ -1,6 +1,7 @@
-"""Advice on the arms of a run: a recommendation, or what cannot be told and how many items would tell it."""
+"""Advice on the arms of a run: a recommendation, or the reason for none and the number of items that it needs."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from evaluation.analysis.accuracy import item_scores
 from evaluation.analysis.recommend import UNITS, Currency, Offer, Recommendation, described, offers, recommend
@@ -16,9 +17,9 @@ EVEN = 0.5  # preference of an arm that is as good as the baseline
 def advise(
     scores: Scores, currency: Currency, *, budget: float | None = None, min_accuracy: float | None = None
 ) -> Recommendation:
-    """Recommend an arm on the items that all arms have scores for, as `recommend`; nothing if that cannot be told.
+    """Recommend an arm on the items that all arms have scores for, as `recommend`; none if the scores do not allow it.
 
-    Nothing is recommended if a dataset's scores cannot be told; if the datasets have scores of different kinds; if the
+    Nothing is recommended if a dataset's scores are in doubt; if the datasets have scores of different kinds; if the
     arms were scored on different items; if a scorer found every answer wrong; if only one arm has a score and no
     constraint is given; if the interval of the recommended arm is wider than `MARGIN`; or if the arms were compared
     with a baseline and its interval contains `EVEN`. A baseline's own answers have no score.
@@ -37,7 +38,7 @@ def advise(
         return _nothing(f"A minimum accuracy cannot be applied to {source}.")
     if (lack := _incomplete(rows)) is not None:
         return _nothing(lack)
-    every = offers(_common(rows), currency)
+    every = offers(_common(rows), attrgetter(currency))
     if source is None and every and not any(offer.quality.value for offer in every):
         return _nothing("Every answer was scored as wrong: check the kind and the scorer of the dataset.")
     if len(every) == 1 and budget is None and min_accuracy is None:

@@ -12,15 +12,12 @@ number, `tflops_per_answer` the sum over all agents.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from safetensors import safe_open
-
+from deployments.adapter_fit import model_shapes
 from deployments.config import load_profile
 from deployments.model_spec import ModelSpec
 from deployments.plan.memory import shape_of
 from evaluation.errors import EvaluationError
-from evaluation.prices import models_of
 from evaluation.rows import Row
 from serving.errors import ConfigError
 
@@ -66,18 +63,8 @@ def _active(model: ModelSpec) -> int:
     experts = config.get("num_local_experts") or config.get("num_experts")
     if not experts:
         return shape.parameters
-    routed = _expert_parameters(model.path)
+    routed = sum(math.prod(shape) for name, shape in model_shapes(model.path).items() if EXPERTS in name)
     return shape.parameters - routed + round(routed * int(config["num_experts_per_tok"]) / int(experts))
-
-
-def _expert_parameters(folder: Path) -> int:
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, framework="numpy") as weights:
-            for name in weights.keys():  # noqa: SIM118  # not a mapping
-                if EXPERTS in name:
-                    total += math.prod(weights.get_slice(name).get_shape())
-    return total
 
 
 def tflops_per_answer(row: Row, parameters: Parameters) -> float | None:
@@ -110,12 +97,6 @@ def _tflops(parameters: int | None, prompt: int | None, completion: int | None) 
     if parameters is None or prompt is None or completion is None:
         return None
     return 2 * parameters * (prompt + completion) / TERA
-
-
-def unsized(rows: Sequence[Row], parameters: Parameters) -> list[str]:
-    """Return the models that answered and are not among `parameters`, in order of appearance."""
-    models = dict.fromkeys(model for row in rows if row.done for model in models_of(row))
-    return [model for model in models if model not in parameters]
 
 
 def with_tflops(rows: Sequence[Row], parameters: Parameters) -> list[Row]:

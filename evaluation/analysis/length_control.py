@@ -79,7 +79,7 @@ def _weights(features: Vector, preference: Vector, strength: float) -> Vector:
         C=strength, l1_ratio=1.0, solver="liblinear", fit_intercept=False, tol=1e-6, max_iter=1000, random_state=0
     )
     labels = np.repeat([1, 0], len(preference))
-    with config_context(skip_parameter_validation=True, assume_finite=True):  # a third of the time of small fits
+    with config_context(skip_parameter_validation=True, assume_finite=True):  # the arrays are valid
         model.fit(np.vstack([features, features]), labels, np.concatenate([preference, 1.0 - preference]))
     return np.asarray(model.coef_[0], dtype=np.float64)
 

@@ -1,6 +1,6 @@
 """The Pareto front of cost and accuracy, and the recommended arm."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,9 +9,8 @@ from evaluation.analysis.cost import ArmCost, costs
 from evaluation.analysis.stats import Share
 from evaluation.rows import Row
 
-Currency = Literal["tokens", "usd", "latency_s", "tflops"]
+Currency = Literal["tokens", "usd", "latency_s", "tflops"]  # fields of ArmCost
 UNITS: dict[Currency, str] = {"tokens": "tokens", "usd": "US$", "latency_s": "s", "tflops": "TFLOPs"}
-NAMES: dict[Currency, str] = {"tokens": "tokens", "usd": "US$", "latency_s": "seconds", "tflops": "TFLOPs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +30,15 @@ class Recommendation:
     sentence: str
 
 
-def offers(rows: Sequence[Row], currency: Currency) -> list[Offer]:
-    """Return the arms with a known cost and accuracy, the cheapest first."""
-    prices = {entry.arm: cost_in(entry, currency) for entry in costs(rows)}
+def offers(rows: Sequence[Row], cost: Callable[[ArmCost], float | None]) -> list[Offer]:
+    """Return the arms with a known cost and accuracy, the cheapest first; `cost` takes one kind of cost."""
+    prices = {entry.arm: cost(entry) for entry in costs(rows)}
     found = [
         Offer(entry.arm, price, entry.overall)
         for entry in accuracy(rows)
         if entry.overall is not None and (price := prices.get(entry.arm)) is not None
     ]
     return sorted(found, key=lambda offer: (offer.cost, -offer.quality.value))
-
-
-def cost_in(entry: ArmCost, currency: Currency) -> float | None:
-    """Return the mean cost of an answer in `currency`."""
-    costs = {"tokens": entry.tokens, "usd": entry.usd, "latency_s": entry.latency_s, "tflops": entry.tflops}
-    return costs[currency]
 
 
 def pareto_front(every: Sequence[Offer]) -> list[Offer]:

@@ -23,11 +23,11 @@ class GradeRow:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Rows with scores, and what their scores are."""
+    """Rows with scores, and the source of each dataset's scores."""
 
     rows: tuple[Row, ...]
     measures: dict[str, Source | None]  # by scored dataset: the source of its verdicts; None: a scorer
-    doubts: tuple[str, ...]  # a sentence for each dataset whose scores cannot be told
+    doubts: tuple[str, ...]  # a sentence for each dataset without usable scores
 
 
 def with_verdicts(

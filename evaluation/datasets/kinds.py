@@ -1,7 +1,6 @@
 """The dataset kinds, and the choice of a file's kind: by name, or by fields that leave no doubt."""
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from evaluation.datasets.tiny import Tiny
 from evaluation.datasets.tools import ToolRow
 from evaluation.datasets.triviaqa import TriviaQa
 from evaluation.errors import EvaluationError
-from serving.failures import said
+from evaluation.imports import imported
 from serving.suggestions import did_you_mean
 from serving.validation import abbreviated
 
@@ -47,12 +46,10 @@ def kind_named(name: str) -> Kind:
                 " 'module:Class'."
             )
         return KINDS[name]
-    module, _, attribute = name.partition(":")
     try:
-        found = getattr(import_module(module), attribute)
-    except Exception as error:  # also whatever the module raises while it is imported
-        reason = f"{type(error).__name__}: {said(error)}"
-        raise EvaluationError(f"The dataset kind '{name}' cannot be imported: {reason}.") from error
+        found = imported(name)
+    except ImportError as error:
+        raise EvaluationError(f"The dataset kind '{name}' cannot be imported: {error}.") from error
     if not (isinstance(found, type) and issubclass(found, DatasetRow)):
         raise EvaluationError(f"The dataset kind '{name}' is not a subclass of evaluation.datasets.base.DatasetRow.")
     if found.item is DatasetRow.item:

@@ -41,7 +41,8 @@ class _Tool(BaseModel):
 class ToolRow(DatasetRow):
     """Questions with tools, as OpenAI's API takes them, and the backends that run the calls.
 
-    Unknown fields are refused. Without `first_call`, the skills `calculate`, `lookup` and `none` tell it.
+    Unknown fields are refused. Without `first_call`, the skill decides: `calculate` expects a tool with the backend
+    `calculator`, `lookup` one with `lookup`, `none` no call.
     """
 
     model_config = ConfigDict(extra="forbid")

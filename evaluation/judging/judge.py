@@ -35,10 +35,14 @@ class Counts:
     """Number of verdicts of a command."""
 
     asked: int  # requested by this command
-    failed: int  # of these, failed; the next command retries them
     kept: int  # given by earlier commands
     unreadable: int  # of those that did not fail and those that were kept, without a verdict in the judge's text
     reasons: Counter[str] = field(default_factory=Counter)  # of the failures, with their numbers
+
+    @property
+    def failed(self) -> int:
+        """Requested verdicts that failed; the next command retries them."""
+        return self.reasons.total()
 
     @property
     def useless(self) -> bool:
@@ -200,7 +204,7 @@ async def _judge(
             failures.note(verdict.error, f"judge '{settings.judge}'", of_server=of_server)
 
         await run_all(missing, work, settings.concurrency)
-    return Counts(asked, failures.reasons.total(), len(jobs) - len(missing), unreadable, failures.reasons)
+    return Counts(asked, len(jobs) - len(missing), unreadable, failures.reasons)
 
 
 def _baselines(rows: Sequence[Row], baseline: str) -> dict[tuple[str, str, int], tuple[str, ...]]:

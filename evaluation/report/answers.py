@@ -6,6 +6,7 @@ page too large are shortened in the middle, so that an answer's last line stays.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import orjson
@@ -46,9 +47,10 @@ def browser_data(rows: Sequence[Row], room_bytes: int) -> Answers:
     arms = list(dict.fromkeys(row.arm for row in rows))
     items = [_item(group, texts) for group in groups.values()]
     room = room_bytes - NOTE_BYTES
-    step = bisect_left(CHARACTERS, True, key=lambda characters: len(_packed(arms, items, texts, characters)) <= room)
+    of_all = cache(lambda characters: _packed(arms, items, texts, characters))  # each compresses all texts
+    step = bisect_left(CHARACTERS, True, key=lambda characters: len(of_all(characters)) <= room)
     characters = CHARACTERS[min(step, len(CHARACTERS) - 1)]
-    data, note, every = _packed(arms, items, texts, characters), _shortened_note(characters), len(items)
+    data, note, every = of_all(characters), _shortened_note(characters), len(items)
     if len(data) > room:
         items.sort(key=lambda item: len({answer["score"] for answer in item["answers"] if "score" in answer}) < 2)
     while items and len(data) > room:

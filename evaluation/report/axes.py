@@ -1,12 +1,10 @@
 """Costs of an answer as axes of the report's plots."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from evaluation.analysis.accuracy import accuracy
-from evaluation.analysis.cost import ArmCost, costs
-from evaluation.analysis.recommend import Currency, Offer
-from evaluation.rows import Row
+from evaluation.analysis.cost import ArmCost
+from evaluation.analysis.recommend import Currency
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +38,3 @@ def ordered(first: Currency) -> list[Axis]:
     chosen = OF_CURRENCY[first]
     others = (TOKENS, USD, TFLOPS, TFLOPS_IN_SEQUENCE, SECONDS)
     return [chosen, *(axis for axis in others if axis is not chosen)]
-
-
-def offers_on(rows: Sequence[Row], axis: Axis) -> list[Offer]:
-    """Return the arms with a known cost on this axis and a known accuracy, the cheapest first."""
-    prices = {entry.arm: axis.cost(entry) for entry in costs(rows)}
-    found = [
-        Offer(entry.arm, price, entry.overall)
-        for entry in accuracy(rows)
-        if entry.overall is not None and (price := prices.get(entry.arm)) is not None
-    ]
-    return sorted(found, key=lambda offer: (offer.cost, -offer.quality.value))

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.analysis.advice import advise
-from evaluation.analysis.compute import parameters_of, with_tflops
+from evaluation.analysis.compute import Parameters, with_tflops
 from evaluation.analysis.recommend import Currency, Recommendation
 from evaluation.analysis.verdicts import with_verdicts
 from evaluation.errors import EvaluationError
 from evaluation.judging.verdicts import Comparison, Grade
-from evaluation.prices import Prices, cost_usd
+from evaluation.prices import Prices, with_costs
 from evaluation.report import page
 from evaluation.report.answers import browser_data
 from evaluation.report.loops import loops_section
@@ -76,10 +76,10 @@ def build(
     directory: Path,
     constraints: Constraints,
     prices: Prices | None = None,
+    parameters: Parameters | None = None,
     *,
     choice: VerdictChoice | None = None,
     datasets: Sequence[str] = (),
-    profile: str | None = None,
 ) -> Report:
     """Read and analyse a run.
 
@@ -87,12 +87,12 @@ def build(
         directory: The run's.
         constraints: On the recommended arm.
         prices: Replace the recorded costs.
+        parameters: Of the models, from which operations are computed.
         choice: Verdicts to take scores from.
         datasets: Names of the datasets to analyse; none: all.
-        profile: Profile that served the models, from which operations are computed.
 
     Raises:
-        EvaluationError: The directory has no answers, or not of a chosen dataset, or there is no such profile.
+        EvaluationError: The directory has no answers, or not of a chosen dataset.
     """
     rows = read_answers(directory)
     known = list(dict.fromkeys(row.dataset for row in rows))
@@ -100,9 +100,9 @@ def build(
         raise EvaluationError(f"The run has no dataset '{missing[0]}'; its datasets are: {', '.join(known)}.")
     rows = [row for row in rows if not datasets or row.dataset in datasets]
     if prices is not None:
-        rows = [row.model_copy(update={"cost_usd": cost_usd(row, prices)}) for row in rows]
-    if profile is not None:
-        rows = with_tflops(rows, parameters_of(profile))
+        rows = with_costs(rows, prices)
+    if parameters is not None:
+        rows = with_tflops(rows, parameters)
     chosen = {row.dataset for row in rows}
     comparisons = [c for c in read_rows(directory / "comparisons.jsonl", Comparison) if c.dataset in chosen]
     grades = [g for g in read_rows(directory / "grades.jsonl", Grade) if g.dataset in chosen]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from evaluation.analysis.accuracy import ArmAccuracy, accuracy, versus
 from evaluation.analysis.cost import costs
-from evaluation.analysis.recommend import Currency, Recommendation, pareto_front
+from evaluation.analysis.recommend import Currency, Recommendation, offers, pareto_front
 from evaluation.report import plots
-from evaluation.report.axes import offers_on, ordered
+from evaluation.report.axes import ordered
 from evaluation.report.section import Section
 from evaluation.rows import Row
 from evaluation.tables import UNKNOWN, Cell, Table, number, percent
@@ -96,7 +96,7 @@ def _task_table(scored: Sequence[ArmAccuracy], tasks: Sequence[str]) -> Table:
 
 def pareto_section(rows: Sequence[Row], currency: Currency, advice: Recommendation) -> Section:
     """Build a plot of accuracy against cost for each known kind of cost, that of `currency` first."""
-    known = [(axis, found) for axis in ordered(currency) if (found := offers_on(rows, axis))]
+    known = [(axis, found) for axis in ordered(currency) if (found := offers(rows, axis.cost))]
     chosen = advice.chosen.arm if advice.chosen else None
     fronts = [f"in {axis.name}: " + ", ".join(offer.arm for offer in pareto_front(found)) for axis, found in known]
     lead = "Filled points are on the Pareto front: no other arm is both cheaper and more accurate. Arms on the front "

@@ -14,17 +14,18 @@ from evaluation.analysis.layers import LayerCell
 from evaluation.analysis.proposers import ProposerPoint
 from evaluation.analysis.recommend import Offer, pareto_front
 from evaluation.analysis.similarity import Similarity
+from evaluation.analysis.stats import Share
 from evaluation.report.axes import Axis
 from evaluation.report.figure import COLOURS, DASHES, EDGE, INK, SYMBOLS, colour, figure
 
 
-def _bars(low: Sequence[float], value: Sequence[float], high: Sequence[float]) -> dict[str, Any]:
-    """Error bars of percentages given as shares."""
+def _bars(shares: Sequence[Share]) -> dict[str, Any]:
+    """Error bars of shares in percent."""
     return {
         "type": "data",
         "symmetric": False,
-        "array": [100 * (top - at) for top, at in zip(high, value, strict=True)],
-        "arrayminus": [100 * (at - bottom) for bottom, at in zip(low, value, strict=True)],
+        "array": [100 * (share.high - share.value) for share in shares],
+        "arrayminus": [100 * (share.value - share.low) for share in shares],
         "thickness": 1,
         "width": 3,
         "color": EDGE,
@@ -51,7 +52,7 @@ def pareto(every: Sequence[Offer], axis: Axis, chosen: str | None) -> go.Figure:
         plot.add_scatter(
             x=[offer.cost],
             y=[100 * quality.value],
-            error_y=_bars([quality.low], [quality.value], [quality.high]),
+            error_y=_bars([quality]),
             mode="markers",
             marker={
                 "size": 14 if offer.arm == chosen else 10,
@@ -136,9 +137,7 @@ def proposers(points: Sequence[ProposerPoint]) -> go.Figure:
             name=f"{setting}, aggregated by {aggregator}",
             x=[point.proposers for point in own],
             y=[100 * value.value for value in values],
-            error_y=_bars(
-                [value.low for value in values], [value.value for value in values], [value.high for value in values]
-            ),
+            error_y=_bars(values),
             mode="lines+markers",
             line={"color": colour(number), "dash": DASHES[0 if several else 1]},
             marker={"color": colour(number), "size": 9, "symbol": _symbol(number, hollow=not several)},
@@ -162,9 +161,7 @@ def layers(cells: Sequence[LayerCell]) -> go.Figure:
             name=model,
             x=[cell.layer for cell in own],
             y=[100 * value.value for value in values],
-            error_y=_bars(
-                [value.low for value in values], [value.value for value in values], [value.high for value in values]
-            ),
+            error_y=_bars(values),
             mode="lines+markers",
             marker={"size": 10, "symbol": ["star" if cell.role == "aggregator" else "circle" for cell in own]},
         )

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import Protocol, runtime_checkable
 
 from evaluation.errors import EvaluationError
+from evaluation.imports import imported
 from evaluation.scoring import boxed, choice, contains, exact, f1, literal, number
 from serving.failures import said
 
@@ -81,10 +81,11 @@ def scorer_named(name: str) -> Scorer:
 @cache
 def _own(name: str) -> Scorer:
     """Return an instance of the class `module:Class`, one per class."""
-    module, _, attribute = name.partition(":")
     try:
-        found = getattr(import_module(module), attribute)()
-    except Exception as error:  # also whatever the module raises while it is imported
+        found = imported(name)()
+    except ImportError as error:
+        raise EvaluationError(f"The scorer '{name}' cannot be imported: {error}.") from error
+    except Exception as error:  # whatever the class raises
         raise EvaluationError(f"The scorer '{name}' cannot be made: {type(error).__name__}: {said(error)}.") from error
     if not isinstance(found, Scorer):
         raise EvaluationError(f"The scorer '{name}' lacks a method: it needs 'extract' and 'same'.")

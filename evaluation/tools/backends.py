@@ -1,7 +1,6 @@
 """Backends: the programs that run the calls of a dataset's tools. A kind is a class with `kind` and `run`."""
 
 import asyncio
-import importlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -9,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
+from evaluation.imports import imported
 from evaluation.scoring.exact import normalized
 from evaluation.tools.calculator import calculate
 from evaluation.tools.errors import ToolError
@@ -63,11 +63,10 @@ class PythonFunction(Frozen):
 
     def model_post_init(self, context: Any, /) -> None:
         """Import the function, so that a wrong name is refused before any question is asked."""
-        module, _, name = self.function.partition(":")
         try:
-            found = getattr(importlib.import_module(module), name)
-        except Exception as error:  # also whatever the module raises while it is imported
-            raise ValueError(f"cannot import '{self.function}': {type(error).__name__}: {error}") from error
+            found = imported(self.function)
+        except ImportError as error:
+            raise ValueError(f"cannot import '{self.function}': {error}") from error
         if not callable(found):
             raise ValueError(f"'{self.function}' is not a function")
         self._callable = found

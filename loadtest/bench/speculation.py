@@ -21,14 +21,13 @@ import aiohttp
 from deployments.config import Profile, load_profile
 from deployments.model_spec import ModelSpec
 from evaluation.datasets import loading
-from evaluation.options import Whole
 from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, vllm_command
 from loadtest.bench.machine import describe, sentence
 from loadtest.bench.processes import HOST, free_port, run, server
 from loadtest.errors import LoadError
 from loadtest.progress import ProgressLine
-from serving.command_line import CommandLine
+from serving.command_line import CommandLine, at_least
 from serving.conversation import Message
 from serving.errors import ConfigError
 from serving.references import Reference, ReferenceBlock
@@ -152,12 +151,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = CommandLine(prog="python -m loadtest.bench.speculation", description=__doc__)
     parser.add_argument("--profile", default="tiny", help="profile with the aggregator; default: tiny")
-    parser.add_argument("--questions", type=Whole(1, 1_000_000), default=200, help="questions per row; default: 200")
     parser.add_argument(
-        "--drafts", type=Whole(1, 64), nargs="+", default=[2, 4], help="tokens per draft, a row each; default: 2 4"
+        "--questions", type=at_least(1, int, 1_000_000), default=200, help="questions per row; default: 200"
     )
     parser.add_argument(
-        "--lookup", type=Whole(1, 64), default=4, help="longest n-gram to look up in the prompt; default: 4"
+        "--drafts",
+        type=at_least(1, int, 64),
+        nargs="+",
+        default=[2, 4],
+        help="tokens per draft, a row each; default: 2 4",
+    )
+    parser.add_argument(
+        "--lookup", type=at_least(1, int, 64), default=4, help="longest n-gram to look up in the prompt; default: 4"
     )
     parser.add_argument(
         "--out", type=Path, default=Path("build/bench-logs"), help="folder for logs; default: build/bench-logs"

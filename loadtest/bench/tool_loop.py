@@ -15,9 +15,8 @@ from typing import Any
 
 import openai
 
-from evaluation.options import Number, Whole
 from loadtest.errors import LoadError
-from serving.command_line import CommandLine
+from serving.command_line import CommandLine, at_least
 
 TOPICS = tuple(
     f"the {thing} of the {place}, for a visitor who comes from far away, has never been here and stays for a week"
@@ -127,14 +126,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = CommandLine(prog="python -m loadtest.bench.tool_loop", description=__doc__)
     parser.add_argument("url", help="server, without /v1; the API key is read from MOA_API_KEY")
     parser.add_argument("--model", default="moa-lite", help="model or recipe; default: moa-lite")
-    parser.add_argument("--loops", type=Whole(1, 10_000), default=5, help="conversations; default: 5")
-    parser.add_argument("--calls", type=Whole(1, 1000), default=4, help="tool calls of each; default: 4")
+    parser.add_argument("--loops", type=at_least(1, int, 10_000), default=5, help="conversations; default: 5")
+    parser.add_argument("--calls", type=at_least(1, int, 1000), default=4, help="tool calls of each; default: 4")
     parser.add_argument(
-        "--words", type=Whole(0, 1_000_000), default=1500, help="words of the system prompt; default: 1500"
+        "--words", type=at_least(0, int, 1_000_000), default=1500, help="words of the system prompt; default: 1500"
     )
-    parser.add_argument("--tool-s", type=Number(0, 3600), default=1.0, help="time that the tool takes; default: 1")
     parser.add_argument(
-        "--seed", type=Whole(0, 2**63 - 1), default=int(time.time()), help="default: the time, for cold caches"
+        "--tool-s", type=at_least(0, high=3600), default=1.0, help="time that the tool takes; default: 1"
+    )
+    parser.add_argument(
+        "--seed", type=at_least(0, int, 2**63 - 1), default=int(time.time()), help="default: the time, for cold caches"
     )
     given = parser.parse_args(arguments)
     found: list[Call] = []

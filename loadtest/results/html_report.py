@@ -14,8 +14,8 @@ from evaluation.report.section import Section
 from loadtest.results.cells import table, verdict
 from loadtest.results.exchange import Exchange
 from loadtest.results.metrics import FORMULAS, QUANTILES, answer_ms, e2e_ms, lag_ms, tpot_ms, ttft_ms
-from loadtest.results.report import COUNTS, RATES, Result
-from loadtest.results.slo import Slo
+from loadtest.results.report import COUNTS, Result
+from loadtest.results.slo import RUN_MEASURES, Slo
 
 POINTS = 3000  # per plot, shared by its lines or clouds of points; bounds the size of the file
 BARS = 600  # per plot of what ended when
@@ -53,7 +53,7 @@ def _sections(result: Result) -> Iterable[Section]:
     columns = ("measure", "n", "mean", *quantiles, "max", "formula")
     if measured:
         yield Section("measures", "Measures", "Milliseconds.", (table(columns, measured),))
-    rates = [(name, getattr(summary, name), FORMULAS.get(name, "")) for name in (*COUNTS, *RATES)]
+    rates = [(name, getattr(summary, name), FORMULAS.get(name, "")) for name in (*COUNTS, *RUN_MEASURES)]
     yield Section("rates", "Rates and shares", "", (table(("measure", "value", "formula"), rates),))
     if summary.errors:
         yield Section("errors", "Errors", "", (table(("kind", "requests"), summary.errors.items()),))

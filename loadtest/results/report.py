@@ -10,10 +10,9 @@ from typing import Any, TextIO
 
 from loadtest.results.exchange import Exchange
 from loadtest.results.metrics import FORMULAS, QUANTILES, REQUEST_MEASURES, Summary, distributions, summarise
-from loadtest.results.slo import Slo, Verdict
+from loadtest.results.slo import RUN_MEASURES, Slo, Verdict
 
 COUNTS = ("requests", "completed")
-RATES = tuple(name for name in FORMULAS if name not in REQUEST_MEASURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def table(result: Result) -> str:
         numbers = (found.mean, found.p50, found.p90, found.p95, found.p99, found.max)
         lines.append(f"{name:18}" + "".join(f"{number:11.1f}" for number in numbers))
     lines.append("")
-    for name in (*COUNTS, *RATES):
+    for name in (*COUNTS, *RUN_MEASURES):
         value = getattr(summary, name)
         lines.append(f"{name:18}{'unknown' if value is None else f'{value:.4g}':>11}  {FORMULAS.get(name, '')}")
     lines.extend(f"error             {number:>11}  {kind}" for kind, number in summary.errors.items())

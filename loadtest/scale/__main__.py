@@ -16,7 +16,6 @@ from pathlib import Path
 
 import aiohttp
 
-from evaluation.options import Number, Whole
 from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, script
 from loadtest.bench.machine import describe, sentence
@@ -28,7 +27,7 @@ from loadtest.scale.experiments import body, capacity, hold, idle_overhead, over
 from loadtest.scale.process_usage import UsageMonitor
 from loadtest.scale.profiling import record, shares
 from loadtest.scale.results import ScaleResults
-from serving.command_line import CommandLine
+from serving.command_line import CommandLine, above, at_least
 
 OPEN_REQUESTS = 64  # in the closed loop: more than the cores can work on at once
 TOKENS = 16  # per agent, in the requests/s and overhead experiments
@@ -120,36 +119,39 @@ def _raise_file_limit() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = CommandLine(prog="python -m loadtest.scale", description=__doc__)
     parser.add_argument(
-        "--streams", type=Whole(0, 1_000_000), default=2000, help="streams to hold open at once; 0: skip; default: 2000"
+        "--streams",
+        type=at_least(0, int, 1_000_000),
+        default=2000,
+        help="streams to hold open at once; 0: skip; default: 2000",
     )
     parser.add_argument(
-        "--opened-per-s", type=Number(0, 1e6, above=True), default=60.0, help="streams opened per second; default: 60"
+        "--opened-per-s", type=above(0, 1e6), default=60.0, help="streams opened per second; default: 60"
     )
     parser.add_argument(
         "--replicas",
-        type=Whole(1, 1000),
+        type=at_least(1, int, 1000),
         nargs="*",
         default=[1, 2, 4],
         help="orchestrator replicas to measure; default: 1 2 4",
     )
     parser.add_argument(
         "--seconds",
-        type=Number(0, 86_400, above=True),
+        type=above(0, 86_400),
         default=20.0,
         help="duration of each experiment, seconds; default: 20",
     )
     parser.add_argument(
-        "--itl-s", type=Number(0, 60), default=0.01, help="time per token of the engines, seconds; default: 0.01"
+        "--itl-s", type=at_least(0, high=60), default=0.01, help="time per token of the engines, seconds; default: 0.01"
     )
     parser.add_argument(
         "--prefill-tokens-per-s",
-        type=Number(0, 1e9, above=True),
+        type=above(0, 1e9),
         default=20_000.0,
         help="prefill speed of the engines; default: 20000",
     )
     parser.add_argument(
         "--batch-slowdown",
-        type=Number(0, 1000),
+        type=at_least(0, high=1000),
         default=0.0,
         help="relative slowdown per concurrent request; default: 0",
     )

@@ -78,10 +78,10 @@ class Sweep:
 def table(sweep: Sweep) -> str:
     """Format the rates in ascending order, with the 95th percentile of each measure that the SLO limits."""
     limited = list(dict.fromkeys(limit.measure for limit in sweep.slo.request)) or ["e2e_ms"]
-    names = [f"{name} p95" for name in (*(name for name in limited if name != "lag_ms"), "lag_ms")]
+    measures = [*(name for name in limited if name != "lag_ms"), "lag_ms"]
     lines = [
         f"{'rate':>10} {'requests':>9} {'answered/s':>11} {'goodput':>8} {'errors':>7}"
-        + "".join(f"{name:>15}" for name in names)
+        + "".join(f"{f'{name} p95':>15}" for name in measures)
         + "  verdict"
     ]
     for step in sorted(sweep.steps, key=lambda step: step.rate_per_s):
@@ -89,7 +89,7 @@ def table(sweep: Sweep) -> str:
         lines.append(
             f"{step.rate_per_s:>10g} {summary.requests:>9} {summary.requests_per_s:>11.3g}"
             f" {summary.goodput_share:>8.1%} {summary.error_share:>7.1%}"
-            + "".join(f"{_p95(step, name.removesuffix(' p95')):>15}" for name in names)
+            + "".join(f"{_p95(step, name):>15}" for name in measures)
             + f"  {step.result.verdict}"
         )
     return "\n".join([f"SLO: {sweep.slo}", "", *lines, "", sweep.outcome])

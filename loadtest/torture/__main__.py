@@ -12,7 +12,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from evaluation.options import Number
 from loadtest.bench.machine import describe, sentence
 from loadtest.bench.processes import run
 from loadtest.errors import LoadError
@@ -21,7 +20,7 @@ from loadtest.torture import html_report
 from loadtest.torture.effort import Effort
 from loadtest.torture.parts import PARTS
 from loadtest.torture.results import PartResult, load, text
-from serving.command_line import CommandLine
+from serving.command_line import CommandLine, above
 from serving.suggestions import did_you_mean
 
 
@@ -87,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="skip the parts that have a result in OUT")
     parser.add_argument("--show", action="store_true", help="measure nothing; make the report of the results in OUT")
     parser.add_argument(
-        "--fuzz-s", type=Number(0, 86_400, above=True), default=60.0, help="time of each fuzzer, seconds; default: 60"
+        "--fuzz-s", type=above(0, 86_400), default=60.0, help="time of each fuzzer, seconds; default: 60"
     )
     parser.add_argument("--out", default="build/torture", help="folder for the results; default: build/torture")
     parser.add_argument("--record", metavar="FILE", help="also write all results into this JSON file")

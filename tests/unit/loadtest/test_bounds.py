@@ -11,46 +11,37 @@ from loadtest.scale import __main__ as scale
 from loadtest.torture import __main__ as torture
 
 Main = Callable[[list[str]], int]
-COUNTS: list[tuple[Main, list[str], list[str]]] = [
+Case = tuple[Main, list[str], list[str]]
+COUNTS: list[Case] = [
     (tool_loop.main, ["http://host"], ["--loops", "--calls"]),
     (speculation.main, [], ["--questions", "--drafts", "--lookup"]),
     (scale.main, [], ["--replicas"]),
 ]
-NUMBERS: list[tuple[Main, list[str], list[str]]] = [
+NUMBERS: list[Case] = [
     (tool_loop.main, ["http://host"], ["--tool-s"]),
     (scale.main, [], ["--opened-per-s", "--seconds", "--itl-s", "--prefill-tokens-per-s", "--batch-slowdown"]),
     (torture.main, [], ["--fuzz-s"]),
 ]
 
 
-@pytest.mark.parametrize(("main", "first", "options"), COUNTS)
+@pytest.mark.parametrize("case", COUNTS)
 @pytest.mark.parametrize("value", ["0", "-3", "nan", "1.5", "9" * 40])
-def test_counts_are_whole_numbers_from_one(
-    main: Callable[[list[str]], int],
-    first: list[str],
-    options: list[str],
-    value: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    for option in options:
-        with pytest.raises(SystemExit, match="2"):
-            main([*first, option, value])
-        assert f"argument {option}: must be a whole number from 1 to" in capsys.readouterr().err
+def test_counts_are_whole_numbers_from_one(case: Case, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _check_refusals(case, value, "must be a whole number from 1 to", capsys)
 
 
-@pytest.mark.parametrize(("main", "first", "options"), NUMBERS)
+@pytest.mark.parametrize("case", NUMBERS)
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "x"])
-def test_numbers_are_finite_and_not_negative(
-    main: Callable[[list[str]], int],
-    first: list[str],
-    options: list[str],
-    value: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_numbers_are_finite_and_not_negative(case: Case, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _check_refusals(case, value, "must be a number", capsys)
+
+
+def _check_refusals(case: Case, value: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main, first, options = case
     for option in options:
         with pytest.raises(SystemExit, match="2"):
             main([*first, option, value])
-        assert f"argument {option}: must be a number" in capsys.readouterr().err
+        assert f"argument {option}: {sentence}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--tokens", "--rounds"])

@@ -4,10 +4,11 @@ import argparse
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from serving.command_line import CommandLine, at_least
+from serving.command_line import CommandLine, above, at_least
 from tests.support.paths import ROOT
 
 
@@ -100,10 +101,25 @@ def test_a_number_has_bounds(text: str, valid: bool) -> None:
         port(text)
 
 
-@pytest.mark.parametrize("text", ["nan", "-inf", "-1", ""])
+@pytest.mark.parametrize("text", ["nan", "-inf", "inf", "-1", ""])
 def test_no_number_is_below_its_bound_by_a_trick(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="a number of at least 0"):
         at_least(0)(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bounds"),
+    [
+        (at_least(1, int), "a whole number of at least 1"),
+        (above(0), "a number above 0"),
+        (above(0, 1), "a number above 0, at most 1"),
+        (at_least(0, high=1), "a number from 0 to 1"),
+    ],
+)
+def test_a_refusal_names_the_bounds(kind: Callable[[str], float], bounds: str) -> None:
+    assert kind("1") == 1
+    with pytest.raises(argparse.ArgumentTypeError, match=f"must be {bounds}, not '-1'"):
+        kind("-1")
 
 
 @pytest.mark.parametrize(

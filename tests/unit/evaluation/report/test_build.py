@@ -119,7 +119,7 @@ def test_entries_of_a_legend_differ(report: Report) -> None:
 
 
 def _look(trace: Any) -> str:
-    """What the legend shows of a trace beside its name."""
+    """Look of a trace's entry in the legend, without its name."""
     mark, line = trace.marker, trace.line.dash if trace.type == "scatter" and "lines" in trace.mode else None
     return str((trace.type, mark.color, mark.symbol if trace.type == "scatter" else mark.pattern.shape, line))
 

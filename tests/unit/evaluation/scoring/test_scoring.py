@@ -48,8 +48,8 @@ def test_a_wrong_scorer_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(str(tmp_path))
     for name, sentence in (
         ("bleu", "There is no scorer 'bleu'; choose one of exact, contains, f1"),
-        ("nowhere:Own", "The scorer 'nowhere:Own' cannot be made: ModuleNotFoundError"),
-        ("own_scorers:None_", "The scorer 'own_scorers:None_' cannot be made: AttributeError"),
+        ("nowhere:Own", "The scorer 'nowhere:Own' cannot be imported: ModuleNotFoundError"),
+        ("own_scorers:None_", "The scorer 'own_scorers:None_' cannot be imported: AttributeError"),
         ("own_scorers:Half", "The scorer 'own_scorers:Half' lacks a method: it needs 'extract' and 'same'."),
         ("own_scorers:Percent", "The scorer 'own_scorers:Percent' gave 100; a score is a number from 0 to 1."),
     ):

@@ -130,8 +130,8 @@ def main() -> None:
     add = parser.add_argument
     add("--address", default="auto", help="address of the cluster; default: the one that this node belongs to")
     add("--node-id", help="hexadecimal id of the node; default: this node")
-    add("--notice-s", type=float, default=10, help="seconds for replacements to start (default: %(default)g)")
-    add("--drain-s", type=float, default=75, help="seconds for running requests to finish (default: %(default)g)")
+    add("--notice-s", type=float, default=10, help="seconds for replacements to start")
+    add("--drain-s", type=float, default=75, help="seconds for running requests to finish")
     args = parser.parse_args()
     try:
         took_s = drain(args.address, args.notice_s, args.drain_s, args.node_id)

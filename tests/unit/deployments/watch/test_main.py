@@ -209,9 +209,9 @@ def test_a_server_without_metrics_is_refused_in_one_sentence(
         (["--budget", "nan"], "'nan' is no amount"),
         (["--gpu-hour-usd", "-1"], "'-1' is no amount"),
         (["--budget", "much"], "'much' is no amount"),
-        (["--port", "0"], "'0' is no port; write a number from 1 to 65535"),
-        (["--page-port", "65536"], "'65536' is no port"),
-        (["--grafana-port", "x"], "'x' is no port"),
+        (["--port", "0"], "must be a whole number from 1 to 65535, not '0'"),
+        (["--page-port", "65536"], "must be a whole number from 1 to 65535, not '65536'"),
+        (["--grafana-port", "x"], "must be a whole number from 1 to 65535, not 'x'"),
     ],
 )
 def test_wrong_values_are_refused(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

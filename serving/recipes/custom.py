@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from serving.recipes.base import Recipe
 from serving.recipes.cost import Cost
 from serving.recipes.custom_source import source_problem
 from serving.runtime.agents import Agent
+from serving.suggestions import nearest
 from serving.types import Sampling
 from serving.validation import kind_of
 
@@ -150,8 +150,8 @@ def _no_class(module: str, attribute: str, name: str) -> str:
         for key, value in vars(sys.modules.get(module, object)).items()
         if isinstance(value, type) and issubclass(value, Recipe) and value.__module__ == module
     ]
-    alike = get_close_matches(attribute, defined, 1) or defined[:1]
-    hint = f"; write '{module}:{alike[0]}'" if alike else "; name a subclass of serving.recipes.Recipe"
+    alike = nearest(attribute, defined) or next(iter(defined), None)
+    hint = f"; write '{module}:{alike}'" if alike else "; name a subclass of serving.recipes.Recipe"
     if not attribute:
         return f"The strategy '{name}' names no class{hint}."
     return f"The module '{module}' has no class '{attribute}' for the strategy '{name}'{hint}."
@@ -163,8 +163,8 @@ def _class_problem(strategy: type[Recipe]) -> str | None:
     for method, (written, *_) in METHODS.items():
         if method in strategy.__abstractmethods__:
             own = [key for key in vars(strategy) if key not in vars(Recipe) and callable(vars(strategy)[key])]
-            alike = get_close_matches(method, own, 1)
-            change = f"rename '{alike[0]}'" if alike else f"add `{written}`"
+            alike = nearest(method, own)
+            change = f"rename '{alike}'" if alike else f"add `{written}`"
             return f"{file} has no method '{method}' in the class '{strategy.__name__}'; {change}"
     taken = set(dir(Recipe)) - set(Recipe.model_fields)
     if hidden := sorted(taken & set(strategy.model_fields)):

@@ -4,10 +4,10 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from serving.recipes.base import Recipe
 from serving.runtime.run import Run
+from serving.suggestions import nearest
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _RUN = frozenset(dir(Run))
@@ -31,8 +31,8 @@ def source_problem(strategy: type[Recipe], file: str) -> str | None:
         names = [argument.arg for argument in method.args.args]
         run = names[1] if method.name == "run" and len(names) > 1 else "run"
         if run in names and (wrong := next(_unknown(method, run), None)) is not None:
-            alike = get_close_matches(wrong.attr, (name for name in _RUN if not name.startswith("_")), 1)
-            hint = f"; write '{run}.{alike[0]}'" if alike else ""
+            alike = nearest(wrong.attr, (name for name in _RUN if not name.startswith("_")))
+            hint = f"; write '{run}.{alike}'" if alike else ""
             return f"{file}, line {first + wrong.lineno - 1}: there is no '{run}.{wrong.attr}'{hint}"
         if method.name == "run" and not _ends(method):
             where = f"{file}, line {first + method.lineno - 1}"
@@ -41,7 +41,7 @@ def source_problem(strategy: type[Recipe], file: str) -> str | None:
 
 
 def _unknown(function: _Function, run: str) -> Iterator[ast.Attribute]:
-    """Attributes of the parameter `run` that `Run` does not have. A name that is assigned anew is something else."""
+    """Attributes of the parameter `run` that `Run` does not have; none of them if `run` is assigned another value."""
     nodes = [*_own_nodes(function, run)]
     if any(isinstance(node, ast.Name) and node.id == run and not isinstance(node.ctx, ast.Load) for node in nodes):
         return

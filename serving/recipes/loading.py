@@ -5,7 +5,6 @@ role, so that one preset works with every profile. A mapping with `preset: NAME`
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from serving.recipes.strategies.plan import Plan
 from serving.recipes.strategies.rank import Rank
 from serving.recipes.strategies.self_moa import SelfMoa, SelfMoaSeq
 from serving.recipes.strategies.vote import Vote
+from serving.suggestions import nearest
 from serving.validation import first_issue
 
 PRESETS = Path(__file__).parent / "presets"
@@ -54,8 +54,8 @@ def strategy_class(name: str) -> type[Recipe]:
         return import_strategy(name)
     if name in STRATEGIES:
         return STRATEGIES[name]
-    if alike := get_close_matches(name, STRATEGIES, 1):
-        raise ConfigError(f"There is no strategy '{name}'; write '{alike[0]}'.")
+    if alike := nearest(name, STRATEGIES):
+        raise ConfigError(f"There is no strategy '{name}'; write '{alike}'.")
     known = ", ".join(sorted(STRATEGIES))
     module, _, attribute = name.rpartition(".")
     own = f"'{module}:{attribute}' for a class of your own" if module and "/" not in name else "'module:Class'"

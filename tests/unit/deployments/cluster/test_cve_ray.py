@@ -1,7 +1,7 @@
 """Classes of attacks on Ray's dashboard and ports: a web page or a stranger finds none of them.
 
 CVE-2025-62593 and CVE-2026-27482: pages of the web asked the dashboard of a machine, by DNS rebinding and with
-methods that were forgotten. ShadowRay (CVE-2023-48022): whoever reached the dashboard ran code.
+methods that were forgotten. ShadowRay (CVE-2023-48022): anyone who reached the dashboard ran code.
 """
 
 import os

@@ -63,7 +63,7 @@ def trio_app(engines: Mapping[str, ScriptedEngine], profile: str = PROFILE, **se
     loaded = load_profile(profile)
     orchestrator = Orchestrator(engines, load_recipes(loaded.recipes, loaded.team), loaded.orchestrator.limits)
     versions = {"versions": dict(loaded.api.versions)}
-    return create_app(orchestrator.engines, orchestrator.cards(), ApiSettings(**{**versions, **settings}))  # type: ignore[arg-type]
+    return create_app(orchestrator.engines, orchestrator.cards(), ApiSettings(**{**versions, **settings}))
 
 
 def transport_of(engines: Mapping[str, ScriptedEngine], profile: str = PROFILE) -> httpx.AsyncBaseTransport:

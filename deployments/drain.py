@@ -6,8 +6,9 @@ Announces that the node will leave. Serve then starts replacements on other node
 once the replacements run or after `notice_s`, and lets running requests finish for `drain_s`. The command returns when
 `notice_s` is over, no replica is left on the node, and its HAProxy has no request in progress. It fails if that is not
 so after `notice_s` plus `drain_s`. Load balancers may send requests to the node's HAProxy until `notice_s` is over.
-Functions import Ray, which takes a second, so that `--help` does not.
 """
+
+# Ray is imported in the functions: it takes a second, which `--help` need not.
 
 import logging
 import socket
@@ -96,7 +97,9 @@ def announce_drain(node_id: str, deadline_s: float) -> None:
         RuntimeError: the cluster refused.
     """
     import ray
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
+
+    # Ray has no public function for it: its hidden command `ray drain-node` calls the same method.
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled, and not in its .pyi file
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # type: ignore[attr-defined]  # generated
 
     gcs = GcsClient(address=ray.get_runtime_context().gcs_address)
@@ -130,8 +133,8 @@ def main() -> None:
     add = parser.add_argument
     add("--address", default="auto", help="address of the cluster; default: the one that this node belongs to")
     add("--node-id", help="hexadecimal id of the node; default: this node")
-    add("--notice-s", type=float, default=10, help="seconds for replacements to start (default: %(default)g)")
-    add("--drain-s", type=float, default=75, help="seconds for running requests to finish (default: %(default)g)")
+    add("--notice-s", type=float, default=10, help="seconds for replacements to start")
+    add("--drain-s", type=float, default=75, help="seconds for running requests to finish")
     args = parser.parse_args()
     try:
         took_s = drain(args.address, args.notice_s, args.drain_s, args.node_id)

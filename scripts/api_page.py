@@ -113,7 +113,7 @@ A keyword is held or refused with 400. Held are:
 | any | `type`, also a list; `anyOf`; `allOf` with one entry; `$defs` |
 | values | `enum` and `const`, with `type` alone beside them |
 | `$ref` | to a schema of the same document, also one around it |
-| `oneOf` | entries told apart by types, `const`, `enum`, a required property with these, or a `discriminator` |
+| `oneOf` | entries distinguished by types, `const`, `enum`, a required property with these, or a `discriminator` |
 | strings | `minLength`, `maxLength`, `pattern`, and these formats: |
 | dates | `date`, `time`, `date-time`, `duration` |
 | names | `email`, `hostname`, `ipv4`, `ipv6`, `uri`, `uri-reference`, `uri-template`, `uuid` |

@@ -31,8 +31,7 @@ Both take these arguments:
 
 {arguments}
 
-Without `profile` the server has the profile `tiny` on a machine without GPUs and `lite` on one with them. On
-Kubernetes the chart writes the profile from its values ([helm/moa](../helm/moa/README.md)).
+On Kubernetes the chart writes the profile from its values ([helm/moa](../helm/moa/README.md)).
 
 ## Writing a profile
 

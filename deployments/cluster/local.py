@@ -12,20 +12,11 @@ from ray.serve.config import HTTPOptions
 
 from deployments.cluster.interrupts import interrupt_once
 from deployments.cluster.loopback import REPLICA_HOOK, keep_to_loopback
-from deployments.cluster.preflight import (
-    available_memory_gib,
-    check_gpu_count,
-    check_machine,
-    check_ports,
-    check_start,
-    local_gpus,
-    names_cluster,
-    session_folder,
-)
+from deployments.cluster.preflight import check_gpu_count, check_host, default_profile, local_gpus, names_cluster
 from deployments.cluster.proxy import drain_proxy, proxy_folder
 from deployments.cluster.reports import shorten_reports
 from deployments.cluster.terminal import claim_terminal, say
-from deployments.config import AppArgs, Profile
+from deployments.config import AppArgs, Profile, load_profile
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
 from serving.failures import said
@@ -42,7 +33,7 @@ def prepare(args: AppArgs) -> tuple[Profile, bool]:
         ConfigError: the profile cannot work on this machine or cluster.
     """
     claim_terminal()
-    profile = check_start(args, joins=joins_cluster())
+    profile = load_profile(args.profile or default_profile())
     check_profile(profile, weights_here=not joins_cluster())
     local = start_cluster(profile, args)
     if not args.autoscaling:
@@ -59,15 +50,14 @@ def start_cluster(profile: Profile, args: AppArgs) -> bool:
     """Connect to the cluster at RAY_ADDRESS, or start one on this machine. Returns True if one was started.
 
     Raises:
-        ConfigError: the machine is too small or too busy, or the port is in use.
+        ConfigError: the machine is too small or too busy, or a port is in use.
     """
     if joins_cluster():
         if not ray.is_initialized():
             ray.init(namespace="serve")
             shorten_reports(session_logs(), say)
         return False
-    check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
-    check_ports(args, os.environ)
+    check_host(profile, args)
     keep_to_loopback()
     interrupt_once(partial(drain_here, profile.orchestrator.drain_s))
     os.environ[HOST] = args.host  # read by HAProxy, which Ray starts

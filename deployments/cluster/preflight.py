@@ -35,7 +35,7 @@ def names_cluster(environment: Mapping[str, str]) -> bool:
 def check_start(args: AppArgs, *, joins: bool) -> Profile:
     """Check all that can be known within a second. Returns the profile that `args` chooses.
 
-    Not checked is what takes longer: the length of prompts, in tokens (`check_profile`).
+    Not checked: the length of prompts in tokens, which takes longer (`check_profile`).
 
     Args:
         args: Arguments of the start.
@@ -48,11 +48,16 @@ def check_start(args: AppArgs, *, joins: bool) -> Profile:
     profile = load_profile(args.profile or default_profile())
     check_profile(profile, weights_here=not joins, contexts=False)
     if not joins:
-        check_ports(args, os.environ)
-        if not args.autoscaling:
-            check_gpu_count(profile, local_gpus(), "this machine")
-        check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
+        check_host(profile, args)
     return profile
+
+
+def check_host(profile: Profile, args: AppArgs) -> None:
+    """Raise `ConfigError` if this machine lacks ports, GPUs, memory, disk, a compiler or a key for the profile."""
+    check_ports(args, os.environ)
+    if not args.autoscaling:
+        check_gpu_count(profile, local_gpus(), "this machine")
+    check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
 
 
 def default_profile() -> str:

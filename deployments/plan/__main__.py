@@ -23,32 +23,8 @@ from deployments.plan.objectives import report as objectives_report
 from deployments.plan.prices import Prices, load_prices
 from deployments.plan.quotas import report as quotas_report
 from deployments.plan.report import ANSWER_TOKENS, ASKED_TOKENS, report
-from serving.command_line import CommandLine
+from serving.command_line import CommandLine, at_least
 from serving.errors import ConfigError
-
-
-def positive(text: str) -> int:
-    """Integer above 0, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
-
-
-class Between:
-    """Number in a range, for argparse."""
-
-    def __init__(self, low: float, high: float) -> None:
-        self.low, self.high = low, high
-
-    def __call__(self, text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = float("nan")
-        if not self.low <= number <= self.high:
-            raise argparse.ArgumentTypeError(f"must be a number from {self.low:g} to {self.high:g}, not {text}")
-        return number
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -154,25 +130,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     pages.add_argument(
         "--requests-per-s",
-        type=Between(1e-6, 1e6),
+        type=at_least(1e-6, high=1e6),
         metavar="R",
         help="print replicas, GPUs, nodes and dollars a month for R answers a second on average instead, by recipe",
     )
     pages.add_argument(
-        "--answers-per-month", type=Between(1, 1e12), metavar="N", help="the same for N answers in a month"
+        "--answers-per-month", type=at_least(1, high=1e12), metavar="N", help="the same for N answers in a month"
     )
     parser.add_argument(
         "--recipe", metavar="ID", help="with --requests-per-s or --answers-per-month: the only recipe on the page"
     )
     parser.add_argument(
         "--asked-tokens",
-        type=positive,
+        type=at_least(1, int),
         metavar="N",
         help=f"tokens of the caller's conversation ({ASKED_TOKENS}; that of prices.yaml for other pages)",
     )
     parser.add_argument(
         "--answer-tokens",
-        type=positive,
+        type=at_least(1, int),
         metavar="N",
         help=f"tokens of each agent without a limit of its own ({ANSWER_TOKENS}; that of prices.yaml for other pages)",
     )
@@ -180,20 +156,22 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--region", help="AWS region, one of those in deployments/plan/prices.yaml (its `region`)")
     cost.add_argument(
         "--hours-per-day",
-        type=Between(1, HOURS_PER_DAY),
+        type=at_least(1, high=HOURS_PER_DAY),
         metavar="H",
         help=f"hours a day in which the service is not stopped ({HOURS_PER_DAY})",
     )
     cost.add_argument(
         "--min-0-hours",
-        type=Between(0, HOURS_PER_DAY),
+        type=at_least(0, high=HOURS_PER_DAY),
         metavar="H",
         help="hours a day in which a model with replicas.min 0 runs a replica (as in prices.yaml)",
     )
-    cost.add_argument("--budget", type=Between(1, 1e9), metavar="DOLLARS", help="dollars a month (as in prices.yaml)")
+    cost.add_argument(
+        "--budget", type=at_least(1, high=1e9), metavar="DOLLARS", help="dollars a month (as in prices.yaml)"
+    )
     cost.add_argument(
         "--savings-plan",
-        type=Between(0, 99),
+        type=at_least(0, high=99),
         metavar="PERCENT",
         help="discount of a Savings Plan on the price on demand, as offered to you",
     )

@@ -13,9 +13,10 @@ from textwrap import wrap
 from deployments.config import Profile
 from deployments.model_spec import ModelSpec
 from deployments.plan.answer_tokens import AT_BEST, AT_WORST, Call, aggregator, cases_per_answer
-from deployments.plan.choice import busy_s, check_serves, placed, roofline_on
+from deployments.plan.choice import busy_s, roofline_on
 from deployments.plan.cost import CostOptions, family_note
 from deployments.plan.month import HOURS_PER_DAY, Hours, Month
+from deployments.plan.placement import check_serves, placed
 from deployments.plan.prices import Prices
 from serving.errors import ConfigError
 
@@ -63,7 +64,7 @@ def needed(profile: Profile, options: CostOptions, load: Load, work: Work) -> Mo
         work: calls of one answer, by model.
 
     Raises:
-        ConfigError: as `deployments.plan.choice.placed`.
+        ConfigError: as `deployments.plan.placement.placed`.
     """
     prices = options.prices
     models = [model for model in profile.models if model.id in work]

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 from deployments.config import Profile
 from deployments.plan.answer_tokens import AT_BEST, AT_WORST, ONE_MODEL, aggregator, cases_per_answer, total_tokens
-from deployments.plan.choice import Choice, choices, rooflines
+from deployments.plan.choice import Choice, rooflines
 from deployments.plan.latency import Latency, latencies
 from deployments.plan.month import HOURS_PER_DAY, Hours, Month
+from deployments.plan.placement import choices
 from deployments.plan.prices import Assumptions, Prices, load_prices
 from deployments.plan.purchases import purchases
 from serving.errors import ConfigError, MoaError

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from deployments.config import Profile
 from deployments.ingress.buckets import TTFT_SECONDS
-from deployments.plan.choice import choices
 from deployments.plan.cost import recipe_latencies
+from deployments.plan.placement import choices
 from deployments.plan.prices import Prices, load_prices
 from serving.errors import ConfigError, MoaError
 
@@ -23,8 +23,8 @@ def ttft_objectives(profile: Profile, prices: Prices | None = None) -> dict[str,
     prices' assumptions decode together.
 
     Raises:
-        ConfigError: as `deployments.plan.choice.choose`, or a recipe's first token takes longer than the largest bucket
-            or than its own deadlines.
+        ConfigError: as `placement.choices`, or a recipe's first token takes longer than the largest bucket or than its
+            own deadlines.
     """
     return {name: objective for name, (_, objective) in _found(profile, prices or load_prices()).items()}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from deployments.config import Profile
 from deployments.plan.answer_tokens import aggregator
-from deployments.plan.choice import placed
+from deployments.plan.placement import placed
 from deployments.plan.prices import load_prices
 
 

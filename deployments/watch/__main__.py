@@ -18,7 +18,7 @@ from deployments.watch.grafana import find_grafana, start_grafana
 from deployments.watch.page import serving_page
 from deployments.watch.prometheus import check_metrics, metrics_page, start_prometheus
 from deployments.watch.rules import local_rules
-from serving.command_line import CommandLine
+from serving.command_line import CommandLine, at_least
 from serving.errors import ConfigError
 
 FOLDER = Path("build") / "watch"
@@ -33,13 +33,13 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m deployments.watch",
         description="Watch a running server with Prometheus, the chart's alerts and its dashboards. Ctrl-C ends it.",
     )
-    made.add_argument("--url", default="http://127.0.0.1:8000", help="address of the server (default: %(default)s)")
-    made.add_argument("--port", type=_port, default=9090, help="port of Prometheus (default: %(default)s)")
+    made.add_argument("--url", default="http://127.0.0.1:8000", help="address of the server")
+    made.add_argument("--port", type=at_least(1, int, 65535), default=9090, help="port of Prometheus")
     made.add_argument(
-        "--page-port", type=_port, default=9091, help="port of the page with the dashboards (default: %(default)s)"
+        "--page-port", type=at_least(1, int, 65535), default=9091, help="port of the page with the dashboards"
     )
     made.add_argument(
-        "--grafana-port", type=_port, default=3000, help="port of Grafana, if it is installed (default: %(default)s)"
+        "--grafana-port", type=at_least(1, int, 65535), default=3000, help="port of Grafana, if it is installed"
     )
     made.add_argument(
         "--budget",
@@ -54,15 +54,9 @@ def parser() -> argparse.ArgumentParser:
         "--folder",
         type=Path,
         default=FOLDER,
-        help="folder in which the metrics are kept (default: %(default)s)",
+        help="folder in which the metrics are kept",
     )
     return made
-
-
-def _port(text: str) -> int:
-    if text.isdecimal() and 0 < int(text) < 65536:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"'{text}' is no port; write a number from 1 to 65535")
 
 
 def _dollars(text: str) -> float:

@@ -1,7 +1,6 @@
 """Programs that `python -m deployments.watch` starts: each ends with it."""
 
 import os
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,16 +62,3 @@ def answers(url: str) -> bool:
         return httpx.get(url, timeout=5, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
-
-
-def check_free(port: int, option: str) -> None:
-    """Raise `ConfigError` naming the command line's `option` if the port of the loopback interface is in use."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as error:
-            raise ConfigError(
-                f"Port {port} on {LOOPBACK} cannot be used ({error.strerror}); stop the program that listens there, or"
-                f" add {option} NUMBER."
-            ) from None

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from deployments.watch.child import LOOPBACK, Child, check_free
+from deployments.watch.child import LOOPBACK, Child
 from deployments.watch.dashboards import dashboards
+from serving.ports import check_port
 
 HOMES = ("/usr/share/grafana", "/usr/local/share/grafana", "/opt/homebrew/share/grafana")
 DEFAULTS = Path("conf") / "defaults.ini"  # in every home of Grafana
@@ -88,7 +89,7 @@ def start_grafana(grafana: Grafana, prometheus: str, port: int, folder: Path) ->
     Raises:
         ConfigError: the port is in use, or Grafana cannot be started.
     """
-    check_free(port, "--grafana-port")
+    check_port(LOOPBACK, port, "add --grafana-port NUMBER")
     provision(folder, prometheus)
     command = (*grafana.command, "--homepath", str(grafana.home))
     return Child("Grafana", command, folder / "grafana.log", environment(folder, port))

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from deployments.watch.child import LOOPBACK, check_free
+from deployments.watch.child import LOOPBACK
 from deployments.watch.dashboards import dashboards
+from serving.ports import check_port
 
 FILES = Path(__file__).with_name("page")
 TYPES = {
@@ -70,9 +72,9 @@ class Page(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     """The page's server; a browser that leaves is no error."""
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
+            super().handle_error(request, client_address)
 
 
 def _plotly() -> bytes:
@@ -89,7 +91,7 @@ def serving_page(port: int, prometheus: str) -> Iterator[None]:
     Raises:
         ConfigError: the port is in use.
     """
-    check_free(port, "--page-port")
+    check_port(LOOPBACK, port, "add --page-port NUMBER")
     with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
         handler = type("Handler", (Page,), {"prometheus": prometheus, "client": client})
         server = Server((LOOPBACK, port), handler)

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
-from deployments.watch.child import LOOPBACK, Child, check_free
+from deployments.watch.child import LOOPBACK, Child
 from deployments.watch.rules import NAMESPACE
 from serving.errors import ConfigError
+from serving.ports import check_port
 
 SCRAPE_S = 5
 RETENTION = "31d"  # the cost of a month needs 30 days
@@ -78,7 +79,7 @@ def start_prometheus(page: str, rules: dict[str, Any], port: int, folder: Path) 
     program = shutil.which("prometheus")
     if program is None:
         raise ConfigError("There is no program 'prometheus'; install it (Debian: apt install prometheus).")
-    check_free(port, "--port")
+    check_port(LOOPBACK, port, "add --port NUMBER")
     folder.mkdir(parents=True, exist_ok=True)
     rules_file, config = (folder / "rules.yaml").resolve(), (folder / "prometheus.yaml").resolve()
     rules_file.write_text(yaml.safe_dump(rules, sort_keys=False), encoding="utf-8")

@@ -14,7 +14,7 @@ MAX_COMPARISONS = 200_000  # of values, some 60 ms. 256 entries with one 'const'
 
 
 class TooManyComparisons(Exception):
-    """The entries of `oneOf` cannot be told apart within the budget."""
+    """The entries of `oneOf` cannot be distinguished within the budget."""
 
 
 @dataclass(slots=True)
@@ -49,9 +49,9 @@ class Alternatives:
         self._options: dict[int, _Option] = {}
 
     def overlapping(self, options: list[Any]) -> int | None:
-        """Index of the first of `options` that is not told apart from one before it; None if all are.
+        """Index of the first of `options` that cannot be distinguished from one before it; None if all can.
 
-        Two are told apart by their types, by their values, or by a property that is required in at least one of them
+        Two are distinguished by their types, by their values, or by a property that is required in at least one of them
         and whose values in the two differ.
 
         Raises:

@@ -41,7 +41,7 @@ def source_problem(strategy: type[Recipe], file: str) -> str | None:
 
 
 def _unknown(function: _Function, run: str) -> Iterator[ast.Attribute]:
-    """Attributes of the parameter `run` that `Run` does not have. A name that is assigned anew is something else."""
+    """Attributes of the parameter `run` that `Run` does not have; none of them if `run` is assigned another value."""
     nodes = [*_own_nodes(function, run)]
     if any(isinstance(node, ast.Name) and node.id == run and not isinstance(node.ctx, ast.Load) for node in nodes):
         return

@@ -182,7 +182,7 @@ def test_an_error_of_prometheus_is_shown_and_goes_when_it_answers(page: Page, ur
 def test_the_page_fits_a_phone(browser: Browser, url: str, scheme: str) -> None:
     with new_page(browser) as page:
         page.set_viewport_size({"width": 390, "height": 844})
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         page.goto(url)
         drawn(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

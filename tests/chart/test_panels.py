@@ -9,7 +9,7 @@ import pytest
 import yaml
 from render import Object
 from test_dashboards import BOARDS
-from test_monitoring import needs_promtool, rule_spec
+from test_monitoring import rule_spec
 
 CASES: list[Object] = yaml.safe_load(Path(__file__).with_name("panels.yaml").read_text())
 AT = "10m"
@@ -43,7 +43,6 @@ def promtool(tmp_path: Path, verb: str, content: Object) -> subprocess.Completed
     return subprocess.run(["promtool", verb, "rules", file], capture_output=True, text=True, timeout=60)
 
 
-@needs_promtool
 def test_promtool_accepts_every_query(tmp_path: Path) -> None:
     found = [
         {"record": f"panel:{board}:{panel['id']}:{target['refId']}", "expr": filled(target["expr"])}
@@ -57,7 +56,6 @@ def test_promtool_accepts_every_query(tmp_path: Path) -> None:
     assert f"{len(found)} rules found" in run.stdout
 
 
-@needs_promtool
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['panel'][1]}: {case['because']}")
 def test_a_panel_shows_the_right_values(case: Object, tmp_path: Path) -> None:
     """Every query must return exactly the series that its legend names."""

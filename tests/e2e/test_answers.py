@@ -21,7 +21,7 @@ def share_right(client: openai.OpenAI, model: str, skill: str) -> float:
 
     def right(row: dict[str, str]) -> bool:
         asked = [{"role": "user", "content": row["question"]}]
-        done = client.chat.completions.create(model=model, messages=asked, temperature=0, max_tokens=32)  # type: ignore[call-overload]
+        done = client.chat.completions.create(model=model, messages=asked, temperature=0, max_tokens=32)
         return is_right(done.choices[0].message.content, row["answer"])
 
     with ThreadPoolExecutor(8) as pool:
@@ -41,5 +41,5 @@ def test_the_team_knows_all_three(client: openai.OpenAI, recipe: str) -> None:
 @pytest.mark.parametrize("question", load_profile("tiny").questions)
 def test_the_questions_that_a_start_prints_are_answered_right(client: openai.OpenAI, question: str) -> None:
     asked = [{"role": "user", "content": question}]
-    done = client.chat.completions.create(model="moa-lite", messages=asked)  # type: ignore[call-overload]
+    done = client.chat.completions.create(model="moa-lite", messages=asked)
     assert is_right(done.choices[0].message.content, PRINTED[question])

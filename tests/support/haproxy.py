@@ -167,7 +167,6 @@ def _tracked(serve: Orchestrator, handlers: set[asyncio.Task[None]]) -> Orchestr
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task is not None
         handlers.add(task)
         try:
             await serve(reader, writer)

@@ -98,7 +98,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
 
 
 def processes_of(folder: Path) -> dict[int, str]:
-    """Command lines of the processes that were started with this RAY_TMPDIR, whoever their parent is now."""
+    """Command lines of the processes that were started with this RAY_TMPDIR, also if their parent has ended."""
     setting = f"RAY_TMPDIR={folder}".encode()
     found = {}
     for place in Path("/proc").glob("[0-9]*"):

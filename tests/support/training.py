@@ -59,9 +59,13 @@ def scripted_trio(scripts: Scripts) -> dict[str, ScriptedEngine]:
     }
 
 
-def transport_of(engines: Mapping[str, ScriptedEngine], profile: str = PROFILE) -> httpx.AsyncBaseTransport:
+def trio_app(engines: Mapping[str, ScriptedEngine], profile: str = PROFILE, **settings: object) -> ASGIApp:
     """The API over `engines` with the recipes of the profile."""
     loaded = load_profile(profile)
     orchestrator = Orchestrator(engines, load_recipes(loaded.recipes, loaded.team), loaded.orchestrator.limits)
-    app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings(versions=loaded.api.versions))
-    return httpx.ASGITransport(app, raise_app_exceptions=False)
+    versions = {"versions": dict(loaded.api.versions)}
+    return create_app(orchestrator.engines, orchestrator.cards(), ApiSettings(**{**versions, **settings}))
+
+
+def transport_of(engines: Mapping[str, ScriptedEngine], profile: str = PROFILE) -> httpx.AsyncBaseTransport:
+    return httpx.ASGITransport(trio_app(engines, profile), raise_app_exceptions=False)

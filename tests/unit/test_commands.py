@@ -69,7 +69,7 @@ def commands() -> list[str]:
 
 
 def run(name: str, *words: str) -> tuple[list[object], str, str]:
-    """What `RUN` reports, and what the command prints on stdout and stderr."""
+    """Report of `RUN`, and the output of the command on stdout and stderr."""
     done = subprocess.run(
         [sys.executable, "-c", RUN, name, *words],
         capture_output=True,

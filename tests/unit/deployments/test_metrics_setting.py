@@ -40,5 +40,5 @@ def test_the_server_is_built_with_it(monkeypatch: pytest.MonkeyPatch, key: str |
     if key is not None:
         monkeypatch.setenv("MOA_API_KEY", key)
     built = app.build(load_profile("tiny"), AppArgs(), local=True)
-    [profile] = built._bound_deployment.init_args  # type: ignore[attr-defined]
+    [profile] = built._bound_deployment.init_args
     assert profile.api.metrics is on

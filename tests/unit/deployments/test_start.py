@@ -206,7 +206,6 @@ def log_of(folder: Path) -> Path:
 def test_each_signal_stops_the_server_once(number: signal.Signals, group: bool, tmp_path: Path) -> None:
     with start_fake(tmp_path) as process:
         try:
-            assert process.stderr is not None
             lines = [process.stderr.readline() for _ in range(2)]
             assert lines == [f"Starting the server; its log is {log_of(tmp_path)} ...\n", "running\n"]
             (os.killpg if group else os.kill)(process.pid, number)
@@ -224,7 +223,6 @@ def test_errors_of_the_server_are_shown_while_it_runs(tmp_path: Path) -> None:
     error = "ERROR 2026-11-29 17:53:35,132 serve 1 -- The engine of 'x' failed."
     with start_fake(tmp_path, extra=f"print({error!r}, flush=True)") as process:
         try:
-            assert process.stderr is not None
             lines = {process.stderr.readline() for _ in range(3)}
             assert f"{error}\n" in lines
             process.send_signal(signal.SIGTERM)
@@ -274,7 +272,6 @@ def test_without_a_place_for_the_log_everything_is_shown(tmp_path: Path) -> None
 
 def test_the_server_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
     with start_fake(tmp_path) as process:
-        assert process.stderr is not None
         assert [process.stderr.readline() for _ in range(2)][1] == "running\n"
         process.kill()
         assert process.stderr.readline() == "stopped\n"
@@ -283,7 +280,6 @@ def test_the_server_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
 def test_a_closed_terminal_stops_the_server(tmp_path: Path) -> None:
     """Its lines can no longer be written, which ends neither the server's threads nor its stop."""
     with start_fake(tmp_path, extra="import atexit; atexit.register(say, 'gone')") as process:
-        assert process.stderr is not None
         assert [process.stderr.readline() for _ in range(2)][1] == "running\n"
         process.stderr.close()
         process.send_signal(signal.SIGHUP)
@@ -299,7 +295,6 @@ def test_a_server_without_a_hangup_goes_on_without_its_terminal(tmp_path: Path) 
     finally:
         signal.signal(signal.SIGHUP, before)
     with process:
-        assert process.stderr is not None
         assert [process.stderr.readline() for _ in range(2)][1] == "running\n"
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGTERM)

@@ -1,7 +1,7 @@
 """Classes of attacks on Ray's dashboard and ports: a web page or a stranger finds none of them.
 
 CVE-2025-62593 and CVE-2026-27482: pages of the web asked the dashboard of a machine, by DNS rebinding and with
-methods that were forgotten. ShadowRay (CVE-2023-48022): whoever reached the dashboard ran code.
+methods that were forgotten. ShadowRay (CVE-2023-48022): anyone who reached the dashboard ran code.
 """
 
 import os
@@ -28,8 +28,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("MOA_HAPROXY_HOST", "")
     monkeypatch.setattr(local, "interrupt_once", lambda _: None)
-    monkeypatch.setattr(local, "check_machine", lambda *_, **__: None)
-    monkeypatch.setattr(local, "check_ports", lambda *_: None)
+    monkeypatch.setattr(local, "check_host", lambda *_: None)
     monkeypatch.setattr(local, "keep_to_loopback", lambda: seen.update(loopback=True))
     monkeypatch.setattr(local, "session_logs", lambda: tmp_path)
     monkeypatch.setattr(local.ray, "is_initialized", lambda: False)

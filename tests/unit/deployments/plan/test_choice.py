@@ -5,7 +5,8 @@ import pytest
 from deployments.config import load_profile
 from deployments.model_spec import ModelSpec
 from deployments.plan.answer_tokens import Call
-from deployments.plan.choice import choices, choose, gpu_memory_mib, placed
+from deployments.plan.choice import gpu_memory_mib
+from deployments.plan.placement import choices, choose, placed
 from serving.errors import ConfigError
 from tests.support.plans import PRICES, SHAPE, model, profile, stopping
 

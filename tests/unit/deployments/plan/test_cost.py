@@ -10,8 +10,9 @@ from deployments.config import load_profile
 from deployments.plan.answer_tokens import ONE_MODEL
 from deployments.plan.capacity import Load
 from deployments.plan.capacity import report as capacity_report
-from deployments.plan.choice import Choice, choices
+from deployments.plan.choice import Choice
 from deployments.plan.cost import CHART_FAMILIES, CostOptions, months, recipe_latencies, report
+from deployments.plan.placement import choices
 from deployments.plan.prices import Region
 from serving.errors import ConfigError
 from tests.support.paths import ROOT

@@ -46,12 +46,12 @@ def test_a_region_without_prices_is_refused() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "problem"),
     [
-        ("--hours-per-day", "25", "must be a number from 1 to 24, not 25"),
-        ("--hours-per-day", "many", "must be a number from 1 to 24, not many"),
-        ("--min-0-hours", "-1", "must be a number from 0 to 24, not -1"),
-        ("--savings-plan", "100", "must be a number from 0 to 99, not 100"),
-        ("--budget", "0", "must be a number from 1 to 1e+09, not 0"),
-        ("--answer-tokens", "0", "must be at least 1, not 0"),
+        ("--hours-per-day", "25", "must be a number from 1 to 24, not '25'"),
+        ("--hours-per-day", "many", "must be a number from 1 to 24, not 'many'"),
+        ("--min-0-hours", "-1", "must be a number from 0 to 24, not '-1'"),
+        ("--savings-plan", "100", "must be a number from 0 to 99, not '100'"),
+        ("--budget", "0", "must be a number from 1 to 1e+09, not '0'"),
+        ("--answer-tokens", "0", "must be a whole number of at least 1, not '0'"),
     ],
 )
 def test_a_wrong_value_is_refused(capsys: pytest.CaptureFixture[str], option: str, value: str, problem: str) -> None:
@@ -89,9 +89,9 @@ def test_a_load_is_planned(capsys: pytest.CaptureFixture[str], load: tuple[str, 
     ("options", "problem"),
     [
         (["--recipe", "moa"], "--recipe needs --requests-per-s or --answers-per-month"),
-        (["--requests-per-s", "0"], "must be a number from 1e-06 to 1e+06, not 0"),
-        (["--requests-per-s", "nan"], "must be a number from 1e-06 to 1e+06, not nan"),
-        (["--answers-per-month", "-5"], "must be a number from 1 to 1e+12, not -5"),
+        (["--requests-per-s", "0"], "must be a number from 1e-06 to 1e+06, not '0'"),
+        (["--requests-per-s", "nan"], "must be a number from 1e-06 to 1e+06, not 'nan'"),
+        (["--answers-per-month", "-5"], "must be a number from 1 to 1e+12, not '-5'"),
         (["--requests-per-s", "1", "--answers-per-month", "5"], "not allowed with argument"),
         (["--requests-per-s", "1", "--cost"], "not allowed with argument"),
         (["--requests-per-s", "1", "--budget", "5"], "--budget needs --cost"),

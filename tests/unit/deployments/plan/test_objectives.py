@@ -10,10 +10,10 @@ from deployments.config import load_profile
 from deployments.ingress.buckets import TTFT_SECONDS
 from deployments.plan import objectives
 from deployments.plan.__main__ import main
-from deployments.plan.choice import choices
 from deployments.plan.cost import recipe_latencies
 from deployments.plan.latency import Latency
 from deployments.plan.objectives import MARGIN, ttft_objectives
+from deployments.plan.placement import choices
 from deployments.plan.prices import load_prices
 from serving.errors import ConfigError
 from tests.support.paths import ROOT

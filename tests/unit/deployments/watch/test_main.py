@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +22,6 @@ from tests.support.metrics_page import serving
 from tests.support.paths import ROOT
 from tests.support.server import free_port
 
-needs_prometheus = pytest.mark.skipif(shutil.which("prometheus") is None, reason="no prometheus; Debian has it")
 START_S = 60
 GRAFANA = """#!{python}
 import json, os, pathlib, signal, sys
@@ -31,6 +29,17 @@ settings = {{name: value for name, value in os.environ.items() if name.startswit
 pathlib.Path("{folder}", "started.json").write_text(json.dumps([sys.argv[1:], settings]))
 {then}
 """
+
+
+def install_grafana(home: Path, then: str) -> str:
+    """Write a Grafana that records its start in the folder around `home`, then runs `then`. Returns a PATH with it."""
+    for folder in ("conf", "bin"):
+        (home / folder).mkdir(parents=True)
+    (home / "conf" / "defaults.ini").touch()
+    program = home / "bin" / "grafana"
+    program.write_text(GRAFANA.format(python=sys.executable, folder=home.parent, then=then))
+    program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
 
 
 @contextmanager
@@ -46,7 +55,6 @@ def watching(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            assert process.stdout is not None
             lines = []
             for line in process.stdout:
                 lines.append(line.strip())
@@ -75,7 +83,6 @@ def processes_with(text: str) -> list[str]:
     return [line for line in listed.splitlines() if text in line and not line.startswith("ps ")]
 
 
-@needs_prometheus
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
 def test_prometheus_reads_the_server_and_all_ends_with_a_signal(number: signal.Signals, tmp_path: Path) -> None:
     with serving() as url, watching(url, tmp_path / "kept") as (process, lines, port, page_port):
@@ -101,7 +108,6 @@ def test_prometheus_reads_the_server_and_all_ends_with_a_signal(number: signal.S
             probe.bind(("127.0.0.1", freed))
 
 
-@needs_prometheus
 def test_prometheus_answers_the_query_of_every_panel(tmp_path: Path) -> None:
     """With values, if a metric that the server itself has is enough for them."""
     empty = set()
@@ -134,16 +140,9 @@ def test_prometheus_answers_the_query_of_every_panel(tmp_path: Path) -> None:
     assert {one for one in empty if one[1] not in later} - missing == set()
 
 
-@needs_prometheus
 def test_grafana_is_started_with_it_where_it_is_installed(tmp_path: Path) -> None:
     home = tmp_path / "grafana"
-    (home / "conf").mkdir(parents=True)
-    (home / "conf" / "defaults.ini").touch()
-    (home / "bin").mkdir()
-    program = home / "bin" / "grafana"
-    program.write_text(GRAFANA.format(python=sys.executable, folder=tmp_path, then="signal.pause()"))
-    program.chmod(0o755)
-    port, path = free_port(), f"{home / 'bin'}:{os.environ['PATH']}"
+    port, path = free_port(), install_grafana(home, "signal.pause()")
     with (
         serving() as url,
         watching(url, tmp_path / "kept", "--grafana-port", str(port), path=path) as (process, lines, prometheus, _),
@@ -161,17 +160,9 @@ def test_grafana_is_started_with_it_where_it_is_installed(tmp_path: Path) -> Non
     assert processes_with(str(home)) == []
 
 
-@needs_prometheus
 def test_a_program_that_ends_is_said_with_its_last_words_and_the_others_end_too(tmp_path: Path) -> None:
     home = tmp_path / "grafana"
-    (home / "conf").mkdir(parents=True)
-    (home / "conf" / "defaults.ini").touch()
-    (home / "bin").mkdir()
-    program = home / "bin" / "grafana"
-    then = "print('the database is locked', flush=True); sys.exit(3)"
-    program.write_text(GRAFANA.format(python=sys.executable, folder=tmp_path, then=then))
-    program.chmod(0o755)
-    path = f"{home / 'bin'}:{os.environ['PATH']}"
+    path = install_grafana(home, "print('the database is locked', flush=True); sys.exit(3)")
     options = ("--grafana-port", str(free_port()))
     with serving() as url, watching(url, tmp_path / "kept", *options, path=path) as (process, _, _, _):
         assert process.wait(30) == 1
@@ -180,7 +171,6 @@ def test_a_program_that_ends_is_said_with_its_last_words_and_the_others_end_too(
     assert processes_with(str(tmp_path / "kept")) == []
 
 
-@needs_prometheus
 def test_a_server_that_does_not_run_yet_is_waited_for(tmp_path: Path) -> None:
     with watching(f"http://127.0.0.1:{free_port()}", tmp_path) as (process, lines, _, _):
         assert lines[0].endswith("/metrics (no answer yet; start the server with: make serve)")
@@ -209,9 +199,9 @@ def test_a_server_without_metrics_is_refused_in_one_sentence(
         (["--budget", "nan"], "'nan' is no amount"),
         (["--gpu-hour-usd", "-1"], "'-1' is no amount"),
         (["--budget", "much"], "'much' is no amount"),
-        (["--port", "0"], "'0' is no port; write a number from 1 to 65535"),
-        (["--page-port", "65536"], "'65536' is no port"),
-        (["--grafana-port", "x"], "'x' is no port"),
+        (["--port", "0"], "must be a whole number from 1 to 65535, not '0'"),
+        (["--page-port", "65536"], "must be a whole number from 1 to 65535, not '65536'"),
+        (["--grafana-port", "x"], "must be a whole number from 1 to 65535, not 'x'"),
     ],
 )
 def test_wrong_values_are_refused(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """Prometheus for a local server: its configuration, and what is refused before it starts."""
 
-import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -63,7 +62,6 @@ def test_the_label_that_the_rules_select_is_added() -> None:
     assert job["static_configs"] == [{"targets": ["moa.example.com:8443"], "labels": {"namespace": "moa"}}]
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool; Debian has it in `prometheus`")
 def test_promtool_accepts_the_configuration_and_the_rules(tmp_path: Path) -> None:
     rules, config = tmp_path / "rules.yaml", tmp_path / "prometheus.yaml"
     rules.write_text(yaml.safe_dump(local_rules(300.0, 2.0)))

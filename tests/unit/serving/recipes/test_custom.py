@@ -206,7 +206,7 @@ def test_two_recipes_of_one_id_are_refused(trio: Trio, written: Written) -> None
 
 
 def test_what_only_looks_like_a_mistake_is_accepted(trio: Trio, written: Written) -> None:
-    """Inner functions with a `run` of their own, a name that is assigned anew, several ways to end."""
+    """Inner functions with a `run` of their own, a name with a second assignment, several ways to end."""
     source = GOOD.replace(
         RUN,
         textwrap.indent(

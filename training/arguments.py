@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from evaluation.options import Number, Whole, name, names, url
+from evaluation.options import name, names, url
+from serving.command_line import above, at_least
 from training.reward import RewardSettings
 from training.task_reward import KINDS
 from training.trainer_settings import TrainerSettings
@@ -18,8 +19,10 @@ def add_optima(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--dataset", required=True, help="training questions: PATH, or KIND=PATH as in 'evaluation run'")
     run.add_argument("--out", type=Path, required=True, help="folder of the run; the same command resumes it")
     run.add_argument("--method", choices=("isft", "idpo", "hybrid"), default="isft", help="default: isft")
-    run.add_argument("--iterations", type=Whole(1, 1000), default=3, help="default: 3")
-    run.add_argument("--limit", type=Whole(1, 10**9), help="so many questions, spread over the file (default: all)")
+    run.add_argument("--iterations", type=at_least(1, int, 1000), default=3, help="default: 3")
+    run.add_argument(
+        "--limit", type=at_least(1, int, 10**9), help="so many questions, spread over the file (default: all)"
+    )
     run.add_argument("--profile", default="tiny", help="name or path of the profile to train (default: tiny)")
     run.add_argument("--models", type=names, default=(), help="comma-separated models to train (default: all)")
 
@@ -32,17 +35,19 @@ def add_optima(parser: argparse.ArgumentParser) -> None:
     )
     server.add_argument("--api-key-env", default="MOA_API_KEY", help="environment variable of the API key")
     server.add_argument(
-        "--timeout", type=Number(0, 604_800, above=True), default=600.0, metavar="S", help="of an answer (default: 600)"
+        "--timeout", type=above(0, 604_800), default=600.0, metavar="S", help="of an answer (default: 600)"
     )
-    server.add_argument("--concurrency", type=Whole(1, 4096), default=8, help="requests at a time (default: 8)")
+    server.add_argument("--concurrency", type=at_least(1, int, 4096), default=8, help="requests at a time (default: 8)")
 
     answers = parser.add_argument_group("answers")
-    answers.add_argument("--samples", type=Whole(2, 1000), default=8, help="answers to each question (default: 8)")
-    answers.add_argument("--temperature", type=Number(0, 2, above=True), default=1.0, help="default: 1")
     answers.add_argument(
-        "--max-tokens", type=Whole(1, 10_000_000), help="of each answer (default: the recipe's limits)"
+        "--samples", type=at_least(2, int, 1000), default=8, help="answers to each question (default: 8)"
     )
-    answers.add_argument("--seed", type=Whole(0, 2**31 - 1), default=1, help="default: 1")
+    answers.add_argument("--temperature", type=above(0, 2), default=1.0, help="default: 1")
+    answers.add_argument(
+        "--max-tokens", type=at_least(1, int, 10_000_000), help="of each answer (default: the recipe's limits)"
+    )
+    answers.add_argument("--seed", type=at_least(0, int, 2**31 - 1), default=1, help="default: 1")
     answers.add_argument(
         "--formats",
         choices=("varied", "none"),
@@ -50,7 +55,10 @@ def add_optima(parser: argparse.ArgumentParser) -> None:
         help="varied: the first iteration asks for different ways of writing (default); none: it does not",
     )
     answers.add_argument(
-        "--branches", type=Whole(0, 1000), default=4, help="further answers to each question from the tree, for DPO"
+        "--branches",
+        type=at_least(0, int, 1000),
+        default=4,
+        help="further answers to each question from the tree, for DPO",
     )
 
     reward = parser.add_argument_group("reward")
@@ -62,43 +70,52 @@ def add_optima(parser: argparse.ArgumentParser) -> None:
         value = getattr(defaults, weight)
         form = "optima" if weight.startswith("lambda") else "weighted"
         reward.add_argument(
-            option_name(weight), type=Number(0, 1000), help=f"weight of the form '{form}' (default: {value:g})"
+            option_name(weight), type=at_least(0, high=1000), help=f"weight of the form '{form}' (default: {value:g})"
         )
 
     selection = parser.add_argument_group("selection")
     selection.add_argument(
-        "--threshold", type=Number(-1000, 1000), default=0.5, help="smallest reward, for SFT (default: 0.5)"
+        "--threshold", type=at_least(-1000, high=1000), default=0.5, help="smallest reward, for SFT (default: 0.5)"
     )
     selection.add_argument(
-        "--min-task", type=Number(0, 1), default=0.5, help="smallest task reward, for SFT (default: 0.5)"
-    )
-    selection.add_argument("--best", type=Whole(1, 1000), default=1, help="answers per question, for SFT (default: 1)")
-    selection.add_argument(
-        "--keep-share", type=Number(0, 1, above=True), default=0.7, help="share of the best, for SFT (default: 0.7)"
+        "--min-task", type=at_least(0, high=1), default=0.5, help="smallest task reward, for SFT (default: 0.5)"
     )
     selection.add_argument(
-        "--gap", type=Number(0, 100, above=True), default=0.2, help="smallest gap of a pair, for DPO (default: 0.2)"
+        "--best", type=at_least(1, int, 1000), default=1, help="answers per question, for SFT (default: 1)"
     )
     selection.add_argument(
-        "--min-chosen", type=Number(-1000, 1000), default=0.5, help="smallest better value, for DPO (default: 0.5)"
+        "--keep-share", type=above(0, 1), default=0.7, help="share of the best, for SFT (default: 0.7)"
+    )
+    selection.add_argument(
+        "--gap", type=above(0, 100), default=0.2, help="smallest gap of a pair, for DPO (default: 0.2)"
+    )
+    selection.add_argument(
+        "--min-chosen",
+        type=at_least(-1000, high=1000),
+        default=0.5,
+        help="smallest better value, for DPO (default: 0.5)",
     )
 
     trainer = parser.add_argument_group("training")
     given = TrainerSettings()
-    trainer.add_argument("--epochs", type=Number(0, 10_000, above=True), default=given.epochs, help="default: 1")
-    trainer.add_argument("--max-steps", type=Whole(1, 10**9), help="steps of each training, instead of epochs")
+    trainer.add_argument("--epochs", type=above(0, 10_000), default=given.epochs, help="default: 1")
+    trainer.add_argument("--max-steps", type=at_least(1, int, 10**9), help="steps of each training, instead of epochs")
     trainer.add_argument(
-        "--learning-rate", type=Number(0, 1, above=True), default=given.learning_rate, help="of SFT (default: 2e-5)"
+        "--learning-rate", type=above(0, 1), default=given.learning_rate, help="of SFT (default: 2e-5)"
+    )
+    trainer.add_argument("--dpo-learning-rate", type=above(0, 1), default=given.dpo_learning_rate, help="default: 5e-7")
+    trainer.add_argument(
+        "--batch-size", type=at_least(1, int, 4096), default=given.batch_size, help="examples (default: 8)"
     )
     trainer.add_argument(
-        "--dpo-learning-rate", type=Number(0, 1, above=True), default=given.dpo_learning_rate, help="default: 5e-7"
+        "--max-length", type=at_least(16, int, 10_000_000), default=given.max_tokens, help="tokens (default: 2048)"
     )
-    trainer.add_argument("--batch-size", type=Whole(1, 4096), default=given.batch_size, help="examples (default: 8)")
     trainer.add_argument(
-        "--max-length", type=Whole(16, 10_000_000), default=given.max_tokens, help="tokens (default: 2048)"
+        "--lora-rank", type=at_least(0, int, 4096), default=0, help="train adapters; 0: all weights (default)"
     )
-    trainer.add_argument("--lora-rank", type=Whole(0, 4096), default=0, help="train adapters; 0: all weights (default)")
-    trainer.add_argument("--ray-workers", type=Whole(0, 4096), default=0, help="of Ray Train (default: 0, no Ray)")
+    trainer.add_argument(
+        "--ray-workers", type=at_least(0, int, 4096), default=0, help="of Ray Train (default: 0, no Ray)"
+    )
 
 
 def option_name(name: str) -> str:

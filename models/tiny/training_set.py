@@ -9,11 +9,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from evaluation.options import Whole
 from evaluation.scoring.exact import normalized
 from models.tiny.heldout import SKILL_RANGE, held_out
 from models.tiny.questions import SKILLS, Question, QuestionMaker
-from serving.command_line import CommandLine
+from serving.command_line import CommandLine, at_least
 
 MOST = 4000  # a third are about facts, whose different questions are few
 
@@ -31,7 +30,9 @@ def made(count: int, seed: int) -> list[Question]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the file."""
     parser = CommandLine(prog="python -m models.tiny.training_set", description=__doc__)
-    parser.add_argument("--questions", type=Whole(1, MOST), default=300, help="number of questions (default: 300)")
+    parser.add_argument(
+        "--questions", type=at_least(1, int, MOST), default=300, help="number of questions (default: 300)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="default: 1")
     parser.add_argument("--out", type=Path, required=True, help="JSONL file to write")
     options = parser.parse_args(argv)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 import httpx
+from starlette.types import ASGIApp
 
 from deployments.config import load_profile
 from serving.api import ApiSettings, create_app

@@ -71,5 +71,5 @@ def test_the_generator_refuses_more_questions_than_it_can_make(
     path = tmp_path / "questions.jsonl"
     with pytest.raises(SystemExit, match="2"):
         training_set.main(["--questions", str(training_set.MOST + 1), "--out", str(path)])
-    assert "argument --questions: must be a whole number from 1 to 4,000" in capsys.readouterr().err
+    assert "argument --questions: must be a whole number from 1 to 4000" in capsys.readouterr().err
     assert not path.exists()

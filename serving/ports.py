@@ -1,15 +1,27 @@
 """TCP ports of this machine: a free one, and a check before a server is started."""
 
 import errno
+import secrets
 import socket
+from contextlib import suppress
 
 from serving.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
+FIRST, FIRST_OUTGOING = 20_000, 32_768  # the second is Linux's first port of outgoing connections
+ATTEMPTS = 100
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nothing listens on."""
+    """A port of the loopback interface that nothing listens on.
+
+    It is none of those that the system gives to outgoing connections, of which one could take it before it is used.
+    """
+    for _ in range(ATTEMPTS):
+        port = FIRST + secrets.randbelow(FIRST_OUTGOING - FIRST)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

@@ -12,9 +12,10 @@ from pathlib import Path
 from deployments.cluster.environment import DEFAULTS
 from deployments.config import Profile
 from deployments.model_spec import ModelSpec
-from loadtest.bench.processes import HOST, free_port, server
+from loadtest.bench.processes import HOST, server
 from loadtest.errors import LoadError
 from loadtest.target import find_target
+from serving.ports import free_port
 from serving.recipes import load_recipes
 
 READY_S = 400.0

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,14 +17,6 @@ HOST = "127.0.0.1"
 STOP_S = 20.0  # for a graceful end; then the process is killed
 PROBE_TIMEOUT_S = 5.0
 LOG_TAIL = 2000  # characters of the log in the error message
-
-
-def free_port() -> int:
-    """Find a free port on the loopback interface."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def run(benchmark: Coroutine[Any, Any, None]) -> bool:

@@ -24,12 +24,13 @@ from evaluation.datasets import loading
 from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, vllm_command
 from loadtest.bench.machine import describe, sentence
-from loadtest.bench.processes import HOST, free_port, run, server
+from loadtest.bench.processes import HOST, run, server
 from loadtest.errors import LoadError
 from loadtest.progress import ProgressLine
 from serving.command_line import CommandLine, at_least
 from serving.conversation import Message
 from serving.errors import ConfigError
+from serving.ports import free_port
 from serving.references import Reference, ReferenceBlock
 from serving.runtime.prompts import AGGREGATE_AND_SYNTHESIZE, with_references
 

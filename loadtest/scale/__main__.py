@@ -19,7 +19,7 @@ import aiohttp
 from loadtest.bench.client import ask, session
 from loadtest.bench.contenders import READY_S, plain_environment, script
 from loadtest.bench.machine import describe, sentence
-from loadtest.bench.processes import HOST, free_port, run, server
+from loadtest.bench.processes import HOST, run, server
 from loadtest.errors import LoadError
 from loadtest.progress import ProgressLine
 from loadtest.scale import html_report
@@ -28,6 +28,7 @@ from loadtest.scale.process_usage import UsageMonitor
 from loadtest.scale.profiling import record, shares
 from loadtest.scale.results import ScaleResults
 from serving.command_line import CommandLine, above, at_least
+from serving.ports import free_port
 
 OPEN_REQUESTS = 64  # in the closed loop: more than the cores can work on at once
 TOKENS = 16  # per agent, in the requests/s and overhead experiments

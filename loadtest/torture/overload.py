@@ -14,11 +14,12 @@ import psutil
 
 from loadtest.bench.client import session
 from loadtest.bench.contenders import plain_environment
-from loadtest.bench.processes import HOST, free_port, server
+from loadtest.bench.processes import HOST, server
 from loadtest.torture.effort import Effort
 from loadtest.torture.row import Row, quantile, quantiles
 from loadtest.torture.stage import chat
 from loadtest.traffic.arrivals import poisson
+from serving.ports import free_port
 
 IN_FLIGHT = 32
 ANSWER_S = 0.5

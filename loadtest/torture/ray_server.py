@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 
 from loadtest.bench.contenders import READY_S, plain_environment, script
-from loadtest.bench.processes import HOST, free_port, server
+from loadtest.bench.processes import HOST, server
+from serving.ports import free_port
 
 
 @dataclass(frozen=True, slots=True)

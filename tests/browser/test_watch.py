@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from deployments.watch.dashboards import dashboards
 from deployments.watch.page import serving_page
+from serving.ports import free_port
 from tests.support.browser import new_page, wait_until
-from tests.support.server import free_port
 
 MODELS = ("tiny-qwen", "tiny.mixtral+1")
 ALERT = {

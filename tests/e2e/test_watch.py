@@ -11,8 +11,9 @@ import openai
 import pytest
 
 from deployments.watch.dashboards import dashboards
+from serving.ports import free_port
 from tests.support.paths import ROOT
-from tests.support.server import Server, free_port
+from tests.support.server import Server
 
 # Panels without values on this server: it has no GPU, price, key or node pool, and nothing fails in so short a time.
 EMPTY = {

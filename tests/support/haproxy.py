@@ -15,7 +15,7 @@ from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig,
 from ray.serve.config import HTTPOptions
 
 from deployments.cluster.environment import DEFAULTS
-from tests.support.server import free_port
+from serving.ports import free_port
 
 PROGRAM = DEFAULTS["RAY_SERVE_HAPROXY_BINARY_PATH"]
 START_S = 120.0  # guards against a hang

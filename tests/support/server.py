@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from serving.ports import free_port
 from tests.support.paths import ROOT
 
 START_S = 400  # on two cores that do other things as well
@@ -77,12 +77,6 @@ def served(app: str, *arguments: str) -> Iterator[Server]:
         finally:
             _stop(process)
             _check_that_all_ended(Path(folder))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -11,7 +11,7 @@ from ray._private import services, state
 
 from deployments import drain as module
 from deployments.drain import announce_drain, check_address, drain, main, replicas_on
-from tests.support.server import free_port
+from serving.ports import free_port
 
 
 def actor(node: str, kind: str = "ServeReplica:default:ingress", status: str = "ALIVE") -> dict[str, Any]:

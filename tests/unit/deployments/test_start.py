@@ -18,8 +18,8 @@ from deployments.arguments import ServeArgs
 from deployments.cluster import preflight
 from deployments.config import PROFILES, AppArgs
 from deployments.start import main, parse
+from serving.ports import free_port
 from tests.support.paths import ROOT
-from tests.support.server import free_port
 
 
 def test_words_are_parsed_as_arguments() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.bench.processes import free_port
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineUnavailable
+from serving.ports import free_port
 from serving.types import GenerateRequest
 from tests.support.api import app_of, running
 

@@ -12,9 +12,9 @@ import pytest
 import deployments.demo
 from deployments.config import PROFILES, load_profile
 from serving import demo
+from serving.ports import free_port
 from tests.support.api import ask, get
 from tests.support.paths import ROOT
-from tests.support.server import free_port
 
 QUICK = ("--tokens", "3", "--ttft-s", "0", "--itl-s", "0")
 

@@ -10,7 +10,7 @@ from deployments.cluster import preflight
 from deployments.cluster.preflight import check_gpu_count, check_ports, check_start, local_gpus
 from deployments.config import AppArgs, load_profile
 from serving.errors import ConfigError
-from tests.support.server import free_port
+from serving.ports import free_port
 
 TWO_GPUS = "GPU 0: NVIDIA L4 (UUID: GPU-1)\nGPU 1: NVIDIA L4 (UUID: GPU-2)\n"
 

@@ -16,7 +16,7 @@ from deployments.cluster.progress import abilities, addresses, how_to_ask, is_re
 from deployments.config import PROFILES, load_profile
 from deployments.metrics_setting import with_metrics
 from models.tiny.questions import BACKWARDS, SORTED, SUMS, facts
-from tests.support.server import free_port
+from serving.ports import free_port
 
 URL = "http://127.0.0.1:8000"
 

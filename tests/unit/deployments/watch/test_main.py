@@ -18,9 +18,9 @@ import pytest
 
 from deployments.watch.__main__ import NO_GRAFANA, main, parser
 from deployments.watch.dashboards import dashboards
+from serving.ports import free_port
 from tests.support.metrics_page import serving
 from tests.support.paths import ROOT
-from tests.support.server import free_port
 
 START_S = 60
 GRAFANA = """#!{python}

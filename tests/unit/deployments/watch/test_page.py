@@ -10,8 +10,8 @@ import pytest
 from deployments.watch.dashboards import NAMES, dashboards
 from deployments.watch.page import FILES, serving_page
 from serving.errors import ConfigError
+from serving.ports import free_port
 from tests.support.metrics_page import serving
-from tests.support.server import free_port
 
 ANSWER = '{"status": "success", "data": {"result": []}}'
 

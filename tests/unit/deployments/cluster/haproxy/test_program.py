@@ -22,9 +22,9 @@ from serving.errors import (
     UnknownPath,
     WrongMethod,
 )
+from serving.ports import free_port
 from tests.support.haproxy import PROGRAM, START_S, Orchestrator, Proxy, client, proxied, stopped, until, write_config
 from tests.support.orchestrators import Answering, Killable, Silent
-from tests.support.server import free_port
 
 HEAD = b"POST / HTTP/1.1\r\nhost: front\r\ncontent-length: 5\r\n\r\n"
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from serving.ports import free_port
 from tests.support.haproxy import PROGRAM, Proxy, ask_admin, proxied, stopped, until, write_config
 from tests.support.orchestrators import Gate
 from tests.support.paths import ROOT
-from tests.support.server import free_port
 
 
 async def asked(proxy: Proxy) -> bool:

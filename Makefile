@@ -62,8 +62,11 @@ COVERAGE_SERVING := 97
 COVERAGE_DEPLOYMENTS := 88
 
 .PHONY: test-unit
-test-unit: install ## unit tests, and tests with clients over scripted engines, on all cores, without Ray, with coverage
-	$(BIN)/pytest tests/unit tests/clients --ignore=tests/clients/trio -n auto --maxprocesses 8 --dist loadfile --cov --cov-report= $(PYTEST_ARGS)
+test-unit: install ## unit tests, the store on real servers, clients over scripted engines; on all cores, without Ray, with coverage
+	@command -v redis-server >/dev/null || { echo "Error: there is no 'redis-server'; install it (Debian: redis-server)." >&2; exit 1; }
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	  { echo "Error: there is no PostgreSQL server; install it (Debian: postgresql)." >&2; exit 1; }
+	$(BIN)/pytest tests/unit tests/store tests/clients --ignore=tests/clients/trio -n auto --maxprocesses 8 --dist loadfile --cov --cov-report= $(PYTEST_ARGS)
 ifeq ($(PYTEST_ARGS),)
 	@echo -n "coverage of serving, percent: " && $(BIN)/coverage report --include='serving/*' --format=total --fail-under=$(COVERAGE_SERVING)
 	@echo -n "coverage of deployments, percent: " && $(BIN)/coverage report --include='deployments/*' --format=total --fail-under=$(COVERAGE_DEPLOYMENTS)
@@ -141,7 +144,7 @@ torture: install ## measure what is promised under faults, abuse and load: ARGS=
 
 ##@ Maintain
 
-LOCK := $(UV) pip compile -q --no-header pyproject.toml --python-version 3.11 --extra loadtest --extra evaluation --extra training --extra dev
+LOCK := $(UV) pip compile -q --no-header pyproject.toml --python-version 3.11 --extra s3 --extra loadtest --extra evaluation --extra training --extra dev
 # What the server alone needs, in the versions of the files above.
 IMAGE_LOCK := $(UV) pip compile -q --no-header --no-annotate pyproject.toml --python-version 3.11
 
@@ -149,9 +152,9 @@ IMAGE_LOCK := $(UV) pip compile -q --no-header --no-annotate pyproject.toml --py
 lock: ## add what pyproject.toml asks for to requirements/*.txt; upgrades nothing that still fits
 	$(LOCK) --extra cpu --override requirements/overrides.txt -o requirements/cpu.txt >/dev/null
 	$(LOCK) --extra gpu --universal -o requirements/gpu.txt >/dev/null  # for Python 3.11 and, in the image, 3.12
-	$(IMAGE_LOCK) --extra cpu --override requirements/overrides.txt --override requirements/cpu-image-overrides.txt \
+	$(IMAGE_LOCK) --extra cpu --extra s3 --override requirements/overrides.txt --override requirements/cpu-image-overrides.txt \
 	  -c requirements/cpu.txt -o requirements/cpu-image.txt >/dev/null
-	$(IMAGE_LOCK) --extra gpu --universal -c requirements/gpu.txt -o requirements/gpu-image.txt >/dev/null
+	$(IMAGE_LOCK) --extra gpu --extra s3 --universal -c requirements/gpu.txt -o requirements/gpu-image.txt >/dev/null
 
 .PHONY: lock-clients
 lock-clients: ## the same for requirements/clients/NAME.in; Node clients: npm install in their folders

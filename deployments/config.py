@@ -14,6 +14,7 @@ from serving.config import Frozen, YamlDirectory
 from serving.errors import ConfigError
 from serving.recipes.cost import Limits
 from serving.runtime.policy import NEXT_TURN_PREFILL_S
+from serving.store.settings import StoreSettings
 from serving.validation import first_issue
 
 PROFILES = Path(__file__).parent / "profiles"
@@ -105,6 +106,7 @@ class Profile(Frozen):
     )
     api: ApiSettings = Field(default=ApiSettings(), description="Settings of the HTTP API.")
     orchestrator: OrchestratorSpec = Field(default=OrchestratorSpec(), description="The HTTP deployment.")
+    store: StoreSettings = Field(default=StoreSettings(), description="State that outlives a request.")
     env: Mapping[str, str] = Field(default_factory=dict, description="Environment variables of every replica.")
     memory_gib: float = Field(
         default=0, ge=0, description="Free memory that a machine needs; checked before a cluster is started on it."

@@ -54,6 +54,12 @@ class Observer:
     def caller_running(self, caller: str, priority_class: str, prompts: int) -> None:
         """Prompts of a caller in progress now."""
 
+    def store_checked(self, part: str, available: bool) -> None:
+        """The store's "database" or "expiring" state was asked whether it answers."""
+
+    def records_lost(self, count: int) -> None:
+        """So many records were dropped because the store was away, or could not be written."""
+
     def request_started(self, model: str) -> None:
         """A model or a recipe was asked."""
 

@@ -27,6 +27,7 @@ from serving.orchestrator import Orchestrator
 from serving.pooling import PoolingEngine, PoolingInfo
 from serving.recipes import load_recipes
 from serving.runtime.hedging import RetryBudget
+from serving.store.store import Store
 
 # Access logs cost as much as a small model's token; metrics count requests.
 QUIET = LoggingConfig(enable_access_log=False, log_level="WARNING")
@@ -107,8 +108,15 @@ class Ingress:
         settings = api_settings(profile.api, os.environ)
         if settings.max_in_flight is None:
             settings = settings.model_copy(update={"max_in_flight": max_in_flight(profile, recipes)})
-        metrics = ClusterMetrics() if settings.metrics else None
-        return create_app(orchestrator.engines, cards, settings, observer, orchestrator.pooling, metrics=metrics)
+        return create_app(
+            orchestrator.engines,
+            cards,
+            settings,
+            observer,
+            orchestrator.pooling,
+            metrics=ClusterMetrics() if settings.metrics else None,
+            store=Store(profile.store, observer) if profile.store.enabled else None,
+        )
 
 
 def ingress_options(profile: Profile) -> dict[str, Any]:

@@ -71,9 +71,17 @@ class RayObserver(Observer):
         self._refilled = Counter("moa_refilled_slots", "Slots given to another model.", ("recipe", "model"))
         self._cost = Counter("moa_estimated_cost_usd", "Tokens times their price, in dollars.", ("recipe", "model"))
         self._prefills = Counter("moa_prefills", "Prefills by outcome.", ("recipe", "model", "kind", "outcome"))
+        self._store = Gauge("moa_store_available", "1 if the part of the store can be reached, else 0.", ("part",))
+        self._lost_records = Counter("moa_lost_records", "Records that could not be written to the store.")
         self._budget = Gauge("moa_budget_usd_per_month", "Budget of the profile, in dollars a month.")
         if budget_usd_per_month is not None:
             self._budget.set(budget_usd_per_month)
+
+    def store_checked(self, part: str, available: bool) -> None:
+        self._store.set(1 if available else 0, {"part": part})
+
+    def records_lost(self, count: int) -> None:
+        self._lost_records.inc(count)
 
     def request_refused(self, code: str) -> None:
         self._refused.inc(1, {"code": code})

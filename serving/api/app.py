@@ -38,6 +38,7 @@ from serving.cards import ModelCard
 from serving.engine import Engine
 from serving.errors import ConfigError
 from serving.pooling import PoolingEngine
+from serving.store.store import Store
 from serving.telemetry import Observer
 
 # Of the requests that engines answer.
@@ -59,6 +60,7 @@ def create_app(
     pooling: Mapping[str, PoolingEngine] | None = None,
     *,
     metrics: Callable[[], Awaitable[bytes]] | None = None,
+    store: Store | None = None,
 ) -> Api:
     """Create the API.
 
@@ -70,6 +72,7 @@ def create_app(
             by the engines.
         pooling: the engines that embed or rank, by model id; their cards say the same task.
         metrics: makes the page of `/metrics`.
+        store: state that outlives a request; the app starts and closes it. None: nothing is kept.
 
     Raises:
         ConfigError: two keys contradict each other (`key_ring`), an engine has no card, a card has no engine or says
@@ -94,6 +97,7 @@ def create_app(
         key_ring(settings),
         ImageFetcher(settings.images),
         pooling,
+        store=store,
     )
     app = Api(settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan)
     app.state.server = server
@@ -123,7 +127,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     The engines belong to the caller of `create_app`.
     """
+    store: Store | None = app.state.server.store
+    if store is not None:
+        await store.start()
     try:
         yield
     finally:
         app.state.readiness.cancel()
+        if store is not None:
+            await store.close()

@@ -18,6 +18,7 @@ from serving.engine import Engine
 from serving.errors import InvalidRequest, Unauthorized, UnknownModel
 from serving.json_structure import upper_bound
 from serving.pooling import PoolingEngine
+from serving.store.store import Store
 from serving.telemetry import Observer
 
 Body = TypeVar("Body")
@@ -42,6 +43,7 @@ class Server:
     fetcher: ImageFetcher
     pooling: Mapping[str, PoolingEngine] = field(default_factory=dict)  # by model id
     parsing: ParsingTurns = field(default_factory=ParsingTurns)
+    store: Store | None = None  # None: nothing outlives a request
 
     async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.

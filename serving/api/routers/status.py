@@ -40,7 +40,9 @@ async def ready(request: Request, server: ServerParts, exchange: Exchange) -> Js
     readiness: Readiness = request.app.state.readiness
     failing = await readiness.failing()
     if not failing:
-        return JsonResponse({"status": "ready", **({"engines": sorted(readiness.engines)} if detailed else {})})
+        details = {"engines": sorted(readiness.engines)} if detailed else {}
+        store = {"store": dict(server.store.available)} if detailed and server.store else {}
+        return JsonResponse({"status": "ready", **details, **store})
     error = EngineUnavailable("server", "not all models are ready")
     if not detailed:
         return error_response(error)

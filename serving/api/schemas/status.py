@@ -64,6 +64,11 @@ class ReadyBody(Read):
 
     status: Literal["ready"]
     engines: list[str] = Field(default=[], description="Ids of the models and recipes; left out without a key.")
+    store: dict[str, bool] = Field(
+        default={},
+        description="For each part of the store whether it can be reached; answers do not need it. Left out without a"
+        " key.",
+    )
 
 
 class NotReadyBody(ErrorBody):

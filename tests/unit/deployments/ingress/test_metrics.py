@@ -171,6 +171,18 @@ def test_unknown_times_and_prices_are_left_out(recorded: Recorded) -> None:
     ]
 
 
+def test_the_store_is_a_gauge_for_each_part_and_lost_records_are_counted(recorded: Recorded) -> None:
+    observer = RayObserver()
+    observer.store_checked("database", True)
+    observer.store_checked("expiring", False)
+    observer.records_lost(3)
+    assert recorded == [
+        ("moa_store_available", 1, {"part": "database"}),
+        ("moa_store_available", 0, {"part": "expiring"}),
+        ("moa_lost_records", 3, {}),
+    ]
+
+
 def test_second_attempts_are_counted(recorded: Recorded) -> None:
     RayObserver().hedged("moa", "a")
     assert recorded == [("moa_hedged_calls", 1, {"recipe": "moa", "model": "a"})]

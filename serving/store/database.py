@@ -1,0 +1,143 @@
+"""The database of records: a SQLite file, or PostgreSQL."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from serving.errors import ConfigError
+from serving.store.errors import StoreUnavailable
+from serving.store.migrate import upgrade
+from serving.store.settings import StoreSettings
+
+DRIVERS = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}  # by the scheme of the address
+READ_ONLY = "moa_read_only"  # execution option of a transaction that writes nothing
+# What a driver raises when a server is away, full or slow; `OUR_OWN` are errors of statements and rows.
+AWAY = (DBAPIError, OSError, TimeoutError, sqlite3.Error)
+OUR_OWN = (IntegrityError, DataError, ProgrammingError)
+
+
+def database_url(settings: StoreSettings, environment: Mapping[str, str] = os.environ) -> URL:
+    """Address of the database for SQLAlchemy.
+
+    Raises:
+        ConfigError: the variable has no address of a PostgreSQL database.
+    """
+    if not (given := environment.get(settings.database_env, "").strip()):
+        return URL.create("sqlite+aiosqlite", database=str(settings.file(environment)))
+    try:
+        url = make_url(given)
+        driver = DRIVERS[url.get_backend_name()]
+    except (ArgumentError, KeyError, ValueError):
+        raise ConfigError(
+            f"Set {settings.database_env} to an address such as postgresql://USER:KEY@HOST:5432/NAME, or unset it for"
+            " the embedded database."
+        ) from None
+    return url.set(drivername=driver)
+
+
+class Database:
+    """Transactions of one process on the database. Several processes may share it."""
+
+    def __init__(self, url: URL, timeout_s: float) -> None:
+        """`url`: see `database_url`. `timeout_s`: of one transaction, and of waiting for a lock."""
+        self.url, self.timeout_s = url, timeout_s
+        self.embedded = url.get_backend_name() == "sqlite"
+        self._engine = _engine(url, timeout_s)
+        self._migrated = False
+        self._migrating = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Make or upgrade the tables, once. Every transaction does it. Raises `StoreUnavailable`."""
+        async with self._migrating:
+            if self._migrated:
+                return
+            try:
+                if self.embedded:
+                    Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                async with self._engine.begin() as connection:  # SQLite: this locks the file against other processes
+                    if not self.embedded:
+                        await connection.execute(text("SELECT pg_advisory_xact_lock(5711)"))
+                    await connection.run_sync(upgrade)
+            except AWAY as error:
+                raise StoreUnavailable(_said(error)) from error
+            self._migrated = True
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction, committed at the end of the block. Raises `StoreUnavailable`."""
+        async with self._transaction(read_only=False) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads. Raises `StoreUnavailable`."""
+        async with self._transaction(read_only=True) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, read_only: bool) -> AsyncIterator[AsyncConnection]:
+        await self.start()
+        try:
+            async with asyncio.timeout(self.timeout_s), self._engine.connect() as connection:
+                connection = await connection.execution_options(**{READ_ONLY: read_only})
+                async with connection.begin():
+                    yield connection
+        except OUR_OWN:
+            raise
+        except AWAY as error:
+            raise StoreUnavailable(_said(error)) from error
+
+    async def ping(self) -> None:
+        """Raises `StoreUnavailable` if the database does not answer."""
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        try:
+            await self._engine.dispose()
+        except (SQLAlchemyError, OSError):
+            return  # a server that is away closes nothing
+
+
+def _engine(url: URL, timeout_s: float) -> AsyncEngine:
+    if url.get_backend_name() != "sqlite":
+        arguments = {"timeout": timeout_s, "command_timeout": timeout_s}
+        return create_async_engine(
+            url, connect_args=arguments, pool_size=4, max_overflow=4, pool_timeout=timeout_s, pool_pre_ping=True
+        )
+    engine = create_async_engine(
+        url, connect_args={"timeout": timeout_s}, pool_size=2, max_overflow=2, pool_timeout=timeout_s
+    )
+    event.listen(engine.sync_engine, "connect", _configure)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # `_begin` begins transactions: the driver would begin them too late
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Any) -> None:
+    # A transaction that first reads and then writes fails at once if another process wrote in between, unless it has
+    # the lock from its start.
+    read_only = connection.get_execution_options().get(READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _said(error: BaseException) -> str:
+    """The cause without the statement and its values, which may be a caller's."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return f"{type(cause).__name__}: {cause}"

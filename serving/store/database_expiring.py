@@ -1,0 +1,85 @@
+"""State that expires, in the database."""
+
+import time
+from typing import Any
+
+from sqlalchemy import Table, case, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from serving.store.database import Database
+from serving.store.tables import COUNTERS, VALUES
+
+SWEEP_S = 60.0  # between two removals of what has expired
+
+
+class DatabaseExpiring:
+    """`Expiring` in the tables `expiring_values` and `expiring_counters`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sweep_at = 0.0
+
+    async def get(self, key: str) -> bytes | None:
+        query = select(VALUES.c.value).where(VALUES.c.key == key, VALUES.c.expires_at > time.time())
+        async with self._database.reading() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
+
+    async def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        now = time.time()
+        row = {"key": key, "value": value, "expires_at": now + ttl_s}
+        insert = self._insert(VALUES).values(row)
+        async with self._database.writing() as connection:
+            await connection.execute(insert.on_conflict_do_update(index_elements=["key"], set_=row))
+            if now > self._sweep_at:
+                self._sweep_at = now + SWEEP_S
+                for table in (VALUES, COUNTERS):
+                    await connection.execute(delete(table).where(table.c.expires_at <= now))
+
+    async def delete(self, key: str) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(delete(VALUES).where(VALUES.c.key == key))
+
+    async def add(self, key: str, amount: float, ttl_s: float) -> float:
+        now = time.time()
+        insert = self._insert(COUNTERS).values(key=key, amount=amount, expires_at=now + ttl_s)
+        fresh = COUNTERS.c.expires_at <= now
+        update = insert.on_conflict_do_update(
+            index_elements=["key"],
+            set_={
+                "amount": case((fresh, amount), else_=COUNTERS.c.amount + amount),
+                "expires_at": case((fresh, now + ttl_s), else_=COUNTERS.c.expires_at),
+            },
+        ).returning(COUNTERS.c.amount)
+        async with self._database.writing() as connection:
+            total: float = (await connection.execute(update)).scalar_one()
+            return total
+
+    async def total(self, key: str) -> float:
+        query = select(COUNTERS.c.amount).where(COUNTERS.c.key == key, COUNTERS.c.expires_at > time.time())
+        async with self._database.reading() as connection:
+            return (await connection.execute(query)).scalar_one_or_none() or 0.0
+
+    async def claim(self, key: str, owner: str, ttl_s: float) -> bool:
+        now = time.time()
+        row = {"key": key, "value": owner.encode(), "expires_at": now + ttl_s}
+        claim = self._insert(VALUES).values(row)
+        claim = claim.on_conflict_do_update(
+            index_elements=["key"],
+            set_=row,
+            where=(VALUES.c.expires_at <= now) | (VALUES.c.value == owner.encode()),
+        ).returning(VALUES.c.key)
+        async with self._database.writing() as connection:
+            return (await connection.execute(claim)).scalar_one_or_none() is not None
+
+    async def release(self, key: str, owner: str) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(delete(VALUES).where(VALUES.c.key == key, VALUES.c.value == owner.encode()))
+
+    async def ping(self) -> None:
+        await self._database.ping()
+
+    async def close(self) -> None:
+        """Nothing to close: the connections are the database's."""
+
+    def _insert(self, table: Table) -> Any:  # the two dialects' statements have the same methods, and no common type
+        return sqlite.insert(table) if self._database.embedded else postgresql.insert(table)

@@ -1,0 +1,38 @@
+"""State that expires: values, counters and claims, in the database or in Redis."""
+
+from typing import Protocol
+
+
+class Expiring(Protocol):
+    """Values, counters and claims with a lifetime, shared by all processes that use the same store.
+
+    Keys have at most 200 characters; the parts of the server begin theirs with a word of their own: `cache:...`.
+    All methods raise `StoreUnavailable`.
+    """
+
+    async def get(self, key: str) -> bytes | None:
+        """The value, if it has not expired."""
+
+    async def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        """Store a value in the place of an earlier one."""
+
+    async def delete(self, key: str) -> None:
+        """Remove a value or a claim, if there is one."""
+
+    async def add(self, key: str, amount: float, ttl_s: float) -> float:
+        """Add to a counter and return its sum. It begins at 0 and lives `ttl_s` from its first addition."""
+
+    async def total(self, key: str) -> float:
+        """The sum of a counter; 0 if there is none."""
+
+    async def claim(self, key: str, owner: str, ttl_s: float) -> bool:
+        """Claim `key` for `owner`, or prolong its claim. False if another owner has a claim that has not expired."""
+
+    async def release(self, key: str, owner: str) -> None:
+        """End the claim of `owner`, if it still has it."""
+
+    async def ping(self) -> None:
+        """Raises `StoreUnavailable` if the store does not answer."""
+
+    async def close(self) -> None:
+        """Close all connections."""

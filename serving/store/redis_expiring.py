@@ -1,0 +1,96 @@
+"""State that expires, in Redis or Valkey."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from serving.store.errors import StoreUnavailable
+
+# Each runs as one step in the server. Lifetimes are in milliseconds.
+ADD = """
+local total = redis.call('INCRBYFLOAT', KEYS[1], ARGV[1])
+if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return total
+"""
+CLAIM = """
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+PREFIX = "moa:"
+COUNTER = "moa:counter:"
+
+
+class RedisExpiring:
+    """`Expiring` in Redis or Valkey. Keys begin with `moa:`, so that others can use the same server."""
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        """`url`: `redis://HOST:PORT/NUMBER`. `timeout_s`: of connecting and of each command."""
+        self._redis = Redis.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 1),  # a connection that the server has closed meanwhile
+            health_check_interval=30,
+        )
+        self._add = self._redis.register_script(ADD)
+        self._claim = self._redis.register_script(CLAIM)
+        self._release = self._redis.register_script(RELEASE)
+
+    async def get(self, key: str) -> bytes | None:
+        async with _reached():
+            value = await self._redis.get(PREFIX + key)
+            return value.encode() if isinstance(value, str) else value
+
+    async def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        async with _reached():
+            await self._redis.set(PREFIX + key, value, px=_ms(ttl_s))
+
+    async def delete(self, key: str) -> None:
+        async with _reached():
+            await self._redis.delete(PREFIX + key)
+
+    async def add(self, key: str, amount: float, ttl_s: float) -> float:
+        async with _reached():
+            return float(await self._add(keys=[COUNTER + key], args=[repr(float(amount)), _ms(ttl_s)]))
+
+    async def total(self, key: str) -> float:
+        async with _reached():
+            return float(await self._redis.get(COUNTER + key) or 0)
+
+    async def claim(self, key: str, owner: str, ttl_s: float) -> bool:
+        async with _reached():
+            return bool(await self._claim(keys=[PREFIX + key], args=[owner, _ms(ttl_s)]))
+
+    async def release(self, key: str, owner: str) -> None:
+        async with _reached():
+            await self._release(keys=[PREFIX + key], args=[owner])
+
+    async def ping(self) -> None:
+        async with _reached():
+            await self._redis.ping()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        try:
+            await self._redis.aclose()
+        except (RedisError, OSError):
+            return  # a server that is away closes nothing
+
+
+def _ms(ttl_s: float) -> int:
+    return max(1, round(1000 * ttl_s))
+
+
+@asynccontextmanager
+async def _reached() -> AsyncIterator[None]:
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,55 @@
+"""Settings of the store."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from serving.config import Frozen
+from serving.errors import ConfigError
+
+REDIS = ("redis://", "rediss://", "unix://")
+
+
+class StoreSettings(Frozen):
+    """Place of the state that outlives a request. Addresses, which can have passwords, come from the environment."""
+
+    enabled: bool = Field(default=True, description="Keep state. False: nothing is stored or counted across requests.")
+    path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of the embedded SQLite database, used if the variable `database_env` is not set. Each node"
+        " has its own. Null: moa/store.sqlite in $XDG_STATE_HOME, or in ~/.local/state.",
+    )
+    database_env: str = Field(
+        default="MOA_DATABASE_URL",
+        min_length=1,
+        description="Environment variable with the address of a PostgreSQL database: postgresql://USER:KEY@HOST/NAME.",
+    )
+    redis_env: str = Field(
+        default="MOA_REDIS_URL",
+        min_length=1,
+        description="Environment variable with the address of a Redis or Valkey server for state that expires:"
+        " redis://HOST:PORT/0. Without it that state is in the database.",
+    )
+    timeout_s: float = Field(default=2.0, gt=0, le=60, description="Maximum time of one operation of the store.")
+    max_pending_records: int = Field(
+        default=20_000,
+        ge=1,
+        description="Maximum number of records that wait to be written; beyond it, the oldest are lost.",
+    )
+
+    def file(self, environment: Mapping[str, str] = os.environ) -> Path:
+        """Path of the embedded database."""
+        if self.path is not None:
+            return Path(self.path).expanduser()
+        states = environment.get("XDG_STATE_HOME", "") or "~/.local/state"
+        return Path(states).expanduser() / "moa" / "store.sqlite"
+
+    def redis_url(self, environment: Mapping[str, str] = os.environ) -> SecretStr | None:
+        """Address of Redis or Valkey, if there is one. Raises `ConfigError` if the variable has another one."""
+        given = environment.get(self.redis_env, "").strip()
+        if given and not given.startswith(REDIS):
+            raise ConfigError(f"Set {self.redis_env} to an address such as redis://HOST:6379/0, or unset it.")
+        return SecretStr(given) if given else None

@@ -1,0 +1,50 @@
+"""Settings of the store: addresses from the environment, and the embedded database's file."""
+
+from pathlib import Path
+
+import pytest
+
+from serving.errors import ConfigError
+from serving.store.database import database_url
+from serving.store.settings import StoreSettings
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+def test_an_address_in_the_environment_is_the_database(scheme: str) -> None:
+    url = database_url(StoreSettings(), {"MOA_DATABASE_URL": f"{scheme}://moa:secret@db:5433/records"})
+    assert (url.drivername, url.host, url.port, url.database) == ("postgresql+asyncpg", "db", 5433, "records")
+    assert url.password == "secret"
+
+
+@pytest.mark.parametrize("given", ["mysql://db/moa", "nonsense", "postgresql://db:port/moa"])
+def test_another_address_is_refused_without_showing_it(given: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        database_url(StoreSettings(), {"MOA_DATABASE_URL": given})
+    assert str(caught.value) == (
+        "Set MOA_DATABASE_URL to an address such as postgresql://USER:KEY@HOST:5432/NAME, or unset it for the embedded"
+        " database."
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "environment", "file"),
+    [
+        (None, {"XDG_STATE_HOME": "/state"}, Path("/state/moa/store.sqlite")),
+        (None, {}, Path.home() / ".local" / "state" / "moa" / "store.sqlite"),
+        ("/data/own.sqlite", {"XDG_STATE_HOME": "/state"}, Path("/data/own.sqlite")),
+    ],
+)
+def test_the_embedded_database_is_one_file(path: str | None, environment: dict[str, str], file: Path) -> None:
+    url = database_url(StoreSettings(path=path), environment)
+    assert (url.drivername, url.database) == ("sqlite+aiosqlite", str(file))
+
+
+def test_redis_has_an_address_of_its_own() -> None:
+    settings = StoreSettings()
+    assert settings.redis_url({}) is None
+    given = settings.redis_url({"MOA_REDIS_URL": "rediss://:secret@cache:6379/0"})
+    assert given is not None
+    assert given.get_secret_value() == "rediss://:secret@cache:6379/0"
+    assert "secret" not in repr(given)
+    with pytest.raises(ConfigError, match="Set MOA_REDIS_URL to an address such as redis://HOST:6379/0, or unset it"):
+        settings.redis_url({"MOA_REDIS_URL": "http://cache"})

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from deployments.config import OrchestratorSpec, Profile
 from deployments.model_spec import ModelSpec
 from serving.api.settings import ApiSettings
+from serving.store.settings import StoreSettings
 
 Json = dict[str, Any]
 SCHEMA = Path("helm") / "moa" / "values.schema.json"
@@ -35,7 +36,8 @@ OF_CHART: dict[type[BaseModel], frozenset[str]] = {
             *("placement", "replicas", "shape", "source", "task", "thinking", "tools", "usd_per_million_tokens"),
         }
     ),
-    Profile: frozenset({"api", "description", "models", "name", "orchestrator", "recipes", "team"}),
+    StoreSettings: frozenset({"database_env", "enabled", "path", "redis_env"}),
+    Profile: frozenset({"api", "description", "models", "name", "orchestrator", "recipes", "store", "team"}),
 }
 # Fields of a profile for which the chart has no value: endpoints and variables need secrets of their own, the budget is
 # a value of the rules, since a changed profile starts a new Ray cluster, and the texts are for a terminal.
@@ -57,6 +59,7 @@ def chart_schema(root: Path) -> str:
     values = deepcopy(schema)
     values["properties"]["api"]["properties"]["settings"] = settings_schema(ApiSettings)
     values["properties"]["orchestrator"]["properties"]["settings"] = settings_schema(OrchestratorSpec)
+    values["properties"]["store"]["properties"]["settings"] = settings_schema(StoreSettings)
     values["properties"]["models"]["additionalProperties"]["properties"]["settings"] = settings_schema(ModelSpec)
     return json.dumps(values, indent=2) + "\n"
 

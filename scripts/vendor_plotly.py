@@ -8,6 +8,7 @@ import io
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from plotly.offline import get_plotlyjs_version
@@ -18,9 +19,9 @@ from serving.command_line import CommandLine
 BUNDLE = "plotly.js-basic-dist-min"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the compressed bundle and its licence."""
-    CommandLine(prog="python -m scripts.vendor_plotly", description=__doc__).parse_args()
+    CommandLine(prog="python -m scripts.vendor_plotly", description=__doc__).parse_args(arguments)
     version = get_plotlyjs_version()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(

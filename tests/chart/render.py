@@ -42,6 +42,15 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "no-karpenter": ((), ("karpenter.enabled=false", "scheduling.nodeSelector.pool=gpu")),
     "bottlerocket": ((), ("karpenter.amiAlias=bottlerocket@1.50.0", "karpenter.gpu.fallback=false")),
     "external-redis": ((), ("gcs.redis.externalAddress=redis://redis.example:6380",)),
+    "store": (
+        (),
+        (
+            "store.database.existingSecret=moa-database",
+            "store.redis.existingSecret=moa-redis-url",
+            "store.redis.port=6380",
+            "store.settings.timeout_s=5",
+        ),
+    ),
     "no-fault-tolerance": ((), ("gcs.faultTolerance=false",)),
     "fixed-size": ((), ("autoscaler.enabled=false",)),
     "gateway": ((), ("httpRoute.enabled=true", "httpRoute.gateway=public", "httpRoute.hostnames[0]=moa.example.com")),

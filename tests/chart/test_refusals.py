@@ -27,6 +27,11 @@ REFUSED = {
         "weights.source=pvc,weights.pvc.claimName=w,weights.s3.uri=,models.mixtral-8x7b.resources.memory=31G",
         "below the 32 GiB that its engine needs while it loads: raise it.",
     ),
+    "Redis without a database": (
+        "store.redis.existingSecret=r",
+        "store.redis.existingSecret: set store.database.existingSecret, too: Redis keeps only what expires.",
+    ),
+    "a database's path": ("store.settings.path=/data/x", "path"),
     "an adapter without a rank": ("models.mixtral-8x7b.adapters.sql.description=x", "rank"),
     "an adapter with a path": ("models.mixtral-8x7b.adapters.sql.path=x", "path"),
     "a rank that vLLM has not": ("models.mixtral-8x7b.adapters.sql.rank=513", "rank"),

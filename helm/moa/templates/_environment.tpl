@@ -47,6 +47,13 @@
 - name: MOA_API_KEY
   valueFrom:
     secretKeyRef: {name: {{ include "moa.apiKeySecret" .context }}, key: api-key}
+{{- range $variable, $service := dict "MOA_DATABASE_URL" $values.store.database "MOA_REDIS_URL" $values.store.redis }}
+{{- with $service.existingSecret }}
+- name: {{ $variable }}
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: url}
+{{- end }}
+{{- end }}
 {{- with include "moa.hfSecret" .context }}
 - name: HF_TOKEN
   valueFrom:

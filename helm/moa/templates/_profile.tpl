@@ -63,6 +63,11 @@ orchestrators learn at their start that a model may have no replica.
   "num_cpus" $values.orchestrator.cpusPerReplica
   "resources" (dict "moa-orchestrator" 1)
   "drain_s" (int $values.shutdown.drainSeconds)) (deepCopy ($values.orchestrator.settings | default dict)) -}}
+{{- /* Without a database every pod would have records of its own, which end with it. */ -}}
+{{- $store := merge (dict "enabled" (ne $values.store.database.existingSecret "")) (deepCopy ($values.store.settings | default dict)) -}}
+{{- if and $values.store.redis.existingSecret (not $values.store.database.existingSecret) -}}
+{{- fail "store.redis.existingSecret: set store.database.existingSecret, too: Redis keeps only what expires." -}}
+{{- end -}}
 {{- toYaml (dict
   "name" (include "moa.fullname" .)
   "description" "written by the Helm chart"
@@ -70,5 +75,6 @@ orchestrators learn at their start that a model may have no replica.
   "team" $values.team
   "recipes" $values.recipes
   "api" (merge (dict "max_in_flight" (ternary nil (int $values.api.maxInFlight) (eq (int $values.api.maxInFlight) 0)) "deadline_s" (int $values.api.deadlineSeconds)) (deepCopy ($values.api.settings | default dict)))
+  "store" $store
   "orchestrator" $orchestrator) -}}
 {{- end -}}

@@ -25,7 +25,7 @@ def test_the_bundle_of_the_packages_version_is_written(
 
     monkeypatch.setattr(subprocess, "run", npm)
     monkeypatch.setattr(vendor_plotly, "PLOTLY", tmp_path / "plotly" / "plotly.js.gz")
-    vendor_plotly.main()
+    vendor_plotly.main([])
     version = get_plotlyjs_version()
     assert asked == [["npm", "pack", "--silent", f"plotly.js-basic-dist-min@{version}"]]
     assert gzip.decompress((tmp_path / "plotly" / "plotly.js.gz").read_bytes()) == b"the script"

@@ -15,7 +15,8 @@ KNOWN: dict[str, Object] = {name: metric for exporter in METRICS.values() for na
 DASHBOARDS = sorted((CHART / "files" / "dashboards").glob("*.json"))
 RULE_TESTS = sorted((Path(__file__).parent / "rules").glob("*.yaml"))
 WORDS = {
-    "by", "le", "rate", "sum", "avg", "min", "max", "count", "vector", "increase", "histogram_quantile", "avg_over_time",
+    "by", "le", "rate", "sum", "avg", "min", "max", "count", "vector", "increase", "histogram_quantile",
+    "avg_over_time",
     "and", "or", "on", "group_left", "without", "unless", "absent", "max_over_time", "sum_over_time",
 }  # fmt: skip
 

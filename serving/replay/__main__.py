@@ -1,0 +1,18 @@
+"""Ask a layer of a recorded run again: `python -m serving.replay TRACE --with model=NAME`.
+
+Its recipes are those of a profile, which `deployments` reads: this package does not import that.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Become `python -m deployments.replay`."""
+    words = sys.argv[1:] if arguments is None else arguments
+    os.execv(sys.executable, [sys.executable, "-m", "deployments.replay", *words])
+
+
+if __name__ == "__main__":
+    main()

@@ -3,8 +3,8 @@
 Source: https://www.w3.org/TR/trace-context/. The value travels with a request through engines and processes.
 """
 
+import random
 import re
-import secrets
 from dataclasses import dataclass
 from typing import Self
 
@@ -35,8 +35,8 @@ class TraceContext:
 
     @classmethod
     def unsampled(cls, trace_id: int | None = None) -> Self:
-        """Context of a trace that is not recorded. `trace_id`: the caller's; `None`: a new one."""
-        return cls(trace_id or secrets.randbits(128) or 1, secrets.randbits(64) or 1)
+        """Context of a trace that is not recorded. `trace_id`: the caller's; `None`: a new one, which is no secret."""
+        return cls(trace_id or random.getrandbits(128) or 1, random.getrandbits(64) or 1)
 
     @property
     def trace(self) -> str:

@@ -57,7 +57,8 @@ def exporting_tracer(settings: TracingSettings) -> tuple[OtelTracer, TracerProvi
     """A tracer that exports its spans, and its provider, whose `shutdown` sends the last of them."""
     provider = TracerProvider(sampler=sampler_of(settings))
     provider.add_span_processor(span_processor(settings))
-    return OtelTracer(provider.get_tracer(TRACER), captures_texts=settings.captures_texts), provider
+    texts, parent_based = settings.captures_texts, settings.parent_based
+    return OtelTracer(provider.get_tracer(TRACER), captures_texts=texts, parent_based=parent_based), provider
 
 
 def sampler_of(settings: TracingSettings) -> Sampler:

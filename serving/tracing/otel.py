@@ -40,7 +40,14 @@ class OtelSpan(Span):
 class OtelTracer(Tracer):
     """Starts spans of one OpenTelemetry tracer."""
 
-    def __init__(self, tracer: trace.Tracer, *, adopts: bool = False, captures_texts: bool = False) -> None:
+    def __init__(
+        self,
+        tracer: trace.Tracer,
+        *,
+        adopts: bool = False,
+        captures_texts: bool = False,
+        parent_based: bool = False,
+    ) -> None:
         """Use `tracer`.
 
         Args:
@@ -48,8 +55,9 @@ class OtelTracer(Tracer):
             adopts: the HTTP server starts and ends a span for each request that is recorded, and makes it the current
                 one: it is used as the request's, so that there are not two.
             captures_texts: put prompts and answers into spans.
+            parent_based: the sampler records no request whose caller says so, and need not be asked.
         """
-        self._tracer, self._adopts = tracer, adopts
+        self._tracer, self._adopts, self._parent_based = tracer, adopts, parent_based
         self.captures_texts = captures_texts
 
     def request(
@@ -63,6 +71,8 @@ class OtelTracer(Tracer):
             current.set_attributes(attributes)
             adopted = OtelSpan(current, ends=False)
             return adopted.context, adopted
+        if self._parent_based and caller is not None and not caller.sampled:
+            return TraceContext.unsampled(caller.trace_id), None
         above = Context() if caller is None else context_with(caller, remote=True)
         span = self._tracer.start_span(name, above, trace.SpanKind.SERVER, attributes)
         if span.is_recording():

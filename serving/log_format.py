@@ -50,9 +50,9 @@ def set_log_format(log_format: LogFormat) -> None:
         logger = logging.getLogger(name)
         ours = [one for one in logger.handlers if isinstance(one.formatter, JsonFormatter)]
         if log_format == "json" and not ours:
-            handler = logging.StreamHandler()
-            handler.setFormatter(JsonFormatter())
-            logger.addHandler(handler)
+            written = logging.StreamHandler()
+            written.setFormatter(JsonFormatter())
+            logger.addHandler(written)
             logger.propagate = False  # or the process's own handlers would write it again, as text
         elif log_format == "text" and ours:
             for handler in ours:

@@ -24,6 +24,7 @@ from serving.errors import BodyTooLarge, MoaError, SlowBody, WrongContentType
 from serving.failures import log_exception
 from serving.log_context import CURRENT, LogContext
 from serving.redaction import redacted
+from serving.trace_context import TraceContext
 from serving.tracing.spans import Tracer
 from serving.types import GenerateRequest
 
@@ -57,7 +58,7 @@ class HttpExchange:
         engine_asked: the engine's observer reports how the request ends.
         caller: who sends the request, once its key has been checked.
         parsed: the body has been parsed; errors until then name fields as the client does.
-        trace: the request's place in a trace.
+        trace: the request's place in a trace; None: it has none.
         status: of the response; None until its head is sent.
         failure: code of the error by which the request ended; None: none.
     """
@@ -93,8 +94,15 @@ class HttpExchange:
         self._added: Headers = ((b"x-request-id", self.request_id.encode()),) if echo_request_id else ()
         if cors is not None:
             self._added += cors.headers(self.headers)
-        self.trace = RequestTrace(tracer, self.method, self.path, self.headers)
-        self._added += self.trace.headers
+        self.trace: RequestTrace | None = None
+        if tracer is not None or b"traceparent" in self.headers:
+            self.trace = RequestTrace(tracer, self.method, self.path, self.headers)
+            self._added += self.trace.headers
+
+    @property
+    def trace_context(self) -> TraceContext | None:
+        """Context of the work on the request in its trace; None: it has none."""
+        return None if self.trace is None else self.trace.context
 
     def left_s(self, deadline_s: float) -> float:
         """Rest of a deadline that began when HAProxy received the request; all of it if none did.
@@ -111,7 +119,7 @@ class HttpExchange:
     def own(self, request: Request) -> Request:
         """`request` as the caller's (see `Caller.own`), with the rest of its deadline."""
         owned = self.caller.own(request)
-        if self.trace.context is not None and isinstance(owned, GenerateRequest):
+        if self.trace is not None and isinstance(owned, GenerateRequest):
             owned = replace(owned, trace=self.trace.context)
         if RECEIVED not in self.headers or owned.deadline_s is None:
             return owned
@@ -213,7 +221,7 @@ class Api(FastAPI):
         exchange = HttpExchange(scope, receive, send, self._echo_request_id, self._cors, self._tracer)
         method = "GET" if exchange.method == "HEAD" else exchange.method
         inner = {**scope, "method": method, EXCHANGE: exchange}
-        current = CURRENT.set(LogContext(exchange.request_id, exchange.trace.context))
+        current = CURRENT.set(LogContext(exchange.request_id, exchange.trace_context))
         try:
             await super().__call__(inner, receive, exchange.send)
         except Exception as error:  # the response has begun: the HTTP server shows by closing that it is incomplete
@@ -222,13 +230,14 @@ class Api(FastAPI):
             raise
         finally:
             CURRENT.reset(current)
-            exchange.trace.end(
-                request_id=exchange.request_id,
-                caller=exchange.caller.name,
-                route=getattr(inner.get("route"), "path", None),
-                status=exchange.status,
-                failure=exchange.failure,
-            )
+            if exchange.trace is not None:
+                exchange.trace.end(
+                    request_id=exchange.request_id,
+                    caller=exchange.caller.name,
+                    route=getattr(inner.get("route"), "path", None),
+                    status=exchange.status,
+                    failure=exchange.failure,
+                )
 
 
 async def _refuse_websocket(scope: Scope, send: Send) -> None:

@@ -57,7 +57,7 @@ def write(
     """
     line = {
         "request_id": exchange.request_id,
-        "trace_id": None if exchange.trace.context is None else exchange.trace.context.trace,
+        "trace_id": None if exchange.trace_context is None else exchange.trace_context.trace,
         "id": answer_id,
         "key": exchange.caller.name,
         "model": card.id,

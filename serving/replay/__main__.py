@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 
+from serving.replay.command import parsed
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Become `python -m deployments.replay`."""
+    """Check the arguments, then become `python -m deployments.replay`."""
+    parsed(arguments)
     words = sys.argv[1:] if arguments is None else arguments
     os.execv(sys.executable, [sys.executable, "-m", "deployments.replay", *words])
 

@@ -38,7 +38,8 @@ class EngineServer(LLMServer):
         """
         check_weights(spec, f" on node {socket.gethostname()}")
         set_log_format("json" if os.environ.get(VARIABLE) == "json" else "text")
-        llm_config.update_engine_kwargs(**traced_options(spec.engine_kwargs, os.environ))
+        if spec.generates:
+            llm_config.update_engine_kwargs(**traced_options(spec.engine_kwargs, os.environ))
         await self._prepare(llm_config, spec)
         await super().__init__(llm_config, engine_cls=engine_cls)
 

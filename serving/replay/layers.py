@@ -138,8 +138,8 @@ def recorded(call: TracedCall, prices: Prices) -> Outcome:
     """The recorded call as an outcome."""
     counts = (None, None) if call.sampled_with_another else (call.prompt_tokens, call.completion_tokens)
     usage = TokenUsage(*counts, None, None)
-    known = call.started_ms is not None and call.ended_ms is not None
-    seconds = (call.ended_ms - call.started_ms) / 1000 if known else None
+    start_ms, end_ms = call.started_ms, call.ended_ms
+    seconds = None if start_ms is None or end_ms is None else (end_ms - start_ms) / 1000
     error = None if call.outcome in ("ok", "empty") else f"ended as '{call.outcome}'"
     return Outcome(call.model, call.text, usage, cost_usd(call.model, usage, prices), seconds, error)
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from serving.errors import ConfigError
-from serving.tracing.settings import PARENT_BASED, SAMPLER, TracingSettings, tracing_settings
+from serving.tracing.settings import PARENT_BASED, SAMPLER, SERVICE, TracingSettings, names_service, tracing_settings
 
 DEFAULTS = {
     # HAProxy in front of the replicas and gRPC between them: the Python proxy costs more than a small model.
@@ -36,10 +36,7 @@ DEFAULTS = {
 }
 
 
-TRACING = {
-    "RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH": "deployments.cluster.tracing:span_processors",
-    "OTEL_SERVICE_NAME": "moa",
-}
+TRACING = {"RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH": "deployments.cluster.tracing:span_processors"}
 ALL_SIGNALS, OF_TRACES = "OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_"
 # Of the exporter. Ray reads those of all signals for the metrics that its own processes send each other: they would go
 # with the collector's token and certificate.
@@ -76,6 +73,8 @@ def _set_tracing(environment: MutableMapping[str, str]) -> None:
             environment.setdefault(OF_TRACES + name, given)
     own = {
         **TRACING,
+        # It takes precedence over a `service.name` in OTEL_RESOURCE_ATTRIBUTES.
+        **({} if names_service(environment) else {"OTEL_SERVICE_NAME": SERVICE}),
         "RAY_SERVE_TRACING_SAMPLING_RATIO": f"{settings.ratio:g}",
         OF_TRACES + "PROTOCOL": settings.protocol,
     }

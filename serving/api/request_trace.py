@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from serving.trace_context import TraceContext
 from serving.tracing.spans import Span, Tracer
 
+MAX_PATH_CHARS = 256
 TRACED = "/v1/"  # beginning of the paths that are traced; probes and pages are not
 
 
@@ -28,7 +29,7 @@ class RequestTrace:
             self.context = TraceContext.parse(parent.decode("latin-1"), state.decode("latin-1"))
         if tracer is None or not path.startswith(TRACED):
             return
-        attributes = {"http.request.method": method, "url.path": path, "url.scheme": "http"}
+        attributes = {"http.request.method": method, "url.path": path[:MAX_PATH_CHARS], "url.scheme": "http"}
         self.context, self._span = tracer.request(method, self.context, attributes)
         self.headers = ((b"traceparent", self.context.traceparent.encode()),)
 

@@ -61,7 +61,11 @@ def _answer(outcome: Outcome) -> str:
 
 def _numbers(before: Outcome, after: Outcome) -> list[tuple[str, str, str]]:
     def row(name: str, value: Callable[[Outcome], float | None], form: str) -> tuple[str, str, str]:
-        return name, *("unknown" if (found := value(one)) is None else format(found, form) for one in (before, after))
+        def shown(outcome: Outcome) -> str:
+            found = value(outcome)
+            return "unknown" if found is None else format(found, form)
+
+        return name, shown(before), shown(after)
 
     return [
         row("prompt tokens", lambda one: one.usage.prompt_tokens, ",d"),

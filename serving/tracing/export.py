@@ -3,13 +3,16 @@
 A library may add an exception to a span, with a message that quotes the request: such texts are left out.
 """
 
+import os
+
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio, Sampler, TraceIdRatioBased
 from opentelemetry.trace import Status
 
 from serving.tracing.otel import OtelTracer
-from serving.tracing.settings import GRPC, TracingSettings
+from serving.tracing.settings import GRPC, SERVICE, TracingSettings, names_service
 
 TEXTS = ("exception.message", "exception.stacktrace")  # attributes of an exception's event
 TRACER = "moa"  # name of the instrumentation
@@ -55,7 +58,8 @@ def span_processor(settings: TracingSettings) -> SpanProcessor:
 
 def exporting_tracer(settings: TracingSettings) -> tuple[OtelTracer, TracerProvider]:
     """A tracer that exports its spans, and its provider, whose `shutdown` sends the last of them."""
-    provider = TracerProvider(sampler=sampler_of(settings))
+    own = {} if names_service(os.environ) else {"service.name": SERVICE}
+    provider = TracerProvider(sampler=sampler_of(settings), resource=Resource.create(own))
     provider.add_span_processor(span_processor(settings))
     texts, parent_based = settings.captures_texts, settings.parent_based
     return OtelTracer(provider.get_tracer(TRACER), captures_texts=texts, parent_based=parent_based), provider

@@ -17,6 +17,16 @@ TEXTS = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 CAPTURES = {"true": True, "span_only": True, "false": False, "no_content": False}
 
 
+SERVICE = "moa"  # `service.name` of all spans
+
+
+def names_service(environment: Mapping[str, str]) -> bool:
+    """True if the environment names the service, by either of OpenTelemetry's variables."""
+    attributes = environment.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",")
+    named = any(attribute.partition("=")[0].strip() == "service.name" for attribute in attributes)
+    return named or bool(environment.get("OTEL_SERVICE_NAME"))
+
+
 @dataclass(frozen=True, slots=True)
 class TracingSettings:
     """Where traces go and which are recorded."""

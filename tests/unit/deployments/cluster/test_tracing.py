@@ -82,6 +82,21 @@ def test_requests_are_traced_if_there_is_a_collector(name: str, url: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({}, "moa"),
+        ({"OTEL_SERVICE_NAME": "mine"}, "mine"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "a=b,service.name=mine"}, None),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.namespace=mine"}, "moa"),
+    ],
+)
+def test_the_operators_name_of_the_service_stays(environment: dict[str, str], name: str | None) -> None:
+    given = {ENDPOINT: URL, **environment}
+    set_default_environment(given)
+    assert given.get("OTEL_SERVICE_NAME") == name
+
+
+@pytest.mark.parametrize(
     ("sampler", "argument", "ratio"),
     [
         ("parentbased_always_on", "", "1"),

@@ -85,6 +85,7 @@ async def test_the_tree_of_a_moa_request(stream: bool) -> None:
         ]
         assert server.collector.tree(root) == tree
     spans = server.collector.spans
+    assert server.collector.services == {"moa"}
     assert {span.trace_id.hex() for span in spans} == {TRACE_ID}
     assert root.parent_span_id.hex() == CALLER
     assert answer.headers["traceparent"] == f"00-{TRACE_ID}-{root.span_id.hex()}-01"

@@ -9,6 +9,7 @@ from serving.engines.observed import GuardedEngine, ObservedEngine
 from serving.engines.observed_pooling import ObservedPoolingEngine
 from serving.engines.recipe import RecipeEngine
 from serving.engines.traced import TracedModel, TracedRecipe
+from serving.engines.traced_pooling import TracedPooling
 from serving.errors import ConfigError, LimitExceeded
 from serving.pooling import PoolingEngine
 from serving.recipes import Recipe
@@ -88,9 +89,10 @@ class Orchestrator:
             },
             **{name: ObservedEngine(name, "recipe", engine, self.observer) for name, engine in answering.items()},
         }
-        self.pooling = {
-            name: ObservedPoolingEngine(name, engine, self.observer) for name, engine in (pooling or {}).items()
-        }
+        ranking: dict[str, PoolingEngine] = dict(pooling or {})
+        if tracer is not None:
+            ranking = {name: TracedPooling(name, engine, tracer) for name, engine in ranking.items()}
+        self.pooling = {name: ObservedPoolingEngine(name, engine, self.observer) for name, engine in ranking.items()}
 
     def cards(
         self,

@@ -26,7 +26,6 @@ from serving.log_context import CURRENT, LogContext
 from serving.redaction import redacted
 from serving.trace_context import TraceContext
 from serving.tracing.spans import Tracer
-from serving.types import GenerateRequest
 
 Headers = tuple[tuple[bytes, bytes], ...]
 NO_WEBSOCKETS = (
@@ -119,7 +118,7 @@ class HttpExchange:
     def own(self, request: Request) -> Request:
         """`request` as the caller's (see `Caller.own`), with the rest of its deadline."""
         owned = self.caller.own(request)
-        if self.trace is not None and isinstance(owned, GenerateRequest):
+        if self.trace is not None:
             owned = replace(owned, trace=self.trace.context)
         if RECEIVED not in self.headers or owned.deadline_s is None:
             return owned

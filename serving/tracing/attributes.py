@@ -6,6 +6,7 @@ the text of a prompt or an answer.
 
 from typing import TypeAlias
 
+from serving.pooling import EmbedRequest, RerankRequest
 from serving.telemetry import StreamOutcome
 from serving.tracing.spans import Attributes
 from serving.types import AgentTrace, GenerateRequest, Report, Timing
@@ -110,6 +111,26 @@ def call_end(
             **_timing(timing or Timing()),
         }
     )
+
+
+def pooling_attributes(operation: str, model: str, request: EmbedRequest | RerankRequest) -> Attributes:
+    """Of a call of a model that embeds or ranks at its start."""
+    return known(
+        {
+            "gen_ai.operation.name": operation,
+            "gen_ai.provider.name": "vllm",
+            "gen_ai.request.model": model,
+            "gen_ai.embeddings.dimension.count": request.dimensions if isinstance(request, EmbedRequest) else None,
+            "moa.inputs": len(request.inputs if isinstance(request, EmbedRequest) else request.documents),
+            "moa.request_id": request.request_id,
+        }
+    )
+
+
+def pooling_end(outcome: StreamOutcome) -> Attributes:
+    """Of such a call at its end."""
+    tokens = None if outcome.usage is None else outcome.usage.prompt_tokens
+    return known({"moa.outcome": outcome.code, "gen_ai.usage.input_tokens": tokens})
 
 
 def error_of(outcome: StreamOutcome) -> str | None:

@@ -15,8 +15,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status as SpanStatus
 from serving.api import ApiSettings, create_app
 from serving.engine import Engine
 from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted_pooling import ScriptedPoolingEngine
 from serving.errors import EngineFailed, EngineUnavailable
 from serving.orchestrator import Orchestrator
+from serving.pooling import PoolingEngine
 from serving.recipes import load_recipes
 from serving.tracing.export import exporting_tracer
 from serving.tracing.settings import tracing_settings
@@ -50,14 +52,20 @@ class Traced:
 
 
 @contextmanager
-def traced(engines: Mapping[str, Engine], *recipes: Any, **environment: str) -> Iterator[Traced]:
+def traced(
+    engines: Mapping[str, Engine],
+    *recipes: Any,
+    pooling: Mapping[str, PoolingEngine] | None = None,
+    **environment: str,
+) -> Iterator[Traced]:
     with collecting() as collector:
         settings = tracing_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **environment})
         assert settings is not None
         tracer, provider = exporting_tracer(settings)
         loaded = load_recipes(recipes, {"proposers": TEAM, "aggregator": "a"})
-        orchestrator = Orchestrator(engines, loaded, tracer=tracer)
-        app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings(), tracer=tracer)
+        orchestrator = Orchestrator(engines, loaded, tracer=tracer, pooling=pooling)
+        cards = orchestrator.cards()
+        app = create_app(orchestrator.engines, cards, ApiSettings(), pooling=orchestrator.pooling, tracer=tracer)
         try:
             yield Traced(app, collector, provider.force_flush)
         finally:
@@ -275,6 +283,22 @@ async def test_texts_are_recorded_if_the_operator_says_so() -> None:
     asked = json.loads(found["gen_ai.input.messages"])
     assert asked[-1]["role"] == "user"
     assert "words of b" in str(asked), "with the references that it read"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_embeddings_are_a_call_below_the_request(fails: bool) -> None:
+    engine = ScriptedPoolingEngine("e", "embed", error=EngineFailed("e", "why") if fails else None)
+    with traced({"a": ScriptedEngine("a")}, pooling={"e": engine}) as server:
+        async with client_of(server.app) as client:
+            await client.post("/v1/embeddings", json={"model": "e", "input": ["a secret", "other"]})
+        await asyncio.to_thread(server.flush)
+    root = server.one("POST /v1/embeddings")
+    assert server.collector.tree(root) == ["POST /v1/embeddings", ["embeddings e"]]
+    found = attributes(server.one("embeddings"))
+    assert (found["gen_ai.operation.name"], found["moa.inputs"]) == ("embeddings", 2)
+    assert found.get("error.type") == ("engine_failed" if fails else None)
+    assert ("gen_ai.usage.input_tokens" in found) is not fails
+    assert "secret" not in str(server.collector.spans)
 
 
 async def test_probes_and_pages_have_no_spans() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from serving.pooling import PoolingEngine
 from serving.recipes import load_recipes
 from serving.tracing.export import exporting_tracer
 from serving.tracing.settings import tracing_settings
+from serving.types import Delta, GenerateRequest
 from tests.support.api import chat, client_of
 from tests.support.otlp import Collector, attributes, collecting
 from tests.support.waiting import until
@@ -39,6 +40,7 @@ class Traced:
     app: Any
     collector: Collector
     flush: Callable[[], object]
+    orchestrator: Orchestrator
 
     async def post(self, body: Mapping[str, Any], **headers: str) -> httpx.Response:
         async with client_of(self.app, **headers) as client:
@@ -67,7 +69,7 @@ def traced(
         cards = orchestrator.cards()
         app = create_app(orchestrator.engines, cards, ApiSettings(), pooling=orchestrator.pooling, tracer=tracer)
         try:
-            yield Traced(app, collector, provider.force_flush)
+            yield Traced(app, collector, provider.force_flush, orchestrator)
         finally:
             provider.shutdown()
 
@@ -174,6 +176,30 @@ async def test_a_failed_agent_and_its_second_attempt() -> None:
     assert [attributes(span)["error.type"] for span in calls] == ["engine_unavailable"] * 2
     assert attributes(server.one("invoke_workflow"))["moa.degraded"] is True
     assert server.one("POST").status.code != ERROR
+
+
+class SlowOnce(ScriptedEngine):
+    """Its first answer never comes."""
+
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        self.hang = not self.requests
+        return super().generate(request)
+
+
+async def test_a_hedge_is_a_second_call_of_the_same_agent() -> None:
+    engines = scripted()
+    engines["b"] = SlowOnce("b", "words of b", replicas=2)
+    recipe = {"preset": "moa-lite", "id": "hedging", "hedge": True}
+    with traced(engines, recipe) as server:
+        budget = server.orchestrator.runtime.budget
+        budget.calls = 1000
+        for _ in range(20):
+            budget.record(("hedging", 1, "b"), 0.001)
+        assert (await server.post(chat("hedging"))).status_code == 200
+    (agent_b,) = [one for one in server.collector.named("invoke_agent") if attributes(one)["moa.hedged"]]
+    assert (attributes(agent_b)["gen_ai.request.model"], attributes(agent_b)["moa.attempts"]) == ("b", 2)
+    calls = server.collector.below(agent_b)
+    assert sorted(attributes(one)["moa.outcome"] for one in calls) == ["cancelled", "ok"]
 
 
 @pytest.mark.parametrize("stream", [False, True])

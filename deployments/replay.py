@@ -55,7 +55,7 @@ def prices_of(profile: Profile, given: Sequence[str]) -> Prices:
 
 
 def server_of(profile: Profile, given: Sequence[str]) -> Server:
-    """What the profile's server has. Raises `ConfigError`."""
+    """Recipes, models and prices of the profile. Raises `ConfigError`."""
     recipes = load_recipes(profile.recipes, profile.team)
     return Server(recipes, engine_infos(profile), profile.orchestrator.limits, prices_of(profile, given))
 

@@ -16,7 +16,7 @@ SAMPLING = {"temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "max_tokens": (1, 10
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is different from the recording."""
+    """Differences from the recording."""
 
     model: str | None = None  # asked in place of each agent's
     system: str | None = None  # added to each agent's system message

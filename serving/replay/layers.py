@@ -46,7 +46,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What the recordings were made with."""
+    """Recipes, models and prices of the server that made the recordings."""
 
     recipes: Mapping[str, Recipe]
     infos: Mapping[str, EngineInfo]
@@ -57,7 +57,7 @@ class Server:
 async def prompts(
     server: Server, recipe_id: str, request: GenerateRequest, recording: Recording, changes: Changes
 ) -> Mapping[Place, GenerateRequest]:
-    """What each agent of the recording was asked, with the changed settings of the recipe.
+    """Requests of all agents of the recording, with the changed settings of the recipe.
 
     Raises:
         Mismatch: the recipe asks or answers in another way than in the recording.

@@ -29,7 +29,7 @@ def names_service(environment: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TracingSettings:
-    """Where traces go and which are recorded."""
+    """Address of the collector, and the share of the requests that are recorded."""
 
     endpoint: str  # URL of traces
     protocol: str  # HTTP or GRPC

@@ -20,6 +20,7 @@ from deployments.model.server import LocalWeights, ModelServer
 from deployments.model_spec import ModelSpec
 from deployments.task_options import SERVER_OPTIONS
 from serving.api.keys import key_ring
+from serving.log_format import VARIABLE
 
 
 def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
@@ -71,7 +72,7 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
         "engine_kwargs": engine_options,
         "accelerator_type": model.accelerator_type,
         "placement_group_config": model.placement and dict(model.placement),
-        "runtime_env": {"env_vars": {**profile.env, **model.env}},
+        "runtime_env": {"env_vars": {**log_variables(profile), **profile.env, **model.env}},
         "deployment_config": {
             **scaling(model.replicas),
             "max_ongoing_requests": model.max_ongoing_requests,
@@ -90,3 +91,8 @@ def llm_config(profile: Profile, model: ModelSpec) -> LLMConfig:
     if local:
         options["callback_config"] = {"callback_class": LocalWeights}
     return LLMConfig(**options)
+
+
+def log_variables(profile: Profile) -> dict[str, str]:
+    """Environment of a model's replica that tells it the format of the server's logs."""
+    return {} if profile.api.log_format == "text" else {VARIABLE: profile.api.log_format}

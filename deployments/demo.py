@@ -14,15 +14,16 @@ from deployments.config import Profile, load_profile
 from deployments.plan.checks import check_profile
 from serving.api import create_app
 from serving.api.exchange import Api
-from serving.demo import MAX_IN_FLIGHT, parsed, scripted, serve
+from serving.demo import MAX_IN_FLIGHT, demo_tracer, parsed, scripted, serve
 from serving.engine import Engine
 from serving.engines.scripted_pooling import ScriptedPoolingEngine
 from serving.errors import ConfigError
 from serving.orchestrator import Orchestrator
 from serving.pooling import PoolingEngine
+from serving.tracing.spans import Tracer
 
 
-def demo_app(profile: Profile, given: argparse.Namespace) -> tuple[Api, list[str]]:
+def demo_app(profile: Profile, given: argparse.Namespace, tracer: Tracer | None = None) -> tuple[Api, list[str]]:
     """The API over scripted engines of the profile's models, and the ids of what it serves.
 
     Raises:
@@ -57,21 +58,23 @@ def demo_app(profile: Profile, given: argparse.Namespace) -> tuple[Api, list[str
         )
         for model in profile.pooling
     }
-    orchestrator = Orchestrator(models, recipes, profile.orchestrator.limits, pooling=pooling)
+    orchestrator = Orchestrator(models, recipes, profile.orchestrator.limits, pooling=pooling, tracer=tracer)
     descriptions = {model.id: model.description for model in (*profile.generating, *profile.pooling)}
     cards = orchestrator.cards(descriptions, parents=profile.parents)
     settings = api_settings(profile.api, os.environ)
     most = given.max_in_flight or settings.max_in_flight or MAX_IN_FLIGHT
     settings = settings.model_copy(update={"echo_request_id": True, "max_in_flight": most, "metrics": False})
-    return create_app(orchestrator.engines, cards, settings, pooling=orchestrator.pooling), [card.id for card in cards]
+    app = create_app(orchestrator.engines, cards, settings, pooling=orchestrator.pooling, tracer=tracer)
+    return app, [card.id for card in cards]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until interrupted; exit with status 1 and one sentence if the profile or the port cannot be used."""
     given = parsed(arguments)
     try:
-        app, ids = demo_app(load_profile(given.profile or "tiny"), given)
-        serve(app, given, ids)
+        tracer, send_spans = demo_tracer()
+        app, ids = demo_app(load_profile(given.profile or "tiny"), given, tracer)
+        serve(app, given, ids, send_spans)
     except ConfigError as error:
         sys.exit(f"Error: {error}")
 

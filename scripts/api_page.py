@@ -30,8 +30,8 @@ header `Authorization: Bearer KEY` or `x-api-key: KEY`. A key is given once: a h
 two headers with different keys, are refused with 401, whether one of the keys is right or not. `/health` and `/ready`
 answer probes without a key. What `/ready`, `/version` and `/openapi.json` tell of models and versions needs the key,
 unless `public_status` is on. Every response has the header `x-request-id`, which also appears in the server's log: the
-client's own value if that has at most 128 letters, digits and `._:-`, otherwise a new one. Errors:
-[errors.md](errors.md).
+client's own value if that has at most 128 letters, digits and `._:-`, otherwise a new one. Where requests are
+[traced](tracing.md), responses below `/v1` have the header `traceparent`. Errors: [errors.md](errors.md).
 
 HEAD is answered as GET without a body, OPTIONS with the methods of the path. Web pages of other origins may read the
 answers in a browser if the setting `cors_origins` allows their origin. A page that sends a key shows it to everyone who

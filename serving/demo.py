@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import uvicorn
@@ -23,6 +23,8 @@ from serving.errors import ConfigError
 from serving.orchestrator import Orchestrator
 from serving.ports import check_port
 from serving.recipes import load_recipes
+from serving.tracing.settings import tracing_settings
+from serving.tracing.spans import Tracer
 
 MODELS = ("scripted-a", "scripted-b", "scripted-c")
 CONTEXT_TOKENS = 32_768
@@ -73,14 +75,28 @@ def scripted(name: str, given: argparse.Namespace, **options: Any) -> ScriptedEn
     )
 
 
-def serve(app: ASGIApp, given: argparse.Namespace, ids: Sequence[str]) -> None:
-    """Serve until a signal, whose exit status is 0. Raises `ConfigError` if the port cannot be used."""
+def demo_tracer() -> tuple[Tracer | None, Callable[[], None]]:
+    """The tracer of the variables `OTEL_*`, and a function that sends its last spans. Raises `ConfigError`."""
+    if (settings := tracing_settings(os.environ)) is None:
+        return None, lambda: None
+    from serving.tracing.export import exporting_tracer  # imports OpenTelemetry's SDK
+
+    tracer, provider = exporting_tracer(settings)
+    return tracer, provider.shutdown
+
+
+def serve(
+    app: ASGIApp, given: argparse.Namespace, ids: Sequence[str], at_end: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until a signal, whose exit status is 0; then call `at_end`. Raises `ConfigError` if the port is taken."""
     check_port(given.host, given.port, "add --port NUMBER")
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # before uvicorn takes them; it raises them again when it has stopped
-        signal.signal(number, lambda *_: os._exit(0))
+
+    def end(*_: object) -> None:
+        at_end()
+        os._exit(0)
+
+    for number in (signal.SIGINT, signal.SIGTERM):  # before uvicorn takes them; it raises them again at its end
+        signal.signal(number, end)
     host = f"[{given.host}]" if ":" in given.host else given.host
     print(f"http://{host}:{given.port}/v1 answers as: {', '.join(ids)}", flush=True)
     print("The answers are scripted words. Ctrl-C stops it.", flush=True)
@@ -95,11 +111,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.execv(sys.executable, [sys.executable, "-m", "deployments.demo", *words])
     recipes = load_recipes(["moa", "moa-lite"], {"proposers": MODELS, "aggregator": MODELS[0]})
     models = {name: scripted(name, given, context_tokens=CONTEXT_TOKENS) for name in MODELS}
-    orchestrator = Orchestrator(models, recipes)
-    cards = orchestrator.cards()
-    app = create_app(orchestrator.engines, cards, ApiSettings(max_in_flight=given.max_in_flight or MAX_IN_FLIGHT))
+    settings = ApiSettings(max_in_flight=given.max_in_flight or MAX_IN_FLIGHT)
     try:
-        serve(app, given, [card.id for card in cards])
+        tracer, send_spans = demo_tracer()
+        orchestrator = Orchestrator(models, recipes, tracer=tracer)
+        cards = orchestrator.cards()
+        app = create_app(orchestrator.engines, cards, settings, tracer=tracer)
+        serve(app, given, [card.id for card in cards], send_spans)
     except ConfigError as error:
         sys.exit(f"Error: {error}")
 

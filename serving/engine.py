@@ -52,6 +52,7 @@ class EngineInfo:
     thinking: bool = False  # separates reasoning from text, and can switch it
     raw_prompts: bool = False  # takes `GenerateRequest.prompt` in place of messages
     modalities: tuple[Modality, ...] = ("text",)  # what it reads in messages
+    provider: str = "moa"  # `gen_ai.provider.name` in traces
 
     @property
     def sees(self) -> bool:

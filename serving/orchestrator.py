@@ -8,6 +8,8 @@ from serving.engines.model import ModelEngine
 from serving.engines.observed import GuardedEngine, ObservedEngine
 from serving.engines.observed_pooling import ObservedPoolingEngine
 from serving.engines.recipe import RecipeEngine
+from serving.engines.traced import TracedModel, TracedRecipe
+from serving.engines.traced_pooling import TracedPooling
 from serving.errors import ConfigError, LimitExceeded
 from serving.pooling import PoolingEngine
 from serving.recipes import Recipe
@@ -20,6 +22,7 @@ from serving.runtime.hedging import HedgeBudget, RetryBudget
 from serving.runtime.policy import NEXT_TURN_PREFILL_S
 from serving.runtime.shared_state import Runtime
 from serving.telemetry import Observer
+from serving.tracing.spans import Tracer
 from serving.types import Sampling
 
 
@@ -41,6 +44,7 @@ class Orchestrator:
         prices: Mapping[str, tuple[float, float]] | None = None,
         pooling: Mapping[str, PoolingEngine] | None = None,
         retries: RetryBudget | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Serve `models`, `recipes` and the models that embed or rank, all by id.
 
@@ -53,20 +57,29 @@ class Orchestrator:
             prices: per prompt token and per completion token in any one unit, by model id, for small tasks.
             pooling: the engines that embed or rank.
             retries: budget of retries that `models` share; None: one of the orchestrator, by `limits`.
+            tracer: starts spans of recipes, agents and calls; None: nothing is traced.
         """
         self.limits = limits or Limits()
         infos = {name: engine.info for name, engine in models.items()}
         caps = check_recipes(infos, recipes, self.limits, pooling or ())
         self.observer = observer or Observer()
         guarded: dict[str, Engine] = {name: GuardedEngine(name, engine) for name, engine in models.items()}
+        if tracer is not None:
+            guarded = {name: TracedModel(name, engine, tracer) for name, engine in guarded.items()}
         self.runtime = Runtime(
             guarded,
             self.observer,
             HedgeBudget(self.limits.hedge_share),
             retries or RetryBudget(self.limits.retry_share, self.limits.retry_burst),
             prices=dict(prices or {}),
+            tracer=tracer,
         )
         self.recipes = dict(recipes)
+        answering: dict[str, Engine] = {
+            name: RecipeEngine(name, recipes, self.runtime, self.limits, caps) for name in recipes
+        }
+        if tracer is not None:
+            answering = {name: TracedRecipe(name, engine, tracer) for name, engine in answering.items()}
         self.engines: dict[str, Engine] = {
             **{
                 name: ObservedEngine(
@@ -74,16 +87,12 @@ class Orchestrator:
                 )
                 for name, engine in guarded.items()
             },
-            **{
-                name: ObservedEngine(
-                    name, "recipe", RecipeEngine(name, recipes, self.runtime, self.limits, caps), self.observer
-                )
-                for name in recipes
-            },
+            **{name: ObservedEngine(name, "recipe", engine, self.observer) for name, engine in answering.items()},
         }
-        self.pooling = {
-            name: ObservedPoolingEngine(name, engine, self.observer) for name, engine in (pooling or {}).items()
-        }
+        ranking: dict[str, PoolingEngine] = dict(pooling or {})
+        if tracer is not None:
+            ranking = {name: TracedPooling(name, engine, tracer) for name, engine in ranking.items()}
+        self.pooling = {name: ObservedPoolingEngine(name, engine, self.observer) for name, engine in ranking.items()}
 
     def cards(
         self,

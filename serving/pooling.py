@@ -10,10 +10,11 @@ Rules:
 * Errors are raised, as `serving.errors`; those about one input name it ("input[3]", "documents[0]", "query").
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from serving.tenant import ANYONE, Tenant
+from serving.trace_context import TraceContext
 
 PoolingTask = Literal["embed", "rerank"]
 Input = str | tuple[int, ...]  # a text, or the token ids of one
@@ -32,6 +33,7 @@ class EmbedRequest:
     deadline_s: float | None = None  # None: the engine's own limit
     user: str | None = None
     tenant: Tenant = ANYONE
+    trace: TraceContext | None = field(default=None, compare=False, repr=False)  # span below which the call belongs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class RerankRequest:
     deadline_s: float | None = None
     user: str | None = None
     tenant: Tenant = ANYONE
+    trace: TraceContext | None = field(default=None, compare=False, repr=False)  # span below which the call belongs
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from serving.conversation import FinishReason, Message, Thinking, Tool, ToolCall
 from serving.decoding import PLAIN_DECODING, Decoding
 from serving.references import ReferenceBlock
 from serving.tenant import ANYONE, Tenant
+from serving.trace_context import TraceContext
 from serving.usage import TokenUsage, UsageScope
 
 EventDetail = Literal["progress", "text"]
@@ -123,6 +124,8 @@ class GenerateRequest:
     prompt: RawPrompt | None = None  # read in place of messages
     cache_salt: str | None = None  # the caller's own: prompts share caches only with those of the same salt
     tenant: Tenant = ANYONE
+    # Span below which this call belongs. No part of what is asked: equal requests stay equal, and share their work.
+    trace: TraceContext | None = field(default=None, compare=False, repr=False)
 
     @property
     def prefix_salt(self) -> str | None:

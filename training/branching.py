@@ -15,14 +15,16 @@ import httpx
 from serving.engine import Engine, EngineInfo, complete
 from serving.engines.openai import OpenAIEngine
 from serving.errors import MoaError
+from serving.orchestrator import Orchestrator
+from serving.replay.rebuilding import Mismatch, delta_of, orchestrator_of, place_of
+from serving.replay.score import Place, Score
+from serving.replay.traced import READY, TracedCall, total
 from serving.types import AgentTrace, Completion, Delta, GenerateRequest
 from training.formats import asked
 from training.generation import GenerationSettings, Job, Progress, run_missing, sampling_of, with_turns
 from training.prompts import ModelText
-from training.replay import Mismatch, check_length, delta_of, orchestrator_of, place_of, request_of, turn_of
-from training.score import Place, Score
+from training.replay import check_length, request_of, turn_of
 from training.team import Team
-from training.trace import READY, TracedCall, total
 from training.trajectory import Trajectory, Turn
 from training.tree import Branch
 
@@ -131,7 +133,7 @@ async def branched(
     request = request_of(asked(job.item.turns[0], origin.format), sampling)
     try:
         async with asyncio.timeout(timeout_s):
-            done = await complete(team.recipe.id, orchestrator_of(team, engines).engines[team.recipe.id], request)
+            done = await complete(team.recipe.id, _orchestrator(team, engines).engines[team.recipe.id], request)
     except (MoaError, TimeoutError) as error:
         return found.model_copy(update={"error": str(error) or f"Timed out after {timeout_s:g} s."})
     try:
@@ -140,6 +142,10 @@ async def branched(
         return found.model_copy(update={"text": done.text, "unusable": str(error)})
     tokens = total(turn.completion_tokens for turn in turns)
     return with_turns(found.model_copy(update={"text": done.text, "tokens": tokens}), turns, origin.format)
+
+
+def _orchestrator(team: Team, engines: Mapping[str, Engine]) -> Orchestrator:
+    return orchestrator_of(team.recipes, team.profile.orchestrator.limits, engines)
 
 
 def turns_of(

@@ -5,8 +5,8 @@ from typing import Any
 
 from evaluation.client import AskFailed, Client
 from serving.conversation import Message
+from serving.replay.traced import TracedAnswer, traced_answer
 from training.errors import TrainingError
-from training.trace import TracedAnswer, traced_answer
 
 
 class TracingClient(Client):

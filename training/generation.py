@@ -11,10 +11,11 @@ from evaluation.concurrency import run_all
 from evaluation.failures import Failures
 from evaluation.items import Item
 from evaluation.store import Appender, read_rows
+from serving.replay.rebuilding import Mismatch
 from training.client import TracingClient
 from training.formats import asked, format_of, without_format
 from training.prompts import ModelText
-from training.replay import Mismatch, rebuilt
+from training.replay import rebuilt
 from training.team import Team
 from training.trajectory import Trajectory, Turn, trajectory_key
 

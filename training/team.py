@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from deployments.adapter_fit import model_config
 from deployments.config import Profile, load_profile
+from deployments.engine_infos import engine_infos
 from deployments.model_spec import ModelSpec
 from serving.engine import EngineInfo
 from serving.errors import ConfigError
@@ -73,24 +74,7 @@ class Team:
 
     def infos(self) -> dict[str, EngineInfo]:
         """Abilities of all models, as the server's orchestrator has them, by id."""
-        own = {
-            model.id: EngineInfo(
-                model.context_tokens,
-                model.replicas.min,
-                frozenset({"n"}),  # one call per sample, so that each has its own place
-                model.accepts_tools,
-                model.thinks,
-                modalities=model.modalities,
-            )
-            for model in self.profile.generating
-        }
-        others = {
-            model.id: EngineInfo(
-                model.context_tokens, None, model.unsupported | {"n"}, modalities=model.modalities, thinking=True
-            )
-            for model in self.profile.external
-        }
-        return own | others
+        return engine_infos(self.profile)
 
 
 def load_team(profile: str, recipe: str) -> Team:

@@ -4,8 +4,12 @@ Values set by the operator or a pod template take precedence.
 """
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
+
+from serving.errors import ConfigError
+from serving.tracing.settings import PARENT_BASED, SAMPLER, SERVICE, TracingSettings, names_service, tracing_settings
 
 DEFAULTS = {
     # HAProxy in front of the replicas and gRPC between them: the Python proxy costs more than a small model.
@@ -32,16 +36,63 @@ DEFAULTS = {
 }
 
 
-# Addresses of a collector of OpenTelemetry traces: with one of them, requests are traced.
-OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-TRACING = {
-    "RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH": "deployments.cluster.tracing:span_processors",
-    "OTEL_SERVICE_NAME": "moa",
-}
+TRACING = {"RAY_SERVE_TRACING_EXPORTER_IMPORT_PATH": "deployments.cluster.tracing:span_processors"}
+ALL_SIGNALS, OF_TRACES = "OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_"
+# Of the exporter. Ray reads those of all signals for the metrics that its own processes send each other: they would go
+# with the collector's token and certificate.
+EXPORTER = (
+    "HEADERS",
+    "CERTIFICATE",
+    "CLIENT_KEY",
+    "CLIENT_CERTIFICATE",
+    "TIMEOUT",
+    "COMPRESSION",
+    "INSECURE",
+    "ENDPOINT",
+    "PROTOCOL",
+)
 
 
 def set_default_environment(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set every variable of `DEFAULTS` that is not set, and with an address for traces those of `TRACING`."""
-    traced = any(environment.get(name) for name in OTLP_ENDPOINTS)
-    for name, value in {**DEFAULTS, **(TRACING if traced else {})}.items():
+    """Set every variable of `DEFAULTS` that is not set, and if requests are traced those that Ray and vLLM read for it.
+
+    Wrong variables of tracing are left as they are: `deployments.cluster.preflight` refuses them.
+    """
+    for name, value in DEFAULTS.items():
         environment.setdefault(name, value)
+    with suppress(ConfigError):
+        _set_tracing(environment)
+
+
+def _set_tracing(environment: MutableMapping[str, str]) -> None:
+    if (settings := ray_tracing_settings(environment)) is None:
+        return
+    for name in EXPORTER:
+        given = environment.pop(ALL_SIGNALS + name, "")
+        if given:
+            environment.setdefault(OF_TRACES + name, given)
+    own = {
+        **TRACING,
+        # It takes precedence over a `service.name` in OTEL_RESOURCE_ATTRIBUTES.
+        **({} if names_service(environment) else {"OTEL_SERVICE_NAME": SERVICE}),
+        "RAY_SERVE_TRACING_SAMPLING_RATIO": f"{settings.ratio:g}",
+        OF_TRACES + "PROTOCOL": settings.protocol,
+    }
+    for name, value in own.items():
+        environment.setdefault(name, value)
+    environment[OF_TRACES + "ENDPOINT"] = settings.endpoint
+
+
+def ray_tracing_settings(environment: Mapping[str, str]) -> TracingSettings | None:
+    """Settings of tracing on Ray Serve; `None` if nothing is traced.
+
+    Raises:
+        ConfigError: a variable has a value that is not supported, here or by Ray Serve.
+    """
+    settings = tracing_settings(environment)
+    if settings is not None and not settings.parent_based:
+        name = environment[SAMPLER].strip().lower()
+        raise ConfigError(
+            f"Set {SAMPLER} to {PARENT_BASED}{name}, not {name}: on Ray Serve a caller's decision always holds."
+        )
+    return settings

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from deployments.cluster.environment import ray_tracing_settings
 from deployments.config import AppArgs, Profile, load_profile
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
@@ -42,9 +43,10 @@ def check_start(args: AppArgs, *, joins: bool) -> Profile:
         joins: The server will run on a cluster that exists: its machines are not checked, nor the weights.
 
     Raises:
-        ConfigError: the profile is unknown or wrong, its weights are missing, a port is in use, or the machine is too
-            small.
+        ConfigError: the profile or a variable of tracing is unknown or wrong, the weights are missing, a port is in
+            use, or the machine is too small.
     """
+    ray_tracing_settings(os.environ)
     profile = load_profile(args.profile or default_profile())
     check_profile(profile, weights_here=not joins, contexts=False)
     if not joins:

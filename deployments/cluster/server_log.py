@@ -16,11 +16,13 @@ POLL_S = 0.2
 SHOWN_LINES = 25  # of one error
 LAST_LINES = 15  # of the log of a server that ended without an error in it
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
-# Beginnings of entries: Ray's and Python's logging, Ray Serve's, vLLM's, C++ ("[2026-11-29 17:53:20,650 E 1 1]").
+# Beginnings of entries: Ray's and Python's logging, Ray Serve's, vLLM's, C++ ("[2026-11-29 17:53:20,650 E 1 1]"), and
+# our own as JSON (`serving.log_format`).
 ENTRY = re.compile(
     r"(?:\([^)]*pid=\d+[^)]*\) )?"
     r"(?:\d{4}-\d\d-\d\d [\d:,.]+\s+(?P<ray>[A-Z]+) |(?P<serve>[A-Z]+) \d[\d-]+ [\d:,.]+ "
-    r"|\[\d{4}-\d\d-\d\d [\d:,.]+ [A-Z] )"
+    r"|\[\d{4}-\d\d-\d\d [\d:,.]+ [A-Z] "
+    r'|\{"time":"[^"]+","level":"(?P<own>[a-z]+)",)'
 )
 ERRORS = ("ERROR", "CRITICAL", "FATAL")
 TRACEBACK = "Traceback (most recent call last):"
@@ -58,7 +60,7 @@ class Errors:
         entry = ENTRY.match(line)
         begins = line.startswith(TRACEBACK) or SENTENCE.match(line) is not None
         if entry is not None or begins:
-            level = entry and (entry["ray"] or entry["serve"])
+            level = entry and (entry["ray"] or entry["serve"] or (entry["own"] or "").upper())
             self._shown = int(begins or level in ERRORS)
             self._traceback = line.startswith(TRACEBACK)
             return self._shown > 0

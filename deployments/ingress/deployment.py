@@ -11,15 +11,16 @@ from ray.serve.schema import LoggingConfig
 from starlette.types import ASGIApp
 
 from deployments.api_settings import api_settings
+from deployments.cluster.tracing import replica_tracer
 from deployments.config import Profile, SessionAffinity
 from deployments.ingress.capacity import max_in_flight
 from deployments.ingress.cluster_metrics import ClusterMetrics
 from deployments.ingress.cold_start import ColdStart, ColdStartEngine, ColdStartPooling
+from deployments.ingress.metrics import RayObserver
 from deployments.ingress.remote_engine import RemoteEngine
 from deployments.ingress.remote_pooling import RemotePooling
 from deployments.ingress.running_replicas import RunningReplicas
 from deployments.ingress.session_router import SessionRouter
-from deployments.ingress.spans import SpanObserver
 from deployments.model_spec import Replicas
 from serving.api.app import create_app
 from serving.engine import Engine
@@ -86,7 +87,8 @@ class Ingress:
             for m in (*profile.served, *profile.pooling)
             if m.usd_per_million_tokens is not None
         }
-        observer = SpanObserver(prices, profile.budget_usd_per_month)
+        observer = RayObserver(prices, profile.budget_usd_per_month)
+        tracer = replica_tracer()
         orchestrator = Orchestrator(
             self._engines,
             recipes,
@@ -96,6 +98,7 @@ class Ingress:
             prices={model: (price.prompt, price.completion) for model, price in prices.items()},
             pooling=self._pooling,
             retries=self._retries,
+            tracer=tracer,
         )
         descriptions = {model.id: model.description for model in (*profile.generating, *profile.pooling)}
         cards = orchestrator.cards(
@@ -116,6 +119,7 @@ class Ingress:
             orchestrator.pooling,
             metrics=ClusterMetrics() if settings.metrics else None,
             store=Store(profile.store, observer) if profile.store.enabled else None,
+            tracer=tracer,
         )
 
 

@@ -12,6 +12,7 @@ from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
 
+from deployments.ingress.span_context import below
 from deployments.wire import unpack
 from serving.conversation import Modality
 from serving.engine import Engine, EngineInfo
@@ -62,7 +63,13 @@ class RemoteEngine(Engine):
         """
         self.model = model
         self._info = EngineInfo(
-            context_tokens, replicas, tools=tools, thinking=thinking, raw_prompts=True, modalities=modalities
+            context_tokens,
+            replicas,
+            tools=tools,
+            thinking=thinking,
+            raw_prompts=True,
+            modalities=modalities,
+            provider="vllm",
         )
         self._deadline_s = deadline_s
         # By value: by reference each item would become an object in Ray's store.
@@ -99,7 +106,8 @@ class RemoteEngine(Engine):
         ends_at = loop.time() + deadline_s
         for attempt in (request, replace(request, request_id=f"{request.request_id}-again", session=None)):
             begun = ended = False
-            response: Any = _of_session(self._generate, attempt).remote(attempt, *self._adapter)
+            with below(request.trace):
+                response: Any = _of_session(self._generate, attempt).remote(attempt, *self._adapter)
             items = aiter(response)
             try:
                 while not ended:
@@ -131,7 +139,9 @@ class RemoteEngine(Engine):
 
     async def prefill(self, request: GenerateRequest, marker: str) -> None:
         """Have the replica of the request's session compute the prompt up to `marker`. Raises like `generate`."""
-        await self._awaited(_of_session(self._prefill, request).remote(request, marker, *self._adapter))
+        with below(request.trace):
+            response = _of_session(self._prefill, request).remote(request, marker, *self._adapter)
+        await self._awaited(response)
 
     async def count_tokens(self, request: GenerateRequest) -> int:
         """Have a replica count the tokens of the request's prompt. Raises like `generate`."""

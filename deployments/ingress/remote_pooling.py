@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from ray.serve.handle import DeploymentHandle
 
 from deployments.ingress.remote_engine import check_replicas, translated
+from deployments.ingress.span_context import below
 from serving.errors import DeadlineExceeded, EngineUnavailable
 from serving.pooling import EmbedRequest, PoolingEngine, PoolingInfo, RerankRequest, Scores, Vectors
 from serving.runtime.hedging import RetryBudget
@@ -87,7 +88,8 @@ class RemotePooling(PoolingEngine):
             return await self._once(handle, again, ends_at, deadline_s)
 
     async def _once(self, handle: DeploymentHandle[Any], request: Asked, ends_at: float, deadline_s: float) -> Any:
-        response: Any = handle.remote(request)
+        with below(request.trace):
+            response: Any = handle.remote(request)
         try:
             async with asyncio.timeout_at(ends_at):
                 result = await response

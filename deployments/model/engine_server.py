@@ -10,10 +10,12 @@ from ray.serve.llm import LLMConfig
 from ray.serve.llm.deployment import LLMServer
 
 from deployments.model.engine_adapter import EngineAdapter
+from deployments.model.traced_options import traced_options
 from deployments.model_spec import ModelSpec
 from deployments.weights import check_weights
 from deployments.wire import EngineStats
 from serving.errors import EngineUnavailable
+from serving.log_format import VARIABLE, set_log_format
 
 ROUND_TRIP_S = 50.0  # a health check's token may wait behind a long prefill; below health_check_timeout_s
 
@@ -35,6 +37,9 @@ class EngineServer(LLMServer):
             ConfigError: the weights' folder is missing or empty on this node.
         """
         check_weights(spec, f" on node {socket.gethostname()}")
+        set_log_format("json" if os.environ.get(VARIABLE) == "json" else "text")
+        if spec.generates:
+            llm_config.update_engine_kwargs(**traced_options(spec.engine_kwargs, os.environ))
         await self._prepare(llm_config, spec)
         await super().__init__(llm_config, engine_cls=engine_cls)
 

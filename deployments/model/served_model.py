@@ -136,6 +136,7 @@ class ServedModel:
             tenant=request.tenant.id,
             images=seen,
             lora=self._lora,
+            trace=request.trace,
         )
         async with aclosing(coalesced(deltas)) as groups:
             async for group in groups:
@@ -236,6 +237,7 @@ class ServedModel:
             tenant=request.tenant.id,
             images=seen,
             lora=self._lora,
+            trace=request.trace,
         )
         async with aclosing(deltas):
             async for _ in deltas:

@@ -24,6 +24,7 @@ from deployments.model_spec import ModelSpec
 from deployments.wire import Packed
 from serving.conversation import IMAGE, Image, Message
 from serving.errors import ConfigError, EngineUnavailable
+from serving.log_context import CURRENT, LogContext
 from serving.types import GenerateRequest, Sampling, Tokens
 
 SEEN = (Message("user", f"What is this? {IMAGE}", images=(Image("", b"", "", len("What is this? ")),)),)
@@ -122,6 +123,7 @@ class ModelServer(EngineServer):
         self, request: GenerateRequest, adapter: str | None = None
     ) -> AsyncGenerator[tuple[Packed, ...], None]:
         """The stream of `serving.engine`, in groups. Raises like `ServedModel.generate`."""
+        CURRENT.set(LogContext(request.request_id, request.trace))  # Serve calls this in a task of its own
         async with aclosing(self._model(adapter).generate(request)) as groups:
             async for group in groups:
                 yield group

@@ -31,6 +31,7 @@ from deployments.model.vllm_sampling import (
 )
 from deployments.model_spec import GRAMMAR_TIMEOUT_S, GRAMMAR_TOKEN_S
 from serving.errors import ConfigError, InvalidRequest, MoaError
+from serving.trace_context import TraceContext
 from serving.types import Delta, Sampling
 from serving.usage import TokenUsage
 
@@ -38,6 +39,8 @@ LoadedAdapter: TypeAlias = LoRARequest
 # vLLM's prefix cache keeps a salt and an adapter's name in one place: a caller's salt could be an adapter's name, which
 # has no colon.
 SALT_PREFIX = "salt:"
+# Without a parent vLLM would begin a trace of its own for each request, also for health checks.
+UNTRACED = TraceContext.unsampled()
 
 
 class VllmAdapter(EngineAdapter):
@@ -61,6 +64,7 @@ class VllmAdapter(EngineAdapter):
             compact=self.client.vllm_config.structured_outputs_config.disable_any_whitespace,
             threads=max(1, min(8, (os.cpu_count() or 1) // 2)),
         )
+        self._traced: bool = self.client.observability_config.otlp_traces_endpoint is not None
         self._defaults: Mapping[str, Any] = self.client.model_config.get_diff_sampling_param()
 
     @property
@@ -160,6 +164,7 @@ class VllmAdapter(EngineAdapter):
         tenant: str = "",
         images: MultiModalInput | None = None,
         lora: LoadedAdapter | None = None,
+        trace: TraceContext | None = None,
     ) -> AsyncGenerator[Delta, None]:
         """Stream the engine's deltas, the terminal one last; closing the generator aborts the request.
 
@@ -177,6 +182,7 @@ class VllmAdapter(EngineAdapter):
             tenant: Id of the tenant; tenants share the engine equally at equal priority. "": the server itself, or all.
             images: The same prompt with its images. None: it has none.
             lora: Adapter that answers. None: the model itself.
+            trace: Span below which that of the engine belongs. None: the request has none.
 
         Raises:
             InvalidRequest: vLLM refused the request as the caller's error, with its text in the message, or a token id
@@ -202,6 +208,8 @@ class VllmAdapter(EngineAdapter):
             extra = {} if parser is None else parser.prepare(params)
             if lora is not None:
                 extra = {**extra, "lora_request": lora}
+            if self._traced:
+                extra = {**extra, "trace_headers": (trace or UNTRACED).headers}
             if cache_salt is not None:
                 cache_salt = SALT_PREFIX + cache_salt
             bytes_of = partial(self._token_bytes.of, skip_special_tokens=sampling.decoding.skip_special_tokens)

@@ -37,9 +37,11 @@ from serving.api.settings import ApiSettings
 from serving.cards import ModelCard
 from serving.engine import Engine
 from serving.errors import ConfigError
+from serving.log_format import set_log_format
 from serving.pooling import PoolingEngine
 from serving.store.store import Store
 from serving.telemetry import Observer
+from serving.tracing.spans import Tracer
 
 # Of the requests that engines answer.
 DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router, completions.router)
@@ -61,6 +63,7 @@ def create_app(
     *,
     metrics: Callable[[], Awaitable[bytes]] | None = None,
     store: Store | None = None,
+    tracer: Tracer | None = None,
 ) -> Api:
     """Create the API.
 
@@ -73,6 +76,7 @@ def create_app(
         pooling: the engines that embed or rank, by model id; their cards say the same task.
         metrics: makes the page of `/metrics`.
         store: state that outlives a request; the app starts and closes it. None: nothing is kept.
+        tracer: starts the spans of requests, below which those of `engines` are; None: nothing is traced.
 
     Raises:
         ConfigError: two keys contradict each other (`key_ring`), an engine has no card, a card has no engine or says
@@ -99,7 +103,9 @@ def create_app(
         pooling,
         store=store,
     )
-    app = Api(settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan)
+    app = Api(
+        settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan, tracer
+    )
     app.state.server = server
     app.state.readiness = status.Readiness({**engines, **pooling}, settings)
     for router in (*DIALECTS, *POOLING, *OTHERS):
@@ -116,6 +122,8 @@ def create_app(
         lambda: document(app.routes, status.own_version(), cards, settings)
     )
     app.state.public_openapi = cache(lambda: document(app.routes, "unknown", (), settings))
+    if settings.log_format == "json":
+        set_log_format("json")
     if settings.log_requests:
         request_log.enable()
     return app

@@ -73,6 +73,7 @@ def _headers(error: Exception) -> dict[str, str]:
 def log_failure(exchange: HttpExchange, error: Exception) -> None:
     """Log an error of the server: a `MoaError` in one line, any other with its traceback."""
     ids = exchange.request_id, exchange.engine_request_id
+    exchange.failure = code_of(error)
     if isinstance(error, MoaError):
         if error.status >= 500:
             logger.warning("request %s (%s): %s: %s", *ids, error.code, error)

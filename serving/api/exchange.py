@@ -19,9 +19,13 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from serving.api.cors import Cors
 from serving.api.keys import ANY_CALLER, Caller, Request
-from serving.errors import BodyTooLarge, SlowBody, WrongContentType
+from serving.api.request_trace import RequestTrace
+from serving.errors import BodyTooLarge, MoaError, SlowBody, WrongContentType
 from serving.failures import log_exception
+from serving.log_context import CURRENT, LogContext
 from serving.redaction import redacted
+from serving.trace_context import TraceContext
+from serving.tracing.spans import Tracer
 
 Headers = tuple[tuple[bytes, bytes], ...]
 NO_WEBSOCKETS = (
@@ -53,12 +57,21 @@ class HttpExchange:
         engine_asked: the engine's observer reports how the request ends.
         caller: who sends the request, once its key has been checked.
         parsed: the body has been parsed; errors until then name fields as the client does.
+        trace: the request's place in a trace; None: it has none.
+        status: of the response; None until its head is sent.
+        failure: code of the error by which the request ended; None: none.
     """
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, echo_request_id: bool = True, cors: Cors | None = None
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        echo_request_id: bool = True,
+        cors: Cors | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
-        """Read the request line and headers; `echo_request_id`: send `x-request-id` back."""
+        """Read the request line and headers, and begin its trace; `echo_request_id`: send `x-request-id` back."""
         self.method: str = scope["method"]
         # ASGI servers put the root path before the path; routes are relative to it.
         self.path: str = scope["path"].removeprefix(scope.get("root_path", "").rstrip("/")) or "/"
@@ -69,6 +82,8 @@ class HttpExchange:
         self.engine_asked = False
         self.caller: Caller = ANY_CALLER
         self.parsed = False
+        self.status: int | None = None
+        self.failure: str | None = None
         self._send = send
         fresh = uuid.uuid4().hex
         given = self.headers.get(b"x-request-id", b"")
@@ -78,6 +93,15 @@ class HttpExchange:
         self._added: Headers = ((b"x-request-id", self.request_id.encode()),) if echo_request_id else ()
         if cors is not None:
             self._added += cors.headers(self.headers)
+        self.trace: RequestTrace | None = None
+        if tracer is not None or b"traceparent" in self.headers:
+            self.trace = RequestTrace(tracer, self.method, self.path, self.headers)
+            self._added += self.trace.headers
+
+    @property
+    def trace_context(self) -> TraceContext | None:
+        """Context of the work on the request in its trace; None: it has none."""
+        return None if self.trace is None else self.trace.context
 
     def left_s(self, deadline_s: float) -> float:
         """Rest of a deadline that began when HAProxy received the request; all of it if none did.
@@ -94,6 +118,8 @@ class HttpExchange:
     def own(self, request: Request) -> Request:
         """`request` as the caller's (see `Caller.own`), with the rest of its deadline."""
         owned = self.caller.own(request)
+        if self.trace is not None:
+            owned = replace(owned, trace=self.trace.context)
         if RECEIVED not in self.headers or owned.deadline_s is None:
             return owned
         return replace(owned, deadline_s=self.left_s(owned.deadline_s))
@@ -147,7 +173,7 @@ class HttpExchange:
     async def send(self, message: Message) -> None:
         """Send an ASGI message. The headers of every response are added, and HEAD gets no body."""
         if message["type"] == "http.response.start":
-            self.started = True
+            self.started, self.status = True, message["status"]
             message = {**message, "headers": [*message["headers"], *self._added]}
         elif self.method == "HEAD":
             message = {**message, "body": b""}
@@ -164,9 +190,18 @@ class Api(FastAPI):
     HEAD is answered as GET.
     """
 
-    def __init__(self, echo_request_id: bool, cors: Cors | None, lifespan: Lifespan["Api"]) -> None:
-        """`echo_request_id`: send `x-request-id` back; `cors`: origins whose pages may read the answers."""
-        self._echo_request_id, self._cors = echo_request_id, cors
+    def __init__(
+        self, echo_request_id: bool, cors: Cors | None, lifespan: Lifespan["Api"], tracer: Tracer | None = None
+    ) -> None:
+        """Make the application without routes.
+
+        Args:
+            echo_request_id: send `x-request-id` back.
+            cors: origins whose pages may read the answers.
+            lifespan: of the application.
+            tracer: starts a span for each request; None: nothing is traced.
+        """
+        self._echo_request_id, self._cors, self._tracer = echo_request_id, cors, tracer
         # The pages are made by `serving.api.routers.docs`.
         super().__init__(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
 
@@ -182,13 +217,26 @@ class Api(FastAPI):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        exchange = HttpExchange(scope, receive, send, self._echo_request_id, self._cors)
+        exchange = HttpExchange(scope, receive, send, self._echo_request_id, self._cors, self._tracer)
         method = "GET" if exchange.method == "HEAD" else exchange.method
+        inner = {**scope, "method": method, EXCHANGE: exchange}
+        current = CURRENT.set(LogContext(exchange.request_id, exchange.trace_context))
         try:
-            await super().__call__({**scope, "method": method, EXCHANGE: exchange}, receive, exchange.send)
+            await super().__call__(inner, receive, exchange.send)
         except Exception as error:  # the response has begun: the HTTP server shows by closing that it is incomplete
             log_exception(logger, error, "request %s (%s) failed", exchange.request_id, exchange.engine_request_id)
+            exchange.failure = exchange.failure or MoaError.code
             raise
+        finally:
+            CURRENT.reset(current)
+            if exchange.trace is not None:
+                exchange.trace.end(
+                    request_id=exchange.request_id,
+                    caller=exchange.caller.name,
+                    route=getattr(inner.get("route"), "path", None),
+                    status=exchange.status,
+                    failure=exchange.failure,
+                )
 
 
 async def _refuse_websocket(scope: Scope, send: Send) -> None:

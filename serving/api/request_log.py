@@ -57,6 +57,7 @@ def write(
     """
     line = {
         "request_id": exchange.request_id,
+        "trace_id": None if exchange.trace_context is None else exchange.trace_context.trace,
         "id": answer_id,
         "key": exchange.caller.name,
         "model": card.id,
@@ -68,4 +69,4 @@ def write(
         "user": None if user is None else redacted(user),
         "metadata": {redacted(name): redacted(value) for name, value in metadata.items()},
     }
-    logger.info("%s", orjson.dumps(line).decode())
+    logger.info("%s", orjson.dumps(line).decode(), extra={"fields": line})

@@ -10,6 +10,7 @@ from serving.api.image_settings import ImageSettings
 from serving.api.key_settings import KeySettings, PriorityClass
 from serving.config import Frozen
 from serving.grammars.limits import SchemaLimits
+from serving.log_format import LogFormat
 from serving.redaction import InvalidKey, check_key
 from serving.usage import UsageScope
 
@@ -126,6 +127,11 @@ class ApiSettings(Frozen):
         description="Log one line of JSON per request to the logger `serving.requests`: ids, the key's name, model,"
         " outcome, degraded, tokens of all agents, seconds, and the caller's `user` and `metadata`; never texts, never"
         " keys.",
+    )
+    log_format: LogFormat = Field(
+        default="text",
+        description="Format of the server's own logs, also on the model replicas: `text`, or `json`, one object a line"
+        " with `trace_id`, `span_id` and `request_id`.",
     )
     cors_origins: tuple[str, ...] = Field(
         default=(),

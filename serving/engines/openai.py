@@ -110,6 +110,7 @@ class OpenAIEngine(Engine):
             self.thinking,
             self.raw_prompts,
             self.modalities,
+            "openai",
         )
 
     async def aclose(self) -> None:
@@ -237,7 +238,8 @@ class OpenAIEngine(Engine):
                 path, payload = "chat/completions", to_payload(read, model, self.max_tokens_field, self.thinking)
             else:
                 path, payload = "completions", completions_payload(request, request.prompt, model)
-            post = self._client.build_request("POST", path, json=payload)
+            trace = None if request.trace is None else request.trace.headers
+            post = self._client.build_request("POST", path, json=payload, headers=trace)
             async with asyncio.timeout_at(deadline):
                 response = await self._client.send(post, stream=True)
             if response.status_code == 200:

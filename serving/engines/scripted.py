@@ -106,6 +106,7 @@ class ScriptedEngine(Engine):
             self.thinking,
             self.raw_prompts,
             self.modalities,
+            "scripted",
         )
 
     async def check_health(self) -> None:

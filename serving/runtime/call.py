@@ -9,6 +9,7 @@ from serving.conversation import FinishReason, ToolCall
 from serving.engine import Engine, add_piece, collect, complete
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
 from serving.failures import engine_failure
+from serving.runtime.agent_span import AgentSpan
 from serving.runtime.answers import must_call
 from serving.runtime.emptiness import is_proposal, stopped_at_once, was_generated
 from serving.runtime.hedging import hedged, retried
@@ -53,6 +54,7 @@ class AgentCall:
     uncounted: int = 0  # attempts beside the one that answered
     finish_reason: FinishReason | None = None  # of a streamed answer that has ended
     events: CallObserver = field(default_factory=CallObserver)
+    span: AgentSpan | None = None  # None: not traced
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     ended: float | None = None
     _tool_calls: dict[int, ToolCall] = field(default_factory=dict)  # by index in the stream
@@ -151,6 +153,8 @@ class AgentCall:
         began = loop.time()
         self.runtime.retries.started()
         self.events.started()
+        if self.span is not None:
+            self.request = self.span.begin(self.request)
         try:
             async with asyncio.timeout(deadline_s):
                 completion = await retried(lambda: self._hedged(hedge_quantile, on_text), retries, self._may_retry)
@@ -165,6 +169,9 @@ class AgentCall:
             failure = engine_failure(self.model, defect)
             self._fail(failure)
             raise failure from None
+        finally:
+            if self.span is not None:
+                self.span.work_ended()
         self.ended = loop.time()
         self.runtime.budget.record(self.kind, self.ended - began)
         self.usage, self.timing, self.shortened = completion.usage, completion.timing, completion.shortened
@@ -239,6 +246,8 @@ class AgentCall:
         self.runtime.budget.started()
         self.runtime.retries.started()
         self.events.started(answers=True)
+        if self.span is not None:
+            self.request = self.span.begin(self.request)
         pieces: list[str] = []
         thoughts: list[str] = []
         held: list[Delta] = []  # white space before the first sign of life
@@ -292,6 +301,8 @@ class AgentCall:
             raise failure from None
         finally:
             self.text, self.reasoning = "".join(pieces), "".join(thoughts)
+            if self.span is not None:
+                self.span.work_ended()
 
     def _end(self, terminal: Delta, status: AgentStatus) -> None:
         self.ended = asyncio.get_running_loop().time()

@@ -12,6 +12,7 @@ from serving.decoding import PLAIN_DECODING
 from serving.images import without_images
 from serving.references import ReferenceBlock, References
 from serving.runtime.advice_prompt import as_prose, without_reasoning
+from serving.runtime.agent_span import AgentSpan
 from serving.runtime.agents import Agent
 from serving.runtime.call import PROPOSAL_STREAM_INTERVAL, AgentCall
 from serving.runtime.events import RunEvents, WatchedCall
@@ -38,6 +39,7 @@ class RunContext:
     layers: int = 0  # begun so far
     ends: float = math.inf  # loop time at which the whole request must have ended; a delegate keeps it
     _ending: set[asyncio.Task[None]] = field(default_factory=set)
+    _traced: list[AgentCall] = field(default_factory=list)  # calls that have spans
 
     def __post_init__(self) -> None:
         """A policy and the caller of this engine may shorten the time that is left, never lengthen it."""
@@ -133,9 +135,13 @@ class RunContext:
         elapsed_s = asyncio.get_running_loop().time() - self.started
         role = task.role or role
         events = WatchedCall(self.events, layer, slots, agent.model, role) if self.events else CallObserver()
-        return AgentCall(
+        call = AgentCall(
             self.runtime, self.report.recipe, layer, slots, role, agent.model, request, elapsed_s, events=events
         )
+        if self.runtime.tracer is not None and request.trace is not None and request.trace.sampled:
+            call.span = AgentSpan(self.runtime.tracer, request.trace, call.recipe, layer, slots, role, agent.model)
+            self._traced.append(call)
+        return call
 
     def final_call(self, agent: Agent, task: Task, layer: int, position: int) -> AgentCall:
         """Call of the final agent, or of the fallback at `position`."""
@@ -270,7 +276,10 @@ class RunContext:
         self, call: AgentCall, completion: Completion | None = None, instead: Mapping[int, Agent] = MappingProxyType({})
     ) -> None:
         """Report `call`: its choices, or the state it has reached. `instead`: the agents that take its slots."""
-        for trace in call.traces(completion):
+        traces = call.traces(completion)
+        if call.span is not None:
+            call.span.recorded(traces)
+        for trace in traces:
             substitute = instead[trace.agent].model if trace.agent in instead else None
             self.report.add(trace, substitute)
             if self.events is not None:
@@ -288,6 +297,9 @@ class RunContext:
         """Return when all cancelled work has ended in every engine."""
         while self._ending:
             await asyncio.wait(self._ending)
+        for call in self._traced:
+            if call.span is not None:
+                call.span.close(call.traces())
 
 
 def _reseeded(sampling: Sampling, shift: int) -> Sampling:

@@ -8,6 +8,7 @@ from serving.runtime.hedging import HedgeBudget, RetryBudget
 from serving.runtime.session_tasks import SessionTasks
 from serving.runtime.single_flight import SingleFlight
 from serving.telemetry import Observer
+from serving.tracing.spans import Tracer
 
 # Proposals often end together. When the last one ends, the real call computes the rest, and would have to wait for a
 # prefill that has just begun: a prefill starts this long after the last news.
@@ -27,3 +28,4 @@ class Runtime:
     session_tasks: SessionTasks = field(default_factory=SessionTasks)
     prefill_settle_s: float = PREFILL_SETTLE_S
     prices: dict[str, tuple[float, float]] = field(default_factory=dict)  # per prompt and completion token, by model
+    tracer: Tracer | None = None  # None: nothing is traced

@@ -154,6 +154,8 @@ REFUSED = {
     "a collector without a scheme": ("telemetry.otlp.endpoint=otel:4317", "telemetry.otlp.endpoint"),
     "a protocol that is not there": ("telemetry.otlp.protocol=http/json", "telemetry.otlp.protocol"),
     "more traces than requests": ("telemetry.otlp.samplingRatio=2", "telemetry.otlp.samplingRatio"),
+    "texts in some spans": ("telemetry.otlp.captureTexts=sometimes", "telemetry.otlp.captureTexts"),
+    "a format of logs that there is not": ("api.settings.log_format=xml", "log_format"),
     "an attribute with a separator": ("telemetry.otlp.resourceAttributes.team=a=b", "otlp.resourceAttributes.team"),
     "an image digest that is none": ("image.digest=latest", "image.digest"),
     "a label that Kubernetes refuses": ("costLabels.team=a b", "costLabels.team"),

@@ -42,6 +42,18 @@ def test_every_ray_pod_sends_its_spans_to_the_collector() -> None:
         assert headers == {"secretKeyRef": {"name": "otel", "key": "headers"}}
 
 
+def test_texts_are_in_spans_only_if_the_operator_says_so() -> None:
+    name = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+    assert name not in helm("template", "moa", sets=(f"telemetry.otlp.endpoint={ENDPOINT}",)).stdout
+    sets = (f"telemetry.otlp.endpoint={ENDPOINT}", "telemetry.otlp.captureTexts=true")
+    assert f'{name}, value: "true"' in helm("template", "moa", sets=sets).stdout
+
+
+def test_logs_are_json_by_a_setting_of_the_api() -> None:
+    rendered = helm("template", "moa", sets=("api.settings.log_format=json",)).stdout
+    assert "log_format: json" in rendered
+
+
 @pytest.mark.parametrize(
     ("protocol", "endpoint", "url"),
     [

@@ -15,6 +15,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from tests.support.otlp import Collector, collecting
 from tests.support.paths import ROOT
 from tests.support.server import Server, served
 
@@ -29,7 +30,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def collector() -> Iterator[Collector]:
+    """Receives the traces of the server; requests are traced whose `traceparent` says so."""
+    with collecting() as receiver, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        patch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def server(collector: Collector) -> Iterator[Server]:
     if given := os.environ.get("MOA_E2E_URL"):
         pid = os.environ.get("MOA_E2E_PID")
         folder = Path(os.environ.get("RAY_TMPDIR", "/tmp")) if pid else None

@@ -15,6 +15,9 @@ the ones without TRACES in their names also change how Ray sends its metrics bet
 - {name: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, value: {{ $url | quote }}}
 - {name: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, value: {{ $otlp.protocol | quote }}}
 - {name: OTEL_SERVICE_NAME, value: {{ include "moa.fullname" . }}}
+{{- if $otlp.captureTexts }}
+- {name: OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT, value: "true"}
+{{- end }}
 - {name: OTEL_RESOURCE_ATTRIBUTES, value: {{ join "," $attributes | quote }}}
 {{- with $otlp.headersSecret }}
 - name: OTEL_EXPORTER_OTLP_TRACES_HEADERS

@@ -6,12 +6,13 @@ import httpx
 import pytest
 
 from serving.engines.scripted import ScriptedEngine
+from serving.replay.rebuilding import Mismatch
+from serving.replay.traced import TracedAnswer, traced_answer
 from serving.types import GenerateRequest
 from tests.support.training import scripted_trio, text_of, transport_of
 from training.formats import asked
-from training.replay import Mismatch, rebuilt
+from training.replay import rebuilt
 from training.team import load_team
-from training.trace import TracedAnswer, traced_answer
 from training.trajectory import Turn
 
 QUESTION = "What is 2 + 2?"

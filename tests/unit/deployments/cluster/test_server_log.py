@@ -1,5 +1,6 @@
 """The log file of a server: the errors in it, which the terminal shows, and the files of earlier starts."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from deployments.cluster import server_log
 from deployments.cluster.server_log import KEPT, LAST_LINES, SHOWN_LINES, Errors, LogReader, create_log
+from serving.log_format import JsonFormatter
 
 TOKEN = "2026-11-29 17:53:25,700\tWARNING authentication_token_setup.py:85 -- Token authentication is enabled."
 STARTED = 'INFO 2026-11-29 17:53:35,132 serve 17110 -- Started Serve in namespace "serve".'
@@ -37,7 +39,18 @@ def test_warnings_progress_and_dumps_are_not_shown(line: str) -> None:
     assert shown(line) == []
 
 
-@pytest.mark.parametrize("line", [SERVE_ERROR, RAY_ERROR, VLLM_ERROR, "Error: the profile 'x' needs 7 GiB of memory."])
+def own(level: int) -> str:
+    """An entry of the server's own log as JSON."""
+    return JsonFormatter().format(logging.LogRecord("serving.api", level, "x.py", 1, "request x failed", None, None))
+
+
+def test_warnings_as_json_are_not_shown() -> None:
+    assert shown(RAY_ERROR, own(logging.WARNING), own(logging.INFO)) == [RAY_ERROR]
+
+
+@pytest.mark.parametrize(
+    "line", [SERVE_ERROR, RAY_ERROR, VLLM_ERROR, own(logging.ERROR), "Error: the profile 'x' needs 7 GiB of memory."]
+)
 def test_errors_are_shown(line: str) -> None:
     assert shown(TOKEN, line, STARTED) == [line]
 

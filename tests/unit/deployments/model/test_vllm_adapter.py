@@ -49,6 +49,7 @@ from serving.errors import (
 )
 from serving.runtime.fair_queue import PRIORITIES_PER_REQUEST, rank_of
 from serving.tenant import PRIORITIES
+from serving.trace_context import TraceContext
 from serving.types import Delta, GenerateRequest, ResponseFormat, Sampling, Timing, TokenLogprob
 from serving.usage import TokenUsage
 from tests.support.clock import simulated_time
@@ -64,7 +65,8 @@ class ScriptedClient(AsyncLLM):
 
     errored = False  # a property of AsyncLLM
 
-    def __init__(self, *steps: Step, defaults: dict[str, Any] | None = None) -> None:
+    def __init__(self, *steps: Step, defaults: dict[str, Any] | None = None, traces: str | None = None) -> None:
+        self.observability_config = SimpleNamespace(otlp_traces_endpoint=traces)  # type: ignore[assignment]
         self.steps, self.calls, self.open = steps, [], 0  # type: ignore[var-annotated]
         self.model_config = SimpleNamespace(  # type: ignore[assignment]
             max_model_len=64, get_diff_sampling_param=lambda: defaults or {}, get_vocab_size=lambda: 10
@@ -99,8 +101,10 @@ class ScriptedClient(AsyncLLM):
             self.open -= 1
 
 
-def adapter(*steps: Step, defaults: dict[str, Any] | None = None) -> tuple[VllmAdapter, ScriptedClient]:
-    client = ScriptedClient(*steps, defaults=defaults)
+def adapter(
+    *steps: Step, defaults: dict[str, Any] | None = None, traces: str | None = None
+) -> tuple[VllmAdapter, ScriptedClient]:
+    client = ScriptedClient(*steps, defaults=defaults, traces=traces)
     return VllmAdapter("m", SimpleNamespace(_engine_client=client)), client  # type: ignore[arg-type]
 
 
@@ -255,6 +259,24 @@ async def test_a_call_has_the_prompt_the_id_and_the_priority() -> None:
         pass
     [(token_ids, params, request_id, priority)] = client.calls
     assert (token_ids, params.max_tokens, request_id, priority) == ([5, 6, 7], 9, "r7", rank_of(-3, 0))
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+async def test_the_engines_span_is_below_that_of_the_call(sampled: bool) -> None:
+    vllm, client = adapter(*ANSWER, traces="http://collector/v1/traces")
+    trace = TraceContext(2, 3, sampled)
+    async for _ in vllm.generate("r", PROMPT, Sampling(max_tokens=9), trace=trace):
+        pass
+    assert client.extra["trace_headers"] == {"traceparent": f"00-{2:032x}-{3:016x}-0{int(sampled)}"}
+
+
+async def test_a_call_without_a_trace_begins_none_in_the_engine() -> None:
+    vllm, client = adapter(*ANSWER, traces="http://collector/v1/traces")
+    await deltas(vllm)
+    assert client.extra["trace_headers"]["traceparent"].endswith("-00")
+    vllm, client = adapter(*ANSWER)
+    await deltas(vllm)
+    assert "trace_headers" not in client.extra, "the engine makes no spans"
 
 
 async def test_at_equal_priority_the_tenant_that_asked_less_comes_next() -> None:

@@ -38,6 +38,7 @@ async def test_a_finished_request_is_a_line(caplog: pytest.LogCaptureFixture, st
     assert line.pop("id") in answer.text
     assert line == {
         "request_id": "mine",
+        "trace_id": None,
         "key": "key-1",
         "model": "m",
         "kind": "model",
@@ -108,3 +109,18 @@ def test_without_any_handler_the_log_is_written_to_stderr(monkeypatch: pytest.Mo
     [handler] = log.handlers
     assert isinstance(handler, logging.StreamHandler)
     assert log.isEnabledFor(logging.INFO)
+
+
+async def test_the_line_has_the_trace_of_the_caller(caplog: pytest.LogCaptureFixture) -> None:
+    """Also where this server traces nothing: it passes the caller's context on."""
+    engine = ScriptedEngine("m")
+    app = app_of({"m": engine}, log_requests=True)
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with client_of(app, traceparent=parent, tracestate="vendor=1") as client:
+        answer = await client.post("/v1/chat/completions", json=chat())
+    (line,) = lines(caplog)
+    assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    (asked,) = engine.requests
+    assert asked.trace is not None
+    assert asked.trace.headers == {"traceparent": parent, "tracestate": "vendor=1"}
+    assert "traceparent" not in answer.headers

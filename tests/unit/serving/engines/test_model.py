@@ -45,7 +45,7 @@ async def test_whole_deterministic_answers_are_computed_once_and_streams_for_eac
 async def test_properties_prefill_and_health_are_the_engines(ask: Ask) -> None:
     engine = ScriptedEngine("m", context_tokens=100, replicas=2, unsupported=frozenset({"n"}))
     model = ModelEngine("m", engine, Runtime({}))
-    assert model.info == EngineInfo(100, 2, frozenset({"n"}), raw_prompts=True)
+    assert model.info == EngineInfo(100, 2, frozenset({"n"}), raw_prompts=True, provider="scripted")
     await model.prefill(ask(), "marker")
     assert [marker for _, marker in engine.prefills] == ["marker"]
     await model.check_health()

@@ -96,7 +96,7 @@ async def test_a_cancelled_task_cancels_the_request(observer: RecordingObserver,
 async def test_properties_prefill_and_health_are_the_engines(observer: RecordingObserver, ask: Ask) -> None:
     engine = ScriptedEngine("m", context_tokens=100, replicas=2, healthy=False)
     observed = ObservedEngine("m", "model", engine, observer)
-    assert observed.info == EngineInfo(100, 2, frozenset(), raw_prompts=True)
+    assert observed.info == EngineInfo(100, 2, frozenset(), raw_prompts=True, provider="scripted")
     await observed.prefill(ask(), "marker")
     assert [marker for _, marker in engine.prefills] == ["marker"]
     with pytest.raises(EngineUnavailable):

@@ -25,6 +25,7 @@ from serving.engines.openai import OpenAIEngine
 from serving.engines.openai_wire import to_payload
 from serving.engines.scripted import ScriptedEngine
 from serving.tenant import ANYONE, Tenant
+from serving.trace_context import TraceContext
 from serving.types import Delta, GenerateRequest, ResponseFormat, Sampling
 from serving.usage import UNKNOWN_USAGE, TokenUsage
 from tests.support.api import END, HandEngine, app_of, running
@@ -72,6 +73,15 @@ async def test_an_answer_comes_through_with_usage_and_timing() -> None:
     assert (last.finish_reason, last.usage) == ("length", TokenUsage(11, 2, 0))
     assert last.timing is not None
     assert last.timing.ttft_s is not None
+
+
+async def test_an_endpoint_gets_the_trace_of_the_call() -> None:
+    near = ScriptedEngine("m", "Hello")
+    far = over(app_of({"m": near}))
+    trace = TraceContext(2, 3, sampled=True, state="vendor=1")
+    await complete("far", far, replace(request(), trace=trace))
+    await complete("far", far, request())
+    assert [asked.trace for asked in near.requests] == [trace, None]
 
 
 async def test_the_operators_limit_holds_where_the_caller_gives_none() -> None:

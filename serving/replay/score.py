@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
-from training.trace import TracedCall
+from serving.replay.traced import TracedCall
 
 # Times of a trace are rounded to 0.01 ms, so that a call may seem to start before the end of the call that caused it.
 TOLERANCE_MS = 0.05

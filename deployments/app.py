@@ -30,7 +30,7 @@ def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
     """
     settings = api_settings(profile.api, os.environ)
     key_ring(settings)
-    profile = with_metrics(profile, args.host, local=local, keyed=bool(settings.api_key or settings.keys))
+    profile = with_metrics(profile, args.host, local=local, keyed=settings.requires_key)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     logging.getLogger("ray.llm").setLevel(logging.WARNING)
     models = {

@@ -52,6 +52,7 @@ class HttpExchange:
         started: the response's head has been sent.
         engine_asked: the engine's observer reports how the request ends.
         caller: who sends the request, once its key has been checked.
+        over_budget: sentence that another model answers, as the caller's budget is used up; None: it is not.
         parsed: the body has been parsed; errors until then name fields as the client does.
     """
 
@@ -69,6 +70,7 @@ class HttpExchange:
         self.engine_asked = False
         self.caller: Caller = ANY_CALLER
         self.parsed = False
+        self.over_budget: str | None = None
         self._send = send
         fresh = uuid.uuid4().hex
         given = self.headers.get(b"x-request-id", b"")
@@ -78,6 +80,10 @@ class HttpExchange:
         self._added: Headers = ((b"x-request-id", self.request_id.encode()),) if echo_request_id else ()
         if cors is not None:
             self._added += cors.headers(self.headers)
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """Add a header to the response, whatever it will be."""
+        self._added += ((name, value),)
 
     def left_s(self, deadline_s: float) -> float:
         """Rest of a deadline that began when HAProxy received the request; all of it if none did.

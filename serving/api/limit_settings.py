@@ -24,18 +24,21 @@ class KeyLimits(Frozen):
     """
 
     requests_per_minute: int | None = Field(
-        default=None, ge=1, description="Requests in one minute; each prompt of a request counts."
+        default=None, strict=True, ge=1, description="Requests in one minute; each prompt of a request counts."
     )
-    tokens_per_minute: int | None = Field(default=None, ge=1, description="Tokens in one minute.")
+    tokens_per_minute: int | None = Field(default=None, strict=True, ge=1, description="Tokens in one minute.")
     concurrent_requests: int | None = Field(
-        default=None, ge=1, description="Requests in progress; each prompt of a request counts."
+        default=None, strict=True, ge=1, description="Requests in progress; each prompt of a request counts."
     )
-    tokens_per_day: int | None = Field(default=None, ge=1, description="Tokens in one day.")
-    tokens_per_month: int | None = Field(default=None, ge=1, description="Tokens in one month.")
+    tokens_per_day: int | None = Field(default=None, strict=True, ge=1, description="Tokens in one day.")
+    tokens_per_month: int | None = Field(default=None, strict=True, ge=1, description="Tokens in one month.")
     usd_per_day: float | None = Field(
-        default=None, gt=0, description="Dollars in one day: tokens times the prices of the profile's models."
+        default=None,
+        strict=True,
+        gt=0,
+        description="Dollars in one day: tokens times the prices of the profile's models.",
     )
-    usd_per_month: float | None = Field(default=None, gt=0, description="Dollars in one month.")
+    usd_per_month: float | None = Field(default=None, strict=True, gt=0, description="Dollars in one month.")
     over_budget: Literal["refuse"] | UseRecipe = Field(
         default="refuse",
         description="Requests beyond the tokens or dollars of a day or month: `refuse` them with 429, or"

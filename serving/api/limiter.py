@@ -83,7 +83,8 @@ class Limiter:
             totals = tuple(total + seeds.get(one.key, 0.0) for one, total in zip(additions, totals, strict=True))
             before = tuple(total - one.amount for one, total in zip(additions, totals, strict=True))
             if not all(one.fits(total) for one, total in zip(additions, before, strict=True)):
-                self.counters.take_back(additions, shared=shared)
+                # Not the markers: the counters have begun.
+                self.counters.take_back([e.addition for e in entries if e.unit != "marker"], shared=shared)
                 totals, granted = before, False
         on_status(statuses_of(entries, totals))
         if not granted:
@@ -97,13 +98,19 @@ class Limiter:
         return Reservation(card.id, estimates, self.estimator, held, self._settle)
 
     async def used_up(self, caller: Caller) -> str | None:
-        """The budget of `caller` that is used up, in words; None if none is. Known for a second, then read again."""
+        """The budget of `caller` that is used up, in words; None if none is.
+
+        What this replica has counted itself is known at once, what others have for a second; then it is read again.
+        """
         now = self.clock()
+        entries, _ = plan_of(caller, Spent(), 0, now)
+        entries = [one for one in entries if one.window.unit != "minute"]
+        for one in entries:
+            if one.limit is not None and self.counters.local.total(one.addition.key) >= one.limit:
+                return budget_text(one)
         found_at, budget = self._used_up.get(caller.name, (-KNOWN_S, None))
         if now - found_at < KNOWN_S:
             return budget
-        entries, _ = plan_of(caller, Spent(), 0, now)
-        entries = [one for one in entries if one.window.unit != "minute"]
         reading = [replace(one.addition, amount=0.0, limit=None) for one in entries]
         added, _ = await self.counters.add(reading)
         self._note(caller, entries, added.totals, now)

@@ -24,6 +24,7 @@ class StoredSettings(Frozen):
     )
     max_in_flight: int | None = Field(
         default=None,
+        strict=True,
         ge=1,
         description="Maximum number of requests in progress per replica of the API; null: `api.max_in_flight_per_key`.",
     )
@@ -33,10 +34,10 @@ class StoredSettings(Frozen):
 
 
 class KeyChanges(StoredSettings):
-    """Changes of a key in the store. Fields that are not given stay as they are."""
+    """Changes of a key in the store. Fields that are not given stay as they are; `limits` are replaced as a whole."""
 
     team: str = Field(default="", max_length=64, description="Team whose key it is, for listings and reports.")
-    admin: bool = Field(default=False, description="Let the key manage keys.")
+    admin: bool = Field(default=False, strict=True, description="Let the key manage keys.")
     expires_at: AwareDatetime | None = Field(
         default=None, description="Time after which the key is refused, such as `2027-01-31T00:00:00Z`; null: never."
     )
@@ -48,9 +49,7 @@ class KeyChanges(StoredSettings):
         if "expires_at" in self.model_fields_set:
             columns["expires_at"] = None if self.expires_at is None else self.expires_at.timestamp()
         if given or settings is None:
-            former = dict(settings or {})
-            limits = {**former.get("limits", {}), **given.get("limits", {})}
-            columns["settings"] = {**former, **given, **({"limits": limits} if limits else {})}
+            columns["settings"] = {**(settings or {}), **given}
         return columns
 
 
@@ -66,7 +65,7 @@ class Rotation(Frozen):
     """The replacement of a key by a new one of the same name and settings."""
 
     grace_s: float = Field(
-        default=0.0, ge=0, le=MAX_GRACE_S, description="Seconds for which the former key stays valid."
+        default=0.0, strict=True, ge=0, le=MAX_GRACE_S, description="Seconds for which the former key stays valid."
     )
 
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, or_, select, update
+from sqlalchemy import Row, Select, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from serving.store.api_key import SALT_BYTES, KeyText, new_key, prefix_of
 from serving.store.database import Database
 from serving.store.key_tables import KEYS
+
+CREATE_LOCK = 5712  # of PostgreSQL: one key is made at a time
 
 
 class NameTaken(Exception):
@@ -89,6 +91,8 @@ class KeyStore:
     ) -> tuple[KeyText, KeyRecord]:
         """Make a key. Its text is in the result and nowhere else. Raises `NameTaken`."""
         async with self._database.writing() as connection:
+            if not self._database.embedded:  # there is no row yet that could be locked
+                await connection.execute(text(f"SELECT pg_advisory_xact_lock({CREATE_LOCK})"))
             if await self._valid(connection, name):
                 raise NameTaken(name)
             return await self._insert(connection, name, team, settings, admin=admin, expires_at=expires_at)
@@ -96,7 +100,7 @@ class KeyStore:
     async def change(self, name: str, changes: Mapping[str, Any]) -> list[KeyRecord]:
         """Change all valid keys of a name; `changes`: columns `team`, `settings`, `admin`, `expires_at`.
 
-        Raises `NoSuchKey`.
+        The end of a key that is being replaced stays. Raises `NoSuchKey`.
         """
         columns = dict(changes)
         if "settings" in columns:
@@ -146,7 +150,10 @@ class KeyStore:
             ids = [one.id for one in await self._valid(connection, name)]
             if not ids:
                 raise NoSuchKey(name)
-            await connection.execute(update(KEYS).where(KEYS.c.id.in_(ids)).values(**columns, changed_at=self._clock()))
+            changed = {**columns, "changed_at": self._clock()}
+            await connection.execute(update(KEYS).where(KEYS.c.id == ids[-1]).values(**changed))
+            changed.pop("expires_at", None)
+            await connection.execute(update(KEYS).where(KEYS.c.id.in_(ids[:-1])).values(**changed))
             rows = (await connection.execute(select(KEYS).where(KEYS.c.id.in_(ids)).order_by(KEYS.c.created_at))).all()
             return [_record(row) for row in rows]
 

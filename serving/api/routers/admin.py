@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
-import orjson
 from fastapi import APIRouter, Depends
 from pydantic import ValidationError
 
@@ -51,11 +50,11 @@ router = APIRouter(tags=["keys"], dependencies=[Depends(require_key), Depends(re
 
 
 def parser(model: type[Body]) -> Callable[[bytes, ApiSettings], Body]:
-    """Parser of a body. Types are strict; a null is a value, unlike in other requests: no limit."""
+    """Parser of a body. A null is a value, unlike in other requests: no limit."""
 
     def parse(raw: bytes, settings: ApiSettings) -> Body:
         try:
-            return model.model_validate_json(orjson.dumps(json_object(raw, settings)), strict=True)
+            return model.model_validate(json_object(raw, settings))
         except ValidationError as error:
             issue = first_issue(error)
             raise InvalidRequest(issue.sentence, issue.path) from None

@@ -47,6 +47,11 @@
 - name: MOA_API_KEY
   valueFrom:
     secretKeyRef: {name: {{ include "moa.apiKeySecret" .context }}, key: api-key}
+{{- with $values.auth.adminKey.existingSecret }}
+- name: MOA_ADMIN_KEY
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: admin-key}
+{{- end }}
 {{- with include "moa.hfSecret" .context }}
 - name: HF_TOKEN
   valueFrom:

@@ -18,6 +18,7 @@ def cards_of(profile: Profile) -> dict[str, ModelCard]:
         model.id: ModelCard(
             model.id,
             "model",
+            task="generate" if model in profile.served else "embed",
             usd_per_million_tokens=model.usd_per_million_tokens and model.usd_per_million_tokens.model_dump(),
         )
         for model in (*profile.served, *profile.pooling)

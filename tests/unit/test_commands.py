@@ -99,7 +99,13 @@ def test_help_names_the_command_and_imports_nothing_heavy(name: str) -> None:
     assert len(printed.splitlines()) > 2, "a description"
 
 
-SUBCOMMANDS = [("evaluation", "run"), ("evaluation", "judge"), ("evaluation", "report"), ("loadtest", "run"), ("serving.keys", "create")]
+SUBCOMMANDS = [
+    ("evaluation", "run"),
+    ("evaluation", "judge"),
+    ("evaluation", "report"),
+    ("loadtest", "run"),
+    ("serving.keys", "create"),
+]
 
 
 @pytest.mark.parametrize(("name", "command"), SUBCOMMANDS)

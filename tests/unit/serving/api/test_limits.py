@@ -1,73 +1,21 @@
 """Limits and budgets of keys, by the counters of one replica: windows, headers, settlement, refusals."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 from pydantic import ValidationError
-from starlette.types import ASGIApp
 
 from serving.api.limit_headers import duration
 from serving.api.limit_settings import KeyLimits
-from serving.api.settings import ApiSettings
 from serving.api.windows import day_of, minute_of, month_of
-from serving.cards import ModelCard
-from serving.engine import Engine, EngineInfo
-from serving.engines.scripted import ScriptedEngine
-from serving.errors import ConfigError, EngineFailed
-from serving.tenant import PRIORITIES
-from serving.types import Delta, GenerateRequest, Report
+from serving.errors import EngineFailed
+from serving.types import Delta
 from serving.usage import TokenUsage
-from tests.support.api import HELLO, HandEngine, client_of, status_and_code
-from tests.support.limits import NOON, Clock, auth, key, limited_app, limits
+from tests.support.api import HandEngine, status_and_code
+from tests.support.limits import BODIES, NOON, Clock, Spender, Team, ask, key, limited_app, limits
 from tests.support.waiting import until
-
-BODIES: dict[str, dict[str, Any]] = {
-    "/v1/chat/completions": {"model": "m", "messages": HELLO},
-    "/v1/responses": {"model": "m", "input": "Hello"},
-    "/v1/messages": {"model": "m", "messages": HELLO, "max_tokens": 10},
-    "/v1/completions": {"model": "m", "prompt": "Hello"},
-}
-
-
-class Spender(Engine):
-    """Answers with a given usage and text."""
-
-    def __init__(self, prompt: int, completion: int, *, text: str = "Hi", error: Exception | None = None) -> None:
-        self.usage, self.text, self.error = TokenUsage(prompt, completion), text, error
-        self.requests: list[GenerateRequest] = []
-
-    @property
-    def info(self) -> EngineInfo:
-        return EngineInfo(raw_prompts=True)
-
-    async def check_health(self) -> None: ...
-
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        self.requests.append(request)
-        if self.text:
-            yield Delta(self.text)
-        if self.error is not None:
-            raise self.error
-        for index in range(request.sampling.n):
-            end = index == request.sampling.n - 1
-            yield Delta(index=index, finish_reason="stop", usage=self.usage if end else None)
-
-
-class Team(Spender):
-    """A recipe whose answer has a report."""
-
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        self.requests.append(request)
-        yield Delta("Hi", finish_reason="stop", usage=self.usage, report=Report("team", False, (), ()))
-
-
-async def ask(app: ASGIApp, path: str = "/v1/chat/completions", name: str = "a", **fields: Any) -> httpx.Response:
-    async with client_of(app) as client:
-        return await client.post(path, json={**BODIES[path], **fields}, headers=auth(name))
 
 
 @pytest.mark.parametrize("path", [*BODIES])
@@ -263,54 +211,6 @@ async def test_over_a_budget_a_cheaper_recipe_answers_and_says_so() -> None:
     assert (len(m.requests), len(cheap.requests)) == (1, 2)
 
 
-async def test_models_that_a_key_may_not_use_do_not_exist_for_it() -> None:
-    engines = {name: ScriptedEngine(name) for name in ("m", "n", "hidden")}
-    app = limited_app(
-        Clock(), engines, keys=[key(models=["m", "gpt"]), key("b")], aliases={"gpt": "n", "claude": "hidden"}
-    )
-    async with client_of(app, **auth()) as client:
-        listed = [one["id"] for one in (await client.get("/v1/models")).json()["data"]]
-        assert listed == ["m", "gpt"]
-        refused, unknown = [
-            (await client.post("/v1/chat/completions", json={"model": name, "messages": HELLO})).json()["error"]
-            for name in ("hidden", "absent")
-        ]
-        assert {**unknown, "message": unknown["message"].replace("absent", "hidden")} == refused
-        assert refused["message"] == "There is no model 'hidden'; choose one of: m, gpt."
-        assert (await client.get("/v1/models/hidden")).status_code == 404
-        for path in ("/openapi.json", "/ready"):
-            assert "hidden" not in (await client.get(path)).text
-        assert (await client.post("/v1/chat/completions", json={"model": "gpt", "messages": HELLO})).status_code == 200
-    async with client_of(app, **auth("b")) as client:
-        assert len((await client.get("/v1/models")).json()["data"]) == 5
-
-
-@pytest.mark.parametrize(
-    "moa", [{"models": ["hidden"]}, {"models": ["absent"]}, {"aggregator": {"model": "hidden"}}, {"judge": "hidden"}]
-)
-async def test_moa_options_cannot_name_a_hidden_model(moa: dict[str, Any]) -> None:
-    engines = {"m": ScriptedEngine("m"), "team": ScriptedEngine("team"), "hidden": ScriptedEngine("hidden")}
-    app = limited_app(Clock(), engines, recipes=("team",), keys=[key(models=["m", "team"])])
-    refused = await ask(app, model="team", moa=moa)
-    assert refused.status_code == 400
-    (name,) = (one for one in ("hidden", "absent") if one in str(moa))
-    field = f"moa.{next(iter(moa))}"
-    assert refused.json()["error"]["message"] == f"Change '{field}': \"{name}\" is not one of m, team."
-
-
-@pytest.mark.parametrize("path", [*BODIES])
-async def test_no_dialect_lets_a_caller_leave_the_class_of_its_key(path: str) -> None:
-    engine = Spender(1, 1)
-    app = limited_app(Clock(), {"m": engine}, keys=[key(priority_class="batch"), key("b")])
-    for priority in (0, PRIORITIES - 1):
-        assert (await ask(app, path, priority=priority)).status_code == 200
-    for wrong in (-1, PRIORITIES):
-        assert (await ask(app, path, priority=wrong)).status_code == 400
-    assert (await ask(app, path, "b", priority=PRIORITIES - 1)).status_code == 200
-    *batch, standard = (request.priority for request in engine.requests)
-    assert min(batch) > standard, "a lower number runs earlier"
-
-
 def test_windows_are_those_of_the_clock_in_utc() -> None:
     at = datetime(2028, 2, 29, 23, 59, 59, tzinfo=UTC).timestamp()
     assert (day_of(at).name, day_of(at).ends_at) == ("2028-02-29", at + 1)
@@ -328,27 +228,3 @@ def test_a_key_has_the_limits_of_all_unless_it_has_its_own_or_none() -> None:
     assert not KeyLimits(requests_per_minute=None, tokens_per_minute=None).over(defaults).limited
     with pytest.raises(ValidationError):
         KeyLimits(requests_per_minute=0)
-
-
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        ({"keys": [key(models=["x"])]}, "Change 'models' of the key 'a' of api.keys: 'x' is not one of m."),
-        ({"limits": {"over_budget": {"use": "x"}}}, "Change 'over_budget' of api.limits: 'x' is not one of m."),
-        (
-            {"keys": [limits(usd_per_day=1)]},
-            "Set 'usd_per_million_tokens' of the model 'm' in the profile: the key 'a' of api.keys has a budget in"
-            " dollars.",
-        ),
-        (
-            {"require_key": True},
-            "Set store.enabled to true, or give api.keys: api.require_key is set, and no key can exist.",
-        ),
-    ],
-)
-def test_settings_that_cannot_work_are_refused_at_the_start(settings: dict[str, Any], sentence: str) -> None:
-    from serving.api.app import create_app
-
-    with pytest.raises(ConfigError) as caught:
-        create_app({"m": ScriptedEngine("m")}, [ModelCard("m", "model")], ApiSettings(**settings))
-    assert str(caught.value) == sentence

@@ -23,6 +23,8 @@ def api_settings(settings: ApiSettings, environment: Mapping[str, str]) -> ApiSe
     }
     if settings.api_key is None and environment.get(API_KEY):
         changes["api_key"] = tuple(SecretStr(key.strip()) for key in environment[API_KEY].split(",") if key.strip())
+    if settings.admin_key is None and environment.get(settings.admin_key_env, "").strip():
+        changes["admin_key"] = SecretStr(environment[settings.admin_key_env].strip())
     if settings.keys:
         changes["keys"] = tuple(key.read(environment) for key in settings.keys)
     if settings.tenant_secret is None and environment.get(TENANT_SECRET):

@@ -14,11 +14,13 @@ from deployments.cluster.progress import watch_start
 from deployments.cluster.terminal import say
 from deployments.config import AppArgs, Profile
 from deployments.ingress.deployment import QUIET, Ingress, ingress_options, routing, scaling
+from deployments.keys import cards_of
 from deployments.metrics_setting import with_metrics
 from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import LocalWeights, ModelServer
 from deployments.model_spec import ModelSpec
 from deployments.task_options import SERVER_OPTIONS
+from serving.api.key_checks import check_keys
 from serving.api.keys import key_ring
 from serving.log_format import VARIABLE
 
@@ -27,11 +29,12 @@ def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
     """Bind the ingress to one deployment per model. `local`: print the progress of the start on stderr.
 
     Raises:
-        ConfigError: the API's keys contradict each other, or one is not in the environment.
+        ConfigError: the API's keys contradict each other or name what is not served, or one is not in the environment.
     """
     settings = api_settings(profile.api, os.environ)
     key_ring(settings)
-    profile = with_metrics(profile, args.host, local=local, keyed=bool(settings.api_key or settings.keys))
+    check_keys(settings, cards_of(profile), has_store=profile.store.enabled)
+    profile = with_metrics(profile, args.host, local=local, keyed=settings.requires_key)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     logging.getLogger("ray.llm").setLevel(logging.WARNING)
     models = {

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 SCHEMA = Path("helm") / "moa" / "values.schema.json"
 # Settings that the templates make from other values, or that come from secrets.
 OF_CHART: dict[type[BaseModel], frozenset[str]] = {
-    ApiSettings: frozenset({"api_key", "deadline_s", "max_in_flight", "tenant_secret"}),
+    ApiSettings: frozenset({"admin_key", "admin_key_env", "api_key", "deadline_s", "max_in_flight", "tenant_secret"}),
     OrchestratorSpec: frozenset({"drain_s", "num_cpus", "replicas", "resources"}),
     ModelSpec: frozenset(
         {

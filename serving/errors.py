@@ -7,18 +7,23 @@
     │   ├── InputTooLong            400  input_too_long         an input of an embedding or rerank request
     │   └── LimitExceeded           400  limit_exceeded         more calls or tokens than the operator allows
     ├── Unauthorized                401  invalid_api_key
+    ├── AdminKeyRequired            403  admin_key_required     the key may not manage keys
     ├── UnknownModel                404  model_not_found
+    ├── UnknownKey                  404  key_not_found          an API key that an administrator asks for
     ├── UnknownPath                 404  not_found
     ├── WrongMethod                 405  method_not_allowed
     ├── SlowBody                    408  body_timeout           the request body did not arrive in time
     ├── BodyTooLarge                413  body_too_large
     ├── WrongContentType            415  unsupported_media_type
     ├── Overloaded                  429  overloaded             more than the engines can hold; retry later
+    ├── RateLimitExceeded           429  rate_limit_exceeded    more than the key's limits allow; retry later
+    ├── BudgetExceeded              429  insufficient_quota     the key's budget of the day or month is used up
     ├── EngineFailed                502  engine_failed          an engine raised, or returned an invalid stream
     │   ├── RecipeFailed            500  recipe_failed          the code of a recipe raised, or returned no stream
     │   ├── IncompleteGeneration    502  incomplete_generation  a stream ended without its terminal delta
     │   └── QuorumNotReached        503  quorum_not_reached     fewer proposals than `min_proposals`; retry later
     ├── EngineUnavailable           503  engine_unavailable     no replica is ready, or it was lost
+    ├── StoreRequired               503  store_unavailable      the store cannot be reached, and the request needs it
     ├── DeadlineExceeded            504  deadline_exceeded
     └── ConfigError                 500  config_error           a profile or recipe that cannot work; found at start
 
@@ -162,6 +167,28 @@ class UnknownModel(MoaError):
         return f"There is no model '{self.model}'; choose one of: {', '.join(self.known)}."
 
 
+class AdminKeyRequired(MoaError):
+    """The request needs a key that may manage keys; the one that it has may not."""
+
+    status, code, type = 403, "admin_key_required", "permission_error"
+
+    def __str__(self) -> str:
+        return "Send a key that may manage keys: the server's admin key, or one whose setting 'admin' is true."
+
+
+class UnknownKey(MoaError):
+    """No valid API key of the store has that name."""
+
+    status, code, type = 404, "key_not_found", "invalid_request_error"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"There is no valid key '{self.name}' in the store; list them to see their names."
+
+
 class UnknownPath(MoaError):
     """The path does not exist."""
 
@@ -243,6 +270,32 @@ class Overloaded(MoaError):
         return self.message
 
 
+class RateLimitExceeded(MoaError):
+    """The caller's limit of a minute, or of requests in progress, is reached; `retry-after` says when to retry."""
+
+    status, code, type = 429, "rate_limit_exceeded", "rate_limit_error"
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, retry_after_s)
+        self.message, self.retry_after_s = message, retry_after_s
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BudgetExceeded(MoaError):
+    """The caller's budget of the day or month is used up; `retry-after` says when the next one begins."""
+
+    status, code, type = 429, "insufficient_quota", "insufficient_quota"
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, retry_after_s)
+        self.message, self.retry_after_s = message, retry_after_s
+
+    def __str__(self) -> str:
+        return self.message
+
+
 class EngineFailed(MoaError):
     """An engine raised an error or returned an invalid stream."""
 
@@ -311,6 +364,20 @@ class EngineUnavailable(MoaError):
 
     def __str__(self) -> str:
         return f"'{self.model}' is not available: {self.reason}."
+
+
+class StoreRequired(MoaError):
+    """The store cannot be reached, and the request cannot be answered without it; retry later."""
+
+    status, code = 503, "store_unavailable"
+    retry_after_s = 5.0
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(subject)
+        self.subject = subject
+
+    def __str__(self) -> str:
+        return f"{self.subject} at the moment: the server's store cannot be reached. Try again later."
 
 
 class DeadlineExceeded(MoaError):

@@ -12,6 +12,7 @@ CREDENTIALS = (
         re.IGNORECASE,
     ),
     re.compile(r"\b(bearer)(\s+)[^\s'\",;)\]}\\]+", re.IGNORECASE),
+    re.compile(r"\b(moa-[a-z2-7]{12})(-)[a-z2-7]{16,}"),  # a key of the store; its beginning is no secret
     re.compile(r"\b([a-z][a-z0-9+.-]*)(://)[^\s/@'\"]+(?=@)", re.IGNORECASE),
 )
 

@@ -60,6 +60,9 @@ class Observer:
     def records_lost(self, count: int) -> None:
         """So many records were dropped because the store was away, or could not be written."""
 
+    def limits_without_store(self, decision: str) -> None:
+        """A request of a caller with limits came while the store was away; `decision`: "allow" or "refuse"."""
+
     def request_started(self, model: str) -> None:
         """A model or a recipe was asked."""
 

@@ -73,6 +73,9 @@ class RayObserver(Observer):
         self._prefills = Counter("moa_prefills", "Prefills by outcome.", ("recipe", "model", "kind", "outcome"))
         self._store = Gauge("moa_store_available", "1 if the part of the store can be reached, else 0.", ("part",))
         self._lost_records = Counter("moa_lost_records", "Records that could not be written to the store.")
+        self._without_store = Counter(
+            "moa_limits_without_store", "Requests whose limits could not be asked of the store.", ("decision",)
+        )
         self._budget = Gauge("moa_budget_usd_per_month", "Budget of the profile, in dollars a month.")
         if budget_usd_per_month is not None:
             self._budget.set(budget_usd_per_month)
@@ -82,6 +85,9 @@ class RayObserver(Observer):
 
     def records_lost(self, count: int) -> None:
         self._lost_records.inc(count)
+
+    def limits_without_store(self, decision: str) -> None:
+        self._without_store.inc(1, {"decision": decision})
 
     def request_refused(self, code: str) -> None:
         self._refused.inc(1, {"code": code})

@@ -17,9 +17,12 @@ from serving.api.dialects.messages_errors import messages_error
 from serving.api.error_handlers import ErrorForm, add_error_handlers
 from serving.api.exchange import Api
 from serving.api.image_fetcher import ImageFetcher
+from serving.api.key_checks import check_keys
 from serving.api.keys import key_ring
+from serving.api.limiter import Limiter
 from serving.api.openapi import document
 from serving.api.routers import (
+    admin,
     chat,
     completions,
     console,
@@ -34,11 +37,13 @@ from serving.api.routers import (
 )
 from serving.api.routers.metrics import router as metrics_router
 from serving.api.settings import ApiSettings
+from serving.api.stored_keys import StoredKeys
 from serving.cards import ModelCard
 from serving.engine import Engine
 from serving.errors import ConfigError
 from serving.log_format import set_log_format
 from serving.pooling import PoolingEngine
+from serving.store.key_store import KeyStore
 from serving.store.store import Store
 from serving.telemetry import Observer
 from serving.tracing.spans import Tracer
@@ -46,7 +51,7 @@ from serving.tracing.spans import Tracer
 # Of the requests that engines answer.
 DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router, completions.router)
 POOLING: tuple[APIRouter, ...] = (embeddings.router, rerank.router)  # whose requests pooling engines answer
-OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router, tokens.router)
+OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router, tokens.router, admin.router)
 # Paths, with those below them, whose errors have a shape or names of fields of their own.
 ERROR_FORMS: Mapping[str, ErrorForm] = {
     messages.MESSAGES: ErrorForm(OF_MESSAGES, messages_error),
@@ -79,9 +84,9 @@ def create_app(
         tracer: starts the spans of requests, below which those of `engines` are; None: nothing is traced.
 
     Raises:
-        ConfigError: two keys contradict each other (`key_ring`), an engine has no card, a card has no engine or says
-            another task, an alias cannot be used (`check_aliases`), or the setting `metrics` is on and there is no
-            source of metrics.
+        ConfigError: two keys contradict each other (`key_ring`) or name what is not served (`check_keys`), an engine
+            has no card, a card has no engine or says another task, an alias cannot be used (`check_aliases`), or the
+            setting `metrics` is on and there is no source of metrics.
     """
     by_id = {card.id: card for card in cards}
     pooling = pooling or {}
@@ -91,6 +96,8 @@ def create_app(
     if wrong := [card for card in cards if card.task != tasks[card.id]]:
         raise ConfigError(f"Set the task of the model card '{wrong[0].id}' to '{tasks[wrong[0].id]}'.")
     check_aliases(settings.aliases, by_id)
+    keys = key_ring(settings)
+    check_keys(settings, by_id, has_store=store is not None)
     server = Server(
         engines,
         by_id,
@@ -98,10 +105,12 @@ def create_app(
         observer or Observer(),
         Admission(settings.max_in_flight or IN_FLIGHT, settings.retry_after_s, observer),
         BodyBudget(settings.max_reading_bytes, settings.retry_after_s),
-        key_ring(settings),
+        keys,
         ImageFetcher(settings.images),
         pooling,
         store=store,
+        stored_keys=StoredKeys(KeyStore(store.database), keys, settings) if store and keys.required else None,
+        limiter=Limiter(settings, by_id, store, observer or Observer()),
     )
     app = Api(
         settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan, tracer
@@ -135,12 +144,18 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     The engines belong to the caller of `create_app`.
     """
-    store: Store | None = app.state.server.store
+    server: Server = app.state.server
+    store, stored_keys = server.store, server.stored_keys
     if store is not None:
         await store.start()
+    if stored_keys is not None:
+        await stored_keys.start()
     try:
         yield
     finally:
         app.state.readiness.cancel()
+        await server.limiter.close()
+        if stored_keys is not None:
+            await stored_keys.close()
         if store is not None:
             await store.close()

@@ -3,7 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 Headers = tuple[tuple[bytes, bytes], ...]
-EXPOSED = b"retry-after, traceparent, x-moa-degraded, x-request-id"
+EXPOSED = b"retry-after, traceparent, x-moa-degraded, x-moa-over-budget, x-request-id" + b"".join(
+    b", %s" % name
+    for unit in (b"requests", b"tokens")
+    for value in (b"limit", b"remaining", b"reset")
+    for name in (b"x-ratelimit-%s-%s" % (value, unit), b"anthropic-ratelimit-%s-%s" % (unit, value))
+)
 MAX_AGE_S = "600"  # Chromium keeps the answer to a preflight for two hours at most, Firefox for a day
 
 

@@ -1,6 +1,6 @@
 """Dependencies of endpoints: the server's parts, the exchange, the check of the API key, and the body."""
 
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -8,23 +8,32 @@ from fastapi import Depends, Request
 
 from serving.api.admission import Admission, BodyBudget, ParsingTurns
 from serving.api.credentials import given_key
+from serving.api.estimates import estimate_of
 from serving.api.exchange import EXCHANGE, HttpExchange
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.image_reader import Images, ImageSource, read_images
 from serving.api.keys import Caller, KeyRing
+from serving.api.limit_headers import RateStatus, limit_headers
+from serving.api.limit_settings import UseRecipe
+from serving.api.limiter import Limiter
+from serving.api.reservation import UNLIMITED, Reservation, Unlimited
 from serving.api.settings import ApiSettings
+from serving.api.stored_keys import StoredKeys
 from serving.cards import ModelCard, Task
 from serving.engine import Engine
-from serving.errors import InvalidRequest, Unauthorized, UnknownModel
+from serving.errors import BudgetExceeded, InvalidRequest, StoreRequired, Unauthorized, UnknownModel
 from serving.json_structure import upper_bound
-from serving.pooling import PoolingEngine
+from serving.pooling import EmbedRequest, PoolingEngine, RerankRequest
 from serving.store.store import Store
 from serving.telemetry import Observer
+from serving.types import GenerateRequest
 
 Body = TypeVar("Body")
+AnyRequest = GenerateRequest | EmbedRequest | RerankRequest
 # Of a body that is parsed in a thread: beyond either, parsing takes more than some milliseconds.
 LARGE_BYTES = 2**18
 LARGE_VALUES = 2**13
+NEXT_BUDGET_S = 3600.0  # for `retry-after` if it is not known when the next budget begins
 GENERATING: tuple[Task, ...] = ("generate",)
 TASKS: Mapping[Task, str] = {"generate": "generates text", "embed": "computes embeddings", "rerank": "ranks documents"}
 
@@ -44,6 +53,8 @@ class Server:
     pooling: Mapping[str, PoolingEngine] = field(default_factory=dict)  # by model id
     parsing: ParsingTurns = field(default_factory=ParsingTurns)
     store: Store | None = None  # None: nothing outlives a request
+    stored_keys: StoredKeys | None = None  # None: keys of the store are not accepted
+    limiter: Limiter = field(kw_only=True)
 
     async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.
@@ -55,23 +66,49 @@ class Server:
         with self.body_budget.body(caller) as add_bytes:
             return await read_images(sources, self.settings.images, self.fetcher, add_bytes)
 
-    def any_card(self, model: str) -> ModelCard:
+    def names(self, caller: Caller) -> tuple[str, ...]:
+        """Ids and aliases of the models and recipes that exist for a caller."""
+        return tuple(name for name in (*self.cards, *self.settings.aliases) if self.exists(name, caller))
+
+    def exists(self, name: str, caller: Caller) -> bool:
+        """True if the model or recipe with this id or alias is one that the caller may use."""
+        return caller.models is None or not caller.models.isdisjoint((name, self.settings.aliases.get(name, name)))
+
+    def any_card(self, model: str, caller: Caller) -> ModelCard:
         """Card of the model or recipe that has this id or alias, whatever it does. Raises `UnknownModel`."""
-        aliases = self.settings.aliases
-        if (card := self.cards.get(aliases.get(model, model))) is None:
-            raise UnknownModel(model[:256], (*self.cards, *aliases))
+        card = self.cards.get(self.settings.aliases.get(model, model))
+        if card is None or not self.exists(model, caller):
+            raise UnknownModel(model[:256], self.names(caller))
         return card
 
-    def card(self, model: str, tasks: Collection[Task] = GENERATING) -> ModelCard:
+    async def answering_card(self, model: str, exchange: HttpExchange) -> ModelCard:
+        """Card of the model or recipe that answers a request to `model`: another one if the caller's budget is used up.
+
+        Raises as `card`.
+        """
+        card, caller = self.card(model, exchange.caller), exchange.caller
+        instead = caller.limits.over_budget
+        if not isinstance(instead, UseRecipe) or (budget := await self.limiter.used_up(caller)) is None:
+            return card
+        cheaper = self.cards.get(self.settings.aliases.get(instead.use, instead.use))
+        if cheaper is None or cheaper.task != "generate":
+            raise BudgetExceeded(f"The key '{caller.name}' has used up {budget}.", NEXT_BUDGET_S)
+        exchange.over_budget = (
+            f"The key '{caller.name}' has used up {budget}; '{cheaper.id}' answered in place of '{model}'."
+        )
+        exchange.add_header(b"x-moa-over-budget", cheaper.id.encode("latin-1", "replace"))
+        return cheaper
+
+    def card(self, model: str, caller: Caller, tasks: Collection[Task] = GENERATING) -> ModelCard:
         """Card of a model or recipe, by id or alias, whose task is one of `tasks`.
 
         Raises:
             UnknownModel: there is no such model.
             InvalidRequest: the model does something else.
         """
-        card = self.any_card(model)
+        card = self.any_card(model, caller)
         if card.task not in tasks:
-            fitting = [one.id for one in self.cards.values() if one.task in tasks]
+            fitting = [one.id for one in self.cards.values() if one.task in tasks and self.exists(one.id, caller)]
             wanted = " or ".join(TASKS[task] for task in tasks)
             raise InvalidRequest(
                 f"Set 'model' to one that {wanted} ({', '.join(fitting) or 'none here'}): '{card.id}'"
@@ -80,19 +117,51 @@ class Server:
             )
         return card
 
-    def authorize(self, exchange: HttpExchange) -> Caller:
-        """The caller whose API key the request has. Raises `Unauthorized` if there is no valid one; see `given_key`."""
-        return self.keys.anyone if not self.keys.callers else self.keys.caller(given_key(exchange.all_headers))
+    async def authorize(self, exchange: HttpExchange) -> Caller:
+        """The caller whose API key the request has.
 
-    def shows_details(self, exchange: HttpExchange) -> bool:
+        Raises:
+            Unauthorized: there is no valid key; see `given_key`.
+            StoreRequired: the key is not known, and the store cannot be asked.
+        """
+        if not self.keys.required:
+            return self.keys.anyone
+        given = given_key(exchange.all_headers)
+        try:
+            return self.keys.caller(given)
+        except Unauthorized:
+            if self.stored_keys is None:
+                raise
+        return await self.stored_keys.caller(given)
+
+    async def reserve(
+        self,
+        exchange: HttpExchange,
+        card: ModelCard,
+        requests: Sequence[AnyRequest],
+    ) -> Reservation | Unlimited:
+        """Reserve room in the caller's limits for `requests`, and tell it their state. Raises as `Limiter.reserve`."""
+        caller = exchange.caller
+        if not caller.limits.limited:
+            return UNLIMITED
+
+        def tell(statuses: list[RateStatus]) -> None:
+            for name, value in limit_headers(exchange.path, statuses, self.limiter.clock()):
+                exchange.add_header(name, value)
+
+        reservation = await self.limiter.reserve(caller, card, [estimate_of(one) for one in requests], tell)
+        reservation.note = exchange.over_budget
+        return reservation
+
+    async def shows_details(self, exchange: HttpExchange) -> bool:
         """True if the caller may read details of the server outside of /v1: it has a key, or everybody may."""
         if self.settings.public_status:
             return True
         try:
-            self.authorize(exchange)
-        except Unauthorized:
+            caller = await self.authorize(exchange)
+        except (Unauthorized, StoreRequired):
             return False  # probes are answered whatever their headers are
-        return True
+        return caller.models is None  # to others, some models do not exist
 
 
 async def get_server(request: Request) -> Server:
@@ -113,7 +182,7 @@ Exchange = Annotated[HttpExchange, Depends(get_exchange)]
 
 async def require_key(server: ServerParts, exchange: Exchange) -> None:
     """Find out who calls. Comes before the body, which is not read if there is no valid key (`Unauthorized`)."""
-    exchange.caller = server.authorize(exchange)
+    exchange.caller = await server.authorize(exchange)
 
 
 def body_parser(parse: Callable[[bytes, ApiSettings], Body]) -> Callable[..., Coroutine[Any, Any, Body]]:

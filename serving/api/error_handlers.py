@@ -76,7 +76,7 @@ def add_error_handlers(
             return Response(None, 204, preflight(exchange.headers, allow(methods)))
         try:
             if exchange.path == "/v1" or exchange.path.startswith("/v1/"):
-                server.authorize(exchange)  # only callers with a key learn which paths exist
+                await server.authorize(exchange)  # only callers with a key learn which paths exist
         except Exception as unauthorized:
             return refused(exchange, unauthorized)
         path = exchange.path[:SHOWN_PATH_CHARS]

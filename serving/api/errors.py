@@ -9,7 +9,7 @@ import orjson
 from starlette.responses import JSONResponse
 
 from serving.api.exchange import HttpExchange
-from serving.errors import BodyTooLarge, MoaError, SlowBody, Unauthorized, WrongMethod
+from serving.errors import BodyTooLarge, BudgetExceeded, MoaError, SlowBody, Unauthorized, WrongMethod
 from serving.failures import log_exception
 from serving.surrogates import well_formed
 
@@ -64,10 +64,16 @@ def _headers(error: Exception) -> dict[str, str]:
             return {"allow": allow(error.allowed.split(", "))}
         case BodyTooLarge() | SlowBody():
             return {"connection": "close"}  # the rest of the body is not read
+        case BudgetExceeded():  # clients repeat a request after a 429 by themselves, unless they are told not to
+            return {**_retry_after(error), "x-should-retry": "false"}
         case MoaError() if error.retry_after_s is not None:
-            return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+            return _retry_after(error)
         case _:
             return {}
+
+
+def _retry_after(error: MoaError) -> dict[str, str]:
+    return {"retry-after": str(max(1, math.ceil(error.retry_after_s or 0)))}
 
 
 def log_failure(exchange: HttpExchange, error: Exception) -> None:

@@ -56,6 +56,7 @@ class HttpExchange:
         started: the response's head has been sent.
         engine_asked: the engine's observer reports how the request ends.
         caller: who sends the request, once its key has been checked.
+        over_budget: sentence that another model answers, as the caller's budget is used up; None: it is not.
         parsed: the body has been parsed; errors until then name fields as the client does.
         trace: the request's place in a trace; None: it has none.
         status: of the response; None until its head is sent.
@@ -84,6 +85,7 @@ class HttpExchange:
         self.parsed = False
         self.status: int | None = None
         self.failure: str | None = None
+        self.over_budget: str | None = None
         self._send = send
         fresh = uuid.uuid4().hex
         given = self.headers.get(b"x-request-id", b"")
@@ -102,6 +104,10 @@ class HttpExchange:
     def trace_context(self) -> TraceContext | None:
         """Context of the work on the request in its trace; None: it has none."""
         return None if self.trace is None else self.trace.context
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """Add a header to the response, whatever it will be."""
+        self._added += ((name, value),)
 
     def left_s(self, deadline_s: float) -> float:
         """Rest of a deadline that began when HAProxy received the request; all of it if none did.

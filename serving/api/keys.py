@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from serving.api.key_settings import NO_KEY, PriorityClass
+from serving.api.key_settings import ADMIN_KEY, NO_KEY, PLAIN_NAME, PriorityClass
+from serving.api.limit_settings import NO_LIMITS, KeyLimits
 from serving.api.settings import ApiSettings
 from serving.errors import ConfigError, Unauthorized
 from serving.pooling import EmbedRequest, RerankRequest
@@ -28,6 +29,9 @@ class Caller:
     tenant: Tenant = ANYONE
     priority_class: PriorityClass = "standard"
     max_in_flight: int | None = None  # None: bounded by the server's own limit alone
+    limits: KeyLimits = NO_LIMITS
+    models: frozenset[str] | None = None  # ids and aliases that exist for it; None: all
+    admin: bool = False  # may manage keys
 
     def own(self, request: Request) -> Request:
         """`request` as this caller's: its priority within the class of the key, and its session among the tenant's."""
@@ -44,10 +48,13 @@ ANY_CALLER = Caller()
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """Callers by key. Without keys everybody is the caller `anyone`, whatever key a request has."""
+    """Callers by key. If none is required, everybody is the caller `anyone`, whatever key a request has."""
 
     callers: tuple[tuple[bytes, Caller], ...]
     anyone: Caller
+    required: bool = False
+    secret: bytes = b""  # of tenants' digests
+    isolated: bool = True  # nothing that one tenant computed is used for another
 
     def caller(self, given: bytes | None) -> Caller:
         """The caller with the key `given`; None: the request has none.
@@ -62,6 +69,15 @@ class KeyRing:
             raise Unauthorized
         return matches[0]
 
+    def tenant(self, name: str) -> Tenant:
+        """Tenant of the callers with a named key: a digest of the name under the server's secret."""
+        return self.tenant_of(b"name " + name.encode())
+
+    def tenant_of(self, own: bytes) -> Tenant:
+        """Tenant of the callers that `own` distinguishes from all others."""
+        digest = hmac.new(self.secret, own, hashlib.sha256).hexdigest()[:DIGEST_CHARACTERS]
+        return Tenant(digest, isolated=self.isolated)
+
 
 def key_ring(settings: ApiSettings) -> KeyRing:
     """The keys of `settings`.
@@ -70,11 +86,15 @@ def key_ring(settings: ApiSettings) -> KeyRing:
     have the same settings give a caller the same tenant.
 
     Raises:
-        ConfigError: two names have the same key, one name has two classes or limits, a key's variable was not read, or
-            a key is not one line of printable ASCII.
+        ConfigError: two names have the same key, one name has two classes, limits or other settings, a key's variable
+            was not read, or a key is not one line of printable ASCII.
         ValueError: the same, for a key of `api_key`.
     """
-    anyone = Caller(priority_class=settings.priority_class, max_in_flight=settings.max_in_flight_per_key)
+    anyone = Caller(
+        priority_class=settings.priority_class,
+        max_in_flight=settings.max_in_flight_per_key,
+        limits=settings.limits,
+    )
     named: dict[bytes, Caller] = {}
     for number, key in enumerate(settings.plain_keys(), start=1):
         named.setdefault(key, replace(anyone, name=f"key-{number}"))
@@ -90,21 +110,35 @@ def key_ring(settings: ApiSettings) -> KeyRing:
             one.name,
             priority_class=one.priority_class or settings.priority_class,
             max_in_flight=one.max_in_flight or settings.max_in_flight_per_key,
+            limits=one.limits.over(settings.limits),
+            models=None if one.models is None else frozenset(one.models),
+            admin=one.admin,
         )
         if by_name.setdefault(one.name, caller) != caller:
-            raise ConfigError(f"Give all keys of the name '{one.name}' in api.keys the same class and limit.")
+            raise ConfigError(f"Give all keys of the name '{one.name}' in api.keys the same class and limits.")
         if named.setdefault(key, caller).name != one.name:
             raise ConfigError(f"Change the key '{one.name}' in api.keys: '{named[key].name}' has the same.")
-    return KeyRing(tuple((key, _with_tenant(caller, key, named, settings)) for key, caller in named.items()), anyone)
+    if settings.admin_key is not None:
+        try:
+            key = check_key(settings.admin_key.get_secret_value()).encode()
+        except InvalidKey as why:
+            raise ConfigError(f"The key api.admin_key {why}.") from None
+        if key in named:
+            raise ConfigError(f"Change api.admin_key: the key '{named[key].name}' is the same.")
+        named[key] = Caller(ADMIN_KEY, priority_class=settings.priority_class, admin=True)
+    ring = KeyRing(
+        (), anyone, settings.requires_key, _secret(named, settings), isolated=not settings.share_between_keys
+    )
+    return replace(ring, callers=tuple((key, _with_tenant(ring, caller, key, named)) for key, caller in named.items()))
 
 
-def _with_tenant(caller: Caller, key: bytes, named: Mapping[bytes, Caller], settings: ApiSettings) -> Caller:
-    """`caller` with its tenant: a digest of its name, or of its key if it has none, under the server's secret."""
+def _with_tenant(ring: KeyRing, caller: Caller, key: bytes, named: Mapping[bytes, Caller]) -> Caller:
+    """`caller` with its tenant: that of its name, or of its key if it has no name of its own."""
     if len({one.name for one in named.values()}) < 2:
         return caller  # there is nobody to be apart from
-    own = b"name " + caller.name.encode() if any(one.name == caller.name for one in settings.keys) else b"key " + key
-    tenant = hmac.new(_secret(named, settings), own, hashlib.sha256).hexdigest()[:DIGEST_CHARACTERS]
-    return replace(caller, tenant=Tenant(tenant, isolated=not settings.share_between_keys))
+    if PLAIN_NAME.fullmatch(caller.name):
+        return replace(caller, tenant=ring.tenant_of(b"key " + key))
+    return replace(caller, tenant=ring.tenant(caller.name))
 
 
 def _secret(named: Mapping[bytes, Caller], settings: ApiSettings) -> bytes:

@@ -37,7 +37,9 @@ async def pooled(
         outcome = StreamOutcome()
         try:
             with outcome:
-                result = await compute(exchange.own(request))
+                with await server.reserve(exchange, card, [request]) as reservation:
+                    result = await compute(exchange.own(request))
+                    reservation.charge(TokenUsage(result.prompt_tokens))
                 outcome.end(TokenUsage(result.prompt_tokens))
                 return result
         finally:

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from serving.api.image_settings import ImageSettings
 from serving.api.key_settings import KeySettings, PriorityClass
+from serving.api.limit_settings import KeyLimits
 from serving.config import Frozen
 from serving.grammars.limits import SchemaLimits
 from serving.log_format import LogFormat
@@ -31,6 +32,38 @@ class ApiSettings(Frozen):
     keys: tuple[KeySettings, ...] = Field(
         default=(),
         description="Accepted keys with names, each with its priority class and its limit; beside those of `api_key`.",
+    )
+    admin_key: SecretStr | None = Field(
+        default=None,
+        description="Key that manages the keys of the store at /v1/admin/keys, and may do all that other keys may;"
+        " better in the environment: `admin_key_env`. Null: named keys with `admin` do.",
+    )
+    admin_key_env: str = Field(
+        default="MOA_ADMIN_KEY",
+        min_length=1,
+        description="Environment variable of the API's replicas with `admin_key`.",
+    )
+    require_key: bool = Field(
+        default=False,
+        description="Require a key even if neither the profile nor the environment has one: then only keys of the store"
+        " are accepted, which `python -m serving.keys` makes. Where a key is required, those are always accepted.",
+    )
+    keys_refresh_s: float = Field(
+        default=2.0,
+        gt=0,
+        le=60,
+        description="Time between two readings of the keys in the store: a revoked key is refused after it at the"
+        " latest.",
+    )
+    limits: KeyLimits = Field(
+        default=KeyLimits(),
+        description="Limits and budgets of each caller, for what `limits` of its key does not give. All callers without"
+        " keys are one.",
+    )
+    limits_without_store: Literal["allow", "refuse"] = Field(
+        default="allow",
+        description="Requests of callers with limits while the store cannot be reached: `allow` them by the counters of"
+        " each replica alone, or `refuse` them with 503.",
     )
     priority_class: PriorityClass = Field(
         default="standard",
@@ -209,7 +242,7 @@ class ApiSettings(Frozen):
     @property
     def requires_key(self) -> bool:
         """True if a request needs a key."""
-        return bool(self.keys or self.plain_keys())
+        return self.require_key or bool(self.keys or self.admin_key or self.plain_keys())
 
     def plain_keys(self) -> tuple[bytes, ...]:
         """Accepted keys without names; empty if there are none.

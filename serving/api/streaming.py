@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from serving import sse
 from serving.api import request_log
-from serving.api.aliases import without_aliases
+from serving.api.aliases import check_models, without_aliases
 from serving.api.answer import Answer, EventEncoder
 from serving.api.dependencies import Server
 from serving.api.errors import JsonResponse, log_failure
@@ -184,14 +184,23 @@ class GenerationResponse(Response):
         owned, *others = (exchange.own(each) for each in (request, *more))
         self.request = without_aliases(owned, aliases) if aliases else owned
         self.more = [without_aliases(each, aliases) for each in others] if aliases else others
+        if exchange.caller.models is not None:
+            check_models(self.request, server.cards, {aliases.get(name, name) for name in exchange.caller.models})
+        if exchange.over_budget is not None:  # `moa` is for the recipe that the caller asked for
+            self.request = _as_it_is(self.request)
+            self.more = [_as_it_is(each) for each in self.more]
         self.background = None  # read by Starlette's users of responses
         self.status_code = 200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self.server.settings
         engine = self.server.engines[self.card.id]
-        with self.server.admission.permit(self.exchange.caller, 1 + len(self.more)):
-            requests = (self.request, *self.more)
+        requests = (self.request, *self.more)
+        with (
+            self.server.admission.permit(self.exchange.caller, len(requests)),
+            await self.server.reserve(self.exchange, self.card, requests) as reservation,
+        ):
+            engine = reservation.engine(engine)
             stream = merged(self.card.id, engine, requests) if self.more else engine.generate(self.request)
             stream = self.answer.deltas(stream)
             if settings.log_requests:
@@ -258,6 +267,11 @@ class GenerationResponse(Response):
             log_failure(self.exchange, error)
             return encoder.failure(error)
         return b""
+
+
+def _as_it_is(request: GenerateRequest) -> GenerateRequest:
+    """`request` to a recipe as the operator has made it."""
+    return replace(request, moa=replace(request.moa, recipe=None, overrides={}))
 
 
 def usage_in_scope(team: TokenUsage, report: Report | None, scope: UsageScope) -> TokenUsage:

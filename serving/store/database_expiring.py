@@ -1,15 +1,25 @@
 """State that expires, in the database."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Table, case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from serving.store.counters import Added, Addition
 from serving.store.database import Database
 from serving.store.tables import COUNTERS, VALUES
 
 SWEEP_S = 60.0  # between two removals of what has expired
+
+
+class _Refused(Exception):
+    """Takes the additions back, with the rest of their transaction."""
+
+    def __init__(self, totals: tuple[float, ...]) -> None:
+        self.totals = totals
 
 
 class DatabaseExpiring:
@@ -30,10 +40,7 @@ class DatabaseExpiring:
         insert = self._insert(VALUES).values(row)
         async with self._database.writing() as connection:
             await connection.execute(insert.on_conflict_do_update(index_elements=["key"], set_=row))
-            if now > self._sweep_at:
-                self._sweep_at = now + SWEEP_S
-                for table in (VALUES, COUNTERS):
-                    await connection.execute(delete(table).where(table.c.expires_at <= now))
+            await self._sweep(connection, now)
 
     async def delete(self, key: str) -> None:
         async with self._database.writing() as connection:
@@ -53,6 +60,31 @@ class DatabaseExpiring:
         async with self._database.writing() as connection:
             total: float = (await connection.execute(update)).scalar_one()
             return total
+
+    async def add_all(self, additions: Sequence[Addition]) -> Added:
+        now = time.time()
+        ordered = sorted(additions, key=lambda one: one.key)  # of two processes, each would wait for the other's locks
+        insert = self._insert(COUNTERS).values(
+            [{"key": one.key, "amount": one.amount, "expires_at": now + one.ttl_s} for one in ordered]
+        )
+        fresh = COUNTERS.c.expires_at <= now
+        update = insert.on_conflict_do_update(
+            index_elements=["key"],
+            set_={
+                "amount": case((fresh, insert.excluded.amount), else_=COUNTERS.c.amount + insert.excluded.amount),
+                "expires_at": case((fresh, insert.excluded.expires_at), else_=COUNTERS.c.expires_at),
+            },
+        ).returning(COUNTERS.c.key, COUNTERS.c.amount)
+        try:
+            async with self._database.writing() as connection:
+                sums = {row.key: row.amount for row in (await connection.execute(update)).all()}
+                before = tuple(sums[one.key] - one.amount for one in additions)
+                if not all(one.fits(total) for one, total in zip(additions, before, strict=True)):
+                    raise _Refused(before)
+                await self._sweep(connection, now)
+        except _Refused as refused:
+            return Added(False, refused.totals)
+        return Added(True, tuple(sums[one.key] for one in additions))
 
     async def total(self, key: str) -> float:
         query = select(COUNTERS.c.amount).where(COUNTERS.c.key == key, COUNTERS.c.expires_at > time.time())
@@ -80,6 +112,12 @@ class DatabaseExpiring:
 
     async def close(self) -> None:
         """Nothing to close: the connections are the database's."""
+
+    async def _sweep(self, connection: AsyncConnection, now: float) -> None:
+        if now > self._sweep_at:
+            self._sweep_at = now + SWEEP_S
+            for table in (VALUES, COUNTERS):
+                await connection.execute(delete(table).where(table.c.expires_at <= now))
 
     def _insert(self, table: Table) -> Any:  # the two dialects' statements have the same methods, and no common type
         return sqlite.insert(table) if self._database.embedded else postgresql.insert(table)

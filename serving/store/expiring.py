@@ -1,6 +1,9 @@
 """State that expires: values, counters and claims, in the database or in Redis."""
 
+from collections.abc import Sequence
 from typing import Protocol
+
+from serving.store.counters import Added, Addition
 
 
 class Expiring(Protocol):
@@ -21,6 +24,12 @@ class Expiring(Protocol):
 
     async def add(self, key: str, amount: float, ttl_s: float) -> float:
         """Add to a counter and return its sum. It begins at 0 and lives `ttl_s` from its first addition."""
+
+    async def add_all(self, additions: Sequence[Addition]) -> Added:
+        """Add to several counters in one step, or to none of them if one would exceed its limit.
+
+        Each counter is named once. One round trip.
+        """
 
     async def total(self, key: str) -> float:
         """The sum of a counter; 0 if there is none."""

@@ -1,6 +1,6 @@
 """State that expires, in Redis or Valkey."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
@@ -8,6 +8,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from serving.store.counters import ROUNDING, Added, Addition
 from serving.store.errors import StoreUnavailable
 
 # Each runs as one step in the server. Lifetimes are in milliseconds.
@@ -15,6 +16,22 @@ ADD = """
 local total = redis.call('INCRBYFLOAT', KEYS[1], ARGV[1])
 if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return total
+"""
+# For each counter an amount, its lifetime and its limit, or an empty text.
+ADD_ALL = """
+local granted, totals = 1, {}
+for i, key in ipairs(KEYS) do
+  local total, limit = tonumber(redis.call('GET', key) or '0'), ARGV[3 * i]
+  if limit ~= '' and total + tonumber(ARGV[3 * i - 2]) > tonumber(limit) then granted = 0 end
+  totals[i] = string.format('%.17g', total)
+end
+if granted == 1 then
+  for i, key in ipairs(KEYS) do
+    totals[i] = redis.call('INCRBYFLOAT', key, ARGV[3 * i - 2])
+    if redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, ARGV[3 * i - 1]) end
+  end
+end
+return {granted, unpack(totals)}
 """
 CLAIM = """
 local owner = redis.call('GET', KEYS[1])
@@ -40,6 +57,7 @@ class RedisExpiring:
             health_check_interval=30,
         )
         self._add = self._redis.register_script(ADD)
+        self._add_all = self._redis.register_script(ADD_ALL)
         self._claim = self._redis.register_script(CLAIM)
         self._release = self._redis.register_script(RELEASE)
 
@@ -59,6 +77,15 @@ class RedisExpiring:
     async def add(self, key: str, amount: float, ttl_s: float) -> float:
         async with _reached():
             return float(await self._add(keys=[COUNTER + key], args=[repr(float(amount)), _ms(ttl_s)]))
+
+    async def add_all(self, additions: Sequence[Addition]) -> Added:
+        arguments: list[str | int] = []
+        for one in additions:
+            limit = "" if one.limit is None else repr(one.limit + ROUNDING)
+            arguments += [repr(float(one.amount)), _ms(one.ttl_s), limit]
+        async with _reached():
+            granted, *totals = await self._add_all(keys=[COUNTER + one.key for one in additions], args=arguments)
+            return Added(bool(granted), tuple(float(total) for total in totals))
 
     async def total(self, key: str) -> float:
         async with _reached():

@@ -20,6 +20,7 @@ PROGRAMS = {
     "scripts.images": "python3.11 -m scripts.images",
     "scripts.render_manifests": "scripts/render_manifests.py",
     "deployments.demo": "python -m serving.demo",
+    "deployments.keys": "python -m serving.keys",
     "deployments.replay": "python -m serving.replay",
 }
 # Runs a command as `python -m` does, and reports on stderr how it ended, what it imported, and arguments without help.
@@ -99,7 +100,13 @@ def test_help_names_the_command_and_imports_nothing_heavy(name: str) -> None:
     assert len(printed.splitlines()) > 2, "a description"
 
 
-SUBCOMMANDS = [("evaluation", "run"), ("evaluation", "judge"), ("evaluation", "report"), ("loadtest", "run")]
+SUBCOMMANDS = [
+    ("evaluation", "run"),
+    ("evaluation", "judge"),
+    ("evaluation", "report"),
+    ("loadtest", "run"),
+    ("serving.keys", "create"),
+]
 
 
 @pytest.mark.parametrize(("name", "command"), SUBCOMMANDS)

@@ -54,6 +54,11 @@
     secretKeyRef: {name: {{ . }}, key: url}
 {{- end }}
 {{- end }}
+{{- with $values.auth.adminKey.existingSecret }}
+- name: MOA_ADMIN_KEY
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: admin-key}
+{{- end }}
 {{- with include "moa.hfSecret" .context }}
 - name: HF_TOKEN
   valueFrom:

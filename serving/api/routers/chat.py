@@ -37,7 +37,7 @@ async def create_chat_completion(
     body: Annotated[ChatBody, Depends(body_parser(parse_chat))], server: ServerParts, exchange: Exchange
 ) -> Response:
     """Answer a conversation with a model or a recipe."""
-    card = server.card(body.model)
+    card = await server.answering_card(body.model, exchange)
     info = server.engines[card.id].info
     images = await server.images(chat_images(body), exchange.caller) if body.has_images else NO_IMAGES
     request = to_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)

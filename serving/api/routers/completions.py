@@ -36,7 +36,7 @@ async def create_completion(
     body: Annotated[CompletionsBody, Depends(body_parser(parse_completions))], server: ServerParts, exchange: Exchange
 ) -> Response:
     """Continue one or several prompts with a model, or answer them with a recipe."""
-    card = server.card(body.model)
+    card = await server.answering_card(body.model, exchange)
     info = server.engines[card.id].info
     first, *more = completions_requests(body, card, info, server.settings, exchange.engine_request_id, exchange.headers)
     options = body.stream_options

@@ -25,7 +25,7 @@ router = APIRouter(include_in_schema=False)
 async def openapi(request: Request, server: ServerParts, exchange: Exchange) -> JsonResponse:
     """The description, as OpenAPI 3.1. Callers without a key get it without ids of models and the server's version."""
     description: dict[str, Any] = (
-        request.app.openapi() if server.shows_details(exchange) else request.app.state.public_openapi()
+        request.app.openapi() if await server.shows_details(exchange) else request.app.state.public_openapi()
     )
     root = request.scope.get("root_path", "").rstrip("/")
     return JsonResponse({**description, "servers": [{"url": root}]} if root else description)

@@ -29,7 +29,7 @@ async def create_embeddings(
     body: Annotated[EmbeddingsBody, Depends(body_parser(parse_embeddings))], server: ServerParts, exchange: Exchange
 ) -> Response:
     """Compute the embedding of each input."""
-    card = server.card(body.model, EMBEDDING)
+    card = server.card(body.model, exchange.caller, EMBEDDING)
     engine = server.pooling[card.id]
     request = embed_request(body, server.settings, exchange.engine_request_id)
     answer_id = f"embd-{exchange.engine_request_id}"

@@ -39,7 +39,7 @@ async def create_message(
     body: Annotated[MessagesBody, Depends(body_parser(parse_messages))], server: ServerParts, exchange: Exchange
 ) -> Response:
     """Answer a conversation with a model or a recipe."""
-    card = server.card(body.model)
+    card = await server.answering_card(body.model, exchange)
     info = server.engines[card.id].info
     images = await server.images(messages_images(body), exchange.caller)
     request = messages_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)
@@ -65,7 +65,7 @@ async def count_message_tokens(
     body: Annotated[CountTokensBody, Depends(body_parser(parse_count))], server: ServerParts, exchange: Exchange
 ) -> JsonResponse:
     """Count the tokens of a conversation, as the model that would answer it sees them."""
-    card = server.card(body.model)
+    card = server.card(body.model, exchange.caller)
     engine = server.engines[card.id]
     images = await server.images(messages_images(body), exchange.caller)
     request = count_request(body, engine.info, server.settings, exchange.engine_request_id, images)

@@ -30,7 +30,7 @@ async def rerank_documents(
     body: Annotated[RerankBody, Depends(body_parser(parse_rerank))], server: ServerParts, exchange: Exchange
 ) -> JsonResponse:
     """Rank documents by their relevance to a query."""
-    card = server.card(body.model, RANKING)
+    card = server.card(body.model, exchange.caller, RANKING)
     engine = server.pooling[card.id]
     request = rerank_request(body, server.settings, exchange.engine_request_id)
     answer_id = f"rerank-{exchange.engine_request_id}"

@@ -40,7 +40,7 @@ async def create_response(
     body: Annotated[ResponsesBody, Depends(body_parser(parse_responses))], server: ServerParts, exchange: Exchange
 ) -> Response:
     """Answer a conversation with a model or a recipe. Nothing is stored."""
-    card = server.card(body.model)
+    card = await server.answering_card(body.model, exchange)
     info = server.engines[card.id].info
     images = await server.images(responses_images(body), exchange.caller)
     request = responses_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)

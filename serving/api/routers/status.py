@@ -36,7 +36,7 @@ async def health() -> JsonResponse:
 @router.get("/ready", response_class=JsonResponse, responses=READY)
 async def ready(request: Request, server: ServerParts, exchange: Exchange) -> JsonResponse:
     """Check that every engine is warm and answers. Callers without a key learn no more than that."""
-    detailed = server.shows_details(exchange)
+    detailed = await server.shows_details(exchange)
     readiness: Readiness = request.app.state.readiness
     failing = await readiness.failing()
     if not failing:
@@ -57,7 +57,7 @@ async def ready(request: Request, server: ServerParts, exchange: Exchange) -> Js
 async def version(server: ServerParts, exchange: Exchange) -> JsonResponse:
     """Versions of the server, of Python and of the libraries that the settings name."""
     if not server.settings.public_status:
-        server.authorize(exchange)
+        await server.authorize(exchange)
     return JsonResponse({"version": own_version(), "python": platform.python_version(), **server.settings.versions})
 
 

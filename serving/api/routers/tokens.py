@@ -37,7 +37,7 @@ async def tokenize(
 ) -> JsonResponse:
     """Return the tokens of a prompt, or of a conversation as its chat template writes it."""
     body = asked.body
-    card = server.card(body.model)
+    card = server.card(body.model, exchange.caller)
     engine = server.engines[card.id]
     images = NO_IMAGES if asked.chat is None else await server.images(chat_images(asked.chat), exchange.caller)
     request = tokenize_request(asked, card, engine.info, server.settings, exchange.engine_request_id, images)
@@ -63,7 +63,7 @@ async def detokenize(
     body: Annotated[DetokenizeBody, Depends(body_parser(parse_detokenize))], server: ServerParts, exchange: Exchange
 ) -> JsonResponse:
     """Return the text of token ids, that of control tokens included."""
-    card = server.card(body.model)
+    card = server.card(body.model, exchange.caller)
     check_model(card)
     working = server.engines[card.id].detokenize(tuple(body.tokens))
     return JsonResponse({"prompt": encodable(await _result(server, exchange, card.id, working))})

@@ -23,6 +23,11 @@ EXAMPLES: list[MoaError] = [
     errors.BodyTooLarge(1024),
     errors.WrongContentType("content-type", "text/plain", "application/json"),
     errors.Overloaded("Too many.", 2.5),
+    errors.AdminKeyRequired(),
+    errors.UnknownKey("a"),
+    errors.RateLimitExceeded("Too many.", 2.5),
+    errors.BudgetExceeded("Too much.", 3600.0),
+    errors.StoreRequired("Keys cannot be checked"),
     errors.EngineFailed("m", "it broke"),
     errors.RecipeFailed("r", "its method `run` returned nothing"),
     errors.IncompleteGeneration("m"),
@@ -83,7 +88,10 @@ def test_an_error_crosses_processes_whole(error: MoaError) -> None:
 def test_an_error_is_one_sentence_in_openais_words(error: MoaError) -> None:
     assert re.fullmatch(r"\S.*\.", str(error))
     assert 400 <= error.status < 600
-    assert error.type in {"invalid_request_error", "authentication_error", "rate_limit_error", "server_error"}
+    assert error.type in {
+        *("invalid_request_error", "authentication_error", "permission_error", "rate_limit_error"),
+        *("insufficient_quota", "server_error"),
+    }
     assert (error.type == "server_error") == (error.status >= 500)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from serving.redaction import InvalidKey, check_key, keep_secret, redacted
+from serving.redaction import REDACTED, InvalidKey, check_key, keep_secret, redacted
+from serving.store.api_key import new_key
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,8 @@ def test_a_key_that_cannot_be_a_header_is_refused_without_being_shown(key: str, 
 def test_white_space_around_a_key_is_that_of_its_file() -> None:
     assert check_key(" sk-of-a-file\n") == "sk-of-a-file"
     assert redacted("sk-of-a-file") == "[redacted]"
+
+
+def test_keys_of_the_store_are_left_out_wherever_they_are() -> None:
+    key = new_key()
+    assert redacted(f"tried {key.text} twice") == f"tried {key.prefix}-{REDACTED} twice"

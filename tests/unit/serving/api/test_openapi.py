@@ -260,4 +260,8 @@ SETTLE = {
     "/v1/responses": settle_response,
     "/v1/messages": settle_message,
     "/v1/messages/count_tokens": settle_message,
+    # The key may not manage keys: all bodies are refused alike.
+    "/v1/admin/keys": lambda body: None,
+    "/v1/admin/keys/{name}": lambda body: None,
+    "/v1/admin/keys/{name}/rotate": lambda body: None,
 }

@@ -1,0 +1,194 @@
+"""Limits and budgets of callers: reserved before an answer, corrected by its cost after it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from serving.api.estimates import Estimate, Estimator
+from serving.api.keys import Caller
+from serving.api.limit_counters import LimitCounters
+from serving.api.limit_headers import RateStatus
+from serving.api.limit_plan import (
+    SLOT_MARGIN_S,
+    Entry,
+    budget_text,
+    counter_key,
+    plan_of,
+    refusal,
+    settlement_of,
+    statuses_of,
+)
+from serving.api.reservation import Held, Reservation
+from serving.api.settings import ApiSettings
+from serving.api.windows import MINUTE_S, minute_of
+from serving.cards import ModelCard
+from serving.errors import StoreRequired
+from serving.store.counters import Addition
+from serving.store.errors import StoreUnavailable
+from serving.store.spending import Spent
+from serving.store.store import Store
+from serving.telemetry import Observer
+
+FLUSH_S = 5.0  # for corrections that wait when the server stops
+KNOWN_S = 1.0  # for which the sums of a caller's budgets are not read again
+MAX_KNOWN = 10_000  # callers
+
+
+class Limiter:
+    """The limits of all callers of one replica, shared with the other replicas through the store."""
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        cards: Mapping[str, ModelCard],
+        store: Store | None,
+        observer: Observer,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`cards`: of all models and recipes, by id. `clock`: Unix time in seconds."""
+        self._settings, self._observer, self.clock = settings, observer, clock
+        self.estimator = Estimator(cards)
+        self.counters = LimitCounters(store, clock)
+        self._running: dict[int, Held] = {}  # requests in progress that are limited, by identity
+        self._used_up: dict[str, tuple[float, str | None]] = {}  # when it was found, and the budget, by caller
+        self._task: asyncio.Task[None] | None = None
+
+    async def reserve(
+        self,
+        caller: Caller,
+        card: ModelCard,
+        estimates: list[Estimate],
+        on_status: Callable[[list[RateStatus]], None],
+    ) -> Reservation:
+        """Reserve room for a request with one estimate for each of its prompts: one round trip to the store.
+
+        `on_status` gets the state of the limits of a minute, also of a request that is refused.
+
+        Raises:
+            RateLimitExceeded: a limit is reached.
+            BudgetExceeded: a budget is used up.
+            StoreRequired: the store is away, and the settings refuse requests without it.
+        """
+        now = self.clock()
+        tokens = sum(one.total for one in estimates)
+        entries, held = plan_of(caller, self.estimator.expected(card.id, tokens), len(estimates), now)
+        additions = [entry.addition for entry in entries]
+        added, shared = await self.counters.add(additions)
+        totals, granted = added.totals, added.granted
+        if granted and not shared:
+            self._without_store(additions)
+        if granted and (seeds := await self._seeds(caller.name, entries, totals, now, shared)):
+            totals = tuple(total + seeds.get(one.key, 0.0) for one, total in zip(additions, totals, strict=True))
+            before = tuple(total - one.amount for one, total in zip(additions, totals, strict=True))
+            if not all(one.fits(total) for one, total in zip(additions, before, strict=True)):
+                # Not the markers: the counters have begun.
+                self.counters.take_back([e.addition for e in entries if e.unit != "marker"], shared=shared)
+                totals, granted = before, False
+        on_status(statuses_of(entries, totals))
+        if not granted:
+            self._observer.caller_refused(caller.name, caller.priority_class)
+            raise refusal(caller, entries, totals, now, self._settings.retry_after_s)
+        self._note(caller, entries, totals, now)
+        if held.slots is not None:
+            self._running[id(held)] = held
+            if self._task is None:
+                self._task = asyncio.create_task(self._count_always(), name="slots")
+        return Reservation(card.id, estimates, self.estimator, held, self._settle)
+
+    async def used_up(self, caller: Caller) -> str | None:
+        """The budget of `caller` that is used up, in words; None if none is.
+
+        What this replica has counted itself is known at once, what others have for a second; then it is read again.
+        """
+        now = self.clock()
+        entries, _ = plan_of(caller, Spent(), 0, now)
+        entries = [one for one in entries if one.window.unit != "minute"]
+        for one in entries:
+            if one.limit is not None and self.counters.local.total(one.addition.key) >= one.limit:
+                return budget_text(one)
+        found_at, budget = self._used_up.get(caller.name, (-KNOWN_S, None))
+        if now - found_at < KNOWN_S:
+            return budget
+        reading = [replace(one.addition, amount=0.0, limit=None) for one in entries]
+        added, _ = await self.counters.add(reading)
+        self._note(caller, entries, added.totals, now)
+        return self._used_up[caller.name][1]
+
+    async def close(self) -> None:
+        """Write the corrections that wait, and end."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self.counters.close(FLUSH_S)
+
+    def count_ahead(self) -> None:
+        """Count the requests in progress in the next minute, so that their places stay taken in it."""
+        following = minute_of(self.clock() + MINUTE_S)
+        additions = []
+        for held in self._running.values():
+            if held.slots is not None and int(following.name) not in held.slots:
+                held.slots.add(int(following.name))
+                key = counter_key(held.caller, "slots", following)
+                additions.append(Addition(key, held.count, following.ttl_s(self.clock())))
+        self.counters.correct(additions)
+
+    async def _count_always(self) -> None:
+        while True:
+            left_s = minute_of(self.clock()).left_s(self.clock()) - SLOT_MARGIN_S
+            await asyncio.sleep(left_s if left_s > 0 else left_s + MINUTE_S)
+            self.count_ahead()
+
+    async def _seeds(
+        self, caller: str, entries: Sequence[Entry], totals: Sequence[float], now: float, shared: bool
+    ) -> dict[str, float]:
+        """What was spent before, by counter, for counters that have just begun: budgets outlive their counters."""
+        begun = [one for one, total in zip(entries, totals, strict=True) if one.unit == "marker" and total <= 1]
+        if not begun or self.counters.spending is None:
+            return {}
+        try:
+            spent = await self.counters.spending.read([caller], [one.window.name for one in begun])
+        except StoreUnavailable:
+            self.counters.take_back([one.addition for one in begun], shared=shared)  # the next request tries again
+            return {}
+        seeds = [
+            Addition(counter_key(caller, unit, one.window), amount, one.window.ttl_s(now))
+            for one in begun
+            if (before := spent.get((caller, one.window.name))) is not None
+            for unit, amount in (("tokens", before.tokens), ("usd", before.usd))
+        ]
+        if shared:
+            self.counters.correct(seeds)
+        else:
+            self.counters.local.add_all(seeds)
+        return {one.key: one.amount for one in seeds}
+
+    def _settle(self, held: Held, spent: Spent) -> None:
+        """Put the cost of a request that has ended in the place of what it has reserved."""
+        self._running.pop(id(held), None)
+        self.counters.correct(settlement_of(held, spent, self.clock()))
+        if held.budgets:
+            self.counters.spend({(held.caller, window.name): spent for window in held.budgets})
+
+    def _note(self, caller: Caller, entries: Sequence[Entry], totals: Sequence[float], now: float) -> None:
+        """Remember which budget of a caller is used up."""
+        if not caller.limits.budgeted:
+            return
+        if len(self._used_up) > MAX_KNOWN:
+            self._used_up.clear()
+        used_up = [
+            budget_text(one)
+            for one, total in zip(entries, totals, strict=True)
+            if one.window.unit != "minute" and one.limit is not None and total - one.addition.amount >= one.limit
+        ]
+        self._used_up[caller.name] = (now, used_up[0] if used_up else None)
+
+    def _without_store(self, additions: Sequence[Addition]) -> None:
+        """Go on without the store, or refuse, as the settings say."""
+        decision = self._settings.limits_without_store
+        self._observer.limits_without_store(decision)
+        if decision == "refuse":
+            self.counters.take_back(additions, shared=False)
+            raise StoreRequired("The limits of the API key cannot be checked")

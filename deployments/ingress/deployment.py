@@ -20,6 +20,7 @@ from deployments.ingress.remote_pooling import RemotePooling
 from deployments.ingress.running_replicas import RunningReplicas
 from deployments.ingress.session_router import SessionRouter
 from deployments.ingress.spans import SpanObserver
+from deployments.model_revision import revision_of
 from deployments.model_spec import Replicas
 from serving.api.app import create_app
 from serving.engine import Engine
@@ -55,6 +56,7 @@ class Ingress:
                     thinking=model.thinks,
                     modalities=model.modalities,
                     retries=self._retries,
+                    revision=revision_of(model),
                 )
                 self._engines |= {model.id: engine, **{one.id: engine.adapted(one.id) for one in model.adapters}}
         self._pooling: dict[str, PoolingEngine] = {

@@ -46,6 +46,7 @@ class RemoteEngine(Engine):
         thinking: bool = False,
         modalities: tuple[Modality, ...] = ("text",),
         retries: RetryBudget | None = None,
+        revision: str = "",
     ) -> None:
         """Wrap a handle.
 
@@ -59,10 +60,17 @@ class RemoteEngine(Engine):
             thinking: the model's reasoning is separated from its text.
             modalities: what the model reads in messages.
             retries: budget of second attempts, which all engines of a server share; None: one of its own.
+            revision: of weights and settings, see `EngineInfo`.
         """
         self.model = model
         self._info = EngineInfo(
-            context_tokens, replicas, tools=tools, thinking=thinking, raw_prompts=True, modalities=modalities
+            context_tokens,
+            replicas,
+            tools=tools,
+            thinking=thinking,
+            raw_prompts=True,
+            modalities=modalities,
+            revision=revision,
         )
         self._deadline_s = deadline_s
         # By value: by reference each item would become an object in Ray's store.

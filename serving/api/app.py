@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from serving.api import request_log
 from serving.api.admission import IN_FLIGHT, Admission, BodyBudget
 from serving.api.aliases import check_aliases
+from serving.api.answer_cache import response_cache
 from serving.api.cors import Cors
 from serving.api.dependencies import Server
 from serving.api.dialects.field_names import OF_MESSAGES, OF_RESPONSES
@@ -98,6 +99,7 @@ def create_app(
         ImageFetcher(settings.images),
         pooling,
         store=store,
+        cache=response_cache(engines, settings.cache, store, observer),
     )
     app = Api(settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan)
     app.state.server = server
@@ -134,5 +136,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         app.state.readiness.cancel()
+        if (cache := app.state.server.cache) is not None:
+            await cache.close()
         if store is not None:
             await store.close()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 Headers = tuple[tuple[bytes, bytes], ...]
-EXPOSED = b"retry-after, x-moa-degraded, x-request-id"
+EXPOSED = b"retry-after, x-moa-cache, x-moa-degraded, x-request-id"
 MAX_AGE_S = "600"  # Chromium keeps the answer to a preflight for two hours at most, Firefox for a day
 
 

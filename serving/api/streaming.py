@@ -13,10 +13,11 @@ from serving import sse
 from serving.api import request_log
 from serving.api.aliases import without_aliases
 from serving.api.answer import Answer, EventEncoder
+from serving.api.answer_cache import cached_answer, engine_stream
 from serving.api.dependencies import Server
 from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
-from serving.api.prompt_batch import merged
+from serving.cache.cached_answer import CachedAnswer
 from serving.cards import ModelCard
 from serving.engine import checked, collect
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration
@@ -184,6 +185,7 @@ class GenerationResponse(Response):
         owned, *others = (exchange.own(each) for each in (request, *more))
         self.request = without_aliases(owned, aliases) if aliases else owned
         self.more = [without_aliases(each, aliases) for each in others] if aliases else others
+        self._cached: CachedAnswer | None = None  # None: the response cache is off for the request
         self.background = None  # read by Starlette's users of responses
         self.status_code = 200
 
@@ -192,7 +194,8 @@ class GenerationResponse(Response):
         engine = self.server.engines[self.card.id]
         with self.server.admission.permit(self.exchange.caller, 1 + len(self.more)):
             requests = (self.request, *self.more)
-            stream = merged(self.card.id, engine, requests) if self.more else engine.generate(self.request)
+            cached = self._cached = cached_answer(self.server, self.card, requests)
+            stream = engine_stream(engine, self.card.id, requests) if cached is None else cached.stream()
             stream = self.answer.deltas(stream)
             if settings.log_requests:
                 stream = request_log.logged(self.exchange, self.request, self.card, self.answer.id, stream)
@@ -213,8 +216,10 @@ class GenerationResponse(Response):
         completion = replace(
             completion, usage=usage_in_scope(completion.usage, completion.report, self.server.settings.usage)
         )
-        degraded = completion.report is not None and completion.report.degraded
-        return JsonResponse(self.answer.whole(completion), headers={"x-moa-degraded": "true"} if degraded else None)
+        headers = {} if self._cached is None else {"x-moa-cache": self._cached.status}
+        if completion.report is not None and completion.report.degraded:
+            headers["x-moa-degraded"] = "true"
+        return JsonResponse(self.answer.whole(completion), headers=headers or None)
 
     async def _streamed(self, stream: AsyncGenerator[Delta, None], send: Send) -> None:
         """Send server-sent events."""
@@ -232,7 +237,10 @@ class GenerationResponse(Response):
             )
             if request_task.task.done() and not buffer.first_item.done():
                 request_task.result()
-            await send({"type": "http.response.start", "status": 200, "headers": list(sse.HEADERS)})
+            headers = [*sse.HEADERS]
+            if self._cached is not None:
+                headers.append((b"x-moa-cache", self._cached.status.encode()))
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
             try:
                 # The task has its own deadline. A client that stops reading but stays connected must not hold its
                 # place any longer: the HTTP server closes the connection, as the response is not complete.

@@ -110,6 +110,7 @@ class OpenAIEngine(Engine):
             self.thinking,
             self.raw_prompts,
             self.modalities,
+            f"{self.base_url} {self.upstream_model or self.model} {self.max_tokens_field}",
         )
 
     async def aclose(self) -> None:

@@ -88,7 +88,7 @@ class RawPrompt:
     content: str | tuple[int, ...]
     add_special_tokens: bool = True  # those that the tokenizer puts around a text, such as a token for its beginning
     echo: bool = False  # each choice begins with the prompt, and its logprobs with those of the prompt
-    path: str = "prompt"  # field of the request in which it is, for errors
+    path: str = field(default="prompt", compare=False)  # field of the request in which it is, for errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,8 @@ DEGRADED = {
 
 
 CACHE = {
-    "description": "Present if the response cache is on for the request. `stored`: the answer was computed and is stored"
-    " now; a stream, whose headers come first, has `hit` or `miss`.",
+    "description": "Present if the response cache is on for the request. `stored`: the answer was computed, and is"
+    " stored now; a stream, whose headers come first, has `hit` or `miss`.",
     "schema": {"enum": ["hit", "miss", "stored"]},
 }
 OF_ANSWERS: Json = {"x-moa-degraded": DEGRADED, "x-moa-cache": CACHE}

@@ -14,11 +14,25 @@ class Flight:
         ended: set at the end.
         answer: found or computed; None: there is none that others may have.
         left: its caller left before the end, so that another request should take its place.
+        waiting: requests that wait for the end.
     """
 
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     answer: Completion | None = None
     left: bool = False
+    waiting: int = 0
+
+    async def wait(self, limit_s: float) -> bool:
+        """Wait for the end. False if it does not come within `limit_s`."""
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(limit_s):
+                await self.ended.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self.waiting -= 1
+        return True
 
 
 class Flights:
@@ -31,6 +45,11 @@ class Flights:
     def __len__(self) -> int:
         """Number of flights in progress."""
         return len(self._flights)
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests that wait for others."""
+        return sum(flight.waiting for flight in self._flights.values())
 
     def get(self, key: str) -> Flight | None:
         """The flight in progress."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Coroutine
-from contextlib import suppress
+from typing import Any, TypeVar
 
 from serving.cache.entry import UnusableEntry, decoded, encoded
 from serving.cache.flights import Flight, Flights
@@ -25,6 +25,8 @@ LARGE_BYTES = 2**16  # an entry beyond is read in a thread
 MAX_SHARE = 16  # old entries are deleted after so great a part of `max_total_bytes` has been written
 CLOSE_S = 5.0
 
+T = TypeVar("T")
+
 logger = logging.getLogger("serving.cache")
 
 
@@ -44,7 +46,7 @@ class ResponseCache:
         self._away_until = 0.0  # loop time
         self._failing = False
         self._written_bytes = settings.max_total_bytes  # evict at the first entry: the limit may be a new one
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def get(self, key: str, model: str) -> Completion | None:
         """The stored answer. A damaged entry, or one of another version of the server, is none."""
@@ -79,12 +81,9 @@ class ResponseCache:
         if self._is_away():
             self.observer.cache_used(model, "error")
             return False
-        written = asyncio.Event()
-        self._start(self._put(key, model, entry, ttl_s, written))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(WRITE_WAIT_S):
-                await written.wait()
-        return written.is_set()
+        writing = self._start(self._put(key, model, entry, ttl_s))
+        await asyncio.wait({writing}, timeout=WRITE_WAIT_S)
+        return writing.done() and writing.result()
 
     def refused(self, model: str, why: Refusal) -> None:
         """Report an answer that is not stored."""
@@ -100,12 +99,7 @@ class ResponseCache:
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + limit_s
         while (flight := self.flights.get(key)) is not None:
-            if (left_s := ends_at - loop.time()) <= 0:
-                return None
-            try:
-                async with asyncio.timeout(left_s):
-                    await flight.ended.wait()
-            except TimeoutError:
+            if (left_s := ends_at - loop.time()) <= 0 or not await flight.wait(left_s):
                 return None
             if flight.answer is not None:
                 self.observer.cache_used(model, "hit")
@@ -153,15 +147,22 @@ class ResponseCache:
             self._failed(model, error)
             return None
 
-    async def _put(self, key: str, model: str, entry: bytes, ttl_s: float, written: asyncio.Event) -> None:
+    async def _put(self, key: str, model: str, entry: bytes, ttl_s: float) -> bool:
         try:
             await self._expiring.put(ANSWERS + key, entry, ttl_s)
-            written.set()
-            self.observer.cache_used(model, "stored", len(entry))
-            self._written_bytes += len(entry)
-            if self._written_bytes * MAX_SHARE >= self.settings.max_total_bytes:
-                self._written_bytes = 0
-                await self._expiring.evict(ANSWERS, self.settings.max_total_bytes)
+        except StoreUnavailable as error:
+            self._failed(model, error)
+            return False
+        self.observer.cache_used(model, "stored", len(entry))
+        self._written_bytes += len(entry)
+        if self._written_bytes * MAX_SHARE >= self.settings.max_total_bytes:
+            self._written_bytes = 0
+            self._start(self._evict(model))
+        return True
+
+    async def _evict(self, model: str) -> None:
+        try:
+            await self._expiring.evict(ANSWERS, self.settings.max_total_bytes)
         except StoreUnavailable as error:
             self._failed(model, error)
 
@@ -199,7 +200,7 @@ class ResponseCache:
         self._away_until = asyncio.get_running_loop().time() + AWAY_S
         self.observer.cache_used(model, "error")
 
-    def _start(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+    def _start(self, work: Coroutine[None, None, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(work, name="cache")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -207,12 +208,14 @@ class ResponseCache:
 
     async def close(self) -> None:
         """Finish what is being written, for at most 5 s."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + CLOSE_S
+        while self._tasks and (left_s := ends_at - loop.time()) > 0:
+            await asyncio.wait({*self._tasks}, timeout=left_s)
+        for task in self._tasks:
+            task.cancel()
         if self._tasks:
-            _, late = await asyncio.wait(set(self._tasks), timeout=CLOSE_S)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+            await asyncio.wait({*self._tasks})
 
 
 class Lead:

@@ -25,8 +25,8 @@ class CacheSettings(Frozen):
     max_total_bytes: int = Field(
         default=2**28,
         ge=2**20,
-        description="Size of all stored answers in bytes. Beyond it, those that expire first are deleted. Without effect"
-        " on Redis, which has `maxmemory`.",
+        description="Size of all stored answers in bytes. Beyond it, those that expire first are deleted. Without"
+        " effect on Redis, which has `maxmemory`.",
     )
     wait_s: float = Field(
         default=30.0,

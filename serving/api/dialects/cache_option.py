@@ -18,7 +18,7 @@ def cache_option(value: object) -> CacheOption | None:
             "Set 'moa.cache' to \"off\", or to an object with 'ttl_s' such as {\"ttl_s\": 300}.", "moa.cache"
         )
     ttl_s = value["ttl_s"]
-    if isinstance(ttl_s, bool) or not isinstance(ttl_s, int | float) or not (0 < ttl_s and math.isfinite(ttl_s)):
+    if isinstance(ttl_s, bool) or not isinstance(ttl_s, int | float) or not (ttl_s > 0 and math.isfinite(ttl_s)):
         raise InvalidRequest(
             f"Set 'moa.cache.ttl_s' to a number of seconds above 0, not {shown(ttl_s)}.", "moa.cache.ttl_s"
         )

@@ -255,11 +255,11 @@ request may override in the `moa` object are listed in [recipes.md](recipes.md).
 
 ### Response cache
 
-`"moa": {{"cache": {{"ttl_s": 300}}}}` returns a stored answer if an equal request had one, and keeps a new answer for 300
-seconds; `"moa": {{"cache": "off"}}` switches off what the recipe or the server has set. All dialects, models and recipes
-have it. The header `x-moa-cache` says `hit`, `miss` or `stored`, and so does `moa.cache` of the answer, or of the last chunk of
-a stream. With `"cached": true` no engine was asked: the usages are those of the stored answer and cost nothing again.
-[service-cache.md](service-cache.md) says which requests are equal and which answers are stored.
+`"moa": {{"cache": {{"ttl_s": 300}}}}` returns a stored answer if an equal request had one, and keeps a new answer for
+300 seconds; `"moa": {{"cache": "off"}}` switches off what the recipe or the server has set. All dialects, models and
+recipes have it. The header `x-moa-cache` says `hit`, `miss` or `stored`, and so does `moa.cache` of the answer, or of
+the last chunk of a stream. With `"cached": true` no engine was asked: the usages are those of the stored answer and
+cost nothing again. [service-cache.md](service-cache.md) says which requests are equal and which answers are stored.
 
 ### Events
 

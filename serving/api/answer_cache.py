@@ -32,11 +32,6 @@ def response_cache(
     return None
 
 
-def engine_stream(engine: Engine, model: str, requests: Sequence[GenerateRequest]) -> AsyncGenerator[Delta, None]:
-    """The engine's answer to the prompts of one request."""
-    return merged(model, engine, requests) if len(requests) > 1 else engine.generate(requests[0])
-
-
 def cached_answer(server: Server, card: ModelCard, requests: Sequence[GenerateRequest]) -> CachedAnswer | None:
     """The answer to the prompts of one request through the cache; None: the cache is off for it.
 
@@ -70,7 +65,7 @@ def cached_answer(server: Server, card: ModelCard, requests: Sequence[GenerateRe
             each if each.deadline_s is None else replace(each, deadline_s=max(each.deadline_s - waited_s, 0.001))
             for each in requests
         ]
-        return engine_stream(engine, card.id, left)
+        return merged(card.id, engine, left) if len(left) > 1 else engine.generate(left[0])
 
     return CachedAnswer(cache, key, option.ttl_s, card.id, card.kind, requests, run)
 

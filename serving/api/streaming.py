@@ -13,10 +13,11 @@ from serving import sse
 from serving.api import request_log
 from serving.api.aliases import without_aliases
 from serving.api.answer import Answer, EventEncoder
-from serving.api.answer_cache import cached_answer, engine_stream
+from serving.api.answer_cache import cached_answer
 from serving.api.dependencies import Server
 from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
+from serving.api.prompt_batch import merged
 from serving.cache.cached_answer import CachedAnswer
 from serving.cards import ModelCard
 from serving.engine import checked, collect
@@ -194,8 +195,12 @@ class GenerationResponse(Response):
         engine = self.server.engines[self.card.id]
         with self.server.admission.permit(self.exchange.caller, 1 + len(self.more)):
             requests = (self.request, *self.more)
-            cached = self._cached = cached_answer(self.server, self.card, requests)
-            stream = engine_stream(engine, self.card.id, requests) if cached is None else cached.stream()
+            if self.server.cache is not None or self.request.moa.cache is not None:
+                self._cached = cached_answer(self.server, self.card, requests)
+            if self._cached is not None:
+                stream = self._cached.stream()
+            else:
+                stream = merged(self.card.id, engine, requests) if self.more else engine.generate(self.request)
             stream = self.answer.deltas(stream)
             if settings.log_requests:
                 stream = request_log.logged(self.exchange, self.request, self.card, self.answer.id, stream)

@@ -14,8 +14,8 @@ from serving.cache import response_cache as cache_module
 from serving.conversation import ToolCall
 from serving.engines.scripted import Interceptor, ScriptedAnswer, ScriptedEngine
 from serving.errors import EngineFailed
-from serving.types import Delta, GenerateRequest
-from tests.support.api import END, HandEngine, chat, client_of, degraded_end
+from serving.types import CacheOption, Delta, GenerateRequest
+from tests.support.api import END, HandEngine, app_of, chat, client_of, degraded_end
 from tests.support.cache import CacheLog, MemoryExpiring, cached_app
 from tests.support.images import file_of, url_of
 from tests.support.waiting import until
@@ -491,3 +491,34 @@ async def test_a_cancelled_answer_is_not_stored() -> None:
         await until(engine.closed.is_set)
     assert expiring.answers == []
     assert len(app.state.server.cache.flights) == 0
+
+
+class KeepingEngine(CountingEngine):
+    """A model that asks for the cache, as a recipe with the setting does."""
+
+    def caching(self, request: GenerateRequest) -> CacheOption | None:
+        return CacheOption(60)
+
+
+async def test_settings_of_a_recipe_switch_it_on_and_a_request_comes_first() -> None:
+    async with client_of(cached_app({"m": KeepingEngine()}, MemoryExpiring())) as client:
+        statuses = [(await ask(client, chat())).headers["x-moa-cache"] for _ in range(2)]
+        off = await ask(client, {**chat(), "moa": {"cache": "off"}})
+    assert statuses == ["stored", "hit"]
+    assert "x-moa-cache" not in off.headers
+
+
+@pytest.mark.parametrize(
+    ("engine", "settings", "warned"),
+    [(CountingEngine(), {}, False), (KeepingEngine(), {}, True), (CountingEngine(), {"cache": {"ttl_s": 60}}, True)],
+)
+async def test_a_server_without_a_store_says_that_it_caches_nothing(
+    engine: CountingEngine, settings: dict[str, Any], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = app_of({"m": engine}, **settings)
+    assert ("no store" in caplog.text) is warned
+    async with client_of(app) as client:
+        answer = await ask(client, chat())
+        refused = await client.post(CHAT, json={**chat(), **ON})
+    assert "x-moa-cache" not in answer.headers
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "moa.cache")

@@ -28,7 +28,7 @@ def deltas_of(completion: Completion, *, whole: bool) -> Iterator[Delta]:
                 text=choice.text,
                 reasoning=choice.reasoning,
                 logprobs=choice.logprobs,
-                tool_calls=tuple(piece for piece in _calls(choice)),
+                tool_calls=tuple(_calls(choice)),
             )
             continue
         for start in range(0, len(choice.reasoning), PIECE_CHARACTERS):

@@ -10,6 +10,7 @@ from serving.types import GenerateRequest
 WITHOUT_MEANING = frozenset(
     {
         *("request_id", "priority", "deadline_s", "stream_interval", "user", "session", "metadata", "running_usage"),
+        "trace",  # the trace that the caller continues
         *("tenant", "moa"),  # of them only what `key_of` names
     }
 )

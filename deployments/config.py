@@ -128,6 +128,12 @@ class Profile(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _the_cache_has_a_store(self) -> "Profile":
+        if self.api.cache.ttl_s is not None and self.api.cache.enabled and not self.store.enabled:
+            raise ValueError("api.cache.ttl_s needs the store; set store.enabled to true, or remove api.cache.ttl_s")
+        return self
+
+    @model_validator(mode="after")
     def _ids_are_unique(self) -> "Profile":
         ids = [model.id for model in self.models] + [a.id for model in self.models for a in model.adapters]
         ids += [model.id for model in self.external]

@@ -228,6 +228,7 @@ header `x-moa-degraded: true`.
   "degraded": true,
   "reasons": ["..."],                one sentence per degradation, refill, vote, unknown token count, reuse, small task
   "usage": {{...}},                    sum over all agents whose tokens are known
+  "cache": "stored", "cached": false,   only if the response cache is on for the request
   "trace": [                         only if requested
     {{"layer": 1, "agents": [
       {{"agent": 0, "role": "proposer", "model": "...", "outcome": "ok", "text": "...", "usage": {{...}},
@@ -251,6 +252,14 @@ header `x-moa-degraded: true`.
 
 `elapsed_ms` minus `total_ms` is the time spent on the way to the engine and back. The settings of a recipe that a
 request may override in the `moa` object are listed in [recipes.md](recipes.md).
+
+### Response cache
+
+`"moa": {{"cache": {{"ttl_s": 300}}}}` returns a stored answer if an equal request had one, and keeps a new answer for
+300 seconds; `"moa": {{"cache": "off"}}` switches off what the recipe or the server has set. All dialects, models and
+recipes have it. The header `x-moa-cache` says `hit`, `miss` or `stored`, and so does `moa.cache` of the answer, or of
+the last chunk of a stream. With `"cached": true` no engine was asked: the usages are those of the stored answer and
+cost nothing again. [service-cache.md](service-cache.md) says which requests are equal and which answers are stored.
 
 ### Events
 

@@ -25,7 +25,7 @@ from typing import Protocol
 
 from serving.conversation import FinishReason, Modality, ToolCall, ToolCallDelta
 from serving.errors import ContextTooLong, IncompleteGeneration, InvalidRequest, UnsupportedField
-from serving.types import Choice, Completion, Delta, GenerateRequest, Timing, TokenLogprob, Tokens
+from serving.types import CacheOption, Choice, Completion, Delta, GenerateRequest, Timing, TokenLogprob, Tokens
 from serving.usage import TokenUsage
 
 __all__ = [
@@ -53,6 +53,7 @@ class EngineInfo:
     raw_prompts: bool = False  # takes `GenerateRequest.prompt` in place of messages
     modalities: tuple[Modality, ...] = ("text",)  # what it reads in messages
     provider: str = "moa"  # `gen_ai.provider.name` in traces
+    revision: str = ""  # weights and settings on which answers depend: others have another revision
 
     @property
     def sees(self) -> bool:
@@ -110,6 +111,18 @@ class Engine(Protocol):
         """
         raise _no_tokenizer()
 
+    def caching(self, request: GenerateRequest) -> CacheOption | None:
+        """Setting of the response cache for `request`. None, as by default: the server's applies."""
+        return None
+
+    def identity(self, request: GenerateRequest) -> str:
+        """Digest of everything but the request on which its answer depends: weights, settings, prompts.
+
+        Raises:
+            MoaError: the request changes settings that cannot be changed so.
+        """
+        return self.info.revision
+
     async def check_health(self) -> None:
         """Return when the engine is warm and answers; raise `EngineUnavailable` otherwise."""
         ...
@@ -137,6 +150,12 @@ class EngineWrapper(Engine):
 
     async def detokenize(self, token_ids: tuple[int, ...]) -> str:
         return await self.engine.detokenize(token_ids)
+
+    def caching(self, request: GenerateRequest) -> CacheOption | None:
+        return self.engine.caching(request)
+
+    def identity(self, request: GenerateRequest) -> str:
+        return self.engine.identity(request)
 
     async def check_health(self) -> None:
         await self.engine.check_health()

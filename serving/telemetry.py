@@ -63,6 +63,13 @@ class Observer:
     def limits_without_store(self, decision: str) -> None:
         """A request of a caller with limits came while the store was away; `decision`: "allow" or "refuse"."""
 
+    def cache_used(self, model: str, event: str, size_bytes: int = 0) -> None:
+        """The response cache had an answer of a model or a recipe ("hit") or not ("miss"), or what became of a new one.
+
+        That is "stored", "error" if the store could not be reached, or the reason why it was not stored; see
+        `serving.cache.refusals`. `size_bytes`: of the entry that was read or written.
+        """
+
     def request_started(self, model: str) -> None:
         """A model or a recipe was asked."""
 
@@ -115,6 +122,7 @@ class StreamOutcome:
     Attributes:
         code: "ok", "cancelled" if the stream was left before its end, or an error's code.
         degraded: True if the answer's report says so.
+        cached: True if the answer came from the response cache: no engine was asked.
         usage: the answer's; `None` if it did not end.
         answer_tokens: completion tokens of the call that wrote the answer; `None` if the answer did not end, has
             several choices, or its tokens were not counted.
@@ -124,7 +132,7 @@ class StreamOutcome:
 
     def __init__(self) -> None:
         self.code = "cancelled"
-        self.degraded = False
+        self.degraded = self.cached = False
         self.usage: TokenUsage | None = None
         self.answer_tokens: int | None = None
         self.ttft_s: float | None = None
@@ -139,6 +147,7 @@ class StreamOutcome:
         if delta.usage is not None:
             self.end(delta.usage)
             self.degraded = delta.report is not None and delta.report.degraded
+            self.cached = delta.report is not None and delta.report.cache == "hit"
             answer = None if delta.report is None else delta.report.answer_usage
             self.answer_tokens = None if self._several else (answer or delta.usage).completion_tokens
 

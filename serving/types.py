@@ -16,6 +16,7 @@ from serving.trace_context import TraceContext
 from serving.usage import TokenUsage, UsageScope
 
 EventDetail = Literal["progress", "text"]
+CacheStatus = Literal["hit", "miss", "stored"]  # an answer and the response cache; "stored": computed, and now there
 # Where a prompt ends: where an answer begins; behind the last message; or within it, so that the answer continues it.
 PromptEnd = Literal["answer", "message", "continued"]
 
@@ -60,6 +61,13 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheOption:
+    """Caching of whole answers: each is kept for `ttl_s` seconds. `None`: the response cache is off."""
+
+    ttl_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class MoaOptions:
     """The request's `moa` object. `overrides` are the recipe settings that the request changes."""
 
@@ -68,6 +76,7 @@ class MoaOptions:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     events: EventDetail | None = None  # events of the run in the stream; None: none
     show_reasoning: bool = False  # the proposals are shown to the caller as reasoning
+    cache: CacheOption | None = None  # None: as the recipe or the server has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,7 @@ class RawPrompt:
     content: str | tuple[int, ...]
     add_special_tokens: bool = True  # those that the tokenizer puts around a text, such as a token for its beginning
     echo: bool = False  # each choice begins with the prompt, and its logprobs with those of the prompt
-    path: str = "prompt"  # field of the request in which it is, for errors
+    path: str = field(default="prompt", compare=False)  # field of the request in which it is, for errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +225,7 @@ class Report:
     agents: tuple[AgentTrace, ...]
     usage: TokenUsage = field(default_factory=TokenUsage)  # of the team: see `serving.runtime.report`
     answer_usage: TokenUsage | None = None  # of the call that wrote the answer; None: the same as `usage`
+    cache: CacheStatus | None = None  # "hit": no engine was asked, and the usages are those of the stored answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from deployments.ingress.remote_engine import RemoteEngine
 from deployments.ingress.remote_pooling import RemotePooling
 from deployments.ingress.running_replicas import RunningReplicas
 from deployments.ingress.session_router import SessionRouter
+from deployments.model_revision import revision_of
 from deployments.model_spec import Replicas
 from serving.api.app import create_app
 from serving.engine import Engine
@@ -56,6 +57,7 @@ class Ingress:
                     thinking=model.thinks,
                     modalities=model.modalities,
                     retries=self._retries,
+                    revision=revision_of(model),
                 )
                 self._engines |= {model.id: engine, **{one.id: engine.adapted(one.id) for one in model.adapters}}
         self._pooling: dict[str, PoolingEngine] = {

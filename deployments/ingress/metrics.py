@@ -72,6 +72,8 @@ class RayObserver(Observer):
         self._cost = Counter("moa_estimated_cost_usd", "Tokens times their price, in dollars.", ("recipe", "model"))
         self._prefills = Counter("moa_prefills", "Prefills by outcome.", ("recipe", "model", "kind", "outcome"))
         self._store = Gauge("moa_store_available", "1 if the part of the store can be reached, else 0.", ("part",))
+        self._cache = Counter("moa_cache_answers", "Answers and the response cache, by event.", ("model", "event"))
+        self._cache_bytes = Counter("moa_cache_bytes", "Stored answers read and written.", ("direction",))
         self._lost_records = Counter("moa_lost_records", "Records that could not be written to the store.")
         self._without_store = Counter(
             "moa_limits_without_store", "Requests whose limits could not be asked of the store.", ("decision",)
@@ -88,6 +90,11 @@ class RayObserver(Observer):
 
     def limits_without_store(self, decision: str) -> None:
         self._without_store.inc(1, {"decision": decision})
+
+    def cache_used(self, model: str, event: str, size_bytes: int = 0) -> None:
+        self._cache.inc(1, {"model": model, "event": event})
+        if size_bytes:
+            self._cache_bytes.inc(size_bytes, {"direction": "read" if event == "hit" else "written"})
 
     def request_refused(self, code: str) -> None:
         self._refused.inc(1, {"code": code})

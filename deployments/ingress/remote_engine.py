@@ -47,6 +47,7 @@ class RemoteEngine(Engine):
         thinking: bool = False,
         modalities: tuple[Modality, ...] = ("text",),
         retries: RetryBudget | None = None,
+        revision: str = "",
     ) -> None:
         """Wrap a handle.
 
@@ -60,6 +61,7 @@ class RemoteEngine(Engine):
             thinking: the model's reasoning is separated from its text.
             modalities: what the model reads in messages.
             retries: budget of second attempts, which all engines of a server share; None: one of its own.
+            revision: of weights and settings, see `EngineInfo`.
         """
         self.model = model
         self._info = EngineInfo(
@@ -70,6 +72,7 @@ class RemoteEngine(Engine):
             raw_prompts=True,
             modalities=modalities,
             provider="vllm",
+            revision=revision,
         )
         self._deadline_s = deadline_s
         # By value: by reference each item would become an object in Ray's store.

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from serving.api import request_log
 from serving.api.admission import IN_FLIGHT, Admission, BodyBudget
 from serving.api.aliases import check_aliases
+from serving.api.answer_cache import response_cache
 from serving.api.cors import Cors
 from serving.api.dependencies import Server
 from serving.api.dialects.field_names import OF_MESSAGES, OF_RESPONSES
@@ -111,6 +112,7 @@ def create_app(
         store=store,
         stored_keys=StoredKeys(KeyStore(store.database), keys, settings) if store and keys.required else None,
         limiter=Limiter(settings, by_id, store, observer or Observer()),
+        cache=response_cache(engines, settings.cache, store, observer),
     )
     app = Api(
         settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan, tracer
@@ -154,6 +156,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         app.state.readiness.cancel()
+        if (cache := app.state.server.cache) is not None:
+            await cache.close()
         await server.limiter.close()
         if stored_keys is not None:
             await stored_keys.close()

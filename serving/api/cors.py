@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 Headers = tuple[tuple[bytes, bytes], ...]
-EXPOSED = b"retry-after, traceparent, x-moa-degraded, x-moa-over-budget, x-request-id" + b"".join(
+EXPOSED = b"retry-after, traceparent, x-moa-cache, x-moa-degraded, x-moa-over-budget, x-request-id" + b"".join(
     b", %s" % name
     for unit in (b"requests", b"tokens")
     for value in (b"limit", b"remaining", b"reset")

@@ -19,6 +19,7 @@ from serving.api.limiter import Limiter
 from serving.api.reservation import UNLIMITED, Reservation, Unlimited
 from serving.api.settings import ApiSettings
 from serving.api.stored_keys import StoredKeys
+from serving.cache.response_cache import ResponseCache
 from serving.cards import ModelCard, Task
 from serving.engine import Engine
 from serving.errors import BudgetExceeded, InvalidRequest, StoreRequired, Unauthorized, UnknownModel
@@ -55,6 +56,7 @@ class Server:
     store: Store | None = None  # None: nothing outlives a request
     stored_keys: StoredKeys | None = None  # None: keys of the store are not accepted
     limiter: Limiter = field(kw_only=True)
+    cache: ResponseCache | None = None  # None: answers are not kept
 
     async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.

@@ -58,6 +58,14 @@ DEGRADED = {
 }
 
 
+CACHE = {
+    "description": "Present if the response cache is on for the request. `stored`: the answer was computed, and is"
+    " stored now; a stream, whose headers come first, has `hit` or `miss`.",
+    "schema": {"enum": ["hit", "miss", "stored"]},
+}
+OF_ANSWERS: Json = {"x-moa-degraded": DEGRADED, "x-moa-cache": CACHE}
+
+
 def schema_of(model: type[BaseModel]) -> Json:
     """Reference to a model's schema, and all schemas that it needs, which `document` moves to the components."""
     schema = model.model_json_schema(ref_template=COMPONENTS + "{model}")

@@ -64,6 +64,7 @@ def write(
         "kind": card.kind,
         "outcome": outcome.code,
         "degraded": outcome.degraded,
+        "cached": outcome.cached,
         "usage": usage_json(outcome.usage or UNKNOWN_USAGE),
         "seconds": round(outcome.total_s, 4),
         "user": None if user is None else redacted(user),

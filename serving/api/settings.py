@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from serving.api.image_settings import ImageSettings
 from serving.api.key_settings import KeySettings, PriorityClass
 from serving.api.limit_settings import KeyLimits
+from serving.cache.settings import CacheSettings
 from serving.config import Frozen
 from serving.grammars.limits import SchemaLimits
 from serving.log_format import LogFormat
@@ -204,6 +205,7 @@ class ApiSettings(Frozen):
         description="Answer `/metrics` on the API's port, without a key, for tools that look there. Null: only if the"
         " server is started on this machine, listens on its loopback interface and requires no key.",
     )
+    cache: CacheSettings = Field(default=CacheSettings(), description="The response cache, which needs the store.")
     aliases: Mapping[ModelName, str] = Field(
         default_factory=dict,
         description="Further ids of models and recipes, such as `{gpt-4o: moa-lite}`, for programs that name a model in"

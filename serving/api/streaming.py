@@ -13,10 +13,12 @@ from serving import sse
 from serving.api import request_log
 from serving.api.aliases import check_models, without_aliases
 from serving.api.answer import Answer, EventEncoder
+from serving.api.answer_cache import cached_answer
 from serving.api.dependencies import Server
 from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
 from serving.api.prompt_batch import merged
+from serving.cache.cached_answer import CachedAnswer
 from serving.cards import ModelCard
 from serving.engine import checked, collect
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration
@@ -189,6 +191,7 @@ class GenerationResponse(Response):
         if exchange.over_budget is not None:  # `moa` is for the recipe that the caller asked for
             self.request = _as_it_is(self.request)
             self.more = [_as_it_is(each) for each in self.more]
+        self._cached: CachedAnswer | None = None  # None: the response cache is off for the request
         self.background = None  # read by Starlette's users of responses
         self.status_code = 200
 
@@ -201,7 +204,12 @@ class GenerationResponse(Response):
             await self.server.reserve(self.exchange, self.card, requests) as reservation,
         ):
             engine = reservation.engine(engine)
-            stream = merged(self.card.id, engine, requests) if self.more else engine.generate(self.request)
+            if self.server.cache is not None or self.request.moa.cache is not None:
+                self._cached = cached_answer(self.server, self.card, engine, requests)
+            if self._cached is not None:
+                stream = self._cached.stream()
+            else:
+                stream = merged(self.card.id, engine, requests) if self.more else engine.generate(self.request)
             stream = self.answer.deltas(stream)
             if settings.log_requests:
                 stream = request_log.logged(self.exchange, self.request, self.card, self.answer.id, stream)
@@ -222,8 +230,10 @@ class GenerationResponse(Response):
         completion = replace(
             completion, usage=usage_in_scope(completion.usage, completion.report, self.server.settings.usage)
         )
-        degraded = completion.report is not None and completion.report.degraded
-        return JsonResponse(self.answer.whole(completion), headers={"x-moa-degraded": "true"} if degraded else None)
+        headers = {} if self._cached is None else {"x-moa-cache": self._cached.status}
+        if completion.report is not None and completion.report.degraded:
+            headers["x-moa-degraded"] = "true"
+        return JsonResponse(self.answer.whole(completion), headers=headers or None)
 
     async def _streamed(self, stream: AsyncGenerator[Delta, None], send: Send) -> None:
         """Send server-sent events."""
@@ -241,7 +251,10 @@ class GenerationResponse(Response):
             )
             if request_task.task.done() and not buffer.first_item.done():
                 request_task.result()
-            await send({"type": "http.response.start", "status": 200, "headers": list(sse.HEADERS)})
+            headers = [*sse.HEADERS]
+            if self._cached is not None:
+                headers.append((b"x-moa-cache", self._cached.status.encode()))
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
             try:
                 # The task has its own deadline. A client that stops reading but stays connected must not hold its
                 # place any longer: the HTTP server closes the connection, as the response is not complete.

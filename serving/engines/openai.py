@@ -111,6 +111,7 @@ class OpenAIEngine(Engine):
             self.raw_prompts,
             self.modalities,
             "openai",
+            f"{self.base_url} {self.upstream_model or self.model} {self.max_tokens_field}",
         )
 
     async def aclose(self) -> None:

@@ -15,6 +15,7 @@ from serving.recipes import Recipe
 from serving.recipes.base import field_with, lacking
 from serving.recipes.cost import Limits, token_cap
 from serving.recipes.decoding import check_decoding
+from serving.recipes.identity import recipe_identity
 from serving.recipes.modalities import modalities_of
 from serving.recipes.small_tasks import BEGINNINGS, small_task, small_task_models
 from serving.recipes.tools import check_tools, final_models
@@ -26,7 +27,7 @@ from serving.runtime.report import ReportBuilder
 from serving.runtime.run import Run, stream_of
 from serving.runtime.shared_state import Runtime
 from serving.runtime.task import Task
-from serving.types import Delta, GenerateRequest, Timing
+from serving.types import CacheOption, Delta, GenerateRequest, Timing
 from serving.validation import shown
 
 
@@ -49,6 +50,7 @@ class RecipeEngine(Engine):
         self.name, self.recipes, self.runtime, self.limits = name, recipes, runtime, limits
         self._caps = caps
         self._info = self._abilities()
+        self._identities: dict[str, str] = {}  # of recipes without overrides, by id
 
     @property
     def info(self) -> EngineInfo:
@@ -70,6 +72,22 @@ class RecipeEngine(Engine):
             thinking=able("thinking", tools=False),
             modalities=modalities_of(self.name, self.recipes, models),
         )
+
+    def caching(self, request: GenerateRequest) -> CacheOption | None:
+        recipe = self.recipes.get(request.moa.recipe or self.name)
+        return None if recipe is None or recipe.cache is None else CacheOption(recipe.cache.ttl_s)
+
+    def identity(self, request: GenerateRequest) -> str:
+        """Digest of the recipe as overridden, with all that it may ask. Raises as `generate` for wrong overrides."""
+        with engine_failures(self.name, RecipeFailed):
+            recipe = self._recipe(request)
+            if not request.moa.overrides and recipe.id in self._identities:
+                return self._identities[recipe.id]
+            infos = {name: engine.info for name, engine in self.runtime.engines.items()}
+            found = recipe_identity(recipe, self.recipes, infos, self.runtime.prices, self.limits)
+        if not request.moa.overrides:
+            self._identities[recipe.id] = found
+        return found
 
     async def check_health(self) -> None:
         """Return at once: a recipe answers when its models do, which are checked under their own ids."""

@@ -87,6 +87,7 @@ class ScriptedEngine(Engine):
     hang: bool = False  # never returns its first token
     healthy: bool = True
     logprob: float = 0.0  # of every token
+    revision: str = ""
     intercept: Interceptor | None = None  # replaces the stream of each request, which it is given
     on_prefill: Callable[[GenerateRequest, str], Awaitable[None]] | None = None  # runs in place of each prefill
 
@@ -107,6 +108,7 @@ class ScriptedEngine(Engine):
             self.raw_prompts,
             self.modalities,
             "scripted",
+            self.revision,
         )
 
     async def check_health(self) -> None:

@@ -62,6 +62,25 @@ def _small_tasks(value: Any) -> Any:
 SmallTasks = Annotated[Literal["one_model", "team"] | SmallTaskModel, BeforeValidator(_small_tasks)]
 
 
+class CacheSetting(FiniteNumbers):
+    """The response cache of a recipe's answers: `off`, or a mapping of `ttl_s`."""
+
+    ttl_s: StrictFloat | None = Field(gt=0, description="Time for which an answer is kept, in seconds.")
+
+    def __str__(self) -> str:
+        """The setting as in YAML."""
+        return "off" if self.ttl_s is None else f"{{ttl_s: {self.ttl_s:g}}}"
+
+
+def _cache(value: Any) -> Any:
+    """`off`, which YAML reads as false, as a mapping."""
+    if value is False or value == "off":
+        return {"ttl_s": None}
+    if value is not None and not isinstance(value, CacheSetting | Mapping):
+        raise ValueError("cache is 'off', or an object with 'ttl_s'")
+    return value
+
+
 class Policy(FiniteNumbers):
     """Settings that every recipe has. Durations are in seconds; `None` switches a setting off."""
 
@@ -140,4 +159,9 @@ class Policy(FiniteNumbers):
     )
     proposal_max_tokens: StrictInt | None = Field(
         default=None, ge=1, description="Token limit of each proposal; by default the request's max_tokens."
+    )
+    cache: Annotated[CacheSetting | None, BeforeValidator(_cache)] = Field(
+        default=None,
+        description="The response cache: off, or {ttl_s: SECONDS}, for which whole answers are kept for equal requests."
+        " By default as `api.cache` says; a request's `moa.cache` comes first.",
     )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Table, case, delete, select
+from sqlalchemy import Table, case, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -106,6 +106,14 @@ class DatabaseExpiring:
     async def release(self, key: str, owner: str) -> None:
         async with self._database.writing() as connection:
             await connection.execute(delete(VALUES).where(VALUES.c.key == key, VALUES.c.value == owner.encode()))
+
+    async def evict(self, prefix: str, max_bytes: int) -> None:
+        later = func.sum(func.length(VALUES.c.value)).over(order_by=(VALUES.c.expires_at.desc(), VALUES.c.key))
+        sizes = select(VALUES.c.key, later.label("size")).where(VALUES.c.key.startswith(prefix, autoescape=True))
+        found = sizes.subquery()
+        beyond = select(found.c.key).where(found.c.size > max_bytes)
+        async with self._database.writing() as connection:
+            await connection.execute(delete(VALUES).where(VALUES.c.key.in_(beyond)))
 
     async def ping(self) -> None:
         await self._database.ping()

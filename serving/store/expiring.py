@@ -40,6 +40,12 @@ class Expiring(Protocol):
     async def release(self, key: str, owner: str) -> None:
         """End the claim of `owner`, if it still has it."""
 
+    async def evict(self, prefix: str, max_bytes: int) -> None:
+        """Delete values whose keys begin with `prefix`, those that expire first, until the others have `max_bytes`.
+
+        Does nothing in Redis, which has a limit of its own (`maxmemory`).
+        """
+
     async def ping(self) -> None:
         """Raises `StoreUnavailable` if the store does not answer."""
 

@@ -99,6 +99,9 @@ class RedisExpiring:
         async with _reached():
             await self._release(keys=[PREFIX + key], args=[owner])
 
+    async def evict(self, prefix: str, max_bytes: int) -> None:
+        """Nothing to do: Redis evicts by its own `maxmemory` and `maxmemory-policy`."""
+
     async def ping(self) -> None:
         async with _reached():
             await self._redis.ping()

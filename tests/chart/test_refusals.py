@@ -147,6 +147,7 @@ REFUSED = {
     "a vLLM option that the chart sets": ("models.mixtral-8x7b.engineKwargs.load_format=x", "load_format"),
     "a setting of the API that there is not": ("api.settings.cors_origin[0]=*", "cors_origin"),
     "a setting of the API that the chart sets": ("api.settings.deadline_s=5", "deadline_s"),
+    "a time of the response cache that is none": ("api.settings.cache.ttl_s=0", "ttl_s"),
     "a setting of a wrong type": ("orchestrator.settings.session_affinity.enabled=maybe", "enabled"),
     "a setting of a model that the chart sets": ("models.mixtral-8x7b.settings.source=x", "source"),
     "an objective between two buckets": ("monitoring.rules.recipeTtftSeconds.moa=70", "recipeTtftSeconds.moa"),

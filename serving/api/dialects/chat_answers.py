@@ -126,6 +126,8 @@ def moa_json(report: Report | None, trace: bool) -> Json | None:
         "reasons": [encodable(reason) for reason in report.reasons],
         "usage": usage_json(report.usage),
     }
+    if report.cache is not None:
+        moa |= {"cache": report.cache, "cached": report.cache == "hit"}
     if trace:
         moa["trace"] = trace_json(report)
     return moa

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from serving.api.dialects.cache_option import cache_option
 from serving.api.dialects.chat_decoding import FIELDS, decoding, prompt_end, structured_outputs
 from serving.api.dialects.chat_errors import invalid, unsupported
 from serving.api.dialects.chat_tools import (
@@ -55,7 +56,9 @@ TEXT_PARTS: dict[str, type[Wire]] = {"text": TextPart}
 ANSWER_PARTS: dict[str, type[Wire]] = {**TEXT_PARTS, "refusal": RefusalPart}
 PARTS: dict[str, type[Wire]] = {**TEXT_PARTS, "image_url": ImagePart}
 NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
-OPTIONS = frozenset({"trace", "recipe", "events", "show"})  # of `moa`; its other fields override the recipe's settings
+OPTIONS = frozenset(
+    {"trace", "recipe", "events", "show", "cache"}
+)  # of `moa`; its other fields override the recipe's settings
 SESSION_HEADERS = (b"x-session-id", b"x-claude-code-session-id")
 # A shorter beginning is computed again in milliseconds. Without a session, its request goes where there is most room.
 LONG_CHARACTERS = 2_000
@@ -130,7 +133,7 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard, *, live: bool = True) -
     if not raw:
         return MoaOptions()
     raw = {name: value for name, value in raw.items() if value is not None}
-    if card.kind == "model" and (recipe_options := sorted(set(raw) - {"trace"})):
+    if card.kind == "model" and (recipe_options := sorted(set(raw) - {"trace", "cache"})):
         raise UnsupportedField(f"moa.{recipe_options[0][:40]}", f"'{card.id}' is a single model, not a recipe")
     trace, recipe = raw.get("trace", False), raw.get("recipe")
     if not isinstance(trace, bool):
@@ -142,7 +145,8 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard, *, live: bool = True) -
     if not live and (events is not None or shows):
         name = "show" if events is None else "events"
         raise UnsupportedField(f"moa.{name}", "only /v1/chat/completions has it")
-    return MoaOptions(trace, recipe, overrides, events=events, show_reasoning=shows)
+    cache = cache_option(raw.get("cache"))
+    return MoaOptions(trace, recipe, overrides, events=events, show_reasoning=shows, cache=cache)
 
 
 def _message(message: ChatMessage, path: str, images: Images) -> Message:

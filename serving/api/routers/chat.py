@@ -12,7 +12,7 @@ from serving.api.dialects.chat_requests import parse_chat, to_request
 from serving.api.dialects.image_parts import chat_images
 from serving.api.errors import JsonResponse
 from serving.api.image_reader import NO_IMAGES
-from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
+from serving.api.openapi import OF_ANSWERS, OF_GENERATION, json_body, responses
 from serving.api.schemas.chat import ChatBody
 from serving.api.schemas.chat_answers import ChatCompletion, ChatCompletionChunk
 from serving.api.streaming import GenerationResponse
@@ -30,7 +30,7 @@ router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])
         *OF_GENERATION,
         description='The answer: JSON, or events if the request has `"stream": true`.',
         chunk=ChatCompletionChunk,
-        headers={"x-moa-degraded": DEGRADED},
+        headers=OF_ANSWERS,
     ),
 )
 async def create_chat_completion(

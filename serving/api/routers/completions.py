@@ -11,7 +11,7 @@ from serving.api.dialects.chat_answers import AnswerInfo
 from serving.api.dialects.completions_answers import CompletionsAnswer
 from serving.api.dialects.completions_requests import completions_requests, parse_completions
 from serving.api.errors import JsonResponse
-from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
+from serving.api.openapi import OF_ANSWERS, OF_GENERATION, json_body, responses
 from serving.api.schemas.completions import CompletionsBody
 from serving.api.schemas.completions_answers import TextCompletion, TextCompletionChunk
 from serving.api.streaming import GenerationResponse
@@ -29,7 +29,7 @@ router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])
         *OF_GENERATION,
         description='The answer: JSON, or events if the request has `"stream": true`.',
         chunk=TextCompletionChunk,
-        headers={"x-moa-degraded": DEGRADED},
+        headers=OF_ANSWERS,
     ),
 )
 async def create_completion(

@@ -12,7 +12,7 @@ from serving.api.dialects.messages_answers import MessagesAnswer
 from serving.api.dialects.messages_requests import count_request, messages_request, parse_count, parse_messages
 from serving.api.dialects.unsupported_tools import log_omitted
 from serving.api.errors import JsonResponse
-from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
+from serving.api.openapi import OF_ANSWERS, OF_GENERATION, json_body, responses
 from serving.api.schemas.messages import CountTokensBody, MessagesBody
 from serving.api.schemas.messages_answers import MessageEvent, MessageRead, MessagesErrorBody, TokenCount
 from serving.api.streaming import GenerationResponse, RequestTask
@@ -30,7 +30,7 @@ router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])
         *OF_GENERATION,
         description='The answer: JSON, or events if the request has `"stream": true`.',
         chunk=MessageEvent,
-        headers={"x-moa-degraded": DEGRADED},
+        headers=OF_ANSWERS,
         error_body=MessagesErrorBody,
         event_name=True,
     ),

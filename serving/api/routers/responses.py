@@ -14,7 +14,7 @@ from serving.api.dialects.responses_json import head_json
 from serving.api.dialects.responses_requests import parse_responses, responses_request
 from serving.api.dialects.unsupported_tools import log_omitted
 from serving.api.errors import JsonResponse
-from serving.api.openapi import DEGRADED, OF_GENERATION, json_body, responses
+from serving.api.openapi import OF_ANSWERS, OF_GENERATION, json_body, responses
 from serving.api.schemas.responses import ResponsesBody
 from serving.api.schemas.responses_answers import ResponseEvent, ResponseRead
 from serving.api.streaming import GenerationResponse
@@ -32,7 +32,7 @@ router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])
         *OF_GENERATION,
         description='The answer: JSON, or events if the request has `"stream": true`.',
         chunk=ResponseEvent,
-        headers={"x-moa-degraded": DEGRADED},
+        headers=OF_ANSWERS,
         event_name=True,
     ),
 )

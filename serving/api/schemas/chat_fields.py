@@ -111,7 +111,19 @@ TOKEN_BIASES: Json = {
     "propertyNames": {"pattern": TOKEN_ID_KEY},
     "additionalProperties": {"anyOf": [{"type": "number", "minimum": -100, "maximum": 100}, NULL]},
 }
-_OPTIONS: Json = {"trace": {"type": ["boolean", "null"]}, "recipe": {"type": ["string", "null"]}}
+_CACHE: Json = {
+    "description": 'Response cache: an object with the time in seconds for which the answer is kept, or "off".',
+    "anyOf": [
+        {"enum": [None, "off"]},
+        {
+            "type": "object",
+            "properties": {"ttl_s": {"type": "number", "exclusiveMinimum": 0}},
+            "required": ["ttl_s"],
+            "additionalProperties": False,
+        },
+    ],
+}
+_OPTIONS: Json = {"trace": {"type": ["boolean", "null"]}, "recipe": {"type": ["string", "null"]}, "cache": _CACHE}
 NOT_LIVE = "Only /v1/chat/completions has it."
 MOA: Json = {  # of dialects without a live view of the run
     "properties": {

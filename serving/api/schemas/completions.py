@@ -109,6 +109,6 @@ class CompletionsBody(Wire):
             "properties": {"trace": {"type": ["boolean", "null"]}, "recipe": {"type": ["string", "null"]}},
             "additionalProperties": True,
         },
-        description="Extension of this server: `trace` (for a single prompt), `recipe`, and settings of the recipe that"
-        " a request may override.",
+        description="Extension of this server: `trace` (for a single prompt), `recipe`, `cache`, and settings of the"
+        " recipe that a request may override.",
     )

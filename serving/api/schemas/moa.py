@@ -6,6 +6,7 @@ from pydantic import Field
 
 from serving.api.schemas.answers import Read, ToolCallRead, Usage
 from serving.conversation import FinishReason
+from serving.types import CacheStatus
 
 
 class AgentOfTrace(Read):
@@ -47,6 +48,12 @@ class Moa(Read):
     degraded: bool = Field(description="The answer was made with less than the recipe asks for.")
     reasons: list[str]
     usage: Usage = Field(description="Sum over all agents whose tokens are known.")
+    cache: CacheStatus | None = Field(
+        default=None, description="Only if the response cache is on for the request; `hit`: no engine was asked."
+    )
+    cached: bool = Field(
+        default=False, description="The answer is a stored one; the usages are those of when it was computed."
+    )
     trace: list[LayerOfTrace] = Field(default=[], description='Only if the request has `"moa": {"trace": true}`.')
 
 

@@ -369,3 +369,12 @@ def test_a_models_replicas_are_chosen_by_session_unless_the_profile_says_no() ->
     assert router.request_router_kwargs == {"imbalance_factor": 1.5, "imbalance_requests": 8}
     off = profile.model_copy(update={"orchestrator": OrchestratorSpec(session_affinity=SessionAffinity(enabled=False))})
     assert "request_router_config" not in llm_config(off, model).deployment_config
+
+
+def test_the_response_cache_needs_the_store(tmp_path: Path) -> None:
+    api = {**TINY.get("api", {}), "cache": {"ttl_s": 60}}
+    assert load_profile(written(tmp_path, api=api)).api.cache.ttl_s == 60
+    with pytest.raises(ConfigError, match=r"api\.cache\.ttl_s needs the store; set store\.enabled to true"):
+        load_profile(written(tmp_path, api=api, store={"enabled": False}))
+    off = {**api, "cache": {"ttl_s": 60, "enabled": False}}
+    assert load_profile(written(tmp_path, api=off, store={"enabled": False}))

@@ -203,3 +203,18 @@ def test_refilled_slots_are_counted_by_the_model_that_takes_them(recorded: Recor
 def test_prefills_are_counted_by_outcome(recorded: Recorded, ok: bool, outcome: str) -> None:
     RayObserver().prefilled("moa", "a", "next_turn", ok)
     assert recorded == [("moa_prefills", 1, {"recipe": "moa", "model": "a", "kind": "next_turn", "outcome": outcome})]
+
+
+def test_the_cache_counts_its_answers_by_event_and_the_bytes_of_entries(recorded: Recorded) -> None:
+    observer = RayObserver()
+    recorded.clear()
+    for event, size in (("miss", 0), ("stored", 300), ("hit", 200), ("degraded", 0)):
+        observer.cache_used("m", event, size)
+    assert recorded == [
+        ("moa_cache_answers", 1, {"model": "m", "event": "miss"}),
+        ("moa_cache_answers", 1, {"model": "m", "event": "stored"}),
+        ("moa_cache_bytes", 300, {"direction": "written"}),
+        ("moa_cache_answers", 1, {"model": "m", "event": "hit"}),
+        ("moa_cache_bytes", 200, {"direction": "read"}),
+        ("moa_cache_answers", 1, {"model": "m", "event": "degraded"}),
+    ]

@@ -44,6 +44,7 @@ async def test_a_finished_request_is_a_line(caplog: pytest.LogCaptureFixture, st
         "kind": "model",
         "outcome": "ok",
         "degraded": False,
+        "cached": False,
         "usage": {
             "prompt_tokens": 7,
             "completion_tokens": 3,

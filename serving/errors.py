@@ -8,6 +8,7 @@
     │   └── LimitExceeded           400  limit_exceeded         more calls or tokens than the operator allows
     ├── Unauthorized                401  invalid_api_key
     ├── UnknownModel                404  model_not_found
+    ├── UnknownAnswer               404  answer_not_found       an answer that feedback is about
     ├── UnknownPath                 404  not_found
     ├── WrongMethod                 405  method_not_allowed
     ├── SlowBody                    408  body_timeout           the request body did not arrive in time
@@ -19,6 +20,7 @@
     │   ├── IncompleteGeneration    502  incomplete_generation  a stream ended without its terminal delta
     │   └── QuorumNotReached        503  quorum_not_reached     fewer proposals than `min_proposals`; retry later
     ├── EngineUnavailable           503  engine_unavailable     no replica is ready, or it was lost
+    ├── StoreRequired               503  store_unavailable      the store cannot be reached, and the request needs it
     ├── DeadlineExceeded            504  deadline_exceeded
     └── ConfigError                 500  config_error           a profile or recipe that cannot work; found at start
 
@@ -160,6 +162,23 @@ class UnknownModel(MoaError):
 
     def __str__(self) -> str:
         return f"There is no model '{self.model}'; choose one of: {', '.join(self.known)}."
+
+
+class UnknownAnswer(MoaError):
+    """The key got no answer with that id, or its record has been deleted."""
+
+    status, code, type = 404, "answer_not_found", "invalid_request_error"
+    param = "id"
+
+    def __init__(self, answer_id: str) -> None:
+        super().__init__(answer_id)
+        self.answer_id = answer_id
+
+    def __str__(self) -> str:
+        return (
+            f"Set 'id' to the id of an answer that this key got, such as 'chatcmpl-...': there is none with the id"
+            f" '{self.answer_id}'."
+        )
 
 
 class UnknownPath(MoaError):
@@ -311,6 +330,20 @@ class EngineUnavailable(MoaError):
 
     def __str__(self) -> str:
         return f"'{self.model}' is not available: {self.reason}."
+
+
+class StoreRequired(MoaError):
+    """The store cannot be reached, and the request cannot be answered without it; retry later."""
+
+    status, code = 503, "store_unavailable"
+    retry_after_s = 5.0
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(subject)
+        self.subject = subject
+
+    def __str__(self) -> str:
+        return f"{self.subject} at the moment: the server's store cannot be reached. Try again later."
 
 
 class DeadlineExceeded(MoaError):

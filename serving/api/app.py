@@ -19,18 +19,21 @@ from serving.api.exchange import Api
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.keys import key_ring
 from serving.api.openapi import document
+from serving.api.recorder import AnswerSampler, Recorder
 from serving.api.routers import (
     chat,
     completions,
     console,
     docs,
     embeddings,
+    feedback,
     messages,
     models,
     rerank,
     responses,
     status,
     tokens,
+    usage,
 )
 from serving.api.routers.metrics import router as metrics_router
 from serving.api.settings import ApiSettings
@@ -44,7 +47,10 @@ from serving.telemetry import Observer
 # Of the requests that engines answer.
 DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router, completions.router)
 POOLING: tuple[APIRouter, ...] = (embeddings.router, rerank.router)  # whose requests pooling engines answer
-OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router, tokens.router)
+OTHERS: tuple[APIRouter, ...] = (
+    *(models.router, status.router, docs.router, console.router, tokens.router),
+    *(usage.router, feedback.router),
+)
 # Paths, with those below them, whose errors have a shape or names of fields of their own.
 ERROR_FORMS: Mapping[str, ErrorForm] = {
     messages.MESSAGES: ErrorForm(OF_MESSAGES, messages_error),
@@ -61,6 +67,8 @@ def create_app(
     *,
     metrics: Callable[[], Awaitable[bytes]] | None = None,
     store: Store | None = None,
+    quality: AnswerSampler | None = None,
+    budget_usd: float | None = None,
 ) -> Api:
     """Create the API.
 
@@ -73,6 +81,8 @@ def create_app(
         pooling: the engines that embed or rank, by model id; their cards say the same task.
         metrics: makes the page of `/metrics`.
         store: state that outlives a request; the app starts and closes it. None: nothing is kept.
+        quality: grades a share of the answers; the app starts and closes it.
+        budget_usd: of all keys, a month; reports show it.
 
     Raises:
         ConfigError: two keys contradict each other (`key_ring`), an engine has no card, a card has no engine or says
@@ -98,6 +108,9 @@ def create_app(
         ImageFetcher(settings.images),
         pooling,
         store=store,
+        recorder=Recorder(
+            by_id, observer or Observer(), None if store is None else store.requests, quality, budget_usd
+        ),
     )
     app = Api(settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan)
     app.state.server = server
@@ -128,11 +141,16 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     The engines belong to the caller of `create_app`.
     """
     store: Store | None = app.state.server.store
+    quality: AnswerSampler | None = app.state.server.recorder.sampler
     if store is not None:
         await store.start()
+    if quality is not None:
+        quality.start()
     try:
         yield
     finally:
         app.state.readiness.cancel()
+        if quality is not None:
+            await quality.close()
         if store is not None:
             await store.close()

@@ -12,6 +12,7 @@ from serving.api.exchange import EXCHANGE, HttpExchange
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.image_reader import Images, ImageSource, read_images
 from serving.api.keys import Caller, KeyRing
+from serving.api.recorder import Recorder
 from serving.api.settings import ApiSettings
 from serving.cards import ModelCard, Task
 from serving.engine import Engine
@@ -44,6 +45,7 @@ class Server:
     pooling: Mapping[str, PoolingEngine] = field(default_factory=dict)  # by model id
     parsing: ParsingTurns = field(default_factory=ParsingTurns)
     store: Store | None = None  # None: nothing outlives a request
+    recorder: Recorder = field(default_factory=lambda: Recorder({}, Observer()))
 
     async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.

@@ -28,6 +28,7 @@ class Caller:
     tenant: Tenant = ANYONE
     priority_class: PriorityClass = "standard"
     max_in_flight: int | None = None  # None: bounded by the server's own limit alone
+    admin: bool = False  # may read what concerns all keys
 
     def own(self, request: Request) -> Request:
         """`request` as this caller's: its priority within the class of the key, and its session among the tenant's."""

@@ -32,15 +32,17 @@ async def pooled(
         DeadlineExceeded: the work did not end within the server's deadline.
         MoaError: the engine's own error.
     """
+    owned = exchange.own(request)
 
     async def logged() -> Result:
         outcome = StreamOutcome()
         try:
             with outcome:
-                result = await compute(exchange.own(request))
+                result = await compute(owned)
                 outcome.end(TokenUsage(result.prompt_tokens))
                 return result
         finally:
+            server.recorder.pooled(exchange, owned, card, answer_id, outcome)
             if server.settings.log_requests:
                 request_log.write(exchange, card, answer_id, outcome, request.user, {})
 

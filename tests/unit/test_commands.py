@@ -20,6 +20,7 @@ PROGRAMS = {
     "scripts.images": "python3.11 -m scripts.images",
     "scripts.render_manifests": "scripts/render_manifests.py",
     "deployments.demo": "python -m serving.demo",
+    "deployments.report": "python -m serving.report",
 }
 # Runs a command as `python -m` does, and reports on stderr how it ended, what it imported, and arguments without help.
 RUN = f"""

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from serving.store import record_tables  # noqa: F401  # registers its tables
 from serving.store.tables import METADATA
 
 context.configure(

@@ -23,6 +23,8 @@ EXAMPLES: list[MoaError] = [
     errors.BodyTooLarge(1024),
     errors.WrongContentType("content-type", "text/plain", "application/json"),
     errors.Overloaded("Too many.", 2.5),
+    errors.UnknownAnswer("chatcmpl-1"),
+    errors.StoreRequired("Keys cannot be checked"),
     errors.EngineFailed("m", "it broke"),
     errors.RecipeFailed("r", "its method `run` returned nothing"),
     errors.IncompleteGeneration("m"),

@@ -133,10 +133,8 @@ class Recorder:
                 answer_text=redacted(answer.text) if answer is not None and self._texts else None,
             )
             self._add(record)
-            if sampled and answer is not None and answer.whole and answer.text.strip() and not record.degraded:
-                if record.outcome == "ok" and self.sampler is not None:
-                    about = RecordedAnswer(answer_id, record.key, record.model, record.proposers)
-                    self.sampler.add(first, about, answer.text)
+            if sampled and answer is not None:
+                self._sample(first, record, answer)
 
     def pooled(
         self,
@@ -165,6 +163,12 @@ class Recorder:
     @property
     def _texts(self) -> bool:
         return self.records is not None and self.records.settings.texts
+
+    def _sample(self, request: GenerateRequest, record: RequestRecord, answer: AnswerText) -> None:
+        whole = record.outcome == "ok" and answer.whole and not record.degraded
+        if self.sampler is not None and whole and answer.text.strip():
+            about = RecordedAnswer(record.answer_id, record.key, record.model, record.proposers)
+            self.sampler.add(request, about, answer.text)
 
     def _add(self, record: RequestRecord) -> None:
         self._observer.key_used(record.key, record.usage, record.usd)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from serving.store.writer import RecordWriter
 SPENT_S = 60.0  # between two sums of the month
 SWEEPS = 60  # of these between two deletions of old records
 SWEPT_ROWS = 2000  # of one transaction, so that writers wait for none long
+END_S = 5.0  # for an operation in progress when the server stops
 FLUSH_S = 1.0  # for the record of an answer that has just ended
 
 logger = logging.getLogger("serving.store")
@@ -50,6 +52,7 @@ class Records:
         self.settings = settings or RecordSettings()
         self._database, self._writer, self._on_spent = database, writer, on_spent
         self._task: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
         self._spent: set[str] = set()
 
     def start(self) -> None:
@@ -57,10 +60,13 @@ class Records:
         self._task = asyncio.create_task(self._maintain(), name="records-maintenance")
 
     async def close(self) -> None:
-        """End the maintenance. Records that wait are written by the store's writer."""
+        """End the maintenance after its operation in progress. Records that wait are written by the store's writer."""
+        self._ending.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            _, running = await asyncio.wait({self._task}, timeout=END_S)
+            for task in running:
+                task.cancel()
+                await asyncio.wait({task})
 
     def add(self, record: RequestRecord) -> None:
         """Write `record` soon. Returns at once."""
@@ -111,7 +117,7 @@ class Records:
         """
         oldest, deleted = day_of(at - 86_400 * self.settings.days), 0
         for table in (CALLS, REQUESTS, FEEDBACK, GRADES):
-            while count := await self._delete_some(table, oldest):
+            while not self._ending.is_set() and (count := await self._delete_some(table, oldest)):
                 deleted += count
         return deleted
 
@@ -132,7 +138,7 @@ class Records:
 
     async def _maintain(self) -> None:
         count = 0
-        while True:
+        while not self._ending.is_set():
             try:
                 await self._report_spent()
                 if count % SWEEPS == 0 and (deleted := await self.sweep(time.time())):
@@ -143,7 +149,8 @@ class Records:
                 logger.exception("The maintenance of records failed; it is tried again in %g s.", SPENT_S)
             else:
                 count += 1
-            await asyncio.sleep(SPENT_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), SPENT_S)
 
     async def _report_spent(self) -> None:
         spent = await self.spent(time.time())

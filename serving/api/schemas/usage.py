@@ -48,9 +48,7 @@ class UsageBody(Read):
     degraded: int
     month: str = Field(description="Month of `last_day`.")
     month_usd: float = Field(description="Dollars of that month.")
-    budget_usd_per_month: float | None = Field(
-        description="The server's budget, for all keys; null: none, or not told."
-    )
+    budget_usd_per_month: float | None = Field(description="The server's budget, for all keys; null: none.")
     by: dict[Literal["model", "role", "recipe", "key", "day"], list[UsageOf]]
     quality: list[ScoreOf] = Field(description="Grades of the server's judge.")
     feedback: list[ScoreOf] = Field(description="Scores of feedback.")

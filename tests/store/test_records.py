@@ -128,7 +128,11 @@ async def test_a_stream_that_is_left_counts_its_proposers(tmp_path: Path) -> Non
         "b": ScriptedEngine("b", " ".join(["w"] * 10_000), itl_s=0.005),
         "c": ScriptedEngine("c", "four five"),
     }
-    async with recording(store, models) as (app, _), running(app) as url, httpx.AsyncClient() as client:
+    async with (
+        recording(store, models, started=False) as (app, _),
+        running(app) as url,
+        httpx.AsyncClient() as client,
+    ):
         body = {"model": "moa-lite", **HELLO, "stream": True}
         async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as response:
             async for line in response.aiter_lines():

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +84,13 @@ async def recording(
     models: Mapping[str, Engine] | None = None,
     observer: Observer | None = None,
     quality: AnswerSampler | None = None,
+    started: bool = True,
     **settings: Any,
 ) -> AsyncIterator[tuple[Api, httpx.AsyncClient]]:
-    """The API with the models `a`, `b`, `c`, the recipe `moa-lite` of three proposers, and models for pooling."""
+    """The API with the models `a`, `b`, `c`, the recipe `moa-lite` of three proposers, and models for pooling.
+
+    `started`: False if a real server will start the app and its store.
+    """
     engines = models or {name: echo(name) for name in "abc"}
     recipes = load_recipes(["moa-lite"], {"proposers": ["a", "c", "a"], "aggregator": "b"})
     pooling = {"e": ScriptedPoolingEngine("e"), "r": ScriptedPoolingEngine("r", "rerank")}
@@ -101,7 +105,7 @@ async def recording(
         quality=quality,
         budget_usd=1.0,
     )
-    async with app.router.lifespan_context(app), client_of(app) as client:
+    async with app.router.lifespan_context(app) if started else nullcontext(), client_of(app) as client:
         yield app, client
 
 

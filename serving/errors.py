@@ -7,6 +7,7 @@
     │   ├── InputTooLong            400  input_too_long         an input of an embedding or rerank request
     │   └── LimitExceeded           400  limit_exceeded         more calls or tokens than the operator allows
     ├── Unauthorized                401  invalid_api_key
+    ├── AdminKeyRequired            403  admin_key_required     the key may not manage keys
     ├── UnknownModel                404  model_not_found
     ├── UnknownAnswer               404  answer_not_found       an answer that feedback is about
     ├── UnknownPath                 404  not_found
@@ -162,6 +163,15 @@ class UnknownModel(MoaError):
 
     def __str__(self) -> str:
         return f"There is no model '{self.model}'; choose one of: {', '.join(self.known)}."
+
+
+class AdminKeyRequired(MoaError):
+    """The request needs a key that may manage keys; the one that it has may not."""
+
+    status, code, type = 403, "admin_key_required", "permission_error"
+
+    def __str__(self) -> str:
+        return "Send a key that may manage keys: the server's admin key, or one whose setting 'admin' is true."
 
 
 class UnknownAnswer(MoaError):

@@ -47,10 +47,8 @@ from serving.telemetry import Observer
 # Of the requests that engines answer.
 DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router, completions.router)
 POOLING: tuple[APIRouter, ...] = (embeddings.router, rerank.router)  # whose requests pooling engines answer
-OTHERS: tuple[APIRouter, ...] = (
-    *(models.router, status.router, docs.router, console.router, tokens.router),
-    *(usage.router, feedback.router),
-)
+OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router, tokens.router)
+OF_RECORDS: tuple[APIRouter, ...] = (usage.router, feedback.router)  # of a server with a store
 # Paths, with those below them, whose errors have a shape or names of fields of their own.
 ERROR_FORMS: Mapping[str, ErrorForm] = {
     messages.MESSAGES: ErrorForm(OF_MESSAGES, messages_error),
@@ -115,7 +113,7 @@ def create_app(
     app = Api(settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan)
     app.state.server = server
     app.state.readiness = status.Readiness({**engines, **pooling}, settings)
-    for router in (*DIALECTS, *POOLING, *OTHERS):
+    for router in (*DIALECTS, *POOLING, *OTHERS, *(OF_RECORDS if store is not None else ())):
         app.include_router(router)
     if settings.metrics:
         if metrics is None:

@@ -58,7 +58,7 @@ async def test_a_key_reads_its_own_usage_and_an_administrator_that_of_all(
     assert {row["name"] for row in own["by"]["role"]} == {"proposer", "aggregator"}
     assert own["budget_usd_per_month"] is None
     refused = await client.get("/v1/usage", params={"key": "bob"}, headers=ALICE)
-    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "key")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "admin_key_required")
 
     keys = app.state.server.keys
     callers = tuple((key, replace(one, admin=one.name == "alice")) for key, one in keys.callers)
@@ -128,6 +128,14 @@ async def test_wrong_feedback_is_refused_by_name(
     response = await server[1].post("/v1/feedback", json=body, headers=ALICE)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == field
+
+
+async def test_a_server_without_a_store_has_neither_endpoint() -> None:
+    async with recording(None) as (app, client):
+        assert (await client.get("/v1/usage")).status_code == 404
+        assert (await client.post("/v1/feedback", json={"id": "a", "score": 1})).status_code == 404
+        assert (await ask(client, {}))["choices"]
+    assert not {"/v1/usage", "/v1/feedback"} & set(app.openapi()["paths"])
 
 
 async def test_judges_are_not_billed_to_the_caller(tmp_path: Path) -> None:

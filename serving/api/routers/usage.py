@@ -9,7 +9,7 @@ from serving.api.dependencies import Exchange, ServerParts, require_key
 from serving.api.errors import JsonResponse
 from serving.api.openapi import responses
 from serving.api.schemas.usage import UsageBody
-from serving.errors import InvalidRequest, StoreRequired, Unauthorized, UnsupportedField
+from serving.errors import AdminKeyRequired, InvalidRequest, StoreRequired, Unauthorized, UnsupportedField
 from serving.store.errors import StoreUnavailable
 from serving.store.usage_queries import usage_report
 from serving.store.usage_report import DIMENSIONS, PERIODS, Period, parse_day
@@ -41,7 +41,7 @@ router = APIRouter(tags=["usage"], dependencies=[Depends(require_key)])
     response_class=JsonResponse,
     responses=responses(
         UsageBody,
-        *(InvalidRequest, UnsupportedField, Unauthorized, StoreRequired),
+        *(InvalidRequest, UnsupportedField, Unauthorized, AdminKeyRequired, StoreRequired),
         description="The usage of the period.",
     ),
 )
@@ -56,7 +56,7 @@ async def get_usage(request: Request, server: ServerParts, exchange: Exchange) -
     if key is not None and len(key) > MAX_VALUE_CHARS:
         raise InvalidRequest(f"Set 'key' to a name of at most {MAX_VALUE_CHARS} characters.", "key")
     if key != caller.name and not caller.admin:
-        raise InvalidRequest("Leave 'key' out: only an administrator's key may read the usage of other keys.", "key")
+        raise AdminKeyRequired
     period = _period(given)
     by = given.get("by")
     if by is not None and by not in DIMENSIONS:

@@ -23,6 +23,7 @@ EXAMPLES: list[MoaError] = [
     errors.BodyTooLarge(1024),
     errors.WrongContentType("content-type", "text/plain", "application/json"),
     errors.Overloaded("Too many.", 2.5),
+    errors.AdminKeyRequired(),
     errors.UnknownAnswer("chatcmpl-1"),
     errors.StoreRequired("Keys cannot be checked"),
     errors.EngineFailed("m", "it broke"),
@@ -85,7 +86,8 @@ def test_an_error_crosses_processes_whole(error: MoaError) -> None:
 def test_an_error_is_one_sentence_in_openais_words(error: MoaError) -> None:
     assert re.fullmatch(r"\S.*\.", str(error))
     assert 400 <= error.status < 600
-    assert error.type in {"invalid_request_error", "authentication_error", "rate_limit_error", "server_error"}
+    ours = {"invalid_request_error", "authentication_error", "permission_error", "rate_limit_error", "server_error"}
+    assert error.type in ours
     assert (error.type == "server_error") == (error.status >= 500)
 
 

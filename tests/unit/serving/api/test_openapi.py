@@ -251,7 +251,6 @@ def settle_images(value: Any) -> None:
 
 
 SETTLE = {
-    "/v1/feedback": lambda body: None,
     "/v1/embeddings": settle_pooling,
     "/v1/rerank": settle_pooling,
     "/v1/completions": settle_completion,

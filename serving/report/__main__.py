@@ -1,8 +1,9 @@
 """Usage report of a day, a week (from Monday) or a month, in UTC, from the records in the store.
 
-Prints requests, tokens and dollars by model, role, recipe, key and day, the spent part of the month's budget, feedback
-and grades. The store is found as the server finds it: by the environment variables MOA_DATABASE_URL and XDG_STATE_HOME,
-or by the section `store` of the profile given with --profile, which also has the budget.
+Prints requests, tokens and dollars by model, model as a proposer, role, recipe, key and day, the spent part of the
+month's budget, feedback and grades. The store is found as the server finds it: by the environment variables
+MOA_DATABASE_URL and XDG_STATE_HOME, or by the section `store` of the profile given with --profile, which also has the
+budget.
 """
 
 import argparse

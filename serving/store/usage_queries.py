@@ -11,7 +11,12 @@ from serving.store.record_tables import CALLS, FEEDBACK, GRADES, REQUESTS
 from serving.store.record_values import month_of
 from serving.store.usage_report import DIMENSIONS, Dimension, Period, ScoreRow, UsageReport, UsageRow
 
-OF_CALLS: dict[Dimension, ColumnElement[str]] = {"model": CALLS.c.model, "role": CALLS.c.role}
+PROPOSER: Dimension = "proposer"  # as the role of its calls
+OF_CALLS: dict[Dimension, ColumnElement[str]] = {
+    "model": CALLS.c.model,
+    PROPOSER: CALLS.c.model,
+    "role": CALLS.c.role,
+}
 OF_REQUESTS: dict[Dimension, ColumnElement[str]] = {
     "recipe": REQUESTS.c.recipe,
     "key": REQUESTS.c.key_name,
@@ -62,6 +67,8 @@ async def _rows(connection: AsyncConnection, by: Dimension, period: Period, key:
     name = OF_CALLS[by] if of_calls else OF_REQUESTS[by]
     table, sums = (CALLS, _call_sums()) if of_calls else (REQUESTS, _request_sums())
     query = select(name.label("name"), *sums).where(*_within(table, period.first, period.end, key)).group_by(name)
+    if by == PROPOSER:
+        query = query.where(CALLS.c.role == PROPOSER)
     usd, tokens = sums[5], sums[2]
     order = [name] if by == "day" else [usd.desc(), tokens.desc(), name]
     rows = (await connection.execute(query.order_by(*order).limit(MAX_ROWS))).all()

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from serving.store.record_values import month_of
 
-Dimension = Literal["model", "role", "recipe", "key", "day"]
+Dimension = Literal["model", "proposer", "role", "recipe", "key", "day"]  # "proposer": models in that role alone
 PeriodName = Literal["day", "week", "month"]
-DIMENSIONS: tuple[Dimension, ...] = ("model", "role", "recipe", "key", "day")
+DIMENSIONS: tuple[Dimension, ...] = ("model", "proposer", "role", "recipe", "key", "day")
 PERIODS: tuple[PeriodName, ...] = ("day", "week", "month")
 
 

@@ -110,7 +110,14 @@ async def test_the_sum_of_a_day_is_the_sum_of_the_answers_usage_to_the_token(tmp
     assert (total.requests, report.failed, report.cancelled) == (len(tasks) + 1, 5, 3)
     assert total.uncounted == 8
     assert total.unpriced == 13  # embeddings and rankings
+    proposers = {row.name: row for row in report.by["proposer"]}
+    assert set(proposers) == {"a", "c"}
+    assert sum(row.calls for row in proposers.values()) == sum(
+        row.calls for row in report.by["role"] if row.name == "proposer"
+    )
     for name, parts in report.by.items():
+        if name == "proposer":
+            continue
         for field in FIELDS:
             assert sum(getattr(row, field) for row in parts) == getattr(total, field), (name, field)
         assert sum(row.usd for row in parts) == pytest.approx(total.usd)

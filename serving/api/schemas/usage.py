@@ -11,7 +11,7 @@ COMMENT_CHARS = 2000
 
 
 class UsageOf(Read):
-    """Usage of one model, role, recipe, key or day."""
+    """Usage of one model, of a model as a proposer, or of one role, recipe, key or day."""
 
     name: str
     requests: int
@@ -49,7 +49,7 @@ class UsageBody(Read):
     month: str = Field(description="Month of `last_day`.")
     month_usd: float = Field(description="Dollars of that month.")
     budget_usd_per_month: float | None = Field(description="The server's budget, for all keys; null: none.")
-    by: dict[Literal["model", "role", "recipe", "key", "day"], list[UsageOf]]
+    by: dict[Literal["model", "proposer", "role", "recipe", "key", "day"], list[UsageOf]]
     quality: list[ScoreOf] = Field(description="Grades of the server's judge.")
     feedback: list[ScoreOf] = Field(description="Scores of feedback.")
 

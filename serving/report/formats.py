@@ -63,8 +63,8 @@ def as_csv(report: UsageReport) -> str:
     )
     writer.writerow(("first_day", "last_day", "table", "name", "proposers", *fields, "answers", "score"))
     days = (report.period.first, report.period.last)
-    tables: Mapping[str, Sequence[UsageRow]] = {"total": [report.total], **report.by}
-    for table, rows in tables.items():
+    tables: list[tuple[str, Sequence[UsageRow]]] = [("total", [report.total]), *report.by.items()]
+    for table, rows in tables:
         for row in rows:
             values = [getattr(row, name) for name in fields]
             values[5] = f"{row.usd:.8f}"

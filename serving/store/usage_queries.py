@@ -49,13 +49,17 @@ async def usage_report(
         total = (await connection.execute(select(*_request_sums(), *_outcomes()).where(*within))).one()
         first, end = month_of(period.last)
         month = select(func.sum(REQUESTS.c.cost_usd)).where(*_within(REQUESTS, first, end, key))
+        spent = (await connection.execute(month)).scalar_one() or 0.0
+        cancelled, failed, degraded = (value or 0 for value in total[-3:])
         return UsageReport(
             period,
             key,
             UsageRow("total", *(value or 0 for value in total[:-3])),
             {one: await _rows(connection, one, period, key) for one in DIMENSIONS if one in by},
-            *(value or 0 for value in total[-3:]),
-            month_usd=(await connection.execute(month)).scalar_one() or 0.0,
+            cancelled=cancelled,
+            failed=failed,
+            degraded=degraded,
+            month_usd=spent,
             budget_usd=budget_usd,
             quality=await _scores(connection, GRADES, period, key),
             feedback=await _scores(connection, FEEDBACK, period, key),
@@ -132,4 +136,5 @@ async def _scores(connection: AsyncConnection, table: Table, period: Period, key
         .order_by(*group)
         .limit(MAX_ROWS)
     )
-    return [ScoreRow(*row[:4], float(row[4])) for row in (await connection.execute(query)).all()]
+    rows = (await connection.execute(query)).all()
+    return [ScoreRow(day, model, proposers, count, float(score)) for day, model, proposers, count, score in rows]

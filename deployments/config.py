@@ -12,6 +12,7 @@ from deployments.model_spec import ModelSpec, Replicas
 from serving.api.settings import ApiSettings
 from serving.config import Frozen, YamlDirectory
 from serving.errors import ConfigError
+from serving.quality.settings import QualitySettings
 from serving.recipes.cost import Limits
 from serving.runtime.policy import NEXT_TURN_PREFILL_S
 from serving.store.settings import StoreSettings
@@ -107,6 +108,9 @@ class Profile(Frozen):
     api: ApiSettings = Field(default=ApiSettings(), description="Settings of the HTTP API.")
     orchestrator: OrchestratorSpec = Field(default=OrchestratorSpec(), description="The HTTP deployment.")
     store: StoreSettings = Field(default=StoreSettings(), description="State that outlives a request.")
+    quality: QualitySettings | None = Field(
+        default=None, description="Grading of a share of the answers by a judge, in the background. Null: none."
+    )
     env: Mapping[str, str] = Field(default_factory=dict, description="Environment variables of every replica.")
     memory_gib: float = Field(
         default=0, ge=0, description="Free memory that a machine needs; checked before a cluster is started on it."
@@ -139,6 +143,16 @@ class Profile(Frozen):
         ids += [model.id for model in self.external]
         if duplicates := {model_id for model_id in ids if ids.count(model_id) > 1}:
             raise ValueError(f"several models have the id '{min(duplicates)}'; rename all but one")
+        return self
+
+    @model_validator(mode="after")
+    def _the_judge_generates_text(self) -> "Profile":
+        models = [model.id for model in self.served]
+        if self.quality is not None and self.quality.judge not in models:
+            raise ValueError(
+                f"quality.judge is '{self.quality.judge}', which is no model of the profile that generates text; choose"
+                f" one of {', '.join(models)}"
+            )
         return self
 
     @property

@@ -10,6 +10,7 @@
     ├── AdminKeyRequired            403  admin_key_required     the key may not manage keys
     ├── UnknownModel                404  model_not_found
     ├── UnknownKey                  404  key_not_found          an API key that an administrator asks for
+    ├── UnknownAnswer               404  answer_not_found       an answer that feedback is about
     ├── UnknownPath                 404  not_found
     ├── WrongMethod                 405  method_not_allowed
     ├── SlowBody                    408  body_timeout           the request body did not arrive in time
@@ -187,6 +188,23 @@ class UnknownKey(MoaError):
 
     def __str__(self) -> str:
         return f"There is no valid key '{self.name}' in the store; list them to see their names."
+
+
+class UnknownAnswer(MoaError):
+    """The key got no answer with that id, or its record has been deleted."""
+
+    status, code, type = 404, "answer_not_found", "invalid_request_error"
+    param = "id"
+
+    def __init__(self, answer_id: str) -> None:
+        super().__init__(answer_id)
+        self.answer_id = answer_id
+
+    def __str__(self) -> str:
+        return (
+            f"Set 'id' to the id of an answer that this key got, such as 'chatcmpl-...': there is none with the id"
+            f" '{self.answer_id}'."
+        )
 
 
 class UnknownPath(MoaError):

@@ -1,12 +1,13 @@
 """Telemetry: the events that a server reports to metrics, logs and watching callers, and the outcome of a stream."""
 
 import asyncio
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from serving.errors import MoaError
-from serving.types import AgentTrace, Delta
+from serving.types import AgentTrace, Delta, Report
 from serving.usage import TokenUsage
 
 NO_RECIPE = "none"  # in place of a recipe's id: the event belongs to a single model
@@ -70,6 +71,24 @@ class Observer:
         `serving.cache.refusals`. `size_bytes`: of the entry that was read or written.
         """
 
+    def key_used(self, key: str, usage: TokenUsage, usd: float) -> None:
+        """A request of the key named `key` ended; its calls took these tokens and dollars, as far as both are known."""
+
+    def spent(self, key: str, usd: float) -> None:
+        """Dollars that the key named `key` has spent in this month (UTC), by the records of all replicas."""
+
+    def key_budget(self, key: str, usd: float) -> None:
+        """Dollars that the key named `key` may spend in a month."""
+
+    def answer_rated(self, model: str, score: float) -> None:
+        """A caller sent feedback on an answer of a model or a recipe: from 0 (bad) to 1 (good)."""
+
+    def answer_graded(self, model: str, proposers: int, score: float) -> None:
+        """A judge graded an answer: from 0 (wrong) to 1 (correct and complete). `proposers`: of its largest layer."""
+
+    def answer_not_graded(self, reason: str) -> None:
+        """An answer of the sample got no grade: "full", "limit", "failed" or "abstained"."""
+
     def request_started(self, model: str) -> None:
         """A model or a recipe was asked."""
 
@@ -116,6 +135,25 @@ class CallObserver:
         """A proposal's delta arrived."""
 
 
+_calls: ContextVar[list[AgentTrace] | None] = ContextVar("calls", default=None)
+
+
+def collect_calls() -> list[AgentTrace]:
+    """List that gets the traces of all agent calls of this request, whether it gets an answer or not.
+
+    It belongs to the current task and the tasks that it starts from now on.
+    """
+    calls: list[AgentTrace] = []
+    _calls.set(calls)
+    return calls
+
+
+def call_ended(trace: AgentTrace) -> None:
+    """Add one agent's call to the list of its request."""
+    if (calls := _calls.get()) is not None:
+        calls.append(trace)
+
+
 class StreamOutcome:
     """Outcome of a stream of deltas: add each one inside a `with` around the stream.
 
@@ -123,6 +161,7 @@ class StreamOutcome:
         code: "ok", "cancelled" if the stream was left before its end, or an error's code.
         degraded: True if the answer's report says so.
         cached: True if the answer came from the response cache: no engine was asked.
+        report: the answer's; `None` if it has none or did not end.
         usage: the answer's; `None` if it did not end.
         answer_tokens: completion tokens of the call that wrote the answer; `None` if the answer did not end, has
             several choices, or its tokens were not counted.
@@ -133,6 +172,7 @@ class StreamOutcome:
     def __init__(self) -> None:
         self.code = "cancelled"
         self.degraded = self.cached = False
+        self.report: Report | None = None
         self.usage: TokenUsage | None = None
         self.answer_tokens: int | None = None
         self.ttft_s: float | None = None
@@ -146,6 +186,7 @@ class StreamOutcome:
         self._several = self._several or delta.index > 0
         if delta.usage is not None:
             self.end(delta.usage)
+            self.report = delta.report
             self.degraded = delta.report is not None and delta.report.degraded
             self.cached = delta.report is not None and delta.report.cache == "hit"
             answer = None if delta.report is None else delta.report.answer_usage

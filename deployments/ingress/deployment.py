@@ -27,6 +27,7 @@ from serving.api.app import create_app
 from serving.engine import Engine
 from serving.orchestrator import Orchestrator
 from serving.pooling import PoolingEngine, PoolingInfo
+from serving.quality.sampler import QualitySampler
 from serving.recipes import load_recipes
 from serving.runtime.hedging import RetryBudget
 from serving.store.store import Store
@@ -113,6 +114,17 @@ class Ingress:
         settings = api_settings(profile.api, os.environ)
         if settings.max_in_flight is None:
             settings = settings.model_copy(update={"max_in_flight": max_in_flight(profile, recipes)})
+        store = Store(profile.store, observer) if profile.store.enabled else None
+        quality = None
+        if profile.quality is not None:
+            price = prices.get(profile.quality.judge)
+            quality = QualitySampler(
+                profile.quality,
+                orchestrator.runtime.engines[profile.quality.judge],
+                None if store is None else store.requests,
+                observer,
+                None if price is None else (price.prompt, price.completion),
+            )
         return create_app(
             orchestrator.engines,
             cards,
@@ -120,8 +132,10 @@ class Ingress:
             observer,
             orchestrator.pooling,
             metrics=ClusterMetrics() if settings.metrics else None,
-            store=Store(profile.store, observer) if profile.store.enabled else None,
+            store=store,
             tracer=tracer,
+            quality=quality,
+            budget_usd=profile.budget_usd_per_month,
         )
 
 

@@ -78,6 +78,19 @@ class RayObserver(Observer):
         self._without_store = Counter(
             "moa_limits_without_store", "Requests whose limits could not be asked of the store.", ("decision",)
         )
+        self._key_tokens = Counter(
+            "moa_key_tokens", "Tokens of all calls by the name of the API key of their request.", ("key", "direction")
+        )
+        self._spent = Gauge(
+            "moa_spent_usd", "Dollars of this month (UTC) by API key, by the records of all replicas.", ("key",)
+        )
+        self._key_budget = Gauge("moa_key_budget_usd_per_month", "Budget of an API key, in dollars a month.", ("key",))
+        grades = [grade / 10 for grade in range(1, 11)]
+        self._quality = Histogram(
+            "moa_quality_grade", "A judge's grades of a share of the answers, 0 to 1.", grades, ("model", "proposers")
+        )
+        self._ungraded = Counter("moa_ungraded_answers", "Answers of the sample without a grade.", ("reason",))
+        self._feedback = Histogram("moa_feedback_score", "Scores of callers' feedback, 0 to 1.", grades, ("model",))
         self._budget = Gauge("moa_budget_usd_per_month", "Budget of the profile, in dollars a month.")
         if budget_usd_per_month is not None:
             self._budget.set(budget_usd_per_month)
@@ -95,6 +108,24 @@ class RayObserver(Observer):
         self._cache.inc(1, {"model": model, "event": event})
         if size_bytes:
             self._cache_bytes.inc(size_bytes, {"direction": "read" if event == "hit" else "written"})
+
+    def key_used(self, key: str, usage: TokenUsage, usd: float) -> None:
+        _count_tokens(self._key_tokens, {"key": key}, usage.prompt_tokens, usage.completion_tokens)
+
+    def spent(self, key: str, usd: float) -> None:
+        self._spent.set(usd, {"key": key})
+
+    def key_budget(self, key: str, usd: float) -> None:
+        self._key_budget.set(usd, {"key": key})
+
+    def answer_rated(self, model: str, score: float) -> None:
+        self._feedback.observe(score, {"model": model})
+
+    def answer_graded(self, model: str, proposers: int, score: float) -> None:
+        self._quality.observe(score, {"model": model, "proposers": str(proposers)})
+
+    def answer_not_graded(self, reason: str) -> None:
+        self._ungraded.inc(1, {"reason": reason})
 
     def request_refused(self, code: str) -> None:
         self._refused.inc(1, {"code": code})

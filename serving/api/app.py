@@ -22,6 +22,7 @@ from serving.api.key_checks import check_keys
 from serving.api.keys import key_ring
 from serving.api.limiter import Limiter
 from serving.api.openapi import document
+from serving.api.recorder import AnswerSampler, Recorder
 from serving.api.routers import (
     admin,
     chat,
@@ -29,12 +30,14 @@ from serving.api.routers import (
     console,
     docs,
     embeddings,
+    feedback,
     messages,
     models,
     rerank,
     responses,
     status,
     tokens,
+    usage,
 )
 from serving.api.routers.metrics import router as metrics_router
 from serving.api.settings import ApiSettings
@@ -53,6 +56,7 @@ from serving.tracing.spans import Tracer
 DIALECTS: tuple[APIRouter, ...] = (chat.router, responses.router, messages.router, completions.router)
 POOLING: tuple[APIRouter, ...] = (embeddings.router, rerank.router)  # whose requests pooling engines answer
 OTHERS: tuple[APIRouter, ...] = (models.router, status.router, docs.router, console.router, tokens.router, admin.router)
+OF_RECORDS: tuple[APIRouter, ...] = (usage.router, feedback.router)  # of a server with a store
 # Paths, with those below them, whose errors have a shape or names of fields of their own.
 ERROR_FORMS: Mapping[str, ErrorForm] = {
     messages.MESSAGES: ErrorForm(OF_MESSAGES, messages_error),
@@ -70,6 +74,8 @@ def create_app(
     metrics: Callable[[], Awaitable[bytes]] | None = None,
     store: Store | None = None,
     tracer: Tracer | None = None,
+    quality: AnswerSampler | None = None,
+    budget_usd: float | None = None,
 ) -> Api:
     """Create the API.
 
@@ -83,6 +89,8 @@ def create_app(
         metrics: makes the page of `/metrics`.
         store: state that outlives a request; the app starts and closes it. None: nothing is kept.
         tracer: starts the spans of requests, below which those of `engines` are; None: nothing is traced.
+        quality: grades a share of the answers; the app starts and closes it.
+        budget_usd: of all keys, a month; reports show it.
 
     Raises:
         ConfigError: two keys contradict each other (`key_ring`) or name what is not served (`check_keys`), an engine
@@ -113,13 +121,16 @@ def create_app(
         stored_keys=StoredKeys(KeyStore(store.database), keys, settings) if store and keys.required else None,
         limiter=Limiter(settings, by_id, store, observer or Observer()),
         cache=response_cache(engines, settings.cache, store, observer),
+        recorder=Recorder(
+            by_id, observer or Observer(), None if store is None else store.requests, quality, budget_usd
+        ),
     )
     app = Api(
         settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan, tracer
     )
     app.state.server = server
     app.state.readiness = status.Readiness({**engines, **pooling}, settings)
-    for router in (*DIALECTS, *POOLING, *OTHERS):
+    for router in (*DIALECTS, *POOLING, *OTHERS, *(OF_RECORDS if store is not None else ())):
         app.include_router(router)
     if settings.metrics:
         if metrics is None:
@@ -147,15 +158,19 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     The engines belong to the caller of `create_app`.
     """
     server: Server = app.state.server
-    store, stored_keys = server.store, server.stored_keys
+    store, stored_keys, quality = server.store, server.stored_keys, server.recorder.sampler
     if store is not None:
         await store.start()
     if stored_keys is not None:
         await stored_keys.start()
+    if quality is not None:
+        quality.start()
     try:
         yield
     finally:
         app.state.readiness.cancel()
+        if quality is not None:
+            await quality.close()
         if (cache := app.state.server.cache) is not None:
             await cache.close()
         await server.limiter.close()

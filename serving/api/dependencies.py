@@ -16,6 +16,7 @@ from serving.api.keys import Caller, KeyRing
 from serving.api.limit_headers import RateStatus, limit_headers
 from serving.api.limit_settings import UseRecipe
 from serving.api.limiter import Limiter
+from serving.api.recorder import Recorder
 from serving.api.reservation import UNLIMITED, Reservation, Unlimited
 from serving.api.settings import ApiSettings
 from serving.api.stored_keys import StoredKeys
@@ -57,6 +58,7 @@ class Server:
     stored_keys: StoredKeys | None = None  # None: keys of the store are not accepted
     limiter: Limiter = field(kw_only=True)
     cache: ResponseCache | None = None  # None: answers are not kept
+    recorder: Recorder = field(default_factory=lambda: Recorder({}, Observer()))
 
     async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.

@@ -32,17 +32,19 @@ async def pooled(
         DeadlineExceeded: the work did not end within the server's deadline.
         MoaError: the engine's own error.
     """
+    owned = exchange.own(request)
 
     async def logged() -> Result:
         outcome = StreamOutcome()
         try:
             with outcome:
                 with await server.reserve(exchange, card, [request]) as reservation:
-                    result = await compute(exchange.own(request))
+                    result = await compute(owned)
                     reservation.charge(TokenUsage(result.prompt_tokens))
                 outcome.end(TokenUsage(result.prompt_tokens))
                 return result
         finally:
+            server.recorder.pooled(exchange, owned, card, answer_id, outcome)
             if server.settings.log_requests:
                 request_log.write(exchange, card, answer_id, outcome, request.user, {})
 

@@ -1,8 +1,7 @@
 """Request log: one line of JSON per request that reached an engine, for support and billing."""
 
 import logging
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 
 import orjson
 
@@ -11,7 +10,6 @@ from serving.api.exchange import HttpExchange
 from serving.cards import ModelCard
 from serving.redaction import redacted
 from serving.telemetry import StreamOutcome
-from serving.types import Delta, GenerateRequest
 from serving.usage import UNKNOWN_USAGE
 
 logger = logging.getLogger("serving.requests")
@@ -22,25 +20,6 @@ def enable() -> None:
     logger.setLevel(logging.INFO)
     if not logger.hasHandlers():
         logger.addHandler(logging.StreamHandler())
-
-
-async def logged(
-    exchange: HttpExchange,
-    request: GenerateRequest,
-    card: ModelCard,
-    answer_id: str,
-    stream: AsyncGenerator[Delta, None],
-) -> AsyncGenerator[Delta, None]:
-    """`stream`, and a log line with its outcome when it ends. `answer_id` is the id in the answer's JSON."""
-    outcome = StreamOutcome()
-    try:
-        with outcome:
-            async with aclosing(stream) as deltas:
-                async for delta in deltas:
-                    outcome.add(delta)
-                    yield delta
-    finally:
-        write(exchange, card, answer_id, outcome, request.user, request.metadata)
 
 
 def write(

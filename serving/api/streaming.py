@@ -22,6 +22,7 @@ from serving.cache.cached_answer import CachedAnswer
 from serving.cards import ModelCard
 from serving.engine import checked, collect
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration
+from serving.telemetry import StreamOutcome
 from serving.types import Delta, GenerateRequest, Report
 from serving.usage import TokenUsage, UsageScope
 
@@ -211,14 +212,20 @@ class GenerationResponse(Response):
             else:
                 stream = merged(self.card.id, engine, requests) if self.more else engine.generate(self.request)
             stream = self.answer.deltas(stream)
-            if settings.log_requests:
-                stream = request_log.logged(self.exchange, self.request, self.card, self.answer.id, stream)
+            recorded = self.server.recorder.recorded
+            stream = recorded(
+                self.exchange, requests, self.card, self.answer.id, stream, self._log if settings.log_requests else None
+            )
             self.exchange.engine_asked = True
             if self.request.streaming:
                 await self._streamed(stream, send)
             else:
                 response = await self._whole(stream)
                 await response(scope, receive, send)
+
+    def _log(self, outcome: StreamOutcome) -> None:
+        request = self.request
+        request_log.write(self.exchange, self.card, self.answer.id, outcome, request.user, request.metadata)
 
     async def _whole(self, stream: AsyncGenerator[Delta, None]) -> Response:
         """One JSON object."""

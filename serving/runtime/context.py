@@ -22,7 +22,7 @@ from serving.runtime.prompts import has_tool_turns_or_reasoning, prompt_end, wit
 from serving.runtime.report import ReportBuilder
 from serving.runtime.shared_state import Runtime
 from serving.runtime.task import Task
-from serving.telemetry import CallObserver
+from serving.telemetry import CallObserver, call_ended
 from serving.types import Completion, GenerateRequest, MoaOptions, Sampling
 
 
@@ -285,6 +285,7 @@ class RunContext:
             if self.events is not None:
                 self.events.agent_finished(trace, substitute)
             self.runtime.observer.agent_ended(self.report.recipe, trace)
+            call_ended(trace)
 
     def cancel(self, task: asyncio.Task[Any]) -> None:
         """Cancel a task without waiting for it; `close` waits."""

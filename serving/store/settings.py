@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 
 from serving.config import Frozen
 from serving.errors import ConfigError
+from serving.store.record_settings import RecordSettings
 
 REDIS = ("redis://", "rediss://", "unix://")
 
@@ -39,6 +40,7 @@ class StoreSettings(Frozen):
         ge=1,
         description="Maximum number of records that wait to be written; beyond it, the oldest are lost.",
     )
+    records: RecordSettings = Field(default=RecordSettings(), description="Records of requests.")
 
     def file(self, environment: Mapping[str, str] = os.environ) -> Path:
         """Path of the embedded database."""

@@ -11,6 +11,7 @@ from serving.store.database import Database, database_url
 from serving.store.database_expiring import DatabaseExpiring
 from serving.store.errors import StoreUnavailable
 from serving.store.expiring import Expiring
+from serving.store.records import Records
 from serving.store.redis_expiring import RedisExpiring
 from serving.store.settings import StoreSettings
 from serving.store.writer import RecordWriter
@@ -29,7 +30,8 @@ class Store:
     Attributes:
         database: records.
         expiring: values, counters and claims with a lifetime.
-        records: writes records in the background.
+        records: writes rows in the background.
+        requests: records of requests, feedback and grades.
         available: whether each part could be reached when it was last checked.
     """
 
@@ -46,12 +48,14 @@ class Store:
             else RedisExpiring(redis.get_secret_value(), settings.timeout_s)
         )
         self.records = RecordWriter(self.database, settings.max_pending_records, self._observer.records_lost)
+        self.requests = Records(self.database, self.records, settings.records, self._observer.spent)
         self.available: dict[Part, bool] = {"database": True, "expiring": True}
         self._checks: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Make the tables, and check both parts from now on. A store that is away does not stop the server."""
         await self.check()
+        self.requests.start()
         self._checks = asyncio.create_task(self._check_always(), name="store")
 
     async def check(self) -> None:
@@ -65,6 +69,7 @@ class Store:
             self._checks.cancel()
             with suppress(asyncio.CancelledError):
                 await self._checks
+        await self.requests.close()
         await self.records.close(FLUSH_S)
         await self.expiring.close()
         await self.database.close()

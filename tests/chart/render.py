@@ -113,6 +113,15 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "image.pullSecrets[0]=registry",
         ),
     ),
+    "report": (
+        (),
+        (
+            "report.schedule=15 0 * * *",
+            "report.webhookSecret=chat",
+            "report.databaseSecret=records",
+            "monitoring.rules.usdPerMonth=4000",
+        ),
+    ),
     "suspended": ((), ("suspend=true",)),
     "from-zero": ((), ("models.mixtral-8x7b.replicas.min=0", "models.mixtral-8x7b.replicas.idleSeconds=900")),
     "additions": ((str(Path(__file__).with_name("additions.yaml")),), ()),

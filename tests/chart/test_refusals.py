@@ -78,6 +78,14 @@ REFUSED = {
         "auth.generate is never, but gcs.redis.existingSecret names no secret: name one.",
     ),
     "an unknown maker of secrets": ("auth.generate=argocd", "auth.generate"),
+    "a report for nobody": (
+        "report.schedule=@daily", "report.schedule is set, but report.webhookSecret names no secret: name one",
+    ),
+    "a report of no records": (
+        "report.schedule=@daily,report.webhookSecret=chat",
+        "report.schedule is set, but report.databaseSecret names no secret: name one",
+    ),
+    "a report of an hour": ("report.period=hour", "report.period"),
     "a time that is none": ("schedule.suspend=20:00", "schedule.suspend"),
     "a schedule of a service that is stopped": (
         "suspend=true,schedule.resume=0 6 * * *", "suspend is true, but schedule stops and starts the service itself:",

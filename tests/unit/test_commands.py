@@ -22,6 +22,7 @@ PROGRAMS = {
     "deployments.demo": "python -m serving.demo",
     "deployments.keys": "python -m serving.keys",
     "deployments.replay": "python -m serving.replay",
+    "deployments.report": "python -m serving.report",
 }
 # Runs a command as `python -m` does, and reports on stderr how it ended, what it imported, and arguments without help.
 RUN = f"""

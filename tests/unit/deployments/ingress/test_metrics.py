@@ -218,3 +218,23 @@ def test_the_cache_counts_its_answers_by_event_and_the_bytes_of_entries(recorded
         ("moa_cache_bytes", 200, {"direction": "read"}),
         ("moa_cache_answers", 1, {"model": "m", "event": "degraded"}),
     ]
+
+
+def test_keys_are_counted_by_name_and_scores_by_model(recorded: Recorded) -> None:
+    observer = RayObserver()
+    observer.key_used("alice", TokenUsage(30, 5, 20), 0.5)
+    observer.key_used("alice", TokenUsage(None, None), 0.0)
+    observer.spent("alice", 12.5)
+    observer.key_budget("alice", 50.0)
+    observer.answer_graded("moa", 3, 0.7)
+    observer.answer_not_graded("full")
+    observer.answer_rated("moa", 1.0)
+    assert recorded == [
+        ("moa_key_tokens", 30, {"key": "alice", "direction": "prompt"}),
+        ("moa_key_tokens", 5, {"key": "alice", "direction": "completion"}),
+        ("moa_spent_usd", 12.5, {"key": "alice"}),
+        ("moa_key_budget_usd_per_month", 50.0, {"key": "alice"}),
+        ("moa_quality_grade", 0.7, {"model": "moa", "proposers": "3"}),
+        ("moa_ungraded_answers", 1, {"reason": "full"}),
+        ("moa_feedback_score", 1.0, {"model": "moa"}),
+    ]

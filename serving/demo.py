@@ -17,12 +17,16 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from serving.api import ApiSettings, create_app
+from serving.batches.service import Batches
+from serving.batches.settings import BatchSettings
 from serving.command_line import CommandLine, at_least
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError
 from serving.orchestrator import Orchestrator
 from serving.ports import check_port
 from serving.recipes import load_recipes
+from serving.store.settings import StoreSettings
+from serving.store.store import Store
 
 MODELS = ("scripted-a", "scripted-b", "scripted-c")
 CONTEXT_TOKENS = 32_768
@@ -97,7 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     models = {name: scripted(name, given, context_tokens=CONTEXT_TOKENS) for name in MODELS}
     orchestrator = Orchestrator(models, recipes)
     cards = orchestrator.cards()
-    app = create_app(orchestrator.engines, cards, ApiSettings(max_in_flight=given.max_in_flight or MAX_IN_FLIGHT))
+    settings = ApiSettings(max_in_flight=given.max_in_flight or MAX_IN_FLIGHT)
+    place = StoreSettings()
+    store = Store(place)
+    batches = Batches(BatchSettings(), place, store, works=True)
+    app = create_app(orchestrator.engines, cards, settings, store=store, batches=batches)
     try:
         serve(app, given, [card.id for card in cards])
     except ConfigError as error:

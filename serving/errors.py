@@ -8,6 +8,7 @@
     │   └── LimitExceeded           400  limit_exceeded         more calls or tokens than the operator allows
     ├── Unauthorized                401  invalid_api_key
     ├── UnknownModel                404  model_not_found
+    ├── UnknownObject               404  object_not_found       a file or a batch that is not the caller's
     ├── UnknownPath                 404  not_found
     ├── WrongMethod                 405  method_not_allowed
     ├── SlowBody                    408  body_timeout           the request body did not arrive in time
@@ -19,6 +20,7 @@
     │   ├── IncompleteGeneration    502  incomplete_generation  a stream ended without its terminal delta
     │   └── QuorumNotReached        503  quorum_not_reached     fewer proposals than `min_proposals`; retry later
     ├── EngineUnavailable           503  engine_unavailable     no replica is ready, or it was lost
+    ├── StoreRequired               503  store_unavailable      the store cannot be reached, and the request needs it
     ├── DeadlineExceeded            504  deadline_exceeded
     └── ConfigError                 500  config_error           a profile or recipe that cannot work; found at start
 
@@ -160,6 +162,24 @@ class UnknownModel(MoaError):
 
     def __str__(self) -> str:
         return f"There is no model '{self.model}'; choose one of: {', '.join(self.known)}."
+
+
+class UnknownObject(MoaError):
+    """The caller has no file or batch with that id, or it has expired."""
+
+    status, code, type = 404, "object_not_found", "invalid_request_error"
+
+    def __init__(self, kind: str, given: str, param: str | None = None) -> None:
+        """`kind`: "file" or "batch". `param`: the field with the id, if it is not in the path."""
+        super().__init__(kind, given, param)
+        self.kind, self.given, self.param = kind, given, param
+
+    def __str__(self) -> str:
+        return f"There is no {self.kind} '{self.given}'; list yours with GET /v1/{self.kind}{self._plural}."
+
+    @property
+    def _plural(self) -> str:
+        return "es" if self.kind.endswith("ch") else "s"
 
 
 class UnknownPath(MoaError):
@@ -311,6 +331,20 @@ class EngineUnavailable(MoaError):
 
     def __str__(self) -> str:
         return f"'{self.model}' is not available: {self.reason}."
+
+
+class StoreRequired(MoaError):
+    """The store cannot be reached, and the request cannot be answered without it; retry later."""
+
+    status, code = 503, "store_unavailable"
+    retry_after_s = 5.0
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(subject)
+        self.subject = subject
+
+    def __str__(self) -> str:
+        return f"{self.subject} at the moment: the server's store cannot be reached. Try again later."
 
 
 class DeadlineExceeded(MoaError):

@@ -11,6 +11,7 @@ from ray.serve.schema import LoggingConfig
 from starlette.types import ASGIApp
 
 from deployments.api_settings import api_settings
+from deployments.batches_setting import batches_of
 from deployments.config import Profile, SessionAffinity
 from deployments.ingress.capacity import max_in_flight
 from deployments.ingress.cluster_metrics import ClusterMetrics
@@ -22,6 +23,7 @@ from deployments.ingress.session_router import SessionRouter
 from deployments.ingress.spans import SpanObserver
 from deployments.model_spec import Replicas
 from serving.api.app import create_app
+from serving.api.exchange import Api
 from serving.engine import Engine
 from serving.orchestrator import Orchestrator
 from serving.pooling import PoolingEngine, PoolingInfo
@@ -33,9 +35,8 @@ from serving.store.store import Store
 QUIET = LoggingConfig(enable_access_log=False, log_level="WARNING")
 
 
-@serve.ingress()
-class Ingress:
-    """One orchestrator replica. Imports neither vllm nor ray.serve.llm: they cost 8 s and 770 MB."""
+class Orchestration:
+    """The API over the models' handles. Imports neither vllm nor ray.serve.llm: they cost 8 s and 770 MB."""
 
     def __init__(self, profile: Profile, **handles: DeploymentHandle[Any]) -> None:
         """`handles`: `model_0` and so on, in the order of the profile's models."""
@@ -78,7 +79,8 @@ class Ingress:
                     self._pooling[model.id] = ColdStartPooling(self._pooling[model.id], start)
         self._engines.update((external.id, external.engine()) for external in profile.external)
 
-    async def __serve_build_asgi_app__(self) -> ASGIApp:
+    async def api(self, *, answers_batches: bool) -> Api:
+        """The API. `answers_batches`: while it runs, it answers the lines of batches, too."""
         profile = self._profile
         recipes = load_recipes(profile.recipes, profile.team)
         prices = {
@@ -108,6 +110,7 @@ class Ingress:
         settings = api_settings(profile.api, os.environ)
         if settings.max_in_flight is None:
             settings = settings.model_copy(update={"max_in_flight": max_in_flight(profile, recipes)})
+        store = Store(profile.store, observer) if profile.store.enabled else None
         return create_app(
             orchestrator.engines,
             cards,
@@ -115,8 +118,17 @@ class Ingress:
             observer,
             orchestrator.pooling,
             metrics=ClusterMetrics() if settings.metrics else None,
-            store=Store(profile.store, observer) if profile.store.enabled else None,
+            store=store,
+            batches=batches_of(profile, store, works=answers_batches),
         )
+
+
+@serve.ingress()
+class Ingress(Orchestration):
+    """One orchestrator replica."""
+
+    async def __serve_build_asgi_app__(self) -> ASGIApp:
+        return await self.api(answers_batches=False)
 
 
 def ingress_options(profile: Profile) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from serving.api import request_log
 from serving.api.admission import IN_FLIGHT, Admission, BodyBudget
 from serving.api.aliases import check_aliases
+from serving.api.batch_lines import BatchTasks
 from serving.api.cors import Cors
 from serving.api.dependencies import Server
 from serving.api.dialects.field_names import OF_MESSAGES, OF_RESPONSES
@@ -19,6 +20,7 @@ from serving.api.exchange import Api
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.keys import key_ring
 from serving.api.openapi import document
+from serving.api.routers import batches as batches_router
 from serving.api.routers import (
     chat,
     completions,
@@ -32,8 +34,10 @@ from serving.api.routers import (
     status,
     tokens,
 )
+from serving.api.routers import files as files_router
 from serving.api.routers.metrics import router as metrics_router
 from serving.api.settings import ApiSettings
+from serving.batches.service import Batches
 from serving.cards import ModelCard
 from serving.engine import Engine
 from serving.errors import ConfigError
@@ -61,6 +65,7 @@ def create_app(
     *,
     metrics: Callable[[], Awaitable[bytes]] | None = None,
     store: Store | None = None,
+    batches: Batches | None = None,
 ) -> Api:
     """Create the API.
 
@@ -73,6 +78,7 @@ def create_app(
         pooling: the engines that embed or rank, by model id; their cards say the same task.
         metrics: makes the page of `/metrics`.
         store: state that outlives a request; the app starts and closes it. None: nothing is kept.
+        batches: files and batches in `store`; the app starts and stops what works on them. None: there are none.
 
     Raises:
         ConfigError: two keys contradict each other (`key_ring`), an engine has no card, a card has no engine or says
@@ -98,6 +104,7 @@ def create_app(
         ImageFetcher(settings.images),
         pooling,
         store=store,
+        batches=batches,
     )
     app = Api(settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan)
     app.state.server = server
@@ -112,6 +119,10 @@ def create_app(
     answered = (*DIALECTS, *POOLING)
     generating = {route.path for router in answered for route in router.routes if isinstance(route, APIRoute)}
     add_error_handlers(app, server, generating, ERROR_FORMS)
+    if batches is not None:
+        app.include_router(files_router.router)
+        app.include_router(batches_router.router)
+        app.state.batches = BatchTasks(server, batches, answered, ERROR_FORMS, batches_router.ENDPOINTS)
     app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it
         lambda: document(app.routes, status.own_version(), cards, settings)
     )
@@ -130,9 +141,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     store: Store | None = app.state.server.store
     if store is not None:
         await store.start()
+    batches: BatchTasks | None = getattr(app.state, "batches", None)
+    if batches is not None:
+        batches.start()
     try:
         yield
     finally:
         app.state.readiness.cancel()
+        if batches is not None:
+            await batches.stop()
         if store is not None:
             await store.close()

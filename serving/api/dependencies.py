@@ -13,6 +13,7 @@ from serving.api.image_fetcher import ImageFetcher
 from serving.api.image_reader import Images, ImageSource, read_images
 from serving.api.keys import Caller, KeyRing
 from serving.api.settings import ApiSettings
+from serving.batches.service import Batches
 from serving.cards import ModelCard, Task
 from serving.engine import Engine
 from serving.errors import InvalidRequest, Unauthorized, UnknownModel
@@ -44,6 +45,7 @@ class Server:
     pooling: Mapping[str, PoolingEngine] = field(default_factory=dict)  # by model id
     parsing: ParsingTurns = field(default_factory=ParsingTurns)
     store: Store | None = None  # None: nothing outlives a request
+    batches: Batches | None = None
 
     async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.
@@ -82,6 +84,8 @@ class Server:
 
     def authorize(self, exchange: HttpExchange) -> Caller:
         """The caller whose API key the request has. Raises `Unauthorized` if there is no valid one; see `given_key`."""
+        if exchange.trusted:
+            return exchange.caller
         return self.keys.anyone if not self.keys.callers else self.keys.caller(given_key(exchange.all_headers))
 
     def shows_details(self, exchange: HttpExchange) -> bool:

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from serving.store import batch_tables  # noqa: F401  # adds its tables to METADATA
 from serving.store.tables import METADATA
 
 context.configure(

@@ -59,6 +59,6 @@ class BatchSettings(Frozen):
     )
     lease_s: float = Field(
         default=30,
-        ge=1,
+        ge=5,
         description="Time after which another worker continues a batch whose worker has stopped without a word.",
     )

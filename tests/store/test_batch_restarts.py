@@ -5,14 +5,16 @@ from collections import Counter
 from pathlib import Path
 
 import openai
+import pytest
 
 from tests.support.batch_server import BatchServer, batch_server
 from tests.support.batches import CHAT, ended, jsonl, line, rows
 from tests.support.store_servers import Postgres, postgres_server
 
 LINES = 500
-LIMIT_S = 120
+LIMIT_S = 600
 IDS = [f"line-{number}" for number in range(LINES)]
+pytestmark = pytest.mark.timeout(1200)  # a process starts in 2 s, or in 40 on a busy machine
 
 
 def client_of(server: BatchServer) -> openai.AsyncOpenAI:

@@ -22,7 +22,7 @@ from serving.types import Delta, GenerateRequest
 from tests.support.batches import batches_app
 from tests.support.paths import ROOT
 
-START_S = 60.0
+START_S = 300.0
 GATE, LOG = "gate", "answered"
 
 

@@ -80,7 +80,7 @@ async def client_of(app: Api, key: str = "none") -> AsyncIterator[openai.AsyncOp
 
 async def ended(client: openai.AsyncOpenAI, batch_id: str, statuses: tuple[str, ...] = ()) -> Any:
     """The batch once it has ended, or has one of `statuses`."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(600):
         while True:
             batch = await client.batches.retrieve(batch_id)
             if batch.status in (statuses or ("completed", "failed", "expired", "cancelled")):

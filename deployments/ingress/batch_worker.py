@@ -1,5 +1,6 @@
 """The deployment that answers the lines of batches, beside the orchestrators."""
 
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -18,13 +19,15 @@ class BatchWorker(Orchestration):
     async def __init__(self, profile: Profile, **handles: DeploymentHandle[Any]) -> None:  # type: ignore[misc]
         """Begin to work. `handles`: as of `Orchestration`."""
         super().__init__(profile, **handles)
-        self._running = AsyncExitStack()
         app = await self.api(answers_batches=True)
-        await self._running.enter_async_context(app.router.lifespan_context(app))
+        running = AsyncExitStack()
+        await running.enter_async_context(app.router.lifespan_context(app))
+        self._running: AsyncExitStack | None = running
 
-    async def __del__(self) -> None:
-        """Put back the lines in progress. Serve awaits this before it stops the replica."""
-        await self._running.aclose()
+    def __del__(self) -> Awaitable[None] | None:
+        """Put back the lines in progress. Serve awaits this before it stops the replica; Python's own call is later."""
+        running, self._running = getattr(self, "_running", None), None
+        return None if running is None else running.aclose()
 
 
 def worker_options(profile: Profile) -> dict[str, Any]:

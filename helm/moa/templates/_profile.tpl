@@ -63,12 +63,16 @@ orchestrators learn at their start that a model may have no replica.
   "num_cpus" $values.orchestrator.cpusPerReplica
   "resources" (dict "moa-orchestrator" 1)
   "drain_s" (int $values.shutdown.drainSeconds)) (deepCopy ($values.orchestrator.settings | default dict)) -}}
-{{- toYaml (dict
+{{- $profile := dict
   "name" (include "moa.fullname" .)
   "description" "written by the Helm chart"
   "models" $models
   "team" $values.team
   "recipes" $values.recipes
   "api" (merge (dict "max_in_flight" (ternary nil (int $values.api.maxInFlight) (eq (int $values.api.maxInFlight) 0)) "deadline_s" (int $values.api.deadlineSeconds)) (deepCopy ($values.api.settings | default dict)))
-  "orchestrator" $orchestrator) -}}
+  "orchestrator" $orchestrator -}}
+{{- if $values.batches.enabled -}}
+{{- $_ := set $profile "batches" (merge (dict "enabled" true "files" $values.batches.files "num_cpus" 0 "resources" (dict "moa-batches" 0.001)) (deepCopy ($values.batches.settings | default dict))) -}}
+{{- end -}}
+{{- toYaml $profile -}}
 {{- end -}}

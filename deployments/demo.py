@@ -10,18 +10,17 @@ import sys
 from collections.abc import Sequence
 
 from deployments.api_settings import api_settings
-from deployments.batches_setting import batches_of, with_batches
+from deployments.batches_setting import with_batches
 from deployments.config import Profile, load_profile
 from deployments.plan.checks import check_profile
 from serving.api import create_app
 from serving.api.exchange import Api
-from serving.demo import MAX_IN_FLIGHT, parsed, scripted, serve
+from serving.demo import MAX_IN_FLIGHT, demo_batches, parsed, scripted, serve
 from serving.engine import Engine
 from serving.engines.scripted_pooling import ScriptedPoolingEngine
 from serving.errors import ConfigError
 from serving.orchestrator import Orchestrator
 from serving.pooling import PoolingEngine
-from serving.store.store import Store
 
 
 def demo_app(profile: Profile, given: argparse.Namespace) -> tuple[Api, list[str]]:
@@ -65,15 +64,15 @@ def demo_app(profile: Profile, given: argparse.Namespace) -> tuple[Api, list[str
     settings = api_settings(profile.api, os.environ)
     most = given.max_in_flight or settings.max_in_flight or MAX_IN_FLIGHT
     settings = settings.model_copy(update={"echo_request_id": True, "max_in_flight": most, "metrics": False})
-    profile = with_batches(profile, os.environ, local=True)
-    store = Store(profile.store) if profile.store.enabled else None
+    enabled = with_batches(profile, os.environ, local=True).batches.enabled
+    batches = demo_batches(profile.batches) if enabled else None
     app = create_app(
         orchestrator.engines,
         cards,
         settings,
         pooling=orchestrator.pooling,
-        store=store,
-        batches=batches_of(profile, store, works=True),
+        store=None if batches is None else batches.store,
+        batches=batches,
     )
     return app, [card.id for card in cards]
 

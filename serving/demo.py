@@ -77,6 +77,13 @@ def scripted(name: str, given: argparse.Namespace, **options: Any) -> ScriptedEn
     )
 
 
+def demo_batches(settings: BatchSettings) -> Batches:
+    """Files and batches in a database of the demo's own: it must not answer those of a real server."""
+    place = StoreSettings(path=str(StoreSettings().file().with_name("demo.sqlite")))
+    own = settings.model_copy(update={"files": None})
+    return Batches(own, place, Store(place, environment={}), works=True)
+
+
 def serve(app: ASGIApp, given: argparse.Namespace, ids: Sequence[str]) -> None:
     """Serve until a signal, whose exit status is 0. Raises `ConfigError` if the port cannot be used."""
     check_port(given.host, given.port, "add --port NUMBER")
@@ -102,10 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     orchestrator = Orchestrator(models, recipes)
     cards = orchestrator.cards()
     settings = ApiSettings(max_in_flight=given.max_in_flight or MAX_IN_FLIGHT)
-    place = StoreSettings()
-    store = Store(place)
-    batches = Batches(BatchSettings(), place, store, works=True)
-    app = create_app(orchestrator.engines, cards, settings, store=store, batches=batches)
+    batches = demo_batches(BatchSettings())
+    app = create_app(orchestrator.engines, cards, settings, store=batches.store, batches=batches)
     try:
         serve(app, given, [card.id for card in cards])
     except ConfigError as error:

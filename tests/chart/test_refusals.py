@@ -56,7 +56,8 @@ REFUSED = {
     "batches without a place for files": ("batches.enabled=true", "batches.files is missing: set it to s3://"),
     "batches in another store": ("batches.files=gs://bucket/x", "batches.files"),
     "batches of a profile that the chart does not write": (
-        "profile=tiny,weights.source=image,weights.s3.uri=,batches.enabled=true,batches.files=s3://b/p", "batches.enabled has no effect on the profile tiny",
+        "profile=tiny,weights.source=image,weights.s3.uri=,batches.enabled=true,batches.files=s3://b/p",
+        "batches.enabled has no effect on the profile tiny",
     ),
     "an unknown setting of batches": ("batches.settings.max_conc=3", "max_conc"),
     "an unknown weight source": ("weights.source=floppy", "weights.source"),

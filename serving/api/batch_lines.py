@@ -93,7 +93,10 @@ class BatchLines:
             "headers": headers,
             CALLER: caller,
         }
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:  # logged by the API: one broken line must not stop its batch
+            return LineAnswer(500, orjson.dumps(error_json(error)))
         return LineAnswer(status, b"".join(pieces))
 
 

@@ -1,5 +1,7 @@
 """Parts of the store that belong to batches, shared by the API and the worker."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from serving.batches.settings import FILES_FOLDER, BatchSettings
@@ -26,3 +28,13 @@ class Batches:
         self.files = BatchFiles(store.database, contents)
         self.rows = BatchRows(store.database)
         self.results = BatchResults(store.database)
+        self._uploads = 0
+
+    @contextmanager
+    def upload(self) -> Iterator[bool]:
+        """Count a file that is being received while the block runs. Yields False if there are too many."""
+        self._uploads += 1
+        try:
+            yield self._uploads <= self.settings.max_uploads
+        finally:
+            self._uploads -= 1

@@ -45,6 +45,12 @@ class BatchSettings(Frozen):
         default=10 * 2**30, ge=1024, description="Maximum size of all files of one key, in bytes."
     )
     max_open: int = Field(default=100, ge=1, description="Maximum number of batches of one key that have not ended.")
+    max_uploads: int = Field(
+        default=4,
+        ge=1,
+        description="Maximum number of files that one replica of the API receives at once, each up to `max_file_bytes`"
+        " on its disk; beyond it, 429.",
+    )
     upload_timeout_s: float = Field(default=600, gt=0, description="Timeout for receiving a file; then 408.")
     file_ttl_s: int = Field(
         default=30 * 86_400,

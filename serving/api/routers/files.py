@@ -17,6 +17,7 @@ from serving.api.uploads import FORM, upload
 from serving.errors import (
     BodyTooLarge,
     InvalidRequest,
+    Overloaded,
     SlowBody,
     StoreRequired,
     Unauthorized,
@@ -64,12 +65,21 @@ async def _file(store: BatchStore, file_id: str, param: str | None = None) -> St
     response_class=JsonResponse,
     responses=responses(
         FileRead,
-        *(InvalidRequest, UnsupportedField, Unauthorized, SlowBody, BodyTooLarge, WrongContentType, StoreRequired),
+        *(InvalidRequest, UnsupportedField, Unauthorized, SlowBody, BodyTooLarge, WrongContentType),
+        *(Overloaded, StoreRequired),
         description="The file.",
     ),
 )
 async def upload_file(store: BatchStore, exchange: Exchange) -> JsonResponse:
     """Upload a file for a batch."""
+    settings = store.batches.settings
+    with store.batches.upload() as has_room:
+        if not has_room:
+            raise Overloaded(f"The server is receiving {settings.max_uploads} files, its limit; try again later.", 5)
+        return await _receive(store, exchange)
+
+
+async def _receive(store: BatchStore, exchange: Exchange) -> JsonResponse:
     settings = store.batches.settings
     async with upload(exchange, settings.max_file_bytes, settings.upload_timeout_s) as given:
         ttl_s = upload_ttl_s(given.fields, settings.file_ttl_s)

@@ -1,11 +1,20 @@
 """The description of files and batches, and what is answered while the store is away."""
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import httpx
 import jsonschema
+import orjson
 import pytest
 
+from serving.api.app import DIALECTS
+from serving.api.batch_lines import BatchLines
 from serving.api.openapi import COMPONENTS
+from serving.api.routers.batches import ENDPOINTS
+from serving.batches.parts import LineRequest
+from serving.engines.scripted import ScriptedEngine
+from serving.types import Delta, GenerateRequest
 from tests.support.api import app_of, client_of, status_and_code
 from tests.support.batches import CHAT, batches_app, jsonl, line
 
@@ -92,6 +101,40 @@ async def test_a_wrong_form_is_refused_with_its_field(
         response = await client.post("/v1/files", data=data, files=files)
         assert response.status_code == 400
         assert response.json()["error"]["param"] == param
+
+
+async def test_one_upload_too_many_is_refused_until_another_ends(tmp_path: Path) -> None:
+    app = batches_app(tmp_path, works=False, max_uploads=1)
+    batches = app.state.server.batches
+
+    async def send() -> httpx.Response:
+        return await client.post("/v1/files", data={"purpose": "batch"}, files={"file": ("r.jsonl", b"{}")})
+
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        with batches.upload() as has_room:
+            assert has_room
+            assert status_and_code(await send()) == (429, "overloaded")
+        assert (await send()).status_code == 200
+
+
+async def test_a_line_whose_answer_breaks_is_an_answer(tmp_path: Path) -> None:
+    class Broken(ScriptedEngine):
+        async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+            raise RuntimeError("a secret")
+            yield
+
+    app = batches_app(tmp_path, {"m": Broken("m")}, works=False)
+    server = app.state.server
+    lines = BatchLines(server, DIALECTS, {}, ENDPOINTS)
+    body = orjson.dumps(line("a")["body"])
+    async with app.router.lifespan_context(app):
+        answer = await lines.answer(LineRequest("name:none", CHAT, "batch_req_1", body))
+        assert answer.status >= 500
+        assert b"a secret" not in answer.body
+        gone = await lines.answer(LineRequest("name:gone", CHAT, "batch_req_1", body))
+        assert (gone.status, orjson.loads(gone.body)["error"]["code"]) == (401, "invalid_api_key")
+        assert lines.check_model("/v1/embeddings", "m") is not None
+        assert lines.check_model(CHAT, "m") is None
 
 
 async def test_a_form_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ OF_CHART: dict[type[BaseModel], frozenset[str]] = {
     ),
     Profile: frozenset({"api", "batches", "description", "models", "name", "orchestrator", "recipes", "team"}),
 }
-# Fields of a profile for which the chart has no value: endpoints, variables and the store need secrets of their own, the
-# budget is a value of the rules, since a changed profile starts a new Ray cluster, and the texts are for a terminal.
+# Fields of a profile for which the chart has no value: endpoints, variables and the store need secrets, the
+# budget belongs to the rules, since a changed profile starts a new Ray cluster, and the texts are for a terminal.
 WITHOUT_VALUE = frozenset({"budget_usd_per_month", "env", "external", "memory_gib", "questions", "scope", "store"})
 ABOUT = frozenset({"title", "description", "default"})
 

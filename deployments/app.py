@@ -10,9 +10,11 @@ from ray.serve.llm import LLMConfig, build_llm_deployment
 
 from deployments.adapter_spec import lora_options
 from deployments.api_settings import api_settings
+from deployments.batches_setting import with_batches
 from deployments.cluster.progress import watch_start
 from deployments.cluster.terminal import say
 from deployments.config import AppArgs, Profile
+from deployments.ingress.batch_worker import BatchWorker, worker_options
 from deployments.ingress.deployment import QUIET, Ingress, ingress_options, routing, scaling
 from deployments.keys import cards_of
 from deployments.metrics_setting import with_metrics
@@ -29,11 +31,13 @@ def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
     """Bind the ingress to one deployment per model. `local`: print the progress of the start on stderr.
 
     Raises:
-        ConfigError: the API's keys contradict each other or name what is not served, or one is not in the environment.
+        ConfigError: the API's keys contradict each other or name what is not served, or one is not in
+            the environment; or batches cannot work.
     """
     settings = api_settings(profile.api, os.environ)
     key_ring(settings)
     check_keys(settings, cards_of(profile), has_store=profile.store.enabled)
+    profile = with_batches(profile, os.environ, local=local)
     profile = with_metrics(profile, args.host, local=local, keyed=settings.requires_key)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     logging.getLogger("ray.llm").setLevel(logging.WARNING)
@@ -49,6 +53,9 @@ def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
     if local:
         watch_start(profile, args.host, args.port, say)
     ingress: Deployment = serve.deployment(Ingress, **ingress_options(profile))  # type: ignore[assignment]
+    if profile.batches.enabled:
+        worker: Deployment = serve.deployment(BatchWorker, **worker_options(profile))  # type: ignore[assignment]
+        return ingress.bind(profile, **models, batches=worker.bind(profile, **models))
     return ingress.bind(profile, **models)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
+from deployments.batch_spec import BatchSpec
 from deployments.external_spec import ExternalSpec
 from deployments.model_spec import ModelSpec, Replicas
 from serving.api.settings import ApiSettings
@@ -111,6 +112,7 @@ class Profile(Frozen):
     quality: QualitySettings | None = Field(
         default=None, description="Grading of a share of the answers by a judge, in the background. Null: none."
     )
+    batches: BatchSpec = Field(default=BatchSpec(), description="Files and batches.")
     env: Mapping[str, str] = Field(default_factory=dict, description="Environment variables of every replica.")
     memory_gib: float = Field(
         default=0, ge=0, description="Free memory that a machine needs; checked before a cluster is started on it."

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Sequence
 
 from deployments.api_settings import api_settings
+from deployments.batches_setting import with_batches
 from deployments.config import Profile, load_profile
 from deployments.plan.checks import check_profile
 from serving.api import create_app
 from serving.api.exchange import Api
-from serving.demo import MAX_IN_FLIGHT, demo_tracer, parsed, scripted, serve
+from serving.demo import MAX_IN_FLIGHT, demo_batches, demo_tracer, parsed, scripted, serve
 from serving.engine import Engine
 from serving.engines.scripted_pooling import ScriptedPoolingEngine
 from serving.errors import ConfigError
@@ -66,7 +67,17 @@ def demo_app(profile: Profile, given: argparse.Namespace, tracer: Tracer | None 
     settings = api_settings(profile.api, os.environ)
     most = given.max_in_flight or settings.max_in_flight or MAX_IN_FLIGHT
     settings = settings.model_copy(update={"echo_request_id": True, "max_in_flight": most, "metrics": False})
-    app = create_app(orchestrator.engines, cards, settings, pooling=orchestrator.pooling, tracer=tracer)
+    enabled = with_batches(profile, os.environ, local=True).batches.enabled
+    batches = demo_batches(profile.batches) if enabled else None
+    app = create_app(
+        orchestrator.engines,
+        cards,
+        settings,
+        pooling=orchestrator.pooling,
+        tracer=tracer,
+        store=None if batches is None else batches.store,
+        batches=batches,
+    )
     return app, [card.id for card in cards]
 
 

@@ -16,6 +16,7 @@ OpenAI's chat completions API, for every model and every recipe. Any OpenAI clie
 | `POST /v1/messages`, `/v1/messages/count_tokens` | Anthropic's Messages API, as Claude Code uses it |
 | `POST /v1/embeddings` | vectors of texts, by a model that embeds: [embeddings.md](embeddings.md) |
 | `POST /v1/rerank`, `/rerank`, `/v2/rerank` | documents by their relevance, by a model that ranks or embeds |
+| `/v1/files`, `/v1/batches` | files of requests, answered in the background: [service-batches.md](service-batches.md) |
 | `GET /v1/models` | models, recipes, aliases: `id`, `kind`, `parent`, `task`, context, `modalities`, abilities, price |
 | `GET /v1/models/ID` | one of them; of a recipe also `settings`: JSON schemas of what a request may change in `moa` |
 | `GET /health` | 200 while the process runs |

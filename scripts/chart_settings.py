@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from deployments.batch_spec import BatchSpec
 from deployments.config import OrchestratorSpec, Profile
 from deployments.model_spec import ModelSpec
 from serving.api.settings import ApiSettings
@@ -20,6 +21,7 @@ SCHEMA = Path("helm") / "moa" / "values.schema.json"
 # Settings that the templates make from other values, or that come from secrets.
 OF_CHART: dict[type[BaseModel], frozenset[str]] = {
     ApiSettings: frozenset({"admin_key", "admin_key_env", "api_key", "deadline_s", "max_in_flight", "tenant_secret"}),
+    BatchSpec: frozenset({"enabled", "files", "num_cpus", "resources"}),
     OrchestratorSpec: frozenset({"drain_s", "num_cpus", "replicas", "resources"}),
     ModelSpec: frozenset(
         {
@@ -37,10 +39,10 @@ OF_CHART: dict[type[BaseModel], frozenset[str]] = {
         }
     ),
     StoreSettings: frozenset({"database_env", "enabled", "path", "redis_env"}),
-    Profile: frozenset({"api", "description", "models", "name", "orchestrator", "recipes", "store", "team"}),
+    Profile: frozenset({"api", "batches", "description", "models", "name", "orchestrator", "recipes", "store", "team"}),
 }
-# Fields of a profile for which the chart has no value: endpoints and variables need secrets of their own, the budget is
-# a value of the rules, since a changed profile starts a new Ray cluster, and the texts are for a terminal.
+# Fields of a profile for which the chart has no value: endpoints and variables need secrets, the
+# budget belongs to the rules, since a changed profile starts a new Ray cluster, and the texts are for a terminal.
 WITHOUT_VALUE = frozenset({"budget_usd_per_month", "env", "external", "memory_gib", "questions", "scope"})
 ABOUT = frozenset({"title", "description", "default"})
 
@@ -58,6 +60,7 @@ def chart_schema(root: Path) -> str:
     schema: Json = json.loads((root / SCHEMA).read_text(encoding="utf-8"))
     values = deepcopy(schema)
     values["properties"]["api"]["properties"]["settings"] = settings_schema(ApiSettings)
+    values["properties"]["batches"]["properties"]["settings"] = settings_schema(BatchSpec)
     values["properties"]["orchestrator"]["properties"]["settings"] = settings_schema(OrchestratorSpec)
     values["properties"]["store"]["properties"]["settings"] = settings_schema(StoreSettings)
     values["properties"]["models"]["additionalProperties"]["properties"]["settings"] = settings_schema(ModelSpec)

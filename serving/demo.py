@@ -17,12 +17,16 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from serving.api import ApiSettings, create_app
+from serving.batches.service import Batches
+from serving.batches.settings import BatchSettings
 from serving.command_line import CommandLine, at_least
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import ConfigError
 from serving.orchestrator import Orchestrator
 from serving.ports import check_port
 from serving.recipes import load_recipes
+from serving.store.settings import StoreSettings
+from serving.store.store import Store
 from serving.tracing.settings import tracing_settings
 from serving.tracing.spans import Tracer
 
@@ -75,6 +79,13 @@ def scripted(name: str, given: argparse.Namespace, **options: Any) -> ScriptedEn
     )
 
 
+def demo_batches(settings: BatchSettings) -> Batches:
+    """Files and batches in a database of the demo's own: it must not answer those of a real server."""
+    place = StoreSettings(path=str(StoreSettings().file().with_name("demo.sqlite")))
+    own = settings.model_copy(update={"files": None})
+    return Batches(own, place, Store(place, environment={}), works=True)
+
+
 def demo_tracer() -> tuple[Tracer | None, Callable[[], None]]:
     """The tracer of the variables `OTEL_*`, and a function that sends its last spans. Raises `ConfigError`."""
     if (settings := tracing_settings(os.environ)) is None:
@@ -116,7 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tracer, send_spans = demo_tracer()
         orchestrator = Orchestrator(models, recipes, tracer=tracer)
         cards = orchestrator.cards()
-        app = create_app(orchestrator.engines, cards, settings, tracer=tracer)
+        batches = demo_batches(BatchSettings())
+        app = create_app(orchestrator.engines, cards, settings, store=batches.store, tracer=tracer, batches=batches)
         serve(app, given, [card.id for card in cards], send_spans)
     except ConfigError as error:
         sys.exit(f"Error: {error}")

@@ -11,6 +11,7 @@
     ├── UnknownModel                404  model_not_found
     ├── UnknownKey                  404  key_not_found          an API key that an administrator asks for
     ├── UnknownAnswer               404  answer_not_found       an answer that feedback is about
+    ├── UnknownObject               404  object_not_found       a file or a batch that is not the caller's
     ├── UnknownPath                 404  not_found
     ├── WrongMethod                 405  method_not_allowed
     ├── SlowBody                    408  body_timeout           the request body did not arrive in time
@@ -205,6 +206,24 @@ class UnknownAnswer(MoaError):
             f"Set 'id' to the id of an answer that this key got, such as 'chatcmpl-...': there is none with the id"
             f" '{self.answer_id}'."
         )
+
+
+class UnknownObject(MoaError):
+    """The caller has no file or batch with that id, or it has expired."""
+
+    status, code, type = 404, "object_not_found", "invalid_request_error"
+
+    def __init__(self, kind: str, given: str, param: str | None = None) -> None:
+        """`kind`: "file" or "batch". `param`: the field with the id, if it is not in the path."""
+        super().__init__(kind, given, param)
+        self.kind, self.given, self.param = kind, given, param
+
+    def __str__(self) -> str:
+        return f"There is no {self.kind} '{self.given}'; list yours with GET /v1/{self.kind}{self._plural}."
+
+    @property
+    def _plural(self) -> str:
+        return "es" if self.kind.endswith("ch") else "s"
 
 
 class UnknownPath(MoaError):

@@ -89,6 +89,15 @@ class Observer:
     def answer_not_graded(self, reason: str) -> None:
         """An answer of the sample got no grade: "full", "limit", "failed" or "abstained"."""
 
+    def batch_lines(self, running: int, waiting: int) -> None:
+        """Lines of batches that this worker answers now, and those that wait for it."""
+
+    def batch_line_ended(self, outcome: str) -> None:
+        """A line of a batch was "completed" or has "failed", or is tried again later: "retried"."""
+
+    def batch_ended(self, status: str) -> None:
+        """A batch ended: "completed", "failed", "expired" or "cancelled"."""
+
     def request_started(self, model: str) -> None:
         """A model or a recipe was asked."""
 

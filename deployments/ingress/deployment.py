@@ -11,6 +11,7 @@ from ray.serve.schema import LoggingConfig
 from starlette.types import ASGIApp
 
 from deployments.api_settings import api_settings
+from deployments.batches_setting import batches_of
 from deployments.cluster.tracing import replica_tracer
 from deployments.config import Profile, SessionAffinity
 from deployments.ingress.capacity import max_in_flight
@@ -24,6 +25,7 @@ from deployments.ingress.session_router import SessionRouter
 from deployments.model_revision import revision_of
 from deployments.model_spec import Replicas
 from serving.api.app import create_app
+from serving.api.exchange import Api
 from serving.engine import Engine
 from serving.orchestrator import Orchestrator
 from serving.pooling import PoolingEngine, PoolingInfo
@@ -36,9 +38,8 @@ from serving.store.store import Store
 QUIET = LoggingConfig(enable_access_log=False, log_level="WARNING")
 
 
-@serve.ingress()
-class Ingress:
-    """One orchestrator replica. Imports neither vllm nor ray.serve.llm: they cost 8 s and 770 MB."""
+class Orchestration:
+    """The API over the models' handles. Imports neither vllm nor ray.serve.llm: they cost 8 s and 770 MB."""
 
     def __init__(self, profile: Profile, **handles: DeploymentHandle[Any]) -> None:
         """`handles`: `model_0` and so on, in the order of the profile's models."""
@@ -82,7 +83,8 @@ class Ingress:
                     self._pooling[model.id] = ColdStartPooling(self._pooling[model.id], start)
         self._engines.update((external.id, external.engine()) for external in profile.external)
 
-    async def __serve_build_asgi_app__(self) -> ASGIApp:
+    async def api(self, *, answers_batches: bool) -> Api:
+        """The API. `answers_batches`: while it runs, it answers the lines of batches, too."""
         profile = self._profile
         recipes = load_recipes(profile.recipes, profile.team)
         prices = {
@@ -136,7 +138,16 @@ class Ingress:
             tracer=tracer,
             quality=quality,
             budget_usd=profile.budget_usd_per_month,
+            batches=batches_of(profile, store, works=answers_batches),
         )
+
+
+@serve.ingress()
+class Ingress(Orchestration):
+    """One orchestrator replica."""
+
+    async def __serve_build_asgi_app__(self) -> ASGIApp:
+        return await self.api(answers_batches=False)
 
 
 def ingress_options(profile: Profile) -> dict[str, Any]:

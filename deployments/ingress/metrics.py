@@ -91,6 +91,9 @@ class RayObserver(Observer):
         )
         self._ungraded = Counter("moa_ungraded_answers", "Answers of the sample without a grade.", ("reason",))
         self._feedback = Histogram("moa_feedback_score", "Scores of callers' feedback, 0 to 1.", grades, ("model",))
+        self._batch_lines = Gauge("moa_batch_lines", "Lines of batches that have not ended, by state.", ("state",))
+        self._batch_line_ends = Counter("moa_batch_line_ends", "Attempts at lines of batches by outcome.", ("outcome",))
+        self._batches = Counter("moa_batches", "Batches that have ended, by status.", ("status",))
         self._budget = Gauge("moa_budget_usd_per_month", "Budget of the profile, in dollars a month.")
         if budget_usd_per_month is not None:
             self._budget.set(budget_usd_per_month)
@@ -126,6 +129,16 @@ class RayObserver(Observer):
 
     def answer_not_graded(self, reason: str) -> None:
         self._ungraded.inc(1, {"reason": reason})
+
+    def batch_lines(self, running: int, waiting: int) -> None:
+        self._batch_lines.set(running, {"state": "running"})
+        self._batch_lines.set(max(waiting - running, 0), {"state": "waiting"})
+
+    def batch_line_ended(self, outcome: str) -> None:
+        self._batch_line_ends.inc(1, {"outcome": outcome})
+
+    def batch_ended(self, status: str) -> None:
+        self._batches.inc(1, {"status": status})
 
     def request_refused(self, code: str) -> None:
         self._refused.inc(1, {"code": code})

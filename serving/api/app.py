@@ -11,6 +11,7 @@ from serving.api import request_log
 from serving.api.admission import IN_FLIGHT, Admission, BodyBudget
 from serving.api.aliases import check_aliases
 from serving.api.answer_cache import response_cache
+from serving.api.batch_lines import BatchTasks
 from serving.api.cors import Cors
 from serving.api.dependencies import Server
 from serving.api.dialects.field_names import OF_MESSAGES, OF_RESPONSES
@@ -39,9 +40,12 @@ from serving.api.routers import (
     tokens,
     usage,
 )
+from serving.api.routers import batches as batches_router
+from serving.api.routers import files as files_router
 from serving.api.routers.metrics import router as metrics_router
 from serving.api.settings import ApiSettings
 from serving.api.stored_keys import StoredKeys
+from serving.batches.service import Batches
 from serving.cards import ModelCard
 from serving.engine import Engine
 from serving.errors import ConfigError
@@ -76,6 +80,7 @@ def create_app(
     tracer: Tracer | None = None,
     quality: AnswerSampler | None = None,
     budget_usd: float | None = None,
+    batches: Batches | None = None,
 ) -> Api:
     """Create the API.
 
@@ -91,6 +96,7 @@ def create_app(
         tracer: starts the spans of requests, below which those of `engines` are; None: nothing is traced.
         quality: grades a share of the answers; the app starts and closes it.
         budget_usd: of all keys, a month; reports show it.
+        batches: files and batches in `store`; the app starts and stops what works on them. None: there are none.
 
     Raises:
         ConfigError: two keys contradict each other (`key_ring`) or name what is not served (`check_keys`), an engine
@@ -124,6 +130,7 @@ def create_app(
         recorder=Recorder(
             by_id, observer or Observer(), None if store is None else store.requests, quality, budget_usd
         ),
+        batches=batches,
     )
     app = Api(
         settings.echo_request_id, Cors(settings.cors_origins) if settings.cors_origins else None, lifespan, tracer
@@ -140,6 +147,10 @@ def create_app(
     answered = (*DIALECTS, *POOLING)
     generating = {route.path for router in answered for route in router.routes if isinstance(route, APIRoute)}
     add_error_handlers(app, server, generating, ERROR_FORMS)
+    if batches is not None:
+        app.include_router(files_router.router)
+        app.include_router(batches_router.router)
+        app.state.batches = BatchTasks(server, batches, answered, ERROR_FORMS, batches_router.ENDPOINTS)
     app.openapi = cache(  # type: ignore[method-assign]  # as FastAPI documents it
         lambda: document(app.routes, status.own_version(), cards, settings)
     )
@@ -165,10 +176,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await stored_keys.start()
     if quality is not None:
         quality.start()
+    batches: BatchTasks | None = getattr(app.state, "batches", None)
+    if batches is not None:
+        batches.start()
     try:
         yield
     finally:
         app.state.readiness.cancel()
+        if batches is not None:
+            await batches.stop()
         if quality is not None:
             await quality.close()
         if (cache := app.state.server.cache) is not None:

@@ -20,6 +20,7 @@ from serving.api.recorder import Recorder
 from serving.api.reservation import UNLIMITED, Reservation, Unlimited
 from serving.api.settings import ApiSettings
 from serving.api.stored_keys import StoredKeys
+from serving.batches.service import Batches
 from serving.cache.response_cache import ResponseCache
 from serving.cards import ModelCard, Task
 from serving.engine import Engine
@@ -59,6 +60,7 @@ class Server:
     limiter: Limiter = field(kw_only=True)
     cache: ResponseCache | None = None  # None: answers are not kept
     recorder: Recorder = field(default_factory=lambda: Recorder({}, Observer()))
+    batches: Batches | None = None
 
     async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.
@@ -128,6 +130,8 @@ class Server:
             Unauthorized: there is no valid key; see `given_key`.
             StoreRequired: the key is not known, and the store cannot be asked.
         """
+        if exchange.trusted:
+            return exchange.caller
         if not self.keys.required:
             return self.keys.anyone
         given = given_key(exchange.all_headers)

@@ -34,6 +34,7 @@ NO_WEBSOCKETS = (
 )
 CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 EXCHANGE = "moa.exchange"  # key of the exchange in the scope
+CALLER = "moa.caller"  # key of the caller in the scope of a request that this process makes to itself: no HTTP has it
 RECEIVED = b"x-moa-received-ms"  # header of our HAProxy: Unix time of the request's arrival there, milliseconds
 MIN_WAITED_S = 1.0  # a shorter time is no repetition, and may be a difference of two nodes' clocks
 
@@ -57,6 +58,7 @@ class HttpExchange:
         engine_asked: the engine's observer reports how the request ends.
         caller: who sends the request, once its key has been checked.
         over_budget: sentence that another model answers, as the caller's budget is used up; None: it is not.
+        trusted: the caller is known without a key: this process makes the request itself.
         parsed: the body has been parsed; errors until then name fields as the client does.
         trace: the request's place in a trace; None: it has none.
         status: of the response; None until its head is sent.
@@ -81,7 +83,8 @@ class HttpExchange:
         self.receive = receive
         self.started = False
         self.engine_asked = False
-        self.caller: Caller = ANY_CALLER
+        self.caller: Caller = scope.get(CALLER, ANY_CALLER)
+        self.trusted = CALLER in scope
         self.parsed = False
         self.status: int | None = None
         self.failure: str | None = None

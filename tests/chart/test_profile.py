@@ -106,6 +106,14 @@ def test_other_settings_are_passed_on_under_their_own_names() -> None:
     }
     assert isinstance(changed["api"]["max_body_bytes"], int)
     assert changed["orchestrator"] == {**plain["orchestrator"], "session_affinity": {"enabled": False}}
+    assert "batches" not in plain
+    assert changed["batches"] == {
+        "enabled": True,
+        "files": "s3://my-batches/moa",
+        "max_concurrent": 32,
+        "num_cpus": 0,
+        "resources": {"moa-batches": 0.001},
+    }
     models = {model["id"]: model for model in changed["models"]}
     assert models["qwen2.5-72b"]["strict_tools"] is True
     assert all("strict_tools" not in model for name, model in models.items() if name != "qwen2.5-72b")

@@ -58,6 +58,13 @@ REFUSED = {
         "models.llama-3\\.1-70b.adapters.sql.rank=512,models.llama-3\\.1-70b.resources.memory=48Gi",
         "GiB that its engine needs while it loads",
     ),
+    "batches without a place for files": ("batches.enabled=true", "batches.files is missing: set it to s3://"),
+    "batches in another store": ("batches.files=gs://bucket/x", "batches.files"),
+    "batches of a profile that the chart does not write": (
+        "profile=tiny,weights.source=image,weights.s3.uri=,batches.enabled=true,batches.files=s3://b/p",
+        "batches.enabled has no effect on the profile tiny",
+    ),
+    "an unknown setting of batches": ("batches.settings.max_conc=3", "max_conc"),
     "an unknown weight source": ("weights.source=floppy", "weights.source"),
     "a grace that spot does not give": ("shutdown.graceSeconds=180", "shutdown.graceSeconds"),
     "a grace shorter than the drain": ("shutdown.drainSeconds=105", "shutdown.graceSeconds is 110"),

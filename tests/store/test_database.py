@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from serving.store import key_tables  # noqa: F401  # adds its tables to METADATA
+from serving.store import batch_tables, key_tables, record_tables  # noqa: F401  # add their tables to METADATA
 from serving.store.database import Database, database_url
 from serving.store.errors import StoreUnavailable
 from serving.store.settings import StoreSettings

@@ -14,8 +14,10 @@ from pydantic import BaseModel
 from ray import serve
 from ray.serve.deployment import Application
 
+from deployments.batch_spec import BatchSpec
 from deployments.cluster.local import start_cluster
 from deployments.config import AppArgs, OrchestratorSpec, Profile
+from deployments.ingress.batch_worker import BatchWorker, worker_options
 from deployments.ingress.deployment import Ingress, ingress_options, routing, scaling
 from deployments.model.coalescing import coalesced
 from deployments.model_spec import ModelSpec, Replicas
@@ -93,6 +95,7 @@ def profile() -> Profile:
         recipes=("moa-lite", OWN, {"preset": "moa-lite", "id": "moa-rests", "layers": [[*TEAM, "scripted-rests"]]}),
         api=ApiSettings(metrics=True, aliases={"gpt-4o": "moa-lite"}),
         orchestrator=OrchestratorSpec(replicas=Replicas(min=2), num_cpus=0),
+        batches=BatchSpec(enabled=True),
     )
 
 
@@ -107,4 +110,5 @@ def scripted_app(args: Args) -> Application:
         ).bind(name)
         for number, name in enumerate(MODELS)
     }
-    return serve.deployment(Ingress, **ingress_options(profile())).bind(profile(), **models)
+    worker = serve.deployment(BatchWorker, **worker_options(profile())).bind(profile(), **models)
+    return serve.deployment(Ingress, **ingress_options(profile())).bind(profile(), **models, batches=worker)

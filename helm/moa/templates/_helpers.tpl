@@ -155,6 +155,12 @@ each, over the share that vLLM may take. (model, context)
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.batches.enabled (not .Values.batches.files) -}}
+{{- fail "batches.files is missing: set it to s3://BUCKET/PREFIX, or to file:///FOLDER on a volume that all pods mount." -}}
+{{- end -}}
+{{- if and .Values.batches.enabled (not (include "moa.writesProfile" .)) -}}
+{{- fail (printf "batches.enabled has no effect on the profile %s: set profile to values, or batches.enabled to false." .Values.profile) -}}
+{{- end -}}
 {{- if include "moa.writesProfile" . -}}
 {{- range $id, $model := .Values.models -}}
 {{- include "moa.validateAdapters" (dict "id" $id "model" $model "context" $) -}}

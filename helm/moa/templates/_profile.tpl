@@ -68,7 +68,7 @@ orchestrators learn at their start that a model may have no replica.
 {{- if and $values.store.redis.existingSecret (not $values.store.database.existingSecret) -}}
 {{- fail "store.redis.existingSecret: set store.database.existingSecret, too: Redis keeps only what expires." -}}
 {{- end -}}
-{{- toYaml (dict
+{{- $profile := dict
   "name" (include "moa.fullname" .)
   "description" "written by the Helm chart"
   "models" $models
@@ -76,5 +76,9 @@ orchestrators learn at their start that a model may have no replica.
   "recipes" $values.recipes
   "api" (merge (dict "max_in_flight" (ternary nil (int $values.api.maxInFlight) (eq (int $values.api.maxInFlight) 0)) "deadline_s" (int $values.api.deadlineSeconds)) (deepCopy ($values.api.settings | default dict)))
   "store" $store
-  "orchestrator" $orchestrator) -}}
+  "orchestrator" $orchestrator -}}
+{{- if $values.batches.enabled -}}
+{{- $_ := set $profile "batches" (merge (dict "enabled" true "files" $values.batches.files "num_cpus" 0 "resources" (dict "moa-batches" 0.001)) (deepCopy ($values.batches.settings | default dict))) -}}
+{{- end -}}
+{{- toYaml $profile -}}
 {{- end -}}

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from serving.store import key_tables, record_tables  # noqa: F401  # add their tables to METADATA
+from serving.store import batch_tables, key_tables, record_tables  # noqa: F401  # add their tables to METADATA
 from serving.store.tables import METADATA
 
 context.configure(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from deployments.batch_spec import BatchSpec
 from deployments.config import OrchestratorSpec, Profile
 from deployments.model_spec import ModelSpec
 from scripts.chart_settings import OF_CHART, SCHEMA, WITHOUT_VALUE, chart_schema, settings_schema
@@ -15,7 +16,7 @@ from tests.support.paths import ROOT
 TEMPLATE = (ROOT / "helm" / "moa" / "templates" / "_profile.tpl").read_text()
 
 
-@pytest.mark.parametrize("model", [ApiSettings, OrchestratorSpec, ModelSpec])
+@pytest.mark.parametrize("model", [ApiSettings, BatchSpec, OrchestratorSpec, ModelSpec])
 def test_each_setting_is_passed_on_or_made_by_the_chart(model: type[BaseModel]) -> None:
     passed_on = set(settings_schema(model)["properties"])
     assert passed_on | OF_CHART[model] == set(model.model_fields)

@@ -17,6 +17,7 @@ EXAMPLES: list[MoaError] = [
     errors.LimitExceeded("calls", 65, 64),
     errors.Unauthorized(),
     errors.UnknownModel("x", ("a", "b")),
+    errors.UnknownObject("batch", "batch_1", "after"),
     errors.UnknownPath("/x"),
     errors.WrongMethod("/x", "GET"),
     errors.SlowBody(30.0),
@@ -34,6 +35,7 @@ EXAMPLES: list[MoaError] = [
     errors.IncompleteGeneration("m"),
     errors.QuorumNotReached(1, 0, 2, ("a: it broke", "b: it was late")),
     errors.EngineUnavailable("m", "it is starting", 30.0, False),
+    errors.StoreRequired("Files and batches are not available"),
     errors.DeadlineExceeded("'m'", 1.5),
     errors.ConfigError("Add the model."),
 ]

@@ -183,6 +183,19 @@ def test_the_store_is_a_gauge_for_each_part_and_lost_records_are_counted(recorde
     ]
 
 
+def test_lines_of_batches_are_gauges_by_state_and_counted_by_outcome(recorded: Recorded) -> None:
+    observer = RayObserver()
+    observer.batch_lines(4, 10)
+    observer.batch_line_ended("retried")
+    observer.batch_ended("completed")
+    assert recorded == [
+        ("moa_batch_lines", 4, {"state": "running"}),
+        ("moa_batch_lines", 6, {"state": "waiting"}),
+        ("moa_batch_line_ends", 1, {"outcome": "retried"}),
+        ("moa_batches", 1, {"status": "completed"}),
+    ]
+
+
 def test_second_attempts_are_counted(recorded: Recorded) -> None:
     RayObserver().hedged("moa", "a")
     assert recorded == [("moa_hedged_calls", 1, {"recipe": "moa", "model": "a"})]

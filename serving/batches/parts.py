@@ -1,0 +1,49 @@
+"""What a batch's run needs beside the batch."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from serving.batches.service import Batches
+from serving.batches.slots import Slots
+from serving.telemetry import Observer
+
+
+@dataclass(frozen=True, slots=True)
+class LineAnswer:
+    """Answer to a line: an HTTP status and its JSON."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LineRequest:
+    """A line as the API gets it."""
+
+    owner: str
+    endpoint: str
+    request_id: str
+    body: bytes  # JSON
+
+
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """Parts that all runs of one worker share.
+
+    Attributes:
+        batches: the store.
+        slots: places for lines in progress.
+        answer: answers one line. It does not raise for errors of the request or of an engine: those are answers, too.
+        check_model: a sentence if the endpoint cannot answer with the model, both given.
+        max_body_bytes: maximum size of a line.
+        observer: receives the ends of lines.
+        poll_s: time between two looks at a batch's status.
+    """
+
+    batches: Batches
+    slots: Slots
+    answer: Callable[[LineRequest], Awaitable[LineAnswer]]
+    check_model: Callable[[str, str], str | None]
+    max_body_bytes: int
+    observer: Observer
+    poll_s: float = 1.0

@@ -1,0 +1,63 @@
+"""Places for lines in progress, shared fairly between the owners of batches."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Slots:
+    """A number of places that changes. A free one goes to the waiting owner that has the fewest.
+
+    Attributes:
+        limit: places; fewer than are taken means that none is given until enough are free.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._taken: Counter[str] = Counter()
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    @property
+    def taken(self) -> int:
+        """Places in use."""
+        return self._taken.total()
+
+    def set_limit(self, limit: int) -> None:
+        """Change the number of places."""
+        self.limit = limit
+        self._give()
+
+    @asynccontextmanager
+    async def place(self, owner: str) -> AsyncIterator[None]:
+        """Wait for a place, and hold it for the block."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append(turn)
+        self._give()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._free(owner)
+            raise
+        try:
+            yield
+        finally:
+            self._free(owner)
+
+    def _free(self, owner: str) -> None:
+        self._taken[owner] -= 1
+        if not self._taken[owner]:
+            del self._taken[owner]
+        self._give()
+
+    def _give(self) -> None:
+        while self.taken < self.limit and self._waiting:
+            owner = min(self._waiting, key=lambda one: self._taken[one])
+            turns = self._waiting[owner]
+            turn = turns.popleft()
+            if not turns:
+                del self._waiting[owner]
+            if not turn.done():
+                self._taken[owner] += 1
+                turn.set_result(None)

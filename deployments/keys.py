@@ -19,7 +19,7 @@ def cards_of(profile: Profile) -> dict[str, ModelCard]:
             model.id,
             "model",
             task="generate" if model in profile.served else "embed",
-            usd_per_million_tokens=model.usd_per_million_tokens and model.usd_per_million_tokens.model_dump(),
+            usd_per_million_tokens=None if (price := model.usd_per_million_tokens) is None else price.model_dump(),
         )
         for model in (*profile.served, *profile.pooling)
     }

@@ -1,7 +1,7 @@
 """Lines of batches as requests of the API, in this process; and the tasks that work on batches."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ from serving.api.error_handlers import ErrorForm, add_error_handlers
 from serving.api.errors import error_json
 from serving.api.exchange import CALLER, Api
 from serving.api.keys import Caller
-from serving.api.owners import caller_of
+from serving.api.owners import NAMED, caller_of
 from serving.batches.load import report_always
 from serving.batches.parts import LineAnswer, LineRequest, RunParts
 from serving.batches.service import Batches
@@ -52,20 +52,34 @@ class BatchLines:
         paths = {route.path for router in routers for route in router.routes if isinstance(route, APIRoute)}
         add_error_handlers(self._app, self._server, paths, error_forms)
 
-    def check_model(self, endpoint: str, model: str) -> str | None:
-        """A sentence if the endpoint cannot answer with the model."""
-        try:
-            self._server.card(model, self._endpoints[endpoint])
-        except MoaError as error:
-            return str(error)
-        return None
+    async def model_check(self, owner: str, endpoint: str) -> Callable[[str], str | None]:
+        """A function that returns a sentence if the endpoint cannot answer the owner with the model."""
+        caller = await self._caller(owner)
+
+        def check(model: str) -> str | None:
+            if caller is None:
+                return str(NO_KEY)
+            try:
+                self._server.card(model, caller, self._endpoints[endpoint])
+            except MoaError as error:
+                return str(error)
+            return None
+
+        return check
 
     async def answer(self, line: LineRequest) -> LineAnswer:
         """Answer one line. All errors are answers."""
-        caller = caller_of(self._server.keys, line.owner)
+        caller = await self._caller(line.owner)
         if caller is None:
             return LineAnswer(NO_KEY.status, orjson.dumps(error_json(NO_KEY)))
         return await self._ask(line, replace(caller, priority_class="batch", max_in_flight=None))
+
+    async def _caller(self, owner: str) -> Caller | None:
+        """The caller that is `owner`, by a key of the settings or of the store; None: it has no valid key."""
+        caller = caller_of(self._server.keys, owner)
+        if caller is None and self._server.stored_keys is not None and owner.startswith(NAMED):
+            return await self._server.stored_keys.named(owner.removeprefix(NAMED))
+        return caller
 
     async def _ask(self, line: LineRequest, caller: Caller) -> LineAnswer:
         body: list[dict[str, Any]] = [{"type": "http.request", "body": line.body, "more_body": False}]
@@ -120,7 +134,7 @@ class BatchTasks:
             slots = Slots(batches.settings.min_concurrent)
             limit = server.settings.max_body_bytes
             self._worker = BatchWorker(
-                RunParts(batches, slots, lines.answer, lines.check_model, limit, server.observer)
+                RunParts(batches, slots, lines.answer, lines.model_check, limit, server.observer)
             )
 
     def start(self) -> None:

@@ -119,6 +119,14 @@ class StoredKeys:
             raise Unauthorized("Use another API key: this one has expired.")
         return caller
 
+    async def named(self, name: str) -> Caller | None:
+        """The caller of the key with this name; None: there is no valid one, as of the last reading."""
+        if self._task is None:
+            await self.start()
+        now = self._clock()
+        found = (caller for record, caller in self._known.values() if record.name == name and record.valid(now))
+        return next(found, None)
+
     async def _looked_up(self, key: KeyText) -> tuple[KeyRecord, Caller]:
         if (looking := self._looking.get(key.id)) is None:
             now = self._clock()

@@ -237,7 +237,7 @@ class GenerationResponse(Response):
         completion = replace(
             completion, usage=usage_in_scope(completion.usage, completion.report, self.server.settings.usage)
         )
-        headers = {} if self._cached is None else {"x-moa-cache": self._cached.status}
+        headers: dict[str, str] = {} if self._cached is None else {"x-moa-cache": self._cached.status}
         if completion.report is not None and completion.report.degraded:
             headers["x-moa-degraded"] = "true"
         return JsonResponse(self.answer.whole(completion), headers=headers or None)

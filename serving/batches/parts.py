@@ -34,7 +34,7 @@ class RunParts:
         batches: the store.
         slots: places for lines in progress.
         answer: answers one line. It does not raise for errors of the request or of an engine: those are answers, too.
-        check_model: a sentence if the endpoint cannot answer with the model, both given.
+        model_check: for an owner and an endpoint, a function that returns a sentence if a model cannot be asked.
         max_body_bytes: maximum size of a line.
         observer: receives the ends of lines.
         poll_s: time between two looks at a batch's status.
@@ -43,7 +43,7 @@ class RunParts:
     batches: Batches
     slots: Slots
     answer: Callable[[LineRequest], Awaitable[LineAnswer]]
-    check_model: Callable[[str, str], str | None]
+    model_check: Callable[[str, str], Awaitable[Callable[[str], str | None]]]
     max_body_bytes: int
     observer: Observer
     poll_s: float = 1.0

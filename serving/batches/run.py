@@ -69,7 +69,7 @@ class BatchRun:
             batch.endpoint,
             self._parts.batches.settings.max_lines,
             self._parts.max_body_bytes,
-            lambda model: self._parts.check_model(batch.endpoint, model),
+            await self._parts.model_check(batch.owner, batch.endpoint),
         )
 
         with await self._files.contents.opened(batch.input_file_id) as source:

@@ -88,7 +88,10 @@ async def made(batches: Batches, content: bytes, owner: str = "name:red", **chan
 
 
 def worker_of(batches: Batches, answer: Answer, observer: Observer | None = None) -> BatchWorker:
-    parts = RunParts(batches, Slots(0), answer, lambda *_: None, 10_000, observer or Observer(), poll_s=0.02)
+    async def model_check(owner: str, endpoint: str) -> Callable[[str], str | None]:
+        return lambda model: None
+
+    parts = RunParts(batches, Slots(0), answer, model_check, 10_000, observer or Observer(), poll_s=0.02)
     return BatchWorker(parts)
 
 

@@ -21,7 +21,8 @@ def profile(folder: Path, **batches: Any) -> Profile:
 def bound(profile: Profile) -> dict[str, Any]:
     """Handles of the ingress on a cluster with a database."""
     shared = profile.model_copy(update={"env": {"MOA_DATABASE_URL": "postgresql://host/name"}})
-    return build(shared, AppArgs(), local=False)._bound_deployment.init_kwargs
+    handles: Any = build(shared, AppArgs(), local=False)._bound_deployment.init_kwargs
+    return handles
 
 
 def test_it_is_part_of_the_application_where_batches_are_on(tmp_path: Path) -> None:

@@ -71,6 +71,19 @@ async def test_a_key_is_a_caller_with_its_settings() -> None:
     await known.close()
 
 
+async def test_a_batch_goes_on_under_the_name_of_a_key_until_it_is_revoked() -> None:
+    store = Stored()
+    store.add("old", revoked_at=NOON)
+    store.add("a", settings={"models": ["m"]})
+    known = stored_keys(store, Clock())
+    caller = await known.named("a")
+    assert caller is not None
+    assert (caller.name, caller.models) == ("a", {"m"})
+    assert await known.named("old") is None
+    assert await known.named("b") is None
+    await known.close()
+
+
 async def test_a_new_key_works_at_once_also_for_requests_that_come_together() -> None:
     store = Stored()
     known = stored_keys(store, Clock())

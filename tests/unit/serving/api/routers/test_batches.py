@@ -133,8 +133,9 @@ async def test_a_line_whose_answer_breaks_is_an_answer(tmp_path: Path) -> None:
         assert b"a secret" not in answer.body
         gone = await lines.answer(LineRequest("name:gone", CHAT, "batch_req_1", body))
         assert (gone.status, orjson.loads(gone.body)["error"]["code"]) == (401, "invalid_api_key")
-        assert lines.check_model("/v1/embeddings", "m") is not None
-        assert lines.check_model(CHAT, "m") is None
+        assert (await lines.model_check("name:none", "/v1/embeddings"))("m") is not None
+        assert (await lines.model_check("name:none", CHAT))("m") is None
+        assert "removed" in (await lines.model_check("name:gone", CHAT))("m")
 
 
 async def test_a_form_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -147,9 +147,7 @@ async def run(
             server, or the server failed for `settings.max_failures` consecutive answers. As `check_programs`.
     """
     await check_programs(datasets, settings.programs)
-    known = await client.models()
-    if unknown := sorted({arm.model for arm in arms} - set(known)):
-        raise EvaluationError(f"The server has no model '{unknown[0]}'; its models are: {', '.join(known)}.")
+    known = await client.require(arm.model for arm in arms)
     keep_manifest(out / MANIFEST, manifest(arms, datasets, settings, await client.version(), known))
     failures = Failures("answers", settings.max_failures)
     asked = 0

@@ -58,9 +58,7 @@ async def check(client: Client, settings: JudgeSettings) -> None:
     Raises:
         EvaluationError: The server has no such model, it does not answer, or has no logprobs for weighted verdicts.
     """
-    known = await client.models()
-    if settings.judge not in known:
-        raise EvaluationError(f"The server has no model '{settings.judge}'; its models are: {', '.join(known)}.")
+    await client.require([settings.judge])
     question = prompts.pair(["Say yes."], ["yes"], ["no"], letter=True)
     fields: dict[str, Any] = {"logprobs": True, "top_logprobs": 20} if settings.weighted else {}
     try:

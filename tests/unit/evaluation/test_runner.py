@@ -159,7 +159,7 @@ async def test_second_turns_stand_on_the_arms_own_first_answer(tmp_path: Path) -
 
 async def test_an_unknown_model_is_named_before_any_work(data: Dataset, tmp_path: Path) -> None:
     server = TeamServer()
-    with pytest.raises(EvaluationError, match="The server has no model 'tema'; its models are: add, spell"):
+    with pytest.raises(EvaluationError, match=r"has no model 'tema'; did you mean 'team'\? its models are: add, spell"):
         await ran(server, arms.from_names("tema"), data, tmp_path)
     assert server.bodies == []
 

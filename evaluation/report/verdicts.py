@@ -1,11 +1,11 @@
 """The section on judged answers: win rates, raw and length-controlled, and ratings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from evaluation import papers
 from evaluation.analysis.cost import costs
 from evaluation.analysis.length_control import win_rates
-from evaluation.analysis.verdicts import grade_table
+from evaluation.analysis.verdicts import GradeRow, grade_table
 from evaluation.criteria import CRITERIA, SCALE
 from evaluation.judging.verdicts import WHOLE_SCALE, Comparison, Grade
 from evaluation.report.section import Section
@@ -87,41 +87,48 @@ def _grade_table(grades: Sequence[Grade], tokens: Tokens) -> Table:
     table = grade_table(grades)
     turns = max(len(row.turns) for row in table)
     skills = list(dict.fromkeys(skill for row in table for skill in row.skills))
-    body = tuple(
-        (
-            Cell(row.arm),
-            Cell(row.judge),
-            number(row.overall),
-            number(tokens.get(row.arm), 0),
-            *(number(row.turns[turn] if turn < len(row.turns) else None) for turn in range(turns)),
-            *(number(row.skills.get(skill)) for skill in skills),
-            Cell(str(row.unrated)),
-        )
-        for row in table
-    )
-    columns = ("arm", "judge", "mean", "tokens", *(f"turn {turn + 1}" for turn in range(turns)), *skills, "unrated")
-    return Table(f"Ratings from 1 to {WHOLE_SCALE}", columns, body)
+
+    def means(row: GradeRow) -> list[float | None]:
+        of_turns = [row.turns[turn] if turn < len(row.turns) else None for turn in range(turns)]
+        return of_turns + [row.skills.get(skill) for skill in skills]
+
+    names = [*(f"turn {turn + 1}" for turn in range(turns)), *skills]
+    return _ratings(f"Ratings from 1 to {WHOLE_SCALE}", table, tokens, names, means)
 
 
 def _criteria_table(grades: Sequence[Grade], tokens: Tokens) -> Table:
     """Mean rating by criterion, in the order of `CRITERIA`."""
     table = grade_table(grades)
     names = [name for name in CRITERIA if any(name in row.criteria for row in table)]
+
+    def means(row: GradeRow) -> list[float | None]:
+        return [row.criteria.get(name) for name in names]
+
+    note = (
+        "A mean by criterion is over the answers to which the criterion applies; 'mean' is over answers of which every"
+        " criterion is rated."
+    )
+    return _ratings(f"Ratings by criterion, from 1 to {SCALE}", table, tokens, names, means, note)
+
+
+def _ratings(
+    title: str,
+    table: Sequence[GradeRow],
+    tokens: Tokens,
+    names: Sequence[str],
+    means: Callable[[GradeRow], Sequence[float | None]],
+    note: str = "",
+) -> Table:
+    """A table of mean ratings, one line per arm and judge; `means` has one value for each of `names`."""
     body = tuple(
         (
             Cell(row.arm),
             Cell(row.judge),
             number(row.overall),
             number(tokens.get(row.arm), 0),
-            *(number(row.criteria.get(name)) for name in names),
+            *map(number, means(row)),
             Cell(str(row.unrated)),
         )
         for row in table
     )
-    note = (
-        "A mean by criterion is over the answers to which the criterion applies; 'mean' is over answers of which every"
-        " criterion is rated."
-    )
-    return Table(
-        f"Ratings by criterion, from 1 to {SCALE}", ("arm", "judge", "mean", "tokens", *names, "unrated"), body, note
-    )
+    return Table(title, ("arm", "judge", "mean", "tokens", *names, "unrated"), body, note)

@@ -39,7 +39,10 @@ def extract(text: str) -> str | None:
 
 def same(extracted: str, reference: str) -> float:
     """Refuse: only `score_program` runs programs."""
-    raise EvaluationError("The scorer 'code' runs programs that a model wrote, which is not allowed here.")
+    raise EvaluationError(
+        "The scorer 'code' runs programs that a model wrote, which is not allowed here: use 'evaluation run"
+        " --run-programs', or the task reward 'code' of the training."
+    )
 
 
 def program_of(text: str, reference: str) -> str:

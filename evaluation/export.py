@@ -94,7 +94,7 @@ def _alpaca_eval(arm: str, rows: Sequence[Row]) -> tuple[str, str]:
         entries.setdefault(row.item, {**entry, "generator": arm})
     if all(
         _is_number(entry["output"]) for entry in entries.values()
-    ):  # pandas, which it reads with, makes them numbers
+    ):  # its reader, pandas, makes them numbers
         raise EvaluationError(f"alpaca_eval cannot read the answers of '{arm}': every one is a number alone.")
     return f"{_file_name(arm)}.json", json.dumps(list(entries.values()), indent=2, ensure_ascii=False) + "\n"
 

@@ -10,6 +10,7 @@ from evaluation import commands, export
 from evaluation.datasets.loading import KINDS, NAMED
 from evaluation.errors import EvaluationError
 from evaluation.options import name, names, share, url
+from evaluation.sandbox import SandboxLimits
 from evaluation.scoring import SCORERS
 from evaluation.verdict_choice import KINDS_OF_VERDICTS
 from serving.command_line import CommandLine, above, at_least
@@ -19,6 +20,7 @@ SAMPLING: dict[str, Callable[[str], float]] = {
     "top_p": above(0, 1),
     "max_tokens": at_least(1, int, 10_000_000),
 }
+PROGRAMS = SandboxLimits()
 COST = above(0, 1e15)
 WEEK_S = 604_800
 EXIT_CODES = """exit codes:
@@ -93,6 +95,23 @@ def _add_run(commands_of: Any) -> None:
     )
     for field, kind in SAMPLING.items():
         parser.add_argument(f"--{field.replace('_', '-')}", type=kind, help="default: that of the recipe or model")
+    parser.add_argument(
+        "--run-programs",
+        action="store_true",
+        help="allow the scorer 'code' (kinds humaneval, mbpp) to run programs that the models write, in a sandbox",
+    )
+    parser.add_argument(
+        "--program-timeout",
+        type=above(0, 3600),
+        metavar="S",
+        help=f"with --run-programs: limit of a program (default: {PROGRAMS.timeout_s:g})",
+    )
+    parser.add_argument(
+        "--program-memory-mb",
+        type=at_least(32, int, 1_000_000),
+        metavar="MB",
+        help=f"with --run-programs: memory of a program (default: {PROGRAMS.memory_bytes // 2**20})",
+    )
     parser.add_argument("--prices", type=Path, help="YAML file: US$ per million tokens of each model")
     parser.add_argument("--no-trace", action="store_true", help="do not ask for the trace; some servers refuse 'moa'")
     parser.add_argument("--out", type=Path, required=True, help="directory for the answers")
@@ -148,6 +167,7 @@ def _add_report(commands_of: Any) -> None:
     parser.add_argument(
         "--datasets", type=names, default=[], metavar="NAMES", help="comma-separated datasets (default: all)"
     )
+    _scorer(parser)
     parser.add_argument("--judge", type=name, metavar="MODEL", help="take scores from verdicts of this judge alone")
     parser.add_argument(
         "--baseline", type=name, metavar="ARM|dataset", help="take scores from comparisons with this baseline alone"
@@ -162,6 +182,7 @@ def _add_table(commands_of: Any) -> None:
     parser.add_argument("directory", type=Path, help="the --out of the run")
     parser.add_argument("--arms", type=names, default=[], help="comma-separated arms (default: all)")
     parser.add_argument("--prices", type=Path, help="YAML file as for run; replaces the recorded costs")
+    _scorer(parser)
     _profile(parser)
 
 
@@ -189,6 +210,14 @@ def _add_train_router(commands_of: Any) -> None:
 def _add_papers(commands_of: Any) -> None:
     parser = commands_of.add_parser("papers", help="print the papers' tables as Markdown")
     parser.set_defaults(command=commands.papers)
+
+
+def _scorer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scorer",
+        metavar="NAME",
+        help="score the stored answers with this scorer in place of the run's: f1, exact, ...",
+    )
 
 
 def _profile(parser: argparse.ArgumentParser) -> None:

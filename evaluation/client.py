@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ import openai
 from evaluation.errors import EvaluationError
 from evaluation.rows import AgentRow, valid_text
 from evaluation.tools.toolbox import Call
+from serving.suggestions import did_you_mean
 
 REFUSAL_CHARS = 500  # of a server's error message
 NO_KEY = "none"  # the openai client insists on a key; a server without keys ignores it
@@ -117,6 +118,20 @@ class Client:
             raise EvaluationError(f"{self.url}/v1/models answered {_refusal(error)}.") from error
         except (openai.APIConnectionError, ValueError, KeyError, TypeError) as error:
             raise self._no_server(error) from error
+
+    async def require(self, models: Iterable[str]) -> list[str]:
+        """Fetch the ids of all models that the server offers.
+
+        Raises:
+            EvaluationError: The server cannot be reached or refuses, or lacks one of `models`.
+        """
+        known = await self.models()
+        if unknown := sorted(set(models) - set(known)):
+            similar = did_you_mean(unknown[0], known)
+            raise EvaluationError(
+                f"The server has no model '{unknown[0]}'; {similar}its models are: {', '.join(known)}."
+            )
+        return known
 
     async def version(self) -> dict[str, str]:
         """Fetch the versions that the server reports at `/version`; empty if it reports none.

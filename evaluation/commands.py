@@ -5,9 +5,11 @@ Those that analyse import their modules when called: SciPy, scikit-learn and Plo
 
 import argparse
 import asyncio
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from evaluation import arms, export, prices
@@ -18,9 +20,11 @@ from evaluation.failures import summary
 from evaluation.judging import judge as judging
 from evaluation.judging.verdicts import Comparison, Grade
 from evaluation.progress import Bar
+from evaluation.rescoring import rescored
 from evaluation.rows import Row
 from evaluation.runner import Counts, RunSettings
 from evaluation.runner import run as run_arms
+from evaluation.sandbox import Sandbox, SandboxLimits
 from evaluation.store import read_answers, read_arms
 from evaluation.verdict_choice import VerdictChoice
 
@@ -64,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
         max_requests=options.max_requests,
         trace=not options.no_trace,
         prices=prices.load(options.prices) if options.prices else {},
+        programs=_sandbox(options),
     )
     compared = arms.checked(compared)
     if settings.seed is not None and (own := [arm.name for arm in compared if "seed" in arm.sampling]):
@@ -80,6 +85,23 @@ def run(options: argparse.Namespace) -> int:
         counts = asyncio.run(ask_all(bar))
     print(f"{counts.asked} requested, {counts.failed} failed, {counts.kept} kept: {options.out}/rows.jsonl")
     return 1 if counts.failed else 0
+
+
+def _sandbox(options: argparse.Namespace) -> Sandbox | None:
+    """Sandbox for the programs in answers; `None` if they may not be run."""
+    given = {"--program-timeout": options.program_timeout, "--program-memory-mb": options.program_memory_mb}
+    if not options.run_programs:
+        if unused := [option for option, value in given.items() if value is not None]:
+            raise EvaluationError(
+                f"{unused[0]} has no effect without --run-programs; add it, or leave {unused[0]} out."
+            )
+        return None
+    limits = SandboxLimits()
+    if options.program_timeout is not None:
+        limits = replace(limits, timeout_s=options.program_timeout, cpu_s=math.ceil(options.program_timeout))
+    if options.program_memory_mb is not None:
+        limits = replace(limits, memory_bytes=options.program_memory_mb * 2**20)
+    return Sandbox(limits)
 
 
 def judge(options: argparse.Namespace) -> int:
@@ -125,6 +147,7 @@ def report(options: argparse.Namespace) -> int:
         parameters,
         choice=VerdictChoice(options.judge, options.baseline, options.verdicts),
         datasets=options.datasets,
+        scorer=options.scorer,
     )
     _name_unknown(report.rows, options.profile, known, parameters)
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +166,8 @@ def table(options: argparse.Namespace) -> int:
     from evaluation.report.skills import skills_table
 
     rows = read_answers(options.directory)
+    if options.scorer is not None:
+        rows = rescored(rows, options.scorer)
     known, parameters = _known_costs(options)
     _name_unknown(rows, options.profile, known, parameters)
     if known is not None:

@@ -43,7 +43,7 @@ class Failures:
             )
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Return an exception of one row as its reason, in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:REASON_CHARS] if text else type(error).__name__

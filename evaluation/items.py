@@ -23,3 +23,4 @@ class Item:
     difficulty: float | None = None  # the instruction's difficulty, if the dataset has it
     tools: Toolbox | None = None  # tools that the arm may call
     accepted: tuple[str, ...] = ()  # further right answers beside `answer`
+    criteria: tuple[str, ...] = ()  # names of evaluation.criteria.CRITERIA that a judge rates; none: a whole rating

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from serving.config import Frozen
 
 PROPOSER, AGGREGATOR = "proposer", "aggregator"
+NOT_SCORED = "not scored: "  # begins the error of an answer whose scorer failed
 Fault = Literal["json", "tool", "parameter"]
 
 
@@ -66,6 +67,7 @@ class Row(Frozen):
     reference: str | None = None  # the right answer, compared with the last of `answers`
     references: tuple[str, ...] = ()  # for a judge, one per turn
     accepted: tuple[str, ...] = ()  # further right answers beside `reference`
+    criteria: tuple[str, ...] = ()  # that a judge rates; none: a whole rating
     scorer: str | None = None
     score: float | None = None  # in [0, 1]; None: left to a judge
     extracted: str | None = None  # the answer as the scorer read it

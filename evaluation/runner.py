@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from evaluation.errors import EvaluationError
 from evaluation.failures import Failures, reason_of
 from evaluation.items import Item
 from evaluation.prices import Prices, cost_usd
-from evaluation.rows import Row, row_key
+from evaluation.rows import NOT_SCORED, Row, row_key
+from evaluation.sandbox import Sandbox
 from evaluation.store import MANIFEST, Appender, keep_manifest, read_rows
 
 
@@ -33,6 +34,7 @@ class RunSettings:
     trace: bool = True  # request the agents' texts and counts
     max_failures: int = 20  # consecutive failures of the server that end the run
     prices: Prices = field(default_factory=dict)
+    programs: Sandbox | None = None  # runs programs in answers, for the scorer `code`; None: they are refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ def manifest(
     `versions` and `models` are reported by the server; its address is not part of the manifest.
     """
     with_tools = any(item.tools is not None for data in datasets for item in data.items)
+    programs = settings.programs if has_programs(datasets) else None
     return {
         "server": {"version": dict(versions), "models": sorted(models)},
         "dataset": {data.name: data.settings for data in datasets},
@@ -94,8 +97,34 @@ def manifest(
             "sampling": dict(settings.sampling),
             "seed": settings.seed,
             **({"max_requests": settings.max_requests} if with_tools else {}),
+            **({} if programs is None else {"programs": asdict(programs.limits)}),
         },
     }
+
+
+def has_programs(datasets: Sequence[Dataset]) -> bool:
+    """True if the scorer of a question runs the program of its answer."""
+    return any(item.scorer == scoring.CODE for data in datasets for item in data.items)
+
+
+async def check_programs(datasets: Sequence[Dataset], programs: Sandbox | None) -> None:
+    """Check, before the first request, that the programs in answers may and can be run.
+
+    Raises:
+        EvaluationError: `datasets` have questions whose scorer runs programs, but `programs` is `None`, or the sandbox
+            does not run even an empty program.
+    """
+    if not has_programs(datasets):
+        if programs is not None:
+            raise EvaluationError("No question is scored by running a program: leave out --run-programs.")
+    elif programs is None:
+        names = ", ".join(data.name for data in datasets if has_programs([data]))
+        raise EvaluationError(
+            f"The scorer 'code' runs programs that the models write, on this machine ({names}): allow it with"
+            " --run-programs, or choose another scorer with --scorer. docs/evaluation.md says how they are confined."
+        )
+    elif not await programs.passes(""):
+        raise EvaluationError("The sandbox cannot run an empty program within its limits: raise --program-memory-mb.")
 
 
 async def run(
@@ -115,11 +144,10 @@ async def run(
 
     Raises:
         EvaluationError: The server does not have an arm's model, `out` holds answers of other settings or of another
-            server, or the server failed for `settings.max_failures` consecutive answers.
+            server, or the server failed for `settings.max_failures` consecutive answers. As `check_programs`.
     """
-    known = await client.models()
-    if unknown := sorted({arm.model for arm in arms} - set(known)):
-        raise EvaluationError(f"The server has no model '{unknown[0]}'; its models are: {', '.join(known)}.")
+    await check_programs(datasets, settings.programs)
+    known = await client.require(arm.model for arm in arms)
     keep_manifest(out / MANIFEST, manifest(arms, datasets, settings, await client.version(), known))
     failures = Failures("answers", settings.max_failures)
     asked = 0
@@ -153,14 +181,14 @@ async def answer(client: Client, job: Job, settings: RunSettings) -> tuple[Row, 
         talk = Conversation(client, job.arm.model, job.item, _fields(job, settings), settings.max_requests)
         await talk.hold()
         row = _row(job, talk)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # of a tool's backend
         return _failed(job, reason_of(error)), False
     if talk.error is not None:
         return row, True
     try:
-        return _scored(row, job.item, settings), False
-    except Exception as error:
-        return row.model_copy(update={"error": f"not scored: {reason_of(error)}"}), False
+        return await _scored(row, job.item, settings), False
+    except (Exception, SystemExit) as error:  # of a scorer, which may be the user's own
+        return row.model_copy(update={"error": f"{NOT_SCORED}{reason_of(error)}"}), False
 
 
 def _row(job: Job, talk: Conversation) -> Row:
@@ -178,6 +206,7 @@ def _row(job: Job, talk: Conversation) -> Row:
         reference=item.answer,
         references=item.references,
         accepted=item.accepted,
+        criteria=item.criteria,
         scorer=item.scorer,
         baseline=item.baseline,
         difficulty=item.difficulty,
@@ -196,10 +225,13 @@ def _row(job: Job, talk: Conversation) -> Row:
     )
 
 
-def _scored(row: Row, item: Item, settings: RunSettings) -> Row:
+async def _scored(row: Row, item: Item, settings: RunSettings) -> Row:
     updates: dict[str, Any] = {"cost_usd": cost_usd(row, settings.prices)}
     if item.scorer is not None and item.answer is not None:
-        scored = scoring.score(item.scorer, row.text, item.answer, item.accepted)
+        if item.scorer == scoring.CODE and settings.programs is not None:
+            scored = await scoring.score_program(row.text, item.answer, settings.programs)
+        else:
+            scored = scoring.score(item.scorer, row.text, item.answer, item.accepted)
         updates |= {"score": scored.score, "extracted": scored.extracted}
     return row.model_copy(update=updates)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.judging.verdicts import Comparison, Grade
+from evaluation.judging.verdicts import WHOLE_SCALE, Comparison, Grade
 
 WRITTEN, WEIGHTED, GRADES = "written", "weighted", "grades"
 KINDS_OF_VERDICTS = (WRITTEN, WEIGHTED, GRADES)
@@ -16,10 +16,11 @@ class Source:
     kind: str  # one of KINDS_OF_VERDICTS
     judge: str
     baseline: str | None  # None: ratings
+    scale: int = WHOLE_SCALE  # the best rating
 
     def __str__(self) -> str:
         if self.baseline is None:
-            return f"ratings by '{self.judge}'"
+            return f"ratings {'' if self.scale == WHOLE_SCALE else 'of criteria '}by '{self.judge}'"
         kind = " (weighted)" if self.kind == WEIGHTED else ""
         return f"comparisons with '{self.baseline}' by '{self.judge}'{kind}"
 
@@ -44,7 +45,7 @@ class VerdictChoice:
 def source_of(verdict: Comparison | Grade) -> Source:
     """Return the source that a verdict belongs to."""
     if isinstance(verdict, Grade):
-        return Source(GRADES, verdict.judge, None)
+        return Source(GRADES, verdict.judge, None, verdict.scale)
     return Source(WEIGHTED if verdict.weighted else WRITTEN, verdict.judge, verdict.baseline)
 
 

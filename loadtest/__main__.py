@@ -2,8 +2,8 @@
 
 With `--sweep` it finds the highest rate of requests within `--slo`.
 
-Exit codes: 0: the run met its SLO, or the sweep found a rate that does; 1: it did not; 2: it could not be run, or the
-sweep was stopped early.
+Exit codes: 0: the run met its SLO, or the sweep found a rate that does; 1: it did not; 2: it could not be run, the
+sweep was stopped early, or the server stopped answering during it.
 """
 
 import argparse
@@ -82,6 +82,7 @@ def _sweep(host: str, options: Options, search: "Search", out: Path) -> int:
     from loadtest import headless
     from loadtest.results import html_report, report
     from loadtest.sweep import results, runner
+    from loadtest.target import why_lost
 
     line = ProgressLine()
     settings: dict[str, Any] = {}
@@ -95,7 +96,10 @@ def _sweep(host: str, options: Options, search: "Search", out: Path) -> int:
         report.write(found, out / f"rate-{of_rate.rate_per_s:g}", html_report.render(found))
         return found
 
-    found = runner.sweep(options, search, settings, run, line)
+    def lost() -> str | None:
+        return why_lost(host, options.api_key)
+
+    found = runner.sweep(options, search, settings, run, line, lost)
     settings.pop("loop", None)  # of the last rate
     settings.pop("most open requests", None)
     print(results.table(replace(found, settings=settings)))

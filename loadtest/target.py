@@ -9,6 +9,7 @@ import httpx
 from loadtest.errors import LoadError
 from loadtest.results.exchange_builder import agents
 from loadtest.traffic.prompts import TokenEstimator, words
+from serving.suggestions import did_you_mean
 
 TEAM = "moa-lite"
 PROBE_WORDS = (20, 220)
@@ -43,10 +44,21 @@ def find_target(host: str, model: str, api_key: str = "", timeout_s: float = 60.
         served = {card["id"]: card for card in _ask(client, "/v1/models").get("data", ())}
         name = model or (TEAM if TEAM in served else next(iter(served), ""))
         if name not in served:
-            raise LoadError(f"{host} does not serve '{name}'; choose one of: {', '.join(served) or 'none'}.")
+            similar = did_you_mean(name, served)
+            raise LoadError(f"{host} does not serve '{name}'; {similar}choose one of: {', '.join(served) or 'none'}.")
         recipe = is_recipe(served[name])
         measured = {count: _prompt_tokens(client, name, recipe, count) for count in PROBE_WORDS}
     return Target(host, name, recipe, TokenEstimator.fitted(measured), api_key)
+
+
+def why_lost(host: str, api_key: str = "", timeout_s: float = 10.0) -> str | None:
+    """The reason for which the server does not answer at all; `None` if it does, even with a refusal."""
+    try:
+        with httpx.Client(headers=_headers(api_key), timeout=timeout_s, trust_env=False) as client:
+            client.get(f"{host}/v1/models")
+    except httpx.HTTPError as error:
+        return str(error) or type(error).__name__
+    return None
 
 
 def is_recipe(card: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import orjson
 
+from evaluation.criteria import CRITERIA
 from evaluation.datasets.base import DatasetRow
 from evaluation.datasets.files import SUFFIXES
 from evaluation.datasets.kinds import CLASSES
@@ -71,7 +72,45 @@ right answer; of several accepted answers the best counts.
 `exact`, `contains` and `f1` compare as SQuAD's evaluation does: without case, punctuation and the articles a, an and
 the. Unlike SQuAD's script they drop accents, and keep what makes a number or a name another one: signs, decimal points,
 C++. `exact` asks for the answer alone, `contains` for the answer anywhere in the text, which a text that lists many
-candidates passes, too. `f1` gives a share of a point per shared word.
+candidates passes, too. `f1` gives a share of a point per shared word, and none where only one of the two is "yes" or
+"no".
+
+`table` and `report` take `--scorer`, too: they score the stored answers again. So one run gives both EM and F1:
+
+```bash
+python -m evaluation table build/hotpot --scorer exact
+python -m evaluation table build/hotpot --scorer f1
+```
+
+### Programs
+
+The scorer `code`, of `humaneval` and `mbpp`, runs the programs that the models write. `run` therefore refuses such
+questions unless `--run-programs` is given. With one answer per question the accuracy is pass@1, and with `--samples`
+its mean over the samples.
+
+```bash
+python -m evaluation run --dataset humaneval=HumanEval.jsonl.gz --run-programs --recipes moa,moa-lite --out build/code
+```
+
+The code is taken from the answer's last fenced block that defines a function or a class, or from the lines of code in
+an answer without a block. Each program runs in a process of its own: with an empty environment, in an empty folder
+that is then removed, for at most `--program-timeout` seconds (10), with `--program-memory-mb` of memory (1024), 16 MiB
+a file and 64 open files, as another user where the command runs as root, and without a network where the kernel lets
+unprivileged processes make network namespaces. Elsewhere only Python's own calls of the network are refused. A program
+can read files that everybody may read: run the command in a container if you do not trust the models. At most one
+program per CPU runs at a time.
+
+A program that is too slow, takes too much memory, or ends the process itself counts as wrong. The limits are one of
+the settings of a run.
+
+### Ratings by criterion
+
+`judge --grade` rates an answer as a whole from 1 to 10, and answers to `flask` from 1 to 5 by each of the skills that
+the question lists. The report has the mean of each skill over the questions that list it; "N/A" counts for none.
+
+| skill | |
+|---|---|
+{criteria}
 
 ## Own kinds and scorers
 
@@ -79,7 +118,7 @@ A kind of your own is a subclass of `DatasetRow`, named as `module:Class` wherev
 their types; `item` returns the question. A scorer of your own is a class with the methods `extract` and `same`, whose
 result is from 0 to 1, named as `module:Class` by an item, in a row's field `scorer` or with `--scorer`. Modules are
 imported from the directory in which the command runs, and run on your machine: use modules that you trust. If a scorer
-raises, that answer fails with its error. `{own}`:
+raises, `SystemExit` included, that answer fails with its error. `{own}`:
 
 ```python
 {source}```
@@ -106,6 +145,7 @@ def evaluation_page(root: Path) -> str:
         table="\n".join(_row(kind) for kind in CLASSES),
         kinds="\n\n".join(_section(kind) for kind in CLASSES),
         scorers="\n".join(f"| `{name}` | {_scorer(scorer)} |" for name, scorer in SCORERS.items()),
+        criteria="\n".join(f"| {name} | {text} |" for name, text in CRITERIA.items()),
         own=OWN,
         source=(root / OWN).read_text(encoding="utf-8"),
     )

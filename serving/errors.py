@@ -35,6 +35,8 @@ reads the named attributes.
 
 from typing import ClassVar
 
+from serving.suggestions import did_you_mean
+
 
 class MoaError(Exception):
     """The server failed unexpectedly; its log has the details.
@@ -166,7 +168,8 @@ class UnknownModel(MoaError):
         self.model, self.known = model, known
 
     def __str__(self) -> str:
-        return f"There is no model '{self.model}'; choose one of: {', '.join(self.known)}."
+        similar = did_you_mean(self.model, self.known)
+        return f"There is no model '{self.model}'; {similar}choose one of: {', '.join(self.known)}."
 
 
 class AdminKeyRequired(MoaError):
@@ -237,8 +240,8 @@ class UnknownPath(MoaError):
 
     def __str__(self) -> str:
         return (
-            f"The path '{self.path}' does not exist; the chat API is POST /v1/chat/completions, and /docs shows all"
-            " endpoints."
+            f"The path '{self.path}' does not exist; the API is under /v1 (POST /v1/chat/completions), the console is"
+            " /console, and /docs shows all endpoints."
         )
 
 

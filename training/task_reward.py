@@ -1,20 +1,19 @@
 """Task rewards: how right an answer is, in [0, 1]."""
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from evaluation import scoring
 from evaluation.items import Item
+from evaluation.sandbox import SandboxLimits, passes
+from evaluation.scoring.code import program_of
 from serving.recipes.judging import GRADE, grade, quoted
-from training.sandbox import SandboxLimits, passes
 
 TaskKind = Literal["dataset", "exact", "number", "choice", "f1", "code", "judge"]
 KINDS: tuple[str, ...] = get_args(TaskKind)
 PURE = ("dataset", "exact", "number", "choice", "f1")  # computed at once, also for the text of one agent
 VERDICT = {"temperature": 0.0, "max_tokens": 8}
-FENCED = re.compile(r"```(?:python|py)?\s*\n(.*?)```", re.DOTALL)
 
 AskJudge = Callable[[str], Awaitable[str]]
 
@@ -46,7 +45,7 @@ class TaskReward:
     async def score(self, item: Item, text: str) -> float:
         """Reward of an answer. Raises `Unscored` if the judge gives no grade."""
         if self.kind == "code":
-            return float(await passes(f"{code_of(text)}\n\n{item.answer}\n", self.limits))
+            return float(await passes(program_of(text, item.answer or ""), self.limits))
         if self.kind == "judge":
             return await self._judged(item, text)
         found = self.pure(item, text)
@@ -62,8 +61,3 @@ class TaskReward:
         if found is None:
             raise Unscored(f"the judge gave no grade from 0 to 10: {verdict[:80]!r}")
         return found
-
-
-def code_of(text: str) -> str:
-    """Code of an answer: its last fenced block, or the whole text."""
-    return str(found[-1]) if (found := FENCED.findall(text)) else text

@@ -46,7 +46,7 @@ def advise(
         return _nothing(f"Only one arm has a score, {shown}. Run another to compare with.")
     words = ("most accurate", "") if source is None else ("best", f" Scores are {source}; a tie is 50%.")
     if source is not None and source.baseline is None:
-        words = ("best", f" Scores are {source}, from 1 (0%) to 10 (100%).")
+        words = ("best", f" Scores are {source}, from 1 (0%) to {source.scale} (100%).")
     found = recommend(every, currency, budget=budget, min_accuracy=min_accuracy, best_is=words[0])
     if found.chosen is None:
         return found

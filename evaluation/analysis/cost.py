@@ -61,6 +61,11 @@ def costs(rows: Sequence[Row]) -> list[ArmCost]:
     return table
 
 
+def mean_tokens(rows: Iterable[Row]) -> float | None:
+    """Mean tokens of the answers without an error; `None` if fewer than `MIN_KNOWN` of them have a known count."""
+    return _mean(row.tokens for row in rows if row.done)
+
+
 def _mean(values: Iterable[float | None]) -> float | None:
     every = list(values)
     known = [value for value in every if value is not None]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.analysis.accuracy import accuracy, item_scores, task, versus
+from evaluation.analysis.cost import mean_tokens
 from evaluation.analysis.stats import Paired, Share
 from evaluation.analysis.teams import Kind, by_arm, usual_team
 from evaluation.rows import Row
@@ -15,6 +16,7 @@ class Best:
 
     arm: str
     accuracy: Share
+    tokens: float | None = None  # of an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ def by_mixing(rows: Sequence[Row]) -> list[MixingRow]:
         best: dict[Kind, Best] = {}
         for entry in accuracy(part):
             if entry.overall is not None:
-                best.setdefault(kinds[entry.arm], Best(entry.arm, entry.overall))
+                tokens = mean_tokens(row for row in part if row.arm == entry.arm)
+                best.setdefault(kinds[entry.arm], Best(entry.arm, entry.overall, tokens))
         both = (best.get("self"), best.get("mixed"))
         against = versus(part, both[0].arm, both[1].arm) if both[0] and both[1] else None
         table.append(MixingRow(name, best.get("single"), both[0], both[1], against))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evaluation.analysis.accuracy import item_scores
+from evaluation.analysis.cost import mean_tokens
 from evaluation.analysis.stats import Share, share
 from evaluation.analysis.teams import by_arm, usual_team
 from evaluation.rows import Row
@@ -19,6 +20,7 @@ class ProposerPoint:
     proposers: int
     accuracy: Share  # over all arms of this setting
     arms: tuple[str, ...]
+    tokens: float | None = None  # of an answer
 
 
 def by_proposers(rows: Sequence[Row]) -> list[ProposerPoint]:
@@ -46,5 +48,5 @@ def by_proposers(rows: Sequence[Row]) -> list[ProposerPoint]:
             for item, values in item_scores([row for row in pooled if row.arm == arm]).items()
         }
         if (found := share(scores)) is not None:
-            points.append(ProposerPoint(aggregator, setting, count, found, arms))
+            points.append(ProposerPoint(aggregator, setting, count, found, arms, mean_tokens(pooled)))
     return points

@@ -20,6 +20,7 @@ class Offer:
     arm: str
     cost: float
     quality: Share
+    tokens: float | None = None  # mean tokens of an answer, whatever the cost is
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,10 @@ class Recommendation:
 
 def offers(rows: Sequence[Row], cost: Callable[[ArmCost], float | None]) -> list[Offer]:
     """Return the arms with a known cost and accuracy, the cheapest first; `cost` takes one kind of cost."""
-    prices = {entry.arm: cost(entry) for entry in costs(rows)}
+    spent = {entry.arm: entry for entry in costs(rows)}
+    prices = {arm: cost(entry) for arm, entry in spent.items()}
     found = [
-        Offer(entry.arm, price, entry.overall)
+        Offer(entry.arm, price, entry.overall, spent[entry.arm].tokens)
         for entry in accuracy(rows)
         if entry.overall is not None and (price := prices.get(entry.arm)) is not None
     ]
@@ -99,8 +101,9 @@ def recommend(
 
 
 def described(offer: Offer, unit: str) -> str:
-    """Describe an offer with its interval and its cost; that in US$ is per 1,000 answers."""
+    """Describe an offer with its interval, its cost and its tokens; the cost in US$ is per 1,000 answers."""
     low, high = offer.quality.low, offer.quality.high
     cost, answers = (1000 * offer.cost, "1,000 answers") if unit == UNITS["usd"] else (offer.cost, "answer")
     shown = f"{cost:.3g}" if cost < 100 else f"{cost:,.0f}"
-    return f"{offer.arm} ({offer.quality.value:.1%} [{low:.1%}, {high:.1%}], {shown} {unit} per {answers})"
+    tokens = "" if unit == UNITS["tokens"] or offer.tokens is None else f", {offer.tokens:,.0f} tokens"
+    return f"{offer.arm} ({offer.quality.value:.1%} [{low:.1%}, {high:.1%}], {shown} {unit} per {answers}{tokens})"

@@ -71,7 +71,10 @@ def agent_score(row: Row, agent: AgentRow) -> float | None:
         return None
     try:
         return scoring.score(row.scorer, agent.text, row.reference, row.accepted).score
-    except Exception:  # of a scorer, which may be the user's own: one text must not end the analysis of a run
+    except (
+        Exception,
+        SystemExit,
+    ):  # of a scorer of the user's own: one text must not end the analysis
         return None
 
 

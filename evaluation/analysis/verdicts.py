@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from evaluation.criteria import CRITERIA
 from evaluation.judging.verdicts import Comparison, Grade
 from evaluation.rows import Row
 from evaluation.verdict_choice import Source, VerdictChoice, source_of, sources
@@ -11,13 +12,14 @@ from evaluation.verdict_choice import Source, VerdictChoice, source_of, sources
 
 @dataclass(frozen=True, slots=True)
 class GradeRow:
-    """Mean ratings of an arm, from 1 to 10."""
+    """Mean ratings of an arm, from 1 to the scale of its grades."""
 
     arm: str
     judge: str
     turns: tuple[float | None, ...]  # one per turn
     overall: float | None  # over all turns, as in MT-Bench
     skills: dict[str, float]
+    criteria: dict[str, float]  # over the answers to which a criterion applies, as in FLASK
     unrated: int
 
 
@@ -84,7 +86,9 @@ def _scores(
                 scores[_key(verdict)] = verdict.preference
         elif verdict.rating is not None:
             ratings.setdefault(_key(verdict), []).append(verdict.rating)
-    return scores | {key: (fmean(found) - 1) / 9 for key, found in ratings.items() if len(found) == turns[key]}
+    return scores | {
+        key: (fmean(found) - 1) / (source.scale - 1) for key, found in ratings.items() if len(found) == turns[key]
+    }
 
 
 def _doubt(dataset: str, allowed: Sequence[Source], every: Sequence[Source]) -> str:
@@ -120,6 +124,11 @@ def grade_table(grades: Sequence[Grade]) -> list[GradeRow]:
                 skills={
                     skill: fmean(rating for grade, rating in rated if grade.skill == skill)
                     for skill in dict.fromkeys(grade.skill for grade, _ in rated if grade.skill)
+                },
+                criteria={
+                    name: fmean(grade.ratings[name] for grade in own if name in grade.ratings)
+                    for name in CRITERIA
+                    if any(name in grade.ratings for grade in own)
                 },
                 unrated=len(own) - len(rated),
             )

@@ -1,5 +1,8 @@
 """AlpacaEval-style open questions (arXiv 2404.04475)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import Field
 
 from evaluation.datasets.base import DatasetRow, Id, Text
@@ -22,6 +25,10 @@ class AlpacaEval(DatasetRow):
         default=None, description="a number that enters the length-controlled win rate"
     )
     id: Id | None = Field(default=None, description="default: the number of the row")
+
+    @classmethod
+    def recognizes(cls, row: Mapping[str, Any]) -> bool:
+        return "instruction" in row and "skill" not in row  # a column of FLASK
 
     def item(self, number: int) -> Item:
         turn = self.instruction + (f"\n\n{self.input}" if self.input else "")

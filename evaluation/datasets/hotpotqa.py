@@ -21,7 +21,7 @@ class Paragraphs(Frozen):
 class HotpotQa(DatasetRow):
     """Questions over paragraphs, as HotpotQA has them, in the form of its files or of Hugging Face.
 
-    The model sees all paragraphs.
+    The model sees all paragraphs. `exact` is the dataset's EM and `--scorer f1` its F1, both of the answer alone.
     """
 
     kind = "hotpotqa"
@@ -46,7 +46,8 @@ class HotpotQa(DatasetRow):
 
     @classmethod
     def recognizes(cls, row: Mapping[str, Any]) -> bool:
-        return cls.required() | {"supporting_facts"} <= row.keys() and not isinstance(row["answer"], dict)
+        own = cls.required() | {"supporting_facts"} <= row.keys() and not isinstance(row["answer"], dict)
+        return own and "evidences" not in row  # a column of 2WikiMultihopQA
 
     @model_validator(mode="before")
     @classmethod

@@ -7,18 +7,24 @@ from typing import Any
 from evaluation.datasets.alpaca_eval import AlpacaEval
 from evaluation.datasets.arc import Arc
 from evaluation.datasets.base import DatasetRow
+from evaluation.datasets.crag import Crag
 from evaluation.datasets.crux import Crux
+from evaluation.datasets.flask import Flask
 from evaluation.datasets.gsm8k import Gsm8k
 from evaluation.datasets.hotpotqa import HotpotQa
+from evaluation.datasets.humaneval import HumanEval
 from evaluation.datasets.math import Math
+from evaluation.datasets.mbpp import Mbpp
 from evaluation.datasets.mmlu import Mmlu
 from evaluation.datasets.mmlu_pro import MmluPro
 from evaluation.datasets.mmlu_redux import MmluRedux
 from evaluation.datasets.mt_bench import MtBench
+from evaluation.datasets.passages import Passages
 from evaluation.datasets.qa import Qa
 from evaluation.datasets.tiny import Tiny
 from evaluation.datasets.tools import ToolRow
 from evaluation.datasets.triviaqa import TriviaQa
+from evaluation.datasets.twowiki import TwoWiki
 from evaluation.errors import EvaluationError
 from evaluation.imports import imported
 from serving.suggestions import did_you_mean
@@ -27,7 +33,8 @@ from serving.validation import abbreviated
 SHOWN_FIELDS = 20  # of a file whose kind is not known, in the error
 Kind = type[DatasetRow]
 CLASSES: tuple[Kind, ...] = (
-    Qa, Gsm8k, Math, Mmlu, MmluPro, MmluRedux, Arc, HotpotQa, TriviaQa, Crux, AlpacaEval, MtBench, Tiny, ToolRow,
+    Qa, Gsm8k, Math, Mmlu, MmluPro, MmluRedux, Arc, HotpotQa, TwoWiki, TriviaQa, Passages, Crag, Crux, HumanEval, Mbpp,
+    AlpacaEval, MtBench, Flask, Tiny, ToolRow,
 )  # fmt: skip
 KINDS: Mapping[str, Kind] = {kind.kind: kind for kind in CLASSES}
 

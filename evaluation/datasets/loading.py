@@ -164,7 +164,7 @@ def _item(kind: Kind, path: Path, number: int, row: Mapping[str, Any], place: in
         raise EvaluationError(f"{path}:{number}: {first_issue(error, whole='the row').sentence}") from error
     except (LeftOut, EvaluationError):
         raise
-    except Exception as error:  # a kind of one's own may raise anything
+    except (Exception, SystemExit) as error:  # a kind of one's own may raise anything
         reason = str(error).rstrip(".") if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise EvaluationError(f"{path}:{number}: {reason}.") from error
     if not isinstance(item, Item):

@@ -4,14 +4,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TypeVar
 
 from evaluation.client import AskFailed, Client
 from evaluation.concurrency import run_all
+from evaluation.criteria import SCALE
 from evaluation.errors import EvaluationError
 from evaluation.failures import Failures, reason_of
 from evaluation.judging import prompts
-from evaluation.judging.verdicts import Comparison, Grade
+from evaluation.judging.verdicts import WHOLE_SCALE, Comparison, Grade
 from evaluation.rows import Row
 from evaluation.store import Appender, read_rows
 
@@ -56,9 +58,7 @@ async def check(client: Client, settings: JudgeSettings) -> None:
     Raises:
         EvaluationError: The server has no such model, it does not answer, or has no logprobs for weighted verdicts.
     """
-    known = await client.models()
-    if settings.judge not in known:
-        raise EvaluationError(f"The server has no model '{settings.judge}'; its models are: {', '.join(known)}.")
+    await client.require([settings.judge])
     question = prompts.pair(["Say yes."], ["yes"], ["no"], letter=True)
     fields: dict[str, Any] = {"logprobs": True, "top_logprobs": 20} if settings.weighted else {}
     try:
@@ -132,6 +132,8 @@ async def grade(
 ) -> Counts:
     """Have the judge rate every turn of every answer from 1 to 10 (MT-Bench's single answer grading).
 
+    An answer to a question with criteria is rated by each of them, from 1 to 5 (FLASK).
+
     Raises:
         EvaluationError: There are no answers to grade, or the server failed for `settings.max_failures` consecutive
             verdicts.
@@ -150,16 +152,30 @@ async def grade(
             sample=row.sample,
             skill=row.skill,
             turn=turn,
+            scale=SCALE if row.criteria else WHOLE_SCALE,
         )
 
     async def fill(job: tuple[Row, int], verdict: Grade) -> Grade:
         row, turn = job
         references = row.references or (() if row.reference is None else (row.reference,))
+        if row.criteria:
+            messages = prompts.grade_criteria(row.questions, row.answers[:turn], references, row.criteria)
+            answer = await client.ask(settings.judge, messages, temperature=0, max_tokens=settings.max_tokens)
+            return rated(verdict, answer.text, row.criteria)
         messages = prompts.grade(row.questions, row.answers[:turn], references)
         answer = await client.ask(settings.judge, messages, temperature=0, max_tokens=settings.max_tokens)
         return verdict.model_copy(update={"rating": prompts.rating(answer.text), "verdict": answer.text})
 
     return await _judge(turns, blank, fill, out / "grades.jsonl", Grade, settings, progress, started)
+
+
+def rated(verdict: Grade, text: str, criteria: Sequence[str]) -> Grade:
+    """Return `verdict` with the ratings in `text`; its rating is their mean, if every criterion has one or N/A."""
+    found = prompts.ratings(text, criteria)
+    given = {name: value for name, value in found.items() if value is not None}
+    complete = given and len(found) == len(criteria)
+    rating = fmean(given.values()) if complete else None
+    return verdict.model_copy(update={"ratings": given, "rating": rating, "verdict": text})
 
 
 async def _judge(

@@ -2,6 +2,8 @@
 
 from serving.config import Frozen
 
+WHOLE_SCALE = 10  # the best rating of a whole answer; the worst is 1
+
 
 class Comparison(Frozen):
     """An arm's answer compared with the baseline's answer to the same item, in both orders."""
@@ -53,7 +55,7 @@ class Comparison(Frozen):
 
 
 class Grade(Frozen):
-    """A rating of one turn of an answer, from 1 to 10."""
+    """A rating of one turn of an answer, from 1 to `scale`."""
 
     judge: str
     arm: str
@@ -62,7 +64,9 @@ class Grade(Frozen):
     sample: int = 0
     skill: str = ""
     turn: int  # from 1
-    rating: float | None = None  # None: no valid rating
+    scale: int = WHOLE_SCALE
+    rating: float | None = None  # of criteria their mean; None: no valid rating
+    ratings: dict[str, float] = {}  # by criterion, without those that do not apply
     verdict: str = ""
     error: str | None = None
 

@@ -30,6 +30,7 @@ CHARACTERS: tuple[tuple[int | None, int | None], ...] = (  # of answers, of agen
     (250, 120),
     (120, 60),
 )
+LONGEST_EXTRACTED = 200  # characters of an answer as the scorer read it; a program is not shown a second time
 HEAD_SHARE = 0.35  # of a shortened text; the rest is its end
 NOTE_BYTES = 400  # at most, of the sentence on what was left out
 
@@ -137,7 +138,7 @@ def _answer(row: Row, texts: _Texts) -> dict[str, Any]:
             "sample": row.sample or None,
             "score": row.score,
             "texts": [texts.of_answer(text) for text in row.answers],
-            "extracted": row.extracted,
+            "extracted": row.extracted if row.extracted and len(row.extracted) <= LONGEST_EXTRACTED else None,
             "error": row.error,
             "reasons": row.reasons,
             "tokens": row.tokens,

@@ -19,6 +19,7 @@ from evaluation.report.proposals import fit_section, similarity_section
 from evaluation.report.section import Section
 from evaluation.report.teamwork import layers_section, mixing_section, proposers_section, roles_section
 from evaluation.report.verdicts import judge_section
+from evaluation.rescoring import rescored
 from evaluation.rows import Row
 from evaluation.store import read_answers, read_rows
 from evaluation.verdict_choice import VerdictChoice
@@ -80,6 +81,7 @@ def build(
     *,
     choice: VerdictChoice | None = None,
     datasets: Sequence[str] = (),
+    scorer: str | None = None,
 ) -> Report:
     """Read and analyse a run.
 
@@ -90,15 +92,18 @@ def build(
         parameters: Of the models, from which operations are computed.
         choice: Verdicts to take scores from.
         datasets: Names of the datasets to analyse; none: all.
+        scorer: Scores the stored answers in place of the recorded scorer.
 
     Raises:
-        EvaluationError: The directory has no answers, or not of a chosen dataset.
+        EvaluationError: The directory has no answers, or not of a chosen dataset, or there is no such scorer.
     """
     rows = read_answers(directory)
     known = list(dict.fromkeys(row.dataset for row in rows))
     if missing := [name for name in datasets if name not in known]:
         raise EvaluationError(f"The run has no dataset '{missing[0]}'; its datasets are: {', '.join(known)}.")
     rows = [row for row in rows if not datasets or row.dataset in datasets]
+    if scorer is not None:
+        rows = rescored(rows, scorer)
     if prices is not None:
         rows = with_costs(rows, prices)
     if parameters is not None:
@@ -130,7 +135,7 @@ def analyse(
         similarity_section(rows),
         fit_section(rows),
         *loops_section(rows),
-        judge_section(comparisons, grades),
+        judge_section(comparisons, grades, rows),
     )
     shown = tuple(part for part in parts if not part.empty)
     return Report(tuple(rows), advice, shown, tuple(part for part in parts if part.empty))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from evaluation.analysis.cost import mean_tokens
 from evaluation.analysis.loops import ArmLoops, loops
 from evaluation.report.section import Section
 from evaluation.rows import Row
@@ -14,6 +15,7 @@ COLUMNS = (
     "valid calls, %",
     "requests",
     "calls",
+    "tokens",
     "team asked",
     "second prompt cached, %",
     "without an end",
@@ -29,7 +31,10 @@ NOTE = (
 def loops_table(rows: Sequence[Row], arms: Sequence[str]) -> tuple[Table, ...]:
     """Return the table of tool loops, one line per arm of `arms`; none if no question had tools."""
     found = loops(rows, arms)
-    return (Table("Loops of tool calls", COLUMNS, tuple(_line(entry) for entry in found), NOTE),) if found else ()
+    with_tools = [row for row in rows if row.steps]
+    tokens = {entry.arm: mean_tokens(row for row in with_tools if row.arm == entry.arm) for entry in found}
+    lines = tuple(_line(entry, tokens[entry.arm]) for entry in found)
+    return (Table("Loops of tool calls", COLUMNS, lines, NOTE),) if found else ()
 
 
 def loops_section(rows: Sequence[Row]) -> tuple[Section, ...]:
@@ -39,7 +44,7 @@ def loops_section(rows: Sequence[Row]) -> tuple[Section, ...]:
     return (Section("loops", "Tool loops", lead, tables),) if tables else ()
 
 
-def _line(entry: ArmLoops) -> tuple[Cell, ...]:
+def _line(entry: ArmLoops, tokens: float | None) -> tuple[Cell, ...]:
     cached = entry.second_cached
     return (
         Cell(entry.arm),
@@ -48,6 +53,7 @@ def _line(entry: ArmLoops) -> tuple[Cell, ...]:
         percent(entry.valid_calls),
         number(entry.requests),
         number(entry.calls),
+        number(tokens, 0),
         number(entry.panels),
         UNKNOWN if cached is None else Cell(f"{100 * cached:.1f}", cached),
         Cell(str(entry.unended)),

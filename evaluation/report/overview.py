@@ -1,6 +1,6 @@
 """The sections on the accuracy and cost of every arm."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from evaluation.analysis.accuracy import ArmAccuracy, accuracy, versus
 from evaluation.analysis.cost import costs
@@ -64,7 +64,8 @@ def arms_section(rows: Sequence[Row]) -> Section:
         ),
     )
     tasks = list(dict.fromkeys(task for entry in scored for task in entry.tasks))
-    tables = (table, _task_table(scored, tasks)) if len(tasks) > 1 else (table,)
+    tokens = {arm: entry.tokens for arm, entry in spent.items()}
+    tables = (table, _task_table(scored, tasks, tokens)) if len(tasks) > 1 else (table,)
     figures = (plots.by_task(scored),) if tasks else ()
     return Section("arms", "All arms", "Accuracy of each arm and cost of its answers.", tables, figures)
 
@@ -74,7 +75,7 @@ def _significant(value: float | None) -> Cell:
     return UNKNOWN if value is None else Cell(f"{value:,.0f}" if value >= 1000 else f"{value:.3g}")
 
 
-def _task_table(scored: Sequence[ArmAccuracy], tasks: Sequence[str]) -> Table:
+def _task_table(scored: Sequence[ArmAccuracy], tasks: Sequence[str], tokens: Mapping[str, float | None]) -> Table:
     tops = {
         task: max((entry.tasks[task].value for entry in scored if task in entry.tasks), default=0.0) for task in tasks
     }
@@ -88,10 +89,11 @@ def _task_table(scored: Sequence[ArmAccuracy], tasks: Sequence[str]) -> Table:
                 for task in tasks
             ),
             Cell(f"{100 * entry.macro:.1f}") if entry.macro is not None else UNKNOWN,
+            number(tokens.get(entry.arm), 0),
         )
         for entry in scored
     )
-    return Table("Accuracy by task, % [95%]", ("arm", *tasks, "mean of tasks"), body)
+    return Table("Accuracy by task, % [95%]", ("arm", *tasks, "mean of tasks", "tokens"), body)
 
 
 def pareto_section(rows: Sequence[Row], currency: Currency, advice: Recommendation) -> Section:

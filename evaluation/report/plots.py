@@ -49,6 +49,7 @@ def pareto(every: Sequence[Offer], axis: Axis, chosen: str | None) -> go.Figure:
     )
     for offer in every:
         quality = offer.quality
+        tokens = "" if axis.unit == "tokens" or offer.tokens is None else f"<br>{offer.tokens:,.0f} tokens"
         plot.add_scatter(
             x=[offer.cost],
             y=[100 * quality.value],
@@ -59,7 +60,7 @@ def pareto(every: Sequence[Offer], axis: Axis, chosen: str | None) -> go.Figure:
                 "color": _offer_colour(offer.arm, best, chosen),
                 "symbol": "star" if offer.arm == chosen else "circle" if offer.arm in best else "circle-open",
             },
-            hovertemplate=f"{escape(offer.arm)}<br>%{{y:.1f}}%<br>%{{x:,.4g}} {axis.unit}<extra></extra>",
+            hovertemplate=f"{escape(offer.arm)}<br>%{{y:.1f}}%<br>%{{x:,.4g}} {axis.unit}{tokens}<extra></extra>",
         )
     _add_labels(plot, every, lambda arm: _offer_colour(arm, best, chosen))
     return plot

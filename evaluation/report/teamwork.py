@@ -10,7 +10,7 @@ from evaluation.analysis.roles import by_role
 from evaluation.report import plots
 from evaluation.report.section import Section
 from evaluation.rows import Row
-from evaluation.tables import UNKNOWN, Cell, Table, percent
+from evaluation.tables import UNKNOWN, Cell, Table, number, percent
 
 
 def proposers_section(rows: Sequence[Row]) -> Section:
@@ -18,13 +18,14 @@ def proposers_section(rows: Sequence[Row]) -> Section:
     points = by_proposers(rows)
     table = Table(
         "Accuracy by number of proposers, % [95%]",
-        ("setting", "aggregator", "proposers", "accuracy", "arms"),
+        ("setting", "aggregator", "proposers", "accuracy", "tokens", "arms"),
         tuple(
             (
                 Cell(point.setting),
                 Cell(point.aggregator),
                 Cell(str(point.proposers)),
                 percent(point.accuracy),
+                number(point.tokens, 0),
                 Cell(", ".join(point.arms)),
             )
             for point in points
@@ -109,7 +110,10 @@ def mixing_section(rows: Sequence[Row]) -> Section:
     teams = any(entry.self_moa or entry.mixed for entry in entries)
 
     def cell(best: Best | None) -> Cell:
-        return UNKNOWN if best is None else Cell(f"{percent(best.accuracy).text} {best.arm}", best.accuracy.value)
+        if best is None:
+            return UNKNOWN
+        tokens = "" if best.tokens is None else f", {best.tokens:,.0f} tokens"
+        return Cell(f"{percent(best.accuracy).text} {best.arm}{tokens}", best.accuracy.value)
 
     table = Table(
         "The best arm of each kind, accuracy % [95%]",

@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from evaluation.errors import EvaluationError
 from evaluation.imports import imported
-from evaluation.scoring import boxed, choice, contains, exact, f1, literal, number
+from evaluation.sandbox import Sandbox
+from evaluation.scoring import boxed, choice, code, contains, exact, f1, literal, number
 from serving.failures import said
 
 
@@ -31,7 +32,9 @@ SCORERS: dict[str, Scorer] = {
     "boxed": boxed,
     "choice": choice,
     "literal": literal,
+    "code": code,
 }
+CODE = "code"  # runs programs: only `score_program` may
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def score(scorer: str, text: str, reference: str, accepted: Iterable[str] = ()) 
         accepted: Further right answers; the best score counts.
 
     Raises:
-        EvaluationError: There is no such scorer, or its score is not from 0 to 1.
+        EvaluationError: There is no such scorer, it is `CODE`, or its score is not from 0 to 1.
     """
     found = scorer_named(scorer)
     extracted = found.extract(text)
@@ -62,6 +65,14 @@ def score(scorer: str, text: str, reference: str, accepted: Iterable[str] = ()) 
     if math.isnan(best) or not 0 <= best <= 1:
         raise EvaluationError(f"The scorer '{scorer}' gave {best:g}; a score is a number from 0 to 1.")
     return Scored(best, extracted)
+
+
+async def score_program(text: str, reference: str, sandbox: Sandbox) -> Scored:
+    """Run the program of an answer with its tests, `reference`, in `sandbox`; 1 if it ends without an exception."""
+    extracted = code.extract(text)
+    if extracted is None:
+        return Scored(0.0, None)
+    return Scored(float(await sandbox.passes(code.program_of(text, reference))), extracted)
 
 
 def scorer_named(name: str) -> Scorer:
@@ -85,7 +96,7 @@ def _own(name: str) -> Scorer:
         found = imported(name)()
     except ImportError as error:
         raise EvaluationError(f"The scorer '{name}' cannot be imported: {error}.") from error
-    except Exception as error:  # whatever the class raises
+    except (Exception, SystemExit) as error:  # whatever the class raises
         raise EvaluationError(f"The scorer '{name}' cannot be made: {type(error).__name__}: {said(error)}.") from error
     if not isinstance(found, Scorer):
         raise EvaluationError(f"The scorer '{name}' lacks a method: it needs 'extract' and 'same'.")

@@ -3,6 +3,7 @@
 import ast
 import re
 import warnings
+from typing import Any
 
 _ASSERTION = re.compile(r"assert\s+f\(.*\)\s*==\s*(.+)", re.DOTALL)
 _TAGGED = re.compile(r"\[ANSWER\](.*?)(?:\[/ANSWER\]|$)", re.DOTALL)
@@ -22,11 +23,22 @@ def extract(text: str) -> str | None:
 
 
 def same(extracted: str, reference: str) -> bool:
-    """Compare values and types (True is not 1); compare sources if one is not a literal."""
+    """Compare values and types, also of the parts: [1] is not [True]; compare sources if one is not a literal."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes such as "\\d", which a model may write
             left, right = ast.literal_eval(extracted.strip()), ast.literal_eval(reference.strip())
-        return repr(left) == repr(right) if type(left) is not type(right) else bool(left == right)
+        return bool(left == right) and _typed(left) == _typed(right)
     except (ValueError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError):  # TypeError: {{}}, {[]}
         return extracted.strip() == reference.strip()
+
+
+def _typed(value: Any) -> Any:
+    """The value with the type of each part, so that equal results have equal types at every depth."""
+    if isinstance(value, dict):
+        return dict, frozenset((_typed(key), _typed(part)) for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return type(value), tuple(map(_typed, value))
+    if isinstance(value, set):
+        return set, frozenset(map(_typed, value))
+    return type(value), value

@@ -84,7 +84,7 @@ class PythonFunction(Frozen):
             else:  # in a thread: it may wait for files or for the network
                 result = await asyncio.to_thread(self._callable, **arguments)
             return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ToolError(f"{type(error).__name__}: {error}") from error
 
 

@@ -23,6 +23,7 @@ COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
+FROM_BELOW = ("goodput_share", "goodput_rps", "requests_per_s", "tokens_per_s", "team_tokens_per_s")  # more is better
 RUN_MEASURES = tuple(name for name in FORMULAS if name not in REQUEST_MEASURES)
 ENOUGH_SHARE = 0.95
 _LIMIT = re.compile(r"(\w+)\s*(<=|>=|<|>)\s*([0-9]+(?:\.[0-9]+)?)")
@@ -100,7 +101,8 @@ def parse_slo(text: str) -> Slo:
     """Parse an expression; an empty one has no limits.
 
     Raises:
-        LoadError: a limit is malformed, or its measure does not exist.
+        LoadError: a limit is malformed, its measure does not exist or has a limit already, or it is a limit on the good
+            side of the measure.
     """
     limits: list[Limit] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -110,6 +112,13 @@ def parse_slo(text: str) -> Slo:
         limits.append(Limit(match[1], match[2], float(match[3])))
         if match[1] not in FORMULAS:
             raise LoadError(f"'{match[1]}' is not a measure; choose one of: {', '.join(FORMULAS)}.")
+        if [limit.measure for limit in limits].count(match[1]) > 1:
+            raise LoadError(f"'{match[1]}' has two limits in '{text.strip()}'; leave one out.")
+        if (match[2][0] == ">") is not (match[1] in FROM_BELOW):
+            better, right = ("more", ">=") if match[1] in FROM_BELOW else ("less", "<=")
+            raise LoadError(
+                f"'{part}' is the wrong way round: {better} {match[1]} is better; write {match[1]}{right}..."
+            )
         if match[1].endswith("_share") and limits[-1].bound > 1:
             raise LoadError(f"'{part}' is not a limit: {match[1]} is a share from 0 to 1; write 0.95 for 95%.")
     request = tuple(limit for limit in limits if limit.measure in REQUEST_MEASURES)

@@ -53,11 +53,12 @@ class Sweep:
     slo: Slo
     search: Search
     steps: tuple[Step, ...]
-    complete: bool  # False: stopped early
+    complete: bool  # False: stopped early, or the server was lost
+    loss: str | None = None  # when the server was lost, and why
 
     @property
     def exit_code(self) -> int:
-        """0: a rate met the SLO; 1: none did; 2: stopped before the end."""
+        """0: a rate met the SLO; 1: none did; 2: stopped before the end, or the server was lost."""
         if not self.complete:
             return 2
         return 0 if self.search.met is not None else 1
@@ -65,7 +66,11 @@ class Sweep:
     @property
     def outcome(self) -> str:
         """Outcome of the search in words, with a warning if the load generator was too slow to find more."""
-        said = [self.search.outcome if self.complete else f"Stopped early. {self.search.outcome}"]
+        said = [self.search.outcome]
+        if self.loss is not None:
+            said = [f"The server stopped answering {self.loss}; start it again and repeat the sweep.", *said]
+        elif not self.complete:
+            said = ["Stopped early.", *said]
         if late := [step for step in self.steps if step.lag_ms > LATE_MS]:
             first = min(late, key=lambda step: step.rate_per_s)
             said.append(
@@ -106,6 +111,7 @@ def to_json(sweep: Sweep) -> dict[str, Any]:
         "settings": sweep.settings,
         "slo": str(sweep.slo),
         "complete": sweep.complete,
+        "server_lost": sweep.loss,
         "highest_rate_per_s": sweep.search.met,
         "lowest_missed_rate_per_s": sweep.search.missed,
         "outcome": sweep.outcome,

@@ -13,7 +13,9 @@ AnswerKind = Literal["text", "number", "choice", "boxed"]
 # -- numbers -------------------------------------------------------------------------------------------------
 LONGEST_NUMBER = 400  # characters, and the largest exponent: above it the exact value is too costly to compute
 _NUMBER = r"(?=[-+]?\.?\d)[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?"
-_WITH_FRACTION = re.compile(rf"(?<![\w.])(?:{_NUMBER})(?:\s*/\s*\d+)?")
+_MIXED_NUMBER = r"[-+]?\d{1,9}[ \u00a0\u2009\u202f]\d{1,9}/\d{1,9}(?![\d/])"  # "3 1/2"
+_WITH_FRACTION = re.compile(rf"(?<![\w.])(?:{_MIXED_NUMBER}|(?:{_NUMBER})(?:\s*/\s*\d+)?)")
+_MIXED_PARTS = re.compile(r"([-+]?)(\d{1,9})\s(\d{1,9})/(\d{1,9})")
 _EXPONENT = re.compile(r"[eE][-+]?(\d+)")
 _MARKED = re.compile(r"####\s*(.+)")
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,|[\u00a0\u2009\u202f])(?=\d{3}(?!\d))")  # written otherwise than "1,000"
@@ -83,12 +85,31 @@ def number_in(text: str) -> str | None:
 def _last_number(text: str) -> str | None:
     plain = _SIGN.sub("-", _THOUSANDS.sub(",", text.replace("−", "-")))
     found = _WITH_FRACTION.findall(plain)
-    return str(found[-1]).strip() if found else None
+    if not found:
+        return None
+    last = str(found[-1]).strip()
+    if (parts := _MIXED_PARTS.fullmatch(last)) and _mixed(parts) is None:
+        return f"{parts[3]}/{parts[4]}"  # two numbers side by side: "2 7/3"
+    return last
+
+
+def _mixed(parts: re.Match[str]) -> Fraction | None:
+    """Value of a whole number and a fraction; `None` if the fraction is not between 0 and 1."""
+    whole, top, bottom = map(int, parts.groups()[1:])
+    if not 0 < top < bottom:
+        return None
+    value = whole + Fraction(top, bottom)
+    return -value if parts[1] == "-" else value
 
 
 def number_value(text: str) -> Fraction | None:
-    """Exact value of `text`; `None` if it is not a number, or longer than `LONGEST_NUMBER`. "3,5" is two numbers."""
+    """Exact value of `text`; `None` if it is not a number, or longer than `LONGEST_NUMBER`.
+
+    "3,5" is two numbers, "3 1/2" is one.
+    """
     cleaned = text.strip().strip("$%").strip().replace("−", "-").rstrip(".")
+    if parts := _MIXED_PARTS.fullmatch(cleaned):
+        return _mixed(parts)
     if len(cleaned) <= LONGEST_NUMBER:
         cleaned = "/".join(
             part.replace(",", "") if _GROUPED.fullmatch(part.strip()) else part for part in cleaned.split("/")

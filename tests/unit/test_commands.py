@@ -12,7 +12,7 @@ import pytest
 from tests.support.paths import ROOT
 
 PACKAGES = ("deployments", "evaluation", "loadtest", "models", "scripts", "serving", "tests/support", "training")
-NO_COMMANDS = ("training.sandbox_child",)  # started by its path, alone, with a program on its standard input
+NO_COMMANDS = ("evaluation.sandbox_child",)  # started by its path, alone, with a program on its standard input
 HEAVY = ("ray", "torch", "vllm", "transformers", "xgrammar", "locust")
 # Commands that are named otherwise in their own help: they are run by their file, or by another command.
 PROGRAMS = {

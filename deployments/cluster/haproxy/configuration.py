@@ -231,7 +231,9 @@ def with_unknown_paths(lines: list[str], known: bool) -> list[str]:
     if not known:
         answer = rule(STARTING)
     else:
-        ways = "the chat API is POST /v1/chat/completions, and /docs shows all endpoints."
+        ways = (
+            "the API is under /v1 (POST /v1/chat/completions), the console is /console, and /docs shows all endpoints."
+        )
         message = f"The path '%[path,json(utf8s)]' does not exist; {ways}"
         page = Page(404, "Not Found", "invalid_request_error", "not_found", message)
         answer = f'    http-request return status 404 content-type application/json lf-string "{quoted(page.body)}"'

@@ -62,9 +62,47 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 def test_a_published_row_is_asked_and_scored(name: str, command: Command) -> None:
     row, _, (_, _, answer, _, scorer) = rows.PUBLISHED[name]
     marked = {"boxed": "\\boxed{%s}", "number": "#### %s", "literal": "[ANSWER]%s[/ANSWER]"}.get(scorer, "%s")
-    assert command.run(marked % answer if scorer else "Hello.", row) == 0
+    text, options = marked % answer if scorer else "Hello.", ()
+    if scorer == "code":
+        text, options = row.get("canonical_solution") or row["code"], ("--run-programs",)
+    assert command.run(text, row, options=options) == 0
     (found,) = command.rows
     assert (found.score, found.reference) == ((1.0, answer) if scorer else (None, None))
+
+
+def test_programs_of_models_run_only_if_that_is_allowed(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.run("    return sum(numbers)", rows.HUMAN_EVAL) == 2
+    assert "runs programs that the models write, on this machine (mine): allow it with --run-programs" in (
+        capsys.readouterr().err
+    )
+    assert command.server.questions == []
+    assert command.run("1912", {"question": "?", "answer": "Paris"}, options=("--run-programs",)) == 2
+    assert "No question is scored by running a program: leave out --run-programs." in capsys.readouterr().err
+    assert command.run("1912", {"question": "?", "answer": "Paris"}, options=("--program-timeout", "3")) == 2
+    assert "--program-timeout has no effect without --run-programs" in capsys.readouterr().err
+
+
+def test_programs_have_the_given_limits(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--run-programs", "--program-memory-mb", "200", "--program-timeout", "30")
+    large = "    numbers = bytearray(2**28)\n    return 3"
+    assert command.run(large, rows.HUMAN_EVAL, options=options) == 0
+    assert command.rows[0].score == 0.0
+    assert command.run(large, rows.HUMAN_EVAL, options=("--run-programs",)) == 2  # other limits, other scores
+    assert "setting 'programs' was" in capsys.readouterr().err
+
+
+def test_stored_answers_are_scored_again_with_another_scorer(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.run("Eva Gamma", rows.TWO_WIKI) == 0
+    for options, expected in (((), "0.0"), (("--scorer", "f1"), "66.7"), (("--scorer", "contains"), "100.0")):
+        capsys.readouterr()
+        assert main(["table", f"{command.folder}/out", *options]) == 0
+        assert f"{expected} [" in capsys.readouterr().out
+    assert main(["table", f"{command.folder}/out", "--scorer", "f2"]) == 2
+    assert "There is no scorer 'f2'" in capsys.readouterr().err
+    assert main(["table", f"{command.folder}/out", "--scorer", "code"]) == 2
+    assert "The scorer 'code' runs programs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("answer", "right"), [("River Seine", 1.0), ("The Loire", 0.0)])

@@ -67,6 +67,7 @@ def test_names_of_arms_become_names_of_files(tmp_path: Path) -> None:
         ([answered("a", "1", "x"), answered("a", "1", "x", dataset="e")], {}, "choose one with --dataset"),
         ([answered("a", "1", "x", "y")], {}, "takes questions of one turn; '1' has 2"),
         ([answered("a", "1", "x"), answered("b", "2", "x")], {}, "Arm 'a' has no answer to 1 of 2 items"),
+        ([answered("a", "1", "42"), answered("a", "2", "4.5")], {}, "the answers of 'a': every one is a number alone"),
         ([answered("a", "1", "x", error="down")], {"partial": True}, "Arm 'a' has no answers to 'data'"),
     ],
 )

@@ -15,6 +15,7 @@ from evaluation.datasets.loading import Dataset, load
 from evaluation.errors import EvaluationError
 from evaluation.items import Item
 from evaluation.prices import Price
+from evaluation.rescoring import rescored
 from evaluation.runner import Counts, RunSettings, run
 from evaluation.store import read_answers
 from tests.support.rows import MODELS, TeamServer, question_lines
@@ -158,7 +159,7 @@ async def test_second_turns_stand_on_the_arms_own_first_answer(tmp_path: Path) -
 
 async def test_an_unknown_model_is_named_before_any_work(data: Dataset, tmp_path: Path) -> None:
     server = TeamServer()
-    with pytest.raises(EvaluationError, match="The server has no model 'tema'; its models are: add, spell"):
+    with pytest.raises(EvaluationError, match=r"has no model 'tema'; did you mean 'team'\? its models are: add, spell"):
         await ran(server, arms.from_names("tema"), data, tmp_path)
     assert server.bodies == []
 
@@ -216,18 +217,25 @@ async def test_a_baseline_that_is_no_text_is_that_row_s_error(tmp_path: Path) ->
     assert next(iter(counts.reasons)).startswith("ValidationError")
 
 
-async def test_a_scorer_that_fails_loses_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("raised", [TypeError("unhashable type: 'dict'"), SystemExit(3), SystemExit()])
+async def test_a_scorer_that_fails_loses_no_answer(
+    raised: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Broken:
         def extract(self, text: str) -> str:
             return text
 
         def same(self, extracted: str, reference: str) -> bool:
-            raise TypeError("unhashable type: 'dict'")
+            raise raised
 
     monkeypatch.setitem(scoring.SCORERS, "exact", Broken())
     counts = await ran(TeamServer(), ARMS[1:], dataset(item("1"), item("2")), tmp_path)
-    assert counts.reasons == {"not scored: TypeError: unhashable type: 'dict'": 2}
-    assert [(row.text, row.score) for row in read_answers(tmp_path)] == [("sums1", None)] * 2
+    said = f"{type(raised).__name__}: {raised}" if str(raised) else type(raised).__name__
+    assert counts.reasons == {f"not scored: {said}": 2}
+    rows = read_answers(tmp_path)
+    assert [(row.text, row.score) for row in rows] == [("sums1", None)] * 2
+    assert {row.error for row in rescored(rows, "exact")} == {f"not scored: {said}"}
+    assert {row.done for row in rescored(rows, "contains")} == {True}
 
 
 @pytest.mark.parametrize("content", [["a", "list"], {"a": "dict"}, 7])

@@ -109,3 +109,12 @@ def test_a_text_that_was_not_counted_to_its_end_has_at_least_so_many_tokens() ->
     assert str(given).startswith("Shorten 'input': it has at least 100 tokens, but")
     assert prompt.at_least
     assert given.at_least
+
+
+def test_an_unknown_model_is_answered_by_the_nearest_known_one() -> None:
+    known = ("tiny-qwen", "moa", "moa-lite")
+    assert str(errors.UnknownModel("moa-lit", known)) == (
+        "There is no model 'moa-lit'; did you mean 'moa-lite'? choose one of: tiny-qwen, moa, moa-lite."
+    )
+    assert "did you mean" not in str(errors.UnknownModel("gpt-4", known))
+    assert "did you mean" not in str(errors.UnknownModel("x" * 256, known))

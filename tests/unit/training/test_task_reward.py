@@ -3,7 +3,7 @@
 import pytest
 
 from evaluation.items import Item
-from training.task_reward import TaskReward, Unscored, code_of
+from training.task_reward import TaskReward, Unscored
 
 
 def item(answer: str | None, scorer: str | None = "exact") -> Item:
@@ -34,11 +34,6 @@ async def test_code_is_run_with_the_tests_of_the_item() -> None:
     assert await reward.score(tests, "Here:\n```python\ndef double(x):\n    return 2 * x\n```\nDone.") == 1.0
     assert await reward.score(tests, "def double(x):\n    return x + 1") == 0.0
     assert reward.pure(tests, "def double(x): ...") is None
-
-
-def test_the_last_fenced_block_is_the_code() -> None:
-    assert code_of("```\na\n```\n```python\nb = 1\n```") == "b = 1\n"
-    assert code_of("c = 1") == "c = 1"
 
 
 async def test_a_judge_grades_from_0_to_10() -> None:

@@ -73,3 +73,10 @@ def test_arms_that_may_be_as_good_are_named() -> None:
     dearer = Offer("dear", 900, wilson(0.85, 100))
     said = recommend([Offer("best", 100, wilson(0.86, 100)), Offer("bad", 200, wilson(0.4, 100)), dearer], "tokens")
     assert said.sentence.endswith("Within its 95% interval, so perhaps as good, but not cheaper: dear.")
+
+
+def test_the_sentence_has_the_tokens_of_an_answer_whatever_the_cost_is() -> None:
+    rows = [row("a", "1", "yes"), row("a", "2", "yes"), row("b", "1", "yes"), row("b", "2", "no")]
+    in_seconds = recommend(offers(rows, attrgetter("latency_s")), "latency_s").sentence
+    assert "1 s per answer, 12 tokens)" in in_seconds
+    assert "12 tokens per answer)" in recommend(offers(rows, attrgetter("tokens")), "tokens").sentence

@@ -403,3 +403,67 @@ def test_lists_in_cells_are_not_taken_for_texts(tmp_path: Path) -> None:
     assert "commas are missing" in refused(tmp_path, {"question": "?", "answers": "['Madrid'\n 'Madrid, Spain']"})
     quoted = only(tmp_path, {"question": "?", "answers": """["say 'a' 'b'", 'c']"""})
     assert (quoted.answer, quoted.accepted) == ("say 'a' 'b'", ("c",))
+
+
+# -- programs, passages and skills ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "sentence"),
+    [
+        (rows.HUMAN_EVAL, {"entry_point": "sum"}, "'prompt' does not begin the function 'sum' of 'entry_point'"),
+        (rows.HUMAN_EVAL, {"entry_point": "a b"}, "'entry_point' is 'a b', which is no name of a function"),
+        (rows.HUMAN_EVAL, {"test": "assert total([]) == 0"}, "'test' does not define 'check(candidate)'"),
+        (rows.HUMAN_EVAL, {"prompt": None}, "Set 'prompt' to a string, not null."),
+        (rows.MBPP, {"test_list": []}, "'test_list'"),
+        (rows.MBPP, {"test_list": "assert True"}, 'it is a text, not a list such as ["a", "b"]'),
+        (rows.MBPP, {"text": ""}, "'prompt': it is empty"),
+        (rows.TWO_WIKI, {"answer": None}, "Set 'answer' to a string, not null."),
+        (rows.TWO_WIKI, {"context": [["Alpha"]]}, "'context'"),
+        (rows.FID, {"answers": []}, "'answers'"),
+        (rows.FID, {"ctxs": [{"title": "a"}]}, "'ctxs[0].text'"),
+        (rows.FID, {"ctxs": None}, "Set 'ctxs' to a list, not null."),
+        (rows.CRAG, {"answer": ""}, "'answer': it is empty"),
+        (rows.CRAG, {"search_results": "none"}, "it is a text, not a list"),
+        (rows.FLASK, {"skill": ["Factualty"]}, "there is no skill 'Factualty': did you mean 'Factuality'? they are"),
+        (rows.FLASK, {"skill": []}, "'skill'"),
+        (rows.FLASK, {"skill": ["Factuality"] * 2}, "'skill' has a skill twice"),
+    ],
+)
+def test_a_wrong_row_is_refused_by_its_field(
+    row: dict[str, Any], changes: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    kind = next(kind for _, (published, kind, _) in PUBLISHED.items() if published is row)
+    said = refused(tmp_path, {**row, **changes}, kind=kind)
+    assert "mine.jsonl:1: " in said
+    assert sentence in said
+
+
+def test_retrieved_passages_are_shown_in_their_order(tmp_path: Path) -> None:
+    turn = only(tmp_path, rows.FID).turns[0]
+    assert turn.startswith("Context:\nPolonium: It is named after Poland.\n\nRadium: It shines.\n\nQuestion: Which")
+    assert only(tmp_path, {**rows.FID, "ctxs": []}).turns[0].startswith("Which element")
+
+
+def test_search_results_are_their_snippets_and_the_time_is_told(tmp_path: Path) -> None:
+    page = {"page_name": "Empty", "page_snippet": " ", "page_result": "<p>secret</p>"}
+    item = only(tmp_path, {**rows.CRAG, "search_results": [*rows.CRAG["search_results"], page]})
+    assert "Alpha (band): Alpha is a band." in item.turns[0]
+    assert "secret" not in item.turns[0]
+    assert "Empty" not in item.turns[0]
+    assert "(asked on 03/17/2024, 16:02:55 PT)" in item.turns[0]
+    assert "answer 'invalid question'" in item.turns[0]
+    accepted = only(tmp_path, {**rows.CRAG, "answer": 7, "alt_ans": [7, "seven"]})
+    assert (accepted.answer, accepted.accepted) == ("7", ("seven",))
+
+
+def test_skills_of_flask_are_the_criteria_of_the_judge(tmp_path: Path) -> None:
+    item = only(tmp_path, rows.FLASK)
+    assert item.criteria == ("Comprehension", "Conciseness", "Readability")
+    assert item.references == ("She goes home.",)
+    assert only(tmp_path, {**rows.FLASK, "difficulty": -1}).skill == ""
+
+
+def test_rows_of_hotpotqa_and_2wikimultihopqa_are_told_apart(tmp_path: Path) -> None:
+    assert loaded(tmp_path, rows.TWO_WIKI).kind == "2wikimultihopqa"
+    assert loaded(tmp_path, rows.HOTPOTQA_FILE).kind == "hotpotqa"

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from evaluation.analysis.verdicts import grade_table
+from evaluation.analysis.verdicts import grade_table, with_verdicts
 from evaluation.client import Client
 from evaluation.errors import EvaluationError
 from evaluation.judging import judge
@@ -220,3 +220,53 @@ async def test_verdicts_of_two_judges_and_baselines_stand_beside_each_other(tmp_
         ("k", "other"),
     }
     assert len({pair.key for pair in pairs}) == 4
+
+
+async def test_a_question_with_criteria_is_rated_by_each_of_them(tmp_path: Path) -> None:
+    said = {
+        "good": "[[Factuality: 5]] [[Readability: 4]]",
+        "vague": "[[Factuality: N/A]] [[Readability: 2]]",
+        "odd": "[[Readability: 2]]",  # a criterion is missing
+    }
+    rows = [
+        open_row(arm, str(item), text, criteria=("Factuality", "Readability"), references=("Right.",))
+        for arm, texts in (("a", ["good", "vague"]), ("b", ["odd", "vague"]))
+        for item, text in enumerate(texts)
+    ]
+    judged = Judge(lambda prompt: next(verdict for word, verdict in said.items() if word in prompt))
+    async with Client("http://x", transport=httpx.MockTransport(judged), retries=0) as client:
+        counts = await judge.grade(client, rows, JudgeSettings("judge"), tmp_path)
+    assert counts.unreadable == 1
+    grades = read_rows(tmp_path / "grades.jsonl", Grade)
+    assert {(grade.arm, grade.item, grade.rating) for grade in grades} == {
+        ("a", "0", 4.5),
+        ("a", "1", 2.0),
+        ("b", "0", None),
+        ("b", "1", 2.0),
+    }
+    scores = with_verdicts(rows, [], grades)
+    assert [row.score for row in scores.rows] == [(4.5 - 1) / 4, 0.25, None, 0.25]
+    assert str(scores.measures["data"]) == "ratings of criteria by 'judge'"
+    (table,) = judge_section([], grades, rows).tables
+    assert table.title == "Ratings by criterion, from 1 to 5"
+    assert table.columns == ("arm", "judge", "mean", "tokens", "Factuality", "Readability", "unrated")
+    cells = {row[0].text: [cell.text for cell in row[2:]] for row in table.rows}
+    assert cells == {"a": ["3.25", "12", "5.00", "3.00", "0"], "b": ["2.00", "12", "–", "2.00", "1"]}
+
+
+async def test_ratings_of_both_scales_have_tables_of_their_own(tmp_path: Path) -> None:
+    def verdict(prompt: str) -> str:
+        return "[[Readability: 5]]" if "flask" in prompt else "[[10]]"
+
+    rows = [
+        open_row("a", "1", "flask", criteria=("Readability",), dataset="f"),
+        open_row("a", "2", "whole", dataset="m"),
+    ]
+    async with Client("http://x", transport=httpx.MockTransport(Judge(verdict)), retries=0) as client:
+        await judge.grade(client, rows, JudgeSettings("judge"), tmp_path)
+    grades = read_rows(tmp_path / "grades.jsonl", Grade)
+    assert [table.title for table in judge_section([], grades, rows).tables] == [
+        "Ratings from 1 to 10",
+        "Ratings by criterion, from 1 to 5",
+    ]
+    assert [row.score for row in with_verdicts(rows, [], grades).rows] == [1.0, 1.0]

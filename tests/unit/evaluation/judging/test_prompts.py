@@ -29,3 +29,35 @@ def test_written_winners(verdict: str, expected: float | None) -> None:
 )
 def test_ratings(verdict: str, expected: float | None) -> None:
     assert prompts.rating(verdict) == expected
+
+
+COMMON = "Commonsense Understanding"
+SKILLS = ("Factuality", COMMON, "Readability")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        (
+            "[[Factuality: 4]]\n[[Commonsense Understanding: 2.5]]",
+            {"Factuality": 4.0, COMMON: 2.5},
+        ),
+        (
+            "[[factuality : 5]] [[ commonsense  understanding: N/A]]",
+            {"Factuality": 5, COMMON: None},
+        ),
+        ("at first [[Readability: 2]], then [[Readability: 3]]", {"Readability": 3.0}),
+        ("[[Readability: 0]] [[Readability: 6]] [[Harmlessness: 3]] Readability: 4 [[4]]", {}),
+    ],
+)
+def test_ratings_by_criterion(verdict: str, expected: dict[str, float | None]) -> None:
+    assert prompts.ratings(verdict, SKILLS) == expected
+
+
+def test_a_prompt_for_criteria_describes_them_and_shows_the_reference() -> None:
+    system, user = prompts.grade_criteria(["Why?"], ["Because."], ["So."], ("Factuality", "Readability"))
+    assert "Factuality: The background knowledge is right" in system["content"]
+    assert "Harmlessness" not in system["content"]
+    assert system["content"].endswith("[[Factuality: 3]]\n[[Readability: 3]]")
+    assert "So." in user["content"]
+    assert "Because." in user["content"]

@@ -109,3 +109,11 @@ def test_no_room_at_all_is_said() -> None:
     found = browser_data([row("a", "1", "yes")], 0)
     assert orjson.loads(unpacked(found.data))["items"] == []
     assert found.note.startswith("0 of 1 questions have room")
+
+
+def test_a_long_extracted_answer_is_not_shown_beside_its_text() -> None:
+    program = "def f(x):\n    return x\n" * 20
+    rows = [row("a", "1", program, extracted=program), row("b", "1", "It is 7.", extracted="7")]
+    long, short = shown(rows)["items"][0]["answers"]
+    assert "extracted" not in long
+    assert short["extracted"] == "7"

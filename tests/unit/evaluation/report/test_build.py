@@ -162,3 +162,25 @@ def test_a_document_without_markers_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="exists and has no markers"):
         write_markdown(tmp_path / "doc.md", "tables")
     assert (tmp_path / "doc.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Accuracy and cost of an answer",
+        "Accuracy by task, % [95%]",
+        "Accuracy by number of proposers, % [95%]",
+        "Ratings from 1 to 10",
+        "Win rate against add, judged by judge, % [95%]",
+    ],
+)
+def test_every_table_of_arms_has_tokens_per_answer(title: str, report: Report) -> None:
+    (table,) = [table for section in report.sections for table in section.tables if table.title == title]
+    column = table.columns.index("tokens")
+    assert all(line[column].text.replace(",", "").isdecimal() for line in table.rows)
+
+
+def test_the_best_arms_of_each_kind_have_their_tokens(report: Report) -> None:
+    tables = {table.title: table for section in report.sections for table in section.tables}
+    cells = [cell.text for line in tables["The best arm of each kind, accuracy % [95%]"].rows for cell in line[1:4]]
+    assert all(re.search(r" \w[\w-]*, \d+ tokens$", cell) for cell in cells)

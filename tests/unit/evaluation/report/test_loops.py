@@ -27,8 +27,8 @@ def test_each_arm_has_a_line() -> None:
     (table,) = loops_table(rows(), ["moa-lite", "tiny"])
     assert table.columns == COLUMNS
     assert [[cell.text for cell in line] for line in table.rows] == [
-        ["moa-lite", *["100.0 [34.2, 100.0]"] * 3, "2.00", "1.00", "1.00", "80.0", "0"],
-        ["tiny", "0.0 [0.0, 79.3]", "0.0 [0.0, 79.3]", "–", "1.00", "0.00", "–", "–", "0"],
+        ["moa-lite", *["100.0 [34.2, 100.0]"] * 3, "2.00", "1.00", "12", "1.00", "80.0", "0"],
+        ["tiny", "0.0 [0.0, 79.3]", "0.0 [0.0, 79.3]", "–", "1.00", "0.00", "12", "–", "–", "0"],
     ]
 
 

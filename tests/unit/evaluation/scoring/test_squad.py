@@ -53,6 +53,24 @@ def test_exact(text: str, reference: str, right: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "reference", "f1"),  # as the scripts of HotpotQA and 2WikiMultihopQA compute them
+    [
+        ("Chief of Protocol", "Chief of Protocol", 1.0),
+        ("the Chief of Protocol of the US", "Chief of Protocol", 0.75),
+        ("Protocol chief", "Chief of Protocol", 0.8),
+        ("yes", "Yes.", 1.0),
+        ("yes it is", "yes", 0.0),
+        ("no", "no man", 0.0),
+        ("Greenwich Village, New York City", "Greenwich Village", 4 / 7),
+        ("Animorphs", "Animorphs series", 2 / 3),
+        ("Paris", "Rome", 0.0),
+    ],
+)
+def test_f1_of_hotpotqa(text: str, reference: str, f1: float) -> None:
+    assert score("f1", text, reference).score == pytest.approx(f1)
+
+
+@pytest.mark.parametrize(
     ("text", "reference", "right"),
     [
         ("It is the Seine, in Paris.", "Seine", True),

@@ -2,8 +2,8 @@ import pytest
 
 from loadtest.errors import LoadError
 from loadtest.results.exchange import Exchange
-from loadtest.results.metrics import summarise
-from loadtest.results.slo import parse_slo
+from loadtest.results.metrics import FORMULAS, summarise
+from loadtest.results.slo import FROM_BELOW, parse_slo
 
 
 def exchange(first_s: float = 0.2, **changes: object) -> Exchange:
@@ -37,6 +37,28 @@ def test_nothing_asked_is_nothing_judged() -> None:
 def test_refuses_what_is_no_limit(text: str) -> None:
     with pytest.raises(LoadError):
         parse_slo(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("ttft_ms>=5", "'ttft_ms>=5' is the wrong way round: less ttft_ms is better; write ttft_ms<=..."),
+        ("error_share>0.1", "'error_share>0.1' is the wrong way round: less error_share is better"),
+        ("goodput_share<=0.9", "'goodput_share<=0.9' is the wrong way round: more goodput_share is better; write"),
+        ("tokens_per_s<5", "more tokens_per_s is better; write tokens_per_s>=..."),
+        ("ttft_ms<=500,ttft_ms<=400", "'ttft_ms' has two limits in 'ttft_ms<=500,ttft_ms<=400'; leave one out."),
+        ("error_share<=0.1, error_share<0.1", "'error_share' has two limits"),
+    ],
+)
+def test_refuses_what_no_good_server_meets_and_a_second_limit(text: str, sentence: str) -> None:
+    with pytest.raises(LoadError) as caught:
+        parse_slo(text)
+    assert sentence in str(caught.value)
+
+
+def test_every_measure_takes_a_limit_on_its_bad_side() -> None:
+    for measure in FORMULAS:
+        assert parse_slo(f"{measure}{'>=' if measure in FROM_BELOW else '<='}0.5")
 
 
 def test_good_needs_every_request_limit() -> None:

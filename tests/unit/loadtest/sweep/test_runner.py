@@ -24,8 +24,11 @@ SLO = parse_slo("e2e_ms<=1000")
 class Server:
     """Runs of ten requests each; `late_s` is the lag of the load generator."""
 
-    def __init__(self, holds: float = 4, late_s: float = 0.0, stop_at: float | None = None) -> None:
-        self.holds, self.late_s, self.stop_at = holds, late_s, stop_at
+    def __init__(
+        self, holds: float = 4, late_s: float = 0.0, stop_at: float | None = None, dies_at: float | None = None
+    ) -> None:
+        self.holds, self.late_s, self.stop_at, self.dies_at = holds, late_s, stop_at, dies_at
+        self.dead = False
         self.durations_s: dict[float, float] = {}
 
     def __call__(self, options: Options) -> Result | None:
@@ -34,14 +37,44 @@ class Server:
         self.durations_s[rate] = options.duration_s
         if rate == self.stop_at:
             return None
+        if rate == self.dies_at:
+            self.dead = True
         took_s = 1.0 if rate <= self.holds else 3.0
         exchanges = [Exchange("streaming", "m", True, i + self.late_s, took_s, planned_s=float(i)) for i in range(10)]
         return Result.of({}, exchanges, 10.0, options.slo)
 
+    def lost(self) -> str | None:
+        return "Connection refused" if self.dead else None
+
 
 def swept(server: Server, start: float = 1, most: float = 1000, duration_s: float = 10) -> Sweep:
     options = Options(duration_s=duration_s, slo=SLO)
-    return sweep(options, Search(start, most, 0.1), {"host": "h"}, server, ProgressLine())
+    return sweep(
+        options,
+        Search(start, most, 0.1),
+        {"host": "h"},
+        server,
+        ProgressLine(),
+        lambda: "Connection refused" if server.dead else None,
+    )
+
+
+@pytest.mark.parametrize(("dies_at", "met", "when"), [(8.0, 4, "during"), (2.0, 2, "after"), (1.0, 1, "after")])
+def test_a_server_that_dies_is_named_and_its_rate_is_not_judged(
+    dies_at: float, met: float, when: str, tmp_path: Path
+) -> None:
+    found = swept(Server(dies_at=dies_at))
+    assert (found.search.met, found.search.missed, found.complete, found.exit_code) == (met, None, False, 2)
+    assert found.outcome.startswith(
+        f"The server stopped answering {when} the run at {dies_at:g} requests/s (Connection refused); start it again"
+    )
+    assert f"At least {met:g} requests/s meet the SLO" in found.outcome
+    assert [step.rate_per_s for step in found.steps] == [rate for rate in (1, 2, 4) if rate <= met]
+    assert json.loads(write(found, tmp_path)[1].read_text())["server_lost"].startswith(when)
+
+
+def test_a_rate_that_is_too_high_for_a_living_server_is_a_missed_one() -> None:
+    assert swept(Server()).loss is None
 
 
 def test_finds_the_highest_rate_and_says_what_it_measures() -> None:

@@ -26,7 +26,9 @@ M = {"m": ScriptedEngine("m")}
 async def test_unknown_paths(path: str) -> None:
     response = await get(app_of(M), path)
     assert status_and_code(response) == (404, "not_found")
-    assert f"The path '{path}' does not exist" in response.json()["error"]["message"]
+    message = response.json()["error"]["message"]
+    assert f"The path '{path}' does not exist; the API is under /v1" in message
+    assert "the console is /console" in message
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from training.sandbox import CHILD, SandboxLimits, passes
+from evaluation.sandbox import CHILD, SandboxLimits, passes
 
 QUICK = SandboxLimits(timeout_s=20, cpu_s=1)
 

@@ -7,7 +7,7 @@ from training.scoring import Ranked, by_question
 from training.texts import distance
 from training.trajectory import Trajectory, Turn
 
-PARALLEL = "proposer"  # role whose agents answer at the same time, some of them wrongly
+ANSWERING = ("proposer", "solver")  # roles whose texts answer the question, some of them wrongly
 
 TurnTask = Callable[[str, str], float | None]
 
@@ -56,7 +56,8 @@ def utterances(trajectory: Trajectory) -> str:
 def taught_turns(one: Ranked, task_of: TurnTask) -> list[Turn]:
     """Turns of a selected trajectory that its models are trained on.
 
-    All that ended by themselves, except proposals that are worse than the answer: the team was right in spite of them.
+    All that ended by themselves, except proposals and drafts that are worse than the answer: the team was right in spite
+    of them.
 
     Args:
         one: the trajectory.
@@ -64,7 +65,7 @@ def taught_turns(one: Ranked, task_of: TurnTask) -> list[Turn]:
     """
     found = []
     for turn in one.trajectory.turns:
-        own = task_of(one.trajectory.question, turn.text) if turn.role == PARALLEL else None
+        own = task_of(one.trajectory.question, turn.text) if turn.role in ANSWERING else None
         if turn.trainable and (own is None or own >= one.task):
             found.append(turn)
     return found

@@ -76,12 +76,12 @@ def test_losses_are_the_largest_of_a_trajectory_and_kept(tmp_path: Path) -> None
         loaded.append(model)
         return FakeBase()
 
-    found = [trajectory(0, "4", 3, "one", "a longer text here"), trajectory(1, "5", 1, "5"), *FOUND[2:]]
+    found = [trajectory(0, "4", 3, "one", "a longer text here", "one"), trajectory(1, "5", 1, "5", "5"), *FOUND[2:]]
     path, totals, counts = tmp_path / "losses.jsonl", list[int](), list[int]()
     losses = score_losses(
         found, TEXTS, load, path, progress=counts.append, started=lambda total, kept: totals.append(total)
     )
-    assert (totals, counts) == ([3], [3])
+    assert (totals, counts) == ([3], [3])  # equal texts are computed once
     longest = len(TEXTS["tiny-qwen"].answer_ids("a longer text here")) - 1
     assert losses == {found[0].key: longest, found[1].key: 1.0}
     assert score_losses(found, TEXTS, load, path) == losses

@@ -60,8 +60,9 @@ def test_only_the_best_share_is_kept_and_never_nothing() -> None:
     assert selected([], ALL) == []
 
 
-def test_turns_that_did_not_end_and_proposals_worse_than_the_answer_are_not_taught() -> None:
+def test_turns_that_did_not_end_and_texts_worse_than_the_answer_are_not_taught() -> None:
     turns = (
+        turn("solver", "5"),
         turn("proposer", "4"),
         turn("proposer", "5"),
         turn("judge", "1"),
@@ -71,4 +72,4 @@ def test_turns_that_did_not_end_and_proposals_worse_than_the_answer_are_not_taug
     )
     one = Ranked(trajectory=Trajectory(question="q", sample=0, turns=turns), task=1.0, reward=1.0)
     assert [t.text for t in taught_turns(one, lambda question, text: float(text == "4"))] == ["4", "1"]
-    assert [t.text for t in taught_turns(one, lambda question, text: None)] == ["4", "5", "1"]
+    assert [t.text for t in taught_turns(one, lambda question, text: None)] == ["5", "4", "5", "1"]

@@ -133,9 +133,7 @@ def score_losses(
     return known | found
 
 
-def _utterances(
-    trajectories: Sequence[Trajectory], model: str, text: ModelText
-) -> dict[tuple[str, int], Utterance]:
+def _utterances(trajectories: Sequence[Trajectory], model: str, text: ModelText) -> dict[tuple[str, int], Utterance]:
     """What the model said, by trajectory and turn."""
     return {
         (one.key, number): Utterance(

@@ -56,8 +56,8 @@ def utterances(trajectory: Trajectory) -> str:
 def taught_turns(one: Ranked, task_of: TurnTask) -> list[Turn]:
     """Turns of a selected trajectory that its models are trained on.
 
-    All that ended by themselves, except proposals and drafts that are worse than the answer: the team was right in spite
-    of them.
+    All that ended by themselves, except proposals and drafts that are worse than the answer: the team was right in
+    spite of them.
 
     Args:
         one: the trajectory.

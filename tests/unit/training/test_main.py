@@ -20,13 +20,13 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--samples", "1"], "argument --samples: must be a whole number from 2 to 1,000"),
-        (["--iterations", "0"], "argument --iterations: must be a whole number from 1 to 1,000"),
-        (["--temperature", "0"], "argument --temperature: must be a number above 0 to 2"),
-        (["--keep-share", "1.5"], "argument --keep-share: must be a number above 0 to 1"),
+        (["--samples", "1"], "argument --samples: must be a whole number from 2 to 1000"),
+        (["--iterations", "0"], "argument --iterations: must be a whole number from 1 to 1000"),
+        (["--temperature", "0"], "argument --temperature: must be a number above 0, at most 2"),
+        (["--keep-share", "1.5"], "argument --keep-share: must be a number above 0, at most 1"),
         (["--lambda-token", "-1"], "argument --lambda-token: must be a number from 0 to 1000"),
         (["--lambda-token", "x"], "argument --lambda-token: must be a number from 0 to 1000"),
-        (["--learning-rate", "inf"], "argument --learning-rate: must be a number above 0 to 1"),
+        (["--learning-rate", "inf"], "argument --learning-rate: must be a number above 0, at most 1"),
         (["--threshold", "nan"], "argument --threshold: must be a number from -1000 to 1000"),
         (["--models", ","], "argument --models: must be one or more names, separated by commas"),
         (["--url", "localhost:8000"], "argument --url: must be a URL such as http://127.0.0.1:8000"),

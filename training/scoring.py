@@ -11,7 +11,7 @@ from evaluation.store import Appender, read_rows
 from serving.config import Frozen
 from training.loss import BaseModel, Utterance
 from training.prompts import ModelText
-from training.reward import Measured, RewardSettings, format_score, rewards
+from training.reward import Measured, RewardSettings, format_score, is_verdict, rewards
 from training.task_reward import TaskReward, Unscored
 from training.trajectory import Trajectory, trajectory_key
 
@@ -134,14 +134,14 @@ def score_losses(
 
 
 def _utterances(trajectories: Sequence[Trajectory], model: str, text: ModelText) -> dict[tuple[str, int], Utterance]:
-    """What the model said, by trajectory and turn."""
+    """What the model said, by trajectory and turn, without verdicts: their words are given, and no prose."""
     return {
         (one.key, number): Utterance(
             tuple(text.opening_ids(turn.template_args)), tuple(text.answer_ids(turn.text)[:-1])
         )
         for one in trajectories
         for number, turn in enumerate(one.turns)
-        if turn.model == model
+        if turn.model == model and not is_verdict(turn)
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from evaluation.analysis.accuracy import ArmAccuracy, accuracy
 from evaluation.analysis.cost import ArmCost, costs
 from evaluation.rows import Row
-from evaluation.store import read_answers
+from evaluation.store import read_answers, read_arms
 from evaluation.tables import UNKNOWN, Cell, Table, number, percent
 from training.errors import TrainingError
 from training.measurement import BEFORE, FOLDER, ROWS, iterations_of
@@ -22,6 +22,7 @@ class Stage:
     state: RunState
     iteration: int
     rows: Sequence[Row]
+    arms: Sequence[str]  # in the order of the commands
 
     @property
     def labels(self) -> tuple[Cell, Cell]:
@@ -46,7 +47,7 @@ def _stages(directory: Path) -> Iterator[Stage]:
         folder = directory / FOLDER / str(iteration)
         if (folder / ROWS).is_file():
             found = True
-            yield Stage(directory, state, iteration, read_answers(folder))
+            yield Stage(directory, state, iteration, read_answers(folder), read_arms(folder))
     if not found:
         raise TrainingError(
             f"No iteration of '{directory}' is evaluated; run 'python -m training evaluate {directory} --recipes ...'."
@@ -89,7 +90,7 @@ def _tasks(stages: Sequence[Stage]) -> Table:
 
 
 def _recipes(stages: Sequence[Stage]) -> Table:
-    names = list(dict.fromkeys(row.arm for stage in stages for row in stage.rows))
+    names = list(dict.fromkeys(name for stage in stages for name in stage.arms))
     body = []
     for stage in stages:
         right, cost = _accuracies(stage), _costs(stage)

@@ -89,6 +89,16 @@ def test_losses_are_the_largest_of_a_trajectory_and_kept(tmp_path: Path) -> None
     assert kept_scores(tmp_path)[1] == losses
 
 
+def test_a_verdict_has_no_loss(tmp_path: Path) -> None:
+    """No prose: "ACCEPT" is unlikely without its prompt, and would make every acceptance worth less than an objection."""
+    found = trajectory(0, "4", 2, "4")
+    critic = found.turns[0].model_copy(update={"role": "critic", "text": "Accept."})
+    found = found.model_copy(update={"turns": (*found.turns, critic)})
+    assert len(TEXTS["tiny-qwen"].answer_ids("Accept.")) > len(TEXTS["tiny-qwen"].answer_ids("4"))
+    losses = score_losses([found], TEXTS, lambda model: FakeBase(), tmp_path / "losses.jsonl")
+    assert losses == {found.key: len(TEXTS["tiny-qwen"].answer_ids("4")) - 1}
+
+
 def test_rewards_are_relative_to_the_samples_of_the_question() -> None:
     tasks = {one.key: TaskScore(question="q", sample=one.sample, task=float(one.text == "4")) for one in FOUND}
     found = ranked(FOUND, tasks, {FOUND[0].key: 2.0, FOUND[1].key: 0.1}, RewardSettings())

@@ -21,6 +21,12 @@ def add_optima(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--method", choices=("isft", "idpo", "hybrid"), default="isft", help="default: isft")
     run.add_argument("--iterations", type=at_least(1, int, 1000), default=3, help="default: 3")
     run.add_argument(
+        "--start",
+        choices=("previous", "initial"),
+        default="previous",
+        help="weights from which each iteration trains: of the iteration before (default), or the untrained ones",
+    )
+    run.add_argument(
         "--limit", type=at_least(1, int, 10**9), help="so many questions, spread over the file (default: all)"
     )
     run.add_argument("--profile", default="tiny", help="name or path of the profile to train (default: tiny)")

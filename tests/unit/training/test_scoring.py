@@ -90,7 +90,7 @@ def test_losses_are_the_largest_of_a_trajectory_and_kept(tmp_path: Path) -> None
 
 
 def test_a_verdict_has_no_loss(tmp_path: Path) -> None:
-    """No prose: "ACCEPT" is unlikely without its prompt, and would make every acceptance worth less than an objection."""
+    """It is unlikely without its prompt: an objection, which is prose, would have a better reward."""
     found = trajectory(0, "4", 2, "4")
     critic = found.turns[0].model_copy(update={"role": "critic", "text": "Accept."})
     found = found.model_copy(update={"turns": (*found.turns, critic)})

@@ -54,8 +54,11 @@ def test_further_trajectories_of_a_question_say_something_else() -> None:
     assert keys(selected(SAMPLES, near)) == [("a", 1), ("a", 2), ("c", 0)]
 
 
-def test_only_the_best_share_is_kept_and_never_nothing() -> None:
-    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.5))) == [("a", 1)]
+def test_the_best_share_of_all_questions_is_kept_and_never_nothing() -> None:
+    """The share is of all questions, and not of those with a good trajectory: most good ones are kept."""
+    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.7))) == [("a", 1), ("c", 0)]
+    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.4))) == [("a", 1)]
+    assert keys(selected(SAMPLES, SelectionSettings(best=2, keep_share=0.5))) == [("a", 1), ("a", 0), ("c", 0)]
     assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.01))) == [("a", 1)]
     assert selected([], ALL) == []
 

@@ -9,6 +9,7 @@ from evaluation.analysis.cost import ArmCost, costs
 from evaluation.rows import Row
 from evaluation.store import read_answers, read_arms
 from evaluation.tables import UNKNOWN, Cell, Table, number, percent
+from training.debate_flow import debate_flow
 from training.errors import TrainingError
 from training.measurement import BEFORE, FOLDER, ROWS, iterations_of
 from training.state import RunState, read_state
@@ -31,14 +32,15 @@ class Stage:
 
 
 def run_tables(directories: Sequence[Path]) -> list[Table]:
-    """Tables of the runs: the trained recipe, its tasks, all evaluated recipes, and the training itself.
+    """Tables of the runs: the trained recipe, its tasks, the course of debates, all recipes, and the training itself.
 
     Raises:
         TrainingError: a folder holds no run, or no iteration of it is evaluated.
         EvaluationError: an evaluation cannot be read.
     """
     stages = [stage for directory in directories for stage in _stages(directory)]
-    return [_trained(stages), _tasks(stages), _recipes(stages), _training(directories)]
+    found = [_trained(stages), _tasks(stages), _debates(stages), _recipes(stages), _training(directories)]
+    return [table for table in found if table.rows]
 
 
 def _stages(directory: Path) -> Iterator[Stage]:
@@ -87,6 +89,31 @@ def _tasks(stages: Sequence[Stage]) -> Table:
         for stage, entry in found
     )
     return Table("The trained recipe by task, accuracy in % [95%]", ("run", "iteration", *names), tuple(body))
+
+
+def _debates(stages: Sequence[Stage]) -> Table:
+    body = []
+    for stage in stages:
+        recipe = str(stage.state.settings["recipe"])
+        flow = debate_flow([row for row in stage.rows if row.arm == recipe])
+        if flow is not None:
+            shares = (flow.first_right, flow.accepted, flow.spoiled, flow.mended)
+            counts = (flow.first_tokens, flow.verdict_tokens)
+            body.append((*stage.labels, *map(percent_of, shares), *map(number, counts)))
+    return Table(
+        "Course of the debates",
+        (
+            "run",
+            "iteration",
+            "first answer right, %",
+            "accepted at once, %",
+            "right, then wrong, %",
+            "wrong, then right, %",
+            "tokens of the first answer",
+            "tokens of its verdict",
+        ),
+        tuple(body),
+    )
 
 
 def _recipes(stages: Sequence[Stage]) -> Table:

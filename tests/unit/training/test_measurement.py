@@ -99,7 +99,7 @@ def test_failed_answers_are_counted_and_other_settings_refused(run: Path, settin
 def test_the_tables_have_accuracy_and_tokens_before_and_after(run: Path, settings: MeasureSettings) -> None:
     server = Server()
     measure(run, settings, serve=server.serve, connect=server.connect, say=lambda line: None)
-    trained, tasks, recipes, training = run_tables([run])
+    trained, tasks, debates, recipes, training = run_tables([run])
     assert trained.columns == (
         "run",
         "iteration",
@@ -114,6 +114,7 @@ def test_the_tables_have_accuracy_and_tokens_before_and_after(run: Path, setting
     assert [row[3] for row in texts] == ["16.7 [3.0, 56.4]"] * 2  # "401" is right once in six
     assert [row[6] for row in texts] == ["2.00"] * 2  # solver and critic
     assert tasks.columns[2:] == ("tiny/arithmetic", "tiny/words", "tiny/facts")
+    assert [[cell.text for cell in row[2:6]] for row in debates.rows] == [["16.7", "100.0", "0.0", "0.0"]] * 2
     assert recipes.columns[2:] == ("debate", "tiny-qwen")
     assert [cell.text for cell in recipes.rows[0]][2].startswith("16.7 / ")
     assert [[cell.text for cell in row] for row in training.rows] == [

@@ -72,10 +72,21 @@ def _trained(stages: Sequence[Stage]) -> Table:
         cells = (
             [UNKNOWN] * 3 if cost is None else [number(cost.completion_tokens), number(cost.tokens), number(cost.calls)]
         )
-        body.append((*stage.labels, Cell(recipe), percent(right.overall if right else None), *cells))
+        overall = right.overall if right else None
+        asked = UNKNOWN if overall is None else Cell(f"{overall.n:,}")
+        body.append((*stage.labels, Cell(recipe), asked, percent(overall), *cells))
     return Table(
         "The trained recipe",
-        ("run", "iteration", "recipe", "accuracy, % [95%]", "generated tokens", "tokens with prompts", "calls"),
+        (
+            "run",
+            "iteration",
+            "recipe",
+            "questions",
+            "accuracy, % [95%]",
+            "generated tokens",
+            "tokens with prompts",
+            "calls",
+        ),
         tuple(body),
         "Means per answer, over all agents. Intervals are Wilson's.",
     )

@@ -104,15 +104,16 @@ def test_the_tables_have_accuracy_and_tokens_before_and_after(run: Path, setting
         "run",
         "iteration",
         "recipe",
+        "questions",
         "accuracy, % [95%]",
         "generated tokens",
         "tokens with prompts",
         "calls",
     )
     texts = [[cell.text for cell in row] for row in trained.rows]
-    assert [row[:3] for row in texts] == [["mine", "before", "debate"], ["mine", "1", "debate"]]
-    assert [row[3] for row in texts] == ["16.7 [3.0, 56.4]"] * 2  # "401" is right once in six
-    assert [row[6] for row in texts] == ["2.00"] * 2  # solver and critic
+    assert [row[:4] for row in texts] == [["mine", "before", "debate", "6"], ["mine", "1", "debate", "6"]]
+    assert [row[4] for row in texts] == ["16.7 [3.0, 56.4]"] * 2  # "401" is right once in six
+    assert [row[7] for row in texts] == ["2.00"] * 2  # solver and critic
     assert tasks.columns[2:] == ("tiny/arithmetic", "tiny/words", "tiny/facts")
     assert [[cell.text for cell in row[2:6]] for row in debates.rows] == [["16.7", "100.0", "0.0", "0.0"]] * 2
     assert recipes.columns[2:] == ("debate", "tiny-qwen")

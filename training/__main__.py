@@ -1,4 +1,4 @@
-"""Command line of the training: optima, profile."""
+"""Command line of the training: optima, profile, evaluate, table."""
 
 import argparse
 import shutil
@@ -10,7 +10,7 @@ from types import FrameType
 
 from evaluation.errors import EvaluationError
 from serving.command_line import CommandLine
-from training.arguments import add_optima
+from training.arguments import add_evaluate, add_optima
 from training.errors import TrainingError
 from training.state import read_state
 
@@ -32,7 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    """Act as Ctrl-C does: asyncio then ends its tasks first. A background job of a shell ignores Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,7 +51,44 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("directory", type=Path, help="the --out of the run")
     profile.add_argument("--iteration", type=int, help="default: the last finished one")
     profile.add_argument("--out", type=Path, help="YAML file to write (default: only print the path of the profile)")
+
+    measuring = commands.add_parser(
+        "evaluate", help="serve a run's iterations, and have them answer held-out questions"
+    )
+    measuring.set_defaults(command=_evaluate)
+    add_evaluate(measuring)
+
+    table = commands.add_parser("table", help="print the accuracy and tokens of evaluated runs as Markdown")
+    table.set_defaults(command=_table)
+    table.add_argument("directories", type=Path, nargs="+", metavar="RUN", help="the --out of a run")
     return parser
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from evaluation.arms import checked, from_names
+    from evaluation.datasets.loading import load_all
+    from evaluation.runner import RunSettings
+    from training.measurement import MeasureSettings, measure
+
+    sampling = {name: getattr(options, name) for name in ("temperature", "max_tokens")}
+    settings = MeasureSettings(
+        arms=checked(from_names(options.recipes)),
+        datasets=load_all(options.dataset or ["tiny"], options.limit, None, None),
+        iterations=options.iterations or (),
+        answers=RunSettings(
+            concurrency=options.concurrency,
+            sampling={name: value for name, value in sampling.items() if value is not None},
+            seed=options.seed,
+        ),
+    )
+    return 1 if measure(options.directory, settings) else 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    from training.tables import run_tables  # SciPy takes seconds to import
+
+    print("\n".join(table.markdown() for table in run_tables(options.directories)))
+    return 0
 
 
 def _optima(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Options of `python -m training optima`. `settings_of_options` makes settings of them, which takes torch."""
+"""Options of `python -m training optima` and `evaluate`. Settings are made of them elsewhere, which takes torch."""
 
 import argparse
 from pathlib import Path
@@ -20,6 +20,12 @@ def add_optima(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--out", type=Path, required=True, help="folder of the run; the same command resumes it")
     run.add_argument("--method", choices=("isft", "idpo", "hybrid"), default="isft", help="default: isft")
     run.add_argument("--iterations", type=at_least(1, int, 1000), default=3, help="default: 3")
+    run.add_argument(
+        "--start",
+        choices=("previous", "initial"),
+        default="previous",
+        help="weights from which each iteration trains: of the iteration before (default), or the untrained ones",
+    )
     run.add_argument(
         "--limit", type=at_least(1, int, 10**9), help="so many questions, spread over the file (default: all)"
     )
@@ -116,6 +122,33 @@ def add_optima(parser: argparse.ArgumentParser) -> None:
     trainer.add_argument(
         "--ray-workers", type=at_least(0, int, 4096), default=0, help="of Ray Train (default: 0, no Ray)"
     )
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `evaluate`."""
+    parser.add_argument("directory", type=Path, metavar="RUN", help="the --out of the run")
+    parser.add_argument("--recipes", required=True, help="comma-separated model or recipe ids")
+    parser.add_argument(
+        "--dataset", action="append", help="repeatable, as in 'evaluation run' (default: tiny, the held-out questions)"
+    )
+    parser.add_argument(
+        "--iterations",
+        type=numbers,
+        help="comma-separated; 0: before the training (default: 0 and all finished ones)",
+    )
+    parser.add_argument("--limit", type=at_least(1, int, 10**9), metavar="N", help="N items of each dataset")
+    parser.add_argument("--temperature", type=at_least(0, high=2), help="default: that of the recipe or model")
+    parser.add_argument("--max-tokens", type=at_least(1, int, 10_000_000), help="default: that of the recipe or model")
+    parser.add_argument("--seed", type=at_least(0, int, 2**31 - 1), default=1, help="default: 1")
+    parser.add_argument("--concurrency", type=at_least(1, int, 4096), default=8, help="requests at a time (default: 8)")
+
+
+def numbers(text: str) -> list[int]:
+    """Parse comma-separated iterations. Raises `argparse.ArgumentTypeError`."""
+    found = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and len(part) < 5 for part in found):
+        raise argparse.ArgumentTypeError("must be whole numbers from 0, separated by commas")
+    return sorted({int(part) for part in found})
 
 
 def option_name(name: str) -> str:

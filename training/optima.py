@@ -205,11 +205,12 @@ class Optima:
     def _train(self, one: IterationState, launch: Launch) -> IterationState:
         """Train each model with examples, one after the other."""
         trained = dict(one.steps.get("train", {}))
+        start = self.state.weights_before(one.number) if self.settings.start == "previous" else {}
         for model in self.texts:
             out = self.folder(one.number) / "models" / model
             if model in trained or not (count := one.steps["select"]["examples"].get(model)):
                 continue
-            before = self.state.weights_before(one.number).get(model)
+            before = start.get(model)
             lora = bool(self.settings.trainer.lora_rank)
             job = TrainingJob(
                 method=one.method,

@@ -18,7 +18,7 @@ class RewardSettings:
 
     `optima` (arXiv 2410.08115): task - lambda_token * tokens / max_tokens + lambda_loss / max_loss, where
     max_tokens is the largest number of tokens of the question's samples, and max_loss the largest loss of the sample's
-    utterances under the base model, at least `min_loss`: the term is in (0, lambda_loss / min_loss].
+    utterances but verdicts under the base model, at least `min_loss`: the term is in (0, lambda_loss / min_loss].
     `weighted`: alpha * task + beta * (1 - tokens / max_tokens) + gamma * format.
     """
 
@@ -60,6 +60,12 @@ def _reward(sample: Measured, share: float, settings: RewardSettings) -> float:
         assert sample.max_loss is not None  # measured whenever it has a weight
         reward += settings.lambda_loss / max(sample.max_loss, settings.min_loss)
     return reward
+
+
+def is_verdict(turn: Turn) -> bool:
+    """True if the whole text is a verdict that the recipe's prompt spells out: an acceptance, a number or a grade."""
+    text = turn.text.strip().rstrip(".!")
+    return (turn.role == "critic" and text.upper() == ACCEPT) or (turn.role == "judge" and text.isdecimal())
 
 
 def readable(turn: Turn) -> bool:

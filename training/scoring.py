@@ -11,7 +11,7 @@ from evaluation.store import Appender, read_rows
 from serving.config import Frozen
 from training.loss import BaseModel, Utterance
 from training.prompts import ModelText
-from training.reward import Measured, RewardSettings, format_score, rewards
+from training.reward import Measured, RewardSettings, format_score, is_verdict, rewards
 from training.task_reward import TaskReward, Unscored
 from training.trajectory import Trajectory, trajectory_key
 
@@ -112,31 +112,37 @@ def score_losses(
         texts: tokenizers of the models with a base model, by id; other models' turns have no loss.
         load_base: loads a model's weights before any training; called once per model.
         path: file that keeps the losses.
-        progress: called with the number of turns whose loss was computed.
-        started: called first, with the number of turns to compute, and 0.
+        progress: called with the number of texts whose loss was computed.
+        started: called first, with the number of different texts to compute, and 0.
     """
     with Appender(path) as appender:
         known = {row.key: row.max_loss for row in read_rows(path, LossScore)}
         missing = [one for one in trajectories if one.usable and one.key not in known]
-        turns = {
-            model: [(one.key, turn) for one in missing for turn in one.turns if turn.model == model] for model in texts
-        }
-        started(sum(map(len, turns.values())), 0)
+        said = {model: _utterances(missing, model, text) for model, text in texts.items()}
+        started(sum(len(set(keyed.values())) for keyed in said.values()), 0)
         found: dict[str, float] = dict.fromkeys((one.key for one in missing), 0.0)
-        for model, keyed in turns.items():
+        for model, keyed in said.items():
             if not keyed:
                 continue
-            text = texts[model]
-            utterances = [
-                Utterance(tuple(text.opening_ids(turn.template_args)), tuple(text.answer_ids(turn.text)[:-1]))
-                for _, turn in keyed
-            ]
-            losses = load_base(model).losses(utterances, progress=progress)
-            for (key, _), loss in zip(keyed, losses, strict=True):
-                found[key] = max(found[key], loss)
+            different = list(dict.fromkeys(keyed.values()))  # agents often say the same: "ACCEPT"
+            loss_of = dict(zip(different, load_base(model).losses(different, progress=progress), strict=True))
+            for (key, _), utterance in keyed.items():
+                found[key] = max(found[key], loss_of[utterance])
         for one in missing:
             appender.append(LossScore(question=one.question, sample=one.sample, max_loss=found[one.key]))
     return known | found
+
+
+def _utterances(trajectories: Sequence[Trajectory], model: str, text: ModelText) -> dict[tuple[str, int], Utterance]:
+    """What the model said, by trajectory and turn, without verdicts: their words are given, and no prose."""
+    return {
+        (one.key, number): Utterance(
+            tuple(text.opening_ids(turn.template_args)), tuple(text.answer_ids(turn.text)[:-1])
+        )
+        for one in trajectories
+        for number, turn in enumerate(one.turns)
+        if turn.model == model and not is_verdict(turn)
+    }
 
 
 def kept_scores(folder: Path) -> tuple[dict[str, TaskScore], dict[str, float]]:

@@ -7,7 +7,7 @@ from training.scoring import Ranked, by_question
 from training.texts import distance
 from training.trajectory import Trajectory, Turn
 
-PARALLEL = "proposer"  # role whose agents answer at the same time, some of them wrongly
+ANSWERING = ("proposer", "solver")  # roles whose texts answer the question, some of them wrongly
 
 TurnTask = Callable[[str, str], float | None]
 
@@ -20,16 +20,19 @@ class SelectionSettings:
     min_task: float = 0.5  # smallest task reward: a short wrong answer may have a high reward
     best: int = 1  # trajectories of each question
     min_distance: float = 0.2  # normalized edit distance between those of one question
-    keep_share: float = 0.7  # share of all selected trajectories that is kept, the best first
+    keep_share: float = 0.7  # so many trajectories are kept as this share of all questions has, the best first
 
 
 def selected(samples: Sequence[Ranked], settings: SelectionSettings) -> list[Ranked]:
-    """The trajectories to train on, the best first; of equal rewards, the first by question and sample."""
+    """The trajectories to train on, the best first; of equal rewards, the first by question and sample.
+
+    At most `keep_share` of the questions are kept, those without a good trajectory included, as in the authors' code.
+    """
     good = [one for one in samples if one.reward >= settings.threshold and one.task >= settings.min_task]
     groups = by_question(sorted(good, key=_rank)).values()
     found = sorted((one for group in groups for one in _different(group, settings)), key=_rank)
-    kept = round(len(found) * settings.keep_share)
-    return found[: max(kept, 1)]
+    questions = len({one.trajectory.question for one in samples})
+    return found[: max(round(questions * settings.best * settings.keep_share), 1)]
 
 
 def _rank(one: Ranked) -> tuple[float, str, int]:
@@ -56,7 +59,8 @@ def utterances(trajectory: Trajectory) -> str:
 def taught_turns(one: Ranked, task_of: TurnTask) -> list[Turn]:
     """Turns of a selected trajectory that its models are trained on.
 
-    All that ended by themselves, except proposals that are worse than the answer: the team was right in spite of them.
+    All that ended by themselves, except proposals and drafts that are worse than the answer: the team was right in
+    spite of them.
 
     Args:
         one: the trajectory.
@@ -64,7 +68,7 @@ def taught_turns(one: Ranked, task_of: TurnTask) -> list[Turn]:
     """
     found = []
     for turn in one.trajectory.turns:
-        own = task_of(one.trajectory.question, turn.text) if turn.role == PARALLEL else None
+        own = task_of(one.trajectory.question, turn.text) if turn.role in ANSWERING else None
         if turn.trainable and (own is None or own >= one.task):
             found.append(turn)
     return found

@@ -13,6 +13,7 @@ from training.trainer_settings import TrainerSettings
 from training.tree import PairSettings
 
 Paradigm = Literal["isft", "idpo", "hybrid"]
+Start = Literal["previous", "initial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class OptimaSettings:
     out: Path
     method: Paradigm = "isft"
     iterations: int = 3
+    start: Start = "previous"  # weights that each iteration trains: of the iteration before, or the untrained ones
     limit: int | None = None  # questions of each iteration; None: all
     formats: bool = True  # varied communication formats in the first iteration
     branches: int = 4  # further samples of each question from the search tree, in iterations with DPO

@@ -25,6 +25,7 @@ def settings_of(options: argparse.Namespace) -> tuple[OptimaSettings, Access]:
         out=options.out,
         method=options.method,
         iterations=options.iterations,
+        start=options.start,
         limit=options.limit,
         formats=options.formats == "varied",
         branches=options.branches,

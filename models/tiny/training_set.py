@@ -1,29 +1,36 @@
 """Training questions for `python -m training`: `python -m models.tiny.training_set --out questions.jsonl`.
 
 Questions of the generator in the range of the held-out ones, which never occur: their operands, words and phrasings of
-facts are left out.
+facts are left out. Facts are asked about in turn, so that 624 questions include all of them.
 """
 
 import json
 import random
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 from evaluation.scoring.exact import normalized
 from models.tiny.heldout import SKILL_RANGE, held_out
-from models.tiny.questions import SKILLS, Question, QuestionMaker
+from models.tiny.questions import SKILLS, Question, QuestionMaker, facts
 from serving.command_line import CommandLine, at_least
 
 MOST = 4000  # a third are about facts, whose different questions are few
+DRAWS = 100  # of one question, until it is a new one: a fact has a few phrasings
 
 
 def made(count: int, seed: int) -> list[Question]:
     """Make `count` different questions, at most `MOST`: the three skills in turn."""
     maker = QuestionMaker(random.Random(seed), SKILL_RANGE, held_out())
+    every = cycle(maker.rng.sample(facts(), len(facts())))
     found: dict[str, Question] = {}
     while len(found) < count:
-        question = maker.ask(SKILLS[len(found) % len(SKILLS)])
-        found.setdefault(normalized(question.text), question)
+        skill = SKILLS[len(found) % len(SKILLS)]
+        fact = next(every) if skill == "facts" else None
+        for _ in range(DRAWS):
+            question = maker.fact(fact) if skill == "facts" else maker.ask(skill)
+            if found.setdefault(normalized(question.text), question) is question:
+                break
     return list(found.values())
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from evaluation.datasets.loading import NAMED, load
 from models.tiny import training_set
+from models.tiny.questions import facts
 from training.dataset import held_out_questions, load_questions
 from training.errors import TrainingError
 
@@ -62,6 +63,12 @@ def test_the_generator_makes_questions_that_are_accepted(tmp_path: Path) -> None
     again = tmp_path / "again.jsonl"
     training_set.main(["--questions", "90", "--seed", "3", "--out", str(again)])
     assert again.read_text() == path.read_text()
+
+
+def test_the_generator_asks_about_every_fact_equally_often() -> None:
+    made = training_set.made(2 * 3 * len(facts()), seed=1)
+    answers = [question.answer for question in made if question.skill == "facts"]
+    assert sorted(answers) == sorted(2 * [fact.answer for fact in facts()])
 
 
 def test_the_generator_refuses_more_questions_than_it_can_make(

@@ -1,10 +1,15 @@
 """The command line: options, their refusals, and the profile of a finished iteration."""
 
+import asyncio
+import gc
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from evaluation.concurrency import run_all
 from training.__main__ import main
 from training.arguments import add_optima
 from training.settings_of_options import settings_of
@@ -66,6 +71,35 @@ def test_options_become_settings() -> None:
     assert (settings.pairs.gap, settings.models, settings.formats) == (0.3, ("a", "b"), False)
     assert (settings.trainer.lora_rank, settings.trainer.max_steps) == (8, 5)
     assert access.url is None
+
+
+def test_sigterm_ends_the_tasks_before_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[str] = []
+
+    async def work(number: int) -> None:
+        try:
+            await asyncio.sleep(0)
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(30)
+        finally:
+            ended.append(f"work {number}")
+
+    async def whole() -> None:
+        try:
+            await run_all((1, 2), work, 2)
+        finally:
+            ended.append("whole")
+
+    monkeypatch.setattr("training.__main__._profile", lambda options: asyncio.run(whole()))
+    assert main(["profile", "run"]) == 130
+    gc.collect()  # an exception that no task took is logged then
+    assert sorted(ended[:2]) == ["work 1", "work 2"]
+    assert ended[2:] == ["whole"]
+    assert capsys.readouterr().err == "stopped; run the same command again to resume\n"
+    assert caplog.text == ""
 
 
 def run_of(folder: Path, *finished: bool) -> None:

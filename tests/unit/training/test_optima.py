@@ -107,6 +107,17 @@ def test_two_iterations_train_and_serve_new_weights(settings: OptimaSettings) ->
     assert job.base == first.weights["tiny-qwen"]
 
 
+def test_each_iteration_may_start_from_the_untrained_weights(settings: OptimaSettings) -> None:
+    chosen = replace(settings, start="initial", trainer=replace(settings.trainer, max_steps=1))
+    said(chosen, access())
+    first = settings.out / "iteration-1"
+    said(replace(chosen, iterations=2), access(str(first / "profile.yaml")))
+    jobs = [load_job(settings.out / f"iteration-{n}" / "models" / "tiny-qwen" / "job.json") for n in (1, 2)]
+    assert [job.base for job in jobs] == [str(SPECS["tiny-qwen"].path)] * 2
+    served = {model.id: model for model in load_profile(str(settings.out / "iteration-2" / "profile.yaml")).models}
+    assert served["tiny-qwen"].source == str(settings.out / "iteration-2" / "models" / "tiny-qwen" / "weights")
+
+
 def test_dpo_trains_on_pairs_of_a_search_tree(settings: OptimaSettings) -> None:
     said(replace(settings, method="idpo", formats=False), access())
     [one] = read_state(settings.out).iterations

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.reward import Measured, RewardSettings, format_score, readable, rewards
+from training.reward import Measured, RewardSettings, format_score, is_verdict, readable, rewards
 from training.trajectory import Turn
 
 SAMPLES = [
@@ -76,3 +76,20 @@ def test_the_format_score_is_the_share_of_readable_turns() -> None:
         == 0.5
     )
     assert format_score([]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("role", "text", "expected"),
+    [
+        ("critic", "ACCEPT", True),
+        ("critic", " Accept.", True),
+        ("critic", "ACCEPT, because it is right", False),
+        ("critic", "It should be 4.", False),
+        ("judge", "2", True),
+        ("judge", "the second", False),
+        ("solver", "ACCEPT", False),
+        ("solver", "2", False),
+    ],
+)
+def test_a_verdict_has_only_words_that_its_prompt_spells_out(role: str, text: str, expected: bool) -> None:
+    assert is_verdict(turn(role, text)) is expected

@@ -76,17 +76,27 @@ def test_losses_are_the_largest_of_a_trajectory_and_kept(tmp_path: Path) -> None
         loaded.append(model)
         return FakeBase()
 
-    found = [trajectory(0, "4", 3, "one", "a longer text here"), trajectory(1, "5", 1, "5"), *FOUND[2:]]
+    found = [trajectory(0, "4", 3, "one", "a longer text here", "one"), trajectory(1, "5", 1, "5", "5"), *FOUND[2:]]
     path, totals, counts = tmp_path / "losses.jsonl", list[int](), list[int]()
     losses = score_losses(
         found, TEXTS, load, path, progress=counts.append, started=lambda total, kept: totals.append(total)
     )
-    assert (totals, counts) == ([3], [3])
+    assert (totals, counts) == ([3], [3])  # equal texts are computed once
     longest = len(TEXTS["tiny-qwen"].answer_ids("a longer text here")) - 1
     assert losses == {found[0].key: longest, found[1].key: 1.0}
     assert score_losses(found, TEXTS, load, path) == losses
     assert loaded == ["tiny-qwen"]
     assert kept_scores(tmp_path)[1] == losses
+
+
+def test_a_verdict_has_no_loss(tmp_path: Path) -> None:
+    """It is unlikely without its prompt: an objection, which is prose, would have a better reward."""
+    found = trajectory(0, "4", 2, "4")
+    critic = found.turns[0].model_copy(update={"role": "critic", "text": "Accept."})
+    found = found.model_copy(update={"turns": (*found.turns, critic)})
+    assert len(TEXTS["tiny-qwen"].answer_ids("Accept.")) > len(TEXTS["tiny-qwen"].answer_ids("4"))
+    losses = score_losses([found], TEXTS, lambda model: FakeBase(), tmp_path / "losses.jsonl")
+    assert losses == {found.key: len(TEXTS["tiny-qwen"].answer_ids("4")) - 1}
 
 
 def test_rewards_are_relative_to_the_samples_of_the_question() -> None:

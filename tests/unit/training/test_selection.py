@@ -54,14 +54,18 @@ def test_further_trajectories_of_a_question_say_something_else() -> None:
     assert keys(selected(SAMPLES, near)) == [("a", 1), ("a", 2), ("c", 0)]
 
 
-def test_only_the_best_share_is_kept_and_never_nothing() -> None:
-    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.5))) == [("a", 1)]
+def test_the_best_share_of_all_questions_is_kept_and_never_nothing() -> None:
+    """The share is of all questions, and not of those with a good trajectory: most good ones are kept."""
+    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.7))) == [("a", 1), ("c", 0)]
+    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.4))) == [("a", 1)]
+    assert keys(selected(SAMPLES, SelectionSettings(best=2, keep_share=0.5))) == [("a", 1), ("a", 0), ("c", 0)]
     assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.01))) == [("a", 1)]
     assert selected([], ALL) == []
 
 
-def test_turns_that_did_not_end_and_proposals_worse_than_the_answer_are_not_taught() -> None:
+def test_turns_that_did_not_end_and_texts_worse_than_the_answer_are_not_taught() -> None:
     turns = (
+        turn("solver", "5"),
         turn("proposer", "4"),
         turn("proposer", "5"),
         turn("judge", "1"),
@@ -71,4 +75,4 @@ def test_turns_that_did_not_end_and_proposals_worse_than_the_answer_are_not_taug
     )
     one = Ranked(trajectory=Trajectory(question="q", sample=0, turns=turns), task=1.0, reward=1.0)
     assert [t.text for t in taught_turns(one, lambda question, text: float(text == "4"))] == ["4", "1"]
-    assert [t.text for t in taught_turns(one, lambda question, text: None)] == ["4", "5", "1"]
+    assert [t.text for t in taught_turns(one, lambda question, text: None)] == ["5", "4", "5", "1"]

@@ -1,0 +1,149 @@
+"""Evaluation of a run's iterations, and the tables of evaluated runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from evaluation.arms import from_names
+from evaluation.client import Client
+from evaluation.datasets.loading import load_all
+from evaluation.errors import EvaluationError
+from evaluation.runner import RunSettings
+from serving.types import GenerateRequest
+from tests.support.training import scripted_trio, transport_of
+from training.__main__ import main
+from training.measurement import MeasureSettings, measure
+from training.state import IterationState, RunState, save_state
+from training.tables import run_tables
+
+ITEMS = 6
+
+
+def accepting(request: GenerateRequest) -> str:
+    return "ACCEPT" if "You check answers" in request.messages[-1].content else "401"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run with one finished iteration and one that is not."""
+    first = IterationState(
+        number=1,
+        method="sft",
+        steps={
+            "generate": {"answers": 80, "mean_task": 0.5, "mean_tokens": 11.25},
+            "select": {"examples": {"tiny-qwen": 30, "tiny-llama": 4}},
+            "profile": {},
+        },
+    )
+    settings = {"recipe": "debate", "profile": "tiny"}
+    state = RunState(run="r", settings=settings, iterations=(first, IterationState(number=2, method="dpo", steps={})))
+    save_state(tmp_path / "mine", state)
+    return tmp_path / "mine"
+
+
+@pytest.fixture
+def settings() -> MeasureSettings:
+    arms = from_names("debate,tiny-qwen")
+    return MeasureSettings(arms, load_all(["tiny"], ITEMS, None, None), answers=RunSettings(sampling={"max_tokens": 8}))
+
+
+class Server:
+    """Counts the servers that are started; all are scripted."""
+
+    def __init__(self) -> None:
+        self.profiles: list[str] = []
+        self.running = 0
+
+    @contextmanager
+    def serve(self, profile: str, log: Path) -> Iterator[str]:
+        self.profiles.append(profile)
+        self.running += 1
+        try:
+            yield "http://s"
+        finally:
+            self.running -= 1
+
+    def connect(self, url: str) -> Client:
+        assert self.running == 1
+        return Client(url, transport=transport_of(scripted_trio({"tiny-qwen": accepting})))
+
+
+def test_each_iteration_is_served_and_asked_once(run: Path, settings: MeasureSettings) -> None:
+    server, lines = Server(), list[str]()
+    assert measure(run, settings, serve=server.serve, connect=server.connect, say=lines.append) == 0
+    trained = str(run / "iteration-1" / "profile.yaml")
+    assert server.profiles == ["tiny", trained]
+    assert server.running == 0
+    assert lines[1] == f"iteration 0: {2 * ITEMS} requested, 0 failed, 0 kept: {run}/evaluation/0/rows.jsonl"
+
+    # An interrupted evaluation continues; a finished one needs no server.
+    rows = run / "evaluation" / "1" / "rows.jsonl"
+    whole = rows.read_bytes().splitlines(keepends=True)
+    rows.write_bytes(b"".join(whole[:3]))
+    assert measure(run, settings, serve=server.serve, connect=server.connect, say=lines.append) == 0
+    assert server.profiles == ["tiny", trained, trained]
+    assert lines[-1] == f"iteration 1: {2 * ITEMS - 3} requested, 0 failed, 3 kept: {rows}"
+    assert len(rows.read_bytes().splitlines()) == 2 * ITEMS
+
+
+def test_failed_answers_are_counted_and_other_settings_refused(run: Path, settings: MeasureSettings) -> None:
+    server = Server()
+    one = MeasureSettings(from_names("nope"), settings.datasets, (0,), settings.answers)
+    with pytest.raises(EvaluationError, match="The server has no model 'nope'"):
+        measure(run, one, serve=server.serve, connect=server.connect)
+    assert server.running == 0
+
+
+def test_the_tables_have_accuracy_and_tokens_before_and_after(run: Path, settings: MeasureSettings) -> None:
+    server = Server()
+    measure(run, settings, serve=server.serve, connect=server.connect, say=lambda line: None)
+    trained, tasks, debates, recipes, training = run_tables([run])
+    assert trained.columns == (
+        "run",
+        "iteration",
+        "recipe",
+        "questions",
+        "accuracy, % [95%]",
+        "generated tokens",
+        "tokens with prompts",
+        "calls",
+    )
+    texts = [[cell.text for cell in row] for row in trained.rows]
+    assert [row[:4] for row in texts] == [["mine", "before", "debate", "6"], ["mine", "1", "debate", "6"]]
+    assert [row[4] for row in texts] == ["16.7 [3.0, 56.4]"] * 2  # "401" is right once in six
+    assert [row[7] for row in texts] == ["2.00"] * 2  # solver and critic
+    assert tasks.columns[2:] == ("tiny/arithmetic", "tiny/words", "tiny/facts")
+    assert [[cell.text for cell in row[2:6]] for row in debates.rows] == [["16.7", "100.0", "0.0", "0.0"]] * 2
+    assert recipes.columns[2:] == ("debate", "tiny-qwen")
+    assert [cell.text for cell in recipes.rows[0]][2].startswith("16.7 / ")
+    assert [[cell.text for cell in row] for row in training.rows] == [
+        ["mine", "1", "sft", "80", "50.0", "11.25", "34"],
+        ["mine", "2", "dpo", "–", "–", "–", "–"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["table", "{run}"], "No iteration of '{run}' is evaluated; run 'python -m training evaluate {run} --recipes"),
+        (["table", "{run}/none"], "'{run}/none' holds no run"),
+        (
+            ["evaluate", "{run}", "--recipes", "debate", "--iterations", "0,2"],
+            "Iteration 2 of '{run}' is not finished;",
+        ),
+        (["evaluate", "{run}", "--recipes", "debate", "--iterations", "x"], "argument --iterations: must be whole"),
+        (["evaluate", "{run}", "--recipes", "debate", "--dataset", "none.jsonl"], "Cannot read the dataset"),
+    ],
+)
+def test_wrong_options_are_one_sentence_and_start_no_server(
+    run: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: object = main([part.format(run=run) for part in arguments])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert f"error: {sentence.format(run=run)}" in capsys.readouterr().err
+    assert not (run / "evaluation").exists()

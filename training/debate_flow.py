@@ -1,0 +1,66 @@
+"""Course of a debate's answers: the first answer, the critic's verdict on it, and what the revision changes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from evaluation import scoring
+from evaluation.rows import Row
+from serving.recipes.judging import ACCEPT
+
+SOLVER, CRITIC = "solver", "critic"
+RIGHT = 0.5  # smallest score of a right answer
+
+
+@dataclass(frozen=True, slots=True)
+class DebateFlow:
+    """Shares of a debate's scored answers, in [0, 1], and mean tokens."""
+
+    answers: int
+    first_right: float
+    accepted: float  # the critic accepts the first answer
+    spoiled: float  # right at first, wrong in the end
+    mended: float  # wrong at first, right in the end
+    first_tokens: float | None  # of the first answer; None: unknown
+    verdict_tokens: float | None  # of the critic's first verdict
+
+
+def debate_flow(rows: Sequence[Row]) -> DebateFlow | None:
+    """Course of the answers whose trace has a solver and its critic; `None` if there are none."""
+    courses = [course for row in rows if (course := _course(row)) is not None]
+    if not courses:
+        return None
+    rights = [(first, last) for first, _, last, _ in courses]
+    counts = [tokens for *_, tokens in courses]
+    return DebateFlow(
+        answers=len(courses),
+        first_right=fmean(first for first, _ in rights),
+        accepted=fmean(accepted for _, accepted, _, _ in courses),
+        spoiled=fmean(first and not last for first, last in rights),
+        mended=fmean(last and not first for first, last in rights),
+        first_tokens=_mean([first for first, _ in counts]),
+        verdict_tokens=_mean([verdict for _, verdict in counts]),
+    )
+
+
+def _course(row: Row) -> tuple[bool, bool, bool, tuple[int | None, int | None]] | None:
+    """First answer right, accepted, final answer right, and the tokens of first answer and verdict."""
+    if not row.done or row.score is None or row.scorer is None or row.reference is None:
+        return None
+    agents = sorted(row.last_turn, key=lambda agent: (agent.layer, agent.agent))
+    solver = next((agent for agent in agents if agent.role == SOLVER and agent.usable), None)
+    critic = next((agent for agent in agents if agent.role == CRITIC and agent.usable), None)
+    if solver is None or critic is None:
+        return None
+    first = scoring.score(row.scorer, solver.text, row.reference, row.accepted).score
+    return (
+        first is not None and first >= RIGHT,
+        critic.text.strip().upper().startswith(ACCEPT),
+        row.score >= RIGHT,
+        (solver.completion_tokens, critic.completion_tokens),
+    )
+
+
+def _mean(counts: Sequence[int | None]) -> float | None:
+    known = [count for count in counts if count is not None]
+    return fmean(known) if len(known) == len(counts) else None

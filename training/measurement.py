@@ -1,0 +1,105 @@
+"""Evaluation of a run's iterations: each one is served, and answers the same held-out questions."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evaluation.arms import Arm
+from evaluation.client import Client
+from evaluation.datasets.loading import Dataset
+from evaluation.progress import Bar
+from evaluation.rows import Row
+from evaluation.runner import Counts, RunSettings, plan, run
+from evaluation.store import read_rows
+from training.errors import TrainingError
+from training.server import served
+from training.state import RunState, read_state
+
+BEFORE = 0  # number of the iteration that stands for the weights before any training
+FOLDER = "evaluation"  # in that of the run; one folder per iteration in it
+ROWS = "rows.jsonl"
+Serve = Callable[[str, Path], AbstractContextManager[str]]
+Connect = Callable[[str], Client]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSettings:
+    """Settings of the evaluation of a run."""
+
+    arms: Sequence[Arm]
+    datasets: Sequence[Dataset]
+    iterations: Sequence[int] = ()  # 0: before the training; empty: 0 and all that are finished
+    answers: RunSettings = field(default_factory=RunSettings)
+
+
+def measure(
+    directory: Path,
+    settings: MeasureSettings,
+    *,
+    serve: Serve = served,
+    connect: Connect = Client,
+    say: Callable[[str], None] = print,
+) -> int:
+    """Evaluate the iterations of a run, one server after the other, and return the number of failed answers.
+
+    An iteration whose answers are all there is not served again: the same command resumes an interrupted one.
+
+    Args:
+        directory: folder of the run.
+        settings: recipes, questions and iterations.
+        serve: starts a server with a profile and a file for its output, and stops it.
+        connect: client of the server at a URL.
+        say: prints one line per iteration.
+
+    Raises:
+        TrainingError: the folder holds no run, an iteration is not finished, or the server does not start.
+        EvaluationError: the server has no such recipe, or the folder holds answers of other settings.
+    """
+    state, failed = read_state(directory), 0
+    for number, profile in _profiles(directory, state, settings.iterations):
+        out = directory / FOLDER / str(number)
+        if _complete(out, settings):
+            say(f"iteration {number}: all answers are in {out}")
+            continue
+        say(f"iteration {number}: starting a server with profile {profile}; its output is in {out / 'server.log'}")
+        with serve(profile, out / "server.log") as url:
+            counts = asyncio.run(_asked(connect(url), settings, out))
+        say(f"iteration {number}: {counts.asked} requested, {counts.failed} failed, {counts.kept} kept: {out / ROWS}")
+        failed += counts.failed
+    return failed
+
+
+def iterations_of(state: RunState) -> list[int]:
+    """Numbers of the finished iterations, behind 0 for the weights before any training."""
+    return [BEFORE, *(one.number for one in state.iterations if one.finished)]
+
+
+def _profiles(directory: Path, state: RunState, chosen: Sequence[int]) -> Iterator[tuple[int, str]]:
+    known = iterations_of(state)
+    if unknown := [number for number in chosen if number not in known]:
+        names = ", ".join(map(str, known))
+        raise TrainingError(f"Iteration {unknown[0]} of '{directory}' is not finished; choose among {names}.")
+    for number in chosen or known:
+        path = directory / f"iteration-{number}" / "profile.yaml"
+        yield number, str(state.settings["profile"]) if number == BEFORE else str(path.absolute())
+
+
+def _complete(out: Path, settings: MeasureSettings) -> bool:
+    done = {row.key for row in read_rows(out / ROWS, Row) if row.done}
+    return all(job.key in done for job in plan(settings.arms, settings.datasets, settings.answers.samples))
+
+
+async def _asked(client: Client, settings: MeasureSettings, out: Path) -> Counts:
+    with Bar("answer") as bar:
+        async with client:
+            return await run(
+                client,
+                settings.arms,
+                settings.datasets,
+                settings.answers,
+                out,
+                lambda row: bar.step(failed=not row.done, label=row.arm),
+                bar.start,
+            )

@@ -1,0 +1,172 @@
+"""Tables of finished runs: accuracy and tokens of each evaluated iteration, on the same questions."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.analysis.accuracy import ArmAccuracy, accuracy
+from evaluation.analysis.cost import ArmCost, costs
+from evaluation.rows import Row
+from evaluation.store import read_answers, read_arms
+from evaluation.tables import UNKNOWN, Cell, Table, number, percent
+from training.debate_flow import debate_flow
+from training.errors import TrainingError
+from training.measurement import BEFORE, FOLDER, ROWS, iterations_of
+from training.state import RunState, read_state
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One evaluated iteration of a run."""
+
+    directory: Path
+    state: RunState
+    iteration: int
+    rows: Sequence[Row]
+    arms: Sequence[str]  # in the order of the commands
+
+    @property
+    def labels(self) -> tuple[Cell, Cell]:
+        """Name of the run's folder, and the iteration."""
+        return Cell(self.directory.name), Cell("before" if self.iteration == BEFORE else str(self.iteration))
+
+
+def run_tables(directories: Sequence[Path]) -> list[Table]:
+    """Tables of the runs: the trained recipe, its tasks, the course of debates, all recipes, and the training itself.
+
+    Raises:
+        TrainingError: a folder holds no run, or no iteration of it is evaluated.
+        EvaluationError: an evaluation cannot be read.
+    """
+    stages = [stage for directory in directories for stage in _stages(directory)]
+    found = [_trained(stages), _tasks(stages), _debates(stages), _recipes(stages), _training(directories)]
+    return [table for table in found if table.rows]
+
+
+def _stages(directory: Path) -> Iterator[Stage]:
+    state, found = read_state(directory), False
+    for iteration in iterations_of(state):
+        folder = directory / FOLDER / str(iteration)
+        if (folder / ROWS).is_file():
+            found = True
+            yield Stage(directory, state, iteration, read_answers(folder), read_arms(folder))
+    if not found:
+        raise TrainingError(
+            f"No iteration of '{directory}' is evaluated; run 'python -m training evaluate {directory} --recipes ...'."
+        )
+
+
+def _accuracies(stage: Stage) -> dict[str, ArmAccuracy]:
+    return {entry.arm: entry for entry in accuracy(stage.rows)}
+
+
+def _costs(stage: Stage) -> dict[str, ArmCost]:
+    return {entry.arm: entry for entry in costs(stage.rows)}
+
+
+def _trained(stages: Sequence[Stage]) -> Table:
+    body = []
+    for stage in stages:
+        recipe = str(stage.state.settings["recipe"])
+        right, cost = _accuracies(stage).get(recipe), _costs(stage).get(recipe)
+        cells = (
+            [UNKNOWN] * 3 if cost is None else [number(cost.completion_tokens), number(cost.tokens), number(cost.calls)]
+        )
+        overall = right.overall if right else None
+        asked = UNKNOWN if overall is None else Cell(f"{overall.n:,}")
+        body.append((*stage.labels, Cell(recipe), asked, percent(overall), *cells))
+    return Table(
+        "The trained recipe",
+        (
+            "run",
+            "iteration",
+            "recipe",
+            "questions",
+            "accuracy, % [95%]",
+            "generated tokens",
+            "tokens with prompts",
+            "calls",
+        ),
+        tuple(body),
+        "Means per answer, over all agents. Intervals are Wilson's.",
+    )
+
+
+def _tasks(stages: Sequence[Stage]) -> Table:
+    found = [(stage, _accuracies(stage).get(str(stage.state.settings["recipe"]))) for stage in stages]
+    names = list(dict.fromkeys(name for _, entry in found if entry for name in entry.tasks))
+    body = (
+        (*stage.labels, *(percent(entry.tasks.get(name) if entry else None) for name in names))
+        for stage, entry in found
+    )
+    return Table("The trained recipe by task, accuracy in % [95%]", ("run", "iteration", *names), tuple(body))
+
+
+def _debates(stages: Sequence[Stage]) -> Table:
+    body = []
+    for stage in stages:
+        recipe = str(stage.state.settings["recipe"])
+        flow = debate_flow([row for row in stage.rows if row.arm == recipe])
+        if flow is not None:
+            shares = (flow.first_right, flow.accepted, flow.spoiled, flow.mended)
+            counts = (flow.first_tokens, flow.verdict_tokens)
+            body.append((*stage.labels, *map(percent_of, shares), *map(number, counts)))
+    return Table(
+        "Course of the debates",
+        (
+            "run",
+            "iteration",
+            "first answer right, %",
+            "accepted at once, %",
+            "right, then wrong, %",
+            "wrong, then right, %",
+            "tokens of the first answer",
+            "tokens of its verdict",
+        ),
+        tuple(body),
+    )
+
+
+def _recipes(stages: Sequence[Stage]) -> Table:
+    names = list(dict.fromkeys(name for stage in stages for name in stage.arms))
+    body = []
+    for stage in stages:
+        right, cost = _accuracies(stage), _costs(stage)
+        body.append((*stage.labels, *(_right_and_tokens(right.get(name), cost.get(name)) for name in names)))
+    return Table("All recipes and models, accuracy in % / generated tokens", ("run", "iteration", *names), tuple(body))
+
+
+def _right_and_tokens(right: ArmAccuracy | None, cost: ArmCost | None) -> Cell:
+    if right is None or right.overall is None or cost is None:
+        return UNKNOWN
+    return Cell(f"{100 * right.overall.value:.1f} / {number(cost.completion_tokens).text}")
+
+
+def _training(directories: Sequence[Path]) -> Table:
+    body = []
+    for directory in directories:
+        for one in read_state(directory).iterations:
+            generated, chosen = one.steps.get("generate", {}), one.steps.get("select", {})
+            answers = generated.get("answers")
+            body.append(
+                (
+                    Cell(directory.name),
+                    Cell(str(one.number)),
+                    Cell(one.method),
+                    UNKNOWN if answers is None else Cell(f"{answers:,}"),
+                    percent_of(generated.get("mean_task")),
+                    number(generated.get("mean_tokens")),
+                    UNKNOWN if not chosen else Cell(f"{sum(chosen['examples'].values()):,}"),
+                )
+            )
+    return Table(
+        "Training",
+        ("run", "iteration", "method", "sampled answers", "their task reward, %", "generated tokens", "examples"),
+        tuple(body),
+        "Means of the answers to the training questions, which are sampled before the iteration's training.",
+    )
+
+
+def percent_of(value: float | None) -> Cell:
+    """A share in percent."""
+    return UNKNOWN if value is None else Cell(f"{100 * value:.1f}")

@@ -92,9 +92,7 @@ def _alpaca_eval(arm: str, rows: Sequence[Row]) -> tuple[str, str]:
     for row in sorted(rows, key=lambda row: row.sample):  # one output per instruction: the first sample
         entry = {"dataset": row.skill or row.dataset, "instruction": row.questions[0], "output": row.text}
         entries.setdefault(row.item, {**entry, "generator": arm})
-    if all(
-        _is_number(entry["output"]) for entry in entries.values()
-    ):  # its reader, pandas, makes them numbers
+    if all(_is_number(entry["output"]) for entry in entries.values()):  # its reader, pandas, makes them numbers
         raise EvaluationError(f"alpaca_eval cannot read the answers of '{arm}': every one is a number alone.")
     return f"{_file_name(arm)}.json", json.dumps(list(entries.values()), indent=2, ensure_ascii=False) + "\n"
 

@@ -27,7 +27,7 @@ from serving.cards import ModelCard
 from serving.errors import StoreRequired
 from serving.store.counters import Addition
 from serving.store.errors import StoreUnavailable
-from serving.store.spending import Spent
+from serving.store.spending import Period, Spent
 from serving.store.store import Store
 from serving.telemetry import Observer
 
@@ -53,6 +53,7 @@ class Limiter:
         self.counters = LimitCounters(store, clock)
         self._running: dict[int, Held] = {}  # requests in progress that are limited, by identity
         self._used_up: dict[str, tuple[float, str | None]] = {}  # when it was found, and the budget, by caller
+        self._counted: set[str] = set()  # markers of the windows in which this replica has counted
         self._task: asyncio.Task[None] | None = None
 
     async def reserve(
@@ -75,11 +76,12 @@ class Limiter:
         tokens = sum(one.total for one in estimates)
         entries, held = plan_of(caller, self.estimator.expected(card.id, tokens), len(estimates), now)
         additions = [entry.addition for entry in entries]
+        before = await self._spent_before(caller.name, entries)
         added, shared = await self.counters.add(additions)
         totals, granted = added.totals, added.granted
         if granted and not shared:
             self._without_store(additions)
-        if granted and (seeds := await self._seeds(caller.name, entries, totals, now, shared)):
+        if granted and (seeds := await self._seeds(caller.name, entries, totals, before, now, shared)):
             totals = tuple(total + seeds.get(one.key, 0.0) for one, total in zip(additions, totals, strict=True))
             before = tuple(total - one.amount for one, total in zip(additions, totals, strict=True))
             if not all(one.fits(total) for one, total in zip(additions, before, strict=True)):
@@ -141,23 +143,48 @@ class Limiter:
             await asyncio.sleep(left_s if left_s > 0 else left_s + MINUTE_S)
             self.count_ahead()
 
+    async def _spent_before(self, caller: str, entries: Sequence[Entry]) -> Mapping[Period, Spent] | None:
+        """What was spent in windows that this replica has not counted in yet; None: there are none, or it is unknown.
+
+        Read before the counters are added to: afterwards it could contain the cost of requests that they have, too.
+        """
+        new = [one for one in entries if one.unit == "marker" and one.addition.key not in self._counted]
+        if not new:
+            return None
+        if len(self._counted) > MAX_KNOWN:
+            self._counted.clear()
+        return await self._read_spent(caller, new)
+
+    async def _read_spent(self, caller: str, markers: Sequence[Entry]) -> Mapping[Period, Spent] | None:
+        if self.counters.spending is None:
+            return {}
+        with suppress(StoreUnavailable):
+            return await self.counters.spending.read([caller], [one.window.name for one in markers])
+        return None
+
     async def _seeds(
-        self, caller: str, entries: Sequence[Entry], totals: Sequence[float], now: float, shared: bool
+        self,
+        caller: str,
+        entries: Sequence[Entry],
+        totals: Sequence[float],
+        before: Mapping[Period, Spent] | None,
+        now: float,
+        shared: bool,
     ) -> dict[str, float]:
         """What was spent before, by counter, for counters that have just begun: budgets outlive their counters."""
-        begun = [one for one, total in zip(entries, totals, strict=True) if one.unit == "marker" and total <= 1]
-        if not begun or self.counters.spending is None:
-            return {}
-        try:
-            spent = await self.counters.spending.read([caller], [one.window.name for one in begun])
-        except StoreUnavailable:
+        markers = [(one, total) for one, total in zip(entries, totals, strict=True) if one.unit == "marker"]
+        begun = [one for one, total in markers if total <= 1]
+        if begun and any(one.addition.key in self._counted for one in begun):
+            before = await self._read_spent(caller, begun)  # counters that were lost
+        if begun and before is None:
             self.counters.take_back([one.addition for one in begun], shared=shared)  # the next request tries again
             return {}
+        self._counted |= {one.addition.key for one, _ in markers}
         seeds = [
             Addition(counter_key(caller, unit, one.window), amount, one.window.ttl_s(now))
             for one in begun
-            if (before := spent.get((caller, one.window.name))) is not None
-            for unit, amount in (("tokens", before.tokens), ("usd", before.usd))
+            if (spent := (before or {}).get((caller, one.window.name))) is not None
+            for unit, amount in (("tokens", spent.tokens), ("usd", spent.usd))
         ]
         if shared:
             self.counters.correct(seeds)

@@ -12,7 +12,6 @@ from serving.store.database_expiring import DatabaseExpiring
 from serving.store.errors import StoreUnavailable
 from serving.store.expiring import Expiring
 from serving.store.records import Records
-from serving.store.redis_expiring import RedisExpiring
 from serving.store.settings import StoreSettings
 from serving.store.writer import RecordWriter
 from serving.telemetry import Observer
@@ -42,11 +41,11 @@ class Store:
         self._observer = observer or Observer()
         self.database = Database(database_url(settings, environment), settings.timeout_s)
         redis = settings.redis_url(environment)
-        self.expiring: Expiring = (
-            DatabaseExpiring(self.database)
-            if redis is None
-            else RedisExpiring(redis.get_secret_value(), settings.timeout_s)
-        )
+        self.expiring: Expiring = DatabaseExpiring(self.database)
+        if redis is not None:
+            from serving.store.redis_expiring import RedisExpiring  # its client imports OpenTelemetry
+
+            self.expiring = RedisExpiring(redis.get_secret_value(), settings.timeout_s)
         self.records = RecordWriter(self.database, settings.max_pending_records, self._observer.records_lost)
         self.requests = Records(self.database, self.records, settings.records, self._observer.spent)
         self.available: dict[Part, bool] = {"database": True, "expiring": True}

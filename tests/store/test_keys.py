@@ -125,6 +125,34 @@ async def test_limits_hold_over_all_replicas(replicas: Replicas, name: str) -> N
     assert await expiring.total(f"limit:{name}:tokens:{day}") == 12, "6 answers of 2 tokens, to the token"
 
 
+async def test_a_budget_that_begins_while_another_request_ends_counts_that_request_once(
+    replicas: Replicas, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, go_on, readings, read = asyncio.Event(), asyncio.Event(), 0, SpendingStore.read
+
+    async def slow_first(self: SpendingStore, *given: Any) -> Any:
+        nonlocal readings
+        readings += 1
+        if readings == 1:
+            reading.set()
+            await go_on.wait()
+        return await read(self, *given)
+
+    monkeypatch.setattr(SpendingStore, "read", slow_first)
+    clock = Clock(time.time() // 60 * 60)
+    client = await replicas.add(clock, Spender(1, 1), keys=[key(name, limits={"tokens_per_day": 100_000})])
+    first = asyncio.create_task(ask(client, name, max_tokens=5))
+    await reading.wait()
+    assert (await ask(client, name, max_tokens=5)).status_code == 200
+    await replicas.settled()
+    go_on.set()
+    assert (await first).status_code == 200
+    await replicas.settled()
+    expiring = replicas.apps[0].state.server.store.expiring
+    day = time.strftime("%Y-%m-%d", time.gmtime(clock.now))
+    assert await expiring.total(f"limit:{name}:tokens:{day}") == 4
+
+
 async def test_requests_in_progress_are_counted_over_all_replicas_and_their_end_is_known(
     replicas: Replicas, name: str
 ) -> None:

@@ -13,6 +13,7 @@ from serving.conversation import Image, Message, Thinking, Tool, ToolCall, ToolC
 from serving.decoding import Decoding
 from serving.references import Reference, ReferenceBlock
 from serving.tenant import Tenant
+from serving.trace_context import TraceContext
 from serving.types import CacheOption, GenerateRequest, MoaOptions, RawPrompt, ResponseFormat, Sampling
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}}
@@ -88,6 +89,7 @@ WITH_MEANING: Mapping[str, tuple[Any, ...]] = {
 }
 WITHOUT_MEANING: Mapping[str, tuple[Any, ...]] = {
     "request_id": ("1", "2"),
+    "trace": (None, TraceContext(1, 2, False)),
     "priority": (0, 7),
     "deadline_s": (None, 5.0),
     "stream_interval": (1, None),

@@ -121,21 +121,20 @@ class ResponseCache:
         loop = asyncio.get_running_loop()
         owner = uuid.uuid4().hex
         pause_s = POLL_S
-        waited = False
         while True:
             if (found := await self.get(key, model)) is not None:
                 return found
             claimed = await self._claim(key, model, owner)
             if claimed is not False:
                 # The other process may have stored its answer between our look and its end.
-                if waited and claimed and (found := await self.get(key, model)) is not None:
+                if claimed and (found := await self.get(key, model)) is not None:
                     self._start(self._release(key, model, owner))
                     return found
                 return Lead(self, key, model, flight, owner if claimed else None)
             if loop.time() + pause_s > ends_at:
                 return None
             await asyncio.sleep(pause_s)
-            pause_s, waited = min(1.5 * pause_s, LONGEST_POLL_S), True
+            pause_s = min(1.5 * pause_s, LONGEST_POLL_S)
 
     async def _claim(self, key: str, model: str, owner: str) -> bool | None:
         """Claim the computation. False: another process has it. None: unknown, as the store is away."""

@@ -106,6 +106,7 @@ def cached_app(
 ) -> Api:
     """The API over `engines`, with answers kept in `expiring`. Without a lifespan: the store is not started."""
     cards = [ModelCard(name, "recipe" if name in recipes else "model", 4096) for name in engines]
-    store = Store(StoreSettings(path="unused.sqlite"), environment={})
+    store = Store(StoreSettings(), environment={})
     store.expiring = expiring
+    store.requests = None  # no records: nothing closes the database
     return create_app(engines, cards, ApiSettings(**settings), observer, store=store)

@@ -351,6 +351,22 @@ async def test_another_process_that_has_the_claim_is_waited_for(monkeypatch: pyt
     assert "the answer" in answers[1].text
 
 
+async def test_an_answer_that_another_process_stores_between_look_and_claim_is_not_computed_again() -> None:
+    expiring, engine = MemoryExpiring(), CountingEngine()
+    async with client_of(cached_app({"m": engine}, expiring)) as client:
+        await ask(client, {**chat(), **ON})
+        (key,) = expiring.answers
+        stored, claim = expiring.values.pop(key), expiring.claim
+
+        async def other_ends(*given: Any) -> bool:
+            expiring.values[key] = stored
+            return await claim(*given)
+
+        expiring.claim = other_ends
+        assert (await ask(client, {**chat(), **ON})).headers["x-moa-cache"] == "hit"
+    assert len(engine.requests) == 1
+
+
 async def test_the_death_of_another_process_frees_those_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "POLL_S", 0.001)
     expiring, engine = MemoryExpiring(), CountingEngine()

@@ -14,6 +14,7 @@ from deployments.batch_spec import BatchSpec
 from deployments.config import OrchestratorSpec, Profile
 from deployments.model_spec import ModelSpec
 from serving.api.settings import ApiSettings
+from serving.quality.settings import QualitySettings
 from serving.store.settings import StoreSettings
 
 Json = dict[str, Any]
@@ -38,8 +39,11 @@ OF_CHART: dict[type[BaseModel], frozenset[str]] = {
             *("placement", "replicas", "shape", "source", "task", "thinking", "tools", "usd_per_million_tokens"),
         }
     ),
+    QualitySettings: frozenset(),
     StoreSettings: frozenset({"database_env", "enabled", "path", "redis_env"}),
-    Profile: frozenset({"api", "batches", "description", "models", "name", "orchestrator", "recipes", "store", "team"}),
+    Profile: frozenset(
+        {"api", "batches", "description", "models", "name", "orchestrator", "quality", "recipes", "store", "team"}
+    ),
 }
 # Fields of a profile for which the chart has no value: endpoints and variables need secrets, the
 # budget belongs to the rules, since a changed profile starts a new Ray cluster, and the texts are for a terminal.
@@ -62,6 +66,7 @@ def chart_schema(root: Path) -> str:
     values["properties"]["api"]["properties"]["settings"] = settings_schema(ApiSettings)
     values["properties"]["batches"]["properties"]["settings"] = settings_schema(BatchSpec)
     values["properties"]["orchestrator"]["properties"]["settings"] = settings_schema(OrchestratorSpec)
+    values["properties"]["quality"] = settings_schema(QualitySettings)
     values["properties"]["store"]["properties"]["settings"] = settings_schema(StoreSettings)
     values["properties"]["models"]["additionalProperties"]["properties"]["settings"] = settings_schema(ModelSpec)
     return json.dumps(values, indent=2) + "\n"

@@ -22,8 +22,12 @@ def log_exception(
 ) -> None:
     """Log `message % values`, then the traceback of `error` without secrets."""
     if to.isEnabledFor(level):
-        trace = "".join(traceback.format_exception(error)).rstrip()
-        to.log(level, f"{message}\n%s", *values, redacted(trace), stacklevel=2)
+        to.log(level, f"{message}\n%s", *values, traceback_of(error), stacklevel=2)
+
+
+def traceback_of(error: BaseException) -> str:
+    """Traceback of `error` for a log, without secrets."""
+    return redacted("".join(traceback.format_exception(error)).rstrip())
 
 
 def said(error: BaseException | str, without: re.Pattern[str] | None = None) -> str:

@@ -1,15 +1,14 @@
 """Format of the server's own logs: text, or one JSON object a line with the ids of its request and trace."""
 
 import logging
-import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
 
+from serving.failures import traceback_of
 from serving.log_context import CURRENT
-from serving.redaction import redacted
 from serving.surrogates import well_formed
 
 LogFormat = Literal["text", "json"]
@@ -40,7 +39,7 @@ class JsonFormatter(logging.Formatter):
         if isinstance(fields, Mapping):
             line |= fields
         if record.exc_info and record.exc_info[1] is not None:
-            line["exception"] = well_formed(redacted("".join(traceback.format_exception(record.exc_info[1]))))
+            line["exception"] = well_formed(traceback_of(record.exc_info[1]))
         return orjson.dumps(line, default=str).decode()
 
 

@@ -73,6 +73,8 @@ class Limiter:
             StoreRequired: the store is away, and the settings refuse requests without it.
         """
         now = self.clock()
+        if (budget_usd := caller.limits.usd_per_month) is not None:
+            self._observer.key_budget(caller.name, budget_usd)
         tokens = sum(one.total for one in estimates)
         entries, held = plan_of(caller, self.estimator.expected(card.id, tokens), len(estimates), now)
         additions = [entry.addition for entry in entries]

@@ -113,7 +113,9 @@ async def rebuilt(
     try:
         async with asyncio.timeout(TIMEOUT_S):
             done = await complete(recipe, orchestrator.engines[recipe], request)
-    except (MoaError, TimeoutError) as error:
+    except TimeoutError:
+        raise Mismatch(f"the recipe of the profile does not end within {TIMEOUT_S:g} s") from None
+    except MoaError as error:
         raise Mismatch(f"the recipe of the profile runs in another way than the server's ({error})") from None
     if done.text != answer.text or set(score.started) != set(score.calls):
         raise Mismatch("the recipe of the profile gives another answer than the server's")

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from serving.errors import ConfigError
+from serving.failures import said
 from serving.store.errors import StoreUnavailable
 from serving.store.migrate import upgrade
 from serving.store.settings import StoreSettings
@@ -140,4 +141,4 @@ def _begin(connection: Any) -> None:
 def _said(error: BaseException) -> str:
     """The cause without the statement and its values, which may be a caller's."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return f"{type(cause).__name__}: {cause}"
+    return f"{type(cause).__name__}: {said(cause)}"

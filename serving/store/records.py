@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Table, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from serving.failures import log_exception
 from serving.store.database import Database
 from serving.store.errors import StoreUnavailable
 from serving.store.record_settings import RecordSettings
@@ -145,8 +146,8 @@ class Records:
                     logger.info("Deleted %d rows of records older than %d days.", deleted, self.settings.days)
             except StoreUnavailable:
                 pass  # the store's own check says so
-            except Exception:
-                logger.exception("The maintenance of records failed; it is tried again in %g s.", SPENT_S)
+            except Exception as error:
+                log_exception(logger, error, "The maintenance of records failed; it is tried again in %g s.", SPENT_S)
             else:
                 count += 1
             with suppress(TimeoutError):

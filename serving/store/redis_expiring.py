@@ -8,6 +8,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from serving.failures import said
 from serving.store.counters import ROUNDING, Added, Addition
 from serving.store.errors import StoreUnavailable
 
@@ -123,4 +124,4 @@ async def _reached() -> AsyncIterator[None]:
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        raise StoreUnavailable(f"{type(error).__name__}: {said(error)}") from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Table, insert
 
+from serving.failures import log_exception
 from serving.store.database import Database
 from serving.store.errors import StoreUnavailable
 
@@ -78,8 +79,8 @@ class RecordWriter:
                     await asyncio.sleep(retry_s)
                     retry_s = min(2 * retry_s, LONGEST_RETRY_S)
                     continue
-                except Exception:  # a record that no database takes: the next ones must not wait for it
-                    logger.exception("%d records could not be written.", len(batch))
+                except Exception as error:  # a record that no database takes: the next ones must not wait for it
+                    log_exception(logger, error, "%d records could not be written.", len(batch))
                     self._on_lost(len(batch))
                 retry_s = RETRY_S
                 self._forget(batch)

@@ -61,6 +61,8 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "api.settings.max_body_bytes=33554432",
             "api.settings.unsupported_tools=omit",
             "orchestrator.settings.session_affinity.enabled=false",
+            "store.database.existingSecret=moa-database",
+            "quality.judge=llama-3.1-70b",
             "batches.enabled=true",
             "batches.files=s3://my-batches/moa",
             "batches.settings.max_concurrent=32",
@@ -121,7 +123,7 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (
             "report.schedule=15 0 * * *",
             "report.webhookSecret=chat",
-            "report.databaseSecret=records",
+            "store.database.existingSecret=records",
             "monitoring.rules.usdPerMonth=4000",
         ),
     ),

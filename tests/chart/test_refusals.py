@@ -59,6 +59,10 @@ REFUSED = {
         "GiB that its engine needs while it loads",
     ),
     "batches without a place for files": ("batches.enabled=true", "batches.files is missing: set it to s3://"),
+    "batches without a database": (
+        "batches.enabled=true,batches.files=s3://b/p", "batches.enabled: set store.database.existingSecret, too",
+    ),
+    "a judge without a name": ("quality.sample=0.5,quality.jugde=x", "jugde"),
     "batches in another store": ("batches.files=gs://bucket/x", "batches.files"),
     "batches of a profile that the chart does not write": (
         "profile=tiny,weights.source=image,weights.s3.uri=,batches.enabled=true,batches.files=s3://b/p",
@@ -90,7 +94,7 @@ REFUSED = {
     ),
     "a report of no records": (
         "report.schedule=@daily,report.webhookSecret=chat",
-        "report.schedule is set, but report.databaseSecret names no secret: name one",
+        "report.schedule is set, but store.database.existingSecret names no secret",
     ),
     "a report of an hour": ("report.period=hour", "report.period"),
     "a time that is none": ("schedule.suspend=20:00", "schedule.suspend"),

@@ -179,6 +179,20 @@ async def test_a_record_says_who_asked_what_and_how_it_ended(tmp_path: Path) -> 
     assert (record.prompt_text, record.answer_text) == (None, None)
 
 
+@pytest.mark.parametrize("model", ["a", "moa-lite"])
+async def test_a_stored_answer_costs_nothing(tmp_path: Path, model: str) -> None:
+    store = embedded(tmp_path)
+    body = {**HELLO, "model": model, "moa": {"cache": {"ttl_s": 60}}}
+    async with recording(store, {name: echo(name) for name in "abcd"}) as (_, client):
+        answers = [await client.post("/v1/chat/completions", json=body) for _ in range(2)]
+        assert await store.records.flush(GUARD_S)
+        report = await usage_report(store.database, today())
+    assert [answer.headers["x-moa-cache"] for answer in answers] == ["stored", "hit"]
+    once = team_usage(answers[0].json())
+    total = report.total
+    assert (total.requests, total.prompt_tokens, total.completion_tokens) == (2, *once[:2])
+
+
 async def test_refused_requests_make_no_calls(tmp_path: Path) -> None:
     store = embedded(tmp_path)
     async with recording(store, {name: ScriptedEngine(name, context_tokens=10) for name in "abc"}) as (_, client):

@@ -12,7 +12,8 @@ import pytest
 from tests.support.paths import ROOT
 
 PACKAGES = ("deployments", "evaluation", "loadtest", "models", "scripts", "serving", "tests/support", "training")
-NO_COMMANDS = ("evaluation.sandbox_child",)  # started by its path, alone, with a program on its standard input
+# The first is started by its path, alone, with a program on its standard input; the second by tests.
+NO_COMMANDS = ("evaluation.sandbox_child", "tests.support.batch_server")
 HEAVY = ("ray", "torch", "vllm", "transformers", "xgrammar", "locust")
 # Commands that are named otherwise in their own help: they are run by their file, or by another command.
 PROGRAMS = {

@@ -158,6 +158,9 @@ each, over the share that vLLM may take. (model, context)
 {{- if and .Values.batches.enabled (not .Values.batches.files) -}}
 {{- fail "batches.files is missing: set it to s3://BUCKET/PREFIX, or to file:///FOLDER on a volume that all pods mount." -}}
 {{- end -}}
+{{- if and .Values.batches.enabled (include "moa.writesProfile" .) (not .Values.store.database.existingSecret) -}}
+{{- fail "batches.enabled: set store.database.existingSecret, too: batches are kept in a PostgreSQL database." -}}
+{{- end -}}
 {{- if and .Values.batches.enabled (not (include "moa.writesProfile" .)) -}}
 {{- fail (printf "batches.enabled has no effect on the profile %s: set profile to values, or batches.enabled to false." .Values.profile) -}}
 {{- end -}}

@@ -77,6 +77,7 @@ orchestrators learn at their start that a model may have no replica.
   "api" (merge (dict "max_in_flight" (ternary nil (int $values.api.maxInFlight) (eq (int $values.api.maxInFlight) 0)) "deadline_s" (int $values.api.deadlineSeconds)) (deepCopy ($values.api.settings | default dict)))
   "store" $store
   "orchestrator" $orchestrator -}}
+{{- with $values.quality }}{{ $_ := set $profile "quality" (deepCopy .) }}{{ end -}}
 {{- if $values.batches.enabled -}}
 {{- $_ := set $profile "batches" (merge (dict "enabled" true "files" $values.batches.files "num_cpus" 0 "resources" (dict "moa-batches" 0.001)) (deepCopy ($values.batches.settings | default dict))) -}}
 {{- end -}}

@@ -39,7 +39,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 def test_a_record_is_one_line(written: io.StringIO) -> None:
     token = CURRENT.set(LogContext("r-1", TraceContext.parse(PARENT)))
     try:
-        logging.getLogger("deployments.model").warning("two\nlines %s", "\ud800")
+        logging.getLogger("deployments.model").warning("two\nlines %s", 3)
     finally:
         CURRENT.reset(token)
     (line,) = lines(written)
@@ -47,11 +47,16 @@ def test_a_record_is_one_line(written: io.StringIO) -> None:
     assert line == {
         "level": "warning",
         "logger": "deployments.model",
-        "message": "two\nlines \ufffd",
+        "message": "two\nlines 3",
         "request_id": "r-1",
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "span_id": "b7ad6b7169203331",
     }
+
+
+def test_a_lone_surrogate_is_replaced() -> None:
+    record = logging.makeLogRecord({"name": "serving", "msg": "half %s", "args": ("\ud800",)})
+    assert json.loads(JsonFormatter().format(record))["message"] == "half \ufffd"
 
 
 def test_an_exception_is_a_field(written: io.StringIO) -> None:

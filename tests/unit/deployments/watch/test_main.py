@@ -133,6 +133,8 @@ def test_prometheus_answers_the_query_of_every_panel(tmp_path: Path) -> None:
         ("agents", "Lost calls by model"),
         ("overview", "Lost calls by model"),
         ("requests", "Prompts refused by key"),
+        ("requests", "Response cache: share of hits"),
+        ("agents", "Quality and stragglers by recipe"),
         ("engines", "GPUs by pool"),
         ("engines", "Estimated cost of 1,000 answers"),
         ("engines", "Interruptions"),

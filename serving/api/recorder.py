@@ -133,7 +133,7 @@ class Recorder:
                 answer_text=redacted(answer.text) if answer is not None and self._texts else None,
             )
             self._add(record)
-            if sampled and answer is not None:
+            if sampled and answer is not None and not outcome.cached:  # a stored answer was sampled when it was made
                 self._sample(first, record, answer)
 
     def pooled(

@@ -19,6 +19,7 @@ OVERLAP_S = 60.0  # of two readings: clocks of two nodes may differ, and transac
 COMPLETE_S = 60.0  # between two readings of all keys
 # Of keys that are not known: so many are looked up in the store at once, and then a second.
 MISSES, MISSES_PER_S = 20, 5.0
+SEEK_S = 0.5  # between two readings for names that are not known
 MAX_UNKNOWN = 4096  # ids without a key that are remembered until the next reading
 
 logger = logging.getLogger("serving.api")
@@ -60,6 +61,7 @@ class StoredKeys:
         self._looking: dict[str, asyncio.Task[None]] = {}  # by id
         self._misses, self._missed_at = float(MISSES), clock()
         self._complete_at = -float("inf")  # time of the last reading of all keys
+        self._sought_at = -float("inf")  # time of the last reading for a name
         self._reached = True
         self._first = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -120,9 +122,16 @@ class StoredKeys:
         return caller
 
     async def named(self, name: str) -> Caller | None:
-        """The caller of the key with this name; None: there is no valid one, as of the last reading."""
+        """The caller of the key with this name; None: there is no valid one. Reads the keys again for a new name."""
         if self._task is None:
             await self.start()
+        if (caller := self._valid(name)) is None and self._clock() - self._sought_at >= SEEK_S:
+            self._sought_at = self._clock()
+            await self.refresh()
+            caller = self._valid(name)
+        return caller
+
+    def _valid(self, name: str) -> Caller | None:
         now = self._clock()
         found = (caller for record, caller in self._known.values() if record.name == name and record.valid(now))
         return next(found, None)

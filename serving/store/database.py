@@ -19,6 +19,7 @@ from serving.store.migrate import upgrade
 from serving.store.settings import StoreSettings
 
 DRIVERS = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}  # by the scheme of the address
+TLS = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")  # of asyncpg
 READ_ONLY = "moa_read_only"  # execution option of a transaction that writes nothing
 # What a driver raises when a server is away, full or slow; `OUR_OWN` are errors of statements and rows.
 AWAY = (DBAPIError, OSError, TimeoutError, sqlite3.Error)
@@ -41,7 +42,12 @@ def database_url(settings: StoreSettings, environment: Mapping[str, str] = os.en
             f"Set {settings.database_env} to an address such as postgresql://USER:KEY@HOST:5432/NAME, or unset it for"
             " the embedded database."
         ) from None
-    return url.set(drivername=driver)
+    # libpq's name of the option that asyncpg calls `ssl`.
+    options = {("ssl" if name == "sslmode" else name): value for name, value in url.query.items()}
+    if (unknown := sorted(options.keys() - {"ssl"})) or options.get("ssl", "prefer") not in TLS:
+        what = f"'{unknown[0]}'" if unknown else "another value of 'sslmode'"
+        raise ConfigError(f"Remove {what} from {settings.database_env}: the only option is sslmode={'|'.join(TLS)}.")
+    return url.set(drivername=driver, query=options)
 
 
 class Database:
@@ -62,7 +68,7 @@ class Database:
                 return
             try:
                 if self.embedded:
-                    Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    _make_private(Path(str(self.url.database)))
                 async with self._engine.begin() as connection:  # SQLite: this locks the file against other processes
                     if not self.embedded:
                         await connection.execute(text("SELECT pg_advisory_xact_lock(5711)"))
@@ -107,6 +113,12 @@ class Database:
             await self._engine.dispose()
         except (SQLAlchemyError, OSError):
             return  # a server that is away closes nothing
+
+
+def _make_private(file: Path) -> None:
+    """Make the file, which can have texts of callers, for its owner alone. SQLite's other files get the same mode."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file.touch(mode=0o600)
 
 
 def _engine(url: URL, timeout_s: float) -> AsyncEngine:

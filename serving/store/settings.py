@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
@@ -52,6 +53,16 @@ class StoreSettings(Frozen):
     def redis_url(self, environment: Mapping[str, str] = os.environ) -> SecretStr | None:
         """Address of Redis or Valkey, if there is one. Raises `ConfigError` if the variable has another one."""
         given = environment.get(self.redis_env, "").strip()
-        if given and not given.startswith(REDIS):
-            raise ConfigError(f"Set {self.redis_env} to an address such as redis://HOST:6379/0, or unset it.")
-        return SecretStr(given) if given else None
+        if not given:
+            return None
+        try:
+            parts = urlsplit(given)
+            good = given.startswith(REDIS) and not parts.fragment and (parts.port is None or parts.port > 0)
+        except ValueError:  # brackets, or a port; its text can have a part of the password
+            good = False
+        if not good:
+            raise ConfigError(
+                f"Set {self.redis_env} to an address such as redis://:KEY@HOST:6379/0, with %23 for '#' and %2F for '/'"
+                " in the key, or unset it."
+            )
+        return SecretStr(given)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from serving.errors import ConfigError
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")  # of traces; of all signals
+HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 HTTP, GRPC = "http/protobuf", "grpc"
 HTTP_PATH = "/v1/traces"  # of OTLP over HTTP, behind an endpoint of all signals
@@ -55,6 +56,10 @@ def tracing_settings(environment: Mapping[str, str]) -> TracingSettings | None:
         return None
     if exporter != "otlp":
         raise ConfigError(f"Set OTEL_TRACES_EXPORTER to otlp or none, not '{exporter}'.")
+    for variable in HEADERS:
+        pairs = [pair for pair in environment.get(variable, "").split(",") if pair.strip()]
+        if not all(pair.partition("=")[0].strip() and "=" in pair for pair in pairs):
+            raise ConfigError(f"Set {variable} to pairs such as authorization=KEY, separated by commas.")
     protocol, endpoint = _protocol(environment), environment[name].strip()
     if not endpoint.startswith(("http://", "https://")):
         raise ConfigError(f"Set {name} to a URL that begins with http:// or https://.")

@@ -1,11 +1,12 @@
 """Settings of the store: addresses from the environment, and the embedded database's file."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from serving.errors import ConfigError
-from serving.store.database import database_url
+from serving.store.database import Database, database_url
 from serving.store.settings import StoreSettings
 
 
@@ -39,6 +40,42 @@ def test_the_embedded_database_is_one_file(path: str | None, environment: dict[s
     assert (url.drivername, url.database) == ("sqlite+aiosqlite", str(file))
 
 
+def test_the_tls_of_postgresql_is_chosen_by_libpqs_option() -> None:
+    url = database_url(StoreSettings(), {"MOA_DATABASE_URL": "postgresql://db/moa?sslmode=require"})
+    assert dict(url.query) == {"ssl": "require"}
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("sslrootcert=/x", "Remove 'sslrootcert' from MOA_DATABASE_URL: the only option is sslmode="),
+        ("sslmode=always", "Remove another value of 'sslmode' from MOA_DATABASE_URL: the only option is sslmode="),
+    ],
+)
+def test_other_options_of_the_address_are_refused(option: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        database_url(StoreSettings(), {"MOA_DATABASE_URL": f"postgresql://db/moa?{option}"})
+
+
+@pytest.mark.parametrize(
+    "given", ["redis://:SECRETPW#x@h:6379/0", "redis://h:port/0", "redis://:SE[CRETPW@h/0", "redis://:a/b@h:1/0"]
+)
+def test_a_wrong_address_of_redis_is_refused_without_showing_it(given: str) -> None:
+    with pytest.raises(ConfigError, match="Set MOA_REDIS_URL to an address") as caught:
+        StoreSettings().redis_url({"MOA_REDIS_URL": given})
+    assert "SE" not in str(caught.value).replace("Set", "")
+
+
+def test_only_the_owner_may_read_the_embedded_database(tmp_path: Path) -> None:
+    async def make() -> None:
+        database = Database(database_url(StoreSettings(path=str(tmp_path / "store.sqlite")), {}), 20)
+        await database.start()
+        await database.close()
+
+    asyncio.run(make())
+    assert {oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {"0o600"}
+
+
 def test_redis_has_an_address_of_its_own() -> None:
     settings = StoreSettings()
     assert settings.redis_url({}) is None
@@ -46,5 +83,5 @@ def test_redis_has_an_address_of_its_own() -> None:
     assert given is not None
     assert given.get_secret_value() == "rediss://:secret@cache:6379/0"
     assert "secret" not in repr(given)
-    with pytest.raises(ConfigError, match="Set MOA_REDIS_URL to an address such as redis://HOST:6379/0, or unset it"):
+    with pytest.raises(ConfigError, match="Set MOA_REDIS_URL to an address such as redis://:KEY@HOST:6379/0"):
         settings.redis_url({"MOA_REDIS_URL": "http://cache"})

@@ -78,12 +78,12 @@ class Limiter:
         tokens = sum(one.total for one in estimates)
         entries, held = plan_of(caller, self.estimator.expected(card.id, tokens), len(estimates), now)
         additions = [entry.addition for entry in entries]
-        before = await self._spent_before(caller.name, entries)
+        spent_before = await self._spent_before(caller.name, entries)
         added, shared = await self.counters.add(additions)
         totals, granted = added.totals, added.granted
         if granted and not shared:
             self._without_store(additions)
-        if granted and (seeds := await self._seeds(caller.name, entries, totals, before, now, shared)):
+        if granted and (seeds := await self._seeds(caller.name, entries, totals, spent_before, now, shared)):
             totals = tuple(total + seeds.get(one.key, 0.0) for one, total in zip(additions, totals, strict=True))
             before = tuple(total - one.amount for one, total in zip(additions, totals, strict=True))
             if not all(one.fits(total) for one, total in zip(additions, before, strict=True)):

@@ -134,7 +134,7 @@ def score_losses(
 
 
 def _utterances(trajectories: Sequence[Trajectory], model: str, text: ModelText) -> dict[tuple[str, int], Utterance]:
-    """What the model said, by trajectory and turn, without verdicts: their words are given, and no prose."""
+    """Texts of the model, by trajectory and turn, without verdicts: their words are given, and no prose."""
     return {
         (one.key, number): Utterance(
             tuple(text.opening_ids(turn.template_args)), tuple(text.answer_ids(turn.text)[:-1])

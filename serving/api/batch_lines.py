@@ -115,7 +115,7 @@ class BatchLines:
 
 
 class BatchTasks:
-    """What runs beside the API: the report of its load, and the worker where this process has it."""
+    """Tasks beside the API: the report of its load, and the worker where this process has it."""
 
     def __init__(
         self,

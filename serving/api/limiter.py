@@ -146,7 +146,7 @@ class Limiter:
             self.count_ahead()
 
     async def _spent_before(self, caller: str, entries: Sequence[Entry]) -> Mapping[Period, Spent] | None:
-        """What was spent in windows that this replica has not counted in yet; None: there are none, or it is unknown.
+        """Sums spent in windows that this replica has not counted in yet; None: there are none, or it is unknown.
 
         Read before the counters are added to: afterwards it could contain the cost of requests that they have, too.
         """
@@ -173,7 +173,7 @@ class Limiter:
         now: float,
         shared: bool,
     ) -> dict[str, float]:
-        """What was spent before, by counter, for counters that have just begun: budgets outlive their counters."""
+        """Sums spent before, by counter, for counters that have just begun: budgets outlive their counters."""
         markers = [(one, total) for one, total in zip(entries, totals, strict=True) if one.unit == "marker"]
         begun = [one for one, total in markers if total <= 1]
         if begun and any(one.addition.key in self._counted for one in begun):

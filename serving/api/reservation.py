@@ -1,4 +1,4 @@
-"""What one request has reserved of its caller's limits, and what it cost in the end."""
+"""Reservations of requests in their callers' limits, and their costs in the end."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing

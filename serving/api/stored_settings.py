@@ -43,7 +43,7 @@ class KeyChanges(StoredSettings):
     )
 
     def columns(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """What was given, as columns of the table of keys. `settings`: those to change; None: of a new key."""
+        """The given fields, as columns of the table of keys. `settings`: those to change; None: of a new key."""
         given = self.model_dump(mode="json", include={*StoredSettings.model_fields}, exclude_unset=True)
         columns: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set & {"team", "admin"}}
         if "expires_at" in self.model_fields_set:

@@ -1,4 +1,4 @@
-"""What a batch's run needs beside the batch."""
+"""Parts that a batch's run needs beside the batch."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ BATCH = 200  # rows of one statement; SQLite's limit of parameters is far above
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a caller has spent in one period."""
+    """Sums that a caller has spent in one period."""
 
     tokens: float = 0.0
     usd: float = 0.0
@@ -50,7 +50,7 @@ class SpendingStore:
                 await connection.execute(statement.on_conflict_do_update(index_elements=["name", "period"], set_=added))
 
     async def read(self, names: Collection[str], periods: Collection[str]) -> dict[Period, Spent]:
-        """What these callers have spent in these periods; those without spending are left out."""
+        """Sums that these callers have spent in these periods; those without spending are left out."""
         query = select(SPENDING).where(SPENDING.c.name.in_(names), SPENDING.c.period.in_(periods))
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()

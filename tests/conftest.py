@@ -8,4 +8,5 @@ settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
 
 # The embedded store of servers that tests start; each has its own database if it needs one.
-os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="moa-state-")
+STATE = tempfile.TemporaryDirectory(prefix="moa-state-", ignore_cleanup_errors=True)
+os.environ["XDG_STATE_HOME"] = STATE.name

@@ -26,7 +26,11 @@ EMPTY = {
     ("engines", "GPUs by pool"), ("engines", "Interruptions"), ("engines", "Preemptions a second"),
     ("overview", "Cost a day"), ("overview", "Cost a month"), ("overview", "Cost an hour"),
     ("overview", "Lost calls by model"), ("requests", "Degraded answers"), ("requests", "Prompts refused by key"),
-    ("requests", "Prompts running by key"),
+    ("requests", "Prompts running by key"), ("requests", "Tokens a second by key"),
+    ("requests", "Dollars of this month by key"), ("requests", "Response cache: share of hits"),
+    ("requests", "Response cache: new answers"), ("requests", "Lines of batches a second by outcome"),
+    ("agents", "Quality by recipe and proposers"), ("agents", "Quality and stragglers by recipe"),
+    ("agents", "Feedback by model"), ("agents", "Answers without a grade a second"),
 }  # fmt: skip
 COLLECT_S = 120
 

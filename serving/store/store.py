@@ -54,6 +54,7 @@ class Store:
     async def start(self) -> None:
         """Make the tables, and check both parts from now on. A store that is away does not stop the server."""
         await self.check()
+        self.records.start()
         self.requests.start()
         self._checks = asyncio.create_task(self._check_always(), name="store")
 

@@ -45,6 +45,9 @@ class RecordWriter:
         self._pending.append((table, row))
         self._written.clear()
         self._arrived.set()
+
+    def start(self) -> None:
+        """Begin to write; until then records wait."""
         if self._task is None:
             self._task = asyncio.create_task(self._write_all(), name="records")
 
@@ -57,7 +60,7 @@ class RecordWriter:
 
     async def close(self, limit_s: float) -> None:
         """Write what waits, for at most `limit_s`, and end."""
-        if not await self.flush(limit_s):
+        if self._pending and (self._task is None or not await self.flush(limit_s)):
             self._on_lost(len(self._pending))
         if self._task is not None:
             self._task.cancel()

@@ -243,6 +243,7 @@ def call(usd: float) -> CallRecord:
 async def test_the_month_is_summed_by_key_and_old_records_are_deleted(database: Database) -> None:
     november = 1_795_996_800.0  # 2026-11-30
     writer = RecordWriter(database, 100, lambda count: None)
+    writer.start()
     records = Records(database, writer)
     for number, (days, key) in enumerate([(0, "alice"), (1, "alice"), (1, "bob"), (31, "alice"), (200, "alice")]):
         records.add(record(number, november - 86_400 * days, 1.5, key))

@@ -26,6 +26,7 @@ async def keys(database: Database) -> list[str]:
 async def test_records_are_written_in_order_and_all_of_them_before_the_end(database: Database) -> None:
     lost: list[int] = []
     writer = RecordWriter(database, 2000, lost.append)
+    writer.start()
     for number in range(1200):
         writer.add(VALUES, row(number))
     assert writer.pending == 1200
@@ -41,6 +42,7 @@ async def test_records_wait_for_a_database_that_is_away() -> None:
         await database.start()
         server.kill()
         writer = RecordWriter(database, 2, lost.append)
+        writer.start()
         for number in range(3):
             writer.add(VALUES, row(number))
         assert not await writer.flush(0.3)
@@ -56,6 +58,7 @@ async def test_a_record_that_no_database_takes_does_not_stop_the_next(tmp_path: 
     lost: list[int] = []
     database = Database(database_url(StoreSettings(path=str(tmp_path / "store.sqlite")), {}), 20)
     writer = RecordWriter(database, 100, lost.append)
+    writer.start()
     writer.add(VALUES, {**row(1), "value": None})
     assert await writer.flush(60)
     writer.add(VALUES, row(2))

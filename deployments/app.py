@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from ray import serve
-from ray.serve.deployment import Application, Deployment
+from ray.serve.deployment import Application
 from ray.serve.llm import LLMConfig, build_llm_deployment
 
 from deployments.adapter_spec import lora_options
@@ -52,9 +52,9 @@ def build(profile: Profile, args: AppArgs, *, local: bool) -> Application:
     }
     if local:
         watch_start(profile, args.host, args.port, say)
-    ingress: Deployment = serve.deployment(Ingress, **ingress_options(profile))  # type: ignore[assignment]
+    ingress = serve.deployment(**ingress_options(profile))(Ingress)
     if profile.batches.enabled:
-        worker: Deployment = serve.deployment(BatchWorker, **worker_options(profile))  # type: ignore[assignment]
+        worker = serve.deployment(**worker_options(profile))(BatchWorker)
         return ingress.bind(profile, **models, batches=worker.bind(profile, **models))
     return ingress.bind(profile, **models)
 

@@ -16,7 +16,7 @@ class BatchWorker(Orchestration):
     Should it be started twice, as during an update, each batch belongs to one of them by its lease.
     """
 
-    async def __init__(self, profile: Profile, **handles: DeploymentHandle[Any]) -> None:  # type: ignore[misc]
+    async def __init__(self, profile: Profile, **handles: DeploymentHandle[Any]) -> None:  # type: ignore[misc]  # Serve awaits it
         """Begin to work. `handles`: as of `Orchestration`."""
         super().__init__(profile, **handles)
         app = await self.api(answers_batches=True)

@@ -45,7 +45,7 @@ class BatchLines:
         """`routers`: of the paths that may be asked. `endpoints`: paths of batches, with the tasks of their models."""
         self._server = replace(server, admission=Admission(LINES, server.settings.retry_after_s, server.observer))
         self._endpoints = endpoints
-        self._app = Api(echo_request_id=True, cors=None, lifespan=None)  # type: ignore[arg-type]
+        self._app = Api(echo_request_id=True, cors=None, lifespan=None)
         self._app.state.server = self._server
         for router in routers:
             self._app.include_router(router)

@@ -64,7 +64,7 @@ def _headers(error: Exception) -> dict[str, str]:
             return {"allow": allow(error.allowed.split(", "))}
         case BodyTooLarge() | SlowBody():
             return {"connection": "close"}  # the rest of the body is not read
-        case BudgetExceeded():  # clients repeat a request after a 429 by themselves, unless they are told not to
+        case BudgetExceeded():  # clients repeat a request after a 429, except with this header
             return {**_retry_after(error), "x-should-retry": "false"}
         case MoaError() if error.retry_after_s is not None:
             return _retry_after(error)

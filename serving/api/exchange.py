@@ -200,7 +200,7 @@ class Api(FastAPI):
     """
 
     def __init__(
-        self, echo_request_id: bool, cors: Cors | None, lifespan: Lifespan["Api"], tracer: Tracer | None = None
+        self, echo_request_id: bool, cors: Cors | None, lifespan: Lifespan["Api"] | None, tracer: Tracer | None = None
     ) -> None:
         """Make the application without routes.
 

@@ -16,7 +16,7 @@ def request_id(batch_id: str, line: int) -> str:
 
 
 def file_id(batch_id: str, kind: str) -> str:
-    """Id of a batch's "output" or "error" file, the same whoever writes it."""
+    """Id of a batch's "output" or "error" file, the same for every worker."""
     return f"file-{uuid.uuid5(NAMESPACE, f'{batch_id} {kind}').hex}"
 
 

@@ -28,7 +28,7 @@ CANCELLED = ("batch_cancelled", "This request was not answered before the batch 
 
 
 class BatchRun:
-    """Takes a batch through its statuses. Cancelled, it leaves the batch to whoever continues it.
+    """Takes a batch through its statuses. Cancelled, it leaves the batch to the worker that continues it.
 
     Attributes:
         waiting: lines without a result; 0 while that is not known.

@@ -60,8 +60,8 @@ class Store:
 
     async def check(self) -> None:
         """Set `available`."""
-        for part, service in (("database", self.database), ("expiring", self.expiring)):
-            await self._check(part, service)  # type: ignore[arg-type]
+        await self._check("database", self.database)
+        await self._check("expiring", self.expiring)
 
     async def close(self) -> None:
         """Write the records that wait, for at most 5 s, and close all connections."""

@@ -38,6 +38,6 @@ def test_spans_of_vllm_are_below_the_calls(server: Server, client: openai.OpenAI
         ours, theirs = attributes(call), attributes(engine)
         assert theirs["gen_ai.usage.prompt_tokens"] == ours["gen_ai.usage.input_tokens"]
         assert theirs["gen_ai.usage.completion_tokens"] == ours["gen_ai.usage.output_tokens"]
-        assert ours["gen_ai.usage.cache_read.input_tokens"] is not None
+        assert "gen_ai.usage.cache_read.input_tokens" in ours
     untraced = [span for span in collector.spans if span.name == "llm_request" and span.trace_id.hex() != TRACE_ID]
     assert not untraced, "health checks and the start have no traces"

@@ -1,6 +1,5 @@
 """Batches whose server, worker or database is killed: no line is lost, none is doubled."""
 
-import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from tests.support.batch_server import BatchServer, batch_server
 from tests.support.batches import CHAT, ended, jsonl, line, rows
 from tests.support.store_servers import Postgres, postgres_server
+from tests.support.waiting import until
 
 LINES = 500
 LIMIT_S = 600
@@ -28,9 +28,10 @@ async def begun(client: openai.AsyncOpenAI) -> str:
 
 
 async def until_completed(client: openai.AsyncOpenAI, batch_id: str, at_least: int) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while (await client.batches.retrieve(batch_id)).request_counts.completed < at_least:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    async def reached() -> bool:
+        return (await client.batches.retrieve(batch_id)).request_counts.completed >= at_least
+
+    await until(reached, LIMIT_S)
 
 
 async def check_output(client: openai.AsyncOpenAI, batch_id: str) -> None:
@@ -75,10 +76,7 @@ async def test_a_database_that_is_killed(tmp_path: Path) -> None:
             await until_completed(client, batch_id, 250)
             postgres.kill()
             server.open_gate(LINES)
-            async with asyncio.timeout(LIMIT_S):
-                # The next four wait for the database.
-                while len(server.answered()) < 254:  # noqa: ASYNC110  # another process answers
-                    await asyncio.sleep(0.02)
+            await until(lambda: len(server.answered()) >= 254, LIMIT_S)  # the next four wait for the database
             postgres.start()
             await check_output(client, batch_id)
             assert sorted(server.answered()) == sorted(IDS), "a result that waits is not answered again"

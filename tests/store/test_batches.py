@@ -99,14 +99,13 @@ async def ended(batches: Batches, batch: Batch) -> Batch:
     async with asyncio.timeout(200):
         while True:
             now = await batches.rows.get(batch.id)
-            assert now is not None
+            assert now, "the batch has been removed"
             if not now.open:
                 return now
             await asyncio.sleep(0.02)
 
 
 async def content_of(batches: Batches, file_id: str | None) -> list[Any]:
-    assert file_id is not None
     return rows(b"".join([piece async for piece in batches.files.contents.read(file_id)]))
 
 
@@ -128,7 +127,6 @@ async def test_a_line_has_one_result_and_only_while_the_batch_runs(batches: Batc
     assert not await batches.results.add(batch.id, dataclasses.replace(second, line=2))
     await batches.rows.begin(batch.id, 2, "m")  # no way back
     now = await batches.rows.get(batch.id)
-    assert now is not None
     assert now.status == "cancelling"
 
 
@@ -156,7 +154,6 @@ async def test_pages_follow_each_other(batches: Batches) -> None:
 async def test_files_that_expire_and_those_that_are_read(batches: Batches) -> None:
     batch = await made(batches, b"{}")
     file = await batches.files.get(batch.input_file_id, batch.owner)
-    assert file is not None
     with pytest.raises(FileInUse):
         await batches.files.remove(file.id)
     async with batches.store.database.writing() as connection:

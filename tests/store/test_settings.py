@@ -80,7 +80,6 @@ def test_redis_has_an_address_of_its_own() -> None:
     settings = StoreSettings()
     assert settings.redis_url({}) is None
     given = settings.redis_url({"MOA_REDIS_URL": "rediss://:secret@cache:6379/0"})
-    assert given is not None
     assert given.get_secret_value() == "rediss://:secret@cache:6379/0"
     assert "secret" not in repr(given)
     with pytest.raises(ConfigError, match="Set MOA_REDIS_URL to an address such as redis://:KEY@HOST:6379/0"):

@@ -7,9 +7,9 @@ from collections.abc import Callable
 GUARD_S = 120.0  # against a hang: no machine is so slow
 
 
-async def until(met: Callable[[], object]) -> None:
-    """Return as soon as the condition is met; fail after `GUARD_S`. `met` may be a coroutine function."""
-    async with asyncio.timeout(GUARD_S):
+async def until(met: Callable[[], object], limit_s: float = GUARD_S) -> None:
+    """Return as soon as the condition is met; fail after `limit_s`. `met` may be a coroutine function."""
+    async with asyncio.timeout(limit_s):
         while True:
             result = met()
             if await result if inspect.isawaitable(result) else result:

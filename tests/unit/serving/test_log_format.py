@@ -20,7 +20,7 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
-    """What the server's loggers write, as JSON."""
+    """Output of the server's loggers, as JSON."""
     set_log_format("json")
     stream = io.StringIO()
     for name in LOGGERS:

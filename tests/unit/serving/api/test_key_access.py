@@ -1,4 +1,4 @@
-"""What a key may use: models, recipes and priorities; and settings of keys that cannot work."""
+"""Models, recipes and priorities that a key may use, and settings of keys that cannot work."""
 
 from typing import Any
 

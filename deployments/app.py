@@ -11,12 +11,12 @@ from ray.serve.llm import LLMConfig, build_llm_deployment
 from deployments.adapter_spec import lora_options
 from deployments.api_settings import api_settings
 from deployments.batches_setting import with_batches
+from deployments.cards import cards_of
 from deployments.cluster.progress import watch_start
 from deployments.cluster.terminal import say
 from deployments.config import AppArgs, Profile
 from deployments.ingress.batch_worker import BatchWorker, worker_options
 from deployments.ingress.deployment import QUIET, Ingress, ingress_options, routing, scaling
-from deployments.keys import cards_of
 from deployments.metrics_setting import with_metrics
 from deployments.model.pooling_server import PoolingServer
 from deployments.model.server import LocalWeights, ModelServer

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from deployments.batch_spec import BatchSpec
 from deployments.external_spec import ExternalSpec
+from deployments.model_identity import TokenPrice
 from deployments.model_spec import ModelSpec, Replicas
 from serving.api.settings import ApiSettings
 from serving.config import Frozen, YamlDirectory
@@ -180,6 +181,12 @@ class Profile(Frozen):
     def pooling(self) -> tuple[ModelSpec, ...]:
         """Models that embed or rank."""
         return tuple(model for model in self.models if not model.generates)
+
+    @property
+    def prices(self) -> dict[str, TokenPrice]:
+        """Prices of the models that have one, by id."""
+        models = (*self.served, *self.pooling)
+        return {one.id: one.usd_per_million_tokens for one in models if one.usd_per_million_tokens is not None}
 
     @property
     def contexts(self) -> dict[str, int]:

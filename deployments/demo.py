@@ -61,8 +61,7 @@ def demo_app(profile: Profile, given: argparse.Namespace, tracer: Tracer | None 
     }
     orchestrator = Orchestrator(models, recipes, profile.orchestrator.limits, pooling=pooling, tracer=tracer)
     descriptions = {model.id: model.description for model in (*profile.generating, *profile.pooling)}
-    prices = {one.id: one.usd_per_million_tokens for one in (*profile.served, *profile.pooling)}
-    known = {name: price.model_dump() for name, price in prices.items() if price is not None}
+    known = {name: price.model_dump() for name, price in profile.prices.items()}
     cards = orchestrator.cards(descriptions, known, profile.parents)
     settings = api_settings(profile.api, os.environ)
     most = given.max_in_flight or settings.max_in_flight or MAX_IN_FLIGHT

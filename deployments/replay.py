@@ -37,11 +37,7 @@ REQUEST_ID = "replay"
 
 def prices_of(profile: Profile, given: Sequence[str]) -> Prices:
     """Prices by model: those of the profile, and `given` ones. Raises `ConfigError`."""
-    known = {
-        model.id: (price.prompt, price.completion)
-        for model in profile.served
-        if (price := model.usd_per_million_tokens) is not None
-    }
+    known = {name: (price.prompt, price.completion) for name, price in profile.prices.items()}
     for word in given:
         name, _, numbers = word.rpartition("=")
         try:

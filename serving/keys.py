@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -72,7 +73,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
+    """Add the options of a key's settings; those that are not given are not in the namespace."""
+    add = partial(command.add_argument, default=argparse.SUPPRESS)
     add("--team", help="team whose key it is")
     add("--models", type=_names, metavar="ID,ID", help="models and recipes that it may use; all: every one")
     add("--priority-class", choices=CLASSES, help="class of its requests")
@@ -192,23 +194,16 @@ async def _set(
 
 def _changes(given: argparse.Namespace, limits: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that the command line gives, as fields of `KeyChanges`; `limits`: those that the key has."""
-    words = {name.split("=")[0] for name in given.words if name.startswith("--")}
-
-    def is_given(name: str) -> bool:
-        return any(word.startswith("--") and f"--{name}".startswith(word) for word in words)
-
-    changes: dict[str, Any] = {}
-    for field, option in (("team", "team"), ("models", "models"), ("priority_class", "priority-class")):
-        if is_given(option):
-            changes[field] = getattr(given, field)
-    if is_given("max-in-flight"):
+    values = vars(given)
+    changes: dict[str, Any] = {
+        name: values[name] for name in ("team", "models", "priority_class", "admin") if name in values
+    }
+    if "max_in_flight" in values:
         changes["max_in_flight"] = None if given.max_in_flight == "default" else given.max_in_flight
-    if is_given("expires"):
+    if "expires" in values:
         changes["expires_at"] = given.expires
-    if given.admin is not None:
-        changes["admin"] = given.admin
-    new_limits = {name: getattr(given, name) for name in (*COUNTS, *DOLLARS) if is_given(name.replace("_", "-"))}
-    if is_given("over-budget"):
+    new_limits = {name: values[name] for name in (*COUNTS, *DOLLARS) if name in values}
+    if "over_budget" in values:
         new_limits["over_budget"] = given.over_budget if given.over_budget == "refuse" else {"use": given.over_budget}
     if new_limits:
         together = {**limits, **new_limits}
@@ -280,10 +275,9 @@ def run_command(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; exit with status 1 and one sentence if it cannot be done."""
-    words = sys.argv[1:] if arguments is None else list(arguments)
     given = parsed(arguments)
-    given.words = words
     if given.profile is not None:  # read by `deployments`, which this package does not import
+        words = sys.argv[1:] if arguments is None else list(arguments)
         os.execv(sys.executable, [sys.executable, "-m", "deployments.keys", *words])
     run_command(given, StoreSettings(), ApiSettings(require_key=True), {})
 

@@ -20,6 +20,12 @@ class TokenUsage:
         """Prompt and completion tokens together."""
         return _add(self.prompt_tokens, self.completion_tokens)
 
+    def usd(self, price: tuple[float, float] | None) -> float | None:
+        """Dollars at `price`, those of a million prompt and of a million completion tokens. None: one is unknown."""
+        if price is None or self.prompt_tokens is None or self.completion_tokens is None:
+            return None
+        return (self.prompt_tokens * price[0] + self.completion_tokens * price[1]) / 1e6
+
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
         return TokenUsage(
             _add(self.prompt_tokens, other.prompt_tokens),

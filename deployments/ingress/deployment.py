@@ -87,11 +87,7 @@ class Orchestration:
         """The API. `answers_batches`: while it runs, it answers the lines of batches, too."""
         profile = self._profile
         recipes = load_recipes(profile.recipes, profile.team)
-        prices = {
-            m.id: m.usd_per_million_tokens
-            for m in (*profile.served, *profile.pooling)
-            if m.usd_per_million_tokens is not None
-        }
+        prices = profile.prices
         observer = RayObserver(prices, profile.budget_usd_per_month)
         tracer = replica_tracer()
         orchestrator = Orchestrator(

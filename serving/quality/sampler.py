@@ -22,7 +22,7 @@ from serving.store.records import RecordedAnswer, Records
 from serving.telemetry import Observer, StreamOutcome
 from serving.tenant import PRIORITIES
 from serving.types import AgentStatus, AgentTrace, Completion, Delta, GenerateRequest, Sampling
-from serving.usage import UNKNOWN_USAGE, TokenUsage
+from serving.usage import UNKNOWN_USAGE
 
 QUALITY_KEY = "moa:quality"  # in place of a key's name: no key can have it
 RECIPE, ROLE = "quality", "quality_judge"
@@ -173,7 +173,7 @@ class QualitySampler:
 
     def _record(self, request: GenerateRequest, outcome: StreamOutcome) -> None:
         judge, usage = self.settings.judge, outcome.usage or UNKNOWN_USAGE
-        usd = _usd(usage, self._price)
+        usd = usage.usd(self._price)
         call = CallRecord(judge, ROLE, 1, 0, outcome.code, usage, usd, self._price is not None, outcome.total_s)
         record = RequestRecord(
             id=request.request_id,
@@ -200,9 +200,3 @@ class QualitySampler:
         self._observer.key_used(QUALITY_KEY, record.usage, record.usd)
         if self._records is not None:
             self._records.add(record)
-
-
-def _usd(usage: TokenUsage, price: tuple[float, float] | None) -> float | None:
-    if price is None or usage.prompt_tokens is None or usage.completion_tokens is None:
-        return None
-    return (usage.prompt_tokens * price[0] + usage.completion_tokens * price[1]) / 1e6

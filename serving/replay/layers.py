@@ -141,7 +141,7 @@ def recorded(call: TracedCall, prices: Prices) -> Outcome:
     start_ms, end_ms = call.started_ms, call.ended_ms
     seconds = None if start_ms is None or end_ms is None else (end_ms - start_ms) / 1000
     error = None if call.outcome in ("ok", "empty") else f"ended as '{call.outcome}'"
-    return Outcome(call.model, call.text, usage, cost_usd(call.model, usage, prices), seconds, error)
+    return Outcome(call.model, call.text, usage, usage.usd(prices.get(call.model)), seconds, error)
 
 
 async def _asked(engine: Engine, model: str, request: GenerateRequest, prices: Prices, timeout_s: float) -> Outcome:
@@ -156,12 +156,4 @@ async def _asked(engine: Engine, model: str, request: GenerateRequest, prices: P
     except MoaError as error:
         return Outcome(model, "", unknown, None, None, str(error))
     seconds = loop.time() - began
-    return Outcome(model, done.text, done.usage, cost_usd(model, done.usage, prices), seconds)
-
-
-def cost_usd(model: str, usage: TokenUsage, prices: Prices) -> float | None:
-    """Dollars; `None` if the price or a count is unknown."""
-    price = prices.get(model)
-    if price is None or usage.prompt_tokens is None or usage.completion_tokens is None:
-        return None
-    return (usage.prompt_tokens * price[0] + usage.completion_tokens * price[1]) / 1e6
+    return Outcome(model, done.text, done.usage, done.usage.usd(prices.get(model)), seconds)

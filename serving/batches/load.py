@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from serving.batches.settings import BatchSettings
+from serving.store.counters import Addition
 from serving.store.errors import StoreUnavailable
 from serving.store.expiring import Expiring
 
@@ -18,8 +19,9 @@ async def report(expiring: Expiring, in_flight: int, limit: int, now: float) -> 
     """Add the requests of one orchestrator to those of the current period. Without requests nothing is written."""
     if in_flight:
         period = int(now / PERIOD_S)
-        await expiring.add(f"{IN_FLIGHT}{period}", in_flight, TTL_S)
-        await expiring.add(f"{LIMIT}{period}", limit, TTL_S)
+        await expiring.add_all(
+            [Addition(f"{IN_FLIGHT}{period}", in_flight, TTL_S), Addition(f"{LIMIT}{period}", limit, TTL_S)]
+        )
 
 
 async def share(expiring: Expiring, now: float) -> float:

@@ -15,11 +15,6 @@ def request_id(batch_id: str, line: int) -> str:
     return f"batch_req_{uuid.uuid5(NAMESPACE, f'{batch_id} {line}').hex}"
 
 
-def file_id(batch_id: str, kind: str) -> str:
-    """Id of a batch's "output" or "error" file, the same for every worker."""
-    return f"file-{uuid.uuid5(NAMESPACE, f'{batch_id} {kind}').hex}"
-
-
 def result(batch_id: str, line: int, custom_id: str, status: int, body: bytes) -> LineResult:
     """Result of a line whose answer has this status and this JSON."""
     own_id = request_id(batch_id, line)

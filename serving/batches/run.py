@@ -11,7 +11,7 @@ from typing import IO
 
 from serving.batches import lines
 from serving.batches.lines import Line, LineRules
-from serving.batches.output import file_id, request_id, result, unanswered, usage_json
+from serving.batches.output import request_id, result, unanswered, usage_json
 from serving.batches.parts import LineAnswer, LineRequest, RunParts
 from serving.store.batch_files import StoredFile
 from serving.store.batch_results import Counts, LineResult
@@ -73,7 +73,7 @@ class BatchRun:
         )
 
         with await self._files.contents.opened(batch.input_file_id) as source:
-            checked = await asyncio.to_thread(lines.check, source, rules)
+            checked = await self._files.contents.call(lines.check, source, rules)
         if checked.issues:
             await self._rows.fail(batch.id, _errors(*checked.issues))
         else:
@@ -113,11 +113,14 @@ class BatchRun:
         self.waiting = self._batch.total - len(done)
         room = asyncio.Semaphore(self._parts.batches.settings.max_concurrent)
         source = await self._files.contents.opened(self._batch.input_file_id)
-        async with asyncio.TaskGroup() as tasks:
-            async for line in self._lines(source, done):
-                await room.acquire()
-                task = tasks.create_task(self._answer_line(line))
-                task.add_done_callback(lambda _: room.release())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                async for line in self._lines(source, done):
+                    await room.acquire()
+                    task = tasks.create_task(self._answer_line(line))
+                    task.add_done_callback(lambda _: room.release())
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
         await self._rows.finalize(self._batch.id, expired=False)
 
     async def _answer_line(self, line: Line) -> None:
@@ -155,7 +158,7 @@ class BatchRun:
         """Lines of the input file that are not in `done`; closes the file."""
         with source:
             left = lines.read(source, done, self._parts.max_body_bytes)
-            while some := await asyncio.to_thread(lambda: list(islice(left, READ_AHEAD))):
+            while some := await self._files.contents.call(lambda: list(islice(left, READ_AHEAD))):
                 for line in some:
                     yield line
 
@@ -169,7 +172,10 @@ class BatchRun:
         status = "cancelled" if batch.cancelling_at else "expired" if batch.expired_at else "completed"
         usage = json.dumps(usage_json(counts.usage))
         end = BatchEnd(status, counts.completed, counts.failed, usage, output, error)
-        await self._rows.end(batch.id, end)
+        if not await self._rows.end(batch.id, end):  # another worker has written its own
+            for file in (output, error):
+                if file is not None:
+                    await self._files.forget(file.id)
 
     async def _failures(self) -> AsyncIterator[bytes]:
         batch = self._batch
@@ -185,11 +191,8 @@ class BatchRun:
 
     async def _written(self, kind: str, pieces: AsyncIterator[bytes]) -> StoredFile:
         batch = self._batch
-        own_id = file_id(batch.id, kind)
-        size = await self._files.contents.write(own_id, pieces)
-        now = time.time()
         name = f"{batch.id}_{kind}.jsonl"
-        return StoredFile(own_id, batch.owner, "batch_output", name, size, now, now + batch.output_ttl_s)
+        return await self._files.write(batch.owner, "batch_output", name, pieces, batch.output_ttl_s)
 
 
 def _errors(*issues: lines.LineIssue) -> str:

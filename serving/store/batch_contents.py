@@ -39,7 +39,7 @@ class BatchContents:
 
     async def opened(self, file_id: str) -> IO[bytes]:
         """A content, open for reading. Raises `FileNotFoundError`, and `StoreUnavailable` for other failures."""
-        raw = await self._call(self._files.open, self.path(file_id), "rb")
+        raw = await self.call(self._files.open, self.path(file_id), "rb")
         return io.BufferedReader(raw, PIECE_BYTES)  # S3's own file reads lines without a limit, and slowly
 
     async def write(self, file_id: str, pieces: AsyncIterable[bytes]) -> int:
@@ -67,15 +67,15 @@ class BatchContents:
         """Yield a content in pieces of 1 MiB. Raises `FileNotFoundError`, and `StoreUnavailable` for other failures."""
         source = await self.opened(file_id)
         try:
-            while piece := await self._call(source.read, PIECE_BYTES):
+            while piece := await self.call(source.read, PIECE_BYTES):
                 yield piece
         finally:
-            await self._call(source.close)
+            await self.call(source.close)
 
     async def remove(self, file_id: str) -> None:
         """Remove a content, if there is one. Raises `StoreUnavailable`."""
         try:
-            await self._call(self._files.rm_file, self.path(file_id))
+            await self.call(self._files.rm_file, self.path(file_id))
         except FileNotFoundError:
             return
 
@@ -86,11 +86,15 @@ class BatchContents:
 
     async def _write(self, function: Any, *arguments: Any) -> Any:
         try:
-            return await self._call(function, *arguments)
+            return await self.call(function, *arguments)
         except FileNotFoundError as error:  # the bucket
             raise StoreUnavailable("FileNotFoundError of the files of batches") from error
 
-    async def _call(self, function: Any, *arguments: Any) -> Any:
+    async def call(self, function: Any, *arguments: Any) -> Any:
+        """Result of a function that reads a content, in a thread.
+
+        Raises `FileNotFoundError`, and `StoreUnavailable` for other failures.
+        """
         try:
             return await asyncio.to_thread(function, *arguments)
         except FileNotFoundError:

@@ -3,10 +3,10 @@
 import time
 import uuid
 from collections.abc import AsyncIterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, Table, Update, and_, delete, func, insert, or_, select, update
 
 from serving.store.batch_contents import BatchContents
 from serving.store.batch_tables import BATCHES, FILES
@@ -54,21 +54,31 @@ class BatchFiles:
             StoreUnavailable: it cannot be stored.
             Exception: `pieces` raised.
         """
+        file = await self.write(owner, "batch", filename, pieces, ttl_s)
+        try:
+            async with self._database.writing() as connection:
+                held = select(func.coalesce(func.sum(FILES.c.bytes), 0)).where(FILES.c.owner == owner)
+                if (await connection.execute(held)).scalar_one() + file.bytes > max_stored_bytes:
+                    raise FilesFull
+                await connection.execute(stored(file))
+        except BaseException:
+            await self.forget(file.id)
+            raise
+        return file
+
+    async def write(
+        self, owner: str, purpose: str, filename: str, pieces: AsyncIterable[bytes], ttl_s: float
+    ) -> StoredFile:
+        """Write the content of a new file, which counts only after `stored`. Raises as `add`."""
         now = time.time()
-        file = StoredFile(f"file-{uuid.uuid4().hex}", owner, "batch", filename, 0, now, now + ttl_s)
+        file = StoredFile(f"file-{uuid.uuid4().hex}", owner, purpose, filename, 0, now, now + ttl_s)
         async with self._database.writing() as connection:
             await connection.execute(insert(FILES).values(**_row(file), stored=False))
         try:
-            size = await self.contents.write(file.id, pieces)
-            async with self._database.writing() as connection:
-                held = select(func.coalesce(func.sum(FILES.c.bytes), 0)).where(FILES.c.owner == owner)
-                if (await connection.execute(held)).scalar_one() + size > max_stored_bytes:
-                    raise FilesFull
-                await connection.execute(update(FILES).where(FILES.c.id == file.id).values(bytes=size, stored=True))
+            return replace(file, bytes=await self.contents.write(file.id, pieces))
         except BaseException:
-            await self._forget(file.id)
+            await self.forget(file.id)
             raise
-        return StoredFile(file.id, owner, "batch", filename, size, now, now + ttl_s)
 
     async def get(self, file_id: str, owner: str) -> StoredFile | None:
         """The file, if it is the owner's and has not expired."""
@@ -96,7 +106,7 @@ class BatchFiles:
         async with self._database.reading() as connection:
             if (await connection.execute(reading)).first() is not None:
                 raise FileInUse
-        await self._forget(file_id)
+        await self.forget(file_id)
 
     async def sweep(self) -> int:
         """Remove what has expired, and uploads that never ended. Returns the number of files."""
@@ -107,10 +117,11 @@ class BatchFiles:
         async with self._database.reading() as connection:
             ids: Sequence[str] = (await connection.execute(query)).scalars().all()
         for file_id in ids:
-            await self._forget(file_id)
+            await self.forget(file_id)
         return len(ids)
 
-    async def _forget(self, file_id: str) -> None:
+    async def forget(self, file_id: str) -> None:
+        """Remove a file, whatever reads it."""
         # In this order: a content without a row would never be removed.
         await self.contents.remove(file_id)
         async with self._database.writing() as connection:
@@ -131,9 +142,9 @@ def in_order(table: Table, ascending: bool) -> tuple[ColumnElement[Any], ...]:
     return columns if ascending else tuple(column.desc() for column in columns)
 
 
-def output_row(file: StoredFile) -> dict[str, Any]:
-    """Row of a file whose content has been written."""
-    return {**_row(file), "stored": True}
+def stored(file: StoredFile) -> Update:
+    """Statement after which a file counts whose content has been written."""
+    return update(FILES).where(FILES.c.id == file.id).values(bytes=file.bytes, stored=True)
 
 
 def _row(file: StoredFile) -> dict[str, Any]:

@@ -2,10 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from serving.store.batch_tables import BATCHES, RESULTS
 from serving.store.database import Database
@@ -55,11 +53,10 @@ class BatchResults:
             status = status.with_for_update(read=True)  # the status stays until this transaction has ended
         row = {"batch_id": batch_id, "line": result.line, "ok": result.ok, "content": result.content}
         row |= {name: getattr(result.usage, name) for name in LineUsage.__slots__}
-        insert: Any = sqlite.insert(RESULTS) if self._database.embedded else postgresql.insert(RESULTS)
         async with self._database.writing() as connection:
             if (await connection.execute(status)).scalar_one_or_none() != "in_progress":
                 return False
-            await connection.execute(insert.values(row).on_conflict_do_nothing())
+            await connection.execute(self._database.insert(RESULTS).values(row).on_conflict_do_nothing())
         return True
 
     async def lines(self, batch_id: str) -> set[int]:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, tuple_, update
 
-from serving.store.batch_files import OPEN, StoredFile, behind, in_order, output_row
-from serving.store.batch_tables import BATCHES, FILES, RESULTS
+from serving.store.batch_files import OPEN, StoredFile, behind, in_order, stored
+from serving.store.batch_tables import BATCHES, RESULTS
 from serving.store.database import Database
+
+PAGE = 2000  # results that one transaction removes
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,8 @@ class BatchRows:
         more = {"expired_at": time.time()} if expired else {}
         await self._step(batch_id, ("validating", "in_progress"), "finalizing", "finalizing_at", **more)
 
-    async def end(self, batch_id: str, end: BatchEnd) -> None:
-        """Its results are in files now; their rows are removed."""
+    async def end(self, batch_id: str, end: BatchEnd) -> bool:
+        """Its results are in files now; their rows are removed. False if another worker has ended it."""
         files = [file for file in (end.output, end.error) if file is not None]
         values: dict[str, Any] = {
             "status": end.status,
@@ -136,17 +138,27 @@ class BatchRows:
                 update(BATCHES).where(BATCHES.c.id == batch_id, ending).values(values).returning(BATCHES.c.id)
             )
             if done.first() is None:
-                return  # another worker has ended it
+                return False
             for file in files:
-                await connection.execute(insert(FILES).values(output_row(file)))
-            await connection.execute(delete(RESULTS).where(RESULTS.c.batch_id == batch_id))
+                await connection.execute(stored(file))
+        await self._remove_results(RESULTS.c.batch_id == batch_id)
+        return True
 
     async def sweep(self, before: float) -> None:
-        """Remove batches that were made before that time and have ended."""
-        old = (BATCHES.c.created_at < before, BATCHES.c.status.not_in(OPEN))
+        """Remove batches that were made before that time and have ended, and results that were left behind."""
+        ended = BATCHES.c.status.not_in(OPEN)
+        await self._remove_results(RESULTS.c.batch_id.in_(select(BATCHES.c.id).where(ended)))
         async with self._database.writing() as connection:
-            await connection.execute(delete(RESULTS).where(RESULTS.c.batch_id.in_(select(BATCHES.c.id).where(*old))))
-            await connection.execute(delete(BATCHES).where(*old))
+            await connection.execute(delete(BATCHES).where(BATCHES.c.created_at < before, ended))
+
+    async def _remove_results(self, which: ColumnElement[bool]) -> None:
+        """Remove rows in several transactions: one for all could take longer than a transaction may."""
+        key = tuple_(RESULTS.c.batch_id, RESULTS.c.line)
+        some = delete(RESULTS).where(key.in_(select(RESULTS.c.batch_id, RESULTS.c.line).where(which).limit(PAGE)))
+        removed = 1
+        while removed:
+            async with self._database.writing() as connection:
+                removed = (await connection.execute(some)).rowcount
 
     async def _step(self, batch_id: str, before: Sequence[str], after: str, at: str, **values: Any) -> None:
         change = update(BATCHES).where(BATCHES.c.id == batch_id, BATCHES.c.status.in_(before))

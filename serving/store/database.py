@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, event, make_url, text
+from alembic.util.exc import CommandError
+from sqlalchemy import URL, Table, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -59,23 +61,40 @@ class Database:
         self.embedded = url.get_backend_name() == "sqlite"
         self._engine = _engine(url, timeout_s)
         self._migrated = False
-        self._migrating = asyncio.Lock()
+        self._migrating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Make or upgrade the tables, once. Every transaction does it. Raises `StoreUnavailable`."""
-        async with self._migrating:
-            if self._migrated:
-                return
-            try:
-                if self.embedded:
-                    _make_private(Path(str(self.url.database)))
-                async with self._engine.begin() as connection:  # SQLite: this locks the file against other processes
-                    if not self.embedded:
-                        await connection.execute(text("SELECT pg_advisory_xact_lock(5711)"))
-                    await connection.run_sync(upgrade)
-            except AWAY as error:
-                raise StoreUnavailable(_said(error)) from error
-            self._migrated = True
+        """Make or upgrade the tables, once. Every transaction does it. Raises `StoreUnavailable`.
+
+        All callers wait for the same attempt. One whose time has passed leaves it running.
+        """
+        if self._migrated:
+            return
+        if self._migrating is None or self._migrating.done():
+            self._migrating = asyncio.create_task(self._migrate(), name="migrations")
+            self._migrating.add_done_callback(lambda task: task.cancelled() or task.exception())  # all may have left
+        await asyncio.shield(self._migrating)
+
+    async def _migrate(self) -> None:
+        try:
+            if self.embedded:
+                _make_private(Path(str(self.url.database)))
+            async with self._engine.begin() as connection:  # SQLite: this locks the file against other processes
+                if not self.embedded:
+                    await connection.execute(text("SELECT pg_advisory_xact_lock(5711)"))
+                await connection.run_sync(upgrade)
+        except CommandError as error:  # of Alembic, which does not know their revision
+            raise StoreUnavailable("the tables are those of a newer version of this server") from error
+        except AWAY as error:
+            raise StoreUnavailable(_said(error)) from error
+        self._migrated = True
+
+    def insert(self, table: Table) -> Any:
+        """An insert statement of this database's dialect, with `on_conflict_do_nothing` and `on_conflict_do_update`.
+
+        The two dialects' statements have no common type.
+        """
+        return sqlite.insert(table) if self.embedded else postgresql.insert(table)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -91,12 +110,13 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, read_only: bool) -> AsyncIterator[AsyncConnection]:
-        await self.start()
         try:
-            async with asyncio.timeout(self.timeout_s), self._engine.connect() as connection:
-                connection = await connection.execution_options(**{READ_ONLY: read_only})
-                async with connection.begin():
-                    yield connection
+            async with asyncio.timeout(self.timeout_s):
+                await self.start()
+                async with self._engine.connect() as connection:
+                    connection = await connection.execution_options(**{READ_ONLY: read_only})
+                    async with connection.begin():
+                        yield connection
         except OUR_OWN:
             raise
         except AWAY as error:
@@ -109,6 +129,10 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._migrating is not None and not self._migrating.done():
+            # Alembic keeps its state in modules: one that is cancelled in its middle would disturb the next.
+            await asyncio.wait({self._migrating}, timeout=self.timeout_s)
+            self._migrating.cancel()
         try:
             await self._engine.dispose()
         except (SQLAlchemyError, OSError):

@@ -2,17 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Table, case, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import case, delete, func, select
 
 from serving.store.counters import Added, Addition
 from serving.store.database import Database
 from serving.store.tables import COUNTERS, VALUES
-
-SWEEP_S = 60.0  # between two removals of what has expired
 
 
 class _Refused(Exception):
@@ -27,7 +22,6 @@ class DatabaseExpiring:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sweep_at = 0.0
 
     async def get(self, key: str) -> bytes | None:
         query = select(VALUES.c.value).where(VALUES.c.key == key, VALUES.c.expires_at > time.time())
@@ -35,36 +29,15 @@ class DatabaseExpiring:
             return (await connection.execute(query)).scalar_one_or_none()
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        now = time.time()
-        row = {"key": key, "value": value, "expires_at": now + ttl_s}
-        insert = self._insert(VALUES).values(row)
+        row = {"key": key, "value": value, "expires_at": time.time() + ttl_s}
+        insert = self._database.insert(VALUES).values(row)
         async with self._database.writing() as connection:
             await connection.execute(insert.on_conflict_do_update(index_elements=["key"], set_=row))
-            await self._sweep(connection, now)
-
-    async def delete(self, key: str) -> None:
-        async with self._database.writing() as connection:
-            await connection.execute(delete(VALUES).where(VALUES.c.key == key))
-
-    async def add(self, key: str, amount: float, ttl_s: float) -> float:
-        now = time.time()
-        insert = self._insert(COUNTERS).values(key=key, amount=amount, expires_at=now + ttl_s)
-        fresh = COUNTERS.c.expires_at <= now
-        update = insert.on_conflict_do_update(
-            index_elements=["key"],
-            set_={
-                "amount": case((fresh, amount), else_=COUNTERS.c.amount + amount),
-                "expires_at": case((fresh, now + ttl_s), else_=COUNTERS.c.expires_at),
-            },
-        ).returning(COUNTERS.c.amount)
-        async with self._database.writing() as connection:
-            total: float = (await connection.execute(update)).scalar_one()
-            return total
 
     async def add_all(self, additions: Sequence[Addition]) -> Added:
         now = time.time()
         ordered = sorted(additions, key=lambda one: one.key)  # of two processes, each would wait for the other's locks
-        insert = self._insert(COUNTERS).values(
+        insert = self._database.insert(COUNTERS).values(
             [{"key": one.key, "amount": one.amount, "expires_at": now + one.ttl_s} for one in ordered]
         )
         fresh = COUNTERS.c.expires_at <= now
@@ -81,7 +54,6 @@ class DatabaseExpiring:
                 before = tuple(sums[one.key] - one.amount for one in additions)
                 if not all(one.fits(total) for one, total in zip(additions, before, strict=True)):
                     raise _Refused(before)
-                await self._sweep(connection, now)
         except _Refused as refused:
             return Added(False, refused.totals)
         return Added(True, tuple(sums[one.key] for one in additions))
@@ -94,7 +66,7 @@ class DatabaseExpiring:
     async def claim(self, key: str, owner: str, ttl_s: float) -> bool:
         now = time.time()
         row = {"key": key, "value": owner.encode(), "expires_at": now + ttl_s}
-        claim = self._insert(VALUES).values(row)
+        claim = self._database.insert(VALUES).values(row)
         claim = claim.on_conflict_do_update(
             index_elements=["key"],
             set_=row,
@@ -115,17 +87,14 @@ class DatabaseExpiring:
         async with self._database.writing() as connection:
             await connection.execute(delete(VALUES).where(VALUES.c.key.in_(beyond)))
 
+    async def sweep(self) -> None:
+        now = time.time()
+        for table in (VALUES, COUNTERS):
+            async with self._database.writing() as connection:
+                await connection.execute(delete(table).where(table.c.expires_at <= now))
+
     async def ping(self) -> None:
         await self._database.ping()
 
     async def close(self) -> None:
         """Nothing to close: the connections are the database's."""
-
-    async def _sweep(self, connection: AsyncConnection, now: float) -> None:
-        if now > self._sweep_at:
-            self._sweep_at = now + SWEEP_S
-            for table in (VALUES, COUNTERS):
-                await connection.execute(delete(table).where(table.c.expires_at <= now))
-
-    def _insert(self, table: Table) -> Any:  # the two dialects' statements have the same methods, and no common type
-        return sqlite.insert(table) if self._database.embedded else postgresql.insert(table)

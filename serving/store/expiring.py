@@ -19,16 +19,10 @@ class Expiring(Protocol):
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
         """Store a value in the place of an earlier one."""
 
-    async def delete(self, key: str) -> None:
-        """Remove a value or a claim, if there is one."""
-
-    async def add(self, key: str, amount: float, ttl_s: float) -> float:
-        """Add to a counter and return its sum. It begins at 0 and lives `ttl_s` from its first addition."""
-
     async def add_all(self, additions: Sequence[Addition]) -> Added:
         """Add to several counters in one step, or to none of them if one would exceed its limit.
 
-        Each counter is named once. One round trip.
+        A counter begins at 0, and lives its `ttl_s` from its first addition. Each is named once. One round trip.
         """
 
     async def total(self, key: str) -> float:
@@ -45,6 +39,9 @@ class Expiring(Protocol):
 
         Does nothing in Redis, which has a limit of its own (`maxmemory`).
         """
+
+    async def sweep(self) -> None:
+        """Remove what has expired, where the server does not do it by itself."""
 
     async def ping(self) -> None:
         """Raises `StoreUnavailable` if the store does not answer."""

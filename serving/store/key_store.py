@@ -91,8 +91,7 @@ class KeyStore:
     ) -> tuple[KeyText, KeyRecord]:
         """Make a key. Its text is in the result and nowhere else. Raises `NameTaken`."""
         async with self._database.writing() as connection:
-            if not self._database.embedded:  # there is no row yet that could be locked
-                await connection.execute(text(f"SELECT pg_advisory_xact_lock({CREATE_LOCK})"))
+            await self._lock(connection)
             if await self._valid(connection, name):
                 raise NameTaken(name)
             return await self._insert(connection, name, team, settings, admin=admin, expires_at=expires_at)
@@ -115,6 +114,7 @@ class KeyStore:
         """Make a new key of the same name and settings; the former ones end after `grace_s`. Raises `NoSuchKey`."""
         now = self._clock()
         async with self._database.writing() as connection:
+            await self._lock(connection)
             former = await self._valid(connection, name)
             if not former:
                 raise NoSuchKey(name)
@@ -126,6 +126,11 @@ class KeyStore:
             return await self._insert(
                 connection, name, last.team, last.settings, admin=last.admin, expires_at=last.expires_at
             )
+
+    async def _lock(self, connection: AsyncConnection) -> None:
+        """Let one process at a time make keys. There is no row yet that could be locked."""
+        if not self._database.embedded:
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({CREATE_LOCK})"))
 
     async def _insert(
         self,

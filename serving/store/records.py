@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Table, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from serving.failures import log_exception
 from serving.store.database import Database
@@ -93,11 +92,9 @@ class Records:
         `score`: from 0 (bad) to 1 (good).
         """
         row = {**_about(answer), "score": score, "comment": None if comment is None else storable(comment)}
-        insert: Any = sqlite.insert if self._database.embedded else postgresql.insert
+        insert = self._database.insert(FEEDBACK).values(row)
         async with self._database.writing() as connection:
-            await connection.execute(
-                insert(FEEDBACK).values(row).on_conflict_do_update(index_elements=["answer_id"], set_=row)
-            )
+            await connection.execute(insert.on_conflict_do_update(index_elements=["answer_id"], set_=row))
 
     async def spent(self, at: float) -> dict[str, float]:
         """Dollars by key of the month, in UTC, that the Unix time `at` is in. Raises `StoreUnavailable`."""

@@ -6,18 +6,13 @@ from contextlib import asynccontextmanager
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError
 
 from serving.failures import said
 from serving.store.counters import ROUNDING, Added, Addition
 from serving.store.errors import StoreUnavailable
 
 # Each runs as one step in the server. Lifetimes are in milliseconds.
-ADD = """
-local total = redis.call('INCRBYFLOAT', KEYS[1], ARGV[1])
-if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return total
-"""
 # For each counter an amount, its lifetime and its limit, or an empty text.
 ADD_ALL = """
 local granted, totals = 1, {}
@@ -54,10 +49,10 @@ class RedisExpiring:
             url,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 1),  # a connection that the server has closed meanwhile
+            # A connection that the server has closed meanwhile; a command that was too slow may have been done.
+            retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
             health_check_interval=30,
         )
-        self._add = self._redis.register_script(ADD)
         self._add_all = self._redis.register_script(ADD_ALL)
         self._claim = self._redis.register_script(CLAIM)
         self._release = self._redis.register_script(RELEASE)
@@ -70,14 +65,6 @@ class RedisExpiring:
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
         async with _reached():
             await self._redis.set(PREFIX + key, value, px=_ms(ttl_s))
-
-    async def delete(self, key: str) -> None:
-        async with _reached():
-            await self._redis.delete(PREFIX + key)
-
-    async def add(self, key: str, amount: float, ttl_s: float) -> float:
-        async with _reached():
-            return float(await self._add(keys=[COUNTER + key], args=[repr(float(amount)), _ms(ttl_s)]))
 
     async def add_all(self, additions: Sequence[Addition]) -> Added:
         arguments: list[str | int] = []
@@ -102,6 +89,9 @@ class RedisExpiring:
 
     async def evict(self, prefix: str, max_bytes: int) -> None:
         """Nothing to do: Redis evicts by its own `maxmemory` and `maxmemory-policy`."""
+
+    async def sweep(self) -> None:
+        """Nothing to do: Redis removes what has expired."""
 
     async def ping(self) -> None:
         async with _reached():

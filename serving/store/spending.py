@@ -2,10 +2,8 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from serving.store.database import Database
 from serving.store.key_tables import SPENDING
@@ -38,14 +36,13 @@ class SpendingStore:
 
     async def add(self, spent: Mapping[Period, Spent]) -> None:
         """Add to what has been spent, all of it or nothing."""
-        insert = sqlite.insert if self._database.embedded else postgresql.insert
         rows = [
             {"name": name, "period": period, "tokens": round(one.tokens), "usd": one.usd}
             for (name, period), one in sorted(spent.items())  # of two processes, each would wait for the other's locks
         ]
         async with self._database.writing() as connection:
             for first in range(0, len(rows), BATCH):
-                statement: Any = insert(SPENDING).values(rows[first : first + BATCH])
+                statement = self._database.insert(SPENDING).values(rows[first : first + BATCH])
                 added = {name: SPENDING.c[name] + statement.excluded[name] for name in ("tokens", "usd")}
                 await connection.execute(statement.on_conflict_do_update(index_elements=["name", "period"], set_=added))
 

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import count
 from typing import Literal
 
 from serving.store.database import Database, database_url
@@ -17,6 +18,7 @@ from serving.store.writer import RecordWriter
 from serving.telemetry import Observer
 
 CHECK_S = 5.0
+SWEEP_CHECKS = 12  # between two removals of what has expired
 FLUSH_S = 5.0  # for records that wait when the server stops
 Part = Literal["database", "expiring"]
 
@@ -61,7 +63,10 @@ class Store:
     async def check(self) -> None:
         """Set `available`."""
         await self._check("database", self.database)
-        await self._check("expiring", self.expiring)
+        if isinstance(self.expiring, DatabaseExpiring):
+            self._tell("expiring", self.available["database"])
+        else:
+            await self._check("expiring", self.expiring)
 
     async def close(self) -> None:
         """Write the records that wait, for at most 5 s, and close all connections."""
@@ -75,9 +80,12 @@ class Store:
         await self.database.close()
 
     async def _check_always(self) -> None:
-        while True:
+        for number in count(1):
             await asyncio.sleep(CHECK_S)
             await self.check()
+            if number % SWEEP_CHECKS == 0:
+                with suppress(StoreUnavailable):
+                    await self.expiring.sweep()
 
     async def _check(self, part: Part, service: Database | Expiring) -> None:
         try:
@@ -85,9 +93,12 @@ class Store:
         except StoreUnavailable as error:
             if self.available[part]:
                 logger.warning("The store (%s) cannot be reached; answers go on without it: %s", part, error)
-            self.available[part] = False
+            self._tell(part, False)
         else:
             if not self.available[part]:
                 logger.warning("The store (%s) can be reached again.", part)
-            self.available[part] = True
-        self._observer.store_checked(part, self.available[part])
+            self._tell(part, True)
+
+    def _tell(self, part: Part, available: bool) -> None:
+        self.available[part] = available
+        self._observer.store_checked(part, available)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Table, insert
+from sqlalchemy import Table
 
 from serving.failures import log_exception
 from serving.store.database import Database
@@ -76,18 +76,29 @@ class RecordWriter:
             while self._pending:
                 batch = [self._pending[index] for index in range(min(BATCH, len(self._pending)))]
                 try:
-                    await self._write(batch)
+                    await self._save(batch)
                 except StoreUnavailable as error:
                     logger.warning("Records wait for the store, which failed: %s", error)
                     await asyncio.sleep(retry_s)
                     retry_s = min(2 * retry_s, LONGEST_RETRY_S)
                     continue
-                except Exception as error:  # a record that no database takes: the next ones must not wait for it
-                    log_exception(logger, error, "%d records could not be written.", len(batch))
-                    self._on_lost(len(batch))
                 retry_s = RETRY_S
                 self._forget(batch)
             self._written.set()
+
+    async def _save(self, batch: list[tuple[Table, Mapping[str, Any]]]) -> None:
+        """Write the batch; if a record of it cannot be written, all of it one by one."""
+        try:
+            await self._write(batch)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if len(batch) > 1:
+                for entry in batch:
+                    await self._save([entry])
+                return
+            log_exception(logger, error, "A record could not be written.")
+            self._on_lost(1)
 
     async def _write(self, batch: list[tuple[Table, Mapping[str, Any]]]) -> None:
         by_table: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)
@@ -95,7 +106,8 @@ class RecordWriter:
             by_table[table].append(row)
         async with self._database.writing() as connection:
             for table, rows in by_table.items():
-                await connection.execute(insert(table), rows)
+                # A transaction that was committed and then lost its connection is written again.
+                await connection.execute(self._database.insert(table).on_conflict_do_nothing(), rows)
 
     def _forget(self, batch: list[tuple[Table, Mapping[str, Any]]]) -> None:
         """Remove what was written; the oldest of it may have been dropped meanwhile."""

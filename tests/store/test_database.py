@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from serving.store import batch_tables, key_tables, record_tables
@@ -91,3 +91,27 @@ async def test_a_file_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None
     with pytest.raises(StoreUnavailable):
         await database.ping()
     await database.close()
+
+
+async def test_a_database_that_does_not_answer_takes_each_caller_its_timeout_once(tmp_path: Path) -> None:
+    """Nobody waits for the attempts of others."""
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    database = Database(database_url(StoreSettings(path=str(tmp_path / "store.sqlite")), {}), 0.05)
+    database._migrate = hang
+    results = await asyncio.wait_for(asyncio.gather(*(database.ping() for _ in range(50)), return_exceptions=True), 2.0)
+    assert all(isinstance(result, StoreUnavailable) for result in results)
+    await database.close()
+
+
+async def test_tables_of_a_newer_version_are_unavailable(tmp_path: Path) -> None:
+    database = Database(database_url(StoreSettings(path=str(tmp_path / "store.sqlite")), {}), 20)
+    async with database.writing() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999_later'"))
+    await database.close()
+    older = Database(database.url, 20)
+    with pytest.raises(StoreUnavailable, match="newer version"):
+        await older.ping()
+    await older.close()

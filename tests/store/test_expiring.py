@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy import select
 
+from serving.store.counters import Addition
 from serving.store.database import Database
 from serving.store.database_expiring import DatabaseExpiring
 from serving.store.errors import StoreUnavailable
@@ -16,6 +18,7 @@ from serving.store.expiring import Expiring
 from serving.store.redis_expiring import RedisExpiring
 from serving.store.settings import StoreSettings
 from serving.store.store import Store
+from serving.store.tables import COUNTERS, VALUES
 from tests.support.store_servers import redis_server
 from tests.support.waiting import until
 
@@ -40,14 +43,17 @@ def key() -> str:
     return f"test:{uuid.uuid4().hex}"
 
 
-async def test_a_value_is_kept_replaced_and_deleted(expiring: Expiring, key: str) -> None:
+async def add(expiring: Expiring, key: str, amount: float, ttl_s: float) -> float:
+    (total,) = (await expiring.add_all([Addition(key, amount, ttl_s)])).totals
+    return total
+
+
+async def test_a_value_is_kept_and_replaced(expiring: Expiring, key: str) -> None:
     assert await expiring.get(key) is None
     await expiring.put(key, b"\x00one", LONG_S)
     assert await expiring.get(key) == b"\x00one"
     await expiring.put(key, b"two", LONG_S)
     assert await expiring.get(key) == b"two"
-    await expiring.delete(key)
-    assert await expiring.get(key) is None
 
 
 async def test_a_value_expires(expiring: Expiring, key: str) -> None:
@@ -61,16 +67,16 @@ async def test_a_value_expires(expiring: Expiring, key: str) -> None:
 
 async def test_a_counter_adds_and_begins_again_when_it_has_expired(expiring: Expiring, key: str) -> None:
     assert await expiring.total(key) == 0
-    assert [await expiring.add(key, amount, LONG_S) for amount in (1, 2.5, -1)] == [1, 3.5, 2.5]
+    assert [await add(expiring, key, amount, LONG_S) for amount in (1, 2.5, -1)] == [1, 3.5, 2.5]
     assert await expiring.total(key) == 2.5
     short = f"{key}:short"
-    await expiring.add(short, 5, SHORT_S)
+    await add(expiring, short, 5, SHORT_S)
 
     async def gone() -> bool:
         return await expiring.total(short) == 0
 
     await until(gone)
-    assert await expiring.add(short, 1, LONG_S) == 1
+    assert await add(expiring, short, 1, LONG_S) == 1
 
 
 async def test_additions_do_not_prolong_a_counter(
@@ -80,20 +86,34 @@ async def test_additions_do_not_prolong_a_counter(
     now = time.time()
     for seconds, amount, total in ((0, 1, 1), (9, 1, 2), (11, 5, 5)):
         monkeypatch.setattr("serving.store.database_expiring.time.time", lambda seconds=seconds: now + seconds)
-        assert await expiring.add(key, amount, 10) == total
+        assert await add(expiring, key, amount, 10) == total
 
 
 async def test_additions_do_not_prolong_a_counter_of_redis(redis_url: str, key: str) -> None:
     expiring, client = RedisExpiring(redis_url, 20), Redis.from_url(redis_url)
-    await expiring.add(key, 1, LONG_S)
-    await expiring.add(key, 1, 100 * LONG_S)
+    await add(expiring, key, 1, LONG_S)
+    await add(expiring, key, 1, 100 * LONG_S)
     assert 0 < await client.pttl(f"moa:counter:{key}") <= 1000 * LONG_S
     await client.aclose()
     await expiring.close()
 
 
+async def test_what_has_expired_is_removed(database: Database, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    expiring = DatabaseExpiring(database)
+    for name, ttl_s in (("short", 10.0), ("long", 1000.0)):
+        await expiring.put(f"{key}:{name}", b"v", ttl_s)
+        await add(expiring, f"{key}:{name}", 1, ttl_s)
+    now = time.time()
+    monkeypatch.setattr("serving.store.database_expiring.time.time", lambda: now + 100)
+    await expiring.sweep()
+    for table in (VALUES, COUNTERS):
+        async with database.reading() as connection:
+            left = await connection.execute(select(table.c.key).where(table.c.key.startswith(key)))
+            assert left.scalars().all() == [f"{key}:long"]
+
+
 async def test_no_addition_is_lost(expiring: Expiring, key: str) -> None:
-    sums = await asyncio.gather(*(expiring.add(key, 1, LONG_S) for _ in range(20)))
+    sums = await asyncio.gather(*(add(expiring, key, 1, LONG_S) for _ in range(20)))
     assert sorted(sums) == [float(number) for number in range(1, 21)]
 
 

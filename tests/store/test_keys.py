@@ -185,7 +185,7 @@ async def test_a_budget_outlives_replicas_and_counters(replicas: Replicas, name:
     # The counters are lost, as those of a Redis server without files.
     for unit in ("tokens", "usd", "marker"):
         lost = await expiring.total(f"limit:{name}:{unit}:{month}")
-        await expiring.add(f"limit:{name}:{unit}:{month}", -lost, LONG_S)
+        await expiring.add_all([Addition(f"limit:{name}:{unit}:{month}", -lost, LONG_S)])
     second = await replicas.add(clock, Spender(600, 300), keys=keys)
     refused = await ask(second, name, max_tokens=900)
     assert refused.status_code == 429

@@ -54,16 +54,19 @@ async def test_records_wait_for_a_database_that_is_away() -> None:
         await database.close()
 
 
-async def test_a_record_that_no_database_takes_does_not_stop_the_next(tmp_path: Path) -> None:
+async def test_a_record_that_no_database_takes_stops_no_other_one(tmp_path: Path) -> None:
     lost: list[int] = []
     database = Database(database_url(StoreSettings(path=str(tmp_path / "store.sqlite")), {}), 20)
     writer = RecordWriter(database, 100, lost.append)
     writer.start()
-    writer.add(VALUES, {**row(1), "value": None})
+    for entry in (row(0), {**row(1), "value": None}, row(2)):
+        writer.add(VALUES, entry)
     assert await writer.flush(60)
-    writer.add(VALUES, row(2))
+    assert (await keys(database), lost) == (["k0000", "k0002"], [1])
+    writer.add(VALUES, row(0))  # written before, by a transaction that seemed to fail
+    writer.add(VALUES, row(3))
     assert await writer.flush(60)
-    assert (await keys(database), lost) == (["k0002"], [1])
+    assert (await keys(database), lost) == (["k0000", "k0002", "k0003"], [1])
     await writer.close(1)
     await database.close()
 

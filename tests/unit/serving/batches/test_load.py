@@ -1,11 +1,14 @@
 """Lines in progress by the load of the orchestrators."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from serving.batches.load import PERIOD_S, places
 from serving.batches.load import report as report_load
 from serving.batches.load import share as load_share
 from serving.batches.settings import BatchSettings
+from serving.store.counters import Added, Addition
 
 SETTINGS = BatchSettings(max_concurrent=16, min_concurrent=2, max_load=0.2)
 
@@ -23,10 +26,11 @@ class Counters:
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}
 
-    async def add(self, key: str, amount: float, ttl_s: float) -> float:
-        assert ttl_s > 2 * PERIOD_S
-        self.sums[key] = self.sums.get(key, 0) + amount
-        return self.sums[key]
+    async def add_all(self, additions: Sequence[Addition]) -> Added:
+        for one in additions:
+            assert one.ttl_s > 2 * PERIOD_S
+            self.sums[one.key] = self.sums.get(one.key, 0) + one.amount
+        return Added(True, tuple(self.sums[one.key] for one in additions))
 
     async def total(self, key: str) -> float:
         return self.sums.get(key, 0)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from serving.batches.output import file_id, request_id, result, unanswered, usage_json, usage_of
+from serving.batches.output import request_id, result, unanswered, usage_json, usage_of
 from serving.store.batch_results import LineUsage
 
 
@@ -22,7 +22,7 @@ def test_a_result_is_the_same_whenever_it_is_made() -> None:
 
 def test_ids_differ() -> None:
     ids = {request_id("b", 1), request_id("b", 2), request_id("c", 1)}
-    assert len(ids | {file_id("b", "output"), file_id("b", "error"), file_id("c", "output")}) == 6
+    assert len(ids) == 3
 
 
 def test_a_line_that_was_not_answered() -> None:

@@ -51,6 +51,17 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "store.settings.timeout_s=5",
         ),
     ),
+    "batches-on-s3": (
+        (),
+        (
+            "weights.source=pvc",
+            "weights.pvc.claimName=weights",
+            "weights.s3.uri=",
+            "store.database.existingSecret=moa-database",
+            "batches.enabled=true",
+            "batches.files=s3://my-batches/moa",
+        ),
+    ),
     "no-fault-tolerance": ((), ("gcs.faultTolerance=false",)),
     "fixed-size": ((), ("autoscaler.enabled=false",)),
     "gateway": ((), ("httpRoute.enabled=true", "httpRoute.gateway=public", "httpRoute.hostnames[0]=moa.example.com")),

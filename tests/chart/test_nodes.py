@@ -104,6 +104,11 @@ def test_only_the_head_reaches_the_api_server_also_at_the_port_of_the_weights(ad
     assert reaches(networks(egress("default", "moa"), 443), "52.216.8.1"), "S3"
 
 
+@pytest.mark.parametrize(("case", "reached"), [("pvc", False), ("batches-on-s3", True)])
+def test_files_of_batches_on_s3_are_reached_also_with_weights_on_a_volume(case: str, reached: bool) -> None:
+    assert reaches(networks(egress(case, "moa"), 443), "52.216.8.1") == reached
+
+
 def test_the_cut_has_the_family_of_its_block() -> None:
     sets = (
         "networkPolicy.apiServerCidrs={10.0.0.0/16,fd00::/64}",

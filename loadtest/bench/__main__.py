@@ -16,12 +16,12 @@ from loadtest.bench.machine import describe, sentence
 from loadtest.bench.policies import DEFAULT, POLICIES
 from loadtest.bench.processes import run
 from loadtest.bench.results import Results
-from loadtest.bench.rows import QUICK, ROWS
+from loadtest.bench.rows import QUICK, ROUNDS, ROWS
 from loadtest.bench.runner import Bench
 from loadtest.bench.weights import untrained
 from loadtest.errors import LoadError
 from loadtest.progress import ProgressLine
-from serving.command_line import CommandLine
+from serving.command_line import CommandLine, at_least
 from serving.errors import ConfigError
 
 
@@ -39,22 +39,24 @@ def main(arguments: list[str] | None = None) -> int:
         machine = describe()
         line.say(sentence(machine))
         if machine["load_before"] > (os.cpu_count() or 1) / 2:
-            line.say("Warning: the machine is busy; the measurements will not be reliable.")
+            line.say("Warning: the machine is busy; measurements are repeated, at most twice, until it is quiet.")
         policies = parsed.prefill or list(dict.fromkeys(("off", DEFAULT)))
-        settings = {"profile": profile.name, "quick": parsed.quick, "prefill": policies}
+        settings = {"profile": profile.name, "quick": parsed.quick, "prefill": policies, "rounds": parsed.rounds}
         results = Results(rows, f"moa-{DEFAULT}", machine, settings)
         started = time.monotonic()
-        bench = Bench(profile, path, results, policies, out / "bench-logs", line)
+        bench = Bench(profile, path, results, policies, out / "bench-logs", line, parsed.rounds)
         if not run(bench.run(parsed.contenders or list(NAMES))):
             line.say("Stopped early.")
             failed = True
         line.end()
+        if results.busy:
+            line.say(f"Warning: {results.quiet()}")
         results.settings = {**settings, "took_s": round(time.monotonic() - started)}
     except (LoadError, ConfigError) as error:
         line.end()
         print(f"error: {error}", file=sys.stderr)
         failed = True
-    if results is None or not results.cells:
+    if results is None or not results.rounds:
         return 2
     _write(results, out)
     return 2 if failed else 0
@@ -71,12 +73,13 @@ def _write(results: Results, out: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandLine(prog="python -m loadtest.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rows, with fewer requests")
+    parser.add_argument("--quick", action="store_true", help="fewer rows")
     parser.add_argument(
         "--rows", nargs="*", metavar="ROW", help=f"rows to run: {', '.join(row.id for row in ROWS)}; default: all"
     )
+    parser.add_argument("--contenders", nargs="*", choices=list(NAMES), help="servers to compare; default: all")
     parser.add_argument(
-        "--contenders", nargs="*", choices=list(NAMES), help="servers to compare, in this order; default: all"
+        "--rounds", type=at_least(1), default=ROUNDS, metavar="N", help=f"rounds of each row; default: {ROUNDS}"
     )
     parser.add_argument(
         "--prefill", nargs="*", choices=list(POLICIES), help=f"prefill policies of this server; default: off {DEFAULT}"

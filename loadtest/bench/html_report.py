@@ -10,7 +10,7 @@ from evaluation.report.figure import figure
 from evaluation.report.section import Section
 from loadtest.bench.contenders import NAMES
 from loadtest.bench.machine import sentence
-from loadtest.bench.results import Results
+from loadtest.bench.results import NOTE, Results
 from loadtest.bench.rows import MEASURES, OF_KIND, Kind
 from loadtest.results.cells import table, verdict
 
@@ -34,6 +34,23 @@ def _sections(results: Results) -> Iterable[Section]:
         "This server with its default prefill policy. An x is a ratio to vLLM's servers with client-side MoA.",
         (table(("aim", "measured", "verdict"), judged),),
     )
+    compared = [
+        (
+            one.row.title,
+            one.row.deciding,
+            f"{one.ratio.median:.2f}x",
+            f"{one.ratio.low:.2f} to {one.ratio.high:.2f}",
+            one.verdict,
+        )
+        for one in results.verdicts()
+    ]
+    yield Section(
+        "verdicts",
+        "Each row",
+        "This server with its default prefill policy, compared by the deciding measure of the row. The interval is that"
+        " of the median over the rounds; equal: it contains 1. " + results.quiet(),
+        (table(("row", "measure", "ratio", "interval", "verdict"), compared),),
+    )
     rows = [
         ("" if position else title, measure, *shown)
         for title, lines in groupby(results.lines(), key=lambda line: line[0])
@@ -42,7 +59,7 @@ def _sections(results: Results) -> Iterable[Section]:
     yield Section(
         "rows",
         "All rows",
-        "In brackets: the ratio to vLLM's servers with client-side MoA.",
+        f"{NOTE} In brackets: the ratio to vLLM's servers with client-side MoA.",
         (table(("row", "measure", *(_title(column) for column in results.columns())), rows),),
     )
     yield Section("measures", "Measures", "", (table(("measure", "formula"), MEASURES.items()),))
@@ -57,7 +74,7 @@ def _title(column: str) -> str:
 
 def _figures(results: Results) -> Iterable[go.Figure]:
     for kind, (noun, axis) in PLOTTED.items():
-        rows = [row for row in results.rows if row.kind == kind and row.id in results.cells]
+        rows = [row for row in results.rows if row.kind == kind and row.id in results.rounds]
         for measure in OF_KIND[kind]:
             plot = figure(axis, measure, HEIGHT_PX, title=f"{noun}: {measure}", barmode="group")
             plot.update_xaxes(type="category")

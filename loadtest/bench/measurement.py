@@ -1,4 +1,4 @@
-"""Measurement of one row with one contender: a closed loop of questions."""
+"""Measurement of one round of a row with one contender: a closed loop of questions."""
 
 import asyncio
 import random
@@ -21,23 +21,24 @@ from loadtest.traffic.prompts import TokenEstimator
 T = TypeVar("T")
 Progress = Callable[[int], None]
 Measured = dict[str, float]
-WARM_UP = 4  # questions of the same kind, not counted
+WARM_UP = 4  # questions of the same kind before the first round, not counted
+WARM_UP_AGAIN = 1  # before a later round: connections may have been closed meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Questions by number, the same for every contender. Their first tokens differ, so that no prefix is cached.
+    """Questions of a round by number, the same for every contender. Their first tokens differ: no prefix is cached.
 
     A different `salt` changes the first token, for another pass over the same questions on one running server.
     """
 
     tokens: TokenEstimator
-    row: str
+    round: str
     salt: str = ""
 
     def __getitem__(self, number: int) -> str:
-        start = random.Random(f"{self.row}-{number}-{self.salt}").randrange(1_000_000)
-        rest = self.tokens.text(PROMPT_TOKENS - 4, random.Random(f"{self.row}-{number}"))
+        start = random.Random(f"{self.round}-{number}-{self.salt}").randrange(1_000_000)
+        rest = self.tokens.text(PROMPT_TOKENS - 4, random.Random(f"{self.round}-{number}"))
         return f"{start} {rest}"
 
 
@@ -60,9 +61,15 @@ async def closed_loop(
 
 
 async def measure_pass(
-    http: aiohttp.ClientSession, host: str, model: str, row: Row, questions: Questions, progress: Progress
+    http: aiohttp.ClientSession,
+    host: str,
+    model: str,
+    row: Row,
+    questions: Questions,
+    progress: Progress,
+    warm_up: int = WARM_UP,
 ) -> Measured:
-    """Measure a row of single-model requests."""
+    """Measure a round of single-model requests after `warm_up` requests that do not count."""
 
     async def one(number: int) -> Answer:
         messages = [{"role": "user", "content": questions[number]}]
@@ -70,7 +77,7 @@ async def measure_pass(
         check(answer, row.tokens)
         return answer
 
-    await closed_loop(row.streams, WARM_UP, lambda number: one(-1 - number), _ignore)
+    await closed_loop(row.streams, warm_up, lambda number: one(-1 - number), _ignore)
     answers, elapsed_s = await closed_loop(row.streams, row.requests, one, progress)
     exchanges = [answer.exchange for answer in answers]
     return {
@@ -81,13 +88,15 @@ async def measure_pass(
     }
 
 
-async def measure_client_side(team: ClientSideMoa, row: Row, questions: Questions, progress: Progress) -> Measured:
-    """Measure a row of client-side MoA."""
+async def measure_client_side(
+    team: ClientSideMoa, row: Row, questions: Questions, progress: Progress, warm_up: int = WARM_UP
+) -> Measured:
+    """Measure a round of client-side MoA after `warm_up` answers that do not count."""
 
     async def one(number: int) -> ClientSideAnswer:
         return await team.answer(questions[number], row.tokens)
 
-    await closed_loop(row.streams, WARM_UP, lambda number: team.answer(questions[-1 - number], 16), _ignore)
+    await closed_loop(row.streams, warm_up, lambda number: team.answer(questions[-1 - number], 16), _ignore)
     answers, elapsed_s = await closed_loop(row.streams, row.requests, one, progress)
     return {
         "e2e_ms": p50([answer.total_s * 1000 for answer in answers]),
@@ -105,8 +114,9 @@ async def measure_team(
     row: Row,
     questions: Questions,
     progress: Progress,
+    warm_up: int = WARM_UP,
 ) -> Measured:
-    """Measure a row of a recipe of this server; `options` are its `moa` options."""
+    """Measure a round of a recipe of this server, as `measure_pass`; `options` are its `moa` options."""
 
     async def one(number: int, tokens: int = row.tokens) -> Answer:
         messages = [{"role": "user", "content": questions[number]}]
@@ -115,7 +125,7 @@ async def measure_team(
         check(answer, tokens)
         return answer
 
-    await closed_loop(row.streams, WARM_UP, lambda number: one(-1 - number, 16), _ignore)
+    await closed_loop(row.streams, warm_up, lambda number: one(-1 - number, 16), _ignore)
     answers, elapsed_s = await closed_loop(row.streams, row.requests, one, progress)
     paths = [critical_path(answer) for answer in answers]
     return {

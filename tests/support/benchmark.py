@@ -4,7 +4,7 @@ from loadtest.bench.measurement import (
     Questions,
 )
 from loadtest.bench.results import Results
-from loadtest.bench.rows import OF_KIND, ROWS
+from loadtest.bench.rows import OF_KIND, ROUNDS, ROWS
 from loadtest.traffic.prompts import TokenEstimator
 
 MODELS = ("a", "b", "c")
@@ -22,6 +22,7 @@ def results() -> Results:
     )
     for row in ROWS:
         base = dict.fromkeys(OF_KIND[row.kind], 100.0)
-        filled.add(row, "vllm", base)
-        filled.add(row, "moa" if row.kind == "pass" else "moa-on_complete", dict.fromkeys(base, 80.0))
+        column = "moa" if row.kind == "pass" else "moa-on_complete"
+        for _ in range(ROUNDS):
+            filled.add(row, {"vllm": base, column: dict.fromkeys(base, 80.0)})
     return filled

@@ -7,7 +7,9 @@ from tests.support.benchmark import results
 
 def test_ratios_are_to_vllm_by_hand_and_aims_are_judged() -> None:
     found = results()
-    assert found.ratio("pass-1", "moa", "ttft_ms") == 0.8
+    ratio = found.ratio("pass-1", "moa", "ttft_ms")
+    assert ratio is not None
+    assert ratio.median == 0.8
     met = {(judged.aim.row, judged.aim.measure): judged.met for judged in found.judged()}
     assert len(met) == len(AIMS)
     assert met["pass-1", "ttft_ms"]
@@ -29,4 +31,25 @@ def test_the_table_shows_every_row_and_ratio() -> None:
     for row in ROWS:
         assert row.title in text
     assert "80 (0.80x)" in text
-    assert json.loads(json.dumps(found.to_json()))["ratios"]["pass-1"]["moa"]["ttft_ms"] == 0.8
+    assert json.loads(json.dumps(found.to_json()))["ratios"]["pass-1"]["moa"]["ttft_ms"]["median"] == 0.8
+
+
+def test_a_ratio_compares_values_of_one_round() -> None:
+    """A machine that becomes slower meanwhile changes both values, not their ratio."""
+    found = Results(ROWS, "moa-on_complete", {})
+    for slower in (1, 2, 4, 8, 16, 32):
+        found.add(ROWS[0], {"vllm": {"ttft_ms": 10.0 * slower}, "moa": {"ttft_ms": 5.0 * slower}})
+        found.add(ROWS[0], {"vllm": {"ttft_ms": 10.0 * slower}, "stock": {"ttft_ms": 30.0 * slower}})
+    ratio = found.ratio("pass-1", "moa", "ttft_ms")
+    assert ratio is not None
+    assert (ratio.low, ratio.median, ratio.high) == (0.5, 0.5, 0.5)
+    assert found.value("pass-1", "moa", "ttft_ms") == 30.0
+    (verdict,) = found.verdicts()
+    assert verdict.verdict == "ahead"
+
+
+def test_a_row_has_one_line_with_its_verdict() -> None:
+    lines = results().table().splitlines()
+    for row in ROWS:
+        (line,) = [one for one in lines if one.startswith(("ahead", "equal", "behind")) and row.title in one]
+        assert line.split()[0] == ("behind" if row.deciding.endswith("_per_s") else "ahead")

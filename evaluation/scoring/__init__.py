@@ -72,7 +72,7 @@ async def score_program(text: str, reference: str, sandbox: Sandbox) -> Scored:
     extracted = code.extract(text)
     if extracted is None:
         return Scored(0.0, None)
-    return Scored(float(await sandbox.passes(code.program_of(text, reference))), extracted)
+    return Scored(float(await sandbox.passes(code.program_of(extracted, reference))), extracted)
 
 
 def scorer_named(name: str) -> Scorer:

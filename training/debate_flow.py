@@ -6,7 +6,7 @@ from statistics import fmean
 
 from evaluation.analysis.teams import agent_score
 from evaluation.rows import Row
-from serving.recipes.judging import ACCEPT
+from serving.recipes.judging import accepts
 
 SOLVER, CRITIC = "solver", "critic"
 RIGHT = 0.5  # smallest score of a right answer
@@ -54,7 +54,7 @@ def _course(row: Row) -> tuple[bool, bool, bool, tuple[int | None, int | None]] 
         return None
     return (
         first >= RIGHT,
-        critic.text.strip().upper().startswith(ACCEPT),
+        accepts(critic.text),
         row.score >= RIGHT,
         (solver.completion_tokens, critic.completion_tokens),
     )

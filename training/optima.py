@@ -12,6 +12,7 @@ from evaluation.items import Item
 from evaluation.programs import check_programs
 from evaluation.progress import Bar
 from evaluation.sandbox import Sandbox
+from serving.recipes.judging import VERDICT
 from training.access import Access
 from training.branching import BranchJob, branch_out
 from training.client import TracingClient
@@ -29,7 +30,7 @@ from training.selection import selected, taught_turns
 from training.server import served
 from training.settings import OptimaSettings
 from training.state import IterationState, RunState, open_state, save_state
-from training.task_reward import VERDICT, TaskReward
+from training.task_reward import TaskReward
 from training.team import Team, load_team
 from training.trainer_settings import WEIGHTS
 from training.trajectory import Trajectory

@@ -11,7 +11,6 @@ from serving.recipes.judging import GRADE, grade, quoted
 
 TaskKind = Literal["dataset", "exact", "number", "choice", "f1", "code", "judge"]
 KINDS: tuple[str, ...] = get_args(TaskKind)
-VERDICT = {"temperature": 0.0, "max_tokens": 8}
 
 AskJudge = Callable[[str], Awaitable[str]]
 

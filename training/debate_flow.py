@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from evaluation.analysis.cost import mean_of_known
 from evaluation.analysis.teams import agent_score
 from evaluation.rows import Row
+from evaluation.scoring import RIGHT
 from serving.recipes.judging import accepts
 
 SOLVER, CRITIC = "solver", "critic"
-RIGHT = 0.5  # smallest score of a right answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ def debate_flow(rows: Sequence[Row]) -> DebateFlow | None:
         accepted=fmean(accepted for _, accepted, _, _ in courses),
         spoiled=fmean(first and not last for first, last in rights),
         mended=fmean(last and not first for first, last in rights),
-        first_tokens=_mean([first for first, _ in counts]),
-        verdict_tokens=_mean([verdict for _, verdict in counts]),
+        first_tokens=mean_of_known([first for first, _ in counts]),
+        verdict_tokens=mean_of_known([verdict for _, verdict in counts]),
     )
 
 
@@ -58,8 +59,3 @@ def _course(row: Row) -> tuple[bool, bool, bool, tuple[int | None, int | None]] 
         row.score >= RIGHT,
         (solver.completion_tokens, critic.completion_tokens),
     )
-
-
-def _mean(counts: Sequence[int | None]) -> float | None:
-    known = [count for count in counts if count is not None]
-    return fmean(known) if len(known) == len(counts) else None

@@ -34,6 +34,7 @@ SCORERS: dict[str, Scorer] = {
     "literal": literal,
     "code": code,
 }
+RIGHT = 0.5  # smallest score of a right answer, where an answer is either right or wrong
 CODE = "code"  # runs programs: only `score_program` may
 
 

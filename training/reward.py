@@ -16,9 +16,9 @@ ANY_NUMBER_OF_CANDIDATES = 10**5
 class RewardSettings:
     """Weights of the reward.
 
-    `optima` (arXiv 2410.08115): task - lambda_token * tokens / max_tokens + lambda_loss / max_loss, where
-    max_tokens is the largest number of tokens of the question's samples, and max_loss the largest loss of the sample's
-    utterances but verdicts under the base model, at least `min_loss`: the term is in (0, lambda_loss / min_loss].
+    `optima` (arXiv 2410.08115): task - lambda_token * tokens / max_tokens + lambda_loss / max_loss, where max_tokens is
+    the largest number of tokens of the question's samples, and max_loss the largest loss of the sample's utterances
+    but verdicts under the base model, at least `min_loss`: the term is in (0, lambda_loss / min_loss].
     `weighted`: alpha * task + beta * (1 - tokens / max_tokens) + gamma * format.
     """
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluation import commands, export
+from evaluation import commands, export, programs
 from evaluation.datasets.loading import KINDS, NAMED
 from evaluation.errors import EvaluationError
 from evaluation.options import name, names, share, url
-from evaluation.sandbox import SandboxLimits
 from evaluation.scoring import SCORERS
 from evaluation.verdict_choice import KINDS_OF_VERDICTS
 from serving.command_line import CommandLine, above, at_least
@@ -20,7 +19,6 @@ SAMPLING: dict[str, Callable[[str], float]] = {
     "top_p": above(0, 1),
     "max_tokens": at_least(1, int, 10_000_000),
 }
-PROGRAMS = SandboxLimits()
 COST = above(0, 1e15)
 WEEK_S = 604_800
 EXIT_CODES = """exit codes:
@@ -95,23 +93,7 @@ def _add_run(commands_of: Any) -> None:
     )
     for field, kind in SAMPLING.items():
         parser.add_argument(f"--{field.replace('_', '-')}", type=kind, help="default: that of the recipe or model")
-    parser.add_argument(
-        "--run-programs",
-        action="store_true",
-        help="allow the scorer 'code' (kinds humaneval, mbpp) to run programs that the models write, in a sandbox",
-    )
-    parser.add_argument(
-        "--program-timeout",
-        type=above(0, 3600),
-        metavar="S",
-        help=f"with --run-programs: limit of a program (default: {PROGRAMS.timeout_s:g})",
-    )
-    parser.add_argument(
-        "--program-memory-mb",
-        type=at_least(32, int, 1_000_000),
-        metavar="MB",
-        help=f"with --run-programs: memory of a program (default: {PROGRAMS.memory_bytes // 2**20})",
-    )
+    programs.add_options(parser)
     parser.add_argument("--prices", type=Path, help="YAML file: US$ per million tokens of each model")
     parser.add_argument("--no-trace", action="store_true", help="do not ask for the trace; some servers refuse 'moa'")
     parser.add_argument("--out", type=Path, required=True, help="directory for the answers")

@@ -12,9 +12,11 @@ import openai
 from evaluation.errors import EvaluationError
 from evaluation.rows import AgentRow, valid_text
 from evaluation.tools.toolbox import Call
+from serving.failures import said
 from serving.suggestions import did_you_mean
 
 REFUSAL_CHARS = 500  # of a server's error message
+CONNECT_TIMEOUT_S = 10.0
 NO_KEY = "none"  # the openai client insists on a key; a server without keys ignores it
 
 
@@ -87,7 +89,7 @@ class Client:
     ) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         # `Any`: openai 3 accepts objects of httpx, but its types name those of httpx2.
-        timeout: Any = httpx.Timeout(timeout_s, connect=10.0)
+        timeout: Any = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
         http: Any = httpx.AsyncClient(  # the openai package's default client would follow redirects
             timeout=timeout,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
@@ -116,8 +118,12 @@ class Client:
             return [str(card["id"]) for card in response.http_response.json()["data"]]
         except openai.APIStatusError as error:
             raise EvaluationError(f"{self.url}/v1/models answered {_refusal(error)}.") from error
-        except (openai.APIConnectionError, ValueError, KeyError, TypeError) as error:
+        except openai.APIConnectionError as error:
             raise self._no_server(error) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise EvaluationError(
+                f"{self.url}/v1/models answered without a list of models; name an OpenAI-compatible server with --url."
+            ) from error
 
     async def require(self, models: Iterable[str]) -> list[str]:
         """Fetch the ids of all models that the server offers.
@@ -170,21 +176,27 @@ class Client:
         except openai.APIStatusError as error:
             raise AskFailed(_refusal(error)) from error
         except openai.OpenAIError as error:
-            raise AskFailed(f"no answer: {_cause(error)}") from error
+            raise AskFailed(f"no answer: {_reason(error)}") from error
         return response.http_response
 
     def _no_server(self, error: Exception) -> EvaluationError:
-        return EvaluationError(f"No server at {self.url}: {_cause(error)}. Start one, or name another with --url.")
+        return EvaluationError(f"No server at {self.url}: {_reason(error)}. Start one, or name another with --url.")
 
 
 async def _note_start(request: httpx.Request) -> None:
     request.extensions["started"] = time.monotonic()
 
 
-def _cause(error: Exception) -> str:
-    """Return the transport's reason instead of the openai client's "Connection error."."""
+def _reason(error: Exception) -> str:
+    """The reason of a failed connection. The transport's own text is in it only if it is about the given address."""
     cause = error.__cause__ or error
-    return str(cause) or type(cause).__name__
+    if isinstance(cause, httpx.ConnectError):
+        return f"it cannot be reached ({said(cause)})"
+    if isinstance(cause, httpx.ConnectTimeout):
+        return f"it cannot be reached within {CONNECT_TIMEOUT_S:g} s"
+    if isinstance(cause, httpx.TimeoutException):
+        return "it sent nothing until the timeout"
+    return f"the connection failed ({type(cause).__name__})"
 
 
 def _refusal(error: openai.APIStatusError) -> str:
@@ -218,7 +230,7 @@ def _parsed(response: Any, latency_s: float) -> Answer:
             tool_calls=tuple(_call(call) for call in message.get("tool_calls") or ()),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise AskFailed(f"the answer is not a chat completion ({type(error).__name__}: {error})") from error
+        raise AskFailed(f"the answer is not a chat completion ({type(error).__name__})") from error
 
 
 def _text(content: Any) -> str:

@@ -5,14 +5,12 @@ Those that analyse import their modules when called: SciPy, scikit-learn and Plo
 
 import argparse
 import asyncio
-import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from evaluation import arms, export, prices
+from evaluation import arms, export, prices, programs
 from evaluation.client import Client, key_in
 from evaluation.datasets.loading import load_all
 from evaluation.errors import EvaluationError
@@ -24,7 +22,6 @@ from evaluation.rescoring import rescored
 from evaluation.rows import Row
 from evaluation.runner import Counts, RunSettings
 from evaluation.runner import run as run_arms
-from evaluation.sandbox import Sandbox, SandboxLimits
 from evaluation.store import read_answers, read_arms
 from evaluation.verdict_choice import VerdictChoice
 
@@ -68,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         max_requests=options.max_requests,
         trace=not options.no_trace,
         prices=prices.load(options.prices) if options.prices else {},
-        programs=_sandbox(options),
+        programs=programs.limits_of(options),
     )
     compared = arms.checked(compared)
     if settings.seed is not None and (own := [arm.name for arm in compared if "seed" in arm.sampling]):
@@ -85,23 +82,6 @@ def run(options: argparse.Namespace) -> int:
         counts = asyncio.run(ask_all(bar))
     print(f"{counts.asked} requested, {counts.failed} failed, {counts.kept} kept: {options.out}/rows.jsonl")
     return 1 if counts.failed else 0
-
-
-def _sandbox(options: argparse.Namespace) -> Sandbox | None:
-    """Sandbox for the programs in answers; `None` if they may not be run."""
-    given = {"--program-timeout": options.program_timeout, "--program-memory-mb": options.program_memory_mb}
-    if not options.run_programs:
-        if unused := [option for option, value in given.items() if value is not None]:
-            raise EvaluationError(
-                f"{unused[0]} has no effect without --run-programs; add it, or leave {unused[0]} out."
-            )
-        return None
-    limits = SandboxLimits()
-    if options.program_timeout is not None:
-        limits = replace(limits, timeout_s=options.program_timeout, cpu_s=math.ceil(options.program_timeout))
-    if options.program_memory_mb is not None:
-        limits = replace(limits, memory_bytes=options.program_memory_mb * 2**20)
-    return Sandbox(limits)
 
 
 def judge(options: argparse.Namespace) -> int:

@@ -19,7 +19,6 @@ from evaluation.errors import EvaluationError
 from evaluation.rows import Row
 
 FOLDS = 5
-RIGHT = 0.5  # a score above it counts as right
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from evaluation.client import Client
 from evaluation.concurrency import run_all
 from evaluation.conversation import Conversation
 from evaluation.datasets.loading import Dataset
-from evaluation.errors import EvaluationError
 from evaluation.failures import Failures, reason_of
 from evaluation.items import Item
 from evaluation.prices import Prices, cost_usd
+from evaluation.programs import check_programs, has_programs
 from evaluation.rows import NOT_SCORED, Row, row_key
-from evaluation.sandbox import Sandbox
+from evaluation.sandbox import Sandbox, SandboxLimits
 from evaluation.store import MANIFEST, Appender, keep_manifest, read_rows
 
 
@@ -34,7 +34,7 @@ class RunSettings:
     trace: bool = True  # request the agents' texts and counts
     max_failures: int = 20  # consecutive failures of the server that end the run
     prices: Prices = field(default_factory=dict)
-    programs: Sandbox | None = None  # runs programs in answers, for the scorer `code`; None: they are refused
+    programs: SandboxLimits | None = None  # of programs in answers, for the scorer `code`; None: they are refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,55 +76,20 @@ def plan(arms: Sequence[Arm], datasets: Sequence[Dataset], samples: int) -> list
     ]
 
 
-def manifest(
-    arms: Sequence[Arm],
-    datasets: Sequence[Dataset],
-    settings: RunSettings,
-    versions: Mapping[str, str],
-    models: Sequence[str],
-) -> dict[str, Any]:
-    """Return the settings that must be equal for old and new answers to be comparable.
-
-    `versions` and `models` are reported by the server; its address is not part of the manifest.
-    """
+def manifest(arms: Sequence[Arm], datasets: Sequence[Dataset], settings: RunSettings) -> dict[str, Any]:
+    """Return the settings that must be equal for old and new answers to be comparable."""
     with_tools = any(item.tools is not None for data in datasets for item in data.items)
     programs = settings.programs if has_programs(datasets) else None
     return {
-        "server": {"version": dict(versions), "models": sorted(models)},
         "dataset": {data.name: data.settings for data in datasets},
         "arm": {arm.name: arm.settings for arm in arms},
         "setting": {
             "sampling": dict(settings.sampling),
             "seed": settings.seed,
             **({"max_requests": settings.max_requests} if with_tools else {}),
-            **({} if programs is None else {"programs": asdict(programs.limits)}),
+            **({} if programs is None else {"programs": asdict(programs)}),
         },
     }
-
-
-def has_programs(datasets: Sequence[Dataset]) -> bool:
-    """True if the scorer of a question runs the program of its answer."""
-    return any(item.scorer == scoring.CODE for data in datasets for item in data.items)
-
-
-async def check_programs(datasets: Sequence[Dataset], programs: Sandbox | None) -> None:
-    """Check, before the first request, that the programs in answers may and can be run.
-
-    Raises:
-        EvaluationError: `datasets` have questions whose scorer runs programs, but `programs` is `None`, or the sandbox
-            does not run even an empty program.
-    """
-    if not has_programs(datasets):
-        if programs is not None:
-            raise EvaluationError("No question is scored by running a program: leave out --run-programs.")
-    elif programs is None:
-        names = ", ".join(data.name for data in datasets if has_programs([data]))
-        raise EvaluationError(
-            f"The scorer 'code' runs programs that the models write, on this machine ({names}): allow it with"
-            " --run-programs, or choose another scorer with --scorer. docs/evaluation.md says how they are confined."
-        )
-    elif not await programs.passes(""):
-        raise EvaluationError("The sandbox cannot run an empty program within its limits: raise --program-memory-mb.")
 
 
 async def run(
@@ -148,7 +113,9 @@ async def run(
     """
     await check_programs(datasets, settings.programs)
     known = await client.require(arm.model for arm in arms)
-    keep_manifest(out / MANIFEST, manifest(arms, datasets, settings, await client.version(), known))
+    server = {"version": await client.version(), "models": sorted(known)}  # its address may change
+    keep_manifest(out / MANIFEST, {"server": server, **manifest(arms, datasets, settings)})
+    sandbox = None if settings.programs is None else Sandbox(settings.programs)
     failures = Failures("answers", settings.max_failures)
     asked = 0
     with Appender(out / "rows.jsonl") as appender:
@@ -161,7 +128,7 @@ async def run(
 
         async def work(job: Job) -> None:
             nonlocal asked
-            row, of_server = await answer(client, job, settings)
+            row, of_server = await answer(client, job, settings, sandbox)
             appender.append(row)
             asked += 1
             progress(row)
@@ -171,7 +138,7 @@ async def run(
     return Counts(asked, len(jobs) - len(missing), failures.reasons)
 
 
-async def answer(client: Client, job: Job, settings: RunSettings) -> tuple[Row, bool]:
+async def answer(client: Client, job: Job, settings: RunSettings, sandbox: Sandbox | None) -> tuple[Row, bool]:
     """Request one answer: hold the item's conversation, and score the last turn's text.
 
     Returns:
@@ -186,7 +153,7 @@ async def answer(client: Client, job: Job, settings: RunSettings) -> tuple[Row, 
     if talk.error is not None:
         return row, True
     try:
-        return await _scored(row, job.item, settings), False
+        return await _scored(row, job.item, settings, sandbox), False
     except (Exception, SystemExit) as error:  # of a scorer, which may be the user's own
         return row.model_copy(update={"error": f"{NOT_SCORED}{reason_of(error)}"}), False
 
@@ -225,11 +192,11 @@ def _row(job: Job, talk: Conversation) -> Row:
     )
 
 
-async def _scored(row: Row, item: Item, settings: RunSettings) -> Row:
+async def _scored(row: Row, item: Item, settings: RunSettings, sandbox: Sandbox | None) -> Row:
     updates: dict[str, Any] = {"cost_usd": cost_usd(row, settings.prices)}
     if item.scorer is not None and item.answer is not None:
-        if item.scorer == scoring.CODE and settings.programs is not None:
-            scored = await scoring.score_program(row.text, item.answer, settings.programs)
+        if item.scorer == scoring.CODE and sandbox is not None:
+            scored = await scoring.score_program(row.text, item.answer, sandbox)
         else:
             scored = scoring.score(item.scorer, row.text, item.answer, item.accepted)
         updates |= {"score": scored.score, "extracted": scored.extracted}

@@ -32,32 +32,36 @@ class SandboxLimits:
 
 
 class Sandbox:
-    """Runs programs within `limits`, one per CPU at a time, so that they do not take each other's time."""
+    """Runs programs within `limits`, one per CPU at a time, so that they do not take each other's time.
+
+    Each event loop needs an object of its own.
+    """
 
     def __init__(self, limits: SandboxLimits) -> None:
         self.limits = limits
         self._turns = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def passes(self, program: str) -> bool:
-        """Run `program`, as the function `passes`; the wait for its turn is not part of its time."""
+        """Run `program`; True if it ends by itself without an exception.
+
+        A program that ends the process itself (`sys.exit`, `os._exit`) has not reached its end, and does not pass. The
+        wait for its turn is not part of its time.
+        """
+        token = secrets.token_hex(16)
+        given = {
+            "program": program,
+            "token": token,
+            "memory_bytes": self.limits.memory_bytes,
+            "cpu_s": self.limits.cpu_s,
+            "file_bytes": self.limits.file_bytes,
+        }
         async with self._turns:
-            return await passes(program, self.limits)
+            code, output = await _run(json.dumps(given).encode(), self.limits.timeout_s)
+        return code == 0 and output.rstrip().endswith(token.encode())
 
 
-async def passes(program: str, limits: SandboxLimits | None = None) -> bool:
-    """Run `program`; True if it ends by itself without an exception.
-
-    A program that ends the process itself (`sys.exit`, `os._exit`) has not reached its end, and does not pass.
-    """
-    limits = limits or SandboxLimits()
-    token = secrets.token_hex(16)
-    given = {
-        "program": program,
-        "token": token,
-        "memory_bytes": limits.memory_bytes,
-        "cpu_s": limits.cpu_s,
-        "file_bytes": limits.file_bytes,
-    }
+async def _run(given: bytes, timeout_s: float) -> tuple[int | None, bytes]:
+    """Run the child with its input; return its exit code, and the end of its output. `None`: it was too slow."""
     with tempfile.TemporaryDirectory(prefix="sandbox-") as folder:
         os.chmod(folder, 0o777)  # the program may run as another user
         process = await asyncio.create_subprocess_exec(
@@ -72,15 +76,15 @@ async def passes(program: str, limits: SandboxLimits | None = None) -> bool:
             stderr=asyncio.subprocess.DEVNULL,
         )
         try:
-            async with asyncio.timeout(limits.timeout_s):
-                output = await _end(process, json.dumps(given).encode())
+            async with asyncio.timeout(timeout_s):
+                output = await _end(process, given)
         except TimeoutError:
-            return False
+            return None, b""
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-    return process.returncode == 0 and output.rstrip().endswith(token.encode())
+    return process.returncode, output
 
 
 async def _end(process: asyncio.subprocess.Process, given: bytes) -> bytes:

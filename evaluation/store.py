@@ -133,32 +133,40 @@ def _unwritable(path: Path, error: OSError) -> EvaluationError:
     return EvaluationError(f"Cannot write '{path}': {error.strerror}.")
 
 
+def check_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Check entries of a manifest against those of the run to resume, if there is one.
+
+    Raises:
+        EvaluationError: A setting or the server differs, so that old and new answers would not be comparable, or the
+            file cannot be read.
+    """
+    manifest = _valid(manifest)
+    for section, values in (_read_manifest(path) if path.exists() else {}).items():
+        for name, value in values.items():
+            if name not in manifest.get(section, {}) or manifest[section][name] == value:
+                continue
+            was, now = json.dumps(value), json.dumps(manifest[section][name])
+            of_server = section == "server"
+            difference = f"of another server: '{name}'" if of_server else f"with other settings: {section} '{name}'"
+            raise EvaluationError(
+                f"'{path.parent}' holds answers {difference} was {was}, is now {now}. Use the previous"
+                f" {'server' if of_server else 'settings'}, or another folder: choose another --out, or move this one"
+                " away."
+            )
+
+
 def keep_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     """Write a run's manifest, or check it against that of the run to resume.
 
     Existing values must be equal; new arms and datasets may be added.
 
     Raises:
-        EvaluationError: A setting or the server differs, so that old and new answers would not be comparable, or the
-            file cannot be read or written.
+        EvaluationError: As `check_manifest`, or the file cannot be written.
     """
+    check_manifest(path, manifest)
     manifest = _valid(manifest)
     if path.exists():
         before = _read_manifest(path)
-        for section, values in before.items():
-            for name, value in values.items():
-                if name not in manifest.get(section, {}) or manifest[section][name] == value:
-                    continue
-                was, now = json.dumps(value), json.dumps(manifest[section][name])
-                if section == "server":
-                    raise EvaluationError(
-                        f"'{path.parent}' holds answers of another server: {name} was {was}, is now {now}."
-                        " Choose another --out or the previous server."
-                    )
-                raise EvaluationError(
-                    f"'{path.parent}' holds answers with other settings: {section} '{name}' was {was}, is now {now}."
-                    " Choose another --out or the previous settings."
-                )
         manifest = {section: {**before.get(section, {}), **values} for section, values in manifest.items()}
     partial = path.with_suffix(".partial")
     try:

@@ -57,9 +57,9 @@ def app_of(engine: Engine) -> ASGIApp:
     return create_app({"m": engine}, [ModelCard("m", "model")], ApiSettings())
 
 
-async def call(app: ASGIApp, stream: bool) -> None:
+async def call(app: ASGIApp, stream: bool, *headers: tuple[bytes, bytes], model: str = "m") -> None:
     """Send one request in memory."""
-    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": stream}).encode()
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "x"}], "stream": stream}).encode()
     waiting = [{"type": "http.request", "body": body}]
 
     async def receive() -> Any:
@@ -68,9 +68,9 @@ async def call(app: ASGIApp, stream: bool) -> None:
     async def send(message: Any) -> None:
         pass
 
-    headers = [(b"content-type", b"application/json")]
+    given = [(b"content-type", b"application/json"), *headers]
     path = "/v1/chat/completions"
-    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": headers}
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": given}
     await app({**scope, "query_string": b"", "root_path": "", "http_version": "1.1"}, receive, send)
 
 

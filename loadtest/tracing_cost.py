@@ -8,7 +8,6 @@ together than without tracing, or a recorded request over that percentage of the
 """
 
 import asyncio
-import json
 import subprocess
 import sys
 import threading
@@ -17,10 +16,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 from starlette.types import ASGIApp
 
+from loadtest.api_cost import call
 from serving.api import ApiSettings, create_app
 from serving.command_line import CommandLine, above, at_least
 from serving.engine import Engine
@@ -33,7 +32,6 @@ from serving.tracing.spans import Tracer
 
 TEAM = ("a", "b", "c")
 RECIPE = "moa"
-CHAT = "/v1/chat/completions"
 SAMPLED = (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 OFF, UNRECORDED, RECORDED = "without tracing", "not recorded", "recorded"
 
@@ -87,18 +85,7 @@ def app_of(tokens: int, tracer: Tracer | None) -> ASGIApp:
 
 async def ask(app: ASGIApp, *headers: tuple[bytes, bytes]) -> None:
     """Send one streamed request in memory."""
-    body = json.dumps({"model": RECIPE, "messages": [{"role": "user", "content": "x"}], "stream": True}).encode()
-    waiting = [{"type": "http.request", "body": body}]
-
-    async def receive() -> Any:
-        return waiting.pop() if waiting else await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        pass
-
-    given = [(b"content-type", b"application/json"), *headers]
-    scope = {"type": "http", "method": "POST", "path": CHAT, "raw_path": CHAT.encode(), "headers": given}
-    await app({**scope, "query_string": b"", "root_path": "", "http_version": "1.1"}, receive, send)
+    await call(app, True, *headers, model=RECIPE)
 
 
 Work = Callable[[], Awaitable[None]]

@@ -82,6 +82,9 @@ python -m evaluation table build/hotpot --scorer exact
 python -m evaluation table build/hotpot --scorer f1
 ```
 
+Answers that were scored by running their program keep that score: no other scorer can read a right answer that is a
+program.
+
 ### Programs
 
 The scorer `code`, of `humaneval` and `mbpp`, runs the programs that the models write. `run` therefore refuses such
@@ -93,7 +96,8 @@ python -m evaluation run --dataset humaneval=HumanEval.jsonl.gz --run-programs -
 ```
 
 The code is taken from the answer's last fenced block that defines a function or a class, or from the lines of code in
-an answer without a block. Each program runs in a process of its own: with an empty environment, in an empty folder
+an answer without a block. For `humaneval`, code that defines the function at its top level replaces it, and any other
+code is its body. Each program runs in a process of its own: with an empty environment, in an empty folder
 that is then removed, for at most `--program-timeout` seconds (10), with `--program-memory-mb` of memory (1024), 16 MiB
 a file and 64 open files, as another user where the command runs as root, and without a network where the kernel lets
 unprivileged processes make network namespaces. Elsewhere only Python's own calls of the network are refused. A program

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 def _evaluate(options: argparse.Namespace) -> int:
     from evaluation.arms import checked, from_names
     from evaluation.datasets.loading import load_all
+    from evaluation.programs import limits_of
     from evaluation.runner import RunSettings
     from training.measurement import MeasureSettings, measure
 
@@ -79,6 +80,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             concurrency=options.concurrency,
             sampling={name: value for name, value in sampling.items() if value is not None},
             seed=options.seed,
+            programs=limits_of(options),
         ),
     )
     return 1 if measure(options.directory, settings) else 0

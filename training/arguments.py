@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from evaluation import programs
 from evaluation.options import name, names, url
 from serving.command_line import above, at_least
 from training.reward import RewardSettings
@@ -70,6 +71,7 @@ def add_optima(parser: argparse.ArgumentParser) -> None:
     reward = parser.add_argument_group("reward")
     reward.add_argument("--task-reward", choices=KINDS, default="dataset", help="default: the dataset's own scorer")
     reward.add_argument("--judge", metavar="MODEL", help="served model that grades; with --task-reward judge")
+    programs.add_options(reward)
     reward.add_argument("--reward", choices=("optima", "weighted"), default="optima", help="default: optima")
     defaults = RewardSettings()
     for weight in ("lambda_token", "lambda_loss", "alpha", "beta", "gamma"):
@@ -90,7 +92,10 @@ def add_optima(parser: argparse.ArgumentParser) -> None:
         "--best", type=at_least(1, int, 1000), default=1, help="answers per question, for SFT (default: 1)"
     )
     selection.add_argument(
-        "--keep-share", type=above(0, 1), default=0.7, help="share of the best, for SFT (default: 0.7)"
+        "--keep-share",
+        type=above(0, 1),
+        default=0.7,
+        help="SFT keeps at most this share of all questions, times --best (default: 0.7)",
     )
     selection.add_argument(
         "--gap", type=above(0, 100), default=0.2, help="smallest gap of a pair, for DPO (default: 0.2)"
@@ -141,6 +146,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=at_least(1, int, 10_000_000), help="default: that of the recipe or model")
     parser.add_argument("--seed", type=at_least(0, int, 2**31 - 1), default=1, help="default: 1")
     parser.add_argument("--concurrency", type=at_least(1, int, 4096), default=8, help="requests at a time (default: 8)")
+    programs.add_options(parser)
 
 
 def numbers(text: str) -> list[int]:

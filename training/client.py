@@ -21,12 +21,10 @@ class TracingClient(Client):
             profile: path of the profile with these entries, for the sentence.
 
         Raises:
-            EvaluationError: the server cannot be reached or refuses.
-            TrainingError: it does not have the recipe or the version.
+            EvaluationError: the server cannot be reached, refuses, or does not have the recipe.
+            TrainingError: it does not have the version.
         """
-        models = await self.models()
-        if recipe not in models:
-            raise TrainingError(f"The server has no recipe '{recipe}'; its models are: {', '.join(models)}.")
+        await self.require([recipe])
         reported = await self.version() if version else {}
         for name, value in version.items():
             if reported.get(name) != value:

@@ -6,6 +6,7 @@ from functools import cache
 from evaluation.datasets.loading import NAMED, Dataset, load
 from evaluation.errors import EvaluationError
 from evaluation.items import Item
+from evaluation.scoring import CODE
 from evaluation.scoring.exact import normalized
 from training.errors import TrainingError
 
@@ -24,11 +25,12 @@ def load_questions(spec: str, limit: int | None, task_reward: str) -> Dataset:
     Args:
         spec: a path, or KIND=PATH.
         limit: so many questions, spread evenly over the file; None: all.
-        task_reward: of the run; all but "judge" need a right answer for each question.
+        task_reward: of the run; all but "judge" need a right answer for each question, and "code" one that is a
+            program.
 
     Raises:
         TrainingError: it cannot be read, holds a held-out question, conversations of several turns, tools, or
-            questions without a right answer.
+            questions without a right answer, or with one that `task_reward` cannot use.
     """
     if spec in NAMED:
         raise TrainingError(
@@ -57,3 +59,13 @@ def _check(items: Sequence[Item], spec: str, task_reward: str) -> None:
             raise TrainingError(f"'{spec}': '{item.id}' has no right answer; set --task-reward judge.")
         if task_reward == "dataset" and item.scorer is None:
             raise TrainingError(f"'{spec}': '{item.id}' has no scorer; choose a --task-reward.")
+        if task_reward == CODE != item.scorer:
+            raise TrainingError(
+                f"'{spec}': '{item.id}' has no tests that could run with an answer's code; give questions with the"
+                f" scorer '{CODE}' (kinds humaneval, mbpp), or choose another --task-reward."
+            )
+        if item.scorer == CODE and task_reward not in ("dataset", CODE, "judge"):
+            raise TrainingError(
+                f"'{spec}': the right answer of '{item.id}' is a program, which the task reward '{task_reward}' cannot"
+                " use; set --task-reward code."
+            )

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from evaluation import scoring
+from evaluation.analysis.cost import mean_of_known
+from evaluation.analysis.teams import agent_score
 from evaluation.rows import Row
-from serving.recipes.judging import ACCEPT
+from evaluation.scoring import RIGHT
+from serving.recipes.judging import accepts
 
 SOLVER, CRITIC = "solver", "critic"
-RIGHT = 0.5  # smallest score of a right answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class DebateFlow:
 
 
 def debate_flow(rows: Sequence[Row]) -> DebateFlow | None:
-    """Course of the answers whose trace has a solver and its critic; `None` if there are none."""
+    """Course of the answers whose trace has a solver, which can be scored, and its critic; `None` if there are none."""
     courses = [course for row in rows if (course := _course(row)) is not None]
     if not courses:
         return None
@@ -38,29 +39,23 @@ def debate_flow(rows: Sequence[Row]) -> DebateFlow | None:
         accepted=fmean(accepted for _, accepted, _, _ in courses),
         spoiled=fmean(first and not last for first, last in rights),
         mended=fmean(last and not first for first, last in rights),
-        first_tokens=_mean([first for first, _ in counts]),
-        verdict_tokens=_mean([verdict for _, verdict in counts]),
+        first_tokens=mean_of_known([first for first, _ in counts]),
+        verdict_tokens=mean_of_known([verdict for _, verdict in counts]),
     )
 
 
 def _course(row: Row) -> tuple[bool, bool, bool, tuple[int | None, int | None]] | None:
     """First answer right, accepted, final answer right, and the tokens of first answer and verdict."""
-    if not row.done or row.score is None or row.scorer is None or row.reference is None:
+    if not row.done or row.score is None:
         return None
     agents = sorted(row.last_turn, key=lambda agent: (agent.layer, agent.agent))
     solver = next((agent for agent in agents if agent.role == SOLVER and agent.usable), None)
     critic = next((agent for agent in agents if agent.role == CRITIC and agent.usable), None)
-    if solver is None or critic is None:
+    if solver is None or critic is None or (first := agent_score(row, solver)) is None:
         return None
-    first = scoring.score(row.scorer, solver.text, row.reference, row.accepted).score
     return (
-        first is not None and first >= RIGHT,
-        critic.text.strip().upper().startswith(ACCEPT),
+        first >= RIGHT,
+        accepts(critic.text),
         row.score >= RIGHT,
         (solver.completion_tokens, critic.completion_tokens),
     )
-
-
-def _mean(counts: Sequence[int | None]) -> float | None:
-    known = [count for count in counts if count is not None]
-    return fmean(known) if len(known) == len(counts) else None

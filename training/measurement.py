@@ -9,10 +9,11 @@ from pathlib import Path
 from evaluation.arms import Arm
 from evaluation.client import Client
 from evaluation.datasets.loading import Dataset
+from evaluation.programs import check_programs
 from evaluation.progress import Bar
 from evaluation.rows import Row
-from evaluation.runner import Counts, RunSettings, plan, run
-from evaluation.store import read_rows
+from evaluation.runner import Counts, RunSettings, manifest, plan, run
+from evaluation.store import MANIFEST, check_manifest, read_rows
 from training.errors import TrainingError
 from training.server import served
 from training.state import RunState, read_state
@@ -55,11 +56,18 @@ def measure(
 
     Raises:
         TrainingError: the folder holds no run, an iteration is not finished, or the server does not start.
-        EvaluationError: the server has no such recipe, or the folder holds answers of other settings.
+        EvaluationError: the server has no such recipe, the folder holds answers of other settings, or programs in
+            answers would have to be run, which is not allowed, or cannot be.
     """
     state, failed = read_state(directory), 0
-    for number, profile in _profiles(directory, state, settings.iterations):
-        out = directory / FOLDER / str(number)
+    iterations = [
+        (number, profile, directory / FOLDER / str(number))
+        for number, profile in _profiles(directory, state, settings.iterations)
+    ]
+    for _, _, out in iterations:
+        check_manifest(out / MANIFEST, manifest(settings.arms, settings.datasets, settings.answers))
+    asyncio.run(check_programs(settings.datasets, settings.answers.programs))
+    for number, profile, out in iterations:
         if _complete(out, settings):
             say(f"iteration {number}: all answers are in {out}")
             continue

@@ -9,7 +9,10 @@ from statistics import mean
 from typing import Any
 
 from evaluation.items import Item
+from evaluation.programs import check_programs
 from evaluation.progress import Bar
+from evaluation.sandbox import Sandbox
+from serving.recipes.judging import VERDICT
 from training.access import Access
 from training.branching import BranchJob, branch_out
 from training.client import TracingClient
@@ -27,7 +30,7 @@ from training.selection import selected, taught_turns
 from training.server import served
 from training.settings import OptimaSettings
 from training.state import IterationState, RunState, open_state, save_state
-from training.task_reward import VERDICT, TaskReward
+from training.task_reward import TaskReward
 from training.team import Team, load_team
 from training.trainer_settings import WEIGHTS
 from training.trajectory import Trajectory
@@ -41,10 +44,17 @@ class Optima:
     """One run, resumed from its folder."""
 
     def __init__(self, settings: OptimaSettings, access: Access, say: Callable[[str], None] = print) -> None:
-        """Load profile, recipe, tokenizers and questions, and open the run's folder. Raises `TrainingError`."""
+        """Load profile, recipe, tokenizers and questions, and open the run's folder.
+
+        Raises:
+            TrainingError: one of them cannot be loaded, or the folder holds a run with other settings.
+            EvaluationError: programs in answers would have to be run, which is not allowed, or cannot be.
+        """
         self.settings, self.access, self.say = settings, access, say
         self.team: Team = load_team(settings.profile, settings.recipe)
         data = load_questions(settings.dataset, settings.limit, settings.task_reward)
+        if settings.task_reward != "judge":
+            asyncio.run(check_programs([data], settings.programs))
         self.items: dict[str, Item] = {item.id: item for item in data.items}
         names = self.team.trained(settings.models)
         if settings.trainer.lora_rank:
@@ -147,7 +157,8 @@ class Optima:
         async def ask_judge(prompt: str) -> str:
             return (await client.ask(self.settings.judge or "", [{"role": "user", "content": prompt}], **VERDICT)).text
 
-        reward = TaskReward(self.settings.task_reward, ask_judge)
+        programs = self.settings.programs
+        reward = TaskReward(self.settings.task_reward, ask_judge, None if programs is None else Sandbox(programs))
         with Bar("answer", "task rewards") as bar:
             tasks = await score_tasks(
                 found,
@@ -181,7 +192,7 @@ class Optima:
         rows: dict[str, list[Example]] | dict[str, list[PairExample]]
         if one.method == "sft":
             reward = TaskReward(self.settings.task_reward)
-            chosen = selected(scores, self.settings.selection)
+            chosen = selected(scores, self.settings.selection, len(self.items))
             turns = [
                 turn
                 for best in chosen

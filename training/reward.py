@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.recipes.judging import ACCEPT, chosen, grade
+from serving.recipes.judging import accepts, chosen, grade, only_accepts
 from serving.recipes.strategies.plan import parse_plan
 from training.trajectory import Turn
 
@@ -16,9 +16,9 @@ ANY_NUMBER_OF_CANDIDATES = 10**5
 class RewardSettings:
     """Weights of the reward.
 
-    `optima` (arXiv 2410.08115): task - lambda_token * tokens / max_tokens + lambda_loss / max_loss, where
-    max_tokens is the largest number of tokens of the question's samples, and max_loss the largest loss of the sample's
-    utterances but verdicts under the base model, at least `min_loss`: the term is in (0, lambda_loss / min_loss].
+    `optima` (arXiv 2410.08115): task - lambda_token * tokens / max_tokens + lambda_loss / max_loss, where max_tokens is
+    the largest number of tokens of the question's samples, and max_loss the largest loss of the sample's utterances
+    but verdicts under the base model, at least `min_loss`: the term is in (0, lambda_loss / min_loss].
     `weighted`: alpha * task + beta * (1 - tokens / max_tokens) + gamma * format.
     """
 
@@ -65,7 +65,7 @@ def _reward(sample: Measured, share: float, settings: RewardSettings) -> float:
 def is_verdict(turn: Turn) -> bool:
     """True if the whole text is a verdict that the recipe's prompt spells out: an acceptance, a number or a grade."""
     text = turn.text.strip().rstrip(".!")
-    return (turn.role == "critic" and text.upper() == ACCEPT) or (turn.role == "judge" and text.isdecimal())
+    return (turn.role == "critic" and only_accepts(text)) or (turn.role == "judge" and text.isdecimal())
 
 
 def readable(turn: Turn) -> bool:
@@ -78,7 +78,7 @@ def readable(turn: Turn) -> bool:
     if turn.role == "judge":
         return chosen(text, ANY_NUMBER_OF_CANDIDATES) is not None or grade(text) is not None
     if turn.role == "critic":  # an acceptance has no further words
-        return not text.upper().startswith(ACCEPT) or text.upper().rstrip(".!") == ACCEPT
+        return only_accepts(text) or not accepts(text)
     return True
 
 

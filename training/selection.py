@@ -20,18 +20,21 @@ class SelectionSettings:
     min_task: float = 0.5  # smallest task reward: a short wrong answer may have a high reward
     best: int = 1  # trajectories of each question
     min_distance: float = 0.2  # normalized edit distance between those of one question
-    keep_share: float = 0.7  # so many trajectories are kept as this share of all questions has, the best first
+    keep_share: float = 0.7  # at most this share of all questions, times `best`, is kept, the best first
 
 
-def selected(samples: Sequence[Ranked], settings: SelectionSettings) -> list[Ranked]:
+def selected(samples: Sequence[Ranked], settings: SelectionSettings, questions: int) -> list[Ranked]:
     """The trajectories to train on, the best first; of equal rewards, the first by question and sample.
 
-    At most `keep_share` of the questions are kept, those without a good trajectory included, as in the authors' code.
+    Args:
+        samples: trajectories with a reward.
+        settings: thresholds and shares.
+        questions: number of all questions, of which at most `keep_share` are kept: those without a trajectory that
+            could be ranked or is good enough count, as in the authors' code.
     """
     good = [one for one in samples if one.reward >= settings.threshold and one.task >= settings.min_task]
     groups = by_question(sorted(good, key=_rank)).values()
     found = sorted((one for group in groups for one in _different(group, settings)), key=_rank)
-    questions = len({one.trajectory.question for one in samples})
     return found[: max(round(questions * settings.best * settings.keep_share), 1)]
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from evaluation.sandbox import SandboxLimits
 from training.generation import GenerationSettings
 from training.job import Method
 from training.reward import RewardSettings
@@ -32,6 +33,7 @@ class OptimaSettings:
     branches: int = 4  # further samples of each question from the search tree, in iterations with DPO
     task_reward: TaskKind = "dataset"
     judge: str | None = None  # served model; of the task reward "judge"
+    programs: SandboxLimits | None = None  # of programs in answers, for the scorer `code`; None: they are refused
     models: tuple[str, ...] = ()  # models to train; empty: all of the recipe
     ray_workers: int = 0  # workers of Ray Train; 0: in this process
     generation: GenerationSettings = field(default_factory=GenerationSettings)

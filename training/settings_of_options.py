@@ -2,6 +2,7 @@
 
 import argparse
 
+from evaluation.programs import limits_of
 from training.access import Access
 from training.arguments import option_name
 from training.errors import TrainingError
@@ -14,7 +15,7 @@ from training.tree import PairSettings
 
 
 def settings_of(options: argparse.Namespace) -> tuple[OptimaSettings, Access]:
-    """Settings of the options. Raises `TrainingError` if two of them contradict each other."""
+    """Settings of the options. Raises `TrainingError` or `EvaluationError` if two of them contradict each other."""
     _check(options)
     given = {name: getattr(options, name) for name in ("lambda_token", "lambda_loss", "alpha", "beta", "gamma")}
     reward = RewardSettings(form=options.reward, **{name: value for name, value in given.items() if value is not None})
@@ -31,6 +32,7 @@ def settings_of(options: argparse.Namespace) -> tuple[OptimaSettings, Access]:
         branches=options.branches,
         task_reward=options.task_reward,
         judge=options.judge,
+        programs=limits_of(options),
         models=tuple(options.models),
         ray_workers=options.ray_workers,
         generation=GenerationSettings(
@@ -60,6 +62,8 @@ def settings_of(options: argparse.Namespace) -> tuple[OptimaSettings, Access]:
 def _check(options: argparse.Namespace) -> None:
     if (options.task_reward == "judge") != (options.judge is not None):
         raise TrainingError("Give --task-reward judge and --judge MODEL together, or neither.")
+    if options.run_programs and options.task_reward == "judge":
+        raise TrainingError("--run-programs has no effect with --task-reward judge; leave it out.")
     other = {"optima": ("alpha", "beta", "gamma"), "weighted": ("lambda_token", "lambda_loss")}[options.reward]
     if wrong := [name for name in other if getattr(options, name) is not None]:
         raise TrainingError(f"{option_name(wrong[0])} has no effect with --reward {options.reward}; leave it out.")

@@ -1,6 +1,6 @@
 """Tables of finished runs: accuracy and tokens of each evaluated iteration, on the same questions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +24,18 @@ class Stage:
     iteration: int
     rows: Sequence[Row]
     arms: Sequence[str]  # in the order of the commands
+    accuracies: Mapping[str, ArmAccuracy]  # by arm
+    costs: Mapping[str, ArmCost]
 
     @property
     def labels(self) -> tuple[Cell, Cell]:
         """Name of the run's folder, and the iteration."""
         return Cell(self.directory.name), Cell("before" if self.iteration == BEFORE else str(self.iteration))
+
+    @property
+    def recipe(self) -> str:
+        """The trained recipe."""
+        return str(self.state.settings["recipe"])
 
 
 def run_tables(directories: Sequence[Path]) -> list[Table]:
@@ -48,33 +55,26 @@ def _stages(directory: Path) -> Iterator[Stage]:
     for iteration in iterations_of(state):
         folder = directory / FOLDER / str(iteration)
         if (folder / ROWS).is_file():
-            found = True
-            yield Stage(directory, state, iteration, read_answers(folder), read_arms(folder))
+            found, rows = True, read_answers(folder)
+            rights = {entry.arm: entry for entry in accuracy(rows)}
+            spent = {entry.arm: entry for entry in costs(rows)}
+            yield Stage(directory, state, iteration, rows, read_arms(folder), rights, spent)
     if not found:
         raise TrainingError(
             f"No iteration of '{directory}' is evaluated; run 'python -m training evaluate {directory} --recipes ...'."
         )
 
 
-def _accuracies(stage: Stage) -> dict[str, ArmAccuracy]:
-    return {entry.arm: entry for entry in accuracy(stage.rows)}
-
-
-def _costs(stage: Stage) -> dict[str, ArmCost]:
-    return {entry.arm: entry for entry in costs(stage.rows)}
-
-
 def _trained(stages: Sequence[Stage]) -> Table:
     body = []
     for stage in stages:
-        recipe = str(stage.state.settings["recipe"])
-        right, cost = _accuracies(stage).get(recipe), _costs(stage).get(recipe)
+        right, cost = stage.accuracies.get(stage.recipe), stage.costs.get(stage.recipe)
         cells = (
             [UNKNOWN] * 3 if cost is None else [number(cost.completion_tokens), number(cost.tokens), number(cost.calls)]
         )
         overall = right.overall if right else None
         asked = UNKNOWN if overall is None else Cell(f"{overall.n:,}")
-        body.append((*stage.labels, Cell(recipe), asked, percent(overall), *cells))
+        body.append((*stage.labels, Cell(stage.recipe), asked, percent(overall), *cells))
     return Table(
         "The trained recipe",
         (
@@ -93,7 +93,7 @@ def _trained(stages: Sequence[Stage]) -> Table:
 
 
 def _tasks(stages: Sequence[Stage]) -> Table:
-    found = [(stage, _accuracies(stage).get(str(stage.state.settings["recipe"]))) for stage in stages]
+    found = [(stage, stage.accuracies.get(stage.recipe)) for stage in stages]
     names = list(dict.fromkeys(name for _, entry in found if entry for name in entry.tasks))
     body = (
         (*stage.labels, *(percent(entry.tasks.get(name) if entry else None) for name in names))
@@ -105,8 +105,7 @@ def _tasks(stages: Sequence[Stage]) -> Table:
 def _debates(stages: Sequence[Stage]) -> Table:
     body = []
     for stage in stages:
-        recipe = str(stage.state.settings["recipe"])
-        flow = debate_flow([row for row in stage.rows if row.arm == recipe])
+        flow = debate_flow([row for row in stage.rows if row.arm == stage.recipe])
         if flow is not None:
             shares = (flow.first_right, flow.accepted, flow.spoiled, flow.mended)
             counts = (flow.first_tokens, flow.verdict_tokens)
@@ -131,8 +130,8 @@ def _recipes(stages: Sequence[Stage]) -> Table:
     names = list(dict.fromkeys(name for stage in stages for name in stage.arms))
     body = []
     for stage in stages:
-        right, cost = _accuracies(stage), _costs(stage)
-        body.append((*stage.labels, *(_right_and_tokens(right.get(name), cost.get(name)) for name in names)))
+        cells = (_right_and_tokens(stage.accuracies.get(name), stage.costs.get(name)) for name in names)
+        body.append((*stage.labels, *cells))
     return Table("All recipes and models, accuracy in % / generated tokens", ("run", "iteration", *names), tuple(body))
 
 

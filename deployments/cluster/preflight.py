@@ -13,9 +13,8 @@ from deployments.cluster.environment import ray_tracing_settings
 from deployments.config import AppArgs, Profile, load_profile
 from deployments.plan.checks import check_profile
 from serving.errors import ConfigError
-from serving.ports import check_port
+from serving.ports import LOOPBACK, check_port
 
-LOOPBACK = "127.0.0.1"
 # Ports of Ray Serve that an operator may choose, with their uses; by default they are free ones: `loopback.py`.
 PORTS = {
     "RAY_SERVE_HAPROXY_METRICS_PORT": "HAProxy's metrics",

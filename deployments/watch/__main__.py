@@ -13,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from deployments.watch.child import LOOPBACK, Child, answers
+from deployments.watch.child import Child, answers
 from deployments.watch.grafana import find_grafana, start_grafana
 from deployments.watch.page import serving_page
 from deployments.watch.prometheus import check_metrics, metrics_page, start_prometheus
 from deployments.watch.rules import local_rules
 from serving.command_line import CommandLine, at_least
 from serving.errors import ConfigError
+from serving.ports import LOOPBACK
 
 FOLDER = Path("build") / "watch"
 READY_S = 60

@@ -11,7 +11,6 @@ import httpx
 from serving.errors import ConfigError
 
 STOP_S = 10.0
-LOOPBACK = "127.0.0.1"
 
 
 class Child:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from deployments.watch.child import LOOPBACK, Child
+from deployments.watch.child import Child
 from deployments.watch.dashboards import dashboards
-from serving.ports import check_port
+from serving.ports import LOOPBACK, check_port
 
 HOMES = ("/usr/share/grafana", "/usr/local/share/grafana", "/opt/homebrew/share/grafana")
 DEFAULTS = Path("conf") / "defaults.ini"  # in every home of Grafana

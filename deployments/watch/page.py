@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from deployments.watch.child import LOOPBACK
 from deployments.watch.dashboards import dashboards
-from serving.ports import check_port
+from serving.ports import LOOPBACK, check_port
 
 FILES = Path(__file__).with_name("page")
 TYPES = {

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
-from deployments.watch.child import LOOPBACK, Child
+from deployments.watch.child import Child
 from deployments.watch.rules import NAMESPACE
 from serving.errors import ConfigError
-from serving.ports import check_port
+from serving.ports import LOOPBACK, check_port
 
 SCRAPE_S = 5
 RETENTION = "31d"  # the cost of a month needs 30 days

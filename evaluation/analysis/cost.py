@@ -46,15 +46,15 @@ def costs(rows: Sequence[Row]) -> list[ArmCost]:
                 arm=arm,
                 answers=len(own),
                 calls=fmean(row.calls for row in own),
-                tokens=_mean(row.tokens for row in own),
-                prompt_tokens=_mean(row.prompt_tokens for row in own),
-                completion_tokens=_mean(row.completion_tokens for row in own),
-                cached_tokens=_mean(row.cached_tokens for row in own),
-                reasoning_tokens=_mean(row.reasoning_tokens for row in own),
-                usd=_mean(row.cost_usd for row in own),
-                tflops=_mean(row.tflops for row in own),
-                tflops_in_sequence=_mean(row.tflops_in_sequence for row in own),
-                latency_s=_mean(latencies),
+                tokens=mean_of_known(row.tokens for row in own),
+                prompt_tokens=mean_of_known(row.prompt_tokens for row in own),
+                completion_tokens=mean_of_known(row.completion_tokens for row in own),
+                cached_tokens=mean_of_known(row.cached_tokens for row in own),
+                reasoning_tokens=mean_of_known(row.reasoning_tokens for row in own),
+                usd=mean_of_known(row.cost_usd for row in own),
+                tflops=mean_of_known(row.tflops for row in own),
+                tflops_in_sequence=mean_of_known(row.tflops_in_sequence for row in own),
+                latency_s=mean_of_known(latencies),
                 latency_p95_s=float(np.percentile(latencies, 95)) if latencies else None,
             )
         )
@@ -63,10 +63,11 @@ def costs(rows: Sequence[Row]) -> list[ArmCost]:
 
 def mean_tokens(rows: Iterable[Row]) -> float | None:
     """Mean tokens of the answers without an error; `None` if fewer than `MIN_KNOWN` of them have a known count."""
-    return _mean(row.tokens for row in rows if row.done)
+    return mean_of_known(row.tokens for row in rows if row.done)
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the known values; `None` if fewer than `MIN_KNOWN` of them are known."""
     every = list(values)
     known = [value for value in every if value is not None]
     return fmean(known) if known and len(known) >= MIN_KNOWN * len(every) else None

@@ -16,6 +16,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from evaluation.analysis.teams import agent_score, by_arm, references
 from evaluation.rows import Row
+from evaluation.scoring import RIGHT
 
 METRICS = ("bleu", "tfidf", "levenshtein")
 _TOKEN = r"(?u)\b\w+\b"  # includes one-letter words and digits, since short answers consist of them
@@ -67,8 +68,8 @@ def similarities(rows: Sequence[Row]) -> list[Similarity]:
 
 def _summary(arm: str, metric: str, answers: Sequence[tuple[list[float], list[float]]]) -> Similarity:
     flat = [pair for similar, quality in answers for pair in zip(similar, quality, strict=True)]
-    right = [similar for similar, quality in flat if quality >= 0.5]
-    wrong = [similar for similar, quality in flat if quality < 0.5]
+    right = [similar for similar, quality in flat if quality >= RIGHT]
+    wrong = [similar for similar, quality in flat if quality < RIGHT]
     ranks = [rank for similar, quality in answers if (rank := rank_correlation(similar, quality)) is not None]
     return Similarity(
         arm=arm,

@@ -66,15 +66,12 @@ def usual_team(rows: Iterable[Row]) -> Team:
 
 
 def agent_score(row: Row, agent: AgentRow) -> float | None:
-    """Score the agent's own text; `None` if only a judge could, or the scorer cannot read the text."""
-    if row.scorer is None or row.reference is None:
+    """Score the agent's own text; `None` if only a judge or a run of its program could, or the scorer fails."""
+    if row.scorer in (None, scoring.CODE) or row.reference is None:
         return None
     try:
         return scoring.score(row.scorer, agent.text, row.reference, row.accepted).score
-    except (
-        Exception,
-        SystemExit,
-    ):  # of a scorer of the user's own: one text must not end the analysis
+    except (Exception, SystemExit):  # of a scorer of the user's own: one text must not end the analysis
         return None
 
 

@@ -10,6 +10,8 @@ from evaluation.datasets.qa import question_with
 from evaluation.items import Item
 from serving.config import Frozen
 
+TWO_WIKI = ("evidences", "entity_ids")  # columns of 2WikiMultihopQA, which has this format, that HotpotQA lacks
+
 
 class Paragraphs(Frozen):
     """Titles, and the sentences under each of them."""
@@ -47,7 +49,7 @@ class HotpotQa(DatasetRow):
     @classmethod
     def recognizes(cls, row: Mapping[str, Any]) -> bool:
         own = cls.required() | {"supporting_facts"} <= row.keys() and not isinstance(row["answer"], dict)
-        return own and "evidences" not in row  # a column of 2WikiMultihopQA
+        return own and not any(name in row for name in TWO_WIKI)
 
     @model_validator(mode="before")
     @classmethod

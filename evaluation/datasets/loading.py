@@ -17,7 +17,7 @@ from evaluation.datasets.tiny import Tiny
 from evaluation.datasets.tools import ToolRow
 from evaluation.errors import EvaluationError
 from evaluation.items import Item
-from evaluation.scoring import scorer_named
+from evaluation.scoring import CODE, SCORERS, scorer_named
 from serving.validation import first_issue
 
 __all__ = ["KINDS", "NAMED", "Dataset", "load", "load_all"]
@@ -153,6 +153,11 @@ def _scorer(path: Path, item: Item, scorer: str | None) -> str | None:
     scorer_named(scorer)
     if item.answer is None:
         raise EvaluationError(f"The questions of '{path}' have no right answers for a scorer; remove '--scorer'.")
+    if item.scorer == CODE != scorer and scorer in SCORERS:
+        raise EvaluationError(
+            f"The right answers of '{path}' are programs, which only the scorer '{CODE}' or one of your own can use;"
+            " remove '--scorer'."
+        )
     return scorer
 
 

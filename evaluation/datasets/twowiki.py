@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from evaluation.datasets.hotpotqa import HotpotQa
-
-OWN = ("evidences", "entity_ids")  # columns of this dataset that HotpotQA lacks
+from evaluation.datasets.hotpotqa import TWO_WIKI, HotpotQa
 
 
 class TwoWiki(HotpotQa):
@@ -29,4 +27,4 @@ class TwoWiki(HotpotQa):
 
     @classmethod
     def recognizes(cls, row: Mapping[str, Any]) -> bool:
-        return cls.required() <= row.keys() and any(name in row for name in OWN)
+        return cls.required() <= row.keys() and any(name in row for name in TWO_WIKI)

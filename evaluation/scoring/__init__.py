@@ -34,6 +34,7 @@ SCORERS: dict[str, Scorer] = {
     "literal": literal,
     "code": code,
 }
+RIGHT = 0.5  # smallest score of a right answer, where an answer is either right or wrong
 CODE = "code"  # runs programs: only `score_program` may
 
 
@@ -72,7 +73,7 @@ async def score_program(text: str, reference: str, sandbox: Sandbox) -> Scored:
     extracted = code.extract(text)
     if extracted is None:
         return Scored(0.0, None)
-    return Scored(float(await sandbox.passes(code.program_of(text, reference))), extracted)
+    return Scored(float(await sandbox.passes(code.program_of(extracted, reference))), extracted)
 
 
 def scorer_named(name: str) -> Scorer:

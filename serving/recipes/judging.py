@@ -61,6 +61,16 @@ def choose(messages: Sequence[Message], candidates: Sequence[Reference]) -> tupl
     return question(messages, text)
 
 
+def accepts(verdict: str) -> bool:
+    """True if a critic's verdict begins with `ACCEPT`: it approves of the answer, with or without further words."""
+    return verdict.strip().upper().startswith(ACCEPT)
+
+
+def only_accepts(verdict: str) -> bool:
+    """True if a critic's verdict is `ACCEPT` and nothing else, as its prompt asks for."""
+    return verdict.strip().rstrip(".!").upper() == ACCEPT
+
+
 def chosen(verdict: str, count: int) -> int | None:
     """Index (from 0) of the candidate that a verdict names; `None` if it names none of the `count`."""
     found = re.search(r"\d+", verdict)

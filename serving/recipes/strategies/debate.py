@@ -9,7 +9,7 @@ from serving.conversation import Message
 from serving.errors import MoaError
 from serving.recipes.base import LAYER_SETTINGS, Answering, Recipe
 from serving.recipes.cost import Cost
-from serving.recipes.judging import ACCEPT, CRITICISE, question, quoted
+from serving.recipes.judging import CRITICISE, accepts, question, quoted
 from serving.references import References
 from serving.runtime.agents import Agent, AgentField
 from serving.runtime.reasons import UNCHECKED
@@ -77,7 +77,7 @@ class Debate(Answering):
                 if not criticism.strip():
                     run.degrade(UNCHECKED())
                     return run.pick(draft, reasoning)
-                if criticism.strip().upper().startswith(ACCEPT):
+                if accepts(criticism):
                     return run.pick(draft, reasoning)
                 earlier = (draft,)
             messages = (

@@ -118,7 +118,7 @@ async def test_no_attempt_lasts_longer_than_the_timeout() -> None:
         raise httpx.ReadTimeout("late")
 
     async with client(handler, timeout_s=30.0, retries=0) as server:
-        with pytest.raises(AskFailed, match="no answer: late"):
+        with pytest.raises(AskFailed, match="no answer: it sent nothing until the timeout"):
             await server.ask("m", [])
     assert limits == [{"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 30.0}]
 
@@ -153,7 +153,30 @@ async def test_first_token_alternatives_are_kept() -> None:
 
 async def test_no_server_is_one_sentence() -> None:
     async with client(in_turn(httpx.ConnectError("refused"))) as server:
-        with pytest.raises(EvaluationError, match="No server at http://server: refused"):
+        with pytest.raises(
+            EvaluationError, match=r"No server at http://server: it cannot be reached \(refused\)\. Start one"
+        ):
+            await server.models()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (httpx.ConnectTimeout("secret"), "it cannot be reached within 10 s"),
+        (httpx.ReadTimeout("secret"), "it sent nothing until the timeout"),
+        (httpx.RemoteProtocolError("secret"), r"the connection failed \(RemoteProtocolError\)"),
+    ],
+)
+async def test_the_text_of_a_lost_connection_is_not_passed_on(error: httpx.TransportError, reason: str) -> None:
+    async with client(in_turn(error), retries=0) as server:
+        with pytest.raises(AskFailed, match=f"^no answer: {reason}$"):
+            await server.ask("m", [])
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"{}", b'{"data": [1]}', b"[]"])
+async def test_a_server_of_another_kind_is_one_sentence(content: bytes) -> None:
+    async with client(in_turn(httpx.Response(200, content=content))) as server:
+        with pytest.raises(EvaluationError, match="models answered without a list of models; name an OpenAI-compat"):
             await server.models()
 
 

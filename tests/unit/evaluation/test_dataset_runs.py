@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from evaluation.__main__ import main
+from evaluation.rescoring import rescored
 from evaluation.rows import Row
 from evaluation.store import read_answers
 from tests.support import dataset_rows as rows
@@ -103,6 +104,24 @@ def test_stored_answers_are_scored_again_with_another_scorer(
     assert "There is no scorer 'f2'" in capsys.readouterr().err
     assert main(["table", f"{command.folder}/out", "--scorer", "code"]) == 2
     assert "The scorer 'code' runs programs" in capsys.readouterr().err
+
+
+def test_the_score_of_a_program_is_kept(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    code = rows.HUMAN_EVAL["canonical_solution"]
+    assert command.run(code, rows.HUMAN_EVAL, options=("--run-programs",)) == 0
+    assert main(["table", f"{command.folder}/out", "--scorer", "f1"]) == 2
+    assert "No answer can be scored by 'f1': their programs were run" in capsys.readouterr().err
+
+    (row,) = command.rows
+    other = row.model_copy(update={"item": "b", "reference": "Lima", "scorer": "exact", "answers": ("in Lima",)})
+    assert [one.score for one in rescored([row, other], "contains")] == [1.0, 1.0]
+    assert [one.score for one in rescored([row, other], "exact")] == [1.0, 0.0]
+
+
+def test_another_scorer_cannot_read_programs(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.run("    return 1", rows.HUMAN_EVAL, options=("--scorer", "f1")) == 2
+    assert "are programs, which only the scorer 'code' or one of your own can use" in capsys.readouterr().err
+    assert command.server.questions == []
 
 
 @pytest.mark.parametrize(("answer", "right"), [("River Seine", 1.0), ("The Loire", 0.0)])

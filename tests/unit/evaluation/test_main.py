@@ -24,7 +24,7 @@ def test_the_commands_from_questions_to_page(
     assert main([*asking, "--temperature", "0"]) == 0
     assert "6 requested, 0 failed, 12 kept" in capsys.readouterr().out
     assert main([*asking, "--temperature", "1"]) == 2
-    assert "Choose another --out" in capsys.readouterr().err
+    assert "choose another --out" in capsys.readouterr().err
     assert main(["judge", out, "--judge", "judge", "--baseline", "add"]) == 0
     assert main(["judge", out, "--judge", "judge", "--grade"]) == 0
     assert main(["report", out, "--out", str(tmp_path / "q.html"), "--budget-latency", "60"]) == 0

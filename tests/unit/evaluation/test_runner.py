@@ -166,7 +166,7 @@ async def test_an_unknown_model_is_named_before_any_work(data: Dataset, tmp_path
 
 async def test_answers_of_other_settings_are_never_mixed(data: Dataset, tmp_path: Path) -> None:
     await ran(TeamServer(), ARMS, data, tmp_path, sampling={"temperature": 0.7})
-    with pytest.raises(EvaluationError, match="Choose another --out"):
+    with pytest.raises(EvaluationError, match="choose another --out"):
         await ran(TeamServer(), ARMS, data, tmp_path, sampling={"temperature": 0.0})
 
 
@@ -177,7 +177,7 @@ async def test_answers_of_another_server_are_never_mixed(
     await ran(TeamServer(), ARMS[:1], data, tmp_path)
     other = TeamServer()
     vars(other).update(changed)
-    with pytest.raises(EvaluationError, match=r"holds answers of another server: (models|version) was .*\bself|1"):
+    with pytest.raises(EvaluationError, match=r"holds answers of another server: '(models|version)' was .*\bself|1"):
         await ran(other, ARMS, data, tmp_path)
     assert other.bodies == []
 

@@ -5,9 +5,13 @@ import sys
 
 import pytest
 
-from evaluation.sandbox import CHILD, SandboxLimits, passes
+from evaluation.sandbox import CHILD, Sandbox, SandboxLimits
 
 QUICK = SandboxLimits(timeout_s=20, cpu_s=1)
+
+
+async def passes(program: str, limits: SandboxLimits | None = None) -> bool:
+    return await Sandbox(limits or SandboxLimits()).passes(program)
 
 
 @pytest.mark.parametrize("program", ["x = 1", "assert sum(range(4)) == 6", "print('out'); import math, json, re"])

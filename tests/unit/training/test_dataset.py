@@ -8,6 +8,7 @@ import pytest
 from evaluation.datasets.loading import NAMED, load
 from models.tiny import training_set
 from models.tiny.questions import facts
+from tests.support.dataset_rows import HUMAN_EVAL
 from training.dataset import held_out_questions, load_questions
 from training.errors import TrainingError
 
@@ -51,6 +52,18 @@ def test_questions_that_cannot_be_trained_on_are_refused(tmp_path: Path) -> None
     assert len(load_questions(open_ended, None, "judge").items) == 1
     with pytest.raises(TrainingError, match="Cannot read the dataset"):
         load_questions("missing.jsonl", None, "dataset")
+
+
+def test_programs_and_task_rewards_fit_each_other(tmp_path: Path) -> None:
+    words = written(tmp_path / "words.jsonl", ROW)
+    with pytest.raises(TrainingError, match="'a' has no tests that could run with an answer's code; give questions"):
+        load_questions(words, None, "code")
+    code = written(tmp_path / "code.jsonl", HUMAN_EVAL)
+    for reward in ("exact", "number", "choice", "f1"):
+        with pytest.raises(TrainingError, match=f"a program, which the task reward '{reward}' cannot use"):
+            load_questions(code, None, reward)
+    for reward in ("code", "dataset", "judge"):
+        assert len(load_questions(code, None, reward).items) == 1
 
 
 def test_the_generator_makes_questions_that_are_accepted(tmp_path: Path) -> None:

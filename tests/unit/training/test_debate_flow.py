@@ -46,5 +46,11 @@ def test_an_unknown_count_makes_no_mean() -> None:
     assert (flow.first_right, flow.first_tokens, flow.verdict_tokens) == (pytest.approx(0.6), None, None)
 
 
+def test_programs_are_not_run_for_the_first_answer() -> None:
+    program = row("a", "x = 4", "x = 5", "ACCEPT").model_copy(update={"scorer": "code", "reference": "assert x == 4"})
+    assert debate_flow([program]) is None
+    assert debate_flow([program, *ROWS]) == debate_flow(ROWS)
+
+
 def test_failed_answers_and_other_recipes_have_no_course() -> None:
     assert debate_flow([row("a", "4", "4", "ACCEPT", error="429"), row("b", "4", "4"), row("c", "4")]) is None

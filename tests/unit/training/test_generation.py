@@ -112,7 +112,7 @@ def test_seeds_differ_by_question_and_sample() -> None:
 async def test_a_server_without_the_recipe_or_with_other_weights_is_refused() -> None:
     async with TracingClient("http://s", transport=counting(), retries=0) as client:
         await client.check("debate", {})
-        with pytest.raises(TrainingError, match="The server has no recipe 'nope'; its models are: "):
+        with pytest.raises(EvaluationError, match=r"The server has no model 'nope'; .*its models are: "):
             await client.check("nope", {})
         with pytest.raises(TrainingError, match="does not serve training 'x'"):
             await client.check("debate", {"training": "x"})

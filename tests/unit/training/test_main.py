@@ -38,6 +38,11 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> str:
         (["--method", "ppo"], "argument --method: 'ppo' is unknown; choose from isft, idpo, hybrid"),
         (["--judge", "tiny-qwen"], "error: Give --task-reward judge and --judge MODEL together, or neither."),
         (["--task-reward", "judge"], "error: Give --task-reward judge and --judge MODEL together, or neither."),
+        (
+            ["--task-reward", "judge", "--judge", "m", "--run-programs"],
+            "error: --run-programs has no effect with --task-reward judge; leave it out.",
+        ),
+        (["--program-timeout", "3"], "error: --program-timeout has no effect without --run-programs; add it, or"),
         (["--alpha", "1"], "error: --alpha has no effect with --reward optima; leave it out."),
         (
             ["--reward", "weighted", "--lambda-loss", "1"],

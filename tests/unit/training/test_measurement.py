@@ -1,17 +1,22 @@
 """Evaluation of a run's iterations, and the tables of evaluated runs."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evaluation.arms import from_names
 from evaluation.client import Client
-from evaluation.datasets.loading import load_all
+from evaluation.datasets.loading import Dataset, load_all
 from evaluation.errors import EvaluationError
 from evaluation.runner import RunSettings
+from evaluation.sandbox import SandboxLimits
+from evaluation.store import read_answers
 from serving.types import GenerateRequest
+from tests.support.dataset_rows import HUMAN_EVAL
 from tests.support.training import scripted_trio, transport_of
 from training.__main__ import main
 from training.measurement import MeasureSettings, measure
@@ -88,7 +93,38 @@ def test_each_iteration_is_served_and_asked_once(run: Path, settings: MeasureSet
     assert len(rows.read_bytes().splitlines()) == 2 * ITEMS
 
 
-def test_failed_answers_are_counted_and_other_settings_refused(run: Path, settings: MeasureSettings) -> None:
+@pytest.mark.parametrize("complete", [True, False])
+def test_answers_of_other_settings_are_never_mixed(run: Path, settings: MeasureSettings, complete: bool) -> None:
+    server = Server()
+    measure(run, settings, serve=server.serve, connect=server.connect, say=lambda line: None)
+    rows = run / "evaluation" / "1" / "rows.jsonl"
+    if not complete:
+        rows.write_bytes(rows.read_bytes().partition(b"\n")[0] + b"\n")
+    kept, started = rows.read_bytes(), list(server.profiles)
+    longer = replace(settings, answers=replace(settings.answers, sampling={"max_tokens": 9}))
+    with pytest.raises(EvaluationError, match="holds answers with other settings: setting 'sampling' was "):
+        measure(run, longer, serve=server.serve, connect=server.connect)
+    assert (rows.read_bytes(), server.profiles) == (kept, started)
+
+
+def programs(tmp_path: Path) -> list[Dataset]:
+    (tmp_path / "code.jsonl").write_text(json.dumps(HUMAN_EVAL) + "\n")
+    return load_all([str(tmp_path / "code.jsonl")], None, None, None)
+
+
+def test_programs_run_only_if_that_is_allowed(run: Path, settings: MeasureSettings, tmp_path: Path) -> None:
+    server = Server()
+    code = replace(settings, datasets=programs(tmp_path), iterations=(0,))
+    with pytest.raises(EvaluationError, match="allow it with --run-programs"):
+        measure(run, code, serve=server.serve, connect=server.connect)
+    assert server.profiles == []
+    allowed = replace(code, answers=replace(code.answers, programs=SandboxLimits()))
+    assert measure(run, allowed, serve=server.serve, connect=server.connect, say=lambda line: None) == 0
+    assert {row.score for row in read_answers(run / "evaluation" / "0")} == {0.0}
+    assert run_tables([run])[0].title == "The trained recipe"
+
+
+def test_an_unknown_recipe_is_one_sentence(run: Path, settings: MeasureSettings) -> None:
     server = Server()
     one = MeasureSettings(from_names("nope"), settings.datasets, (0,), settings.answers)
     with pytest.raises(EvaluationError, match="The server has no model 'nope'"):

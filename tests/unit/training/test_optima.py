@@ -11,8 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from deployments.config import load_profile
+from evaluation.errors import EvaluationError
+from evaluation.sandbox import SandboxLimits
 from evaluation.store import read_rows
 from serving.types import GenerateRequest
+from tests.support.dataset_rows import HUMAN_EVAL
 from tests.support.training import SPECS, scripted_trio, transport_of
 from training import optima as loop
 from training.access import Access
@@ -210,6 +213,18 @@ def test_nothing_to_train_on_is_one_sentence(settings: OptimaSettings) -> None:
     strict = replace(settings, selection=replace(settings.selection, threshold=9.0))
     with pytest.raises(TrainingError, match="Iteration 1 has nothing to train on; lower --threshold"):
         said(strict, access())
+
+
+def test_programs_run_only_if_that_is_allowed(settings: OptimaSettings, tmp_path: Path) -> None:
+    data = tmp_path / "code.jsonl"
+    data.write_text(json.dumps(HUMAN_EVAL) + "\n")
+    for reward in ("code", "dataset"):
+        with pytest.raises(EvaluationError, match="allow it with --run-programs"):
+            Optima(replace(settings, dataset=str(data), task_reward=reward), access())
+        assert not settings.out.exists()
+    Optima(replace(settings, dataset=str(data), programs=SandboxLimits()), access())
+    with pytest.raises(EvaluationError, match="leave out --run-programs"):
+        Optima(replace(settings, programs=SandboxLimits()), access())
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ SAMPLES = [
 
 
 def test_the_best_of_each_question_above_both_thresholds() -> None:
-    assert keys(selected(SAMPLES, ALL)) == [("a", 1), ("c", 0)]
-    assert keys(selected(SAMPLES, SelectionSettings(threshold=0.0, min_task=0.0, keep_share=1.0))) == [
+    assert keys(selected(SAMPLES, ALL, 3)) == [("a", 1), ("c", 0)]
+    assert keys(selected(SAMPLES, SelectionSettings(threshold=0.0, min_task=0.0, keep_share=1.0), 3)) == [
         ("a", 3),
         ("c", 0),
         ("b", 0),
@@ -49,18 +49,19 @@ def test_the_best_of_each_question_above_both_thresholds() -> None:
 
 
 def test_further_trajectories_of_a_question_say_something_else() -> None:
-    assert keys(selected(SAMPLES, SelectionSettings(best=2, keep_share=1.0))) == [("a", 1), ("a", 0), ("c", 0)]
+    assert keys(selected(SAMPLES, SelectionSettings(best=2, keep_share=1.0), 3)) == [("a", 1), ("a", 0), ("c", 0)]
     near = SelectionSettings(best=2, min_distance=0.0, keep_share=1.0)
-    assert keys(selected(SAMPLES, near)) == [("a", 1), ("a", 2), ("c", 0)]
+    assert keys(selected(SAMPLES, near, 3)) == [("a", 1), ("a", 2), ("c", 0)]
 
 
 def test_the_best_share_of_all_questions_is_kept_and_never_nothing() -> None:
     """The share is of all questions, and not of those with a good trajectory: most good ones are kept."""
-    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.7))) == [("a", 1), ("c", 0)]
-    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.4))) == [("a", 1)]
-    assert keys(selected(SAMPLES, SelectionSettings(best=2, keep_share=0.5))) == [("a", 1), ("a", 0), ("c", 0)]
-    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.01))) == [("a", 1)]
-    assert selected([], ALL) == []
+    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.7), 3)) == [("a", 1), ("c", 0)]
+    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.4), 3)) == [("a", 1)]
+    assert keys(selected(SAMPLES, SelectionSettings(best=2, keep_share=0.5), 3)) == [("a", 1), ("a", 0), ("c", 0)]
+    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.01), 3)) == [("a", 1)]
+    assert keys(selected(SAMPLES, SelectionSettings(keep_share=0.4), 5)) == [("a", 1), ("c", 0)]  # two without a reward
+    assert selected([], ALL, 3) == []
 
 
 def test_turns_that_did_not_end_and_texts_worse_than_the_answer_are_not_taught() -> None:

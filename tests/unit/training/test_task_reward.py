@@ -3,7 +3,8 @@
 import pytest
 
 from evaluation.items import Item
-from training.task_reward import TaskReward, Unscored
+from evaluation.sandbox import Sandbox, SandboxLimits
+from training.task_reward import TaskKind, TaskReward, Unscored
 
 
 def item(answer: str | None, scorer: str | None = "exact") -> Item:
@@ -28,11 +29,13 @@ async def test_pure_rewards(kind: str, text: str, answer: str, expected: float) 
     assert reward.pure(item(answer), text) == pytest.approx(expected)
 
 
-async def test_code_is_run_with_the_tests_of_the_item() -> None:
-    reward = TaskReward("code")
-    tests = item("def check(f):\n    assert f(2) == 4\n\ncheck(double)", None)
+@pytest.mark.parametrize("kind", ["code", "dataset"])
+async def test_code_is_run_with_the_tests_of_the_item(kind: TaskKind) -> None:
+    reward = TaskReward(kind, sandbox=Sandbox(SandboxLimits()))
+    tests = item("def check(f):\n    assert f(2) == 4\n\ncheck(double)", "code")
     assert await reward.score(tests, "Here:\n```python\ndef double(x):\n    return 2 * x\n```\nDone.") == 1.0
     assert await reward.score(tests, "def double(x):\n    return x + 1") == 0.0
+    assert await reward.score(tests, " ") == 0.0
     assert reward.pure(tests, "def double(x): ...") is None
 
 

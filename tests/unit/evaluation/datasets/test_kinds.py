@@ -466,4 +466,6 @@ def test_skills_of_flask_are_the_criteria_of_the_judge(tmp_path: Path) -> None:
 
 def test_rows_of_hotpotqa_and_2wikimultihopqa_are_told_apart(tmp_path: Path) -> None:
     assert loaded(tmp_path, rows.TWO_WIKI).kind == "2wikimultihopqa"
+    without = {name: value for name, value in rows.TWO_WIKI.items() if name != "evidences"}
+    assert loaded(tmp_path, {**without, "entity_ids": "Q1_Q2"}).kind == "2wikimultihopqa"
     assert loaded(tmp_path, rows.HOTPOTQA_FILE).kind == "hotpotqa"

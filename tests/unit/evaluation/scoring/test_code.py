@@ -32,6 +32,11 @@ F = "def f(x):\n    return x + 1"
         (f"Here is the function:\n\n{F}\n\nIt adds one to x.", F),
         (f"import math\nfrom os import path\n\n@cache\n{F}\n\nassert f(1) == 2\nThat is all.", None),
         ("    return x + 1", "    return x + 1"),
+        (f"ONE = 1\n\n{F}", f"ONE = 1\n\n{F}"),
+        (f"Here it is:\n\nONE = 1\n\n{F}\n\nIt adds one to x.", f"ONE = 1\n\n{F}"),
+        (f"This is right\nfor all x:\n{F}", F),
+        ("y = 1\ndef g(z):\n    return y\nreturn g(x)", "y = 1\ndef g(z):\n    return y\nreturn g(x)"),
+        ("- So:\n  ```python\n  y = 1\n  def f(x):\n      return y\n  ```", "y = 1\ndef f(x):\n    return y"),
         ("I do not know.", "I do not know."),
         ("", None),
         ("```python\n```", None),
@@ -52,7 +57,8 @@ def test_no_text_breaks_the_extraction(text: str) -> None:
 
 def test_a_long_answer_is_read_in_linear_time() -> None:
     for piece in ("`", "```\n", "a ", "a = ", "def f(x):\n", "  ", "[" * 3):
-        code.program_of(piece * (100_000 // len(piece)), "assert True")
+        text = piece * (100_000 // len(piece))
+        code.program_of(code.extract(text) or "", f"def f(x):\n    'x'\n{code.PLACE}\n")
 
 
 def ends(program: str) -> bool:
@@ -88,7 +94,30 @@ SUMS = HumanEval(
     ],
 )
 def test_an_answer_to_humaneval(answer: str, right: bool) -> None:
-    assert ends(code.program_of(answer, str(SUMS.answer))) is right
+    assert ends(code.program_of(code.extract(answer) or "", str(SUMS.answer))) is right
+
+
+SORTS = HumanEval(
+    prompt='def f(x):\n    """ Sort x in place. """\n',
+    entry_point="f",
+    test="def check(candidate):\n    x = [1, 3, 2]\n    candidate(x)\n    assert x == [3, 2, 1]\n",
+).item(1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("def key(y):\n    return -y\nx.sort(key=key)", True),  # the body: a nested function, and its use
+        ("```python\n    def key(y):\n        return -y\n    x.sort(key=key)\n```", True),
+        ("class Key:\n    def f(self, y):\n        return -y\nx.sort(key=Key().f)", True),
+        ("def g(x):\n    def f(y):\n        return -y\n    x.sort(key=f)\n\nf = g", True),
+        ("def g(x):\n    def f(y):\n        return -y\n    x.sort(key=f)", False),
+        ("class Solution:\n    def f(self, x):\n        x.sort(reverse=True)", False),
+        ("from functools import partial\n\nf = partial(list.sort, reverse=True)", True),
+    ],
+)
+def test_only_a_definition_at_the_top_level_replaces_the_function(answer: str, right: bool) -> None:
+    assert ends(code.program_of(code.extract(answer) or "", str(SORTS.answer))) is right
 
 
 @pytest.mark.parametrize(

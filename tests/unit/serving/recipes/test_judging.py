@@ -1,7 +1,9 @@
 """Prompts of judges, and verdicts that can or cannot be parsed."""
 
+import pytest
+
 from serving.conversation import Message
-from serving.recipes.judging import choose, chosen, grade, question, quoted
+from serving.recipes.judging import accepts, choose, chosen, grade, only_accepts, question, quoted
 from serving.references import Reference
 
 
@@ -10,6 +12,20 @@ def test_verdicts_that_cannot_be_read_are_abstentions() -> None:
     assert chosen("4", 3) is chosen("none", 3) is chosen("9" * 5000, 3) is None
     assert grade("8.5/10") == 0.85
     assert grade("great") is grade("55") is None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "found"),
+    [
+        ("ACCEPT", (True, True)),
+        (" accept.\n", (True, True)),
+        ("ACCEPT, because it is right", (True, False)),
+        ("It is wrong; I cannot ACCEPT", (False, False)),
+        ("", (False, False)),
+    ],
+)
+def test_a_critic_accepts_with_or_without_further_words(verdict: str, found: tuple[bool, bool]) -> None:
+    assert (accepts(verdict), only_accepts(verdict)) == found
 
 
 def test_a_judge_reads_the_conversation_as_one_quoted_message() -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from serving.api import request_log
 from serving.api.dependencies import Server
 from serving.api.exchange import HttpExchange
-from serving.api.streaming import RequestTask
+from serving.api.request_task import RequestTask
 from serving.cards import ModelCard
 from serving.pooling import EmbedRequest, RerankRequest, Scores, Vectors
 from serving.telemetry import StreamOutcome

@@ -13,9 +13,10 @@ from serving.api.dialects.messages_requests import count_request, messages_reque
 from serving.api.dialects.unsupported_tools import log_omitted
 from serving.api.errors import JsonResponse
 from serving.api.openapi import OF_ANSWERS, OF_GENERATION, json_body, responses
+from serving.api.request_task import RequestTask
 from serving.api.schemas.messages import CountTokensBody, MessagesBody
 from serving.api.schemas.messages_answers import MessageEvent, MessageRead, MessagesErrorBody, TokenCount
-from serving.api.streaming import GenerationResponse, RequestTask
+from serving.api.streaming import GenerationResponse
 
 MESSAGES = "/v1/messages"
 router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])

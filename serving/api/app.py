@@ -127,9 +127,8 @@ def create_app(
         stored_keys=StoredKeys(KeyStore(store.database), keys, settings) if store and keys.required else None,
         limiter=Limiter(settings, by_id, store, observer or Observer()),
         cache=response_cache(engines, settings.cache, store, observer),
-        recorder=Recorder(
-            by_id, observer or Observer(), None if store is None else store.requests, quality, budget_usd
-        ),
+        recorder=Recorder(by_id, observer or Observer(), None if store is None else store.requests, quality),
+        budget_usd=budget_usd,
         batches=batches,
     )
     app = Api(

@@ -61,6 +61,7 @@ class Server:
     cache: ResponseCache | None = None  # None: answers are not kept
     recorder: Recorder = field(default_factory=lambda: Recorder({}, Observer()))
     batches: Batches | None = None
+    budget_usd: float | None = None  # of all keys, a month; reports show it
 
     async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.

@@ -21,7 +21,6 @@ class Held:
     Attributes:
         caller: name of the caller.
         count: requests in progress.
-        requests: held in the minute, before they are refused or run.
         minute: in which the request began.
         minute_tokens: reserved in it; None: its tokens are not limited.
         budgets: reserved in the day and the month; empty: the caller has no budget.
@@ -31,7 +30,6 @@ class Held:
     caller: str
     count: int
     minute: Window
-    requests: float = 0.0
     minute_tokens: float | None = None
     budgets: dict[Window, Spent] = field(default_factory=dict)
     slots: set[int] | None = None

@@ -1,11 +1,13 @@
 """A recipe as an engine."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
+from serving.cache.digest import digest
 from serving.decoding import PLAIN_DECODING
 from serving.engine import Engine, EngineInfo
 from serving.errors import InvalidRequest, RecipeFailed, UnsupportedField
@@ -30,6 +32,8 @@ from serving.runtime.task import Task
 from serving.types import CacheOption, Delta, GenerateRequest, Timing
 from serving.validation import shown
 
+MAX_IDENTITIES = 1024
+
 
 class RecipeEngine(Engine):
     """The streamed answers of one recipe's runs."""
@@ -50,7 +54,7 @@ class RecipeEngine(Engine):
         self.name, self.recipes, self.runtime, self.limits = name, recipes, runtime, limits
         self._caps = caps
         self._info = self._abilities()
-        self._identities: dict[str, str] = {}  # of recipes without overrides, by id
+        self._identities: OrderedDict[tuple[str, str], str] = OrderedDict()  # by recipe and digest of its overrides
 
     @property
     def info(self) -> EngineInfo:
@@ -79,14 +83,18 @@ class RecipeEngine(Engine):
 
     def identity(self, request: GenerateRequest) -> str:
         """Digest of the recipe as overridden, with all that it may ask. Raises as `generate` for wrong overrides."""
+        name = self.name if request.moa.recipe is None else request.moa.recipe
+        changed = (name, digest(request.moa.overrides) if request.moa.overrides else "")
+        if (known := self._identities.get(changed)) is not None:
+            self._identities.move_to_end(changed)
+            return known
         with engine_failures(self.name, RecipeFailed):
             recipe = self._recipe(request)
-            if not request.moa.overrides and recipe.id in self._identities:
-                return self._identities[recipe.id]
             infos = {name: engine.info for name, engine in self.runtime.engines.items()}
             found = recipe_identity(recipe, self.recipes, infos, self.runtime.prices, self.limits)
-        if not request.moa.overrides:
-            self._identities[recipe.id] = found
+        self._identities[changed] = found
+        if len(self._identities) > MAX_IDENTITIES:
+            self._identities.popitem(last=False)
         return found
 
     async def check_health(self) -> None:

@@ -1,6 +1,7 @@
 """Limits and budgets of callers: reserved before an answer, corrected by its cost after it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ from serving.api.settings import ApiSettings
 from serving.api.windows import MINUTE_S, minute_of
 from serving.cards import ModelCard
 from serving.errors import StoreRequired
+from serving.failures import log_exception
 from serving.store.counters import Addition
 from serving.store.errors import StoreUnavailable
 from serving.store.spending import Period, Spent
@@ -34,6 +36,8 @@ from serving.telemetry import Observer
 FLUSH_S = 5.0  # for corrections that wait when the server stops
 KNOWN_S = 1.0  # for which the sums of a caller's budgets are not read again
 MAX_KNOWN = 10_000  # callers
+
+logger = logging.getLogger("serving.api")
 
 
 class Limiter:
@@ -83,7 +87,14 @@ class Limiter:
         totals, granted = added.totals, added.granted
         if granted and not shared:
             self._without_store(additions)
-        if granted and (seeds := await self._seeds(caller.name, entries, totals, spent_before, now, shared)):
+        seeds: dict[str, float] = {}
+        if granted:
+            try:
+                seeds = await self._seeds(caller.name, entries, totals, spent_before, now, shared)
+            except BaseException:  # such as a caller that left: nobody would settle what it has reserved
+                self.counters.take_back(additions, shared=shared)
+                raise
+        if seeds:
             totals = tuple(total + seeds.get(one.key, 0.0) for one, total in zip(additions, totals, strict=True))
             before = tuple(total - one.amount for one, total in zip(additions, totals, strict=True))
             if not all(one.fits(total) for one, total in zip(additions, before, strict=True)):
@@ -143,7 +154,10 @@ class Limiter:
         while True:
             left_s = minute_of(self.clock()).left_s(self.clock()) - SLOT_MARGIN_S
             await asyncio.sleep(left_s if left_s > 0 else left_s + MINUTE_S)
-            self.count_ahead()
+            try:
+                self.count_ahead()
+            except Exception as error:  # it must not end the counting
+                log_exception(logger, error, "Requests in progress were not counted in the next minute")
 
     async def _spent_before(self, caller: str, entries: Sequence[Entry]) -> Mapping[Period, Spent] | None:
         """Sums spent in windows that this replica has not counted in yet; None: there are none, or it is unknown.

@@ -1,9 +1,10 @@
 """An answer in a dialect, whole and as events: the interface between `streaming` and the dialects."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from serving.types import Completion, Delta
+from serving.types import Completion, Delta, GenerateRequest
 
 
 class EventEncoder(Protocol):
@@ -47,3 +48,11 @@ class Answer(Protocol):
 
     def deltas(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
         """`stream` without what the client does not want to have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a client asks of one model or recipe: the prompts in order, and its answer."""
+
+    requests: tuple[GenerateRequest, ...]
+    answer: Answer

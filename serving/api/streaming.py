@@ -1,7 +1,7 @@
 """Responses that an engine computes: JSON or server-sent events."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -11,18 +11,19 @@ from starlette.types import Receive, Scope, Send
 from serving import sse
 from serving.api import request_log
 from serving.api.aliases import check_models, without_aliases
-from serving.api.answer import Answer, EventEncoder
+from serving.api.answer import Asked, EventEncoder
 from serving.api.answer_cache import cached_answer
 from serving.api.dependencies import Server
 from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
 from serving.api.prompt_batch import merged
 from serving.api.request_task import RequestTask
+from serving.api.reservation import Reservation, Unlimited
 from serving.api.send_buffer import SendBuffer
 from serving.cache.cached_answer import CachedAnswer
 from serving.cards import ModelCard
 from serving.engine import checked, collect
-from serving.errors import IncompleteGeneration
+from serving.errors import BudgetExceeded, IncompleteGeneration
 from serving.telemetry import StreamOutcome
 from serving.types import Delta, GenerateRequest, Report
 from serving.usage import TokenUsage, UsageScope
@@ -42,54 +43,76 @@ class GenerationResponse(Response):
         server: Server,
         exchange: HttpExchange,
         card: ModelCard,
-        request: GenerateRequest,
-        answer: Answer,
-        more: Sequence[GenerateRequest] = (),
+        asked: Callable[[ModelCard], Asked],
     ) -> None:
-        """Answer `request` with the engine of `card`; streamed if the request is. `more`: its other prompts."""
-        self.server, self.exchange, self.card, self.answer = server, exchange, card, answer
-        aliases = server.settings.aliases
-        owned, *others = (exchange.own(each) for each in (request, *more))
-        self.request = without_aliases(owned, aliases) if aliases else owned
-        self.more = [without_aliases(each, aliases) for each in others] if aliases else others
-        if exchange.caller.models is not None:
-            check_models(self.request, server.cards, {aliases.get(name, name) for name in exchange.caller.models})
-        if exchange.over_budget is not None:  # `moa` is for the recipe that the caller asked for
-            self.request = _as_it_is(self.request)
-            self.more = [_as_it_is(each) for each in self.more]
+        """Answer with the engine of `card`; streamed if the request is.
+
+        `asked`: what the client asks of a model or recipe. It is called again, with another card, if another one
+        answers because the caller's budget has too little left. Raises what `asked` raises.
+        """
+        self.server, self.exchange, self._asked = server, exchange, asked
+        self._take(card)
+        self._note: str | None = None  # added to the reasons of the answer's report; stored with no answer
         self._cached: CachedAnswer | None = None  # None: the response cache is off for the request
         self.background = None  # read by Starlette's users of responses
         self.status_code = 200
 
+    def _take(self, card: ModelCard) -> None:
+        """Set the model or recipe that answers, and the requests to it."""
+        asked, exchange, aliases = self._asked(card), self.exchange, self.server.settings.aliases
+        owned = tuple(exchange.own(each) for each in asked.requests)
+        self.card, self.answer = card, asked.answer
+        self.requests = tuple(without_aliases(each, aliases) for each in owned) if aliases else owned
+        if exchange.caller.models is not None:
+            served = {aliases.get(name, name) for name in exchange.caller.models}
+            check_models(self.requests[0], self.server.cards, served)
+
+    async def _reserved(self) -> Reservation | Unlimited:
+        """Room in the caller's limits. If its budget has too little left, its recipe for that case answers."""
+        try:
+            return await self.server.reserve(self.exchange, self.card, self.requests)
+        except BudgetExceeded as error:
+            if (cheaper := self.server.over_budget_card(self.exchange.caller)) is None:
+                raise
+            note = f"{error.lack}; '{cheaper.id}' answered in place of '{self.card.id}'."
+        self._take(cheaper)
+        # `moa` is for the recipe that the caller asked for.
+        self.requests = tuple(_as_it_is(each) for each in self.requests)
+        reservation = await self.server.reserve(self.exchange, cheaper, self.requests, within_budgets=False)
+        self._note = note
+        self.exchange.add_header(b"x-moa-over-budget", cheaper.id.encode("latin-1", "replace"))
+        return reservation
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self.server.settings
-        engine = self.server.engines[self.card.id]
-        requests = (self.request, *self.more)
         with (
-            self.server.admission.permit(self.exchange.caller, len(requests)),
-            await self.server.reserve(self.exchange, self.card, requests) as reservation,
+            self.server.admission.permit(self.exchange.caller, len(self.requests)),
+            await self._reserved() as reservation,
         ):
-            engine = reservation.engine(engine)
-            if self.server.cache is not None or self.request.moa.cache is not None:
+            engine = reservation.engine(self.server.engines[self.card.id])
+            first, *more = requests = self.requests
+            if self.server.cache is not None or first.moa.cache is not None:
                 self._cached = cached_answer(self.server, self.card, engine, requests)
             if self._cached is not None:
                 stream = self._cached.stream()
             else:
-                stream = merged(self.card.id, engine, requests) if self.more else engine.generate(self.request)
+                stream = merged(self.card.id, engine, requests) if more else engine.generate(first)
+            if self._note is not None:
+                stream = _noted(stream, self._note)
             stream = self.answer.deltas(stream)
             recorded = self.server.recorder.recorded
             stream = recorded(
                 self.exchange, requests, self.card, self.answer.id, stream, self._log if settings.log_requests else None
             )
             self.exchange.engine_asked = True
-            if self.request.streaming:
+            if first.streaming:
                 await self._streamed(stream, send)
             else:
                 response = await self._whole(stream)
                 await response(scope, receive, send)
 
     def _log(self, outcome: StreamOutcome) -> None:
-        request = self.request
+        request = self.requests[0]
         request_log.write(self.exchange, self.card, self.answer.id, outcome, request.user, request.metadata)
 
     async def _whole(self, stream: AsyncGenerator[Delta, None]) -> Response:
@@ -157,6 +180,15 @@ class GenerationResponse(Response):
 def _as_it_is(request: GenerateRequest) -> GenerateRequest:
     """`request` to a recipe as the operator has made it."""
     return replace(request, moa=replace(request.moa, recipe=None, overrides={}))
+
+
+async def _noted(stream: AsyncGenerator[Delta, None], note: str) -> AsyncGenerator[Delta, None]:
+    """`stream`, whose report has `note` among its reasons."""
+    async with aclosing(stream) as deltas:
+        async for delta in deltas:
+            if delta.report is not None:
+                delta = replace(delta, report=replace(delta.report, reasons=(*delta.report.reasons, note)))
+            yield delta
 
 
 def usage_in_scope(team: TokenUsage, report: Report | None, scope: UsageScope) -> TokenUsage:

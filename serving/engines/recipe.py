@@ -9,7 +9,7 @@ from functools import partial
 
 from serving.cache.digest import digest
 from serving.decoding import PLAIN_DECODING
-from serving.engine import Engine, EngineInfo
+from serving.engine import Engine, EngineInfo, Work
 from serving.errors import InvalidRequest, RecipeFailed, UnsupportedField
 from serving.failures import engine_failures
 from serving.images import readable
@@ -96,6 +96,17 @@ class RecipeEngine(Engine):
         if len(self._identities) > MAX_IDENTITIES:
             self._identities.popitem(last=False)
         return found
+
+    def work(self, request: GenerateRequest) -> Work:
+        """Calls and completion tokens by the recipe's `cost`. Raises as `generate` for wrong overrides and limits."""
+        with engine_failures(self.name, RecipeFailed):
+            recipe = self._recipe(request)
+            sampling = request.sampling
+            if (cap := self._token_cap(recipe, request)) is not None:
+                contexts = [engine.info.context_tokens or cap for engine in self.runtime.engines.values()]
+                sampling = replace(sampling, max_tokens=min(cap, max(contexts)))
+            cost = recipe.cost(sampling, recipes=self.recipes)
+        return Work(cost.calls, cost.tokens)
 
     async def check_health(self) -> None:
         """Return at once: a recipe answers when its models do, which are checked under their own ids."""

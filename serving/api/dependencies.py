@@ -25,7 +25,15 @@ from serving.batches.service import Batches
 from serving.cache.response_cache import ResponseCache
 from serving.cards import ModelCard, Task
 from serving.engine import Engine
-from serving.errors import InvalidRequest, MoaError, StoreRequired, Unauthorized, UnknownModel
+from serving.errors import (
+    BudgetExceeded,
+    InvalidRequest,
+    MoaError,
+    RateLimitExceeded,
+    StoreRequired,
+    Unauthorized,
+    UnknownModel,
+)
 from serving.json_structure import upper_bound
 from serving.pooling import EmbedRequest, PoolingEngine, RerankRequest
 from serving.store.store import Store
@@ -141,7 +149,10 @@ class Server:
         *,
         within_budgets: bool = True,
     ) -> Reservation | Unlimited:
-        """Reserve room in the caller's limits for `requests`, and tell it their state. See `Limiter.reserve`."""
+        """Reserve room in the caller's limits for `requests`, and tell it their state. See `Limiter.reserve`.
+
+        A refusal is reported, except one after which another recipe can answer: see `over_budget_card`.
+        """
         caller, model, work = exchange.caller, card.id, ONE_CALL
         if not caller.limits.limited:
             return UNLIMITED
@@ -155,7 +166,13 @@ class Server:
             with suppress(MoaError):  # the engine refuses the request itself
                 work = self.engines[card.id].work(first)
         estimates = [estimate_of(one, work) for one in requests]
-        return await self.limiter.reserve(caller, model, estimates, tell, within_budgets=within_budgets)
+        try:
+            return await self.limiter.reserve(caller, model, estimates, tell, within_budgets=within_budgets)
+        except (RateLimitExceeded, BudgetExceeded) as error:
+            over_budget = isinstance(error, BudgetExceeded) and isinstance(first, GenerateRequest)
+            if not over_budget or self.over_budget_card(caller) is None:
+                self.observer.caller_refused(caller.name, caller.priority_class)
+            raise
 
     async def shows_details(self, exchange: HttpExchange) -> bool:
         """True if the caller may read details of the server outside of /v1: it has a key, or everybody may."""

@@ -112,7 +112,6 @@ class Limiter:
                 totals, granted = before, False
         on_status(statuses_of(entries, totals))
         if not granted:
-            self._observer.caller_refused(caller.name, caller.priority_class)
             raise refusal(caller, entries, totals, now, self._settings.retry_after_s)
         if held.slots is not None:
             self._running[id(held)] = held

@@ -74,7 +74,7 @@ class GenerationResponse(Response):
         except BudgetExceeded as error:
             if (cheaper := self.server.over_budget_card(self.exchange.caller)) is None:
                 raise
-            note = f"{error.lack}; '{cheaper.id}' answered in place of '{self.card.id}'."
+            note = f"{error.lack}; '{cheaper.id}' answered in place of the requested model."
         self._take(cheaper)
         # `moa` is for the recipe that the caller asked for.
         self.requests = tuple(_as_it_is(each) for each in self.requests)

@@ -37,6 +37,20 @@ MOST_USD = (4 * 2.25 + 400 + 2 * 400) / 1e6
 BUDGETS = {"tokens_per_day": 3 * round(MOST_TOKENS + 1), "usd_per_day": 3.01 * MOST_USD}
 
 
+class Refused(Observer):
+    """Records refusals: their codes, and the callers that limits refused."""
+
+    def __init__(self) -> None:
+        self.codes: list[str] = []
+        self.callers: list[str] = []
+
+    def request_refused(self, code: str) -> None:
+        self.codes.append(code)
+
+    def caller_refused(self, name: str, priority_class: str) -> None:
+        self.callers.append(name)
+
+
 class Gate:
     """Streams of engines that begin when a test opens the gate."""
 
@@ -134,13 +148,14 @@ async def test_a_cheaper_recipe_without_a_budget_is_never_needed() -> None:
 
 
 async def test_the_cheaper_recipe_is_within_the_limits_of_a_minute_which_are_shown_once() -> None:
-    m, cheap = Team(600, 400), Team(1, 1)
+    m, cheap, observer = Team(600, 400), Team(1, 1), Refused()
     given = limits(tokens_per_day=1000, requests_per_minute=2, over_budget={"use": "cheap"})
-    app = limited_app(Clock(), {"m": m, "cheap": cheap}, recipes=("m", "cheap"), keys=[given])
+    app = limited_app(Clock(), {"m": m, "cheap": cheap}, recipes=("m", "cheap"), observer=observer, keys=[given])
     answers = [await ask(app, max_tokens=10) for _ in range(3)]
     assert [one.headers.get("x-moa-over-budget") for one in answers] == [None, "cheap", None]
     assert [one.headers.get_list("x-ratelimit-remaining-requests") for one in answers] == [["1"], ["0"], ["0"]]
     assert status_and_code(answers[2]) == (429, "rate_limit_exceeded")
+    assert observer.callers == ["a"], "the request that another recipe answered was not refused"
 
 
 @pytest.fixture
@@ -212,14 +227,6 @@ POOLING = {
     "/v1/rerank": {"model": "r", "query": "one", "documents": ["two", "three"]},
 }
 ALL = {**POOLING, "/v1/chat/completions": {"model": "m", "messages": HELLO}}
-
-
-class Refused(Observer):
-    def __init__(self) -> None:
-        self.codes: list[str] = []
-
-    def request_refused(self, code: str) -> None:
-        self.codes.append(code)
 
 
 def pooling_engines(**options: Any) -> dict[str, ScriptedPoolingEngine]:

@@ -85,7 +85,8 @@ class Recorder:
             records: the store of records; None: nothing is stored.
             sampler: gets a share of the answers.
         """
-        self._cards, self._observer, self.records, self.sampler = cards, observer, records, sampler
+        self._prices = {card.id: card.price for card in cards.values()}
+        self._observer, self.records, self.sampler = observer, records, sampler
 
     async def recorded(
         self,
@@ -188,8 +189,7 @@ class Recorder:
 
     def _usd(self, model: str, usage: TokenUsage) -> tuple[float | None, bool]:
         """Dollars of a call, if its tokens and the model's price are known; and whether the model has a price."""
-        card = self._cards.get(model)
-        price = None if card is None else card.price
+        price = self._prices.get(model)
         return usage.usd(price), price is not None
 
 

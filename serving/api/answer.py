@@ -52,7 +52,7 @@ class Answer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a client asks of one model or recipe: the prompts in order, and its answer."""
+    """Requests of a client to one model or recipe, one for each prompt, and the form of the answer."""
 
     requests: tuple[GenerateRequest, ...]
     answer: Answer

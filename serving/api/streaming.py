@@ -47,7 +47,7 @@ class GenerationResponse(Response):
     ) -> None:
         """Answer with the engine of `card`; streamed if the request is.
 
-        `asked`: what the client asks of a model or recipe. It is called again, with another card, if another one
+        `asked`: the requests to a model or recipe. It is called again, with another card, if another one
         answers because the caller's budget has too little left. Raises what `asked` raises.
         """
         self.server, self.exchange, self._asked = server, exchange, asked

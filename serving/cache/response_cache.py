@@ -178,8 +178,8 @@ class ResponseCache:
 
     async def _release_later(self, claiming: "asyncio.Task[bool | None]", key: str, model: str, owner: str) -> None:
         """End a claim that nobody waits for, once the store has answered."""
-        if await claiming:
-            await self._release(key, model, owner)
+        await asyncio.wait({claiming})
+        await self._release(key, model, owner)
 
     async def prolong(self, key: str, model: str, owner: str) -> None:
         """Keep a claim until this is cancelled."""

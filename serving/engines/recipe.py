@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from serving.cache.digest import digest
 from serving.decoding import PLAIN_DECODING
@@ -32,7 +33,8 @@ from serving.runtime.task import Task
 from serving.types import CacheOption, Delta, GenerateRequest, Timing
 from serving.validation import shown
 
-MAX_IDENTITIES = 1024
+MAX_KEPT = 1024  # results by overrides
+Key, Value = TypeVar("Key"), TypeVar("Value")
 
 
 class RecipeEngine(Engine):
@@ -54,7 +56,8 @@ class RecipeEngine(Engine):
         self.name, self.recipes, self.runtime, self.limits = name, recipes, runtime, limits
         self._caps = caps
         self._info = self._abilities()
-        self._identities: OrderedDict[tuple[str, str], str] = OrderedDict()  # by recipe and digest of its overrides
+        self._identities: OrderedDict[tuple[str, str], str] = OrderedDict()  # by `_changed`
+        self._works: OrderedDict[tuple[str, str, int | None], Work] = OrderedDict()  # by `_changed` and `max_tokens`
 
     @property
     def info(self) -> EngineInfo:
@@ -83,30 +86,34 @@ class RecipeEngine(Engine):
 
     def identity(self, request: GenerateRequest) -> str:
         """Digest of the recipe as overridden, with all that it may ask. Raises as `generate` for wrong overrides."""
-        name = self.name if request.moa.recipe is None else request.moa.recipe
-        changed = (name, digest(request.moa.overrides) if request.moa.overrides else "")
-        if (known := self._identities.get(changed)) is not None:
-            self._identities.move_to_end(changed)
-            return known
-        with engine_failures(self.name, RecipeFailed):
-            recipe = self._recipe(request)
-            infos = {name: engine.info for name, engine in self.runtime.engines.items()}
-            found = recipe_identity(recipe, self.recipes, infos, self.runtime.prices, self.limits)
-        self._identities[changed] = found
-        if len(self._identities) > MAX_IDENTITIES:
-            self._identities.popitem(last=False)
-        return found
+
+        def compute() -> str:
+            with engine_failures(self.name, RecipeFailed):
+                recipe = self._recipe(request)
+                infos = {name: engine.info for name, engine in self.runtime.engines.items()}
+                return recipe_identity(recipe, self.recipes, infos, self.runtime.prices, self.limits)
+
+        return _kept(self._identities, self._changed(request), compute)
 
     def work(self, request: GenerateRequest) -> Work:
         """Calls and completion tokens by the recipe's `cost`. Raises as `generate` for wrong overrides and limits."""
-        with engine_failures(self.name, RecipeFailed):
-            recipe = self._recipe(request)
-            sampling = request.sampling
-            if (cap := self._token_cap(recipe, request)) is not None:
-                contexts = [engine.info.context_tokens or cap for engine in self.runtime.engines.values()]
-                sampling = replace(sampling, max_tokens=min(cap, max(contexts)))
-            cost = recipe.cost(sampling, recipes=self.recipes)
-        return Work(cost.calls, cost.tokens)
+
+        def compute() -> Work:
+            with engine_failures(self.name, RecipeFailed):
+                recipe = self._recipe(request)
+                sampling = request.sampling
+                if (cap := self._token_cap(recipe, request)) is not None:
+                    contexts = [engine.info.context_tokens or cap for engine in self.runtime.engines.values()]
+                    sampling = replace(sampling, max_tokens=min(cap, max(contexts)))
+                cost = recipe.cost(sampling, recipes=self.recipes)
+            return Work(cost.calls, cost.tokens)
+
+        return _kept(self._works, (*self._changed(request), request.sampling.max_tokens), compute)
+
+    def _changed(self, request: GenerateRequest) -> tuple[str, str]:
+        """Id of the recipe that a request chooses, and digest of its overrides."""
+        name = self.name if request.moa.recipe is None else request.moa.recipe
+        return name, digest(request.moa.overrides) if request.moa.overrides else ""
 
     async def check_health(self) -> None:
         """Return at once: a recipe answers when its models do, which are checked under their own ids."""
@@ -219,3 +226,14 @@ class RecipeEngine(Engine):
         if request.moa.overrides or request.sampling.max_tokens is not None:
             return token_cap(partial(recipe.cost, recipes=self.recipes), request.sampling, self.limits)
         return self._caps[recipe.id]
+
+
+def _kept(known: OrderedDict[Key, Value], key: Key, compute: Callable[[], Value]) -> Value:
+    """The value of `key`, computed unless it is among the last `MAX_KEPT` that were asked for."""
+    if key in known:
+        known.move_to_end(key)
+        return known[key]
+    found = known[key] = compute()
+    if len(known) > MAX_KEPT:
+        known.popitem(last=False)
+    return found

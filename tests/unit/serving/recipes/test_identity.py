@@ -81,7 +81,7 @@ def test_it_is_computed_once_for_a_recipe_and_its_overrides(
 
 
 def test_identities_of_many_overrides_take_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe_engine, "MAX_IDENTITIES", 2)
+    monkeypatch.setattr(recipe_engine, "MAX_KEPT", 2)
     orchestrator = Orchestrator(engines(), load_recipes(("moa-lite",), TEAM))
     engine = orchestrator.engines["moa-lite"].engine
     changed = [replace(REQUEST, moa=MoaOptions(overrides={"temperature": step / 10})) for step in range(5)]

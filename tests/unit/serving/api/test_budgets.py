@@ -130,11 +130,14 @@ async def test_settings_of_a_request_that_make_more_calls_reserve_more() -> None
 
 
 async def test_without_max_tokens_a_recipe_reserves_what_its_limits_allow() -> None:
-    engines = team()
-    engines.pop("models")
-    over = {"use": "a"}
-    app = limited_app(Clock(), engines, recipes=("moa-lite",), keys=[limits(tokens_per_day=1000, over_budget=over)])
+    gate = Gate()
+    engines = team(gate)
+    a = engines.pop("models")["a"]
+    given = limits(tokens_per_day=1000, over_budget={"use": "a"})
+    app = limited_app(Clock(), engines, recipes=("moa-lite",), keys=[given])
     asked = [asyncio.create_task(ask(app, model="moa-lite")) for _ in range(2)]
+    await until(lambda: len(a.requests) == 2)
+    gate.opened.set()
     answers = [await one for one in asked]
     assert sorted("x-moa-over-budget" in one.headers for one in answers) == [False, True]
 

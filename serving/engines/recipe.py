@@ -34,7 +34,8 @@ from serving.types import CacheOption, Delta, GenerateRequest, Timing
 from serving.validation import shown
 
 MAX_KEPT = 1024  # results by overrides
-Key, Value = TypeVar("Key"), TypeVar("Value")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class RecipeEngine(Engine):

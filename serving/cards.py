@@ -24,3 +24,9 @@ class ModelCard:
     task: Task = "generate"
     modalities: tuple[Modality, ...] = ("text",)  # of a recipe: those of any of its models
     parent: str | None = None  # id of the model that this one, a LoRA adapter, changes
+
+    @property
+    def price(self) -> tuple[float, float] | None:
+        """Dollars of a million prompt and of a million completion tokens. None: unknown."""
+        given = self.usd_per_million_tokens
+        return None if given is None else (given["prompt"], given["completion"])

@@ -32,6 +32,7 @@ __all__ = [
     "Engine",
     "EngineInfo",
     "EngineWrapper",
+    "Work",
     "add_piece",
     "answer_tokens",
     "checked",
@@ -59,6 +60,14 @@ class EngineInfo:
     def sees(self) -> bool:
         """True if it reads images."""
         return "image" in self.modalities
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Upper bound of the work on one request, without second attempts."""
+
+    calls: int = 1  # of models
+    completion_tokens: int | None = None  # of all calls; None: unknown
 
 
 class Engine(Protocol):
@@ -123,6 +132,14 @@ class Engine(Protocol):
         """
         return self.info.revision
 
+    def work(self, request: GenerateRequest) -> Work:
+        """Upper bound of the work on `request`. One call, as by default, of a single model.
+
+        Raises:
+            MoaError: as `generate`, for a request that asks for more than is allowed.
+        """
+        return Work()
+
     async def check_health(self) -> None:
         """Return when the engine is warm and answers; raise `EngineUnavailable` otherwise."""
         ...
@@ -156,6 +173,9 @@ class EngineWrapper(Engine):
 
     def identity(self, request: GenerateRequest) -> str:
         return self.engine.identity(request)
+
+    def work(self, request: GenerateRequest) -> Work:
+        return self.engine.work(request)
 
     async def check_health(self) -> None:
         await self.engine.check_health()

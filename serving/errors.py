@@ -328,12 +328,13 @@ class BudgetExceeded(MoaError):
 
     status, code, type = 429, "insufficient_quota", "insufficient_quota"
 
-    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
-        super().__init__(message, retry_after_s)
-        self.message, self.retry_after_s = message, retry_after_s
+    def __init__(self, lack: str, window: str, retry_after_s: float = 1.0) -> None:
+        """`lack`: sentence about the key and its budget, without a full stop. `window`: "day" or "month"."""
+        super().__init__(lack, window, retry_after_s)
+        self.lack, self.window, self.retry_after_s = lack, window, retry_after_s
 
     def __str__(self) -> str:
-        return self.message
+        return f"{self.lack}; the next {self.window} begins in {self.retry_after_s:.0f} s."
 
 
 class EngineFailed(MoaError):

@@ -71,8 +71,8 @@ class Observer:
         `serving.cache.refusals`. `size_bytes`: of the entry that was read or written.
         """
 
-    def key_used(self, key: str, usage: TokenUsage, usd: float) -> None:
-        """A request of the key named `key` ended; its calls took these tokens and dollars, as far as both are known."""
+    def key_used(self, key: str, usage: TokenUsage) -> None:
+        """A request of the key named `key` ended; its calls took these tokens, as far as they are known."""
 
     def spent(self, key: str, usd: float) -> None:
         """Dollars that the key named `key` has spent in this month (UTC), by the records of all replicas."""

@@ -112,7 +112,7 @@ class RayObserver(Observer):
         if size_bytes:
             self._cache_bytes.inc(size_bytes, {"direction": "read" if event == "hit" else "written"})
 
-    def key_used(self, key: str, usage: TokenUsage, usd: float) -> None:
+    def key_used(self, key: str, usage: TokenUsage) -> None:
         _count_tokens(self._key_tokens, {"key": key}, usage.prompt_tokens, usage.completion_tokens)
 
     def spent(self, key: str, usd: float) -> None:

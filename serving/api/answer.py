@@ -1,9 +1,10 @@
 """An answer in a dialect, whole and as events: the interface between `streaming` and the dialects."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from serving.types import Completion, Delta
+from serving.types import Completion, Delta, GenerateRequest
 
 
 class EventEncoder(Protocol):
@@ -47,3 +48,11 @@ class Answer(Protocol):
 
     def deltas(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
         """`stream` without what the client does not want to have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Requests of a client to one model or recipe, one for each prompt, and the form of the answer."""
+
+    requests: tuple[GenerateRequest, ...]
+    answer: Answer

@@ -1,7 +1,7 @@
 """The application: FastAPI with the routers of all endpoint families."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 
 from fastapi import APIRouter, FastAPI
@@ -127,9 +127,8 @@ def create_app(
         stored_keys=StoredKeys(KeyStore(store.database), keys, settings) if store and keys.required else None,
         limiter=Limiter(settings, by_id, store, observer or Observer()),
         cache=response_cache(engines, settings.cache, store, observer),
-        recorder=Recorder(
-            by_id, observer or Observer(), None if store is None else store.requests, quality, budget_usd
-        ),
+        recorder=Recorder(by_id, observer or Observer(), None if store is None else store.requests, quality),
+        budget_usd=budget_usd,
         batches=batches,
     )
     app = Api(
@@ -166,31 +165,26 @@ def create_app(
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """The time that the server runs. At its end a check of the engines that still runs is cancelled.
 
-    The engines belong to the caller of `create_app`.
+    Parts are closed in the reverse order, also if a later one cannot be started or closed. The engines belong to the
+    caller of `create_app`.
     """
     server: Server = app.state.server
-    store, stored_keys, quality = server.store, server.stored_keys, server.recorder.sampler
-    if store is not None:
-        await store.start()
-    if stored_keys is not None:
-        await stored_keys.start()
-    if quality is not None:
-        quality.start()
     batches: BatchTasks | None = getattr(app.state, "batches", None)
-    if batches is not None:
-        batches.start()
-    try:
-        yield
-    finally:
-        app.state.readiness.cancel()
+    async with AsyncExitStack() as closing:
+        if server.store is not None:
+            closing.push_async_callback(server.store.close)
+            await server.store.start()
+        if server.stored_keys is not None:
+            closing.push_async_callback(server.stored_keys.close)
+            await server.stored_keys.start()
+        closing.push_async_callback(server.limiter.close)
+        if server.cache is not None:
+            closing.push_async_callback(server.cache.close)
+        if (quality := server.recorder.sampler) is not None:
+            closing.push_async_callback(quality.close)
+            quality.start()
         if batches is not None:
-            await batches.stop()
-        if quality is not None:
-            await quality.close()
-        if (cache := app.state.server.cache) is not None:
-            await cache.close()
-        await server.limiter.close()
-        if stored_keys is not None:
-            await stored_keys.close()
-        if store is not None:
-            await store.close()
+            closing.push_async_callback(batches.stop)
+            batches.start()
+        closing.callback(app.state.readiness.cancel)
+        yield

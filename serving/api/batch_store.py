@@ -1,7 +1,6 @@
 """Dependency of the endpoints of files and batches: the store, for one caller."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,9 +8,8 @@ from fastapi import Depends
 
 from serving.api.dependencies import Exchange, ServerParts, require_key
 from serving.api.owners import owner_of
+from serving.api.store_required import required
 from serving.batches.service import Batches
-from serving.errors import StoreRequired
-from serving.store.errors import StoreUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +31,6 @@ async def callers_batches(
 BatchStore = Annotated[CallersBatches, Depends(callers_batches)]
 
 
-@contextmanager
-def required() -> Iterator[None]:
-    """Answer with `StoreRequired` if the store cannot be reached."""
-    try:
-        yield
-    except StoreUnavailable as error:
-        raise StoreRequired("Files and batches are not available") from error
+def reached() -> AbstractContextManager[None]:
+    """Raise `StoreRequired` if files and batches cannot be reached in the block."""
+    return required("Files and batches are not available")

@@ -1,6 +1,7 @@
 """Dependencies of endpoints: the server's parts, the exchange, the check of the API key, and the body."""
 
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -8,7 +9,7 @@ from fastapi import Depends, Request
 
 from serving.api.admission import Admission, BodyBudget, ParsingTurns
 from serving.api.credentials import given_key
-from serving.api.estimates import estimate_of
+from serving.api.estimates import ONE_CALL, estimate_of
 from serving.api.exchange import EXCHANGE, HttpExchange
 from serving.api.image_fetcher import ImageFetcher
 from serving.api.image_reader import Images, ImageSource, read_images
@@ -24,7 +25,15 @@ from serving.batches.service import Batches
 from serving.cache.response_cache import ResponseCache
 from serving.cards import ModelCard, Task
 from serving.engine import Engine
-from serving.errors import BudgetExceeded, InvalidRequest, StoreRequired, Unauthorized, UnknownModel
+from serving.errors import (
+    BudgetExceeded,
+    InvalidRequest,
+    MoaError,
+    RateLimitExceeded,
+    StoreRequired,
+    Unauthorized,
+    UnknownModel,
+)
 from serving.json_structure import upper_bound
 from serving.pooling import EmbedRequest, PoolingEngine, RerankRequest
 from serving.store.store import Store
@@ -36,7 +45,6 @@ AnyRequest = GenerateRequest | EmbedRequest | RerankRequest
 # Of a body that is parsed in a thread: beyond either, parsing takes more than some milliseconds.
 LARGE_BYTES = 2**18
 LARGE_VALUES = 2**13
-NEXT_BUDGET_S = 3600.0  # for `retry-after` if it is not known when the next budget begins
 GENERATING: tuple[Task, ...] = ("generate",)
 TASKS: Mapping[Task, str] = {"generate": "generates text", "embed": "computes embeddings", "rerank": "ranks documents"}
 
@@ -61,6 +69,7 @@ class Server:
     cache: ResponseCache | None = None  # None: answers are not kept
     recorder: Recorder = field(default_factory=lambda: Recorder({}, Observer()))
     batches: Batches | None = None
+    budget_usd: float | None = None  # of all keys, a month; reports show it
 
     async def images(self, sources: Iterable[ImageSource], caller: Caller) -> Images:
         """Images of a request by the paths of their parts; what is fetched counts as a body that is being read.
@@ -87,23 +96,13 @@ class Server:
             raise UnknownModel(model[:256], self.names(caller))
         return card
 
-    async def answering_card(self, model: str, exchange: HttpExchange) -> ModelCard:
-        """Card of the model or recipe that answers a request to `model`: another one if the caller's budget is used up.
-
-        Raises as `card`.
-        """
-        card, caller = self.card(model, exchange.caller), exchange.caller
+    def over_budget_card(self, caller: Caller) -> ModelCard | None:
+        """Card of the model or recipe that answers beyond the caller's budget; None: such requests are refused."""
         instead = caller.limits.over_budget
-        if not isinstance(instead, UseRecipe) or (budget := await self.limiter.used_up(caller)) is None:
-            return card
-        cheaper = self.cards.get(self.settings.aliases.get(instead.use, instead.use))
-        if cheaper is None or cheaper.task != "generate":
-            raise BudgetExceeded(f"The key '{caller.name}' has used up {budget}.", NEXT_BUDGET_S)
-        exchange.over_budget = (
-            f"The key '{caller.name}' has used up {budget}; '{cheaper.id}' answered in place of '{model}'."
-        )
-        exchange.add_header(b"x-moa-over-budget", cheaper.id.encode("latin-1", "replace"))
-        return cheaper
+        if not isinstance(instead, UseRecipe):
+            return None
+        card = self.cards.get(self.settings.aliases.get(instead.use, instead.use))
+        return card if card is not None and card.task in GENERATING else None
 
     def card(self, model: str, caller: Caller, tasks: Collection[Task] = GENERATING) -> ModelCard:
         """Card of a model or recipe, by id or alias, whose task is one of `tasks`.
@@ -147,19 +146,33 @@ class Server:
         exchange: HttpExchange,
         card: ModelCard,
         requests: Sequence[AnyRequest],
+        *,
+        within_budgets: bool = True,
     ) -> Reservation | Unlimited:
-        """Reserve room in the caller's limits for `requests`, and tell it their state. Raises as `Limiter.reserve`."""
-        caller = exchange.caller
+        """Reserve room in the caller's limits for `requests`, and tell it their state. See `Limiter.reserve`.
+
+        A refusal is reported, except one after which another recipe can answer: see `over_budget_card`.
+        """
+        caller, model, work = exchange.caller, card.id, ONE_CALL
         if not caller.limits.limited:
             return UNLIMITED
 
         def tell(statuses: list[RateStatus]) -> None:
-            for name, value in limit_headers(exchange.path, statuses, self.limiter.clock()):
-                exchange.add_header(name, value)
+            exchange.limit_headers = limit_headers(exchange.path, statuses, self.limiter.clock())
 
-        reservation = await self.limiter.reserve(caller, card, [estimate_of(one) for one in requests], tell)
-        reservation.note = exchange.over_budget
-        return reservation
+        first = requests[0]
+        if isinstance(first, GenerateRequest):
+            model = first.moa.recipe or model
+            with suppress(MoaError):  # the engine refuses the request itself
+                work = self.engines[card.id].work(first)
+        estimates = [estimate_of(one, work) for one in requests]
+        try:
+            return await self.limiter.reserve(caller, model, estimates, tell, within_budgets=within_budgets)
+        except (RateLimitExceeded, BudgetExceeded) as error:
+            over_budget = isinstance(error, BudgetExceeded) and isinstance(first, GenerateRequest)
+            if not over_budget or self.over_budget_card(caller) is None:
+                self.observer.caller_refused(caller.name, caller.priority_class)
+            raise
 
     async def shows_details(self, exchange: HttpExchange) -> bool:
         """True if the caller may read details of the server outside of /v1: it has a key, or everybody may."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from serving.cards import ModelCard
+from serving.engine import Work
 from serving.pooling import EmbedRequest, RerankRequest
 from serving.store.spending import Spent
 from serving.types import GenerateRequest, Report
@@ -12,24 +13,42 @@ from serving.usage import TokenUsage
 CHARACTERS_PER_TOKEN = 4
 ANSWER_TOKENS = 500  # of an answer without `max_tokens`, at first
 IMAGE_TOKENS = 1000
+ONE_CALL = Work()
 LEARNED = 0.1  # weight of one answer in what is known of the answers of a model or recipe
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Expected tokens of a request: those of its prompt as one model reads it, and those of its answer."""
+    """Expected tokens of a request.
+
+    Attributes:
+        prompt: as one model reads it.
+        answer: of one model.
+        work: upper bound of the calls and the completion tokens.
+    """
 
     prompt: float
     answer: float
+    work: Work = ONE_CALL
 
     @property
     def total(self) -> float:
-        """All tokens."""
-        return self.prompt + self.answer
+        """All tokens, if each call reads the prompt and writes an answer."""
+        return self.work.calls * (self.prompt + self.answer)
+
+    @property
+    def most(self) -> tuple[float, float] | None:
+        """Largest numbers of prompt and of completion tokens, if each answer is read once by another agent.
+
+        None: the completion tokens are not bounded.
+        """
+        if (completion := self.work.completion_tokens) is None:
+            return None
+        return self.work.calls * self.prompt + completion, completion
 
 
-def estimate_of(request: GenerateRequest | EmbedRequest | RerankRequest) -> Estimate:
-    """Estimate of a request's tokens by its characters and its `max_tokens`."""
+def estimate_of(request: GenerateRequest | EmbedRequest | RerankRequest, work: Work = ONE_CALL) -> Estimate:
+    """Estimate of a request's tokens by its characters, its `max_tokens` and `work`, the bound of its engine."""
     if isinstance(request, EmbedRequest):
         return Estimate(sum(_tokens(one) for one in request.inputs), 0)
     if isinstance(request, RerankRequest):
@@ -41,7 +60,7 @@ def estimate_of(request: GenerateRequest | EmbedRequest | RerankRequest) -> Esti
     else:
         prompt = sum(_tokens(message.content) for message in request.messages) + IMAGE_TOKENS * request.image_count
     answer = ANSWER_TOKENS if sampling.max_tokens is None else sampling.max_tokens
-    return Estimate(1 + prompt, answer * sampling.n)
+    return Estimate(1 + prompt, answer * sampling.n, work)
 
 
 def _tokens(content: str | Sequence[int]) -> float:
@@ -53,22 +72,28 @@ class Estimator:
 
     def __init__(self, cards: Mapping[str, ModelCard]) -> None:
         """`cards`: of all models and recipes, by id, with the prices of models."""
-        self._prices = {
-            card.id: (price["prompt"] / 1e6, price["completion"] / 1e6)
-            for card in cards.values()
-            if (price := card.usd_per_million_tokens) is not None
-        }
-        self._highest = max((max(price) for price in self._prices.values()), default=0.0)
+        self._prices = {card.id: price for card in cards.values() if (price := card.price) is not None}
+        prices = self._prices.values()
+        self._highest = tuple(max((price[place] for price in prices), default=0.0) for place in (0, 1))
         self._tokens: dict[str, float] = {}  # by id: tokens for each estimated one
         self._usd: dict[str, float] = {}  # by id: dollars for each estimated token
 
-    def expected(self, model: str, tokens: float) -> Spent:
-        """Expected cost of a request to `model`, whose estimate is `tokens`."""
-        first = max(self._prices.get(model, (self._highest,)))
+    def expected(self, model: str, estimate: Estimate) -> Spent:
+        """Expected cost of a request to `model`."""
+        tokens = estimate.total
+        first = max(self._prices.get(model, self._highest)) / 1e6
         return Spent(tokens * self._tokens.get(model, 1.0), tokens * self._usd.get(model, first))
 
-    def learn(self, model: str, tokens: float, spent: Spent) -> None:
-        """Take the cost of one answer into account; `tokens` was the estimate."""
+    def reserved(self, model: str, estimate: Estimate) -> Spent:
+        """Cost to reserve in budgets: the expected one, or the largest while no answer of a recipe has ended."""
+        if model in self._tokens or (most := estimate.most) is None:
+            return self.expected(model, estimate)
+        prompt, completion = most
+        return Spent(prompt + completion, (prompt * self._highest[0] + completion * self._highest[1]) / 1e6)
+
+    def learn(self, model: str, estimate: Estimate, spent: Spent) -> None:
+        """Take the cost of one answer into account."""
+        tokens = max(1.0, estimate.total)
         for known, value in ((self._tokens, spent.tokens / tokens), (self._usd, spent.usd / tokens)):
             known[model] = value if model not in known else (1 - LEARNED) * known[model] + LEARNED * value
 
@@ -81,5 +106,5 @@ class Estimator:
         return Spent(usage.total_tokens, sum(self._usd_of(agent.model, agent.usage) for agent in report.agents))
 
     def _usd_of(self, model: str, usage: TokenUsage) -> float:
-        prompt, completion = self._prices.get(model, (0.0, 0.0))
-        return (usage.prompt_tokens or 0) * prompt + (usage.completion_tokens or 0) * completion
+        known = TokenUsage(usage.prompt_tokens or 0, usage.completion_tokens or 0)
+        return known.usd(self._prices.get(model)) or 0.0

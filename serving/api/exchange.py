@@ -57,7 +57,7 @@ class HttpExchange:
         started: the response's head has been sent.
         engine_asked: the engine's observer reports how the request ends.
         caller: who sends the request, once its key has been checked.
-        over_budget: sentence that another model answers, as the caller's budget is used up; None: it is not.
+        limit_headers: headers of the response that tell the caller its limits.
         trusted: the caller is known without a key: this process makes the request itself.
         parsed: the body has been parsed; errors until then name fields as the client does.
         trace: the request's place in a trace; None: it has none.
@@ -88,7 +88,7 @@ class HttpExchange:
         self.parsed = False
         self.status: int | None = None
         self.failure: str | None = None
-        self.over_budget: str | None = None
+        self.limit_headers: Headers = ()
         self._send = send
         fresh = uuid.uuid4().hex
         given = self.headers.get(b"x-request-id", b"")
@@ -183,7 +183,7 @@ class HttpExchange:
         """Send an ASGI message. The headers of every response are added, and HEAD gets no body."""
         if message["type"] == "http.response.start":
             self.started, self.status = True, message["status"]
-            message = {**message, "headers": [*message["headers"], *self._added]}
+            message = {**message, "headers": [*message["headers"], *self._added, *self.limit_headers]}
         elif self.method == "HEAD":
             message = {**message, "body": b""}
         await self._send(message)

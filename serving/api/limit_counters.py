@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from serving.failures import log_exception
 from serving.store.counters import Added, Addition
 from serving.store.errors import StoreUnavailable
 from serving.store.local_counters import LocalCounters
@@ -64,7 +65,7 @@ class LimitCounters:
         task = asyncio.create_task(self._add_shared(additions))
         try:
             shared = await asyncio.shield(task)
-        except asyncio.CancelledError:
+        except BaseException:  # of the store, or of a caller that left
             task.add_done_callback(lambda done: self._take_back(additions, done))
             raise
         if shared is None:
@@ -75,7 +76,7 @@ class LimitCounters:
         return shared, True
 
     def _take_back(self, additions: Sequence[Addition], done: "asyncio.Task[Added | None]") -> None:
-        """Take back what a request reserved that was cancelled meanwhile."""
+        """Take back what a request reserved that was cancelled meanwhile, or whose additions failed."""
         added = None if done.cancelled() or done.exception() is not None else done.result()
         if added is not None and added.granted:
             self.take_back(additions, shared=True)
@@ -90,6 +91,7 @@ class LimitCounters:
             replace(one, amount=one.amount + waiting[one.key][0].amount) if one.key in waiting else one
             for one in additions
         ]
+        added: Added | None = None
         try:
             added = await self._store.expiring.add_all(together)
             if not added.granted and self._writing is not None:  # what has ended may not have been written yet
@@ -98,10 +100,11 @@ class LimitCounters:
         except StoreUnavailable as error:
             self._failed(error)
             added = None
-        if added is None or not added.granted:
-            for correction, void_at in waiting.values():
-                self._keep(correction, void_at)
-            self._wake()
+        finally:
+            if added is None or not added.granted:
+                for correction, void_at in waiting.values():
+                    self._keep(correction, void_at)
+                self._wake()
         return added
 
     def correct(self, additions: Sequence[Addition], *, markers: bool = True) -> None:
@@ -178,7 +181,7 @@ class LimitCounters:
                     retry_s = min(2 * retry_s, LONGEST_RETRY_S)
 
     async def _write(self) -> bool:
-        """Write what waits. False if the store is away: then it waits again, unless it has become void."""
+        """Write what waits. False if that failed: then it waits again, unless it has become void."""
         assert self._store is not None
         assert self.spending is not None
         later, self._later = self._later, {}
@@ -189,7 +192,7 @@ class LimitCounters:
         try:
             if later:
                 await self._store.expiring.add_all([one for one, _ in later.values()])
-        except StoreUnavailable as error:
+        except Exception as error:  # a defect, too, must not end the writing
             self._failed(error)
             ok = False
             for one, void_at in later.values():
@@ -197,13 +200,18 @@ class LimitCounters:
         try:
             if spent:
                 await self.spending.add(spent)
-        except StoreUnavailable:
+        except Exception as error:
+            if not isinstance(error, StoreUnavailable):
+                log_exception(logger, error, "What keys have spent could not be written; it is tried again")
             ok = False
             for period, amount in spent.items():
                 self._spent[period] = self._spent.get(period, Spent()) + amount
         return ok
 
-    def _failed(self, error: StoreUnavailable) -> None:
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, StoreUnavailable):
+            log_exception(logger, error, "Counters of limits could not be written; it is tried again")
+            return
         if not self.away:
             logger.warning("Limits are those of this replica alone: the store cannot be reached: %s", error)
         self._away_until = self._clock() + AWAY_S

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from serving.api.keys import Caller
 from serving.api.limit_headers import RateStatus
-from serving.api.limit_settings import KeyLimits, UseRecipe
+from serving.api.limit_settings import KeyLimits
 from serving.api.reservation import Held
 from serving.api.windows import MINUTE_S, Window, day_of, minute_of, month_of
 from serving.errors import BudgetExceeded, MoaError, RateLimitExceeded
@@ -39,10 +39,20 @@ def counter_key(caller: str, unit: str, window: Window) -> str:
     return f"{PREFIX}:{caller}:{unit}:{window.name}"
 
 
-def plan_of(caller: Caller, expected: Spent, count: int, now: float) -> tuple[list[Entry], Held]:
-    """Counters of a request with `count` prompts and an expected cost, and what they hold then.
+def plan_of(
+    caller: Caller, tokens: float, cost: Spent, count: int, now: float, *, within_budgets: bool = True
+) -> tuple[list[Entry], Held]:
+    """Counters of a request and what they hold then.
 
     A request that needs more than a limit allows in a whole window takes all of it: it could never begin else.
+
+    Args:
+        caller: who has the limits.
+        tokens: expected, for the limit of a minute.
+        cost: to reserve in budgets.
+        count: prompts of the request.
+        now: Unix time in seconds.
+        within_budgets: a budget that has too little left refuses it; False: what it costs is only counted.
     """
     limits, minute = caller.limits, minute_of(now)
     held = Held(caller.name, count, minute)
@@ -57,7 +67,7 @@ def plan_of(caller: Caller, expected: Spent, count: int, now: float) -> tuple[li
     if limits.requests_per_minute is not None:
         add("requests", minute, count, limits.requests_per_minute)
     if limits.tokens_per_minute is not None:
-        held.minute_tokens = add("tokens", minute, expected.tokens, limits.tokens_per_minute)
+        held.minute_tokens = add("tokens", minute, tokens, limits.tokens_per_minute)
     if limits.concurrent_requests is not None:
         held.count = int(add("slots", minute, count, limits.concurrent_requests))
         held.slots = {int(minute.name)}
@@ -65,10 +75,9 @@ def plan_of(caller: Caller, expected: Spent, count: int, now: float) -> tuple[li
             following = minute_of(minute.ends_at)
             add("slots", following, held.count, None)
             held.slots.add(int(following.name))
-    refuses = not isinstance(limits.over_budget, UseRecipe)
-    for window, tokens, usd in budgets_of(limits, now):
-        reserved_tokens = add("tokens", window, expected.tokens, tokens, bounded=refuses)
-        reserved_usd = add("usd", window, expected.usd, usd, bounded=refuses)
+    for window, budget_tokens, budget_usd in budgets_of(limits, now):
+        reserved_tokens = add("tokens", window, cost.tokens, budget_tokens, bounded=within_budgets)
+        reserved_usd = add("usd", window, cost.usd, budget_usd, bounded=within_budgets)
         add("marker", window, 1, None)
         held.budgets[window] = Spent(reserved_tokens, reserved_usd)
     return entries, held
@@ -148,15 +157,11 @@ def refusal(caller: Caller, entries: Sequence[Entry], totals: Sequence[float], n
 
 def budget_exceeded(caller: Caller, entry: Entry, now: float) -> BudgetExceeded:
     """Error of a request beyond a budget."""
-    wait_s = entry.window.left_s(now)
-    return BudgetExceeded(
-        f"The key '{caller.name}' has too little left of {budget_text(entry)}; the next {entry.window.unit} begins in"
-        f" {wait_s:.0f} s.",
-        wait_s,
-    )
-
-
-def budget_text(entry: Entry) -> str:
-    """A budget in words."""
+    window = entry.window
     amount = f"{entry.limit:g} dollars" if entry.unit == "usd" else f"{entry.limit or 0:.0f} tokens"
-    return f"its budget of {amount} for the {entry.window.unit} {entry.window.name} (UTC)"
+    return BudgetExceeded(
+        f"The key '{caller.name}' has too little left of its budget of {amount} for the {window.unit} {window.name}"
+        " (UTC)",
+        window.unit,
+        window.left_s(now),
+    )

@@ -1,10 +1,10 @@
 """Limits and budgets of callers: reserved before an answer, corrected by its cost after it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from serving.api.estimates import Estimate, Estimator
 from serving.api.keys import Caller
@@ -13,7 +13,6 @@ from serving.api.limit_headers import RateStatus
 from serving.api.limit_plan import (
     SLOT_MARGIN_S,
     Entry,
-    budget_text,
     counter_key,
     plan_of,
     refusal,
@@ -25,6 +24,7 @@ from serving.api.settings import ApiSettings
 from serving.api.windows import MINUTE_S, minute_of
 from serving.cards import ModelCard
 from serving.errors import StoreRequired
+from serving.failures import log_exception
 from serving.store.counters import Addition
 from serving.store.errors import StoreUnavailable
 from serving.store.spending import Period, Spent
@@ -32,8 +32,9 @@ from serving.store.store import Store
 from serving.telemetry import Observer
 
 FLUSH_S = 5.0  # for corrections that wait when the server stops
-KNOWN_S = 1.0  # for which the sums of a caller's budgets are not read again
-MAX_KNOWN = 10_000  # callers
+MAX_KNOWN = 10_000  # markers
+
+logger = logging.getLogger("serving.api")
 
 
 class Limiter:
@@ -52,38 +53,57 @@ class Limiter:
         self.estimator = Estimator(cards)
         self.counters = LimitCounters(store, clock)
         self._running: dict[int, Held] = {}  # requests in progress that are limited, by identity
-        self._used_up: dict[str, tuple[float, str | None]] = {}  # when it was found, and the budget, by caller
         self._counted: set[str] = set()  # markers of the windows in which this replica has counted
         self._task: asyncio.Task[None] | None = None
 
     async def reserve(
         self,
         caller: Caller,
-        card: ModelCard,
+        model: str,
         estimates: list[Estimate],
         on_status: Callable[[list[RateStatus]], None],
+        *,
+        within_budgets: bool = True,
     ) -> Reservation:
-        """Reserve room for a request with one estimate for each of its prompts: one round trip to the store.
+        """Reserve room for a request to `model`: one round trip to the store.
 
-        `on_status` gets the state of the limits of a minute, also of a request that is refused.
+        Args:
+            caller: who asks.
+            model: id of the model or recipe, by which costs are learned.
+            estimates: one for each prompt of the request.
+            on_status: gets the state of the limits of a minute, also of a request that is refused.
+            within_budgets: a budget that has too little left refuses the request; False: its cost is only counted.
 
         Raises:
             RateLimitExceeded: a limit is reached.
-            BudgetExceeded: a budget is used up.
+            BudgetExceeded: a budget has too little left.
             StoreRequired: the store is away, and the settings refuse requests without it.
         """
         now = self.clock()
         if (budget_usd := caller.limits.usd_per_month) is not None:
             self._observer.key_budget(caller.name, budget_usd)
-        tokens = sum(one.total for one in estimates)
-        entries, held = plan_of(caller, self.estimator.expected(card.id, tokens), len(estimates), now)
+        entries, held = plan_of(
+            caller,
+            sum(self.estimator.expected(model, one).tokens for one in estimates),
+            sum((self.estimator.reserved(model, one) for one in estimates), Spent()),
+            len(estimates),
+            now,
+            within_budgets=within_budgets,
+        )
         additions = [entry.addition for entry in entries]
         spent_before = await self._spent_before(caller.name, entries)
         added, shared = await self.counters.add(additions)
         totals, granted = added.totals, added.granted
         if granted and not shared:
             self._without_store(additions)
-        if granted and (seeds := await self._seeds(caller.name, entries, totals, spent_before, now, shared)):
+        seeds: dict[str, float] = {}
+        if granted:
+            try:
+                seeds = await self._seeds(caller.name, entries, totals, spent_before, now, shared)
+            except BaseException:  # such as a caller that left: nobody would settle what it has reserved
+                self.counters.take_back(additions, shared=shared)
+                raise
+        if seeds:
             totals = tuple(total + seeds.get(one.key, 0.0) for one, total in zip(additions, totals, strict=True))
             before = tuple(total - one.amount for one, total in zip(additions, totals, strict=True))
             if not all(one.fits(total) for one, total in zip(additions, before, strict=True)):
@@ -92,33 +112,12 @@ class Limiter:
                 totals, granted = before, False
         on_status(statuses_of(entries, totals))
         if not granted:
-            self._observer.caller_refused(caller.name, caller.priority_class)
             raise refusal(caller, entries, totals, now, self._settings.retry_after_s)
-        self._note(caller, entries, totals, now)
         if held.slots is not None:
             self._running[id(held)] = held
             if self._task is None:
                 self._task = asyncio.create_task(self._count_always(), name="slots")
-        return Reservation(card.id, estimates, self.estimator, held, self._settle)
-
-    async def used_up(self, caller: Caller) -> str | None:
-        """The budget of `caller` that is used up, in words; None if none is.
-
-        What this replica has counted itself is known at once, what others have for a second; then it is read again.
-        """
-        now = self.clock()
-        entries, _ = plan_of(caller, Spent(), 0, now)
-        entries = [one for one in entries if one.window.unit != "minute"]
-        for one in entries:
-            if one.limit is not None and self.counters.local.total(one.addition.key) >= one.limit:
-                return budget_text(one)
-        found_at, budget = self._used_up.get(caller.name, (-KNOWN_S, None))
-        if now - found_at < KNOWN_S:
-            return budget
-        reading = [replace(one.addition, amount=0.0, limit=None) for one in entries]
-        added, _ = await self.counters.add(reading)
-        self._note(caller, entries, added.totals, now)
-        return self._used_up[caller.name][1]
+        return Reservation(model, estimates, self.estimator, held, self._settle)
 
     async def close(self) -> None:
         """Write the corrections that wait, and end."""
@@ -143,7 +142,10 @@ class Limiter:
         while True:
             left_s = minute_of(self.clock()).left_s(self.clock()) - SLOT_MARGIN_S
             await asyncio.sleep(left_s if left_s > 0 else left_s + MINUTE_S)
-            self.count_ahead()
+            try:
+                self.count_ahead()
+            except Exception as error:  # it must not end the counting
+                log_exception(logger, error, "Requests in progress were not counted in the next minute")
 
     async def _spent_before(self, caller: str, entries: Sequence[Entry]) -> Mapping[Period, Spent] | None:
         """Sums spent in windows that this replica has not counted in yet; None: there are none, or it is unknown.
@@ -200,19 +202,6 @@ class Limiter:
         self.counters.correct(settlement_of(held, spent, self.clock()))
         if held.budgets:
             self.counters.spend({(held.caller, window.name): spent for window in held.budgets})
-
-    def _note(self, caller: Caller, entries: Sequence[Entry], totals: Sequence[float], now: float) -> None:
-        """Remember which budget of a caller is used up."""
-        if not caller.limits.budgeted:
-            return
-        if len(self._used_up) > MAX_KNOWN:
-            self._used_up.clear()
-        used_up = [
-            budget_text(one)
-            for one, total in zip(entries, totals, strict=True)
-            if one.window.unit != "minute" and one.limit is not None and total - one.addition.amount >= one.limit
-        ]
-        self._used_up[caller.name] = (now, used_up[0] if used_up else None)
 
     def _without_store(self, additions: Sequence[Addition]) -> None:
         """Go on without the store, or refuse, as the settings say."""

@@ -76,7 +76,6 @@ class Recorder:
         observer: Observer,
         records: Records | None = None,
         sampler: AnswerSampler | None = None,
-        budget_usd: float | None = None,
     ) -> None:
         """Record the requests of one server.
 
@@ -85,10 +84,9 @@ class Recorder:
             observer: receives the tokens and dollars of each key.
             records: the store of records; None: nothing is stored.
             sampler: gets a share of the answers.
-            budget_usd: of all keys, a month; reports show it.
         """
-        self._cards, self._observer, self.records, self.sampler = cards, observer, records, sampler
-        self.budget_usd = budget_usd
+        self._prices = {card.id: card.price for card in cards.values()}
+        self._observer, self.records, self.sampler = observer, records, sampler
 
     async def recorded(
         self,
@@ -154,7 +152,7 @@ class Recorder:
         )
         self._add(record)
 
-    def call(self, trace: AgentTrace) -> CallRecord:
+    def _call(self, trace: AgentTrace) -> CallRecord:
         """Record of one agent's call."""
         usd, priced = self._usd(trace.model, trace.usage)
         place = (trace.model, trace.role, trace.layer, trace.agent)
@@ -171,7 +169,7 @@ class Recorder:
             self.sampler.add(request, about, answer.text)
 
     def _add(self, record: RequestRecord) -> None:
-        self._observer.key_used(record.key, record.usage, record.usd)
+        self._observer.key_used(record.key, record.usage)
         if self.records is not None:
             self.records.add(record)
 
@@ -182,7 +180,7 @@ class Recorder:
         if outcome.cached:
             return ()
         if calls:
-            return tuple(self.call(trace) for trace in calls)
+            return tuple(self._call(trace) for trace in calls)
         if outcome.usage is None and (card.kind == "recipe" or outcome.code in REFUSED):
             return ()
         usage = outcome.usage or UNKNOWN_USAGE
@@ -191,11 +189,8 @@ class Recorder:
 
     def _usd(self, model: str, usage: TokenUsage) -> tuple[float | None, bool]:
         """Dollars of a call, if its tokens and the model's price are known; and whether the model has a price."""
-        card = self._cards.get(model)
-        price = None if card is None else card.usd_per_million_tokens
-        if price is None or usage.prompt_tokens is None or usage.completion_tokens is None:
-            return None, price is not None
-        return (usage.prompt_tokens * price["prompt"] + usage.completion_tokens * price["completion"]) / 1e6, True
+        price = self._prices.get(model)
+        return usage.usd(price), price is not None
 
 
 def _about(

@@ -15,6 +15,16 @@ from serving.usage import UNKNOWN_USAGE
 logger = logging.getLogger("serving.requests")
 
 
+class LoggedLine:
+    """Line of the log, which becomes JSON only if a handler writes it as a message: `JsonFormatter` has `fields`."""
+
+    def __init__(self, fields: Mapping[str, object]) -> None:
+        self._fields = fields
+
+    def __str__(self) -> str:
+        return orjson.dumps(self._fields).decode()
+
+
 def enable() -> None:
     """Enable the log, on stderr if the process has configured no log handler."""
     logger.setLevel(logging.INFO)
@@ -49,4 +59,4 @@ def write(
         "user": None if user is None else redacted(user),
         "metadata": {redacted(name): redacted(value) for name, value in metadata.items()},
     }
-    logger.info("%s", orjson.dumps(line).decode(), extra={"fields": line})
+    logger.info("%s", LoggedLine(line), extra={"fields": line})

@@ -21,7 +21,6 @@ class Held:
     Attributes:
         caller: name of the caller.
         count: requests in progress.
-        requests: held in the minute, before they are refused or run.
         minute: in which the request began.
         minute_tokens: reserved in it; None: its tokens are not limited.
         budgets: reserved in the day and the month; empty: the caller has no budget.
@@ -31,7 +30,6 @@ class Held:
     caller: str
     count: int
     minute: Window
-    requests: float = 0.0
     minute_tokens: float | None = None
     budgets: dict[Window, Spent] = field(default_factory=dict)
     slots: set[int] | None = None
@@ -54,7 +52,6 @@ class Reservation:
         self._settle = settle
         self._spent: list[Spent] = []
         self._ended = 0  # prompts
-        self.note: str | None = None  # added to the reasons of the answer's report
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +68,9 @@ class Reservation:
         estimate = self._estimates[0]
         spent = self._estimator.cost(self._model, usage, None)
         if spent is None:
-            spent = self._estimator.expected(self._model, estimate.total)
+            spent = self._estimator.expected(self._model, estimate)
         else:
-            self._estimator.learn(self._model, max(1.0, estimate.total), spent)
+            self._estimator.learn(self._model, estimate, spent)
         self._spent.append(spent)
         self._end()
 
@@ -85,7 +82,7 @@ class Reservation:
         Without its usage, the cost is estimated: by its text if it was left before its end or failed in the middle. A
         stream that failed before any text costs nothing.
         """
-        estimate = estimate_of(request)
+        estimate = estimate_of(request, self._estimates[0].work)
         characters, ended, failed = 0, False, False
         try:
             async with aclosing(stream) as deltas:
@@ -96,8 +93,6 @@ class Reservation:
                         continue
                     ended = True
                     self._count(estimate, delta, characters)
-                    if self.note is not None and delta.report is not None:
-                        delta = replace(delta, report=replace(delta.report, reasons=(*delta.report.reasons, self.note)))
                     yield delta
         except Exception:
             failed = True
@@ -114,11 +109,11 @@ class Reservation:
         if spent is None:
             spent = self._so_far(estimate, characters)
         else:
-            self._estimator.learn(self._model, max(1.0, estimate.total), spent)
+            self._estimator.learn(self._model, estimate, spent)
         self._spent.append(spent)
 
     def _so_far(self, estimate: Estimate, characters: int) -> Spent:
-        return self._estimator.expected(self._model, estimate.prompt + characters / CHARACTERS_PER_TOKEN)
+        return self._estimator.expected(self._model, replace(estimate, answer=characters / CHARACTERS_PER_TOKEN))
 
     def _end(self) -> None:
         if self.held is not None:
@@ -139,8 +134,6 @@ class MeteredEngine(EngineWrapper):
 
 class Unlimited:
     """The reservation of a caller without limits: nothing is counted."""
-
-    note: str | None = None
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from serving.api.keys import Caller, KeyRing
 from serving.api.settings import ApiSettings
 from serving.api.stored_settings import StoredSettings
 from serving.errors import StoreRequired, Unauthorized
+from serving.failures import log_exception
 from serving.store.api_key import KeyText, parsed_key
 from serving.store.errors import StoreUnavailable
 from serving.store.key_store import KeyRecord, KeyStore
@@ -57,6 +58,7 @@ class StoredKeys:
         """`clock`: Unix time in seconds."""
         self._store, self._ring, self._settings, self._clock = store, ring, settings, clock
         self._known: dict[str, tuple[KeyRecord, Caller]] = {}  # by id
+        self._ids: dict[str, dict[str, None]] = {}  # of known keys, by name, the first known first
         self._unknown: OrderedDict[str, None] = OrderedDict()  # ids
         self._looking: dict[str, asyncio.Task[None]] = {}  # by id
         self._misses, self._missed_at = float(MISSES), clock()
@@ -95,8 +97,8 @@ class StoredKeys:
         self._unknown.clear()
         if complete:
             self._complete_at = now
-            ids = {record.id for record in records}
-            self._known = {key: known for key, known in self._known.items() if key in ids}
+            for removed in self._known.keys() - {record.id for record in records}:
+                self._forget(removed)
         for record in records:
             self._learn(record)
 
@@ -133,8 +135,8 @@ class StoredKeys:
 
     def _valid(self, name: str) -> Caller | None:
         now = self._clock()
-        found = (caller for record, caller in self._known.values() if record.name == name and record.valid(now))
-        return next(found, None)
+        known = (self._known[key_id] for key_id in self._ids.get(name, ()))
+        return next((caller for record, caller in known if record.valid(now)), None)
 
     async def _looked_up(self, key: KeyText) -> tuple[KeyRecord, Caller]:
         if (looking := self._looking.get(key.id)) is None:
@@ -173,11 +175,23 @@ class StoredKeys:
             return  # not "later": the clocks of those who change keys may differ
         try:
             self._known[record.id] = (record, caller_of(record, self._ring, self._settings))
+            self._ids.setdefault(record.name, {})[record.id] = None
         except ValueError:  # of a newer or older version: nobody may get more than the settings say
             logger.warning("The key %s has settings that this version does not know; it is refused.", record.prefix)
-            self._known.pop(record.id, None)
+            self._forget(record.id)
+
+    def _forget(self, key_id: str) -> None:
+        known = self._known.pop(key_id, None)
+        if known is not None:
+            ids = self._ids[known[0].name]
+            del ids[key_id]
+            if not ids:
+                del self._ids[known[0].name]
 
     async def _refresh_always(self) -> None:
         while True:
             await asyncio.sleep(self._settings.keys_refresh_s)
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception as error:  # it must not end the reading: revoked keys would stay valid
+                log_exception(logger, error, "Keys could not be read from the store; it is tried again")

@@ -1,10 +1,9 @@
-"""Responses that an engine computes: the task that computes one, and the buffer between the task and the client."""
+"""Responses that an engine computes: JSON or server-sent events."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Generic, Self, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -12,157 +11,24 @@ from starlette.types import Receive, Scope, Send
 from serving import sse
 from serving.api import request_log
 from serving.api.aliases import check_models, without_aliases
-from serving.api.answer import Answer, EventEncoder
+from serving.api.answer import Asked, EventEncoder
 from serving.api.answer_cache import cached_answer
 from serving.api.dependencies import Server
 from serving.api.errors import JsonResponse, log_failure
 from serving.api.exchange import ClientGone, HttpExchange
 from serving.api.prompt_batch import merged
+from serving.api.request_task import RequestTask
+from serving.api.reservation import Reservation, Unlimited
+from serving.api.send_buffer import SendBuffer
 from serving.cache.cached_answer import CachedAnswer
 from serving.cards import ModelCard
 from serving.engine import checked, collect
-from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration
+from serving.errors import BudgetExceeded, IncompleteGeneration
 from serving.telemetry import StreamOutcome
 from serving.types import Delta, GenerateRequest, Report
 from serving.usage import TokenUsage, UsageScope
 
-T = TypeVar("T")
 SLOW_READER_S = 30.0  # beyond the deadline, for a client to read the rest of the answer
-# The engine has the same deadline. The API waits a little longer, so that the engine can end the request itself and
-# report it as a timeout: cancelled from here, it could not tell a deadline from a client that left.
-EXTRA_SHARE, MAX_EXTRA_S = 0.25, 1.0
-FULL_BYTES = 2**20  # size of a full buffer: a client that reads more slowly slows the engine down
-
-
-class RequestTask(Generic[T]):
-    """Runs a coroutine in a task of its own, so that an engine's stream is opened, read and closed in one task.
-
-    A context manager: the task has ended when the block ends. It is cancelled if the client disconnects.
-    """
-
-    def __init__(
-        self, exchange: HttpExchange, model: str, coroutine: Coroutine[None, None, T], deadline_s: float
-    ) -> None:
-        """Start `coroutine`, which is cancelled a little later than what is left of `deadline_s`.
-
-        `model` is named in errors.
-        """
-        self.model = model
-        self._coroutine = coroutine
-        self.task = asyncio.create_task(self._limited(exchange.left_s(deadline_s)))
-        self._disconnect = asyncio.create_task(exchange.disconnected())
-        self._disconnect.add_done_callback(lambda _: self._cancel())
-
-    def _cancel(self) -> None:
-        """Cancel the task once: a second cancellation would interrupt its cleanup."""
-        if not self.task.cancelling():
-            self.task.cancel()
-
-    async def _limited(self, deadline_s: float) -> T:
-        try:
-            async with asyncio.timeout(deadline_s + min(deadline_s * EXTRA_SHARE, MAX_EXTRA_S)) as limit:
-                return await self._coroutine
-        except TimeoutError:
-            if limit.expired():
-                raise DeadlineExceeded(f"'{self.model}'", deadline_s) from None
-            raise
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        tasks: set[asyncio.Task[T] | asyncio.Task[None]] = {self.task, self._disconnect}
-        self._cancel()
-        self._disconnect.cancel()
-        await asyncio.wait(tasks)
-        for task in tasks:
-            if not task.cancelled():
-                task.exception()  # retrieved, or asyncio logs it as never retrieved
-        self._coroutine.close()  # a task that is cancelled before its first step has not started it
-
-    def result(self) -> T:
-        """Result of the coroutine, once the task is done.
-
-        Raises:
-            ClientGone: the client closed the connection.
-            EngineFailed: the engine's task was cancelled from elsewhere.
-            MoaError: the coroutine's own error.
-        """
-        if not self.task.cancelled():
-            return self.task.result()
-        if self._disconnect.done():
-            raise ClientGone
-        raise EngineFailed(self.model, "its task was cancelled")
-
-
-class SendBuffer:
-    """Bytes waiting to be sent. `get` returns all of them joined: nothing is delayed, and a burst is one write.
-
-    Attributes:
-        first_item: done once something has been put, so that the response can wait for it.
-    """
-
-    def __init__(self, prelude: bytes, keep_alive_s: float) -> None:
-        """Start with `prelude`; after `keep_alive_s` without an item, a comment is sent."""
-        self._loop = asyncio.get_running_loop()
-        self._pieces = [prelude] if prelude else []
-        self._size = len(prelude)
-        self._closed = False
-        self._getter: asyncio.Future[None] | None = None
-        self._putter: asyncio.Future[None] | None = None
-        self.first_item: asyncio.Future[None] = self._loop.create_future()
-        self._keep_alive_s = keep_alive_s
-        self._put_at = self._loop.time()
-        self._timer = self._loop.call_later(keep_alive_s, self._tick)
-
-    def put(self, data: bytes) -> None:
-        """Add one item."""
-        self._pieces.append(data)
-        self._size += len(data)
-        self._put_at = self._loop.time()
-        if not self.first_item.done():
-            self.first_item.set_result(None)
-        self._wake_getter()
-
-    async def wait_for_room(self) -> None:
-        """Return when less than `FULL_BYTES` are waiting. For one task at a time."""
-        while self._size >= FULL_BYTES and not self._closed:
-            self._putter = self._loop.create_future()
-            await self._putter
-
-    def close(self) -> None:
-        """End the buffer: `get` returns the rest, then None."""
-        self._closed = True
-        self._timer.cancel()
-        self._wake_getter()
-
-    async def get(self) -> bytes | None:
-        """Wait for data and return all of it; None at the end. For one task at a time."""
-        while not self._pieces:
-            if self._closed:
-                return None
-            self._getter = self._loop.create_future()
-            await self._getter
-        data = b"".join(self._pieces) if len(self._pieces) > 1 else self._pieces[0]
-        self._pieces.clear()
-        self._size = 0
-        if self._putter is not None and not self._putter.done():
-            self._putter.set_result(None)
-        return data
-
-    def _wake_getter(self) -> None:
-        if self._getter is not None and not self._getter.done():
-            self._getter.set_result(None)
-
-    def _tick(self) -> None:
-        silent_s = self._loop.time() - self._put_at
-        if silent_s >= self._keep_alive_s:
-            # Not `put`: a comment is not an item. One waiting comment is enough for a client that reads slowly.
-            if not self._pieces:
-                self._pieces.append(sse.KEEP_ALIVE)
-                self._wake_getter()
-            self._put_at, silent_s = self._loop.time(), 0.0
-        self._timer = self._loop.call_later(self._keep_alive_s - silent_s, self._tick)
 
 
 class GenerationResponse(Response):
@@ -177,54 +43,76 @@ class GenerationResponse(Response):
         server: Server,
         exchange: HttpExchange,
         card: ModelCard,
-        request: GenerateRequest,
-        answer: Answer,
-        more: Sequence[GenerateRequest] = (),
+        asked: Callable[[ModelCard], Asked],
     ) -> None:
-        """Answer `request` with the engine of `card`; streamed if the request is. `more`: its other prompts."""
-        self.server, self.exchange, self.card, self.answer = server, exchange, card, answer
-        aliases = server.settings.aliases
-        owned, *others = (exchange.own(each) for each in (request, *more))
-        self.request = without_aliases(owned, aliases) if aliases else owned
-        self.more = [without_aliases(each, aliases) for each in others] if aliases else others
-        if exchange.caller.models is not None:
-            check_models(self.request, server.cards, {aliases.get(name, name) for name in exchange.caller.models})
-        if exchange.over_budget is not None:  # `moa` is for the recipe that the caller asked for
-            self.request = _as_it_is(self.request)
-            self.more = [_as_it_is(each) for each in self.more]
+        """Answer with the engine of `card`; streamed if the request is.
+
+        `asked`: the requests to a model or recipe. It is called again, with another card, if another one
+        answers because the caller's budget has too little left. Raises what `asked` raises.
+        """
+        self.server, self.exchange, self._asked = server, exchange, asked
+        self._take(card)
+        self._note: str | None = None  # added to the reasons of the answer's report; stored with no answer
         self._cached: CachedAnswer | None = None  # None: the response cache is off for the request
         self.background = None  # read by Starlette's users of responses
         self.status_code = 200
 
+    def _take(self, card: ModelCard) -> None:
+        """Set the model or recipe that answers, and the requests to it."""
+        asked, exchange, aliases = self._asked(card), self.exchange, self.server.settings.aliases
+        owned = tuple(exchange.own(each) for each in asked.requests)
+        self.card, self.answer = card, asked.answer
+        self.requests = tuple(without_aliases(each, aliases) for each in owned) if aliases else owned
+        if exchange.caller.models is not None:
+            served = {aliases.get(name, name) for name in exchange.caller.models}
+            check_models(self.requests[0], self.server.cards, served)
+
+    async def _reserved(self) -> Reservation | Unlimited:
+        """Room in the caller's limits. If its budget has too little left, its recipe for that case answers."""
+        try:
+            return await self.server.reserve(self.exchange, self.card, self.requests)
+        except BudgetExceeded as error:
+            if (cheaper := self.server.over_budget_card(self.exchange.caller)) is None:
+                raise
+            note = f"{error.lack}; '{cheaper.id}' answered in place of the requested model."
+        self._take(cheaper)
+        # `moa` is for the recipe that the caller asked for.
+        self.requests = tuple(_as_it_is(each) for each in self.requests)
+        reservation = await self.server.reserve(self.exchange, cheaper, self.requests, within_budgets=False)
+        self._note = note
+        self.exchange.add_header(b"x-moa-over-budget", cheaper.id.encode("latin-1", "replace"))
+        return reservation
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self.server.settings
-        engine = self.server.engines[self.card.id]
-        requests = (self.request, *self.more)
         with (
-            self.server.admission.permit(self.exchange.caller, len(requests)),
-            await self.server.reserve(self.exchange, self.card, requests) as reservation,
+            self.server.admission.permit(self.exchange.caller, len(self.requests)),
+            await self._reserved() as reservation,
         ):
-            engine = reservation.engine(engine)
-            if self.server.cache is not None or self.request.moa.cache is not None:
+            engine = reservation.engine(self.server.engines[self.card.id])
+            first, *more = requests = self.requests
+            if self.server.cache is not None or first.moa.cache is not None:
                 self._cached = cached_answer(self.server, self.card, engine, requests)
             if self._cached is not None:
                 stream = self._cached.stream()
             else:
-                stream = merged(self.card.id, engine, requests) if self.more else engine.generate(self.request)
+                stream = merged(self.card.id, engine, requests) if more else engine.generate(first)
+            if self._note is not None:
+                stream = _noted(stream, self._note)
             stream = self.answer.deltas(stream)
             recorded = self.server.recorder.recorded
             stream = recorded(
                 self.exchange, requests, self.card, self.answer.id, stream, self._log if settings.log_requests else None
             )
             self.exchange.engine_asked = True
-            if self.request.streaming:
+            if first.streaming:
                 await self._streamed(stream, send)
             else:
                 response = await self._whole(stream)
                 await response(scope, receive, send)
 
     def _log(self, outcome: StreamOutcome) -> None:
-        request = self.request
+        request = self.requests[0]
         request_log.write(self.exchange, self.card, self.answer.id, outcome, request.user, request.metadata)
 
     async def _whole(self, stream: AsyncGenerator[Delta, None]) -> Response:
@@ -292,6 +180,15 @@ class GenerationResponse(Response):
 def _as_it_is(request: GenerateRequest) -> GenerateRequest:
     """`request` to a recipe as the operator has made it."""
     return replace(request, moa=replace(request.moa, recipe=None, overrides={}))
+
+
+async def _noted(stream: AsyncGenerator[Delta, None], note: str) -> AsyncGenerator[Delta, None]:
+    """`stream`, whose report has `note` among its reasons."""
+    async with aclosing(stream) as deltas:
+        async for delta in deltas:
+            if delta.report is not None:
+                delta = replace(delta, report=replace(delta.report, reasons=(*delta.report.reasons, note)))
+            yield delta
 
 
 def usage_in_scope(team: TokenUsage, report: Report | None, scope: UsageScope) -> TokenUsage:

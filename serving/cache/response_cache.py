@@ -124,12 +124,17 @@ class ResponseCache:
         while True:
             if (found := await self.get(key, model)) is not None:
                 return found
-            claimed = await self._claim(key, model, owner)
-            if claimed is not False:
+            claiming = self._start(self._claim(key, model, owner))
+            try:
+                claimed = await asyncio.shield(claiming)
                 # The other process may have stored its answer between our look and its end.
                 if claimed and (found := await self.get(key, model)) is not None:
                     self._start(self._release(key, model, owner))
                     return found
+            except BaseException:  # a caller that left; the store may have its claim nevertheless
+                self._start(self._release_later(claiming, key, model, owner))
+                raise
+            if claimed is not False:
                 return Lead(self, key, model, flight, owner if claimed else None)
             if loop.time() + pause_s > ends_at:
                 return None
@@ -170,6 +175,11 @@ class ResponseCache:
             await self._expiring.release(CLAIMS + key, owner)
         except StoreUnavailable as error:  # the claim expires by itself
             self._failed(model, error)
+
+    async def _release_later(self, claiming: "asyncio.Task[bool | None]", key: str, model: str, owner: str) -> None:
+        """End a claim that nobody waits for, once the store has answered."""
+        await asyncio.wait({claiming})
+        await self._release(key, model, owner)
 
     async def prolong(self, key: str, model: str, owner: str) -> None:
         """Keep a claim until this is cancelled."""

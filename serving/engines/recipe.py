@@ -1,13 +1,16 @@
 """A recipe as an engine."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
+from serving.cache.digest import digest
 from serving.decoding import PLAIN_DECODING
-from serving.engine import Engine, EngineInfo
+from serving.engine import Engine, EngineInfo, Work
 from serving.errors import InvalidRequest, RecipeFailed, UnsupportedField
 from serving.failures import engine_failures
 from serving.images import readable
@@ -30,6 +33,10 @@ from serving.runtime.task import Task
 from serving.types import CacheOption, Delta, GenerateRequest, Timing
 from serving.validation import shown
 
+MAX_KEPT = 1024  # results by overrides
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
 
 class RecipeEngine(Engine):
     """The streamed answers of one recipe's runs."""
@@ -50,7 +57,8 @@ class RecipeEngine(Engine):
         self.name, self.recipes, self.runtime, self.limits = name, recipes, runtime, limits
         self._caps = caps
         self._info = self._abilities()
-        self._identities: dict[str, str] = {}  # of recipes without overrides, by id
+        self._identities: OrderedDict[tuple[str, str], str] = OrderedDict()  # by `_changed`
+        self._works: OrderedDict[tuple[str, str, int | None], Work] = OrderedDict()  # by `_changed` and `max_tokens`
 
     @property
     def info(self) -> EngineInfo:
@@ -79,15 +87,34 @@ class RecipeEngine(Engine):
 
     def identity(self, request: GenerateRequest) -> str:
         """Digest of the recipe as overridden, with all that it may ask. Raises as `generate` for wrong overrides."""
-        with engine_failures(self.name, RecipeFailed):
-            recipe = self._recipe(request)
-            if not request.moa.overrides and recipe.id in self._identities:
-                return self._identities[recipe.id]
-            infos = {name: engine.info for name, engine in self.runtime.engines.items()}
-            found = recipe_identity(recipe, self.recipes, infos, self.runtime.prices, self.limits)
-        if not request.moa.overrides:
-            self._identities[recipe.id] = found
-        return found
+
+        def compute() -> str:
+            with engine_failures(self.name, RecipeFailed):
+                recipe = self._recipe(request)
+                infos = {name: engine.info for name, engine in self.runtime.engines.items()}
+                return recipe_identity(recipe, self.recipes, infos, self.runtime.prices, self.limits)
+
+        return _kept(self._identities, self._changed(request), compute)
+
+    def work(self, request: GenerateRequest) -> Work:
+        """Calls and completion tokens by the recipe's `cost`. Raises as `generate` for wrong overrides and limits."""
+
+        def compute() -> Work:
+            with engine_failures(self.name, RecipeFailed):
+                recipe = self._recipe(request)
+                sampling = request.sampling
+                if (cap := self._token_cap(recipe, request)) is not None:
+                    contexts = [engine.info.context_tokens or cap for engine in self.runtime.engines.values()]
+                    sampling = replace(sampling, max_tokens=min(cap, max(contexts)))
+                cost = recipe.cost(sampling, recipes=self.recipes)
+            return Work(cost.calls, cost.tokens)
+
+        return _kept(self._works, (*self._changed(request), request.sampling.max_tokens), compute)
+
+    def _changed(self, request: GenerateRequest) -> tuple[str, str]:
+        """Id of the recipe that a request chooses, and digest of its overrides."""
+        name = self.name if request.moa.recipe is None else request.moa.recipe
+        return name, digest(request.moa.overrides) if request.moa.overrides else ""
 
     async def check_health(self) -> None:
         """Return at once: a recipe answers when its models do, which are checked under their own ids."""
@@ -200,3 +227,14 @@ class RecipeEngine(Engine):
         if request.moa.overrides or request.sampling.max_tokens is not None:
             return token_cap(partial(recipe.cost, recipes=self.recipes), request.sampling, self.limits)
         return self._caps[recipe.id]
+
+
+def _kept(known: OrderedDict[Key, Value], key: Key, compute: Callable[[], Value]) -> Value:
+    """The value of `key`, computed unless it is among the last `MAX_KEPT` that were asked for."""
+    if key in known:
+        known.move_to_end(key)
+        return known[key]
+    found = known[key] = compute()
+    if len(known) > MAX_KEPT:
+        known.popitem(last=False)
+    return found

@@ -197,6 +197,6 @@ class QualitySampler:
         status: AgentStatus = "ok" if outcome.code == "ok" else "failed"
         trace = AgentTrace(1, 0, ROLE, judge, status, usage=usage, elapsed_s=outcome.total_s)
         self._observer.agent_ended(RECIPE, trace)
-        self._observer.key_used(QUALITY_KEY, record.usage, record.usd)
+        self._observer.key_used(QUALITY_KEY, record.usage)
         if self._records is not None:
             self._records.add(record)

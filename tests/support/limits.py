@@ -8,6 +8,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from serving.api.app import create_app
+from serving.api.exchange import Api
 from serving.api.limiter import Limiter
 from serving.api.settings import ApiSettings
 from serving.cards import ModelCard
@@ -47,7 +48,7 @@ def limited_app(
     observer: Observer | None = None,
     recipes: tuple[str, ...] = (),
     **settings: Any,
-) -> ASGIApp:
+) -> Api:
     """The API over `engines` (by default one model `m`), with prices, and limits by `clock`."""
     engines = engines or {"m": ScriptedEngine("m", "one two three")}
     cards = [
@@ -56,10 +57,14 @@ def limited_app(
         else ModelCard(name, "model", 4096, usd_per_million_tokens=PRICE)
         for name in engines
     ]
-    given = ApiSettings(**settings)
-    app = create_app(engines, cards, given, observer, store=store)
-    limiter = Limiter(given, {card.id: card for card in cards}, store, observer or Observer(), clock)
-    app.state.server = replace(app.state.server, limiter=limiter)
+    return with_clock(create_app(engines, cards, ApiSettings(**settings), observer, store=store), clock)
+
+
+def with_clock(app: Api, clock: Clock) -> Api:
+    """`app`, whose limits run on `clock` from now on."""
+    server = app.state.server
+    limiter = Limiter(server.settings, server.cards, server.store, server.observer, clock)
+    app.state.server = replace(server, limiter=limiter)
     return app
 
 

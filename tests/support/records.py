@@ -43,7 +43,7 @@ class Seen(Observer):
         self.scores: list[tuple[Any, ...]] = []
         self.roles: list[tuple[str, str]] = []
 
-    def key_used(self, key: str, usage: TokenUsage, usd: float) -> None:
+    def key_used(self, key: str, usage: TokenUsage) -> None:
         self.used[key] = self.used.get(key, 0) + (usage.total_tokens or 0)
 
     def spent(self, key: str, usd: float) -> None:

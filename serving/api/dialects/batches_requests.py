@@ -14,7 +14,9 @@ from serving.store.batch_rows import Batch
 from serving.validation import abbreviated
 
 WINDOW_S = 86_400.0
-ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"
+ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"  # fields of an upload's form
+ANCHOR_EVENT = "created_at"
+PURPOSE = "batch"
 MAX_NAME_CHARACTERS = 255
 
 
@@ -62,12 +64,12 @@ def upload_ttl_s(fields: Mapping[str, str], default_s: float) -> float:
     """
     if unknown := sorted(fields.keys() - {"purpose", ANCHOR, SECONDS}):
         raise UnsupportedField(abbreviated(unknown[0]), "there is no such field")
-    if fields.get("purpose") != "batch":
-        raise InvalidRequest("Set 'purpose' to 'batch': files are for batches only.", "purpose")
+    if fields.get("purpose") != PURPOSE:
+        raise InvalidRequest(f"Set 'purpose' to '{PURPOSE}': files are for batches only.", "purpose")
     if not {ANCHOR, SECONDS} & fields.keys():
         return default_s
-    if fields.get(ANCHOR) != "created_at":
-        raise InvalidRequest(f"Set '{ANCHOR}' to 'created_at'.", ANCHOR)
+    if fields.get(ANCHOR) != ANCHOR_EVENT:
+        raise InvalidRequest(f"Set '{ANCHOR}' to '{ANCHOR_EVENT}'.", ANCHOR)
     given = fields.get(SECONDS, "")
     if not (given.isascii() and given.isdigit() and len(given) < 10 and MIN_TTL_S <= int(given) <= MAX_TTL_S):
         raise InvalidRequest(f"Set '{SECONDS}' to a number from {MIN_TTL_S} to {MAX_TTL_S}.", SECONDS)

@@ -1,7 +1,8 @@
 """`/v1/admin/keys`: keys in the store, for callers whose key may manage them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends
@@ -14,6 +15,7 @@ from serving.api.openapi import json_body, responses
 from serving.api.schemas.admin import KeyList, KeyMade, KeyRead, key_json
 from serving.api.schemas.wire import json_object
 from serving.api.settings import ApiSettings
+from serving.api.store_required import required
 from serving.api.stored_settings import KeyChanges, NewKey, Rotation
 from serving.config import Frozen
 from serving.errors import (
@@ -28,7 +30,6 @@ from serving.errors import (
     UnknownKey,
     WrongContentType,
 )
-from serving.store.errors import StoreUnavailable
 from serving.store.key_store import KeyRecord, KeyStore, NameTaken, NoSuchKey
 from serving.validation import first_issue
 
@@ -76,9 +77,9 @@ def check(server: Server, given: KeyChanges) -> None:
         raise InvalidRequest(why)
 
 
-def unreachable() -> StoreRequired:
-    """Error of a request that the store cannot answer."""
-    return StoreRequired("Keys cannot be managed")
+def reached() -> AbstractContextManager[None]:
+    """Raise `StoreRequired` if the keys cannot be reached in the block."""
+    return required("Keys cannot be managed")
 
 
 async def learned(server: Server) -> None:
@@ -90,10 +91,8 @@ async def learned(server: Server) -> None:
 @router.get(KEYS, response_class=JsonResponse, responses=responses(KeyList, *OF_READING, description="The keys."))
 async def list_keys(server: ServerParts) -> JsonResponse:
     """List all keys of the store, oldest first; without what would let anybody use one."""
-    try:
+    with reached():
         records = await key_store(server).records()
-    except StoreUnavailable:
-        raise unreachable() from None
     now = time.time()
     return JsonResponse({"object": "list", "data": [key_json(record, now) for record in records]})
 
@@ -113,19 +112,18 @@ async def create_key(
         raise InvalidRequest(why, "name")
     columns = body.columns()
     try:
-        key, record = await key_store(server).create(
-            body.name,
-            body.team,
-            columns["settings"],
-            admin=body.admin,
-            expires_at=columns.get("expires_at"),
-        )
+        with reached():
+            key, record = await key_store(server).create(
+                body.name,
+                body.team,
+                columns["settings"],
+                admin=body.admin,
+                expires_at=columns.get("expires_at"),
+            )
     except NameTaken:
         raise InvalidRequest(
             f"Change 'name': a valid key '{body.name}' exists; rotate it to replace it.", "name"
         ) from None
-    except StoreUnavailable:
-        raise unreachable() from None
     await learned(server)
     return JsonResponse({**key_json(record, time.time()), "key": key.text})
 
@@ -133,10 +131,8 @@ async def create_key(
 @router.get(KEYS + "/{name}", response_class=JsonResponse, responses=responses(KeyList, *OF_READING, UnknownKey))
 async def retrieve_key(name: str, server: ServerParts) -> JsonResponse:
     """Show the keys of a name: one, or several while it is replaced, and those that were revoked."""
-    try:
+    with reached():
         records = await key_store(server).records(name)
-    except StoreUnavailable:
-        raise unreachable() from None
     if not records:
         raise UnknownKey(name[:64])
     now = time.time()
@@ -155,26 +151,18 @@ async def change_key(
     """Change a key's settings; those not given stay as they are."""
     check(server, body)
     store = key_store(server)
-    try:
+    with _existing(name):
         valid = [one for one in await store.records(name) if one.valid(time.time())]
         if not valid:
             raise UnknownKey(name[:64])
         return await _changed(server, await store.change(name, body.columns(valid[-1].settings)))
-    except NoSuchKey:
-        raise UnknownKey(name[:64]) from None
-    except StoreUnavailable:
-        raise unreachable() from None
 
 
 @router.delete(KEYS + "/{name}", response_class=JsonResponse, responses=responses(KeyRead, *OF_READING, UnknownKey))
 async def revoke_key(name: str, server: ServerParts) -> JsonResponse:
     """Revoke a key: all replicas refuse it within seconds."""
-    try:
+    with _existing(name):
         return await _changed(server, await key_store(server).revoke(name))
-    except NoSuchKey:
-        raise UnknownKey(name[:64]) from None
-    except StoreUnavailable:
-        raise unreachable() from None
 
 
 @router.post(
@@ -187,14 +175,20 @@ async def rotate_key(
     name: str, body: Annotated[Rotation, Depends(body_parser(parser(Rotation)))], server: ServerParts
 ) -> JsonResponse:
     """Replace a key by a new one of the same name and settings, which is shown here only."""
-    try:
+    with _existing(name):
         key, record = await key_store(server).rotate(name, body.grace_s)
-    except NoSuchKey:
-        raise UnknownKey(name[:64]) from None
-    except StoreUnavailable:
-        raise unreachable() from None
     await learned(server)
     return JsonResponse({**key_json(record, time.time()), "key": key.text})
+
+
+@contextmanager
+def _existing(name: str) -> Iterator[None]:
+    """Raise `UnknownKey` if the block finds no valid key with this name, `StoreRequired` if keys cannot be reached."""
+    try:
+        with reached():
+            yield
+    except NoSuchKey:
+        raise UnknownKey(name[:64]) from None
 
 
 async def _changed(server: Server, records: list[KeyRecord]) -> JsonResponse:

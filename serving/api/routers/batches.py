@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
-from serving.api.batch_store import BatchStore, required
+from serving.api.batch_store import BatchStore, reached
 from serving.api.dependencies import GENERATING, body_parser, require_key
 from serving.api.dialects.batches_answers import batch_json, page_json
 from serving.api.dialects.batches_requests import new_batch, parse_batch, whole_number
@@ -46,7 +46,7 @@ router = APIRouter(tags=["batches"], dependencies=[Depends(require_key)])
 
 
 async def _batch(store: BatchStore, batch_id: str, param: str | None = None) -> Batch:
-    with required():
+    with reached():
         batch = await store.batches.rows.get(batch_id, store.owner)
     if batch is None:
         raise UnknownObject("batch", batch_id[:64], param)
@@ -56,7 +56,7 @@ async def _batch(store: BatchStore, batch_id: str, param: str | None = None) -> 
 async def _described(store: BatchStore, batches: Sequence[Batch]) -> list[dict[str, Any]]:
     """JSON of batches, with the results so far of those that have not ended."""
     running = [batch.id for batch in batches if batch.open]
-    with required():
+    with reached():
         counts = await store.batches.results.counts(running) if running else {}
         # The results of one that has ended since it was read are in its row.
         batches = [
@@ -82,7 +82,7 @@ async def create_batch(
 ) -> JsonResponse:
     """Begin a batch."""
     settings = store.batches.settings
-    with required():
+    with reached():
         file = await store.batches.files.get(body.input_file_id, store.owner)
         if file is None:
             raise UnknownObject("file", body.input_file_id, "input_file_id")
@@ -111,7 +111,7 @@ async def list_batches(
     """List the caller's batches."""
     most = whole_number(limit, "limit", PAGE, MAX_PAGE)
     behind = await _batch(store, after, "after") if after else None
-    with required():
+    with reached():
         batches = await store.batches.rows.page(store.owner, behind, most + 1)
     return JsonResponse(page_json(await _described(store, batches), most))
 
@@ -140,7 +140,7 @@ async def cancel_batch(batch_id: str, store: BatchStore) -> JsonResponse:
     batch = await _batch(store, batch_id)
     if batch.status in ENDED:
         raise InvalidRequest(f"This batch has ended already: its status is '{batch.status}'.")
-    with required():
+    with reached():
         await store.batches.rows.cancel(batch.id)
     [described] = await _described(store, [await _batch(store, batch_id)])
     return JsonResponse(described)

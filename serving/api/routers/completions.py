@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from serving.api.answer import Asked
 from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key
 from serving.api.dialects.chat_answers import AnswerInfo
 from serving.api.dialects.completions_answers import CompletionsAnswer
@@ -15,6 +16,7 @@ from serving.api.openapi import OF_ANSWERS, OF_GENERATION, json_body, responses
 from serving.api.schemas.completions import CompletionsBody
 from serving.api.schemas.completions_answers import TextCompletion, TextCompletionChunk
 from serving.api.streaming import GenerationResponse
+from serving.cards import ModelCard
 
 COMPLETIONS = "/v1/completions"
 router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])
@@ -36,15 +38,19 @@ async def create_completion(
     body: Annotated[CompletionsBody, Depends(body_parser(parse_completions))], server: ServerParts, exchange: Exchange
 ) -> Response:
     """Continue one or several prompts with a model, or answer them with a recipe."""
-    card = await server.answering_card(body.model, exchange)
-    info = server.engines[card.id].info
-    first, *more = completions_requests(body, card, info, server.settings, exchange.engine_request_id, exchange.headers)
     options = body.stream_options
-    answer = CompletionsAnswer(
-        AnswerInfo(f"cmpl-{exchange.engine_request_id}", int(time.time()), body.model),
-        choices=body.n * (1 + len(more)),
-        include_usage=options is not None and options.include_usage,
-        trace=first.moa.trace,
-        continuous_usage=first.running_usage is not None,
-    )
-    return GenerationResponse(server, exchange, card, first, answer, more)
+
+    def asked(card: ModelCard) -> Asked:
+        info = server.engines[card.id].info
+        ids = exchange.engine_request_id, exchange.headers
+        requests = completions_requests(body, card, info, server.settings, *ids)
+        answer = CompletionsAnswer(
+            AnswerInfo(f"cmpl-{exchange.engine_request_id}", int(time.time()), body.model),
+            choices=body.n * len(requests),
+            include_usage=options is not None and options.include_usage,
+            trace=requests[0].moa.trace,
+            continuous_usage=requests[0].running_usage is not None,
+        )
+        return Asked(requests, answer)
+
+    return GenerationResponse(server, exchange, server.card(body.model, exchange.caller), asked)

@@ -11,6 +11,7 @@ from serving.api.openapi import json_body, responses
 from serving.api.schemas.usage import FeedbackBody, FeedbackRead
 from serving.api.schemas.wire import json_object
 from serving.api.settings import ApiSettings
+from serving.api.store_required import required
 from serving.errors import (
     BodyTooLarge,
     InvalidRequest,
@@ -22,10 +23,8 @@ from serving.errors import (
     UnsupportedField,
     WrongContentType,
 )
-from serving.store.errors import StoreUnavailable
 
 FEEDBACK = "/v1/feedback"
-SUBJECT = "Feedback cannot be stored"
 router = APIRouter(tags=["usage"], dependencies=[Depends(require_key)])
 
 
@@ -49,16 +48,13 @@ async def create_feedback(
     body: Annotated[FeedbackBody, Depends(body_parser(parse_feedback))], server: ServerParts, exchange: Exchange
 ) -> JsonResponse:
     """Store a score of an answer, in the place of an earlier one."""
-    if server.store is None:
-        raise StoreRequired(SUBJECT)
+    assert server.store is not None  # the endpoint exists only if there is a store
     records = server.store.requests
-    try:
+    with required("Feedback cannot be stored"):
         answer = await records.answer(body.id, exchange.caller.name)
         if answer is None:
             raise UnknownAnswer(body.id)
         await records.rate(answer, body.score, body.comment)
-    except StoreUnavailable:
-        raise StoreRequired(SUBJECT) from None
     server.observer.answer_rated(answer.model, body.score)
     return JsonResponse(
         {

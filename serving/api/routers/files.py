@@ -6,13 +6,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response, StreamingResponse
 
-from serving.api.batch_store import BatchStore, required
+from serving.api.batch_store import BatchStore, reached
 from serving.api.dependencies import Exchange, require_key
 from serving.api.dialects.batches_answers import file_json, page_json
-from serving.api.dialects.batches_requests import file_name, upload_ttl_s, whole_number
+from serving.api.dialects.batches_requests import (
+    ANCHOR,
+    ANCHOR_EVENT,
+    PURPOSE,
+    SECONDS,
+    file_name,
+    upload_ttl_s,
+    whole_number,
+)
 from serving.api.errors import JsonResponse
 from serving.api.openapi import responses
-from serving.api.schemas.batches import FileDeleted, FileList, FileRead
+from serving.api.schemas.batches import MAX_TTL_S, MIN_TTL_S, FileDeleted, FileList, FileRead
 from serving.api.uploads import FORM, upload
 from serving.errors import (
     BodyTooLarge,
@@ -40,9 +48,9 @@ FORM_BODY: dict[str, Any] = {
                     "required": ["file", "purpose"],
                     "properties": {
                         "file": {"type": "string", "format": "binary", "description": "A request a line, in JSON."},
-                        "purpose": {"const": "batch"},
-                        "expires_after[anchor]": {"const": "created_at"},
-                        "expires_after[seconds]": {"type": "integer", "minimum": 3600, "maximum": 2_592_000},
+                        "purpose": {"const": PURPOSE},
+                        ANCHOR: {"const": ANCHOR_EVENT},
+                        SECONDS: {"type": "integer", "minimum": MIN_TTL_S, "maximum": MAX_TTL_S},
                     },
                 }
             }
@@ -52,7 +60,7 @@ FORM_BODY: dict[str, Any] = {
 
 
 async def _file(store: BatchStore, file_id: str, param: str | None = None) -> StoredFile:
-    with required():
+    with reached():
         file = await store.batches.files.get(file_id, store.owner)
     if file is None:
         raise UnknownObject("file", file_id[:64], param)
@@ -85,7 +93,7 @@ async def _receive(store: BatchStore, exchange: Exchange) -> JsonResponse:
         ttl_s = upload_ttl_s(given.fields, settings.file_ttl_s)
         name = file_name(given.file.filename)
         try:
-            with required():
+            with reached():
                 file = await store.batches.files.add(
                     store.owner, name, given.pieces(), ttl_s, settings.max_stored_bytes
                 )
@@ -115,7 +123,7 @@ async def list_files(
     if order not in (None, "asc", "desc"):
         raise InvalidRequest("Set 'order' to 'asc' or 'desc'.", "order")
     behind = await _file(store, after, "after") if after else None
-    with required():
+    with reached():
         files = await store.batches.files.page(store.owner, purpose, behind, most + 1, order == "asc")
     return JsonResponse(page_json([file_json(file) for file in files], most))
 
@@ -142,7 +150,7 @@ async def delete_file(file_id: str, store: BatchStore) -> JsonResponse:
     """Remove a file."""
     file = await _file(store, file_id)
     try:
-        with required():
+        with reached():
             await store.batches.files.remove(file.id)
     except FileInUse:
         raise InvalidRequest("Cancel the batch that reads the file, or wait for its end, and delete it then.") from None
@@ -159,7 +167,7 @@ async def file_content(file_id: str, store: BatchStore) -> Response:
     file = await _file(store, file_id)
     pieces = store.batches.files.contents.read(file.id)
     try:
-        with required():
+        with reached():
             first = await anext(pieces, b"")  # so that a store that is away has its own status
     except FileNotFoundError:
         raise UnknownObject("file", file.id) from None

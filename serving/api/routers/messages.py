@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from serving.api.answer import Asked
 from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key
 from serving.api.dialects.image_parts import messages_images
 from serving.api.dialects.messages_answers import MessagesAnswer
@@ -13,9 +14,11 @@ from serving.api.dialects.messages_requests import count_request, messages_reque
 from serving.api.dialects.unsupported_tools import log_omitted
 from serving.api.errors import JsonResponse
 from serving.api.openapi import OF_ANSWERS, OF_GENERATION, json_body, responses
+from serving.api.request_task import RequestTask
 from serving.api.schemas.messages import CountTokensBody, MessagesBody
 from serving.api.schemas.messages_answers import MessageEvent, MessageRead, MessagesErrorBody, TokenCount
-from serving.api.streaming import GenerationResponse, RequestTask
+from serving.api.streaming import GenerationResponse
+from serving.cards import ModelCard
 
 MESSAGES = "/v1/messages"
 router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])
@@ -39,20 +42,26 @@ async def create_message(
     body: Annotated[MessagesBody, Depends(body_parser(parse_messages))], server: ServerParts, exchange: Exchange
 ) -> Response:
     """Answer a conversation with a model or a recipe."""
-    card = await server.answering_card(body.model, exchange)
-    info = server.engines[card.id].info
+    card = server.card(body.model, exchange.caller)
     images = await server.images(messages_images(body), exchange.caller)
-    request = messages_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)
-    answer = MessagesAnswer(
-        f"msg_{exchange.engine_request_id}",
-        body.model,
-        exchange.request_id,
-        show_thinking=getattr(body.thinking, "display", None) != "omitted",
-        trace=request.moa.trace,
-        omitted=body.omitted,
-    )
+
+    def asked(card: ModelCard) -> Asked:
+        info = server.engines[card.id].info
+        ids = exchange.engine_request_id, exchange.headers
+        request = messages_request(body, card, info, server.settings, *ids, images)
+        answer = MessagesAnswer(
+            f"msg_{exchange.engine_request_id}",
+            body.model,
+            exchange.request_id,
+            show_thinking=getattr(body.thinking, "display", None) != "omitted",
+            trace=request.moa.trace,
+            omitted=body.omitted,
+        )
+        return Asked((request,), answer)
+
+    response = GenerationResponse(server, exchange, card, asked)
     log_omitted(body, exchange.request_id)
-    return GenerationResponse(server, exchange, card, request, answer)
+    return response
 
 
 @router.post(

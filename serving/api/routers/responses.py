@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from serving.api.answer import Asked
 from serving.api.dependencies import Exchange, ServerParts, body_parser, require_key
 from serving.api.dialects.image_parts import responses_images
 from serving.api.dialects.namespaces import names
@@ -18,6 +19,7 @@ from serving.api.openapi import OF_ANSWERS, OF_GENERATION, json_body, responses
 from serving.api.schemas.responses import ResponsesBody
 from serving.api.schemas.responses_answers import ResponseEvent, ResponseRead
 from serving.api.streaming import GenerationResponse
+from serving.cards import ModelCard
 
 RESPONSES = "/v1/responses"
 router = APIRouter(tags=["generation"], dependencies=[Depends(require_key)])
@@ -40,18 +42,24 @@ async def create_response(
     body: Annotated[ResponsesBody, Depends(body_parser(parse_responses))], server: ServerParts, exchange: Exchange
 ) -> Response:
     """Answer a conversation with a model or a recipe. Nothing is stored."""
-    card = await server.answering_card(body.model, exchange)
-    info = server.engines[card.id].info
+    card = server.card(body.model, exchange.caller)
     images = await server.images(responses_images(body), exchange.caller)
-    request = responses_request(body, card, info, server.settings, exchange.engine_request_id, exchange.headers, images)
-    answer = ResponsesAnswer(
-        f"resp_{exchange.engine_request_id}",
-        card.id,
-        head_json(body, int(time.time())),
-        sealed="reasoning.encrypted_content" in body.include,
-        trace=request.moa.trace,
-        omitted=body.omitted,
-        namespaces=names(body.tools),
-    )
+
+    def asked(card: ModelCard) -> Asked:
+        info = server.engines[card.id].info
+        ids = exchange.engine_request_id, exchange.headers
+        request = responses_request(body, card, info, server.settings, *ids, images)
+        answer = ResponsesAnswer(
+            f"resp_{exchange.engine_request_id}",
+            card.id,
+            head_json(body, int(time.time())),
+            sealed="reasoning.encrypted_content" in body.include,
+            trace=request.moa.trace,
+            omitted=body.omitted,
+            namespaces=names(body.tools),
+        )
+        return Asked((request,), answer)
+
+    response = GenerationResponse(server, exchange, card, asked)
     log_omitted(body, exchange.request_id)
-    return GenerationResponse(server, exchange, card, request, answer)
+    return response

@@ -19,8 +19,8 @@ from serving.api.errors import JsonResponse, encodable
 from serving.api.exchange import HttpExchange
 from serving.api.image_reader import NO_IMAGES
 from serving.api.openapi import OF_GENERATION, json_body, responses
+from serving.api.request_task import RequestTask
 from serving.api.schemas.tokens import DetokenizeBody, DetokenizeRead, TokenizeBody, TokenizeRead
-from serving.api.streaming import RequestTask
 
 T = TypeVar("T")
 router = APIRouter(tags=["tokens"], dependencies=[Depends(require_key)])

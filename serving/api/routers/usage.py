@@ -9,8 +9,8 @@ from serving.api.dependencies import Exchange, ServerParts, require_key
 from serving.api.errors import JsonResponse
 from serving.api.openapi import responses
 from serving.api.schemas.usage import UsageBody
+from serving.api.store_required import required
 from serving.errors import AdminKeyRequired, InvalidRequest, StoreRequired, Unauthorized, UnsupportedField
-from serving.store.errors import StoreUnavailable
 from serving.store.usage_queries import usage_report
 from serving.store.usage_report import DIMENSIONS, PERIODS, Period, parse_day
 from serving.validation import abbreviated, shown
@@ -61,14 +61,11 @@ async def get_usage(request: Request, server: ServerParts, exchange: Exchange) -
     by = given.get("by")
     if by is not None and by not in DIMENSIONS:
         raise InvalidRequest(f"Set 'by' to one of {', '.join(DIMENSIONS)}, not {shown(by)}.", "by")
-    if server.store is None:
-        raise StoreRequired("Usage cannot be read")
+    assert server.store is not None  # the endpoint exists only if there is a store
     tables = [one for one in DIMENSIONS if by in (None, one)]
-    budget = server.recorder.budget_usd if caller.admin or not server.settings.requires_key else None
-    try:
+    budget = server.budget_usd if caller.admin or not server.settings.requires_key else None
+    with required("Usage cannot be read"):
         report = await usage_report(server.store.database, period, tables, key, budget)
-    except StoreUnavailable:
-        raise StoreRequired("Usage cannot be read") from None
     return JsonResponse(report.json())
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from serving.api.schemas.chat import ChatBody, ResponseFormatBody, StopText, StreamOptions
-from serving.api.schemas.chat_fields import INT32_MAX
+from serving.api.schemas.chat_fields import INT32_MAX, MOA
 from serving.api.schemas.structured_outputs import StructuredOutputsBody
 from serving.api.schemas.vllm_fields import Bias, TokenId, TokenIdKey
 from serving.api.schemas.wire import Json, Wire
@@ -105,10 +105,7 @@ class CompletionsBody(Wire):
     cache_salt: str | None = _as_in_chat("cache_salt")
     moa: dict[str, Any] = Field(
         default={},
-        json_schema_extra={
-            "properties": {"trace": {"type": ["boolean", "null"]}, "recipe": {"type": ["string", "null"]}},
-            "additionalProperties": True,
-        },
+        json_schema_extra=MOA,
         description="Extension of this server: `trace` (for a single prompt), `recipe`, `cache`, and settings of the"
         " recipe that a request may override.",
     )

@@ -27,7 +27,7 @@ EXAMPLES: list[MoaError] = [
     errors.AdminKeyRequired(),
     errors.UnknownKey("a"),
     errors.RateLimitExceeded("Too many.", 2.5),
-    errors.BudgetExceeded("Too much.", 3600.0),
+    errors.BudgetExceeded("The key 'a' has too little left", "day", 3600.0),
     errors.UnknownAnswer("chatcmpl-1"),
     errors.StoreRequired("Keys cannot be checked"),
     errors.EngineFailed("m", "it broke"),

@@ -140,7 +140,7 @@ def test_every_hook_of_an_observer_can_be_left_alone() -> None:
         "batch_line_ended": ("completed",),
         "batch_ended": ("completed",),
         "cache_used": ("m", "hit", 100),
-        "key_used": ("key-1", TokenUsage(), 0.5),
+        "key_used": ("key-1", TokenUsage()),
         "spent": ("key-1", 0.5),
         "key_budget": ("key-1", 0.5),
         "answer_rated": ("m", 1.0),

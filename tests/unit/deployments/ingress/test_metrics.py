@@ -235,8 +235,8 @@ def test_the_cache_counts_its_answers_by_event_and_the_bytes_of_entries(recorded
 
 def test_keys_are_counted_by_name_and_scores_by_model(recorded: Recorded) -> None:
     observer = RayObserver()
-    observer.key_used("alice", TokenUsage(30, 5, 20), 0.5)
-    observer.key_used("alice", TokenUsage(None, None), 0.0)
+    observer.key_used("alice", TokenUsage(30, 5, 20))
+    observer.key_used("alice", TokenUsage(None, None))
     observer.spent("alice", 12.5)
     observer.key_budget("alice", 50.0)
     observer.answer_graded("moa", 3, 0.7)

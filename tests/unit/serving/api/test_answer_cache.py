@@ -321,6 +321,31 @@ async def test_the_next_request_computes_if_the_first_caller_leaves() -> None:
     await until(lambda: not [key for key in expiring.values if key.startswith("cache:c:")])
 
 
+@pytest.mark.parametrize("call", ["claim", "get"])
+async def test_a_caller_that_leaves_while_it_claims_leaves_no_claim(call: str) -> None:
+    engine, expiring, answering, answer = HandEngine(), MemoryExpiring(), asyncio.Event(), asyncio.Event()
+    at_once = getattr(expiring, call)
+
+    async def slow(*given: Any) -> Any:
+        done = await at_once(*given)
+        if call == "claim" or "claim" in expiring.calls:  # the second look, after the claim
+            answering.set()
+            await answer.wait()
+        return done
+
+    setattr(expiring, call, slow)
+    app = cached_app({"m": engine}, expiring)
+    async with client_of(app) as client:
+        asking = asyncio.create_task(ask(client, {**chat(), **ON}))
+        await answering.wait()
+        asking.cancel()
+        await asyncio.wait({asking})
+        answer.set()
+        await app.state.server.cache.close()
+    assert expiring.values == {}
+    assert not engine.requests
+
+
 async def test_a_request_does_not_wait_longer_than_wait_s() -> None:
     gate = asyncio.Event()
     engine = CountingEngine()

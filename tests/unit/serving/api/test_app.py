@@ -1,6 +1,7 @@
 """Routes, API keys, and the refusals that are reported to the observer."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ from pydantic import SecretStr
 
 from serving.api import ApiSettings, create_app
 from serving.api.exchange import Api
+from serving.api.recorder import Recorder
 from serving.api.routers.chat import CHAT
 from serving.cards import ModelCard
 from serving.engines.scripted import ScriptedEngine
@@ -158,6 +160,50 @@ async def test_a_websocket_is_closed_and_the_lifespan_is_lived() -> None:
         "lifespan.startup.complete",
         "lifespan.shutdown.complete",
     ]
+
+
+class Part:
+    """A part of the server that the lifespan starts and closes; one of its methods may fail."""
+
+    def __init__(self, name: str, log: list[str], failing: str) -> None:
+        self._name, self._log, self._failing = name, log, failing
+
+    def _did(self, what: str) -> None:
+        self._log.append(f"{self._name} {what}")
+        if f"{self._name} {what}" == self._failing:
+            raise OSError("scripted")
+
+    async def start(self) -> None:
+        self._did("start")
+
+    async def close(self) -> None:
+        self._did("close")
+
+
+class Grading(Part):
+    def start(self) -> None:  # type: ignore[override]
+        self._did("start")
+
+
+@pytest.mark.parametrize("failing", ["store start", "keys start", "quality start", "quality close", "limiter close"])
+async def test_what_was_started_is_closed_if_a_later_part_fails(failing: str) -> None:
+    log: list[str] = []
+    app = app_of(M)
+    server = app.state.server
+    app.state.server = replace(
+        server,
+        store=Part("store", log, failing),
+        stored_keys=Part("keys", log, failing),
+        limiter=Part("limiter", log, failing),
+        recorder=Recorder({}, Observer(), sampler=Grading("quality", log, failing)),
+    )
+    with pytest.raises(OSError, match="scripted"):
+        async with app.router.lifespan_context(app):
+            log.append("running")
+    assert ("running" in log) == failing.endswith("close")
+    started = [entry.split()[0] for entry in log if entry.endswith("start")]
+    closed = [entry.split()[0] for entry in log if entry.endswith("close")]
+    assert [name for name in closed if name != "limiter"] == started[::-1]
 
 
 # -- the observer ------------------------------------------------------------------------------------------

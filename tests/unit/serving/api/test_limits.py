@@ -196,17 +196,17 @@ async def test_dollars_are_tokens_times_the_prices_of_models() -> None:
 
 
 async def test_over_a_budget_a_cheaper_recipe_answers_and_says_so() -> None:
-    m, cheap = Spender(600, 400), Team(1, 1)
+    m, cheap = Team(600, 400), Team(1, 1)
     over = {"use": "cheap"}
     app = limited_app(
-        Clock(), {"m": m, "cheap": cheap}, recipes=("cheap",), keys=[limits(tokens_per_day=1000, over_budget=over)]
+        Clock(), {"m": m, "cheap": cheap}, recipes=("m", "cheap"), keys=[limits(tokens_per_day=1000, over_budget=over)]
     )
     first = await ask(app, max_tokens=10)
     assert "x-moa-over-budget" not in first.headers
     for stream in (False, True):
         answer = await ask(app, max_tokens=10, stream=stream, moa={"layers": 1})
         assert answer.headers["x-moa-over-budget"] == "cheap"
-        said = "The key 'a' has used up its budget of 1000 tokens for the day 2026-11-29 (UTC); 'cheap' answered"
+        said = "The key 'a' has too little left of its budget of 1000 tokens for the day 2026-11-29 (UTC); 'cheap' a"
         assert said in answer.text
     assert (len(m.requests), len(cheap.requests)) == (1, 2)
 

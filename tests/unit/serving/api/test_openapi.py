@@ -14,6 +14,7 @@ from schemathesis.config import SchemathesisConfig
 
 from serving import events
 from serving.api import ApiSettings, create_app
+from serving.api.dialects.chat_requests import OPTIONS
 from serving.api.dialects.live import event_json
 from serving.api.openapi import COMPONENTS
 from serving.engines.model import ModelEngine
@@ -116,6 +117,13 @@ def test_each_event_is_described(kind: type[RunEvent]) -> None:
 
 def type_name(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+
+
+@pytest.mark.parametrize("body", ["ChatBody", "ResponsesBody", "MessagesBody", "CompletionsBody"])
+async def test_every_dialect_describes_the_options_of_moa_that_it_reads(body: str) -> None:
+    schemas = (await get(app_of(ENGINES), "/openapi.json")).json()["components"]["schemas"]
+    options, _ = schemas[body]["properties"]["moa"]["anyOf"]
+    assert set(options["properties"]) == OPTIONS
 
 
 async def test_without_keys_none_is_described() -> None:

@@ -1,6 +1,7 @@
 """The request log: one line per request with its outcome and caller, never its texts."""
 
 import asyncio
+import io
 import json
 import logging
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from serving.api import request_log
 from serving.engines.scripted import ScriptedEngine
 from serving.errors import EngineFailed
+from serving.log_format import JsonFormatter
 from serving.types import Delta, Report
 from serving.usage import TokenUsage
 from tests.support.api import HandEngine, app_of, ask, chat, client_of
@@ -94,6 +96,20 @@ async def test_how_a_request_ended_is_said(caplog: pytest.LogCaptureFixture) -> 
         ("internal_error", False, None),
         ("cancelled", False, None),
     ]
+
+
+async def test_a_line_in_the_json_log_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[Any] = []
+    monkeypatch.setattr(request_log.LoggedLine, "__str__", lambda _: str(encoded.append("as a message")))
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(JsonFormatter())
+    log = logging.Logger("serving.requests")  # detached: pytest's own handlers write messages
+    log.addHandler(handler)
+    monkeypatch.setattr(request_log, "logger", log)
+    assert (await ask(app_of({"m": ScriptedEngine("m")}, log_requests=True), **ABOUT)).status_code == 200
+    assert json.loads(written.getvalue())["metadata"] == {"team": "blue"}
+    assert encoded == []
 
 
 async def test_by_default_nothing_is_written(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ from serving.store.api_key import KeyText, new_key, parsed_key
 from serving.store.errors import StoreUnavailable
 from serving.store.key_store import KeyRecord
 from tests.support.limits import NOON, Clock
+from tests.support.waiting import until
 
 SETTINGS = ApiSettings(require_key=True, limits=KeyLimits(requests_per_minute=5))
 
@@ -25,6 +26,7 @@ class Stored:
     def __init__(self) -> None:
         self.keys: list[KeyRecord] = []
         self.away = False
+        self.fault: Exception | None = None
         self.looked_up: list[str] = []
         self.complete = 0
 
@@ -50,6 +52,8 @@ class Stored:
         self.keys[-1] = replace(self.keys[-1], **fields)
 
     def _reached(self) -> list[KeyRecord]:
+        if self.fault is not None:
+            raise self.fault
         if self.away:
             raise StoreUnavailable("gone")
         return self.keys
@@ -179,6 +183,39 @@ async def test_the_id_of_a_key_is_not_enough() -> None:
     forged = new_key()
     for wrong in (KeyText(key.id, other.text), KeyText(key.id, forged.text)):
         assert not wrong.matches(b"salt", key.digest(b"salt"))
+    await known.close()
+
+
+async def test_a_name_is_found_among_many_keys_without_a_look_at_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, clock = Stored(), Clock()
+    for number in range(100):
+        store.add(f"other-{number}")
+    store.add("a", revoked_at=NOON)
+    store.add("a")
+    known = stored_keys(store, clock)
+    await known.start()
+    looked_at: list[str] = []
+    valid = KeyRecord.valid
+    monkeypatch.setattr(KeyRecord, "valid", lambda record, now: looked_at.append(record.name) or valid(record, now))
+    assert (await known.named("a")) is not None
+    assert looked_at == ["a", "a"]
+    store.keys.clear()
+    clock.now += 60
+    await known.refresh()
+    assert await known.named("a") is None
+    await known.close()
+
+
+async def test_a_defect_does_not_end_the_reading_of_keys(caplog: pytest.LogCaptureFixture) -> None:
+    store = Stored()
+    settings = SETTINGS.model_copy(update={"keys_refresh_s": 0.001})
+    known = StoredKeys(store, key_ring(settings), settings, Clock())
+    await known.start()
+    store.fault = ZeroDivisionError("a defect")
+    await until(lambda: "a defect" in caplog.text)
+    key = store.add()
+    store.fault = None
+    await until(lambda: key.id in known._known)
     await known.close()
 
 

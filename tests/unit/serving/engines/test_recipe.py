@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from serving.engine import Engine, EngineInfo, complete
+from serving.engine import Engine, EngineInfo, Work, complete
 from serving.engines.recipe import RecipeEngine
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import InvalidRequest, LimitExceeded, UnsupportedField
@@ -14,7 +15,7 @@ from serving.orchestrator import check_recipes
 from serving.recipes import load_recipes
 from serving.recipes.cost import Limits
 from serving.runtime.shared_state import Runtime
-from serving.types import Delta, GenerateRequest
+from serving.types import Delta, GenerateRequest, MoaOptions, Sampling
 from tests.support.clock import simulated_time
 
 Trio = dict[str, ScriptedEngine]
@@ -155,3 +156,29 @@ async def test_the_final_agents_model_counts_tokens(trio: Trio, ask: Ask) -> Non
     assert not trio["c"].requests
     voting = {"id": "team", "strategy": "vote", "proposers": ["a", "b"]}
     assert await served(dict(trio), [voting], Limits()).count_tokens(request) == await trio["a"].count_tokens(request)
+
+
+@pytest.mark.parametrize(
+    ("fields", "moa", "work"),
+    [
+        ({"max_tokens": 10}, MoaOptions(), Work(3, 30)),
+        ({"max_tokens": 10}, MoaOptions(overrides={"layers": 2}), Work(5, 50)),
+        ({"max_tokens": 10}, MoaOptions(recipe="other"), Work(2, 20)),
+        ({}, MoaOptions(), Work(3, 3 * 333)),
+    ],
+)
+def test_the_work_of_a_request_is_that_of_its_recipe_and_settings(
+    trio: Trio, ask: Ask, fields: dict[str, int], moa: MoaOptions, work: Work
+) -> None:
+    engine = engine_of(trio, Limits(max_tokens=1000))
+    request = replace(ask(), sampling=Sampling(**fields), moa=moa)
+    assert [engine.work(request) for _ in range(2)] == [work, work]
+
+
+def test_the_work_of_a_request_fits_the_contexts_and_the_limits(ask: Ask) -> None:
+    small: dict[str, Engine] = {name: ScriptedEngine(name, context_tokens=100) for name in "abc"}
+    assert served(small, [TEAM, OTHER], Limits()).work(ask()) == Work(3, 300)
+    unknown: dict[str, Engine] = {**small, "c": ScriptedEngine("c", context_tokens=None)}  # type: ignore[arg-type]
+    assert served(unknown, [TEAM, OTHER], Limits(max_tokens=900)).work(ask()) == Work(3, 900)
+    with pytest.raises(LimitExceeded):
+        served(small, [TEAM, OTHER], Limits(max_tokens=900)).work(replace(ask(), sampling=Sampling(max_tokens=301)))

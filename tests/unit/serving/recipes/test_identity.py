@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from serving.engine import Engine
+from serving.engines import recipe as recipe_engine
 from serving.engines.scripted import ScriptedEngine
-from serving.errors import InvalidRequest
+from serving.errors import InvalidRequest, MoaError
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.cost import Limits
@@ -55,6 +56,38 @@ OTHERS: Mapping[str, Mapping[str, Any]] = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_it_is_another_one_for(name: str) -> None:
     assert identity(**OTHERS[name]) != identity()
+
+
+@pytest.mark.parametrize("overrides", [{}, {"temperature": 0.1}])
+def test_it_is_computed_once_for_a_recipe_and_its_overrides(
+    overrides: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[str] = []
+    compute = recipe_engine.recipe_identity
+
+    def counted(recipe: Any, *given: Any) -> str:
+        computed.append(recipe.id)
+        return compute(recipe, *given)
+
+    monkeypatch.setattr(recipe_engine, "recipe_identity", counted)
+    engine = served()["moa-lite"]
+    moa = MoaOptions(overrides=overrides)
+    found = {engine.identity(replace(REQUEST, request_id=str(number), moa=moa)) for number in range(3)}
+    assert (len(found), computed) == (1, ["moa-lite"])
+    for wrong in (MoaOptions(recipe=""), MoaOptions(overrides={"temperature": "hot"})):
+        for _ in range(2):
+            with pytest.raises(MoaError):
+                engine.identity(replace(REQUEST, moa=wrong))
+
+
+def test_identities_of_many_overrides_take_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe_engine, "MAX_KEPT", 2)
+    orchestrator = Orchestrator(engines(), load_recipes(("moa-lite",), TEAM))
+    engine = orchestrator.engines["moa-lite"].engine
+    changed = [replace(REQUEST, moa=MoaOptions(overrides={"temperature": step / 10})) for step in range(5)]
+    found = [engine.identity(request) for request in changed]
+    assert len(engine._identities) == 2
+    assert [engine.identity(request) for request in changed] == found
 
 
 def test_recipes_to_which_another_one_delegates_count() -> None:

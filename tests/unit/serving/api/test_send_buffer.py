@@ -1,57 +1,10 @@
-"""Request tasks, which end with their block, and the send buffer."""
+"""The send buffer: order, joined pieces, comments in silence, and its limit."""
 
 import asyncio
 
-import pytest
-
 from serving import sse
-from serving.api.exchange import HttpExchange
-from serving.api.streaming import FULL_BYTES, RequestTask, SendBuffer
-from serving.errors import DeadlineExceeded
+from serving.api.send_buffer import FULL_BYTES, SendBuffer
 from tests.support.clock import simulated_time
-
-
-class Tidy:
-    """A coroutine whose cleanup takes a few turns of the event loop."""
-
-    def __init__(self) -> None:
-        self.begun, self.ending, self.clean = asyncio.Event(), asyncio.Event(), False
-
-    async def __call__(self) -> None:
-        try:
-            self.begun.set()
-            await asyncio.Event().wait()
-        finally:
-            self.ending.set()
-            for _ in range(5):
-                await asyncio.sleep(0)
-            self.clean = True
-
-
-def exchange_of(left: asyncio.Event) -> HttpExchange:
-    """An exchange whose client disconnects when `left` is set."""
-
-    async def receive() -> dict[str, str]:
-        await left.wait()
-        return {"type": "http.disconnect"}
-
-    return HttpExchange({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, None)  # type: ignore[arg-type]
-
-
-async def test_work_that_is_left_early_cleans_up_to_the_end() -> None:
-    tidy = Tidy()
-    async with RequestTask(exchange_of(asyncio.Event()), "m", tidy(), 60):
-        await tidy.begun.wait()
-    assert tidy.clean
-
-
-async def test_leaving_work_that_the_caller_has_ended_does_not_break_its_end_off() -> None:
-    tidy, left = Tidy(), asyncio.Event()
-    async with RequestTask(exchange_of(left), "m", tidy(), 60):
-        await tidy.begun.wait()
-        left.set()
-        await tidy.ending.wait()
-    assert tidy.clean
 
 
 async def test_what_has_come_leaves_as_one_piece_after_the_prelude() -> None:
@@ -120,26 +73,6 @@ async def test_a_full_buffer_holds_the_putter_up_until_it_is_read() -> None:
     await buffer.get()
     await waiting
     buffer.close()
-
-
-async def test_a_timeout_of_the_engine_itself_is_not_the_deadline_of_the_request() -> None:
-    async def fails() -> None:
-        raise TimeoutError("the engine's own")
-
-    async with RequestTask(exchange_of(asyncio.Event()), "m", fails(), 60) as request_task:
-        await asyncio.wait({request_task.task})
-        with pytest.raises(TimeoutError, match="the engine's own"):
-            request_task.result()
-
-
-@simulated_time
-async def test_an_engine_gets_a_little_longer_than_the_deadline_to_end_by_itself() -> None:
-    began = asyncio.get_running_loop().time()
-    async with RequestTask(exchange_of(asyncio.Event()), "m", asyncio.sleep(100), 2) as request_task:
-        await asyncio.wait({request_task.task})
-        with pytest.raises(DeadlineExceeded, match="within its deadline of 2 s"):
-            request_task.result()
-    assert asyncio.get_running_loop().time() - began == 2.5
 
 
 @simulated_time

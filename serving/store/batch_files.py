@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, Table, Update, and_, delete, func,
 from serving.store.batch_contents import BatchContents
 from serving.store.batch_tables import BATCHES, FILES
 from serving.store.database import Database
+from serving.store.texts import storable
 
 OPEN = ("validating", "in_progress", "finalizing", "cancelling")  # statuses of batches that a worker still works on
 UPLOAD_S = 86_400.0  # after which a file that was never written to its end is removed
@@ -82,6 +83,8 @@ class BatchFiles:
 
     async def get(self, file_id: str, owner: str) -> StoredFile | None:
         """The file, if it is the owner's and has not expired."""
+        if not storable(file_id):
+            return None
         query = _stored().where(FILES.c.id == file_id, FILES.c.owner == owner)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).mappings().one_or_none()

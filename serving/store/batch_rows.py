@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, tuple_, upda
 from serving.store.batch_files import OPEN, StoredFile, behind, in_order, stored
 from serving.store.batch_tables import BATCHES, RESULTS
 from serving.store.database import Database
+from serving.store.texts import storable
 
 PAGE = 2000  # results that one transaction removes
 
@@ -81,6 +82,8 @@ class BatchRows:
 
     async def get(self, batch_id: str, owner: str | None = None) -> Batch | None:
         """The batch, if it is the owner's; None: of any owner."""
+        if not storable(batch_id):
+            return None
         query = select(BATCHES).where(BATCHES.c.id == batch_id)
         if owner is not None:
             query = query.where(BATCHES.c.owner == owner)

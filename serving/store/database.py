@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from serving.errors import ConfigError
 from serving.failures import said
-from serving.store.errors import StoreUnavailable
+from serving.store.errors import StoreUnavailable, UnstorableText
 from serving.store.migrate import upgrade
 from serving.store.settings import StoreSettings
+from serving.store.texts import storable
 
 DRIVERS = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}  # by the scheme of the address
 TLS = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")  # of asyncpg
@@ -60,6 +61,7 @@ class Database:
         self.url, self.timeout_s = url, timeout_s
         self.embedded = url.get_backend_name() == "sqlite"
         self._engine = _engine(url, timeout_s)
+        event.listen(self._engine.sync_engine, "before_cursor_execute", _check_texts)
         self._migrated = False
         self._migrating: asyncio.Task[None] | None = None
 
@@ -98,13 +100,13 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction, committed at the end of the block. Raises `StoreUnavailable`."""
+        """A transaction, committed at the end of the block. Raises `StoreUnavailable` or `UnstorableText`."""
         async with self._transaction(read_only=False) as connection:
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads. Raises `StoreUnavailable`."""
+        """A transaction that only reads. Raises `StoreUnavailable` or `UnstorableText`."""
         async with self._transaction(read_only=True) as connection:
             yield connection
 
@@ -172,6 +174,17 @@ def _begin(connection: Any) -> None:
     # the lock from its start.
     read_only = connection.get_execution_options().get(READ_ONLY, False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _check_texts(
+    _connection: Any, _cursor: Any, _statement: str, parameters: Any, _context: Any, executemany: bool
+) -> None:
+    """Raise `UnstorableText` for a text that PostgreSQL refuses: both databases then take the same texts."""
+    rows: Iterable[Any] = parameters if executemany else (parameters,)
+    for row in rows:
+        for value in row.values() if isinstance(row, Mapping) else row:
+            if isinstance(value, str) and not storable(value):
+                raise UnstorableText
 
 
 def _said(error: BaseException) -> str:

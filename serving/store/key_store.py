@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from serving.store.api_key import SALT_BYTES, KeyText, new_key, prefix_of
 from serving.store.database import Database
 from serving.store.key_tables import KEYS
+from serving.store.texts import storable
 
 CREATE_LOCK = 5712  # of PostgreSQL: one key is made at a time
 
@@ -74,6 +75,8 @@ class KeyStore:
 
     async def records(self, name: str | None = None) -> list[KeyRecord]:
         """All keys, or those with this name, oldest first."""
+        if name is not None and not storable(name):
+            return []
         query = select(KEYS) if name is None else select(KEYS).where(KEYS.c.name == name)
         return await self._read(query.order_by(KEYS.c.created_at, KEYS.c.id))
 
@@ -163,6 +166,8 @@ class KeyStore:
             return [_record(row) for row in rows]
 
     async def _valid(self, connection: AsyncConnection, name: str) -> list[KeyRecord]:
+        if not storable(name):
+            return []
         query = select(KEYS).where(KEYS.c.name == name).order_by(KEYS.c.created_at, KEYS.c.id).with_for_update()
         now = self._clock()
         found = [_record(row) for row in (await connection.execute(query)).all()]

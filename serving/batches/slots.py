@@ -16,6 +16,7 @@ class Slots:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._taken: Counter[str] = Counter()
+        self._most: dict[str, int | None] = {}  # places of an owner, as given last; None: any number
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     @property
@@ -29,8 +30,9 @@ class Slots:
         self._give()
 
     @asynccontextmanager
-    async def place(self, owner: str) -> AsyncIterator[None]:
-        """Wait for a place, and hold it for the block."""
+    async def place(self, owner: str, at_most: int | None = None) -> AsyncIterator[None]:
+        """Wait for a place, and hold it for the block. `at_most`: places of this owner at the same time."""
+        self._most[owner] = at_most
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(owner, deque()).append(turn)
         self._give()
@@ -49,11 +51,13 @@ class Slots:
         self._taken[owner] -= 1
         if not self._taken[owner]:
             del self._taken[owner]
+            if owner not in self._waiting:
+                self._most.pop(owner, None)
         self._give()
 
     def _give(self) -> None:
-        while self.taken < self.limit and self._waiting:
-            owner = min(self._waiting, key=lambda one: self._taken[one])
+        while self.taken < self.limit and (owners := [one for one in self._waiting if self._has_room(one)]):
+            owner = min(owners, key=lambda one: self._taken[one])
             turns = self._waiting[owner]
             turn = turns.popleft()
             if not turns:
@@ -61,3 +65,7 @@ class Slots:
             if not turn.done():
                 self._taken[owner] += 1
                 turn.set_result(None)
+
+    def _has_room(self, owner: str) -> bool:
+        most = self._most.get(owner)
+        return most is None or self._taken[owner] < most

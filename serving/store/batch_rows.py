@@ -43,6 +43,7 @@ class Batch:
     expired_at: float | None = None
     cancelling_at: float | None = None
     cancelled_at: float | None = None
+    waiting: str | None = None  # JSON: the reason for which lines wait
 
     @property
     def open(self) -> bool:
@@ -109,6 +110,11 @@ class BatchRows:
     async def begin(self, batch_id: str, total: int, model: str | None) -> None:
         """The file is valid: its lines may be answered."""
         await self._step(batch_id, ("validating",), "in_progress", "in_progress_at", total=total, model=model)
+
+    async def set_waiting(self, batch_id: str, waiting: str | None) -> None:
+        """Store the reason for which lines wait, as JSON; None: they do not wait."""
+        async with self._database.writing() as connection:
+            await connection.execute(update(BATCHES).where(BATCHES.c.id == batch_id).values(waiting=waiting))
 
     async def fail(self, batch_id: str, errors: str) -> None:
         """The file cannot be used. `errors`: JSON."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from serving.api.dialects.batches_answers import batch_json
 from serving.batches.parts import LineAnswer, LineRequest, RunParts
 from serving.batches.service import Batches
 from serving.batches.settings import BatchSettings
@@ -28,6 +29,7 @@ from serving.store.settings import StoreSettings
 from serving.store.store import Store
 from serving.telemetry import Observer
 from tests.support.batches import CHAT, jsonl, line, rows
+from tests.support.waiting import until
 
 GIB = 2**30
 Answer = Callable[[LineRequest], Awaitable[LineAnswer]]
@@ -91,7 +93,10 @@ def worker_of(batches: Batches, answer: Answer, observer: Observer | None = None
     async def model_check(owner: str, endpoint: str) -> Callable[[str], str | None]:
         return lambda model: None
 
-    parts = RunParts(batches, Slots(0), answer, model_check, 10_000, observer or Observer(), poll_s=0.02)
+    async def at_once(owner: str) -> None:
+        return None
+
+    parts = RunParts(batches, Slots(0), answer, model_check, at_once, 10_000, observer or Observer(), poll_s=0.02)
     return BatchWorker(parts)
 
 
@@ -202,6 +207,65 @@ async def test_a_worker_answers_a_batch(batches: Batches) -> None:
     assert [one["custom_id"] for one in await content_of(batches, now.error_file_id)] == ["bad"]
     assert sorted(seen.outcomes) == ["completed", "completed", "failed"]
     assert await batches.results.lines(batch.id) == set()
+
+
+async def test_a_batch_says_why_its_lines_wait(batches: Batches, caplog: pytest.LogCaptureFixture) -> None:
+    message = "The key 'red' has too little left of its budget of 5 dollars."
+    refusal = {"error": {"message": message, "code": "insufficient_quota", "type": "insufficient_quota"}}
+    budget = LineAnswer(429, json.dumps(refusal).encode(), retry_after_s=30)
+    left = True
+
+    async def answer(request: LineRequest) -> LineAnswer:
+        return budget if left else await fine(request)
+
+    batch = await made(batches, jsonl(line("a"), line("b")))
+    worker = worker_of(batches, answer)
+    worker.start()
+
+    async def waits() -> bool:
+        now = await batches.rows.get(batch.id)
+        return now is not None and now.waiting is not None
+
+    await until(waits)
+    await worker.stop()
+    now = await batches.rows.get(batch.id)
+    shown = batch_json(now, Counts())["moa"]["waiting"]
+    assert (shown["code"], shown["message"]) == ("insufficient_quota", message)
+    assert [record.getMessage() for record in caplog.records if message in record.getMessage()] == [
+        f"Lines of the batch {batch.id} wait: {message}"
+    ]
+    left = False
+    worker = worker_of(batches, answer)  # it learns from the row that a reason is shown
+    worker.start()
+    now = await ended(batches, batch)
+    await worker.stop()
+    assert (now.status, now.completed, now.waiting) == ("completed", 2, None)
+    assert batch_json(now, None)["moa"] is None
+
+
+async def test_a_line_beyond_a_budget_waits_for_the_next_one_if_the_batch_lasts_as_long(batches: Batches) -> None:
+    """The other limits: `retry_s`."""
+    answers = {
+        "day": LineAnswer(429, b"{}", 600),
+        "month": LineAnswer(429, b"{}", 6_000),
+        "away": LineAnswer(503, b"{}"),
+    }
+
+    async def answer(request: LineRequest) -> LineAnswer:
+        return answers[json.loads(request.body)["messages"][0]["content"]]
+
+    impatient = Batches(BatchSettings(retry_s=0), StoreSettings(), batches.store, works=True)
+    impatient.files = batches.files
+    batch = await made(batches, jsonl(*map(line, answers)), expires_at=time.time() + 3_000)
+    worker = worker_of(impatient, answer)
+    worker.start()
+
+    async def two_failed() -> bool:
+        return await batches.results.lines(batch.id) == {2, 3}
+
+    await until(two_failed)
+    await worker.stop()
+    assert await batches.results.lines(batch.id) == {2, 3}
 
 
 async def test_an_expired_batch_says_which_lines_were_not_answered(batches: Batches) -> None:

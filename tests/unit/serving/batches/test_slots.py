@@ -63,3 +63,25 @@ async def test_one_that_leaves_while_it_waits_takes_no_place() -> None:
     waiter.cancel()
     await asyncio.gather(waiter, return_exceptions=True)
     assert slots.taken == 0
+
+
+async def test_an_owner_has_no_more_places_than_its_limit_and_others_take_the_rest() -> None:
+    slots, order, done = Slots(4), [], asyncio.Event()
+
+    async def hold_limited(owner: str, event: asyncio.Event) -> None:
+        async with slots.place(owner, 1):
+            order.append(owner)
+            await event.wait()
+
+    first, later = asyncio.Event(), asyncio.Event()
+    tasks = [asyncio.create_task(hold_limited("a", event)) for event in (first, later)]
+    tasks += [asyncio.create_task(hold(slots, "b", order, done)) for _ in range(2)]
+    await settle()
+    assert sorted(order) == ["a", "b", "b"]
+    first.set()
+    await settle()
+    assert sorted(order) == ["a", "a", "b", "b"], "its next line begins as soon as the first has ended"
+    later.set()
+    done.set()
+    await asyncio.gather(*tasks)
+    assert slots.taken == 0

@@ -35,7 +35,14 @@ class StoreSettings(Frozen):
         description="Environment variable with the address of a Redis or Valkey server for state that expires:"
         " redis://HOST:PORT/0. Without it that state is in the database.",
     )
-    timeout_s: float = Field(default=2.0, gt=0, le=60, description="Maximum time of one operation of the store.")
+    timeout_s: float = Field(default=2.0, gt=0, le=60, description="Maximum time of one operation of the database.")
+    redis_timeout_s: float = Field(
+        default=0.5,
+        gt=0,
+        le=60,
+        description="Maximum time of one operation of Redis, for which an answer may wait. If it takes longer, Redis is"
+        " away until a check, every 5 s, reaches it.",
+    )
     max_pending_records: int = Field(
         default=20_000,
         ge=1,

@@ -5,16 +5,20 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from serving.batches.load import Places
+
 
 class Slots:
     """A number of places that changes. A free one goes to the waiting owner that has the fewest.
 
     Attributes:
         limit: places; fewer than are taken means that none is given until enough are free.
+        rest_s: time for which a place stays free after it was taken.
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self.limit, self.rest_s = limit, 0.0
+        self._resting = 0
         self._taken: Counter[str] = Counter()
         self._most: dict[str, int | None] = {}  # places of an owner, as given last; None: any number
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
@@ -24,9 +28,9 @@ class Slots:
         """Places in use."""
         return self._taken.total()
 
-    def set_limit(self, limit: int) -> None:
-        """Change the number of places."""
-        self.limit = limit
+    def set_places(self, places: Places) -> None:
+        """Change the number of places, and their rest."""
+        self.limit, self.rest_s = places.limit, places.rest_s
         self._give()
 
     @asynccontextmanager
@@ -45,6 +49,9 @@ class Slots:
         try:
             yield
         finally:
+            if self.rest_s:
+                self._resting += 1
+                asyncio.get_running_loop().call_later(self.rest_s, self._wake)
             self._free(owner)
 
     def _free(self, owner: str) -> None:
@@ -55,8 +62,14 @@ class Slots:
                 self._most.pop(owner, None)
         self._give()
 
+    def _wake(self) -> None:
+        self._resting -= 1
+        self._give()
+
     def _give(self) -> None:
-        while self.taken < self.limit and (owners := [one for one in self._waiting if self._has_room(one)]):
+        while self.taken + self._resting < self.limit and (
+            owners := [one for one in self._waiting if self._has_room(one)]
+        ):
             owner = min(owners, key=lambda one: self._taken[one])
             turns = self._waiting[owner]
             turn = turns.popleft()

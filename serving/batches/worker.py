@@ -34,6 +34,7 @@ class BatchWorker:
         self._runs: dict[str, tuple[Batch, BatchRun, asyncio.Task[str]]] = {}
         self._rests_until: dict[str, float] = {}
         self._renew_at = self._sweep_at = 0.0
+        self._busy_at = -float("inf")  # when other requests were in progress
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -95,11 +96,14 @@ class BatchWorker:
 
     async def _adapt(self) -> None:
         try:
-            share = await load.share(self._expiring, time.time())
+            found = await load.current(self._expiring, time.time())
         except StoreUnavailable:
-            self._parts.slots.set_limit(load.places(self._settings, None))
+            self._parts.slots.set_places(load.places(self._settings, None, 0.0))
             raise
-        self._parts.slots.set_limit(load.places(self._settings, share))
+        now = time.monotonic()
+        if found.requests:
+            self._busy_at = now
+        self._parts.slots.set_places(load.places(self._settings, found, now - self._busy_at))
 
     async def _renew(self) -> None:
         if time.monotonic() < self._renew_at:

@@ -14,6 +14,7 @@ from serving.store.database import Database
 from serving.store.texts import storable
 
 OPEN = ("validating", "in_progress", "finalizing", "cancelling")  # statuses of batches that a worker still works on
+FILES_LOCK = 5713  # of PostgreSQL: one file of an owner is added at a time
 UPLOAD_S = 86_400.0  # after which a file that was never written to its end is removed
 
 
@@ -58,6 +59,7 @@ class BatchFiles:
         file = await self.write(owner, "batch", filename, pieces, ttl_s)
         try:
             async with self._database.writing() as connection:
+                await self._database.lock(connection, FILES_LOCK, owner)
                 held = select(func.coalesce(func.sum(FILES.c.bytes), 0)).where(FILES.c.owner == owner)
                 if (await connection.execute(held)).scalar_one() + file.bytes > max_stored_bytes:
                     raise FilesFull

@@ -12,6 +12,7 @@ from serving.store.batch_tables import BATCHES, RESULTS
 from serving.store.database import Database
 from serving.store.texts import storable
 
+BATCHES_LOCK = 5714  # of PostgreSQL: one batch of an owner is added at a time
 PAGE = 2000  # results that one transaction removes
 
 
@@ -52,6 +53,15 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """Fields by which a worker chooses a batch."""
+
+    id: str
+    owner: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class BatchEnd:
     """The end of a batch whose files are written."""
 
@@ -76,6 +86,7 @@ class BatchRows:
         """Store a new batch. False if its owner has `max_open` that have not ended."""
         open_ones = select(func.count()).where(BATCHES.c.owner == batch.owner, BATCHES.c.status.in_(OPEN))
         async with self._database.writing() as connection:
+            await self._database.lock(connection, BATCHES_LOCK, batch.owner)
             if (await connection.execute(open_ones)).scalar_one() >= max_open:
                 return False
             await connection.execute(insert(BATCHES).values({name: getattr(batch, name) for name in Batch.__slots__}))
@@ -101,11 +112,12 @@ class BatchRows:
         async with self._database.reading() as connection:
             return [Batch(**row) for row in (await connection.execute(query)).mappings()]
 
-    async def open(self, limit: int) -> list[Batch]:
+    async def open(self, limit: int) -> list[OpenBatch]:
         """Batches that have not ended, the oldest first."""
-        query = select(BATCHES).where(BATCHES.c.status.in_(OPEN)).order_by(BATCHES.c.created_at).limit(limit)
+        query = select(*(BATCHES.c[name] for name in OpenBatch.__slots__)).where(BATCHES.c.status.in_(OPEN))
         async with self._database.reading() as connection:
-            return [Batch(**row) for row in (await connection.execute(query)).mappings()]
+            rows = (await connection.execute(query.order_by(BATCHES.c.created_at).limit(limit))).mappings()
+            return [OpenBatch(**row) for row in rows]
 
     async def begin(self, batch_id: str, total: int, model: str | None) -> None:
         """The file is valid: its lines may be answered."""

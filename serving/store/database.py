@@ -18,6 +18,7 @@ from serving.errors import ConfigError
 from serving.failures import said
 from serving.store.errors import StoreUnavailable, UnstorableText
 from serving.store.migrate import upgrade
+from serving.store.private_files import make_file
 from serving.store.settings import StoreSettings
 from serving.store.texts import storable
 
@@ -80,7 +81,7 @@ class Database:
     async def _migrate(self) -> None:
         try:
             if self.embedded:
-                _make_private(Path(str(self.url.database)))
+                make_file(Path(str(self.url.database)))
             async with self._engine.begin() as connection:  # SQLite: this locks the file against other processes
                 if not self.embedded:
                     await connection.execute(text("SELECT pg_advisory_xact_lock(5711)"))
@@ -124,6 +125,17 @@ class Database:
         except AWAY as error:
             raise StoreUnavailable(_said(error)) from error
 
+    async def lock(self, connection: AsyncConnection, number: int, name: str = "") -> None:
+        """Wait until no other transaction has this lock, and hold it until this one ends.
+
+        For conditions over several rows: without it, two transactions see neither the row that the other one adds.
+        SQLite has one writer at a time in any case.
+        """
+        if not self.embedded:
+            await connection.execute(
+                text("SELECT pg_advisory_xact_lock(:number, hashtext(:name))"), {"number": number, "name": name}
+            )
+
     async def ping(self) -> None:
         """Raises `StoreUnavailable` if the database does not answer."""
         async with self.reading() as connection:
@@ -139,12 +151,6 @@ class Database:
             await self._engine.dispose()
         except (SQLAlchemyError, OSError):
             return  # a server that is away closes nothing
-
-
-def _make_private(file: Path) -> None:
-    """Make the file, which can have texts of callers, for its owner alone. SQLite's other files get the same mode."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file.touch(mode=0o600)
 
 
 def _engine(url: URL, timeout_s: float) -> AsyncEngine:

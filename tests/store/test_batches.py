@@ -334,6 +334,75 @@ async def test_content_that_is_gone_fails_the_batch(batches: Batches) -> None:
     assert json.loads(now.errors or "")[0]["code"] == "file_not_found"
 
 
+async def test_creators_at_the_same_time_do_not_pass_a_limit_together(batches: Batches) -> None:
+    owner = f"name:{uuid.uuid4().hex}"
+    first = await made(batches, b"12345", owner)
+    await batches.rows.fail(first.id, "[]")
+    ids = [uuid.uuid4().hex for _ in range(8)]
+    added = await asyncio.gather(*(batches.rows.add(dataclasses.replace(first, id=one), 1) for one in ids))
+    assert sum(added) == 1
+
+    stored = await asyncio.gather(
+        *(batches.files.add(owner, "r.jsonl", once(b"12345"), 3600, 10) for _ in range(8)), return_exceptions=True
+    )
+    assert sorted(type(one).__name__ for one in stored) == ["FilesFull"] * 7 + ["StoredFile"]
+    assert len(await batches.files.page(owner, None, None, 10, False)) == 2
+
+
+async def test_a_batch_of_another_worker_is_not_asked_for_at_each_look(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang, claims = asyncio.Event(), []
+
+    async def answer(request: LineRequest) -> LineAnswer:
+        await hang.wait()
+        return await fine(request)
+
+    batch = await made(batches, jsonl(line("a")))
+    one, other = worker_of(batches, answer), worker_of(batches, answer)
+    await one.step()
+    claim = batches.store.expiring.claim
+
+    async def counted(key: str, owner: str, ttl_s: float) -> bool:
+        claims.append(key)
+        return await claim(key, owner, ttl_s)
+
+    monkeypatch.setattr(batches.store.expiring, "claim", counted)
+    for _ in range(5):
+        await other.step()
+    assert claims == [f"batch:{batch.id}"]
+    hang.set()
+    await one.stop()
+    await other.stop()
+
+
+async def test_a_store_that_is_away_is_logged_once_and_its_return_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    place = StoreSettings(path=str(tmp_path / "file" / "store.sqlite"), timeout_s=20)
+    store = Store(place, environment={})
+    worker = worker_of(Batches(BatchSettings(), place, store, works=True), fine)
+    steps, step = 0, worker.step
+
+    async def counted() -> None:
+        nonlocal steps
+        steps += 1
+        await step()
+
+    monkeypatch.setattr(worker, "step", counted)
+    worker.start()
+    await until(lambda: steps > 5)
+    (tmp_path / "file").unlink()
+    await until(lambda: any("go on" in record.getMessage() for record in caplog.records))
+    await worker.stop()
+    await store.close()
+    said = [record.getMessage() for record in caplog.records if record.name == "serving.batches"]
+    assert len(said) == 2
+    assert said[0].startswith("Batches wait for the store, which failed: ")
+    assert said[1] == "Batches go on: the store can be reached again."
+
+
 async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     contents = BatchContents((tmp_path / "file" / "folder").as_uri())

@@ -73,7 +73,7 @@ async def asked(client: httpx.AsyncClient, path: str, body: Json) -> Counter[str
 
 
 async def recorded(client: httpx.AsyncClient) -> Counter[str]:
-    """What the server has recorded of this month. Raises `LoadError`."""
+    """Usage of this month in the server's records. Raises `LoadError`."""
     response = await client.get("/v1/usage", params={"period": "month", "by": "key"})
     if response.status_code != 200:
         raise LoadError(f"/v1/usage was answered with {response.status_code}: {response.text[:200]}")

@@ -142,7 +142,7 @@ class BatchWorker:
                 running[batch.owner] += 1
                 await self._begin(batch.id)
             else:  # another worker has it; asking again each second would write as often, for each batch
-                self._rests_until[batch.id] = now + self._settings.lease_s / 3
+                self._rests_until[batch.id] = now + self._settings.lease_s / 10
 
     async def _begin(self, batch_id: str) -> None:
         now = await self._parts.batches.rows.get(batch_id)  # it may have ended since it was listed

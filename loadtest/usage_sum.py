@@ -24,6 +24,7 @@ from serving.command_line import CommandLine, at_least
 
 FIELDS = ("requests", "prompt_tokens", "completion_tokens", "cached_tokens")
 RECORDED_S, POLL_S = 30.0, 0.5  # until a record is written
+SETTLED_S = 2.0  # records are written within a second
 TIMEOUT_S = 600.0
 Json = dict[str, Any]
 
@@ -99,7 +100,7 @@ async def compared(
     if not models:
         cards = (await client.get("/v1/models")).json()["data"]
         models = [card["id"] for card in cards if card.get("task", "generate") == "generate"]
-    before = await recorded(client)
+    before = await _settled(client)
     places = asyncio.Semaphore(at_once)
 
     async def one(path: str, body: Json) -> Counter[str]:
@@ -118,6 +119,17 @@ async def compared(
             break
         await asyncio.sleep(POLL_S)
     return sums, found
+
+
+async def _settled(client: httpx.AsyncClient) -> Counter[str]:
+    """Usage once the records of earlier requests are written: two readings in a row are equal."""
+    last = await recorded(client)
+    for _ in range(round(RECORDED_S / POLL_S)):
+        await asyncio.sleep(SETTLED_S)
+        if (now := await recorded(client)) == last:
+            break
+        last = now
+    return last
 
 
 def table(sums: Mapping[str, int], found: Mapping[str, int]) -> str:

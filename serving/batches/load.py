@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from serving.batches.settings import BatchSettings
+from serving.batches.slots import Places
 from serving.store.counters import Addition
 from serving.store.errors import StoreUnavailable
 from serving.store.expiring import Expiring
@@ -31,14 +32,6 @@ class Load:
 
 
 IDLE = Load(0.0, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Lines that may be in progress, and for how long a place stays free after each."""
-
-    limit: int
-    rest_s: float
 
 
 async def report(expiring: Expiring, in_flight: int, limit: int, now: float) -> None:

@@ -4,8 +4,15 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from serving.batches.load import Places
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Lines that may be in progress, and for how long a place stays free after each."""
+
+    limit: int
+    rest_s: float
 
 
 class Slots:

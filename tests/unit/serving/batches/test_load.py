@@ -7,9 +7,10 @@ from contextlib import suppress
 
 import pytest
 
-from serving.batches.load import IDLE, PERIOD_S, Load, Places, current, places, report_always
+from serving.batches.load import IDLE, PERIOD_S, Load, current, places, report_always
 from serving.batches.load import report as report_load
 from serving.batches.settings import BatchSettings
+from serving.batches.slots import Places
 from serving.store.counters import Added, Addition
 from tests.support.waiting import until
 

@@ -2,8 +2,7 @@
 
 import asyncio
 
-from serving.batches.load import Places
-from serving.batches.slots import Slots
+from serving.batches.slots import Places, Slots
 
 
 async def hold(slots: Slots, owner: str, order: list[str], done: asyncio.Event) -> None:

@@ -80,8 +80,12 @@ def scripted(name: str, given: argparse.Namespace, **options: Any) -> ScriptedEn
 
 
 def demo_batches(settings: BatchSettings) -> Batches:
-    """Files and batches in a database of the demo's own: it must not answer those of a real server."""
+    """Files and batches in a database of the demo's own: it must not answer those of a real server.
+
+    Raises `ConfigError` if its file cannot be written.
+    """
     place = StoreSettings(path=str(StoreSettings().file().with_name("demo.sqlite")))
+    place.check_file({})
     own = settings.model_copy(update={"files": None})
     return Batches(own, place, Store(place, environment={}), works=True)
 

@@ -218,11 +218,28 @@ def _checked(
         checked = model.model_validate(dict(fields))
     except ValidationError as error:
         raise ConfigError(first_issue(error, whole="the key").sentence) from None
-    if cards:
+    if not cards:
+        _say_unchecked(checked)
+    else:
         why = models_issue(checked.models or (), "the key", settings, cards)
         if why := why or limits_issue(checked.limits, "the key", settings, cards):
             raise ConfigError(why)
     return checked
+
+
+def _say_unchecked(checked: KeyChanges) -> None:
+    """Name what could not be checked: with a wrong id, the key finds no model, or has no cheaper recipe."""
+    limits = checked.limits
+    cheaper = () if limits.over_budget == "refuse" else (limits.over_budget.use,)
+    unchecked = [f"'{one}'" for one in dict.fromkeys((*(checked.models or ()), *cheaper))]
+    if limits.usd_per_day is not None or limits.usd_per_month is not None:
+        unchecked.append("the prices of the models")
+    if unchecked:
+        print(
+            f"Note: not checked, as it is not known what the server serves: {', '.join(unchecked)}. Give its --profile,"
+            " or compare with GET /v1/models.",
+            file=sys.stderr,
+        )
 
 
 def _print_key(key: KeyText, record: KeyRecord, as_json: bool) -> None:

@@ -43,7 +43,7 @@ def check_start(args: AppArgs, *, joins: bool) -> Profile:
 
     Raises:
         ConfigError: the profile or a variable of tracing is unknown or wrong, the weights are missing, a port is in
-            use, or the machine is too small.
+            use, the store's file cannot be written, or the machine is too small.
     """
     ray_tracing_settings(os.environ)
     profile = load_profile(args.profile or default_profile())
@@ -54,10 +54,14 @@ def check_start(args: AppArgs, *, joins: bool) -> Profile:
 
 
 def check_host(profile: Profile, args: AppArgs) -> None:
-    """Raise `ConfigError` if this machine lacks ports, GPUs, memory, disk, a compiler or a key for the profile."""
+    """Raise `ConfigError` if this machine lacks what the profile needs.
+
+    Checked: ports, GPUs, memory, disk, a compiler, keys and the file of the store.
+    """
     check_ports(args, os.environ)
     if not args.autoscaling:
         check_gpu_count(profile, local_gpus(), "this machine")
+    profile.store.check_file({**os.environ, **profile.env})
     check_machine(profile, memory_gib=available_memory_gib(), disk=session_folder())
 
 

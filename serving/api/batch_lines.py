@@ -1,7 +1,7 @@
 """Lines of batches as requests of the API, in this process; and the tasks that work on batches."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -67,6 +67,11 @@ class BatchLines:
 
         return check
 
+    async def at_once(self, owner: str) -> int | None:
+        """Number of the owner's lines that its limit of requests in progress allows; None: any number."""
+        caller = await self._caller(owner)
+        return None if caller is None else caller.limits.concurrent_requests
+
     async def answer(self, line: LineRequest) -> LineAnswer:
         """Answer one line. All errors are answers."""
         caller = await self._caller(line.owner)
@@ -84,6 +89,7 @@ class BatchLines:
     async def _ask(self, line: LineRequest, caller: Caller) -> LineAnswer:
         body: list[dict[str, Any]] = [{"type": "http.request", "body": line.body, "more_body": False}]
         status, pieces = 500, list[bytes]()
+        retry_after_s: float | None = None
 
         async def receive() -> dict[str, Any]:
             if body:
@@ -92,9 +98,10 @@ class BatchLines:
             raise AssertionError
 
         async def send(message: Any) -> None:
-            nonlocal status
+            nonlocal status, retry_after_s
             if message["type"] == "http.response.start":
                 status = message["status"]
+                retry_after_s = _retry_after_s(message["headers"])
             else:
                 pieces.append(message.get("body", b""))
 
@@ -111,7 +118,12 @@ class BatchLines:
             await self._app(scope, receive, send)
         except Exception as error:  # logged by the API: one broken line must not stop its batch
             return LineAnswer(500, orjson.dumps(error_json(error)))
-        return LineAnswer(status, b"".join(pieces))
+        return LineAnswer(status, b"".join(pieces), retry_after_s)
+
+
+def _retry_after_s(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
+    given = next((value for name, value in headers if name.lower() == b"retry-after"), b"")
+    return float(given) if given.isdigit() else None
 
 
 class BatchTasks:
@@ -134,7 +146,7 @@ class BatchTasks:
             slots = Slots(batches.settings.min_concurrent)
             limit = server.settings.max_body_bytes
             self._worker = BatchWorker(
-                RunParts(batches, slots, lines.answer, lines.model_check, limit, server.observer)
+                RunParts(batches, slots, lines.answer, lines.model_check, lines.at_once, limit, server.observer)
             )
 
     def start(self) -> None:

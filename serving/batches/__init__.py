@@ -5,6 +5,7 @@
 - `lines`: checks and reads the lines of an input file.
 - `slots`: the lines in progress, shared fairly between owners.
 - `load`: the load of the orchestrators, by which the worker takes more or fewer lines.
+- `waiting`: the reason for which lines wait.
 - `run`: one batch, from its validation to its files.
 - `worker`: takes batches that have not ended, each with a lease.
 

@@ -4,15 +4,34 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from serving.batches.settings import BatchSettings
+from serving.batches.slots import Places
 from serving.store.counters import Addition
 from serving.store.errors import StoreUnavailable
 from serving.store.expiring import Expiring
 
 PERIOD_S = 2.0
 TTL_S = 5 * PERIOD_S
+SAMPLES = 20  # of one period: short requests are seen, too
 IN_FLIGHT, LIMIT = "batch-load:requests:", "batch-load:limit:"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Requests in progress, and how many the orchestrators that have some admit."""
+
+    requests: float
+    limit: float
+
+    @property
+    def share(self) -> float:
+        """Requests as a share of those that are admitted."""
+        return self.requests / max(self.limit, 1.0)
+
+
+IDLE = Load(0.0, 0.0)
 
 
 async def report(expiring: Expiring, in_flight: int, limit: int, now: float) -> None:
@@ -24,24 +43,32 @@ async def report(expiring: Expiring, in_flight: int, limit: int, now: float) -> 
         )
 
 
-async def share(expiring: Expiring, now: float) -> float:
-    """Requests in progress in the last whole period, as a share of what those orchestrators admit."""
+async def current(expiring: Expiring, now: float) -> Load:
+    """Load in the last whole period."""
     period = int(now / PERIOD_S) - 1
     requests = await expiring.total(f"{IN_FLIGHT}{period}")
-    return requests / max(await expiring.total(f"{LIMIT}{period}"), 1.0) if requests else 0.0
+    return Load(requests, await expiring.total(f"{LIMIT}{period}")) if requests else IDLE
 
 
-def places(settings: BatchSettings, load: float | None) -> int:
-    """Lines that may be in progress at this load; None: it is not known."""
+def places(settings: BatchSettings, load: Load | None, quiet_for_s: float) -> Places:
+    """Places at this load; None: it is not known. `quiet_for_s`: time since other requests were in progress."""
     if load is None:
-        return settings.min_concurrent
-    free = max(0.0, 1.0 - load / settings.max_load)
-    return max(settings.min_concurrent, int(settings.max_concurrent * free))
+        return Places(settings.min_concurrent, settings.rest_s)
+    if quiet_for_s >= settings.quiet_s:
+        return Places(settings.max_concurrent, 0.0)
+    beside = 0 if load.share >= settings.max_load else int(settings.max_beside * load.requests)
+    if beside < max(1, settings.min_concurrent):
+        return Places(settings.min_concurrent, settings.rest_s)
+    return Places(min(beside, settings.max_concurrent), 0.0)
 
 
 async def report_always(expiring: Expiring, in_flight: Callable[[], int], limit: int) -> None:
-    """Report every 2 s. While the store is away nothing is reported."""
+    """Report every 2 s the most requests that were in progress. While the store is away nothing is reported."""
+    peak = in_flight()
     while True:
         with suppress(StoreUnavailable):
-            await report(expiring, in_flight(), limit, time.time())
-        await asyncio.sleep(PERIOD_S)
+            await report(expiring, peak, limit, time.time())
+        peak = 0
+        for _ in range(SAMPLES):
+            await asyncio.sleep(PERIOD_S / SAMPLES)
+            peak = max(peak, in_flight())

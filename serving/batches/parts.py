@@ -10,10 +10,11 @@ from serving.telemetry import Observer
 
 @dataclass(frozen=True, slots=True)
 class LineAnswer:
-    """Answer to a line: an HTTP status and its JSON."""
+    """Answer to a line: an HTTP status, its JSON, and the time after which a refused line can be asked again."""
 
     status: int
     body: bytes
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class RunParts:
         slots: places for lines in progress.
         answer: answers one line. It does not raise for errors of the request or of an engine: those are answers, too.
         model_check: for an owner and an endpoint, a function that returns a sentence if a model cannot be asked.
+        at_once: for an owner, the number of its lines that its limits let be in progress; None: any number.
         max_body_bytes: maximum size of a line.
         observer: receives the ends of lines.
         poll_s: time between two looks at a batch's status.
@@ -44,6 +46,7 @@ class RunParts:
     slots: Slots
     answer: Callable[[LineRequest], Awaitable[LineAnswer]]
     model_check: Callable[[str, str], Awaitable[Callable[[str], str | None]]]
+    at_once: Callable[[str], Awaitable[int | None]]
     max_body_bytes: int
     observer: Observer
     poll_s: float = 1.0

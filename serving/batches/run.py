@@ -13,6 +13,7 @@ from serving.batches import lines
 from serving.batches.lines import Line, LineRules
 from serving.batches.output import request_id, result, unanswered, usage_json
 from serving.batches.parts import LineAnswer, LineRequest, RunParts
+from serving.batches.waiting import Waiting
 from serving.store.batch_files import StoredFile
 from serving.store.batch_results import Counts, LineResult
 from serving.store.batch_rows import Batch, BatchEnd
@@ -38,6 +39,7 @@ class BatchRun:
         self._batch, self._parts = batch, parts
         self._rows, self._results, self._files = parts.batches.rows, parts.batches.results, parts.batches.files
         self.waiting = 0
+        self._reason = Waiting(batch, self._rows)
 
     async def run(self) -> str:
         """Return the status in which the batch has ended. Raises `StoreUnavailable`."""
@@ -134,15 +136,26 @@ class BatchRun:
     async def _answer(self, request: LineRequest) -> LineAnswer:
         """The answer, if need be after several attempts. A line that waits for the next one takes no place."""
         ends_at = time.monotonic() + self._parts.batches.settings.retry_s
-        pause_s = FIRST_PAUSE_S
+        growing_s = FIRST_PAUSE_S
         while True:
-            async with self._parts.slots.place(request.owner):
+            at_most = await self._parts.at_once(request.owner)
+            async with self._parts.slots.place(request.owner, at_most):
                 answer = await self._parts.answer(request)
-            if answer.status not in RETRIED or time.monotonic() + pause_s > ends_at:
+            pause_s = pause_after(answer, growing_s)
+            if answer.status not in RETRIED or not self._waits(answer, pause_s, ends_at):
+                await self._reason.answered()
                 return answer
             self._parts.observer.batch_line_ended("retried")
+            await self._reason.refused(answer, pause_s)
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            growing_s = min(2 * growing_s, LONGEST_PAUSE_S)
+
+    def _waits(self, answer: LineAnswer, pause_s: float, ends_at: float) -> bool:
+        """True if a refused line is tried again: for `retry_s`, and until a budget begins again with the batch open."""
+        if time.monotonic() + pause_s <= ends_at:
+            return True
+        of_budget = answer.retry_after_s is not None and answer.retry_after_s > LONGEST_PAUSE_S
+        return of_budget and time.time() + (answer.retry_after_s or 0) < self._batch.expires_at
 
     async def _save(self, of_line: LineResult) -> None:
         """Store a result, however long the store is away. A batch that accepts none has ended meanwhile."""
@@ -193,6 +206,16 @@ class BatchRun:
         batch = self._batch
         name = f"{batch.id}_{kind}.jsonl"
         return await self._files.write(batch.owner, "batch_output", name, pieces, batch.output_ttl_s)
+
+
+def pause_after(answer: LineAnswer, growing_s: float) -> float:
+    """Seconds until a refused line is tried again. `growing_s`: a pause that grows with each attempt.
+
+    A limit says itself when it ends. An engine that is away may be away for longer than it says.
+    """
+    own_s = answer.retry_after_s or 0.0
+    pause_s = own_s if answer.status == 429 and own_s else max(own_s, growing_s)
+    return min(pause_s, LONGEST_PAUSE_S)
 
 
 def _errors(*issues: lines.LineIssue) -> str:

@@ -23,19 +23,36 @@ class BatchSettings(Frozen):
     max_concurrent: int = Field(
         default=16, ge=1, le=4096, description="Maximum number of lines in progress while nobody else is answered."
     )
+    quiet_s: float = Field(
+        default=30,
+        ge=0,
+        description="Time without other requests after which batches have up to `max_concurrent` lines in progress.",
+    )
+    max_beside: float = Field(
+        default=0.1,
+        ge=0,
+        description="Maximum number of lines in progress while others are answered, as a share of their requests in"
+        " progress: 0.1 is one line beside ten requests. Raise it if the engines have room.",
+    )
     min_concurrent: int = Field(
         default=1,
         ge=0,
         le=4096,
-        description="Lines in progress however busy the orchestrators are; 0: batches then wait.",
+        description="Lines in progress however busy the orchestrators are, each followed by a pause of `rest_s`;"
+        " 0: batches then wait.",
+    )
+    rest_s: float = Field(
+        default=20,
+        ge=0,
+        description="Pause after each of the `min_concurrent` lines, so that few other requests meet one.",
     )
     max_load: float = Field(
         default=0.2,
         gt=0,
         le=1,
         description="Requests in progress, as a share of `api.max_in_flight` of all orchestrators, at which batches"
-        " have `min_concurrent` lines; in between the number falls evenly. A quarter of `max_in_flight` is what the"
-        " engines can compute at once.",
+        " have `min_concurrent` lines whatever `max_beside` is. A quarter of `max_in_flight` is what the engines can"
+        " compute at once.",
     )
     max_file_bytes: int = Field(
         default=200 * 2**20, ge=1024, description="Maximum size of an uploaded file in bytes; beyond it, 413."

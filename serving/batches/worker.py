@@ -34,6 +34,8 @@ class BatchWorker:
         self._runs: dict[str, tuple[Batch, BatchRun, asyncio.Task[str]]] = {}
         self._rests_until: dict[str, float] = {}
         self._renew_at = self._sweep_at = 0.0
+        self._busy_at = -float("inf")  # when other requests were in progress
+        self._waits_for_store = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -60,8 +62,11 @@ class BatchWorker:
         while True:
             try:
                 await self.step()
+                if self._waits_for_store:
+                    logger.warning("Batches go on: the store can be reached again.")
+                self._waits_for_store = False
             except StoreUnavailable as error:
-                logger.warning("Batches wait for the store, which failed: %s", error)
+                self._store_failed(error)
             except Exception as error:
                 log_exception(logger, error, "a step of the worker of batches failed")
             await asyncio.sleep(self._parts.poll_s)
@@ -86,20 +91,28 @@ class BatchWorker:
             else:
                 self._rests_until[batch_id] = time.monotonic() + REST_S
                 if isinstance(error, StoreUnavailable):
-                    logger.warning("The batch %s waits for the store, which failed: %s", batch_id, error)
+                    self._store_failed(error)
                 else:
                     log_exception(logger, error, "the batch %s failed, and is tried again", batch_id)
             await self._expiring.release(_lease(batch_id), self._name)
         waiting = sum(run.waiting for _, run, _ in self._runs.values())
         self._parts.observer.batch_lines(self._parts.slots.taken, waiting)
 
+    def _store_failed(self, error: StoreUnavailable) -> None:
+        if not self._waits_for_store:
+            logger.warning("Batches wait for the store, which failed: %s", error)
+        self._waits_for_store = True
+
     async def _adapt(self) -> None:
         try:
-            share = await load.share(self._expiring, time.time())
+            found = await load.current(self._expiring, time.time())
         except StoreUnavailable:
-            self._parts.slots.set_limit(load.places(self._settings, None))
+            self._parts.slots.set_places(load.places(self._settings, None, 0.0))
             raise
-        self._parts.slots.set_limit(load.places(self._settings, share))
+        now = time.monotonic()
+        if found.requests:
+            self._busy_at = now
+        self._parts.slots.set_places(load.places(self._settings, found, now - self._busy_at))
 
     async def _renew(self) -> None:
         if time.monotonic() < self._renew_at:
@@ -127,15 +140,17 @@ class BatchWorker:
             left.remove(batch)
             if await self._claim(batch.id):
                 running[batch.owner] += 1
-                await self._begin(batch)
+                await self._begin(batch.id)
+            else:  # another worker has it; asking again each second would write as often, for each batch
+                self._rests_until[batch.id] = now + self._settings.lease_s / 10
 
-    async def _begin(self, batch: Batch) -> None:
-        now = await self._parts.batches.rows.get(batch.id)  # it may have ended since it was listed
+    async def _begin(self, batch_id: str) -> None:
+        now = await self._parts.batches.rows.get(batch_id)  # it may have ended since it was listed
         if now is None or not now.open:
-            await self._expiring.release(_lease(batch.id), self._name)
+            await self._expiring.release(_lease(batch_id), self._name)
             return
         run = BatchRun(now, self._parts)
-        self._runs[batch.id] = (now, run, asyncio.create_task(run.run(), name=batch.id))
+        self._runs[batch_id] = (now, run, asyncio.create_task(run.run(), name=batch_id))
 
     async def _claim(self, batch_id: str) -> bool:
         return await self._expiring.claim(_lease(batch_id), self._name, self._settings.lease_s)

@@ -2,14 +2,15 @@
 
 import asyncio
 import io
-import os
 from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
 from typing import IO, Any
 
 import fsspec
 
 from serving.errors import ConfigError
 from serving.store.errors import StoreUnavailable
+from serving.store.private_files import open_new
 
 PIECE_BYTES = 2**20
 SCHEMES = ("file://", "s3://")
@@ -81,7 +82,7 @@ class BatchContents:
 
     def _open_for_writing(self, file_id: str) -> Any:
         if self._local:
-            os.makedirs(self._root, mode=0o700, exist_ok=True)
+            return open_new(Path(self.path(file_id)))
         return self._files.open(self.path(file_id), "wb")
 
     async def _write(self, function: Any, *arguments: Any) -> Any:

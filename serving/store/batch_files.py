@@ -11,8 +11,10 @@ from sqlalchemy import ColumnElement, Select, Table, Update, and_, delete, func,
 from serving.store.batch_contents import BatchContents
 from serving.store.batch_tables import BATCHES, FILES
 from serving.store.database import Database
+from serving.store.texts import storable
 
 OPEN = ("validating", "in_progress", "finalizing", "cancelling")  # statuses of batches that a worker still works on
+FILES_LOCK = 5713  # of PostgreSQL: one file of an owner is added at a time
 UPLOAD_S = 86_400.0  # after which a file that was never written to its end is removed
 
 
@@ -57,6 +59,7 @@ class BatchFiles:
         file = await self.write(owner, "batch", filename, pieces, ttl_s)
         try:
             async with self._database.writing() as connection:
+                await self._database.lock(connection, FILES_LOCK, owner)
                 held = select(func.coalesce(func.sum(FILES.c.bytes), 0)).where(FILES.c.owner == owner)
                 if (await connection.execute(held)).scalar_one() + file.bytes > max_stored_bytes:
                     raise FilesFull
@@ -82,6 +85,8 @@ class BatchFiles:
 
     async def get(self, file_id: str, owner: str) -> StoredFile | None:
         """The file, if it is the owner's and has not expired."""
+        if not storable(file_id):
+            return None
         query = _stored().where(FILES.c.id == file_id, FILES.c.owner == owner)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).mappings().one_or_none()

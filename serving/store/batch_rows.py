@@ -10,7 +10,9 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, tuple_, upda
 from serving.store.batch_files import OPEN, StoredFile, behind, in_order, stored
 from serving.store.batch_tables import BATCHES, RESULTS
 from serving.store.database import Database
+from serving.store.texts import storable
 
+BATCHES_LOCK = 5714  # of PostgreSQL: one batch of an owner is added at a time
 PAGE = 2000  # results that one transaction removes
 
 
@@ -42,11 +44,21 @@ class Batch:
     expired_at: float | None = None
     cancelling_at: float | None = None
     cancelled_at: float | None = None
+    waiting: str | None = None  # JSON: the reason for which lines wait
 
     @property
     def open(self) -> bool:
         """True if a worker still has something to do."""
         return self.status in OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """Fields by which a worker chooses a batch."""
+
+    id: str
+    owner: str
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,7 @@ class BatchRows:
         """Store a new batch. False if its owner has `max_open` that have not ended."""
         open_ones = select(func.count()).where(BATCHES.c.owner == batch.owner, BATCHES.c.status.in_(OPEN))
         async with self._database.writing() as connection:
+            await self._database.lock(connection, BATCHES_LOCK, batch.owner)
             if (await connection.execute(open_ones)).scalar_one() >= max_open:
                 return False
             await connection.execute(insert(BATCHES).values({name: getattr(batch, name) for name in Batch.__slots__}))
@@ -81,6 +94,8 @@ class BatchRows:
 
     async def get(self, batch_id: str, owner: str | None = None) -> Batch | None:
         """The batch, if it is the owner's; None: of any owner."""
+        if not storable(batch_id):
+            return None
         query = select(BATCHES).where(BATCHES.c.id == batch_id)
         if owner is not None:
             query = query.where(BATCHES.c.owner == owner)
@@ -97,15 +112,21 @@ class BatchRows:
         async with self._database.reading() as connection:
             return [Batch(**row) for row in (await connection.execute(query)).mappings()]
 
-    async def open(self, limit: int) -> list[Batch]:
+    async def open(self, limit: int) -> list[OpenBatch]:
         """Batches that have not ended, the oldest first."""
-        query = select(BATCHES).where(BATCHES.c.status.in_(OPEN)).order_by(BATCHES.c.created_at).limit(limit)
+        query = select(*(BATCHES.c[name] for name in OpenBatch.__slots__)).where(BATCHES.c.status.in_(OPEN))
         async with self._database.reading() as connection:
-            return [Batch(**row) for row in (await connection.execute(query)).mappings()]
+            rows = (await connection.execute(query.order_by(BATCHES.c.created_at).limit(limit))).mappings()
+            return [OpenBatch(**row) for row in rows]
 
     async def begin(self, batch_id: str, total: int, model: str | None) -> None:
         """The file is valid: its lines may be answered."""
         await self._step(batch_id, ("validating",), "in_progress", "in_progress_at", total=total, model=model)
+
+    async def set_waiting(self, batch_id: str, waiting: str | None) -> None:
+        """Store the reason for which lines wait, as JSON; None: they do not wait."""
+        async with self._database.writing() as connection:
+            await connection.execute(update(BATCHES).where(BATCHES.c.id == batch_id).values(waiting=waiting))
 
     async def fail(self, batch_id: str, errors: str) -> None:
         """The file cannot be used. `errors`: JSON."""

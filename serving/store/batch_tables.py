@@ -45,6 +45,7 @@ BATCHES = Table(
     Column("expired_at", Double),
     Column("cancelling_at", Double),
     Column("cancelled_at", Double),
+    Column("waiting", Text),  # JSON: the reason for which lines wait
     Index("batches_by_owner", "owner", "created_at", "id"),
     Index("batches_by_status", "status"),
 )

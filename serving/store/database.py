@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from serving.errors import ConfigError
 from serving.failures import said
-from serving.store.errors import StoreUnavailable
+from serving.store.errors import StoreUnavailable, UnstorableText
 from serving.store.migrate import upgrade
+from serving.store.private_files import make_file
 from serving.store.settings import StoreSettings
+from serving.store.texts import storable
 
 DRIVERS = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}  # by the scheme of the address
 TLS = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")  # of asyncpg
@@ -60,6 +62,7 @@ class Database:
         self.url, self.timeout_s = url, timeout_s
         self.embedded = url.get_backend_name() == "sqlite"
         self._engine = _engine(url, timeout_s)
+        event.listen(self._engine.sync_engine, "before_cursor_execute", _check_texts)
         self._migrated = False
         self._migrating: asyncio.Task[None] | None = None
 
@@ -78,7 +81,7 @@ class Database:
     async def _migrate(self) -> None:
         try:
             if self.embedded:
-                _make_private(Path(str(self.url.database)))
+                make_file(Path(str(self.url.database)))
             async with self._engine.begin() as connection:  # SQLite: this locks the file against other processes
                 if not self.embedded:
                     await connection.execute(text("SELECT pg_advisory_xact_lock(5711)"))
@@ -98,13 +101,13 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction, committed at the end of the block. Raises `StoreUnavailable`."""
+        """A transaction, committed at the end of the block. Raises `StoreUnavailable` or `UnstorableText`."""
         async with self._transaction(read_only=False) as connection:
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads. Raises `StoreUnavailable`."""
+        """A transaction that only reads. Raises `StoreUnavailable` or `UnstorableText`."""
         async with self._transaction(read_only=True) as connection:
             yield connection
 
@@ -122,6 +125,17 @@ class Database:
         except AWAY as error:
             raise StoreUnavailable(_said(error)) from error
 
+    async def lock(self, connection: AsyncConnection, number: int, name: str = "") -> None:
+        """Wait until no other transaction has this lock, and hold it until this one ends.
+
+        For conditions over several rows: without it, two transactions see neither the row that the other one adds.
+        SQLite has one writer at a time in any case.
+        """
+        if not self.embedded:
+            await connection.execute(
+                text("SELECT pg_advisory_xact_lock(:number, hashtext(:name))"), {"number": number, "name": name}
+            )
+
     async def ping(self) -> None:
         """Raises `StoreUnavailable` if the database does not answer."""
         async with self.reading() as connection:
@@ -137,12 +151,6 @@ class Database:
             await self._engine.dispose()
         except (SQLAlchemyError, OSError):
             return  # a server that is away closes nothing
-
-
-def _make_private(file: Path) -> None:
-    """Make the file, which can have texts of callers, for its owner alone. SQLite's other files get the same mode."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file.touch(mode=0o600)
 
 
 def _engine(url: URL, timeout_s: float) -> AsyncEngine:
@@ -172,6 +180,17 @@ def _begin(connection: Any) -> None:
     # the lock from its start.
     read_only = connection.get_execution_options().get(READ_ONLY, False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _check_texts(
+    _connection: Any, _cursor: Any, _statement: str, parameters: Any, _context: Any, executemany: bool
+) -> None:
+    """Raise `UnstorableText` for a text that PostgreSQL refuses: both databases then take the same texts."""
+    rows: Iterable[Any] = parameters if executemany else (parameters,)
+    for row in rows:
+        for value in row.values() if isinstance(row, Mapping) else row:
+            if isinstance(value, str) and not storable(value):
+                raise UnstorableText
 
 
 def _said(error: BaseException) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, or_, select, text, update
+from sqlalchemy import Row, Select, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from serving.store.api_key import SALT_BYTES, KeyText, new_key, prefix_of
 from serving.store.database import Database
 from serving.store.key_tables import KEYS
+from serving.store.texts import storable
 
 CREATE_LOCK = 5712  # of PostgreSQL: one key is made at a time
 
@@ -74,6 +75,8 @@ class KeyStore:
 
     async def records(self, name: str | None = None) -> list[KeyRecord]:
         """All keys, or those with this name, oldest first."""
+        if name is not None and not storable(name):
+            return []
         query = select(KEYS) if name is None else select(KEYS).where(KEYS.c.name == name)
         return await self._read(query.order_by(KEYS.c.created_at, KEYS.c.id))
 
@@ -91,7 +94,7 @@ class KeyStore:
     ) -> tuple[KeyText, KeyRecord]:
         """Make a key. Its text is in the result and nowhere else. Raises `NameTaken`."""
         async with self._database.writing() as connection:
-            await self._lock(connection)
+            await self._database.lock(connection, CREATE_LOCK)
             if await self._valid(connection, name):
                 raise NameTaken(name)
             return await self._insert(connection, name, team, settings, admin=admin, expires_at=expires_at)
@@ -114,7 +117,7 @@ class KeyStore:
         """Make a new key of the same name and settings; the former ones end after `grace_s`. Raises `NoSuchKey`."""
         now = self._clock()
         async with self._database.writing() as connection:
-            await self._lock(connection)
+            await self._database.lock(connection, CREATE_LOCK)
             former = await self._valid(connection, name)
             if not former:
                 raise NoSuchKey(name)
@@ -126,11 +129,6 @@ class KeyStore:
             return await self._insert(
                 connection, name, last.team, last.settings, admin=last.admin, expires_at=last.expires_at
             )
-
-    async def _lock(self, connection: AsyncConnection) -> None:
-        """Let one process at a time make keys. There is no row yet that could be locked."""
-        if not self._database.embedded:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({CREATE_LOCK})"))
 
     async def _insert(
         self,
@@ -163,6 +161,8 @@ class KeyStore:
             return [_record(row) for row in rows]
 
     async def _valid(self, connection: AsyncConnection, name: str) -> list[KeyRecord]:
+        if not storable(name):
+            return []
         query = select(KEYS).where(KEYS.c.name == name).order_by(KEYS.c.created_at, KEYS.c.id).with_for_update()
         now = self._clock()
         found = [_record(row) for row in (await connection.execute(query)).all()]

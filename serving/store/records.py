@@ -17,6 +17,7 @@ from serving.store.errors import StoreUnavailable
 from serving.store.record_settings import RecordSettings
 from serving.store.record_tables import CALLS, FEEDBACK, GRADES, ID_CHARACTERS, NAME_CHARACTERS, REQUESTS
 from serving.store.record_values import CallRecord, RequestRecord, day_of, month_of
+from serving.store.texts import made_storable, storable
 from serving.store.writer import RecordWriter
 
 SPENT_S = 60.0  # between two sums of the month
@@ -81,6 +82,8 @@ class Records:
 
     async def answer(self, answer_id: str, key: str) -> RecordedAnswer | None:
         """The answer with this id, if a request of the key named `key` got it. Raises `StoreUnavailable`."""
+        if not storable(answer_id):
+            return None
         if found := await self._find(answer_id, key):
             return found
         await self._writer.flush(FLUSH_S)
@@ -91,7 +94,7 @@ class Records:
 
         `score`: from 0 (bad) to 1 (good).
         """
-        row = {**_about(answer), "score": score, "comment": None if comment is None else storable(comment)}
+        row = {**_about(answer), "score": score, "comment": None if comment is None else made_storable(comment)}
         insert = self._database.insert(FEEDBACK).values(row)
         async with self._database.writing() as connection:
             await connection.execute(insert.on_conflict_do_update(index_elements=["answer_id"], set_=row))
@@ -190,9 +193,9 @@ def request_row(record: RequestRecord, day: str, max_chars: int) -> dict[str, An
         "total_s": record.total_s,
         "outcome": record.outcome,
         "degraded": record.degraded,
-        "reasons": storable(orjson.dumps(list(record.reasons)).decode()),
-        "prompt_text": None if record.prompt_text is None else storable(record.prompt_text[:max_chars]),
-        "answer_text": None if record.answer_text is None else storable(record.answer_text[:max_chars]),
+        "reasons": made_storable(orjson.dumps(list(record.reasons)).decode()),
+        "prompt_text": None if record.prompt_text is None else made_storable(record.prompt_text[:max_chars]),
+        "answer_text": None if record.answer_text is None else made_storable(record.answer_text[:max_chars]),
     }
 
 
@@ -233,9 +236,4 @@ def _about(answer: RecordedAnswer) -> dict[str, Any]:
 
 
 def _name(text: str) -> str:
-    return storable(text[:NAME_CHARACTERS])
-
-
-def storable(text: str) -> str:
-    """`text` without what PostgreSQL cannot store: NUL and lone surrogates."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+    return made_storable(text[:NAME_CHARACTERS])

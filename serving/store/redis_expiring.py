@@ -1,5 +1,7 @@
 """State that expires, in Redis or Valkey."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -7,6 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from serving.failures import said
 from serving.store.counters import ROUNDING, Added, Addition
@@ -38,13 +41,20 @@ return 1
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 PREFIX = "moa:"
 COUNTER = "moa:counter:"
+AWAY_S = 10.0  # for which a server that was too slow is not asked; the store checks it earlier, and apart from answers
 
 
 class RedisExpiring:
-    """`Expiring` in Redis or Valkey. Keys begin with `moa:`, so that others can use the same server."""
+    """`Expiring` in Redis or Valkey. Keys begin with `moa:`, so that others can use the same server.
+
+    A server that does not answer in time, such as one that hangs, is away: until `ping` reaches it, or for 10 s, all
+    methods fail at once. Otherwise each step of each request would wait for it.
+    """
 
     def __init__(self, url: str, timeout_s: float) -> None:
-        """`url`: `redis://HOST:PORT/NUMBER`. `timeout_s`: of connecting and of each command."""
+        """`url`: `redis://HOST:PORT/NUMBER`. `timeout_s`: of each method, with connecting."""
+        self._timeout_s = timeout_s
+        self._away_until = -float("inf")
         self._redis = Redis.from_url(
             url,
             socket_timeout=timeout_s,
@@ -58,12 +68,12 @@ class RedisExpiring:
         self._release = self._redis.register_script(RELEASE)
 
     async def get(self, key: str) -> bytes | None:
-        async with _reached():
+        async with self._asked():
             value = await self._redis.get(PREFIX + key)
             return value.encode() if isinstance(value, str) else value
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        async with _reached():
+        async with self._asked():
             await self._redis.set(PREFIX + key, value, px=_ms(ttl_s))
 
     async def add_all(self, additions: Sequence[Addition]) -> Added:
@@ -71,20 +81,20 @@ class RedisExpiring:
         for one in additions:
             limit = "" if one.limit is None else repr(one.limit + ROUNDING)
             arguments += [repr(float(one.amount)), _ms(one.ttl_s), limit]
-        async with _reached():
+        async with self._asked():
             granted, *totals = await self._add_all(keys=[COUNTER + one.key for one in additions], args=arguments)
             return Added(bool(granted), tuple(float(total) for total in totals))
 
     async def total(self, key: str) -> float:
-        async with _reached():
+        async with self._asked():
             return float(await self._redis.get(COUNTER + key) or 0)
 
     async def claim(self, key: str, owner: str, ttl_s: float) -> bool:
-        async with _reached():
+        async with self._asked():
             return bool(await self._claim(keys=[PREFIX + key], args=[owner, _ms(ttl_s)]))
 
     async def release(self, key: str, owner: str) -> None:
-        async with _reached():
+        async with self._asked():
             await self._release(keys=[PREFIX + key], args=[owner])
 
     async def evict(self, prefix: str, max_bytes: int) -> None:
@@ -94,8 +104,9 @@ class RedisExpiring:
         """Nothing to do: Redis removes what has expired."""
 
     async def ping(self) -> None:
-        async with _reached():
+        async with self._reached():
             await self._redis.ping()
+        self._away_until = -float("inf")
 
     async def close(self) -> None:
         """Close all connections."""
@@ -104,14 +115,24 @@ class RedisExpiring:
         except (RedisError, OSError):
             return  # a server that is away closes nothing
 
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator[None]:
+        if time.monotonic() < self._away_until:
+            raise StoreUnavailable("it did not answer in time, and is asked again after the next check")
+        async with self._reached():
+            yield
+
+    @asynccontextmanager
+    async def _reached(self) -> AsyncIterator[None]:
+        try:
+            # The client's own timeout is that of one step: of connecting, of each message of a new connection, ...
+            async with asyncio.timeout(self._timeout_s):
+                yield
+        except (RedisError, OSError, TimeoutError) as error:
+            if isinstance(error, TimeoutError | RedisTimeout):
+                self._away_until = time.monotonic() + AWAY_S
+            raise StoreUnavailable(f"{type(error).__name__}: {said(error)}") from error
+
 
 def _ms(ttl_s: float) -> int:
     return max(1, round(1000 * ttl_s))
-
-
-@asynccontextmanager
-async def _reached() -> AsyncIterator[None]:
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {said(error)}") from error

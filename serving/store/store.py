@@ -47,7 +47,7 @@ class Store:
         if redis is not None:
             from serving.store.redis_expiring import RedisExpiring  # its client imports OpenTelemetry
 
-            self.expiring = RedisExpiring(redis.get_secret_value(), settings.timeout_s)
+            self.expiring = RedisExpiring(redis.get_secret_value(), settings.redis_timeout_s)
         self.records = RecordWriter(self.database, settings.max_pending_records, self._observer.records_lost)
         self.requests = Records(self.database, self.records, settings.records, self._observer.spent)
         self.available: dict[Part, bool] = {"database": True, "expiring": True}

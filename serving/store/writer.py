@@ -78,7 +78,8 @@ class RecordWriter:
                 try:
                     await self._save(batch)
                 except StoreUnavailable as error:
-                    logger.warning("Records wait for the store, which failed: %s", error)
+                    if retry_s == RETRY_S:  # the first of several attempts
+                        logger.warning("Records wait for the store, which failed: %s", error)
                     await asyncio.sleep(retry_s)
                     retry_s = min(2 * retry_s, LONGEST_RETRY_S)
                     continue

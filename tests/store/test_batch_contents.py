@@ -1,5 +1,7 @@
 """Contents of files on disk and in S3, whose server is moto's."""
 
+import os
+import stat
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -77,6 +79,20 @@ async def test_what_is_not_written_to_its_end_is_removed(contents: BatchContents
         await contents.write("x", cut())
     with pytest.raises(FileNotFoundError):
         await read(contents, "x")
+
+
+async def test_contents_on_disk_are_the_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "files"
+    contents = BatchContents(folder.as_uri())
+    before = os.umask(0)
+    try:
+        await contents.write("x", pieces(b"1"))
+        (folder / "y").write_bytes(b"from an earlier version")
+        await contents.write("y", pieces(b"2"))
+    finally:
+        os.umask(before)
+    modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in (folder.parent, folder, folder / "x", folder / "y")}
+    assert modes == {"new": 0o700, "files": 0o700, "x": 0o600, "y": 0o600}
 
 
 async def test_a_bucket_that_does_not_exist_is_unavailable(s3: str) -> None:

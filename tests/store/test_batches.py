@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from serving.api.dialects.batches_answers import batch_json
 from serving.batches.parts import LineAnswer, LineRequest, RunParts
 from serving.batches.service import Batches
 from serving.batches.settings import BatchSettings
@@ -28,6 +29,7 @@ from serving.store.settings import StoreSettings
 from serving.store.store import Store
 from serving.telemetry import Observer
 from tests.support.batches import CHAT, jsonl, line, rows
+from tests.support.waiting import until
 
 GIB = 2**30
 Answer = Callable[[LineRequest], Awaitable[LineAnswer]]
@@ -91,7 +93,10 @@ def worker_of(batches: Batches, answer: Answer, observer: Observer | None = None
     async def model_check(owner: str, endpoint: str) -> Callable[[str], str | None]:
         return lambda model: None
 
-    parts = RunParts(batches, Slots(0), answer, model_check, 10_000, observer or Observer(), poll_s=0.02)
+    async def at_once(owner: str) -> None:
+        return None
+
+    parts = RunParts(batches, Slots(0), answer, model_check, at_once, 10_000, observer or Observer(), poll_s=0.02)
     return BatchWorker(parts)
 
 
@@ -204,6 +209,65 @@ async def test_a_worker_answers_a_batch(batches: Batches) -> None:
     assert await batches.results.lines(batch.id) == set()
 
 
+async def test_a_batch_says_why_its_lines_wait(batches: Batches, caplog: pytest.LogCaptureFixture) -> None:
+    message = "The key 'red' has too little left of its budget of 5 dollars."
+    refusal = {"error": {"message": message, "code": "insufficient_quota", "type": "insufficient_quota"}}
+    budget = LineAnswer(429, json.dumps(refusal).encode(), retry_after_s=30)
+    left = True
+
+    async def answer(request: LineRequest) -> LineAnswer:
+        return budget if left else await fine(request)
+
+    batch = await made(batches, jsonl(line("a"), line("b")))
+    worker = worker_of(batches, answer)
+    worker.start()
+
+    async def waits() -> bool:
+        now = await batches.rows.get(batch.id)
+        return now is not None and now.waiting is not None
+
+    await until(waits)
+    await worker.stop()
+    now = await batches.rows.get(batch.id)
+    shown = batch_json(now, Counts())["moa"]["waiting"]
+    assert (shown["code"], shown["message"]) == ("insufficient_quota", message)
+    assert [record.getMessage() for record in caplog.records if message in record.getMessage()] == [
+        f"Lines of the batch {batch.id} wait: {message}"
+    ]
+    left = False
+    worker = worker_of(batches, answer)  # it learns from the row that a reason is shown
+    worker.start()
+    now = await ended(batches, batch)
+    await worker.stop()
+    assert (now.status, now.completed, now.waiting) == ("completed", 2, None)
+    assert batch_json(now, None)["moa"] is None
+
+
+async def test_a_line_beyond_a_budget_waits_for_the_next_one_if_the_batch_lasts_as_long(batches: Batches) -> None:
+    """The other limits: `retry_s`."""
+    answers = {
+        "day": LineAnswer(429, b"{}", 600),
+        "month": LineAnswer(429, b"{}", 6_000),
+        "away": LineAnswer(503, b"{}"),
+    }
+
+    async def answer(request: LineRequest) -> LineAnswer:
+        return answers[json.loads(request.body)["messages"][0]["content"]]
+
+    impatient = Batches(BatchSettings(retry_s=0), StoreSettings(), batches.store, works=True)
+    impatient.files = batches.files
+    batch = await made(batches, jsonl(*map(line, answers)), expires_at=time.time() + 3_000)
+    worker = worker_of(impatient, answer)
+    worker.start()
+
+    async def two_failed() -> bool:
+        return await batches.results.lines(batch.id) == {2, 3}
+
+    await until(two_failed)
+    await worker.stop()
+    assert await batches.results.lines(batch.id) == {2, 3}
+
+
 async def test_an_expired_batch_says_which_lines_were_not_answered(batches: Batches) -> None:
     answered, hang = asyncio.Event(), asyncio.Event()
 
@@ -268,6 +332,75 @@ async def test_content_that_is_gone_fails_the_batch(batches: Batches) -> None:
     await worker.stop()
     assert now.status == "failed"
     assert json.loads(now.errors or "")[0]["code"] == "file_not_found"
+
+
+async def test_creators_at_the_same_time_do_not_pass_a_limit_together(batches: Batches) -> None:
+    owner = f"name:{uuid.uuid4().hex}"
+    first = await made(batches, b"12345", owner)
+    await batches.rows.fail(first.id, "[]")
+    ids = [uuid.uuid4().hex for _ in range(8)]
+    added = await asyncio.gather(*(batches.rows.add(dataclasses.replace(first, id=one), 1) for one in ids))
+    assert sum(added) == 1
+
+    stored = await asyncio.gather(
+        *(batches.files.add(owner, "r.jsonl", once(b"12345"), 3600, 10) for _ in range(8)), return_exceptions=True
+    )
+    assert sorted(type(one).__name__ for one in stored) == ["FilesFull"] * 7 + ["StoredFile"]
+    assert len(await batches.files.page(owner, None, None, 10, False)) == 2
+
+
+async def test_a_batch_of_another_worker_is_not_asked_for_at_each_look(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang, claims = asyncio.Event(), []
+
+    async def answer(request: LineRequest) -> LineAnswer:
+        await hang.wait()
+        return await fine(request)
+
+    batch = await made(batches, jsonl(line("a")))
+    one, other = worker_of(batches, answer), worker_of(batches, answer)
+    await one.step()
+    claim = batches.store.expiring.claim
+
+    async def counted(key: str, owner: str, ttl_s: float) -> bool:
+        claims.append(key)
+        return await claim(key, owner, ttl_s)
+
+    monkeypatch.setattr(batches.store.expiring, "claim", counted)
+    for _ in range(5):
+        await other.step()
+    assert claims == [f"batch:{batch.id}"]
+    hang.set()
+    await one.stop()
+    await other.stop()
+
+
+async def test_a_store_that_is_away_is_logged_once_and_its_return_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    place = StoreSettings(path=str(tmp_path / "file" / "store.sqlite"), timeout_s=20)
+    store = Store(place, environment={})
+    worker = worker_of(Batches(BatchSettings(), place, store, works=True), fine)
+    steps, step = 0, worker.step
+
+    async def counted() -> None:
+        nonlocal steps
+        steps += 1
+        await step()
+
+    monkeypatch.setattr(worker, "step", counted)
+    worker.start()
+    await until(lambda: steps > 5)
+    (tmp_path / "file").unlink()
+    await until(lambda: any("go on" in record.getMessage() for record in caplog.records))
+    await worker.stop()
+    await store.close()
+    said = [record.getMessage() for record in caplog.records if record.name == "serving.batches"]
+    assert len(said) == 2
+    assert said[0].startswith("Batches wait for the store, which failed: ")
+    assert said[1] == "Batches go on: the store can be reached again."
 
 
 async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:

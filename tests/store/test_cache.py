@@ -53,7 +53,10 @@ async def served(
     async with AsyncExitStack() as stack:
         found = []
         for engine in engines:
-            store = Store(StoreSettings(path=str(folder / "store.sqlite"), timeout_s=20), environment=environment)
+            store = Store(
+                StoreSettings(path=str(folder / "store.sqlite"), timeout_s=20, redis_timeout_s=20),
+                environment=environment,
+            )
             app = create_app({"m": engine}, [ModelCard("m", "model")], ApiSettings(**settings), store=store)
             await stack.enter_async_context(app.router.lifespan_context(app))
             client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")

@@ -1,6 +1,8 @@
 """Tables, transactions and migrations in SQLite and PostgreSQL."""
 
 import asyncio
+import os
+import stat
 import time
 from pathlib import Path
 
@@ -91,6 +93,21 @@ async def test_a_file_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None
     with pytest.raises(StoreUnavailable):
         await database.ping()
     await database.close()
+
+
+async def test_the_embedded_database_is_the_owners_alone(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "folder" / "store.sqlite"
+    database = Database(database_url(StoreSettings(path=str(file)), {}), 20)
+    before = os.umask(0)
+    try:
+        await database.ping()
+        modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in (file.parent.parent, *file.parent.iterdir())}
+    finally:
+        os.umask(before)
+        await database.close()
+    assert modes.pop("new") == 0o700
+    assert set(modes.values()) == {0o600}, modes
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
 async def test_a_database_that_does_not_answer_takes_each_caller_its_timeout_once(tmp_path: Path) -> None:

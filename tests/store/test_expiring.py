@@ -27,7 +27,7 @@ LONG_S, SHORT_S = 600.0, 0.05
 
 @pytest.fixture(params=["sqlite", "postgresql", "redis"])
 async def expiring(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Expiring]:
-    settings = StoreSettings(path=str(tmp_path / "store.sqlite"), timeout_s=20)
+    settings = StoreSettings(path=str(tmp_path / "store.sqlite"), timeout_s=20, redis_timeout_s=20)
     environment = {}
     if request.param == "postgresql":
         environment[settings.database_env] = request.getfixturevalue("postgres").url
@@ -129,7 +129,7 @@ async def test_one_owner_has_a_claim(expiring: Expiring, key: str) -> None:
 
 
 async def test_redis_that_is_away_says_so_and_comes_back(tmp_path: Path) -> None:
-    settings = StoreSettings(path=str(tmp_path / "store.sqlite"), timeout_s=5)
+    settings = StoreSettings(path=str(tmp_path / "store.sqlite"), timeout_s=5, redis_timeout_s=5)
     with redis_server(tmp_path) as url:
         store = Store(settings, environment={settings.redis_env: url})
         await store.expiring.put("k", b"v", LONG_S)

@@ -32,7 +32,7 @@ MakeStore = Callable[[], Store]
 @pytest.fixture(params=["sqlite", "postgresql", "redis"])
 async def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MakeStore]:
     """Makes stores that share their state, as those of replicas."""
-    settings = StoreSettings(path=str(tmp_path / "store.sqlite"), timeout_s=20)
+    settings = StoreSettings(path=str(tmp_path / "store.sqlite"), timeout_s=20, redis_timeout_s=20)
     environment = {}
     if request.param == "postgresql":
         environment[settings.database_env] = request.getfixturevalue("postgres").url
@@ -281,7 +281,7 @@ async def test_without_the_store_each_replica_counts_alone_or_refuses(tmp_path: 
             self.decisions.append(decision)
 
     seen = Seen()
-    settings = StoreSettings(path=str(tmp_path / "store.sqlite"), timeout_s=20)
+    settings = StoreSettings(path=str(tmp_path / "store.sqlite"), timeout_s=20, redis_timeout_s=20)
     clock = Clock(time.time() // 60 * 60)
     with redis_server(tmp_path) as url:
         store = Store(settings, environment={settings.redis_env: url})

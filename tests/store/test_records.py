@@ -14,7 +14,8 @@ from serving.errors import EngineFailed
 from serving.store.database import Database
 from serving.store.record_tables import CALLS, FEEDBACK, GRADES, REQUESTS
 from serving.store.record_values import CallRecord, RequestRecord
-from serving.store.records import RecordedAnswer, Records, storable
+from serving.store.records import RecordedAnswer, Records
+from serving.store.texts import made_storable
 from serving.store.usage_queries import usage_report
 from serving.store.writer import RecordWriter
 from serving.types import GenerateRequest
@@ -272,4 +273,4 @@ async def test_the_month_is_summed_by_key_and_old_records_are_deleted(database: 
 
 
 def test_what_no_database_stores_is_left_out() -> None:
-    assert storable("a\0b\ud800") == "ab?"
+    assert made_storable("a\0b\ud800") == "ab?"

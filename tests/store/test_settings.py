@@ -84,3 +84,24 @@ def test_redis_has_an_address_of_its_own() -> None:
     assert "secret" not in repr(given)
     with pytest.raises(ConfigError, match="Set MOA_REDIS_URL to an address such as redis://:KEY@HOST:6379/0"):
         settings.redis_url({"MOA_REDIS_URL": "http://cache"})
+
+
+@pytest.mark.parametrize("place", ["a folder", "below a file", "no database"])
+def test_a_file_that_cannot_be_the_database_is_refused(tmp_path: Path, place: str) -> None:
+    (tmp_path / "text").write_text("some other file")
+    file = {"a folder": tmp_path, "below a file": tmp_path / "text" / "store.sqlite", "no database": tmp_path / "text"}
+    settings = StoreSettings(path=str(file[place]))
+    with pytest.raises(ConfigError, match=r"The store cannot be kept in .*: set store\.path to a file"):
+        settings.check_file({})
+    settings.check_file({"MOA_DATABASE_URL": "postgresql://host/name"})
+    StoreSettings(path=str(file[place]), enabled=False).check_file({})
+    assert (tmp_path / "text").read_text() == "some other file"
+
+
+async def test_a_file_that_can_be_the_database_is_made_and_stays_one(tmp_path: Path) -> None:
+    settings = StoreSettings(path=str(tmp_path / "new" / "store.sqlite"))
+    settings.check_file({})
+    database = Database(database_url(settings, {}), 20)
+    await database.ping()
+    await database.close()
+    settings.check_file({})

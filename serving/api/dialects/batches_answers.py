@@ -39,6 +39,7 @@ def batch_json(batch: Batch, so_far: Counts | None) -> Json:
     if so_far is not None:
         usage = usage_json(so_far.usage)
     times = {name: None if (at := getattr(batch, name)) is None else int(at) for name in TIMES}
+    waiting = json.loads(batch.waiting) if batch.waiting and batch.status == "in_progress" else None
     ended = batch.status == "expired" or not batch.expired_at
     return {
         "id": batch.id,
@@ -55,6 +56,7 @@ def batch_json(batch: Batch, so_far: Counts | None) -> Json:
         "request_counts": {"total": batch.total, "completed": counts.completed, "failed": counts.failed},
         "usage": usage,
         "metadata": json.loads(batch.metadata) if batch.metadata else None,
+        "moa": None if waiting is None else {"waiting": waiting},
     }
 
 

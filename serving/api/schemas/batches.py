@@ -95,6 +95,20 @@ class RequestCounts(Read):
     failed: int
 
 
+class WaitingRead(Read):
+    """The reason for which lines of a batch wait."""
+
+    code: str = Field(description="Code of the error with which they are refused, such as `insufficient_quota`.")
+    message: str
+    since: int
+
+
+class BatchMoa(Read):
+    """This server's own fields of a batch."""
+
+    waiting: WaitingRead = Field(description="The reason for which no line has had a result for 10 s or longer.")
+
+
 class BatchRead(Read):
     """A batch."""
 
@@ -120,6 +134,7 @@ class BatchRead(Read):
     request_counts: RequestCounts
     usage: dict[str, Any] | None = Field(description="Tokens of all answers, as in the Responses API.")
     metadata: dict[str, str] | None
+    moa: BatchMoa | None = Field(description="Null: no line waits.")
 
 
 class BatchList(Read):

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from serving.keys import main
+from serving.api.settings import ApiSettings
+from serving.cards import ModelCard
+from serving.keys import main, parsed, run_command
 from serving.store.api_key import parsed_key
+from serving.store.settings import StoreSettings
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +104,22 @@ def test_a_store_that_cannot_be_made_is_one_sentence(tmp_path: Path, monkeypatch
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     with pytest.raises(SystemExit, match="Error: the store cannot be reached: "):
         main(("list",))
+
+
+def test_what_cannot_be_checked_without_a_profile_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--models", "moa-lite,nothing", "--over-budget", "nothing", "--usd-per-day", "3")
+    main(("create", "search", *words))
+    said = capsys.readouterr().err
+    assert "not checked, as it is not known what the server serves: 'moa-lite', 'nothing', the prices of the" in said
+    for words in (("set", "search", "--team", "web"), ("set", "search", "--models", "all"), ("create", "other")):
+        main(words)
+        assert "not checked" not in capsys.readouterr().err
+
+
+def test_with_a_profile_wrong_ids_are_refused() -> None:
+    settings = ApiSettings(require_key=True)
+    for words in (("--models", "nothing"), ("--over-budget", "nothing", "--tokens-per-day", "5")):
+        with pytest.raises(SystemExit, match="'nothing' is not one of moa"):
+            run_command(
+                parsed(("create", "search", *words)), StoreSettings(), settings, {"moa": ModelCard("moa", "recipe")}
+            )

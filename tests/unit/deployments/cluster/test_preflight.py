@@ -11,6 +11,7 @@ from deployments.cluster.preflight import check_gpu_count, check_ports, check_st
 from deployments.config import AppArgs, load_profile
 from serving.errors import ConfigError
 from serving.ports import free_port
+from serving.store.settings import StoreSettings
 
 TWO_GPUS = "GPU 0: NVIDIA L4 (UUID: GPU-1)\nGPU 1: NVIDIA L4 (UUID: GPU-2)\n"
 
@@ -144,3 +145,14 @@ def test_a_default_profile_needs_the_gpus_that_are_written_beside_it() -> None:
 
 def test_a_session_folder_that_ray_will_make_is_measured_by_its_parent(tmp_path: Path) -> None:
     preflight.check_machine(load_profile("tiny"), memory_gib=None, disk=tmp_path / "a" / "b")
+
+
+def test_a_store_that_cannot_be_written_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(preflight, "check_ports", lambda *_: None)
+    monkeypatch.setattr(preflight, "check_machine", lambda *_, **__: None)
+    profile = load_profile("tiny")
+    good = profile.model_copy(update={"store": StoreSettings(path=str(tmp_path / "store.sqlite"))})
+    preflight.check_host(good, AppArgs())
+    wrong = profile.model_copy(update={"store": StoreSettings(path=str(tmp_path))})
+    with pytest.raises(ConfigError, match="The store cannot be kept in"):
+        preflight.check_host(wrong, AppArgs())

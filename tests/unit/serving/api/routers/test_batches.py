@@ -12,11 +12,13 @@ from serving.api.app import DIALECTS
 from serving.api.batch_lines import BatchLines
 from serving.api.openapi import COMPONENTS
 from serving.api.routers.batches import ENDPOINTS
+from serving.api.settings import ApiSettings
 from serving.batches.parts import LineRequest
 from serving.engines.scripted import ScriptedEngine
 from serving.types import Delta, GenerateRequest
 from tests.support.api import app_of, client_of, status_and_code
 from tests.support.batches import CHAT, batches_app, jsonl, line
+from tests.support.limits import key
 
 PATHS = ("/v1/files", "/v1/files/{file_id}", "/v1/files/{file_id}/content")
 PATHS += ("/v1/batches", "/v1/batches/{batch_id}", "/v1/batches/{batch_id}/cancel")
@@ -136,6 +138,22 @@ async def test_a_line_whose_answer_breaks_is_an_answer(tmp_path: Path) -> None:
         assert (await lines.model_check("name:none", "/v1/embeddings"))("m") is not None
         assert (await lines.model_check("name:none", CHAT))("m") is None
         assert "removed" in (await lines.model_check("name:gone", CHAT))("m")
+
+
+async def test_a_line_that_a_limit_refuses_says_when_to_ask_again(tmp_path: Path) -> None:
+    limits = {"concurrent_requests": 3, "requests_per_minute": 1}
+    app = batches_app(tmp_path, works=False, api=ApiSettings(keys=[key("a", limits=limits), key("b")]))
+    lines = BatchLines(app.state.server, DIALECTS, {}, ENDPOINTS)
+    assert [await lines.at_once(f"name:{name}") for name in ("a", "b", "gone")] == [3, None, None]
+    request = LineRequest("name:a", CHAT, "batch_req_1", orjson.dumps(line("x")["body"]))
+    async with app.router.lifespan_context(app):
+        first = answer = await lines.answer(request)
+        while answer.status == 200:  # once more in the next minute
+            answer = await lines.answer(request)
+    assert (first.status, first.retry_after_s) == (200, None)
+    assert answer.status == 429
+    assert answer.retry_after_s is not None
+    assert 1 <= answer.retry_after_s <= 60
 
 
 async def test_a_form_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from serving.runtime.report import ReportBuilder
 from serving.runtime.shared_state import Runtime
 from serving.runtime.task import Task
 from serving.telemetry import CallObserver, call_ended
-from serving.types import Completion, GenerateRequest, MoaOptions, Sampling
+from serving.types import Completion, Delta, GenerateRequest, MoaOptions, Sampling
 
 
 @dataclass
@@ -259,6 +259,7 @@ class RunContext:
         on_text: Callable[[str], None] | None = None,
         *,
         until: float = math.inf,
+        watch: Callable[[Delta], None] | None = None,
     ) -> Completion:
         """Whole answer of `call`, within the deadlines of agent, policy and request, and before the loop time `until`.
 
@@ -270,6 +271,7 @@ class RunContext:
             retries=self.policy.retries,
             hedge_quantile=self.policy.hedge_quantile if self.policy.hedge else None,
             on_text=on_text,
+            watch=watch,
         )
 
     def record(

@@ -82,7 +82,7 @@ LAYERS_LEFT_OUT = Reason(
 )
 PROPOSERS_LEFT_OUT = Reason(
     "There was no time to ask all proposers; the answer was made from the proposals so far.",
-    "`adaptive`: the time for the answer began before the proposers agreed.",
+    "`adaptive`, or `wave` of `vote`: the time was over before the proposers agreed.",
 )
 SAMPLES_LEFT_OUT = Reason(
     "There was no time to read all samples; the answer was made from the first of them.",
@@ -138,6 +138,16 @@ UNCOUNTED_ATTEMPTS = Reason(
 )
 EMPTY_ANSWER = Reason(
     "The model ended its answer at once: it is empty.", "The final answer has no text.", degrades=False
+)
+DECIDED = Reason(
+    "Layer {layer} was decided by {ended} of its {agents} answers; the others were not needed.",
+    "`stop`: the remaining votes could not change the answer, or only with a small probability.",
+    degrades=False,
+)
+COUNTED_SO_FAR = Reason(
+    "The tokens of {who} are those that it had reported when it was stopped.",
+    "A call that was not needed any more.",
+    degrades=False,
 )
 AGREED = Reason(
     "{equal} of {voters} proposers{place} drafted the same tool calls, which are the answer.",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from serving.conversation import FinishReason
 from serving.runtime.reasons import (
+    COUNTED_SO_FAR,
     PROPOSAL_CUT,
     PROPOSAL_FILTERED,
     REPLACED,
@@ -60,6 +61,8 @@ class ReportBuilder:
                 self.note(REPLACED(why=why.rstrip("."), model=instead))
         elif not _counted(trace):
             self.note(UNCOUNTED(who=who(trace)))
+        elif trace.status == "cancelled":
+            self.note(COUNTED_SO_FAR(who=who(trace)))
         if trace.status == "ok" and trace.role in READ_BY_OTHERS and trace.finish_reason in CUTS:
             self.note(CUTS[trace.finish_reason](who=who(trace)))
         if trace.uncounted:

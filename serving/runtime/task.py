@@ -1,5 +1,6 @@
 """A task for agents, and the number of answers that are enough."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from serving.conversation import Message
@@ -25,3 +26,15 @@ class Quorum:
     strict: bool = True  # fewer are an error
     patient: bool = False  # fewer are no error, but the layer does not end without them when its time is over
     vote: bool = True  # equal tool calls of a majority end the layer (`tools: vote`)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Answers of a layer so far, and those that are missing."""
+
+    references: References  # the usable ones in their order, those from before the layer first
+    settled: int  # of `references`: they come before those of all missing answers
+    missing: int  # answers that have not ended, or were not asked for yet
+
+
+Decision = Callable[[Arrived], bool]  # True if the layer needs no more answers

@@ -1,18 +1,18 @@
 """Self-consistency (arXiv 2203.11171): many answers, and the most frequent one among them."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictFloat, StrictInt, model_validator
 
 from serving.recipes.base import Recipe
 from serving.recipes.cost import Cost
 from serving.recipes.extraction import AnswerKind
-from serving.recipes.voting import majority
+from serving.recipes.voting import STOP, STOP_ERROR, Stop, majority, upset_probability
 from serving.runtime.agents import Agent, Team
 from serving.runtime.policy import ToolMode
 from serving.runtime.run import Run
-from serving.runtime.task import Task
+from serving.runtime.task import Arrived, Task
 from serving.types import Delta, Sampling
 
 
@@ -24,6 +24,9 @@ class Vote(Recipe):
         "models",
         "samples",
         "answer_kind",
+        "stop",
+        "stop_error",
+        "wave",
     }
     without_effect = frozenset({"advise", "answer_share"})  # nothing follows the proposals
     team = "proposers"
@@ -39,6 +42,20 @@ class Vote(Recipe):
         description="Number of answers, the team taking turns; by default one of each agent.",
     )
     answer_kind: AnswerKind = "text"
+    stop: Stop = Field(default="certain", description=STOP)
+    stop_error: StrictFloat = Field(default=0.05, gt=0, lt=0.5, description=STOP_ERROR)
+    wave: StrictInt | None = Field(
+        default=None,
+        ge=1,
+        description="Answers asked for at once; more only while the vote is open. By default all at once: that is the"
+        " fastest, waves take fewer tokens.",
+    )
+
+    @model_validator(mode="after")
+    def _waves_end(self) -> Self:
+        if self.wave is not None and self.stop == "never":
+            raise ValueError("wave has no effect with stop: never; remove one of them")
+        return self
 
     def agents(self) -> Iterable[Agent]:
         return self.proposers
@@ -50,8 +67,20 @@ class Vote(Recipe):
         return self.proposals_cost(self._voters(), sampling)
 
     async def run(self, run: Run) -> AsyncGenerator[Delta, None]:
-        references = run.candidates(await run.propose(self._voters(), Task(as_answer=True), steps=0))
+        voting = self.stop != "never" and not run.drafting  # calls are voted on by the layer itself
+        found = await run.propose(
+            self._voters(),
+            Task(as_answer=True),
+            steps=0,
+            decision=self._decided if voting else None,
+            wave=self.wave if voting else None,
+        )
+        references = run.candidates(found)
         return run.pick(run.agreed or majority(references, self.answer_kind))
+
+    def _decided(self, arrived: Arrived) -> bool:
+        upset = upset_probability(arrived, self.answer_kind)
+        return upset <= (self.stop_error if self.stop == "likely" else 0)
 
     def _voters(self) -> tuple[Agent, ...]:
         count = self.samples or len(self.proposers)

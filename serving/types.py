@@ -77,6 +77,7 @@ class MoaOptions:
     events: EventDetail | None = None  # events of the run in the stream; None: none
     show_reasoning: bool = False  # the proposals are shown to the caller as reasoning
     cache: CacheOption | None = None  # None: as the recipe or the server has it
+    preview: bool = False  # the first proposal is shown to the caller as reasoning while it is written
 
 
 @dataclass(frozen=True, slots=True)

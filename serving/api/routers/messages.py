@@ -50,6 +50,7 @@ async def create_message(
         show_thinking=getattr(body.thinking, "display", None) != "omitted",
         trace=request.moa.trace,
         omitted=body.omitted,
+        preview=request.moa.preview,
     )
     log_omitted(body, exchange.request_id)
     return GenerationResponse(server, exchange, card, request, answer)

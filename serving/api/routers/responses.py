@@ -51,6 +51,7 @@ async def create_response(
         sealed="reasoning.encrypted_content" in body.include,
         trace=request.moa.trace,
         omitted=body.omitted,
+        preview=request.moa.preview,
         namespaces=names(body.tools),
     )
     log_omitted(body, exchange.request_id)

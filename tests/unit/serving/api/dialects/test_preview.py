@@ -263,4 +263,4 @@ async def test_a_failed_team_ends_the_preview_with_its_error(engines: dict[str, 
         engine.error, engine.fail_after = EngineFailed(engine.model, "secret"), 1
     response = await ask(app_over(engines), model="moa-lite", stream=True, moa={"preview": True})
     assert "quorum_not_reached" in response.text
-    assert streamed(response)[0][1].startswith(f"{START}a*\n\na ")
+    assert streamed(response)[0][1].startswith(f"{START}a*\n\na")

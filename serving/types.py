@@ -188,6 +188,7 @@ class Timing:
     total_s: float | None = None
 
 
+LOW_CONFIDENCE = "low_confidence"  # cause of an agent that was stopped because its confidence fell
 AgentStatus = Literal["ok", "empty", "failed", "timeout", "straggler", "cancelled"]
 
 
@@ -205,7 +206,7 @@ class AgentTrace:
     started_s: float = 0.0  # after the start of the request
     timing: Timing = field(default_factory=Timing)
     error: str | None = None  # reason for a status other than "ok"
-    cause: str | None = None  # code of the error that ended the call
+    cause: str | None = None  # code of the error that ended the call, or LOW_CONFIDENCE
     hedged: bool = False  # the answer came from a second attempt
     shortened: int = 0  # references cut to fit the model's context
     elapsed_s: float | None = None  # measured by the orchestrator: the engine's time and the way there and back

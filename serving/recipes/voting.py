@@ -44,6 +44,36 @@ def majority(references: References, kind: AnswerKind) -> Reference:
     return next(r for r in references if (vote := vote_of(r, kind)) is not None and count[vote] == most)
 
 
+def weights(references: References) -> tuple[float, ...]:
+    """Weight of each vote: the confidence of the answer, relative to the mean of its model. 1 without a confidence."""
+    known: dict[str, list[float]] = {}
+    for one in references:
+        if one.confidence is not None:
+            known.setdefault(one.model, []).append(one.confidence)
+    means = {model: sum(values) / len(values) for model, values in known.items()}
+    return tuple(
+        1.0 if one.confidence is None or not means[one.model] else one.confidence / means[one.model]
+        for one in references
+    )
+
+
+def confident_majority(references: References, kind: AnswerKind) -> tuple[Reference, float]:
+    """The first proposal with the answer of the largest weight, and the share of that answer in all votes.
+
+    Without any answer it is the first proposal, with the share 0. Ties go to the earlier answer.
+    """
+    sums: dict[Answer, float] = {}
+    first: dict[Answer, Reference] = {}
+    for reference, weight in zip(references, weights(references), strict=True):
+        if (vote := vote_of(reference, kind)) is not None:
+            sums[vote] = sums.get(vote, 0.0) + weight
+            first.setdefault(vote, reference)
+    if not sums:
+        return references[0], 0.0
+    best = max(sums, key=lambda answer: sums[answer])
+    return first[best], sums[best] / (sum(sums.values()) or 1.0)
+
+
 def upset_probability(arrived: Arrived, kind: AnswerKind) -> float:
     """Probability that the answers that are missing give the vote another winner; 0 only if they cannot.
 

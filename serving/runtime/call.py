@@ -15,7 +15,16 @@ from serving.runtime.emptiness import is_proposal, stopped_at_once, was_generate
 from serving.runtime.hedging import hedged, retried
 from serving.runtime.shared_state import Runtime
 from serving.telemetry import CallObserver
-from serving.types import AgentStatus, AgentTrace, Choice, Completion, Delta, GenerateRequest, Timing
+from serving.types import (
+    LOW_CONFIDENCE,
+    AgentStatus,
+    AgentTrace,
+    Choice,
+    Completion,
+    Delta,
+    GenerateRequest,
+    Timing,
+)
 from serving.usage import UNKNOWN_USAGE, TokenUsage
 
 REASONS: dict[AgentStatus, str] = {
@@ -24,6 +33,7 @@ REASONS: dict[AgentStatus, str] = {
     "cancelled": "cancelled: no longer needed",
     "timeout": "cancelled: the time of its step was over",
 }
+DOUBTED = "cancelled: its confidence fell below that of the first answers"
 ONLY_REASONING = "returned reasoning and no answer"
 PROPOSAL_STREAM_INTERVAL = 64  # tokens per delta of a proposal that is prefilled: finer pieces only cost messages
 # Tokens per delta of a proposal that may be stopped: so many of each choice are generated, but not counted, at most.
@@ -54,6 +64,7 @@ class AgentCall:
     hedged: bool = False
     shortened: int = 0
     uncounted: int = 0  # attempts beside the one that answered
+    doubted: bool = False  # it was stopped because its confidence fell
     finish_reason: FinishReason | None = None  # of a streamed answer that has ended
     choices: dict[int, Choice] = field(default_factory=dict)  # that have ended, of a call with `watch`; by position
     events: CallObserver = field(default_factory=CallObserver)
@@ -96,8 +107,8 @@ class AgentCall:
             started_s=self.started_s,
             elapsed_s=ended - self.began,
             timing=self.timing,
-            error=str(self.error) if self.error else REASONS.get(self.status),
-            cause=self.error.code if self.error else None,
+            error=str(self.error) if self.error else DOUBTED if self.doubted else REASONS.get(self.status),
+            cause=self.error.code if self.error else LOW_CONFIDENCE if self.doubted else None,
             hedged=self.hedged,
             shortened=self.shortened,
             uncounted=self.uncounted,
@@ -227,7 +238,8 @@ class AgentCall:
     ) -> Completion:
         interval = self.events.stream_interval or (None if on_text is None else PROPOSAL_STREAM_INTERVAL)
         request = replace(self.request, stream_interval=interval)
-        if watch is not None and (interval is not None or request.sampling.temperature != 0):
+        alone = request.sampling.temperature != 0 or request.sampling.logprobs is not None
+        if watch is not None and (interval is not None or alone):
             finer = min(interval or STOPPABLE_STREAM_INTERVAL, STOPPABLE_STREAM_INTERVAL)
             request, interval = replace(request, stream_interval=finer, running_usage="answer"), finer
         if number > 1:  # an id of its own; shared with nobody, or it would wait for its twin; on any other replica

@@ -102,7 +102,10 @@ class RunContext:
             sampling = self.proposer_sampling(agent, as_answer=task.as_answer or drafts)
             if sampling.temperature != 0:
                 sampling = _reseeded(sampling, seed_shift)
-            one_by_one = "n" in self.runtime.engines[agent.model].info.unsupported
+            # A choice of a call cannot be stopped alone.
+            one_by_one = task.confidence is not None or "n" in self.runtime.engines[agent.model].info.unsupported
+            if task.confidence is not None:
+                sampling = replace(sampling, logprobs=task.confidence.alternatives)
             if sampling.temperature != 0 and not one_by_one:
                 whole = replace(sampling, n=len(slots))
                 calls.append(self.call(agent, task, layer=layer, slots=tuple(slots), sampling=whole))

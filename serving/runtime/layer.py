@@ -3,11 +3,13 @@
 import asyncio
 import math
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 
 from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MoaError, Overloaded, QuorumNotReached
 from serving.references import Reference, References
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall
+from serving.runtime.confidence import Groups, lowest_confidence, thresholds
 from serving.runtime.context import RunContext
 from serving.runtime.drafts import Votes
 from serving.runtime.emptiness import stopped_at_once
@@ -60,7 +62,8 @@ class Layer:
             team: agents whose models take slots that failed, if the policy says so; by default `agents`.
             steps: of the recipe before its final answer, from this layer on; see `RunContext.step_ends`.
             decision: called after each answer that ended, once there are enough: True ends the layer.
-            wave: agents that are asked at once; the next ones are asked when all of these have ended. None: all.
+            wave: agents that are asked at once; the next ones are asked when all of these have ended. None: all. With
+                `task.confidence` the first wave is its warm-up.
         """
         own, below_quorum = task.messages is None, context.policy.below_quorum
         self.earlier = before or (task.references if own else ())
@@ -82,6 +85,9 @@ class Layer:
         self.number = context.next_layer()
         self._decision, self._wave = decision, wave or len(agents)
         self.asked = 0
+        self._thresholds: Mapping[str, float] = {}  # of confidence, by model; known after the warm-up
+        self._groups: dict[tuple[int, int], Groups] = {}  # by slot and attempt
+        self._doubted: set[asyncio.Task[None]] = set()  # tasks that were stopped
         self._settling: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: dict[asyncio.Task[None], AgentCall] = {}
         voters = sum(context.supports_tools(agent) for agent in agents) if task.drafts and quorum.vote else 0
@@ -110,7 +116,7 @@ class Layer:
         finally:
             prefill.cancel()
             for task, call in self._tasks.items():
-                if not task.done():
+                if not task.done() and task not in self._doubted:
                     for slot, proposal in self._ended(call).items():
                         self._end(slot, proposal)
                     self._context.record(call)
@@ -158,8 +164,12 @@ class Layer:
 
     def _ask_more(self, prefill: LayerPrefill) -> None:
         """Ask the agents of the next wave."""
-        first = self.asked
-        self.asked = min(first + self._wave, len(self._agents))
+        first, confidence = self.asked, self._task.confidence
+        if confidence is not None and first:
+            known = self._thresholds or thresholds(self._proposals.references(), confidence.keep)
+            self._thresholds = known
+        size = confidence.warmup if confidence is not None and not first else self._wave
+        self.asked = min(first + size, len(self._agents))
         agents = {slot: self._agents[slot] for slot in range(first, self.asked)}
         # The choices of a call count their seeds up from its own: those of another wave begin behind them.
         for call in self._context.calls(agents, self._task, layer=self.number, seed_shift=first):
@@ -182,16 +192,16 @@ class Layer:
                 if self.late:
                     break
                 self._ask_more(prefill)
-                pending, grace_ends = {task for task in self._tasks if not task.done()}, None
+                pending, grace_ends = self._running(), None
             if enough and grace_ends is None:
                 grace_ends = math.inf if grace_s is None else loop.time() + grace_s
             step_ends = self._cut_at if enough else self._give_up_at
             until = step_ends if grace_ends is None else min(step_ends, grace_ends)
             timeout = None if until == math.inf else max(until - loop.time(), 0)
             done, _ = await asyncio.wait(pending | settling, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            for task in done - self._doubted:
                 task.result()  # a defect, not a MoaError, ends the request here
-            pending = {task for task in self._tasks if not task.done()}  # with those that took a slot meanwhile
+            pending = self._running()  # with those that took a slot meanwhile
             prefill.update()
             if not done:
                 self.late = until == step_ends
@@ -208,13 +218,36 @@ class Layer:
     def _decided(self) -> bool:
         return self.settled or (self.votes is not None and self.votes.winner is not None)
 
+    def _running(self) -> set[asyncio.Task[None]]:
+        return {task for task in self._tasks if not task.done() and task not in self._doubted}
+
+    def _doubt(self, call: AgentCall, delta: Delta) -> None:
+        """Stop `call` if its confidence has fallen below the threshold of its model."""
+        confidence, threshold = self._task.confidence, self._thresholds.get(call.model)
+        if confidence is None or threshold is None or delta.logprobs is None or delta.finish_reason is not None:
+            return
+        groups = self._groups.setdefault((call.slots[0], call.uncounted), Groups(confidence.window_tokens))
+        groups.add(delta.logprobs)
+        if groups.now is None or groups.now >= threshold:
+            return
+        [task] = [task for task, other in self._tasks.items() if other is call]
+        if task in self._doubted or self.settled:
+            return
+        self._doubted.add(task)
+        call.doubted = True
+        for slot in call.slots:
+            self._end(slot, None)
+        self._context.record(call)
+        self._context.cancel(task)
+        self._settle()
+
     def _settle(self) -> None:
         """End the layer if its `decision` says that it needs no more answers."""
         if self._decision is None or self.settled:
             return
         ended: dict[int, Reference | None] = {}
         for task, call in self._tasks.items():
-            if not task.done():
+            if not task.done() and task not in self._doubted:
                 ended.update(self._ended(call))
         arrived = self._proposals.arrived(self._before, ended)
         if len(arrived.references) - len(self._before) >= self._quorum.needed and self._decision(arrived):
@@ -232,7 +265,10 @@ class Layer:
         """Proposal of one choice of a call; None if it is not usable."""
         if self._task.as_answer and stopped_at_once(choice, call.request.sampling, usage.completion_tokens):
             return Reference(call.model, "", "stop", as_answer=True, usage=usage)
-        return proposal_of(call.model, call.request, choice, as_answer=self._task.as_answer, usage=usage)
+        found = proposal_of(call.model, call.request, choice, as_answer=self._task.as_answer, usage=usage)
+        if found is None or self._task.confidence is None:
+            return found
+        return replace(found, confidence=lowest_confidence(choice.logprobs, self._task.confidence.window_tokens))
 
     def _hopeless(self, pending: Set[asyncio.Task[None]]) -> bool:
         """True if the quorum cannot be reached even if every pending call succeeds."""
@@ -246,6 +282,7 @@ class Layer:
             prefill.update(STEP_CHARACTERS)
 
         def watch(delta: Delta) -> None:
+            self._doubt(call, delta)
             # The end of the last choice is the end of the call, which is told with its whole usage.
             if delta.finish_reason is not None and not delta.terminal and delta.index < len(call.slots):
                 self._proposals.arrive(call.slots[delta.index])
@@ -259,7 +296,7 @@ class Layer:
                 call,
                 self._agents[call.slots[0]],
                 on_text if prefill.incremental and len(call.slots) == 1 else None,
-                watch=None if self._decision is None else watch,
+                watch=None if self._decision is None and self._task.confidence is None else watch,
             )
         except MoaError as raised:
             error = raised

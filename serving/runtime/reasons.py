@@ -14,7 +14,7 @@ from serving.errors import (
     InvalidRequest,
     Overloaded,
 )
-from serving.types import AgentTrace
+from serving.types import LOW_CONFIDENCE, AgentTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ EMPTY = Reason("{who} gave an empty answer.", "A proposal has no text and no too
 THOUGHT_ONLY = Reason("{who} gave reasoning, but no answer.", "A proposal has reasoning alone.")
 NOT_NEEDED = Reason(
     "{who} was not needed any more.", "Shown beside the agent only: a vote was decided.", degrades=False
+)
+DOUBTED = Reason(
+    "{who} was stopped: its confidence fell below that of the first answers.",
+    "`confidence` of `vote`.",
+    degrades=False,
 )
 UNAVAILABLE = Reason("{who} was not available.", "No replica or endpoint of the model could be reached.")
 OVERLOADED = Reason("{who} had too many requests.", "The model refused the call because of its load.")
@@ -205,7 +210,7 @@ def _of(trace: AgentTrace) -> Reason:
     if trace.status == "timeout":
         return LATE
     if trace.status == "cancelled":
-        return NOT_NEEDED
+        return DOUBTED if trace.cause == LOW_CONFIDENCE else NOT_NEEDED
     if trace.cause in REFUSALS and trace.cause not in _OF_ERROR:
         return REFUSED
     return _OF_ERROR.get(trace.cause or "", FAILED)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from serving.conversation import Message
 from serving.references import References
+from serving.runtime.confidence import Confidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Task:
     role: str | None = None  # in the trace; None: "proposer", or "aggregator" for the final answer
     as_answer: bool = False  # may become the answer: sampled with the caller's stop, format and token limit
     drafts: bool = False  # agents whose engines support tools have the request's tools
+    confidence: Confidence | None = None  # answers are stopped when theirs falls; None: none is
 
 
 @dataclass(frozen=True, slots=True)

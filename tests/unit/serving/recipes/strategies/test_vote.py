@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from serving.engines.scripted import ScriptedEngine
-from serving.errors import EngineFailed
-from serving.types import Completion, Delta
+from serving.errors import ConfigError, EngineFailed, EngineUnavailable
+from serving.orchestrator import Orchestrator
+from serving.recipes import load_recipes
+from serving.types import Completion, Delta, TokenLogprob
 from serving.usage import TokenUsage
-from tests.support.recipes import Ask, Trio, reasons, run
+from tests.support.recipes import TEAM, Ask, Trio, reasons, run
 
 RECIPE: dict[str, Any] = {"preset": "vote", "answer_kind": "number"}
 
@@ -164,3 +166,110 @@ async def test_a_call_that_is_lost_gives_no_votes(trio: Trio, ask: Ask) -> None:
     done = await run(trio, ask(), RECIPE | {"proposers": ["a", "a", "b", "b"]})
     assert done.text == "43"
     assert [status for model, status in statuses(done) if model == "a"] == ["failed", "failed"]
+
+
+# -- confidence ------------------------------------------------------------------------------------------------------
+
+CONFIDENT: dict[str, Any] = {"warmup": 2, "keep": 0.5, "window_tokens": 2, "alternatives": 2, "consensus": 1.0}
+
+
+def confident(engine: ScriptedEngine, *answers: tuple[str, list[float]]) -> None:
+    """Have each call of `engine` give the next of `answers`, whose tokens have these confidences."""
+    left = list(answers)
+
+    async def stream(request: Any, _: Any) -> Any:
+        text, confidences = left.pop(0)
+        for place, value in enumerate(confidences):
+            top = (TokenLogprob("x", -value), TokenLogprob("y", -value))
+            ends = place == len(confidences) - 1
+            usage = TokenUsage(5, place + 1)
+            yield Delta(
+                text if ends else "so ",
+                logprobs=(TokenLogprob("x", -value, top=top),),
+                finish_reason="stop" if ends else None,
+                usage=usage if ends else None,
+                running_usage=usage,
+            )
+            await asyncio.sleep(0)
+
+    engine.intercept = stream
+
+
+def confident_recipe(samples: int, **changes: Any) -> dict[str, Any]:
+    return RECIPE | {"proposers": ["a"], "samples": samples, "confidence": CONFIDENT | changes}
+
+
+async def test_an_answer_whose_confidence_falls_is_stopped(trio: Trio, ask: Ask) -> None:
+    warm = [("1", [4.0, 4.0]), ("2", [6.0, 6.0])]  # the threshold is the median, 5
+    confident(trio["a"], *warm, ("3", [9.0, 2.0, 2.0, 2.0]), ("2", [9.0, 9.0, 9.0]))
+    done = await run(trio, ask(), confident_recipe(4))
+    assert done.text == "so 2"
+    assert [status for _, status in statuses(done)] == ["ok", "ok", "cancelled", "ok"]
+    assert done.report is not None
+    stopped = done.report.agents[2]
+    assert stopped.cause == "low_confidence"
+    assert stopped.error == "cancelled: its confidence fell below that of the first answers"
+    assert stopped.usage.completion_tokens in (3, 4)  # 9 and 2 are 5.5, 2 and 2 are less than 5
+    assert not done.report.degraded
+    assert "'a' (proposer, layer 1) was stopped: its confidence fell" in reasons(done)
+    assert trio["a"].cancelled == 1
+
+
+async def test_the_first_answers_are_never_stopped(trio: Trio, ask: Ask) -> None:
+    confident(trio["a"], ("1", [9.0] * 4), ("1", [0.1] * 4))
+    done = await run(trio, ask(), confident_recipe(2))
+    assert [status for _, status in statuses(done)] == ["ok", "ok"]
+
+
+async def test_votes_are_weighted_by_confidence(trio: Trio, ask: Ask) -> None:
+    confident(trio["a"], ("1", [1.0, 1.0]), ("1", [1.0, 1.0]), ("2", [9.0, 9.0]))
+    assert (await run(trio, ask(), confident_recipe(3, warmup=3))).text == "so 2"
+
+
+async def test_a_consensus_after_the_first_answers_ends_the_vote(trio: Trio, ask: Ask) -> None:
+    confident(trio["a"], ("1", [1.0, 1.0]), ("1", [2.0, 2.0]))
+    done = await run(trio, ask(), confident_recipe(8))
+    assert done.text == "so 1"
+    assert len(trio["a"].requests) == 2
+    assert "Layer 1 was decided by 2 of its 8 answers" in reasons(done)
+
+
+async def test_each_answer_is_a_call_with_a_seed_of_its_own(trio: Trio, ask: Ask) -> None:
+    confident(trio["a"], *[(str(number), [1.0, 1.0]) for number in range(4)])
+    await run(trio, ask(seed=3), confident_recipe(4))
+    assert [request.sampling.seed for request in trio["a"].requests] == [3, 4, 5, 6]
+    assert {(request.sampling.n, request.sampling.logprobs) for request in trio["a"].requests} == {(1, 2)}
+
+
+async def test_models_have_thresholds_of_their_own(trio: Trio, ask: Ask) -> None:
+    confident(trio["a"], ("1", [9.0, 9.0]), ("1", [9.0, 9.0]))
+    confident(trio["b"], ("2", [1.0, 1.0]), ("2", [1.0, 1.0, 1.0]))
+    done = await run(trio, ask(), confident_recipe(4) | {"proposers": ["a", "b"]})
+    assert [status for _, status in statuses(done)] == ["ok"] * 4
+
+
+async def test_a_lost_replica_begins_with_an_empty_group(trio: Trio, ask: Ask) -> None:
+    confident(trio["a"], ("1", [4.0, 4.0]), ("2", [6.0, 6.0]), ("3", [0.0, 1.0]), ("2", [9.0, 9.0, 9.0]))
+    whole, calls = trio["a"].intercept, []
+
+    async def lost_once(request: Any, stream: Any) -> Any:
+        calls.append(request)
+        async for delta in whole(request, stream):  # type: ignore[misc]
+            yield delta
+            if len(calls) == 3:
+                raise EngineUnavailable("a")
+
+    trio["a"].intercept = lost_once
+    done = await run(trio, ask(), confident_recipe(3))
+    assert [status for _, status in statuses(done)] == ["ok"] * 3
+
+
+def test_a_model_without_log_probabilities_is_refused_at_load(trio: Trio) -> None:
+    trio["a"].unsupported = frozenset({"logprobs"})
+    with pytest.raises(ConfigError, match="logprobs"):
+        Orchestrator(trio, load_recipes([confident_recipe(4)], TEAM))
+
+
+def test_a_stop_beside_confidence_is_refused() -> None:
+    with pytest.raises(ConfigError, match="stop has no effect with confidence"):
+        load_recipes([confident_recipe(4) | {"stop": "likely"}], TEAM)

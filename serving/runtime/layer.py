@@ -29,6 +29,7 @@ class Layer:
         votes: votes on drafted tool calls; None if the agents draft none, or the quorum excludes a vote.
         asked: number of agents that were asked.
         settled: the layer was ended by its `decision`.
+        spared: answers that were not needed then: of agents that were cancelled, or not asked.
         number: of the layer, from 1.
         late: the layer was ended because its time was over.
         earlier: references to the same question from before this layer.
@@ -84,7 +85,7 @@ class Layer:
         self._refilled: set[int] = set()
         self.number = context.next_layer()
         self._decision, self._wave = decision, wave or len(agents)
-        self.asked = 0
+        self.asked = self.spared = 0
         self._thresholds: Mapping[str, float] = {}  # of confidence, by model; known after the warm-up
         self._groups: dict[tuple[int, int], Groups] = {}  # by slot and attempt
         self._doubted: set[asyncio.Task[None]] = set()  # tasks that were stopped
@@ -117,10 +118,13 @@ class Layer:
             prefill.cancel()
             for task, call in self._tasks.items():
                 if not task.done() and task not in self._doubted:
-                    for slot, proposal in self._ended(call).items():
+                    ended = self._ended(call)
+                    self.spared += len(call.slots) - len(ended)
+                    for slot, proposal in ended.items():
                         self._end(slot, proposal)
                     self._context.record(call)
                     self._context.cancel(task)
+        self.spared = self.spared + self._unasked if self.settled else 0
         if events is not None:
             late = ("straggler", "timeout")
             cut = [call.slots for task, call in self._tasks.items() if task.cancelling() and call.status in late]
@@ -250,7 +254,8 @@ class Layer:
             if not task.done() and task not in self._doubted:
                 ended.update(self._ended(call))
         arrived = self._proposals.arrived(self._before, ended)
-        if len(arrived.references) - len(self._before) >= self._quorum.needed and self._decision(arrived):
+        enough = len(arrived.references) - len(self._before) >= self._quorum.needed
+        if arrived.missing and enough and self._decision(arrived):
             self._settling.set_result(None)
 
     def _ended(self, call: AgentCall) -> dict[int, Reference | None]:
@@ -299,9 +304,13 @@ class Layer:
                 watch=None if self._decision is None and self._task.confidence is None else watch,
             )
         except MoaError as raised:
+            if call.doubted:
+                return  # as all of this was recorded when it was stopped
             error = raised
             self._failures.append(error)
         else:
+            if call.doubted:
+                return
             tokens = completion.usage.completion_tokens
             for slot, choice in zip(call.slots, completion.choices, strict=True):
                 found[slot] = self._proposal(call, choice, completion.usage)

@@ -209,8 +209,8 @@ class Run:
             wave=wave,
         )
         found = await layer.references()
-        if layer.settled:
-            self.note(DECIDED(layer=layer.number, ended=len(found), agents=len(agents)))
+        if layer.spared:
+            self.note(DECIDED(layer=layer.number, ended=len(agents) - layer.spared, agents=len(agents)))
         elif layer.late and layer.asked < len(agents):
             self.degrade(PROPOSERS_LEFT_OUT())
         if layer.votes is not None:

@@ -50,6 +50,7 @@ async def test_an_answer_that_can_change_the_vote_is_waited_for(trio: Trio, ask:
     done = await run(trio, ask(), RECIPE | {"proposers": ["a", "b", "c"]})
     assert done.text == "42"
     assert [status for _, status in statuses(done)] == ["ok"] * 3
+    assert reasons(done) == ""
 
 
 async def test_never_waits_for_all(trio: Trio, ask: Ask) -> None:
@@ -173,7 +174,7 @@ async def test_a_call_that_is_lost_gives_no_votes(trio: Trio, ask: Ask) -> None:
 CONFIDENT: dict[str, Any] = {"warmup": 2, "keep": 0.5, "window_tokens": 2, "alternatives": 2, "consensus": 1.0}
 
 
-def confident(engine: ScriptedEngine, *answers: tuple[str, list[float]]) -> None:
+def confident(engine: ScriptedEngine, *answers: tuple[str, list[float]], at_once: bool = False) -> None:
     """Have each call of `engine` give the next of `answers`, whose tokens have these confidences."""
     left = list(answers)
 
@@ -190,7 +191,8 @@ def confident(engine: ScriptedEngine, *answers: tuple[str, list[float]]) -> None
                 usage=usage if ends else None,
                 running_usage=usage,
             )
-            await asyncio.sleep(0)
+            if not at_once:
+                await asyncio.sleep(0)
 
     engine.intercept = stream
 
@@ -213,6 +215,14 @@ async def test_an_answer_whose_confidence_falls_is_stopped(trio: Trio, ask: Ask)
     assert not done.report.degraded
     assert "'a' (proposer, layer 1) was stopped: its confidence fell" in reasons(done)
     assert trio["a"].cancelled == 1
+
+
+async def test_an_answer_that_ends_before_it_can_be_stopped_is_recorded_once(trio: Trio, ask: Ask) -> None:
+    warm = [("1", [4.0, 4.0]), ("2", [6.0, 6.0])]
+    confident(trio["a"], *warm, ("3", [2.0, 2.0, 2.0]), at_once=True)
+    done = await run(trio, ask(), confident_recipe(3))
+    assert done.text == "so 2"
+    assert [status for _, status in statuses(done)] == ["ok", "ok", "cancelled"]
 
 
 async def test_the_first_answers_are_never_stopped(trio: Trio, ask: Ask) -> None:

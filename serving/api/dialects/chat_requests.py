@@ -172,11 +172,12 @@ def _message(message: ChatMessage, path: str, images: Images) -> Message:
         texts = (part for part in message.content if not isinstance(part, ImagePart))
         text = "".join(part.refusal if isinstance(part, RefusalPart) else part.text for part in texts)
     text += message.refusal or ""
+    reasoning = message.reasoning_content or message.reasoning
     return Message(
         role,
         text,
         message.name,
-        without_preview(message.reasoning_content or message.reasoning or None),
+        without_preview(reasoning) if reasoning else None,
         tuple(map(tool_call, message.tool_calls)) if message.tool_calls else (),
         message.tool_call_id,
         placed,

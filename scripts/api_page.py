@@ -293,6 +293,29 @@ stream has one proposal while it is written and the others as they end; a whole 
 does not count them as reasoning, and the trace keeps the final agent's own. `include_reasoning: false` with it is
 refused. The default is `"show": "answer"`.
 
+### Preview
+
+`"moa": {{"preview": true}}` shows the proposal that begins first as reasoning, token by token, as soon as a single
+model would answer. The team's answer follows, and is the same as without a preview. It works in streams and in whole
+answers of `/v1/chat/completions` (`reasoning_content`), `/v1/responses` (a reasoning item) and `/v1/messages` (a
+thinking block); `/v1/completions` has no reasoning and refuses it.
+
+```
+*Preview by tiny-qwen*
+
+28
+
+*End of the preview.*
+```
+
+- If the agent of the preview fails, the proposal that began next follows it.
+- Of `debate` the preview is the solver's first answer, of `cascade` the first model's, of `auto` that of the recipe
+  that answers. The field has no effect if no agent proposes a whole answer: with a plan of `plan`, in a small task, and
+  in a loop of tool calls that reuses its references. A single model refuses it.
+- Send the conversation back as it is: the preview is removed from the reasoning before any agent reads it.
+- `usage` counts the proposal once, as that of any proposer. The reasoning of the trace is the final agent's own.
+- It is refused together with `"show": "reasoning"`, `include_reasoning: false` and `cache`.
+
 ## Metrics
 
 `GET /metrics` answers on the API's port, for tools that look there, such as aiperf or a Prometheus (`make watch`,

@@ -20,7 +20,7 @@ The contract is enforced twice: where the runtime calls an engine and where the 
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from serving.conversation import FinishReason, Modality, ToolCall, ToolCallDelta
@@ -29,6 +29,7 @@ from serving.types import CacheOption, Choice, Completion, Delta, GenerateReques
 from serving.usage import TokenUsage
 
 __all__ = [
+    "ChoiceParts",
     "Engine",
     "EngineInfo",
     "EngineWrapper",
@@ -227,6 +228,45 @@ async def checked(model: str, stream: AsyncGenerator[Delta, None]) -> AsyncGener
         raise IncompleteGeneration(model)
 
 
+@dataclass
+class ChoiceParts:
+    """One choice of an answer while its deltas arrive; whole once it has a finish reason."""
+
+    model: str  # for errors
+    finish_reason: FinishReason | None = None
+    _texts: list[str] = field(default_factory=list)
+    _logprobs: list[TokenLogprob] | None = None
+    _reasoning: list[str] = field(default_factory=list)
+    _calls: dict[int, ToolCall] = field(default_factory=dict)
+    _stop: str | None = None
+
+    def add(self, delta: Delta) -> None:
+        """Add a delta of this choice. Raises `IncompleteGeneration` if the beginning of a tool call is missing."""
+        self._texts.append(delta.text)
+        if delta.logprobs is not None:
+            if self._logprobs is None:
+                self._logprobs = []
+            self._logprobs.extend(delta.logprobs)
+        if delta.reasoning:
+            self._reasoning.append(delta.reasoning)
+        for piece in delta.tool_calls:
+            add_piece(self.model, self._calls, piece)
+        if delta.finish_reason is not None:
+            self.finish_reason, self._stop = delta.finish_reason, delta.stop
+
+    def choice(self) -> Choice:
+        """The whole choice; it has a finish reason."""
+        assert self.finish_reason is not None
+        return Choice(
+            "".join(self._texts),
+            self.finish_reason,
+            None if self._logprobs is None else tuple(self._logprobs),
+            "".join(self._reasoning),
+            tuple(call for _, call in sorted(self._calls.items())),
+            self._stop,
+        )
+
+
 async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int | None = None) -> Completion:
     """Fold a stream into a whole answer; closes the stream in every case.
 
@@ -239,43 +279,19 @@ async def collect(model: str, stream: AsyncGenerator[Delta, None], choices: int 
         IncompleteGeneration: the stream ended without a terminal delta, a choice has no finish reason, or the number
             of choices differs from `choices`.
     """
-    texts: dict[int, list[str]] = {}
-    reasons: dict[int, FinishReason] = {}
-    logprobs: dict[int, list[TokenLogprob]] = {}
-    reasoning: dict[int, list[str]] = {}
-    calls: dict[int, dict[int, ToolCall]] = {}
-    stops: dict[int, str | None] = {}
+    parts: dict[int, ChoiceParts] = {}
     last: Delta | None = None
     async with aclosing(checked(model, stream)) as deltas:
         async for delta in deltas:
-            texts.setdefault(delta.index, []).append(delta.text)
-            if delta.logprobs is not None:
-                logprobs.setdefault(delta.index, []).extend(delta.logprobs)
-            if delta.reasoning:
-                reasoning.setdefault(delta.index, []).append(delta.reasoning)
-            for piece in delta.tool_calls:
-                add_piece(model, calls.setdefault(delta.index, {}), piece)
-            if delta.finish_reason is not None:
-                reasons[delta.index] = delta.finish_reason
-                stops[delta.index] = delta.stop
+            parts.setdefault(delta.index, ChoiceParts(model)).add(delta)
             last = delta
     assert last is not None  # `checked` has raised otherwise
-    if missing := sorted(set(texts) - set(reasons)):
+    if missing := sorted(index for index, part in parts.items() if part.finish_reason is None):
         raise IncompleteGeneration(model, f"choices {missing} have no finish reason")
-    if choices is not None and len(texts) != choices:
-        raise IncompleteGeneration(model, f"it returned {len(texts)} choices of {choices}")
+    if choices is not None and len(parts) != choices:
+        raise IncompleteGeneration(model, f"it returned {len(parts)} choices of {choices}")
     return Completion(
-        choices=tuple(
-            Choice(
-                "".join(texts[i]),
-                reasons[i],
-                tuple(logprobs[i]) if i in logprobs else None,
-                "".join(reasoning.get(i, ())),
-                tuple(call for _, call in sorted(calls.get(i, {}).items())),
-                stops[i],
-            )
-            for i in sorted(texts)
-        ),
+        choices=tuple(part.choice() for _, part in sorted(parts.items())),
         usage=last.usage or TokenUsage(),
         timing=last.timing or Timing(),
         report=last.report,

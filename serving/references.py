@@ -29,6 +29,8 @@ class Reference:
     draft: Draft | None = None  # None: the agent had no tools
     # Tokens of the call that wrote it. None: unknown here, or a call of an earlier request. No part of the prompt.
     usage: TokenUsage | None = field(default=None, compare=False, repr=False)
+    # Of its lowest group of tokens, see `serving.runtime.confidence`. None: not asked for. No part of the prompt.
+    confidence: float | None = field(default=None, compare=False, repr=False)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:

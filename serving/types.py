@@ -77,6 +77,7 @@ class MoaOptions:
     events: EventDetail | None = None  # events of the run in the stream; None: none
     show_reasoning: bool = False  # the proposals are shown to the caller as reasoning
     cache: CacheOption | None = None  # None: as the recipe or the server has it
+    preview: bool = False  # the first proposal is shown to the caller as reasoning while it is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,7 @@ class Timing:
     total_s: float | None = None
 
 
+LOW_CONFIDENCE = "low_confidence"  # cause of an agent that was stopped because its confidence fell
 AgentStatus = Literal["ok", "empty", "failed", "timeout", "straggler", "cancelled"]
 
 
@@ -204,7 +206,7 @@ class AgentTrace:
     started_s: float = 0.0  # after the start of the request
     timing: Timing = field(default_factory=Timing)
     error: str | None = None  # reason for a status other than "ok"
-    cause: str | None = None  # code of the error that ended the call
+    cause: str | None = None  # code of the error that ended the call, or LOW_CONFIDENCE
     hedged: bool = False  # the answer came from a second attempt
     shortened: int = 0  # references cut to fit the model's context
     elapsed_s: float | None = None  # measured by the orchestrator: the engine's time and the way there and back

@@ -53,7 +53,7 @@ def cached_answer(
         return None
     if wanted:
         _check(option, cache.settings.max_ttl_s, first)
-    if first.moa.events is not None or first.moa.show_reasoning:
+    if first.moa.events is not None or first.moa.show_reasoning or first.moa.preview:
         cache.refused(card.id, "live")
         return None
     try:
@@ -76,8 +76,9 @@ def _check(option: CacheOption, max_ttl_s: float, request: GenerateRequest) -> N
     """Raise `InvalidRequest` for what a request may not ask for."""
     if option.ttl_s is not None and option.ttl_s > max_ttl_s:
         raise InvalidRequest(f"Set 'moa.cache.ttl_s' to at most {max_ttl_s:g} seconds.", "moa.cache.ttl_s")
-    for field, given in (("events", request.moa.events), ("show", request.moa.show_reasoning or None)):
-        if given is not None:
+    live = (("events", request.moa.events), ("show", request.moa.show_reasoning), ("preview", request.moa.preview))
+    for field, given in live:
+        if given:
             raise InvalidRequest(
                 f"Remove 'moa.cache' or 'moa.{field}': a stored answer has no events of its run.", f"moa.{field}"
             )

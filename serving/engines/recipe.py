@@ -131,7 +131,7 @@ class RecipeEngine(Engine):
             LimitExceeded: more calls or tokens than the operator allows.
             MoaError: see `serving.runtime.run.Run`.
         """
-        detail = "text" if request.moa.show_reasoning else request.moa.events
+        detail = "text" if request.moa.show_reasoning or request.moa.preview else request.moa.events
         if detail is None:
             return self._answer(request, None)
         events = RunEvents(detail)

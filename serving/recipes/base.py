@@ -236,7 +236,7 @@ class Recipe(Strategy):
             current = self.renamed[former]
             raise InvalidRequest(f"Rename 'moa.{former}': it is now called 'moa.{current}'.", f"moa.{former}")
         if unknown := sorted(set(changes) - self.per_request):
-            allowed = ", ".join(sorted(self.per_request | {"cache", "events", "recipe", "show", "trace"}))
+            allowed = ", ".join(sorted(self.per_request | {"cache", "events", "preview", "recipe", "show", "trace"}))
             raise InvalidRequest(
                 f"Remove 'moa.{unknown[0]}': for '{self.id}' a request may set {allowed}.", f"moa.{unknown[0]}"
             )

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from serving.conversation import FinishReason, ToolCall
-from serving.engine import Engine, add_piece, collect, complete
+from serving.engine import ChoiceParts, Engine, add_piece, collect, complete
 from serving.errors import DeadlineExceeded, EngineFailed, IncompleteGeneration, MoaError
 from serving.failures import engine_failure
 from serving.runtime.agent_span import AgentSpan
@@ -15,7 +15,16 @@ from serving.runtime.emptiness import is_proposal, stopped_at_once, was_generate
 from serving.runtime.hedging import hedged, retried
 from serving.runtime.shared_state import Runtime
 from serving.telemetry import CallObserver
-from serving.types import AgentStatus, AgentTrace, Choice, Completion, Delta, GenerateRequest, Timing
+from serving.types import (
+    LOW_CONFIDENCE,
+    AgentStatus,
+    AgentTrace,
+    Choice,
+    Completion,
+    Delta,
+    GenerateRequest,
+    Timing,
+)
 from serving.usage import UNKNOWN_USAGE, TokenUsage
 
 REASONS: dict[AgentStatus, str] = {
@@ -24,8 +33,11 @@ REASONS: dict[AgentStatus, str] = {
     "cancelled": "cancelled: no longer needed",
     "timeout": "cancelled: the time of its step was over",
 }
+DOUBTED = "cancelled: its confidence fell below that of the first answers"
 ONLY_REASONING = "returned reasoning and no answer"
 PROPOSAL_STREAM_INTERVAL = 64  # tokens per delta of a proposal that is prefilled: finer pieces only cost messages
+# Tokens per delta of a proposal that may be stopped: so many of each choice are generated, but not counted, at most.
+STOPPABLE_STREAM_INTERVAL = 16
 
 
 @dataclass
@@ -52,7 +64,9 @@ class AgentCall:
     hedged: bool = False
     shortened: int = 0
     uncounted: int = 0  # attempts beside the one that answered
+    doubted: bool = False  # it was stopped because its confidence fell
     finish_reason: FinishReason | None = None  # of a streamed answer that has ended
+    choices: dict[int, Choice] = field(default_factory=dict)  # that have ended, of a call with `watch`; by position
     events: CallObserver = field(default_factory=CallObserver)
     span: AgentSpan | None = None  # None: not traced
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
@@ -93,8 +107,8 @@ class AgentCall:
             started_s=self.started_s,
             elapsed_s=ended - self.began,
             timing=self.timing,
-            error=str(self.error) if self.error else REASONS.get(self.status),
-            cause=self.error.code if self.error else None,
+            error=str(self.error) if self.error else DOUBTED if self.doubted else REASONS.get(self.status),
+            cause=self.error.code if self.error else LOW_CONFIDENCE if self.doubted else None,
             hedged=self.hedged,
             shortened=self.shortened,
             uncounted=self.uncounted,
@@ -103,12 +117,15 @@ class AgentCall:
             images=self.request.image_count,
             finish_reason=self.finish_reason,
         )
-        if completion is None:
-            return [replace(trace, agent=slot) for slot in self.slots]
+        ended_choices = self.choices if completion is None else dict(enumerate(completion.choices))
         # One call, several answers: its tokens are counted with the first. An unknown count is unknown for each.
         shared = TokenUsage() if self.usage.total_tokens is not None else self.usage
         traces = []
-        for position, (slot, choice) in enumerate(zip(self.slots, completion.choices, strict=True)):
+        for position, slot in enumerate(self.slots):
+            choice = ended_choices.get(position)
+            if choice is None:
+                traces.append(replace(trace, agent=slot, usage=shared if position else self.usage))
+                continue
             status, error = self._judged(choice)
             traces.append(
                 replace(
@@ -117,6 +134,7 @@ class AgentCall:
                     text=choice.text,
                     status=status,
                     error=error,
+                    cause=None,
                     reasoning=choice.reasoning,
                     tool_calls=choice.tool_calls,
                     usage=shared if position else self.usage,
@@ -135,7 +153,13 @@ class AgentCall:
     # -- whole answers: proposers, judges ------------------------------------------------------------------
 
     async def whole(
-        self, *, deadline_s: float, retries: int, hedge_quantile: float | None, on_text: Callable[[str], None] | None
+        self,
+        *,
+        deadline_s: float,
+        retries: int,
+        hedge_quantile: float | None,
+        on_text: Callable[[str], None] | None,
+        watch: Callable[[Delta], None] | None = None,
     ) -> Completion:
         """Whole answer, after retries on lost replicas and, if it is slow, a hedged second attempt.
 
@@ -144,6 +168,8 @@ class AgentCall:
             retries: new attempts after `EngineUnavailable`, within the server's `RetryBudget`.
             hedge_quantile: quantile of known durations after which a second attempt starts; None: never.
             on_text: called with the whole text so far, whenever there is more; None: not streamed.
+            watch: called with each delta, after `choices` and `usage` have it; None: nobody may stop the call. Greedy
+                calls, which equal ones share, have no deltas.
 
         Raises:
             DeadlineExceeded: no answer within `deadline_s`.
@@ -157,7 +183,9 @@ class AgentCall:
             self.request = self.span.begin(self.request)
         try:
             async with asyncio.timeout(deadline_s):
-                completion = await retried(lambda: self._hedged(hedge_quantile, on_text), retries, self._may_retry)
+                completion = await retried(
+                    lambda: self._hedged(hedge_quantile, on_text, watch), retries, self._may_retry
+                )
         except TimeoutError:
             late = DeadlineExceeded(f"'{self.model}'", deadline_s)
             self._fail(late)
@@ -177,13 +205,17 @@ class AgentCall:
         self.usage, self.timing, self.shortened = completion.usage, completion.timing, completion.shortened
         return completion
 
-    async def _hedged(self, quantile: float | None, on_text: Callable[[str], None] | None) -> Completion:
+    async def _hedged(
+        self, quantile: float | None, on_text: Callable[[str], None] | None, watch: Callable[[Delta], None] | None
+    ) -> Completion:
         budget = self.runtime.budget
         budget.started()
         # On the only replica a second attempt would wait behind the first.
         alone = self.engine.info.replicas in (0, 1)
         after_s = None if alone or quantile is None else budget.after_s(self.kind, quantile)
-        completion, self.hedged = await hedged(lambda number: self._attempt(number, on_text), after_s, self._may_hedge)
+        completion, self.hedged = await hedged(
+            lambda number: self._attempt(number, on_text, watch), after_s, self._may_hedge
+        )
         return completion
 
     def _may_hedge(self) -> bool:
@@ -201,22 +233,40 @@ class AgentCall:
         self.events.retried()
         return True
 
-    async def _attempt(self, number: int, on_text: Callable[[str], None] | None) -> Completion:
+    async def _attempt(
+        self, number: int, on_text: Callable[[str], None] | None, watch: Callable[[Delta], None] | None
+    ) -> Completion:
         interval = self.events.stream_interval or (None if on_text is None else PROPOSAL_STREAM_INTERVAL)
         request = replace(self.request, stream_interval=interval)
+        alone = request.sampling.temperature != 0 or request.sampling.logprobs is not None
+        if watch is not None and (interval is not None or alone):
+            finer = min(interval or STOPPABLE_STREAM_INTERVAL, STOPPABLE_STREAM_INTERVAL)
+            request, interval = replace(request, stream_interval=finer, running_usage="answer"), finer
         if number > 1:  # an id of its own; shared with nobody, or it would wait for its twin; on any other replica
-            again = replace(request, request_id=f"{request.request_id}-{number}", stream_interval=None, session=None)
+            again = replace(
+                request,
+                request_id=f"{request.request_id}-{number}",
+                stream_interval=None,
+                session=None,
+                running_usage=None,
+            )
             return await complete(self.model, self.engine, again)
         if interval is None:
             if request.sampling.deterministic:
                 return await self.runtime.shared.complete(self.model, self.engine, request)
             return await complete(self.model, self.engine, request)
-        return await collect(self.model, self._observed(request, on_text), request.sampling.n)
+        return await collect(self.model, self._observed(request, on_text, watch), request.sampling.n)
 
     async def _observed(
-        self, request: GenerateRequest, on_text: Callable[[str], None] | None
+        self,
+        request: GenerateRequest,
+        on_text: Callable[[str], None] | None,
+        watch: Callable[[Delta], None] | None,
     ) -> AsyncGenerator[Delta, None]:
         self.text = self.reasoning = ""  # a new attempt starts from nothing, whatever a lost replica had written
+        self.choices.clear()
+        self.usage = UNKNOWN_USAGE
+        parts: dict[int, ChoiceParts] = {}
         async with aclosing(self.engine.generate(request)) as stream:
             async for delta in stream:
                 self.events.wrote(delta)
@@ -225,6 +275,13 @@ class AgentCall:
                     self.text += delta.text
                 if on_text is not None and delta.text:
                     on_text(self.text)
+                if watch is not None:
+                    self.usage = delta.usage or delta.running_usage or self.usage
+                    part = parts.setdefault(delta.index, ChoiceParts(self.model))
+                    part.add(delta)
+                    if part.finish_reason is not None:
+                        self.choices[delta.index] = part.choice()
+                    watch(delta)
                 yield delta
 
     # -- streamed answers: the final agent -----------------------------------------------------------------
@@ -312,4 +369,5 @@ class AgentCall:
     def _fail(self, error: MoaError) -> None:
         self.ended = asyncio.get_running_loop().time()
         self.status = "timeout" if isinstance(error, DeadlineExceeded) else "failed"
+        self.choices.clear()
         self.error = error

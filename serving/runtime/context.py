@@ -23,7 +23,7 @@ from serving.runtime.report import ReportBuilder
 from serving.runtime.shared_state import Runtime
 from serving.runtime.task import Task
 from serving.telemetry import CallObserver, call_ended
-from serving.types import Completion, GenerateRequest, MoaOptions, Sampling
+from serving.types import Completion, Delta, GenerateRequest, MoaOptions, Sampling
 
 
 @dataclass
@@ -102,7 +102,10 @@ class RunContext:
             sampling = self.proposer_sampling(agent, as_answer=task.as_answer or drafts)
             if sampling.temperature != 0:
                 sampling = _reseeded(sampling, seed_shift)
-            one_by_one = "n" in self.runtime.engines[agent.model].info.unsupported
+            # A choice of a call cannot be stopped alone.
+            one_by_one = task.confidence is not None or "n" in self.runtime.engines[agent.model].info.unsupported
+            if task.confidence is not None:
+                sampling = replace(sampling, logprobs=task.confidence.alternatives)
             if sampling.temperature != 0 and not one_by_one:
                 whole = replace(sampling, n=len(slots))
                 calls.append(self.call(agent, task, layer=layer, slots=tuple(slots), sampling=whole))
@@ -259,6 +262,7 @@ class RunContext:
         on_text: Callable[[str], None] | None = None,
         *,
         until: float = math.inf,
+        watch: Callable[[Delta], None] | None = None,
     ) -> Completion:
         """Whole answer of `call`, within the deadlines of agent, policy and request, and before the loop time `until`.
 
@@ -270,6 +274,7 @@ class RunContext:
             retries=self.policy.retries,
             hedge_quantile=self.policy.hedge_quantile if self.policy.hedge else None,
             on_text=on_text,
+            watch=watch,
         )
 
     def record(

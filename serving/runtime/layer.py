@@ -3,18 +3,21 @@
 import asyncio
 import math
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 
 from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MoaError, Overloaded, QuorumNotReached
 from serving.references import Reference, References
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall
+from serving.runtime.confidence import Groups, lowest_confidence, thresholds
 from serving.runtime.context import RunContext
 from serving.runtime.drafts import Votes
 from serving.runtime.emptiness import stopped_at_once
 from serving.runtime.prefill import STEP_CHARACTERS, LayerPrefill
 from serving.runtime.proposals import Proposals, proposal_of
-from serving.runtime.task import Quorum, Task
-from serving.types import AgentStatus, Completion
+from serving.runtime.task import Decision, Quorum, Task
+from serving.types import AgentStatus, Choice, Completion, Delta
+from serving.usage import TokenUsage
 
 REFILL_SEED_SHIFT = 2**16  # more than the slots of a layer: a substitute's answer is not its model's own again
 
@@ -24,6 +27,9 @@ class Layer:
 
     Attributes:
         votes: votes on drafted tool calls; None if the agents draft none, or the quorum excludes a vote.
+        asked: number of agents that were asked.
+        settled: the layer was ended by its `decision`.
+        spared: answers that were not needed then: of agents that were cancelled, or not asked.
         number: of the layer, from 1.
         late: the layer was ended because its time was over.
         earlier: references to the same question from before this layer.
@@ -41,6 +47,8 @@ class Layer:
         final: bool = False,
         team: Sequence[Agent] = (),
         steps: int = 1,
+        decision: Decision | None = None,
+        wave: int | None = None,
     ) -> None:
         """Prepare the layer; nothing starts yet.
 
@@ -54,6 +62,9 @@ class Layer:
             final: the readers write the final answer.
             team: agents whose models take slots that failed, if the policy says so; by default `agents`.
             steps: of the recipe before its final answer, from this layer on; see `RunContext.step_ends`.
+            decision: called after each answer that ended, once there are enough: True ends the layer.
+            wave: agents that are asked at once; the next ones are asked when all of these have ended. None: all. With
+                `task.confidence` the first wave is its warm-up.
         """
         own, below_quorum = task.messages is None, context.policy.below_quorum
         self.earlier = before or (task.references if own else ())
@@ -73,7 +84,12 @@ class Layer:
         self._failed_models: set[str] = set()
         self._refilled: set[int] = set()
         self.number = context.next_layer()
-        self._calls = context.calls(self._agents, task, layer=self.number)
+        self._decision, self._wave = decision, wave or len(agents)
+        self.asked = self.spared = 0
+        self._thresholds: Mapping[str, float] = {}  # of confidence, by model; known after the warm-up
+        self._groups: dict[tuple[int, int], Groups] = {}  # by slot and attempt
+        self._doubted: set[asyncio.Task[None]] = set()  # tasks that were stopped
+        self._settling: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: dict[asyncio.Task[None], AgentCall] = {}
         voters = sum(context.supports_tools(agent) for agent in agents) if task.drafts and quorum.vote else 0
         # One draft decides nothing, and neither do fewer than the recipe asks of a layer.
@@ -95,22 +111,26 @@ class Layer:
         if events is not None:
             events.layer_started(self.number, len(self._agents), self._quorum.needed)
         try:
-            for call in self._calls:
-                self._start(call, prefill)
+            self._ask_more(prefill)
             prefill.update()
             await self._wait(prefill)
         finally:
             prefill.cancel()
             for task, call in self._tasks.items():
-                if not task.done():
+                if not task.done() and task not in self._doubted:
+                    ended = self._ended(call)
+                    self.spared += len(call.slots) - len(ended)
+                    for slot, proposal in ended.items():
+                        self._end(slot, proposal)
                     self._context.record(call)
                     self._context.cancel(task)
+        self.spared = self.spared + self._unasked if self.settled else 0
         if events is not None:
             late = ("straggler", "timeout")
             cut = [call.slots for task, call in self._tasks.items() if task.cancelling() and call.status in late]
             events.layer_finished(self.number, self._proposals.usable, tuple(slot for slots in cut for slot in slots))
             if self.votes is not None:
-                events.vote_ended(self.number, self.votes.outcome, self._decided)
+                events.vote_ended(self.number, self.votes.outcome, self.votes.winner is not None)
         return self._proposals.references()
 
     @property
@@ -138,26 +158,54 @@ class Layer:
         reasons = tuple(dict.fromkeys(str(error).rstrip(".") for error in self._failures))
         return QuorumNotReached(self.number, self._proposals.usable, self._quorum.needed, reasons)
 
+    @property
+    def settled(self) -> bool:
+        return self._settling.done()
+
+    @property
+    def _unasked(self) -> int:
+        return len(self._agents) - self.asked
+
+    def _ask_more(self, prefill: LayerPrefill) -> None:
+        """Ask the agents of the next wave."""
+        first, confidence = self.asked, self._task.confidence
+        if confidence is not None and first:
+            known = self._thresholds or thresholds(self._proposals.references(), confidence.keep)
+            self._thresholds = known
+        size = confidence.warmup if confidence is not None and not first else self._wave
+        self.asked = min(first + size, len(self._agents))
+        agents = {slot: self._agents[slot] for slot in range(first, self.asked)}
+        # The choices of a call count their seeds up from its own: those of another wave begin behind them.
+        for call in self._context.calls(agents, self._task, layer=self.number, seed_shift=first):
+            self._start(call, prefill)
+
     def _start(self, call: AgentCall, prefill: LayerPrefill) -> None:
         self._tasks[asyncio.create_task(self._propose(call, prefill), name=call.request.request_id)] = call
 
     async def _wait(self, prefill: LayerPrefill) -> None:
         """Return when all agents have ended, a vote is decided, or enough have ended and the grace or time is over."""
         pending = set(self._tasks)
+        settling: set[asyncio.Future[None]] = set() if self._decision is None else {self._settling}
         grace_s = self._context.policy.straggler_grace_s
         grace_ends: float | None = None
         loop = asyncio.get_running_loop()
-        while pending:
+        while pending or self._unasked:
             enough = self._proposals.usable >= self._quorum.needed
+            if not pending:
+                self.late = loop.time() >= (self._cut_at if enough else self._give_up_at)
+                if self.late:
+                    break
+                self._ask_more(prefill)
+                pending, grace_ends = self._running(), None
             if enough and grace_ends is None:
                 grace_ends = math.inf if grace_s is None else loop.time() + grace_s
             step_ends = self._cut_at if enough else self._give_up_at
             until = step_ends if grace_ends is None else min(step_ends, grace_ends)
             timeout = None if until == math.inf else max(until - loop.time(), 0)
-            done, _ = await asyncio.wait(pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            done, _ = await asyncio.wait(pending | settling, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - self._doubted:
                 task.result()  # a defect, not a MoaError, ends the request here
-            pending = {task for task in self._tasks if not task.done()}  # with those that took a slot meanwhile
+            pending = self._running()  # with those that took a slot meanwhile
             prefill.update()
             if not done:
                 self.late = until == step_ends
@@ -172,17 +220,78 @@ class Layer:
 
     @property
     def _decided(self) -> bool:
-        return self.votes is not None and self.votes.winner is not None
+        return self.settled or (self.votes is not None and self.votes.winner is not None)
+
+    def _running(self) -> set[asyncio.Task[None]]:
+        return {task for task in self._tasks if not task.done() and task not in self._doubted}
+
+    def _doubt(self, call: AgentCall, delta: Delta) -> None:
+        """Stop `call` if its confidence has fallen below the threshold of its model."""
+        confidence, threshold = self._task.confidence, self._thresholds.get(call.model)
+        if confidence is None or threshold is None or delta.logprobs is None or delta.finish_reason is not None:
+            return
+        groups = self._groups.setdefault((call.slots[0], call.uncounted), Groups(confidence.window_tokens))
+        groups.add(delta.logprobs)
+        if groups.now is None or groups.now >= threshold:
+            return
+        [task] = [task for task, other in self._tasks.items() if other is call]
+        if task in self._doubted or self.settled:
+            return
+        self._doubted.add(task)
+        call.doubted = True
+        for slot in call.slots:
+            self._end(slot, None)
+        self._context.record(call)
+        self._context.cancel(task)
+        self._settle()
+
+    def _settle(self) -> None:
+        """End the layer if its `decision` says that it needs no more answers."""
+        if self._decision is None or self.settled:
+            return
+        ended: dict[int, Reference | None] = {}
+        for task, call in self._tasks.items():
+            if not task.done() and task not in self._doubted:
+                ended.update(self._ended(call))
+        arrived = self._proposals.arrived(self._before, ended)
+        enough = len(arrived.references) - len(self._before) >= self._quorum.needed
+        if arrived.missing and enough and self._decision(arrived):
+            self._settling.set_result(None)
+
+    def _ended(self, call: AgentCall) -> dict[int, Reference | None]:
+        """Proposals of the choices of a running call that have ended, by slot."""
+        found: dict[int, Reference | None] = {}
+        for position, choice in call.choices.items():
+            slot = call.slots[position]
+            found[slot] = self._proposal(call, choice, call.usage)
+        return found
+
+    def _proposal(self, call: AgentCall, choice: Choice, usage: TokenUsage) -> Reference | None:
+        """Proposal of one choice of a call; None if it is not usable."""
+        if self._task.as_answer and stopped_at_once(choice, call.request.sampling, usage.completion_tokens):
+            return Reference(call.model, "", "stop", as_answer=True, usage=usage)
+        found = proposal_of(call.model, call.request, choice, as_answer=self._task.as_answer, usage=usage)
+        if found is None or self._task.confidence is None:
+            return found
+        return replace(found, confidence=lowest_confidence(choice.logprobs, self._task.confidence.window_tokens))
 
     def _hopeless(self, pending: Set[asyncio.Task[None]]) -> bool:
         """True if the quorum cannot be reached even if every pending call succeeds."""
-        possible = self._proposals.usable + sum(len(self._tasks[task].slots) for task in pending)
+        running = sum(len(self._tasks[task].slots) for task in pending)
+        possible = self._proposals.usable + running + self._unasked
         return self._strict and possible < self._quorum.needed
 
     async def _propose(self, call: AgentCall, prefill: LayerPrefill) -> None:
         def on_text(text: str) -> None:
             self._proposals.write(call.slots[0], text)
             prefill.update(STEP_CHARACTERS)
+
+        def watch(delta: Delta) -> None:
+            self._doubt(call, delta)
+            # The end of the last choice is the end of the call, which is told with its whole usage.
+            if delta.finish_reason is not None and not delta.terminal and delta.index < len(call.slots):
+                self._proposals.arrive(call.slots[delta.index])
+                self._settle()
 
         found: dict[int, Reference | None] = dict.fromkeys(call.slots)
         completion: Completion | None = None
@@ -192,22 +301,21 @@ class Layer:
                 call,
                 self._agents[call.slots[0]],
                 on_text if prefill.incremental and len(call.slots) == 1 else None,
+                watch=None if self._decision is None and self._task.confidence is None else watch,
             )
         except MoaError as raised:
+            if call.doubted:
+                return  # as all of this was recorded when it was stopped
             error = raised
             self._failures.append(error)
         else:
+            if call.doubted:
+                return
             tokens = completion.usage.completion_tokens
             for slot, choice in zip(call.slots, completion.choices, strict=True):
-                found[slot] = proposal_of(
-                    call.model, call.request, choice, as_answer=self._task.as_answer, usage=completion.usage
-                )
-                if stopped_at_once(choice, call.request.sampling, tokens):
-                    empty = Reference(call.model, "", "stop", as_answer=True, usage=completion.usage)
-                    if self._task.as_answer:
-                        found[slot] = empty
-                    else:
-                        self._stopped[slot] = empty
+                found[slot] = self._proposal(call, choice, completion.usage)
+                if not self._task.as_answer and stopped_at_once(choice, call.request.sampling, tokens):
+                    self._stopped[slot] = Reference(call.model, "", "stop", as_answer=True, usage=completion.usage)
         unusable = [slot for slot, proposal in found.items() if proposal is None and slot not in self._stopped]
         substitutes = self._substitutes(unusable, error)
         self._context.record(call, completion, substitutes)
@@ -215,6 +323,7 @@ class Layer:
             if slot not in substitutes:
                 self._end(slot, proposal)
         self._refill(substitutes, prefill)
+        self._settle()
 
     def _end(self, slot: int, proposal: Reference | None) -> None:
         self._proposals.finish(slot, proposal)

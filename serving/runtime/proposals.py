@@ -1,12 +1,13 @@
 """Proposals of one layer, in the order in which they become references, also while some are still being written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from serving.references import Reference, References
 from serving.runtime.drafts import draft_of
 from serving.runtime.emptiness import is_proposal
 from serving.runtime.policy import ReferenceOrder
+from serving.runtime.task import Arrived
 from serving.types import Choice, GenerateRequest
 from serving.usage import TokenUsage
 
@@ -50,6 +51,11 @@ class Proposals:
         if slot not in self._arrived:
             self._arrived.append(slot)
 
+    def arrive(self, slot: int) -> None:
+        """Give `slot`, whose answer has ended, its place by arrival, although its call may still be running."""
+        if slot not in self._arrived:
+            self._arrived.append(slot)
+
     @property
     def usable(self) -> int:
         """Number of finished proposals that are usable."""
@@ -58,6 +64,17 @@ class Proposals:
     def references(self) -> References:
         """All usable proposals, in order."""
         return tuple(reference for slot in self._slots() if (reference := self._final.get(slot)) is not None)
+
+    def arrived(self, before: References, ended: Mapping[int, Reference | None]) -> Arrived:
+        """The proposals so far, behind those of `before`; `ended`: of calls that still run, by slot."""
+        known = {**ended, **self._final}
+        references, settled = [*before], None
+        for slot in self._slots():
+            if slot not in known:
+                settled = len(references) if settled is None else settled
+            elif (reference := known[slot]) is not None:
+                references.append(reference)
+        return Arrived(tuple(references), len(references) if settled is None else settled, self.size - len(known))
 
     def known(self, marker: str) -> tuple[References, int]:
         """The part of the references' text that is certain, followed by `marker`, and its length in characters."""

@@ -14,7 +14,7 @@ from serving.errors import (
     InvalidRequest,
     Overloaded,
 )
-from serving.types import AgentTrace
+from serving.types import LOW_CONFIDENCE, AgentTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ EMPTY = Reason("{who} gave an empty answer.", "A proposal has no text and no too
 THOUGHT_ONLY = Reason("{who} gave reasoning, but no answer.", "A proposal has reasoning alone.")
 NOT_NEEDED = Reason(
     "{who} was not needed any more.", "Shown beside the agent only: a vote was decided.", degrades=False
+)
+DOUBTED = Reason(
+    "{who} was stopped: its confidence fell below that of the first answers.",
+    "`confidence` of `vote`.",
+    degrades=False,
 )
 UNAVAILABLE = Reason("{who} was not available.", "No replica or endpoint of the model could be reached.")
 OVERLOADED = Reason("{who} had too many requests.", "The model refused the call because of its load.")
@@ -82,7 +87,7 @@ LAYERS_LEFT_OUT = Reason(
 )
 PROPOSERS_LEFT_OUT = Reason(
     "There was no time to ask all proposers; the answer was made from the proposals so far.",
-    "`adaptive`: the time for the answer began before the proposers agreed.",
+    "`adaptive`, or `wave` of `vote`: the time was over before the proposers agreed.",
 )
 SAMPLES_LEFT_OUT = Reason(
     "There was no time to read all samples; the answer was made from the first of them.",
@@ -138,6 +143,16 @@ UNCOUNTED_ATTEMPTS = Reason(
 )
 EMPTY_ANSWER = Reason(
     "The model ended its answer at once: it is empty.", "The final answer has no text.", degrades=False
+)
+DECIDED = Reason(
+    "Layer {layer} was decided by {ended} of its {agents} answers; the others were not needed.",
+    "`stop`: the remaining votes could not change the answer, or only with a small probability.",
+    degrades=False,
+)
+COUNTED_SO_FAR = Reason(
+    "The tokens of {who} are those that it had reported when it was stopped.",
+    "A call that was not needed any more.",
+    degrades=False,
 )
 AGREED = Reason(
     "{equal} of {voters} proposers{place} drafted the same tool calls, which are the answer.",
@@ -195,7 +210,7 @@ def _of(trace: AgentTrace) -> Reason:
     if trace.status == "timeout":
         return LATE
     if trace.status == "cancelled":
-        return NOT_NEEDED
+        return DOUBTED if trace.cause == LOW_CONFIDENCE else NOT_NEEDED
     if trace.cause in REFUSALS and trace.cause not in _OF_ERROR:
         return REFUSED
     return _OF_ERROR.get(trace.cause or "", FAILED)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from serving.conversation import FinishReason
 from serving.runtime.reasons import (
+    COUNTED_SO_FAR,
     PROPOSAL_CUT,
     PROPOSAL_FILTERED,
     REPLACED,
@@ -20,7 +21,7 @@ from serving.runtime.reasons import (
     outcome,
     who,
 )
-from serving.types import AgentTrace, Report
+from serving.types import LOW_CONFIDENCE, AgentTrace, Report
 from serving.usage import TokenUsage
 
 READ_BY_OTHERS = ("proposer", "executor", "critic")  # roles whose answers other agents read
@@ -60,6 +61,10 @@ class ReportBuilder:
                 self.note(REPLACED(why=why.rstrip("."), model=instead))
         elif not _counted(trace):
             self.note(UNCOUNTED(who=who(trace)))
+        elif trace.status == "cancelled":
+            self.note(COUNTED_SO_FAR(who=who(trace)))
+        if trace.cause == LOW_CONFIDENCE:
+            self.note(outcome(trace))
         if trace.status == "ok" and trace.role in READ_BY_OTHERS and trace.finish_reason in CUTS:
             self.note(CUTS[trace.finish_reason](who=who(trace)))
         if trace.uncounted:

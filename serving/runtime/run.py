@@ -27,8 +27,15 @@ from serving.runtime.layer import Layer
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import in_tool_loop
 from serving.runtime.proposals import proposal_of
-from serving.runtime.reasons import LAYER_LATE, NOT_ASKED, TOO_FEW_ALONE, TOO_FEW_WENT_ON
-from serving.runtime.task import Quorum, Task
+from serving.runtime.reasons import (
+    DECIDED,
+    LAYER_LATE,
+    NOT_ASKED,
+    PROPOSERS_LEFT_OUT,
+    TOO_FEW_ALONE,
+    TOO_FEW_WENT_ON,
+)
+from serving.runtime.task import Decision, Quorum, Task
 from serving.types import Completion, Delta, GenerateRequest
 
 
@@ -152,6 +159,8 @@ class Run:
         feeding_final: bool = True,
         team: Sequence[Agent] = (),
         steps: int = 1,
+        decision: Decision | None = None,
+        wave: int | None = None,
     ) -> References:
         """Ask all `agents` at once; their usable answers, as references for the next layer.
 
@@ -170,6 +179,9 @@ class Run:
             team: agents whose models take slots that failed (`refill`); by default `agents`.
             steps: steps of the recipe before its final answer, from this one on: they divide the time. 0: the answer
                 itself is chosen from these proposals.
+            decision: called with the answers so far after each one that ended, once the quorum is reached. If it is
+                true the layer is done: agents that are still running are cancelled, which does not degrade the answer.
+            wave: agents that are asked at once; the next ones are asked when these have ended. By default all at once.
 
         Returns:
             The proposals. If a later layer has too few in time, they come behind those that it was shown.
@@ -193,8 +205,14 @@ class Run:
             final=feeding_final,
             team=team,
             steps=steps,
+            decision=decision,
+            wave=wave,
         )
         found = await layer.references()
+        if layer.spared:
+            self.note(DECIDED(layer=layer.number, ended=len(agents) - layer.spared, agents=len(agents)))
+        elif layer.late and layer.asked < len(agents):
+            self.degrade(PROPOSERS_LEFT_OUT())
         if layer.votes is not None:
             self.note(layer.votes.outcome)
             if layer.votes.held:

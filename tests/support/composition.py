@@ -142,7 +142,7 @@ class Shape:
             },
             "rank": {"proposers": team, "judge": last},
             "blend": {"proposers": team, "judge": last, "aggregator": first, "top": self.number},
-            "vote": {"proposers": team, "samples": self.number + 1},
+            "vote": {"proposers": team, "samples": self.number + 1, "wave": 2 if self.number > 2 else None},
             "debate": {"solver": first, "critic": last, "rounds": self.number},
             "plan": {"planner": last, "executors": team, "synthesizer": first, "parts": self.number},
             "cascade": {"first": first, "escalate": "inner"},

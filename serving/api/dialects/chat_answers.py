@@ -10,6 +10,7 @@ import orjson
 from serving import sse
 from serving.api.dialects.live import event_json, with_panel
 from serving.api.dialects.openai_json import Json, reasoning_json, tool_call_json, trace_json, usage_json
+from serving.api.dialects.preview import with_preview
 from serving.api.errors import encodable, error_json
 from serving.conversation import ToolCall, ToolCallDelta
 from serving.errors import EngineFailed
@@ -62,6 +63,8 @@ class ChatAnswer:
             stream = without_reasoning(stream)
         if self.moa.show_reasoning:
             stream = with_panel(stream, events=self.moa.events is not None)
+        elif self.moa.preview:
+            stream = with_preview(stream, events=self.moa.events is not None)
         return stream
 
 

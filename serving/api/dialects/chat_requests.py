@@ -26,6 +26,7 @@ from serving.api.dialects.chat_tools import (
 )
 from serving.api.dialects.image_parts import joined, part_of
 from serving.api.dialects.live import event_detail, shows_reasoning
+from serving.api.dialects.preview import without_preview
 from serving.api.dialects.unions import parsed_parts, validated
 from serving.api.image_reader import NO_IMAGES, Images
 from serving.api.schemas.chat import (
@@ -57,7 +58,7 @@ ANSWER_PARTS: dict[str, type[Wire]] = {**TEXT_PARTS, "refusal": RefusalPart}
 PARTS: dict[str, type[Wire]] = {**TEXT_PARTS, "image_url": ImagePart}
 NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 OPTIONS = frozenset(
-    {"trace", "recipe", "events", "show", "cache"}
+    {"trace", "recipe", "events", "show", "cache", "preview"}
 )  # of `moa`; its other fields override the recipe's settings
 SESSION_HEADERS = (b"x-session-id", b"x-claude-code-session-id")
 # A shorter beginning is computed again in milliseconds. Without a session, its request goes where there is most room.
@@ -90,6 +91,8 @@ def to_request(
         raise InvalidRequest("Set 'stream' to true to use 'moa.events', or remove 'moa.events'.", "moa.events")
     if moa.show_reasoning and not body.include_reasoning:
         raise InvalidRequest("Set 'include_reasoning' to true to use 'moa.show'.", "moa.show")
+    if moa.preview and not body.include_reasoning:
+        raise InvalidRequest("Set 'include_reasoning' to true to use 'moa.preview'.", "moa.preview")
     thinks = body.reasoning_effort is not None or body.thinking_token_budget is not None
     messages = tuple(
         _message(message, f"messages[{index}].content", images) for index, message in enumerate(body.messages)
@@ -123,8 +126,10 @@ def to_request(
     return checked(request, settings.schemas) if request.has_rules else request
 
 
-def moa_options(raw: Mapping[str, Any], card: ModelCard, *, live: bool = True) -> MoaOptions:
-    """Options in the `moa` object of a request to `card`; `live`: the dialect has events and proposals as reasoning.
+def moa_options(raw: Mapping[str, Any], card: ModelCard, *, live: bool = True, reasoning: bool = True) -> MoaOptions:
+    """Options in the `moa` object of a request to `card`.
+
+    `live`: the dialect has events and proposals as reasoning. `reasoning`: its answers have reasoning.
 
     Raises:
         UnsupportedField: a recipe option in a request to a single model, or what the dialect does not have.
@@ -145,8 +150,15 @@ def moa_options(raw: Mapping[str, Any], card: ModelCard, *, live: bool = True) -
     if not live and (events is not None or shows):
         name = "show" if events is None else "events"
         raise UnsupportedField(f"moa.{name}", "only /v1/chat/completions has it")
+    preview = raw.get("preview", False)
+    if not isinstance(preview, bool):
+        raise InvalidRequest("Set 'moa.preview' to true or false.", "moa.preview")
+    if preview and not reasoning:
+        raise UnsupportedField("moa.preview", "answers of this endpoint have no reasoning")
+    if preview and shows:
+        raise InvalidRequest("Remove 'moa.preview' or 'moa.show': they show the same proposal.", "moa.preview")
     cache = cache_option(raw.get("cache"))
-    return MoaOptions(trace, recipe, overrides, events=events, show_reasoning=shows, cache=cache)
+    return MoaOptions(trace, recipe, overrides, events=events, show_reasoning=shows, cache=cache, preview=preview)
 
 
 def _message(message: ChatMessage, path: str, images: Images) -> Message:
@@ -160,11 +172,12 @@ def _message(message: ChatMessage, path: str, images: Images) -> Message:
         texts = (part for part in message.content if not isinstance(part, ImagePart))
         text = "".join(part.refusal if isinstance(part, RefusalPart) else part.text for part in texts)
     text += message.refusal or ""
+    reasoning = message.reasoning_content or message.reasoning
     return Message(
         role,
         text,
         message.name,
-        message.reasoning_content or message.reasoning or None,
+        without_preview(reasoning) if reasoning else None,
         tuple(map(tool_call, message.tool_calls)) if message.tool_calls else (),
         message.tool_call_id,
         placed,

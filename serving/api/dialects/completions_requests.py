@@ -69,7 +69,7 @@ def completions_requests(
     prompts, several = parsed_prompts(body.prompt, settings.max_prompts)
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("Remove 'stream_options' or set 'stream' to true.", "stream_options")
-    moa = moa_options(body.moa, card, live=False)
+    moa = moa_options(body.moa, card, live=False, reasoning=False)
     if moa.trace and len(prompts) > 1:
         raise UnsupportedField("moa.trace", "a trace belongs to one prompt, and there are several")
     if card.kind == "recipe":

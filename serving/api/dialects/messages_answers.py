@@ -11,6 +11,7 @@ from serving.api.dialects.chat_answers import moa_json
 from serving.api.dialects.field_names import OF_MESSAGES, renamed
 from serving.api.dialects.messages_errors import messages_error
 from serving.api.dialects.openai_json import Json
+from serving.api.dialects.preview import with_preview
 from serving.api.dialects.sealed import seal
 from serving.api.dialects.unsupported_tools import with_omitted
 from serving.api.errors import encodable
@@ -41,6 +42,7 @@ class MessagesAnswer:
         show_thinking: thinking blocks have their text; False: only its signature.
         trace: the `moa` object has a trace.
         omitted: a sentence for each tool of the request that was left out.
+        preview: the first proposal is shown as reasoning.
     """
 
     id: str
@@ -49,6 +51,7 @@ class MessagesAnswer:
     show_thinking: bool = True
     trace: bool = False
     omitted: tuple[str, ...] = ()
+    preview: bool = False
     choices: int = 1
 
     def whole(self, completion: Completion) -> Json:
@@ -62,8 +65,8 @@ class MessagesAnswer:
         return MessageEncoder(self)
 
     def deltas(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
-        """`stream` as it is."""
-        return stream
+        """`stream`, with the preview before the answer if the request asks for it."""
+        return with_preview(stream, events=False) if self.preview else stream
 
 
 class MessageEncoder:

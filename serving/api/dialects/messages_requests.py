@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from serving.api.dialects.chat_decoding import check_continued
 from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, session_key
 from serving.api.dialects.image_parts import joined, part_of
+from serving.api.dialects.preview import without_preview
 from serving.api.dialects.sealed import unseal
 from serving.api.dialects.tool_checks import Mode, check_results, tool_choice, tools_by_name
 from serving.api.dialects.unions import check_max_tokens, member, parsed_parts, validated
@@ -292,7 +293,7 @@ def _answer(blocks: Sequence[AssistantBlock]) -> Message:
     thoughts = [
         thought
         for block in blocks
-        if isinstance(block, ThinkingBlock) and (thought := block.thinking or unseal(block.signature))
+        if isinstance(block, ThinkingBlock) and (thought := without_preview(block.thinking or unseal(block.signature)))
     ]
     calls = tuple(
         ToolCall(block.id, block.name, json.dumps(block.input, ensure_ascii=False))

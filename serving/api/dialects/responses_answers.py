@@ -9,6 +9,7 @@ import orjson
 from serving import sse
 from serving.api.dialects.chat_answers import moa_json
 from serving.api.dialects.openai_json import Json
+from serving.api.dialects.preview import with_preview
 from serving.api.dialects.responses_json import error_of, logprobs_json, usage_json
 from serving.api.dialects.sealed import seal
 from serving.api.dialects.unsupported_tools import with_omitted
@@ -31,6 +32,7 @@ class ResponsesAnswer:
         sealed: reasoning items carry their text in `encrypted_content`, too.
         trace: the `moa` object has a trace.
         omitted: a sentence for each tool of the request that was left out.
+        preview: the first proposal is shown as reasoning.
         namespaces: namespace and name of functions, by the name that the model knows.
     """
 
@@ -40,6 +42,7 @@ class ResponsesAnswer:
     sealed: bool = False
     trace: bool = False
     omitted: tuple[str, ...] = ()
+    preview: bool = False
     namespaces: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     choices: int = 1
 
@@ -53,8 +56,8 @@ class ResponsesAnswer:
         return ResponseEncoder(self)
 
     def deltas(self, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
-        """`stream` as it is."""
-        return stream
+        """`stream`, with the preview before the answer if the request asks for it."""
+        return with_preview(stream, events=False) if self.preview else stream
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from serving.api.dialects import namespaces
 from serving.api.dialects.chat_requests import NO_HEADERS, moa_options, session_key
 from serving.api.dialects.image_parts import joined, part_of
 from serving.api.dialects.openai_json import Json
+from serving.api.dialects.preview import without_preview
 from serving.api.dialects.sealed import unseal
 from serving.api.dialects.tool_checks import check_results, check_thinking, tool_choice, tools_by_name
 from serving.api.dialects.unions import check_max_tokens, member, parsed_parts, validated
@@ -279,7 +280,8 @@ def _answers(items: Sequence[MessageItem | ReasoningItem | FunctionCallItem]) ->
             case ReasoningItem():
                 if texts and not calls:
                     end()
-                if thought := "".join(part.text for part in item.content) or unseal(item.encrypted_content):
+                given = "".join(part.text for part in item.content) or unseal(item.encrypted_content)
+                if thought := without_preview(given):
                     thoughts.append(thought)
     end()
     return messages

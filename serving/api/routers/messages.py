@@ -56,6 +56,7 @@ async def create_message(
             show_thinking=getattr(body.thinking, "display", None) != "omitted",
             trace=request.moa.trace,
             omitted=body.omitted,
+            preview=request.moa.preview,
         )
         return Asked((request,), answer)
 

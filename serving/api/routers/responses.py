@@ -56,6 +56,7 @@ async def create_response(
             sealed="reasoning.encrypted_content" in body.include,
             trace=request.moa.trace,
             omitted=body.omitted,
+            preview=request.moa.preview,
             namespaces=names(body.tools),
         )
         return Asked((request,), answer)

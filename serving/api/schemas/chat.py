@@ -299,8 +299,8 @@ class ChatFields(Wire):
     moa: dict[str, Any] = Field(
         default={},
         json_schema_extra=fields.LIVE_MOA,
-        description="Extension of this server: `trace`, `recipe`, `events`, `show`, `cache`, and settings of the recipe"
-        " that a request may override.",
+        description="Extension of this server: `trace`, `recipe`, `events`, `show`, `preview`, `cache`, and settings of"
+        " the recipe that a request may override.",
     )
 
     @property

@@ -123,11 +123,16 @@ _CACHE: Json = {
         },
     ],
 }
+_PREVIEW: Json = {
+    "type": ["boolean", "null"],
+    "description": "Show the first proposal of a recipe as reasoning while it is written.",
+}
 _OPTIONS: Json = {"trace": {"type": ["boolean", "null"]}, "recipe": {"type": ["string", "null"]}, "cache": _CACHE}
 NOT_LIVE = "Only /v1/chat/completions has it."
 MOA: Json = {  # of dialects without a live view of the run
     "properties": {
         **_OPTIONS,
+        "preview": _PREVIEW,
         "events": {"enum": [None, False], "description": NOT_LIVE},
         "show": {"enum": [None, "answer"], "description": NOT_LIVE},
     },
@@ -136,6 +141,7 @@ MOA: Json = {  # of dialects without a live view of the run
 LIVE_MOA: Json = {
     "properties": {
         **_OPTIONS,
+        "preview": _PREVIEW,
         "events": {
             "enum": [None, False, True, "text"],
             "description": 'Add the events of a recipe\'s run to a stream; "text": also the text of its proposals.',

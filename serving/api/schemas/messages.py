@@ -300,5 +300,5 @@ class MessagesBody(CountTokensBody):
     moa: dict[str, Any] = Field(
         default={},
         json_schema_extra=MOA,
-        description="`trace`, and settings of the recipe that a request may override.",
+        description="`trace`, `preview`, and settings of the recipe that a request may override.",
     )

@@ -228,5 +228,5 @@ class ResponsesBody(OmittingBody):
     moa: dict[str, Any] = Field(
         default={},
         json_schema_extra=MOA,
-        description="`trace`, and settings of the recipe that a request may override.",
+        description="`trace`, `preview`, and settings of the recipe that a request may override.",
     )

@@ -1,6 +1,7 @@
 """As many proposers as the question needs: a few first, more only while they disagree."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from math import ceil
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictFloat, StrictInt, model_validator
@@ -9,12 +10,12 @@ from serving.errors import InvalidRequest, QuorumNotReached
 from serving.recipes.base import Answering, Recipe
 from serving.recipes.cost import Cost
 from serving.recipes.extraction import AnswerKind
-from serving.recipes.voting import majority, vote_of, votes
+from serving.recipes.voting import STOP, STOP_ERROR, Stop, majority, probability_below, vote_of, votes
 from serving.references import References
 from serving.runtime.agents import Agent, AgentField, Team
 from serving.runtime.reasons import AGREED, PROPOSERS_LEFT_OUT
 from serving.runtime.run import Run, Strategy
-from serving.runtime.task import Quorum, Task
+from serving.runtime.task import Arrived, Quorum, Task
 from serving.types import Delta, Sampling
 
 
@@ -28,7 +29,14 @@ class Adaptive(Answering):
     """
 
     strategy: Literal["adaptive"] = "adaptive"
-    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {"models", "threshold", "agreement", "answer_kind"}
+    per_request: ClassVar[frozenset[str]] = Recipe.per_request | {
+        "models",
+        "threshold",
+        "agreement",
+        "answer_kind",
+        "stop",
+        "stop_error",
+    }
     team = "proposers"
     tool_modes = ("final", "vote")
     caller = "the aggregator; with `vote` proposers that agree (`agreement`)"
@@ -40,6 +48,8 @@ class Adaptive(Answering):
     agreement: StrictFloat = Field(default=1.0, gt=0.5, le=1, description="Share of proposals with one answer.")
     answer_kind: AnswerKind = "text"
     short_characters: StrictInt = Field(default=64, ge=1, description="Longest answer that can agree with another.")
+    stop: Stop = Field(default="never", description=STOP)
+    stop_error: StrictFloat = Field(default=0.05, gt=0, lt=0.5, description=STOP_ERROR)
 
     @model_validator(mode="after")
     def _can_agree(self) -> Self:
@@ -90,20 +100,35 @@ class Adaptive(Answering):
             batch, asked = self.proposers[asked : asked + more], asked + more
             left = max(len(self.proposers) - asked, 0)
             steps = 1 + -(-left // self.step)  # a batch each
-            references += await self._more(run, batch, len(references), left, steps)
+            references += await self._more(run, batch, references, left, steps)
             if run.concluded or self._agreed(references):
                 break
         if any(one.tool_calls for one in references):
             run.voted(self._agreed(references) and bool(majority(_voters(references), self.answer_kind).tool_calls))
         return references
 
-    async def _more(self, run: Run, batch: tuple[Agent, ...], had: int, left: int, steps: int) -> References:
-        """Proposals of `batch`, after which `steps - 1` follow, of `left` proposers; then too few are an error."""
+    async def _more(self, run: Run, batch: tuple[Agent, ...], known: References, left: int, steps: int) -> References:
+        """Proposals of `batch`, after which `steps - 1` follow, of `left` proposers; then too few are an error.
+
+        `known`: those of the batches before.
+        """
+
+        def decided(arrived: Arrived) -> bool:
+            return self._stays_agreed(known + arrived.references, arrived.missing)
+
+        had = len(known)
         missing, last = self.min_proposals - had, steps == 1
         # Agreement over all batches is decided here, not by a layer's vote.
         quorum = Quorum(max(missing, 1), strict=last and missing > 0, patient=left < missing, vote=False)
         try:
-            return await run.propose(batch, Task(as_answer=True), quorum=quorum, team=self.proposers, steps=steps)
+            return await run.propose(
+                batch,
+                Task(as_answer=True),
+                quorum=quorum,
+                team=self.proposers,
+                steps=steps,
+                decision=None if self.stop == "never" or run.drafting else decided,
+            )
         except QuorumNotReached as error:
             raise QuorumNotReached(error.layer, had + error.usable, self.min_proposals, error.reasons) from None
 
@@ -116,6 +141,15 @@ class Adaptive(Answering):
         if any(vote_of(one, self.answer_kind) is None for one in voters):
             return False
         return max(votes(voters, self.answer_kind).values()) >= self.agreement * len(voters)
+
+    def _stays_agreed(self, references: References, missing: int) -> bool:
+        """True if `references` agree and `missing` other short answers cannot, or will hardly, change that."""
+        if not self._agreed(references):
+            return False
+        lead = max(votes(references, self.answer_kind).values())
+        needed = ceil(self.agreement * (len(references) + missing) - 1e-9) - lead
+        undone = probability_below(needed, lead, len(references) - lead, missing)
+        return undone <= (self.stop_error if self.stop == "likely" else 0)
 
     def _outcome(self, references: References) -> str:
         voters = _voters(references)

@@ -125,6 +125,19 @@ async def test_every_arm_of_the_studies_with_thinking_and_tools_is_accepted(stud
     assert thinking == {arm.name for arm in arms if arm.reasoning_effort != "none"}
 
 
+@pytest.mark.parametrize(("study", "dataset"), [("stop", "tiny"), ("stop-thinking", "thinking")])
+async def test_every_arm_of_the_studies_of_votes_is_accepted(study: str, dataset: str, tmp_path: Path) -> None:
+    models = {name: ScriptedEngine(name, "42", thinking=True) for name in SKILLS}
+    orchestrator = Orchestrator(models, load_recipes(["vote", "adaptive", "moa-lite"], TEAM))
+    app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings())
+    arms = from_file(STUDIES / f"{study}.yaml")
+    async with Client("http://x", transport=httpx.ASGITransport(app), retries=0) as client:
+        counts = await run(client, arms, [load(dataset, limit=2)], RunSettings(max_requests=2), tmp_path)
+    assert (counts.asked, counts.failed) == (2 * len(arms), 0)
+    proposals = {row.arm: len(row.trace) for row in read_answers(tmp_path)}
+    assert min(proposals[arm.name] for arm in arms if "wave" in arm.moa) < max(proposals.values())
+
+
 async def test_a_served_judge_compares(transport: httpx.ASGITransport, tmp_path: Path) -> None:
     rows = await answered(transport, from_names("moa-lite,tiny-qwen"), tmp_path)
     every = [row for own in rows.values() for row in own]

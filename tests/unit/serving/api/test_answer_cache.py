@@ -499,7 +499,7 @@ async def test_wrong_options_are_refused_by_name(name: str) -> None:
     assert not engine.requests
 
 
-@pytest.mark.parametrize(("field", "value"), [("events", True), ("show", "reasoning")])
+@pytest.mark.parametrize(("field", "value"), [("events", True), ("show", "reasoning"), ("preview", True)])
 async def test_events_of_a_run_are_not_stored(field: str, value: Any) -> None:
     engine, log = CountingEngine(), CacheLog()
     app = cached_app({"m": engine}, MemoryExpiring(), recipes=("m",), observer=log, cache={"ttl_s": 60})

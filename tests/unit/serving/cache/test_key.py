@@ -107,6 +107,7 @@ WITHOUT_MEANING: Mapping[str, tuple[Any, ...]] = {
         MoaOptions(cache=CacheOption(None)),
         MoaOptions(events="text"),
         MoaOptions(show_reasoning=True),
+        MoaOptions(preview=True),
     ),
     # Paths are for errors: another dialect has others.
     "tools": ((Tool("f", path="tools"),), (Tool("f", path="input_schema"),)),

@@ -36,12 +36,18 @@ OWN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "self_moa_seq": ({"preset": "self-moa-seq"}, {"models": ["c"], "samples": 20}),
     "rank": ({"preset": "rank"}, {"models": ["b", "c"]}),
     "blend": ({"preset": "blend"}, {"models": ["b", "c"], "top": 1}),
-    "vote": ({"preset": "vote"}, {"models": ["b", "c"], "samples": 3, "answer_kind": "number"}),
+    "vote": (
+        {"preset": "vote"},
+        {"models": ["b", "c"], "samples": 3, "answer_kind": "number", "stop": "likely", "stop_error": 0.1, "wave": 2},
+    ),
     "debate": ({"preset": "debate"}, {"models": ["c", "a"], "rounds": 1}),
     "plan": ({"preset": "plan"}, {"models": ["b"], "parts": 2}),
     "cascade": ({"preset": "cascade"}, {"models": ["c"], "threshold": 0.2}),
     "auto": ({"preset": "auto"}, {}),
-    "adaptive": ({"preset": "adaptive"}, {"models": ["b", "c"], "agreement": 0.6, "answer_kind": "number"}),
+    "adaptive": (
+        {"preset": "adaptive"},
+        {"models": ["b", "c"], "agreement": 0.6, "answer_kind": "number", "stop": "likely", "stop_error": 0.1},
+    ),
 }
 
 
@@ -86,6 +92,8 @@ def test_the_documented_table_is_the_real_one() -> None:
         ("self-moa", {"models": ["a", "b"]}, "moa.models", "at most 1 entry"),
         ("debate", {"models": ["a", "b", "c"]}, "moa.models", "at most 2 entries"),
         ("adaptive", {"threshold": 1, "agreement": 1}, "moa.threshold", "mean the same"),
+        ("vote", {"wave": 1, "stop": "never"}, "moa.wave", "no effect with stop: never"),
+        ("vote", {"stop_error": 0.5}, "moa.stop_error", "less than 0.5"),
         ("vote", {"samples": 65}, "moa.samples", "at most 64"),
         ("cascade", {"layout": "paper"}, "moa.layout", "Remove"),
         ("auto", {"temperature": 1}, "moa.temperature", "Remove"),

@@ -47,3 +47,31 @@ async def test_adaptive_does_not_stop_below_its_quorum(trio: Trio, ask: Ask) -> 
     trio["b"].error = EngineFailed("b", "gone")
     with pytest.raises(QuorumNotReached, match="2 usable proposals of 3 needed"):
         await run(trio, ask(), recipe)
+
+
+TWO_OF_THREE = {"preset": "adaptive", "start": 3, "agreement": 0.6}
+
+
+async def test_an_agreement_that_no_answer_can_undo_cancels_those_that_run(trio: Trio, ask: Ask) -> None:
+    trio["a"].answer, trio["b"].answer, trio["c"].hang = "Paris", "paris.", True
+    done = await run(trio, ask(), TWO_OF_THREE | {"stop": "certain"})
+    assert done.text == "Paris"
+    assert trio["c"].cancelled == 1
+    assert done.report is not None
+    assert not done.report.degraded
+
+
+async def test_an_agreement_that_one_answer_can_undo_waits_for_it(trio: Trio, ask: Ask) -> None:
+    trio["a"].answer = trio["b"].answer = trio["c"].answer = "Paris"
+    trio["c"].ttft_s = 0.01
+    done = await run(trio, ask(), TWO_OF_THREE | {"agreement": 1.0, "stop": "certain"})
+    assert [model for _, _, model in outcomes(done)] == ["a", "b", "c"]
+    assert done.report is not None
+    assert {trace.status for trace in done.report.agents} == {"ok"}
+
+
+async def test_adaptive_waits_for_all_of_a_batch_by_default(trio: Trio, ask: Ask) -> None:
+    trio["a"].answer, trio["b"].answer = "Paris", "paris."
+    trio["c"].answer, trio["c"].ttft_s = "long words " * 20, 0.01
+    trio["a"].answer = lambda r: "joined" if len(r.messages) > 1 else "Paris"
+    assert (await run(trio, ask(), TWO_OF_THREE)).text == "joined"

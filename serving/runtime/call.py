@@ -55,6 +55,8 @@ class AgentCall:
     finish_reason: FinishReason | None = None  # of a streamed answer that has ended
     events: CallObserver = field(default_factory=CallObserver)
     span: AgentSpan | None = None  # None: not traced
+    text_interval: int = PROPOSAL_STREAM_INTERVAL  # tokens per delta, if its text is read while it is written
+    written_tokens: int | None = None  # of the text so far; None: unknown, or `request.running_usage` does not ask
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     ended: float | None = None
     _tool_calls: dict[int, ToolCall] = field(default_factory=dict)  # by index in the stream
@@ -202,7 +204,9 @@ class AgentCall:
         return True
 
     async def _attempt(self, number: int, on_text: Callable[[str], None] | None) -> Completion:
-        interval = self.events.stream_interval or (None if on_text is None else PROPOSAL_STREAM_INTERVAL)
+        interval = None if on_text is None else self.text_interval
+        if self.events.stream_interval is not None:
+            interval = min(self.events.stream_interval, interval or self.events.stream_interval)
         request = replace(self.request, stream_interval=interval)
         if number > 1:  # an id of its own; shared with nobody, or it would wait for its twin; on any other replica
             again = replace(request, request_id=f"{request.request_id}-{number}", stream_interval=None, session=None)
@@ -216,6 +220,7 @@ class AgentCall:
     async def _observed(
         self, request: GenerateRequest, on_text: Callable[[str], None] | None
     ) -> AsyncGenerator[Delta, None]:
+        self.written_tokens = None
         self.text = self.reasoning = ""  # a new attempt starts from nothing, whatever a lost replica had written
         async with aclosing(self.engine.generate(request)) as stream:
             async for delta in stream:
@@ -223,6 +228,8 @@ class AgentCall:
                 if len(self.slots) == 1:
                     self.reasoning += delta.reasoning
                     self.text += delta.text
+                if delta.running_usage is not None:
+                    self.written_tokens = delta.running_usage.completion_tokens
                 if on_text is not None and delta.text:
                     on_text(self.text)
                 yield delta

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 
 from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, MoaError, Overloaded, QuorumNotReached
 from serving.references import Reference, References
@@ -11,6 +12,7 @@ from serving.runtime.call import AgentCall
 from serving.runtime.context import RunContext
 from serving.runtime.drafts import Votes
 from serving.runtime.emptiness import stopped_at_once
+from serving.runtime.growing import GrowingProposals
 from serving.runtime.prefill import STEP_CHARACTERS, LayerPrefill
 from serving.runtime.proposals import Proposals, proposal_of
 from serving.runtime.task import Quorum, Task
@@ -41,6 +43,7 @@ class Layer:
         final: bool = False,
         team: Sequence[Agent] = (),
         steps: int = 1,
+        growing: GrowingProposals | None = None,
     ) -> None:
         """Prepare the layer; nothing starts yet.
 
@@ -54,6 +57,7 @@ class Layer:
             final: the readers write the final answer.
             team: agents whose models take slots that failed, if the policy says so; by default `agents`.
             steps: of the recipe before its final answer, from this layer on; see `RunContext.step_ends`.
+            growing: receives the proposals while they are being written. None: nobody reads them before their ends.
         """
         own, below_quorum = task.messages is None, context.policy.below_quorum
         self.earlier = before or (task.references if own else ())
@@ -73,7 +77,8 @@ class Layer:
         self._failed_models: set[str] = set()
         self._refilled: set[int] = set()
         self.number = context.next_layer()
-        self._calls = context.calls(self._agents, task, layer=self.number)
+        self._growing = growing
+        self._calls = context.calls(self._agents, task, layer=self.number, apart=growing is not None)
         self._tasks: dict[asyncio.Task[None], AgentCall] = {}
         voters = sum(context.supports_tools(agent) for agent in agents) if task.drafts and quorum.vote else 0
         # One draft decides nothing, and neither do fewer than the recipe asks of a layer.
@@ -139,6 +144,9 @@ class Layer:
         return QuorumNotReached(self.number, self._proposals.usable, self._quorum.needed, reasons)
 
     def _start(self, call: AgentCall, prefill: LayerPrefill) -> None:
+        if self._growing is not None:
+            call.text_interval = self._growing.stream_interval
+            call.request = replace(call.request, running_usage="answer")
         self._tasks[asyncio.create_task(self._propose(call, prefill), name=call.request.request_id)] = call
 
     async def _wait(self, prefill: LayerPrefill) -> None:
@@ -182,7 +190,10 @@ class Layer:
     async def _propose(self, call: AgentCall, prefill: LayerPrefill) -> None:
         def on_text(text: str) -> None:
             self._proposals.write(call.slots[0], text)
-            prefill.update(STEP_CHARACTERS)
+            if self._growing is not None:
+                self._growing.wrote(call.slots[0], text, call.written_tokens)
+            if prefill.incremental:
+                prefill.update(STEP_CHARACTERS)
 
         found: dict[int, Reference | None] = dict.fromkeys(call.slots)
         completion: Completion | None = None
@@ -191,7 +202,7 @@ class Layer:
             completion = await self._context.whole(
                 call,
                 self._agents[call.slots[0]],
-                on_text if prefill.incremental and len(call.slots) == 1 else None,
+                on_text if self._growing is not None or (prefill.incremental and len(call.slots) == 1) else None,
             )
         except MoaError as raised:
             error = raised
@@ -218,6 +229,8 @@ class Layer:
 
     def _end(self, slot: int, proposal: Reference | None) -> None:
         self._proposals.finish(slot, proposal)
+        if self._growing is not None:
+            self._growing.ended(slot, proposal)
         if self.votes is not None:
             self.votes.add(slot, proposal)
 
@@ -248,7 +261,10 @@ class Layer:
         self._agents.update(substitutes)
         for slot, agent in substitutes.items():
             self._proposals.write(slot, "")
+            if self._growing is not None:
+                self._growing.wrote(slot, "", 0)
             self._context.runtime.observer.refilled(self._context.report.recipe, agent.model)
         shift = REFILL_SEED_SHIFT
-        for call in self._context.calls(substitutes, self._task, layer=self.number, seed_shift=shift):
+        apart = self._growing is not None
+        for call in self._context.calls(substitutes, self._task, layer=self.number, seed_shift=shift, apart=apart):
             self._start(call, prefill)

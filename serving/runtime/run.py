@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from serving.conversation import FinishReason, Message
+from serving.engine import CONTINUING
 from serving.errors import EngineFailed, MoaError, RecipeFailed
 from serving.failures import engine_failures
 from serving.references import Reference, References
@@ -23,11 +24,13 @@ from serving.runtime.answers import may_answer
 from serving.runtime.asking import opinions, whole_answer
 from serving.runtime.context import RunContext
 from serving.runtime.final_answer import final_answer, known_answer
+from serving.runtime.growing import GrowingProposals
 from serving.runtime.layer import Layer
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import in_tool_loop
 from serving.runtime.proposals import proposal_of
 from serving.runtime.reasons import LAYER_LATE, NOT_ASKED, TOO_FEW_ALONE, TOO_FEW_WENT_ON
+from serving.runtime.staircase import Chunks, staircase_answer
 from serving.runtime.task import Quorum, Task
 from serving.types import Completion, Delta, GenerateRequest
 
@@ -152,6 +155,7 @@ class Run:
         feeding_final: bool = True,
         team: Sequence[Agent] = (),
         steps: int = 1,
+        growing: GrowingProposals | None = None,
     ) -> References:
         """Ask all `agents` at once; their usable answers, as references for the next layer.
 
@@ -170,6 +174,7 @@ class Run:
             team: agents whose models take slots that failed (`refill`); by default `agents`.
             steps: steps of the recipe before its final answer, from this one on: they divide the time. 0: the answer
                 itself is chosen from these proposals.
+            growing: receives the proposals while they are being written.
 
         Returns:
             The proposals. If a later layer has too few in time, they come behind those that it was shown.
@@ -193,6 +198,7 @@ class Run:
             final=feeding_final,
             team=team,
             steps=steps,
+            growing=growing,
         )
         found = await layer.references()
         if layer.votes is not None:
@@ -312,6 +318,37 @@ class Run:
             return self.pick(self._agreed)
         task = replace(task, references=() if self._alone else self._given + task.references)
         return final_answer(self._context, agent, task, fallbacks, spare + self._spare)
+
+    def staircase(
+        self, agent: Agent, proposers: Sequence[Agent], chunks: Chunks, *, fallbacks: Sequence[Agent] = ()
+    ) -> AsyncGenerator[Delta, None]:
+        """Stream of the answer of `agent`, which begins with the first chunks of the proposals, see `staircase`.
+
+        If `agent` fails, the next of `fallbacks` that can continue a message continues its text. If none has written
+        anything that the caller has seen, the answer is that of `answer`, from whole proposals. An answer that ends
+        before the proposals do cancels them. Too few proposals degrade an answer that has begun, whatever
+        `below_quorum` says.
+
+        Raises:
+            MoaError: as `propose` and `answer`.
+        """
+        context, given = self._context, self._given
+        decoding, engines = context.request.sampling.decoding, context.runtime.engines
+        able = [other for other in fallbacks if CONTINUING not in engines[other.model].info.unsupported]
+        if decoding.token_id_field is not None:
+            able = [other for other in able if other.model == agent.model]
+        models = tuple(proposer.model for proposer in proposers)
+        growing = GrowingProposals(models, given, chunks.first_tokens, chunks.tokens, chunks.parts)
+        return staircase_answer(
+            context,
+            (agent, *able),
+            chunks,
+            growing,
+            lambda: self.propose(proposers, growing=growing),
+            lambda references: self.answer(agent, Task(references), fallbacks=fallbacks),
+            given,
+            len(models),
+        )
 
     async def say(self, text: str, finish_reason: FinishReason = "stop") -> AsyncGenerator[Delta, None]:
         """Stream of a text that is known already. No call wrote it: its usage is the sum of the team."""

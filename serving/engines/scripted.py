@@ -61,7 +61,7 @@ def _joined(pieces: Sequence[Delta]) -> Delta:
 class ScriptedEngine(Engine):
     """Answers `answer` (or `answer(request)`), word by word. Reasoning and tool calls take tokens as text does.
 
-    A message that is to be continued (`GenerateRequest.prompt_end`) and begins the answer is followed by the rest of it.
+    If the answer begins with a message that is to be continued (`GenerateRequest.prompt_end`), the rest of it follows.
 
     Tool calls are left out if the request has no tools or forbids calls, and reasoning if the engine can switch it
     (`thinking`) and the request switches it off.

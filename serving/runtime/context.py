@@ -87,14 +87,14 @@ class RunContext:
     # -- calls -----------------------------------------------------------------------------------------------
 
     def calls(
-        self, agents: Mapping[int, Agent], task: Task, *, layer: int, seed_shift: int = 0, apart: bool = False
+        self, agents: Mapping[int, Agent], task: Task, *, layer: int, seed_shift: int = 0, separate: bool = False
     ) -> list[AgentCall]:
         """The calls of a layer in which each of `agents`, by slot, does `task`; nothing has started yet.
 
         Identical agents that sample become one call with n answers. Greedy ones stay apart, and are shared in flight.
         An engine that returns one choice per call is called once per agent, with seeds set apart: one seed for all
         would make their answers one answer. `seed_shift` sets all seeds apart from those of other calls of the layer.
-        `apart`: each agent is called by itself in any case, so that its text can be read while it is written.
+        `separate`: each agent is called by itself in any case, so that its text can be read while it is written.
         """
         slots_of: dict[Agent, list[int]] = {}
         for slot, agent in agents.items():
@@ -105,7 +105,7 @@ class RunContext:
             sampling = self.proposer_sampling(agent, as_answer=task.as_answer or drafts)
             if sampling.temperature != 0:
                 sampling = _reseeded(sampling, seed_shift)
-            one_by_one = apart or "n" in self.runtime.engines[agent.model].info.unsupported
+            one_by_one = separate or "n" in self.runtime.engines[agent.model].info.unsupported
             if sampling.temperature != 0 and not one_by_one:
                 whole = replace(sampling, n=len(slots))
                 calls.append(self.call(agent, task, layer=layer, slots=tuple(slots), sampling=whole))

@@ -78,7 +78,7 @@ class Layer:
         self._refilled: set[int] = set()
         self.number = context.next_layer()
         self._growing = growing
-        self._calls = context.calls(self._agents, task, layer=self.number, apart=growing is not None)
+        self._calls = context.calls(self._agents, task, layer=self.number, separate=growing is not None)
         self._tasks: dict[asyncio.Task[None], AgentCall] = {}
         voters = sum(context.supports_tools(agent) for agent in agents) if task.drafts and quorum.vote else 0
         # One draft decides nothing, and neither do fewer than the recipe asks of a layer.
@@ -265,6 +265,6 @@ class Layer:
                 self._growing.wrote(slot, "", 0)
             self._context.runtime.observer.refilled(self._context.report.recipe, agent.model)
         shift = REFILL_SEED_SHIFT
-        apart = self._growing is not None
-        for call in self._context.calls(substitutes, self._task, layer=self.number, seed_shift=shift, apart=apart):
+        separate = self._growing is not None
+        for call in self._context.calls(substitutes, self._task, layer=self.number, seed_shift=shift, separate=separate):
             self._start(call, prefill)

@@ -28,6 +28,7 @@ from serving.runtime.task import Task
 from serving.types import Delta, GenerateRequest
 from serving.usage import UNKNOWN_USAGE, TokenUsage
 
+LEAST_S = 0.01  # less is no time for another call
 SEED_SHIFT = 2**20  # between the calls of one answer: with one seed each chunk would draw the same numbers
 
 
@@ -193,7 +194,7 @@ class ChunkedAnswer:
         self.usage += call.usage
 
     def _running(self, delta: Delta) -> TokenUsage | None:
-        """Usage so far as the caller asked for it: of the answer's calls, or of this one, to which the team's is added."""
+        """Usage so far as the caller asked for it; to that of this call the team's is added elsewhere."""
         scope = self._context.request.running_usage
         if scope is None or delta.running_usage is None:
             return None
@@ -210,7 +211,7 @@ class ChunkedAnswer:
             return True
         if isinstance(error, InvalidRequest) and not isinstance(error, ContextTooLong):
             raise error
-        late = self._context.remaining_s() <= 0
+        late = self._context.remaining_s() < LEAST_S
         if len(self._agents) > 1 and not late:
             return False
         if visible and isinstance(error, DeadlineExceeded):

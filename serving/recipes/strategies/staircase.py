@@ -41,8 +41,8 @@ class Staircase(Answering):
         "chunk_tokens",
     }
     team = "proposers"
-    tool_modes = ("final",)
-    caller = "the aggregator, which then waits for whole proposals"
+    tool_modes = ("final", "vote")
+    caller = "the aggregator, which then waits for whole proposals; with `vote` proposers"
     without_effect = frozenset({"reference_order"})  # proposals are in the order in which they are first read
     final = "aggregator"
     proposers: Team

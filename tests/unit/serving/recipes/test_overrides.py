@@ -42,6 +42,10 @@ OWN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "cascade": ({"preset": "cascade"}, {"models": ["c"], "threshold": 0.2}),
     "auto": ({"preset": "auto"}, {}),
     "adaptive": ({"preset": "adaptive"}, {"models": ["b", "c"], "agreement": 0.6, "answer_kind": "number"}),
+    "staircase": (
+        {"preset": "moa-staircase"},
+        {"models": ["b", "c"], "aggregator": "c", "first_chunk_tokens": 2, "chunk_tokens": 3},
+    ),
 }
 
 

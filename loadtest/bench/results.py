@@ -55,7 +55,7 @@ class Results:
         """Judge the aims whose rows were measured."""
         verdicts = []
         for aim in AIMS:
-            column = self.ours if aim.row.startswith("team") else "moa"
+            column = "moa" if aim.row.startswith("pass") else self.ours
             value = (self.ratio if aim.relative else self.value)(aim.row, column, aim.measure)
             if value is not None:
                 verdicts.append(Judged(aim, value, aim.met(value)))

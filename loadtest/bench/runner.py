@@ -11,12 +11,19 @@ from deployments.config import Profile
 from loadtest.bench.client import session
 from loadtest.bench.client_side_moa import ClientSideMoa
 from loadtest.bench.contenders import NAMES, Contender, moa_server, stock_server, vllm_servers
-from loadtest.bench.measurement import Progress, Questions, measure_client_side, measure_pass, measure_team
+from loadtest.bench.measurement import (
+    Progress,
+    Questions,
+    measure_client_side,
+    measure_pass,
+    measure_staircase,
+    measure_team,
+)
 from loadtest.bench.policies import POLICIES
 from loadtest.bench.results import Results
-from loadtest.bench.rows import Row
+from loadtest.bench.rows import RECIPES, Row
 from loadtest.progress import ProgressLine
-from loadtest.target import TEAM, find_target
+from loadtest.target import find_target
 from loadtest.traffic.prompts import TokenEstimator
 
 # The baseline waits for every proposal; a server that cancels stragglers would win by doing less.
@@ -79,10 +86,12 @@ class Bench:
                 for policy in self.policies:
                     column = f"{contender.name}-{policy}"
                     questions = Questions(self.tokens, row.id, policy)
-                    measured = await measure_team(
+                    measure = measure_team if row.kind == "team" else measure_staircase
+                    recipe = RECIPES[row.kind]
+                    measured = await measure(
                         http,
-                        contender.hosts[TEAM],
-                        TEAM,
+                        contender.hosts[recipe],
+                        recipe,
                         {**POLICIES[policy], **WHOLE_TEAM},
                         row,
                         questions,

@@ -264,7 +264,7 @@ class Layer:
             if self._growing is not None:
                 self._growing.wrote(slot, "", 0)
             self._context.runtime.observer.refilled(self._context.report.recipe, agent.model)
-        shift = REFILL_SEED_SHIFT
-        separate = self._growing is not None
-        for call in self._context.calls(substitutes, self._task, layer=self.number, seed_shift=shift, separate=separate):
+        shift, separate = REFILL_SEED_SHIFT, self._growing is not None
+        calls = self._context.calls(substitutes, self._task, layer=self.number, seed_shift=shift, separate=separate)
+        for call in calls:
             self._start(call, prefill)

@@ -165,6 +165,7 @@ class ChunkedAnswer:
             request,
             sampling=sampling,
             thinking=Thinking(enabled=False) if call.engine.info.thinking else Thinking(),
+            session=request.session or self._context.request.request_id,  # all go where the first one's cache is
             running_usage="answer",  # a call that is cut off, or ended by a stop string, has a count
         )
         self._calls += 1

@@ -144,6 +144,24 @@ async def test_the_quorum_has_its_first_chunks_before_the_answer_begins(trio: Tr
     assert done.timing.ttft_s == pytest.approx(2.0 + 3 * ITL_S)
 
 
+@pytest.mark.parametrize("session", [None, "s"])
+@simulated_time
+async def test_all_chunks_go_to_the_replica_that_has_their_cache(trio: Trio, ask: Ask, session: str | None) -> None:
+    writing(trio)
+    await run(trio, replace(ask(), session=session), prefill="off")
+    assert len(trio["a"].requests) > 1
+    assert {request.session for request in trio["a"].requests} == {session or "r1"}
+
+
+@simulated_time
+async def test_the_conversation_is_prefilled_before_the_first_chunk(trio: Trio, ask: Ask) -> None:
+    writing(trio)
+    await run(trio, ask("What is it?"))
+    [(request, marker)] = trio["a"].prefills
+    assert request.messages[0].content.partition(marker)[0].startswith("What is it?")
+    assert trio["a"].requests[0].messages[0].content.startswith(request.messages[0].content.partition(marker)[0])
+
+
 @simulated_time
 async def test_chunks_are_no_more_than_the_setting_says(trio: Trio, ask: Ask) -> None:
     writing(trio, answer=200, proposal=100)

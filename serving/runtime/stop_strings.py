@@ -24,7 +24,7 @@ class StopStrings:
         return text[: len(text) - held], None
 
     def rest(self) -> str:
-        """What was held back, once nothing follows."""
+        """Text that was held back, once nothing follows."""
         held, self._held = self._held, ""
         return held
 

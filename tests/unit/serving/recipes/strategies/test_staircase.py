@@ -156,7 +156,7 @@ async def test_all_chunks_go_to_the_replica_that_has_their_cache(trio: Trio, ask
 @simulated_time
 async def test_the_conversation_is_prefilled_before_the_first_chunk(trio: Trio, ask: Ask) -> None:
     writing(trio)
-    await run(trio, ask("What is it?"))
+    await run(trio, ask("What is it?"), layout="references_last")
     [(request, marker)] = trio["a"].prefills
     assert request.messages[0].content.partition(marker)[0].startswith("What is it?")
     assert trio["a"].requests[0].messages[0].content.startswith(request.messages[0].content.partition(marker)[0])

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,7 @@ from serving.decoding import Decoding
 from serving.engine import CONTINUING, collect, complete
 from serving.engines.scripted import ScriptedEngine
 from serving.engines.scripted_tokens import words as scripted_words
-from serving.errors import ConfigError, EngineFailed, EngineUnavailable, QuorumNotReached
+from serving.errors import ConfigError, EngineFailed, EngineUnavailable, MoaError, QuorumNotReached
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.cost import Cost
@@ -459,3 +459,82 @@ def test_the_cost_bounds_the_calls() -> None:
     assert staircase.cost(Sampling(max_tokens=12), {}) == Cost(2 + 1 + 2, 36)
     assert staircase.cost(Sampling(max_tokens=600), {}) == Cost(2 + 1 + 5, 1800)
     assert staircase.cost(Sampling(), {}).tokens is None
+
+
+# -- any fault at any time -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Fault of one engine after some tokens."""
+
+    kind: str
+    after: int
+
+    def put_into(self, engine: ScriptedEngine) -> None:
+        match self.kind:
+            case "error":
+                engine.error, engine.fail_after = EngineFailed(engine.model, "broken"), self.after
+            case "lost":
+                engine.error, engine.fail_after = EngineUnavailable(engine.model), self.after
+            case "cut":
+                engine.cut_after = self.after
+            case "slow":
+                engine.ttft_s = self.after / 10
+            case "hang":
+                engine.hang = True
+
+
+FAULTS = st.none() | st.builds(
+    Fault, st.sampled_from(["error", "lost", "cut", "slow", "hang"]), st.integers(0, 2 * CHUNK)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    faults=st.tuples(FAULTS, FAULTS, FAULTS),
+    quorum=st.integers(1, 2),
+    below=st.sampled_from(["fail", "answer", "single"]),
+    refill=st.booleans(),
+    stream=st.booleans(),
+    parts=st.sampled_from(["merged", "appended"]),
+    closed_s=st.none() | st.floats(0, 6),
+)
+def test_faults_end_in_an_answer_or_a_clear_error_and_leave_no_work(
+    faults: tuple[Fault | None, ...],
+    quorum: int,
+    below: str,
+    refill: bool,
+    stream: bool,
+    parts: str,
+    closed_s: float | None,
+) -> None:
+    changes = {"min_proposals": quorum, "below_quorum": below, "refill": refill, "parts": parts, "deadline_s": 12.0}
+
+    async def scenario() -> None:
+        engines = {name: ScriptedEngine(name, words(name, 25), itl_s=ITL_S) for name in "abc"}
+        for engine, fault in zip(engines.values(), faults, strict=True):
+            if fault is not None:
+                fault.put_into(engine)
+        served = Orchestrator(engines, load_recipes([recipe(**changes)], TEAM)).engines["moa-staircase"]
+        request = GenerateRequest("r", (Message("user", "Why?"),), stream_interval=1 if stream else None)
+        answering = asyncio.create_task(collect("moa-staircase", served.generate(request), 1))
+        done, _ = await asyncio.wait([answering], timeout=closed_s)
+        if not done:
+            answering.cancel()
+            await asyncio.wait([answering])
+        assert [engine.running for engine in engines.values()] == [0, 0, 0]
+        assert len(asyncio.all_tasks()) == 1  # this one
+        if not done:
+            return
+        try:
+            answer = answering.result()
+        except MoaError:
+            assert any(faults)
+            return
+        assert answer.report is not None
+        traced = [trace for trace in answer.report.agents if trace.usage.completion_tokens is not None]
+        assert answer.usage.completion_tokens == sum(trace.usage.completion_tokens or 0 for trace in traced)
+
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        runner.run(scenario())

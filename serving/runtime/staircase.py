@@ -99,6 +99,7 @@ class ChunkedAnswer:
             agent = self._agents[0]
             call, room = self._call(agent, task, limit)
             running: TokenUsage | None = None
+            so_far: TokenUsage | None = None
             text = rest = ""
             try:
                 async with aclosing(
@@ -118,13 +119,14 @@ class ChunkedAnswer:
                             )
                             break
                         if delta.terminal:
+                            so_far = self._running(replace(delta, running_usage=delta.usage))
                             rest = self._ended(call, delta, shown, limit, room)
                         elif shown or delta.reasoning:
                             yield replace(delta, text=shown, running_usage=self._running(delta))
                 if self.end is not None and self.end.stop is not None and call.finish_reason != "stop":
                     self._stopped(call, running)
                 if rest:
-                    yield Delta(rest)
+                    yield Delta(rest, running_usage=so_far)
                 return
             except MoaError as error:
                 used = running.completion_tokens if running is not None else None

@@ -20,6 +20,7 @@ from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
 from serving.recipes.cost import Cost
 from serving.types import AgentTrace, Completion, Delta, GenerateRequest, ResponseFormat, Sampling
+from serving.usage import UsageScope
 from tests.support.clock import SimulatedLoop, simulated_time
 from tests.support.recipes import Ask, Trio, reasons
 from tests.support.waiting import until
@@ -91,6 +92,41 @@ async def test_usage_is_that_of_all_calls(trio: Trio, ask: Ask) -> None:
     assert done.report.answer_usage.completion_tokens == 40
     assert done.report.answer_usage.prompt_tokens == sum(call.usage.prompt_tokens or 0 for call in answering(done))
     assert not done.report.degraded
+
+
+@pytest.mark.parametrize("scope", ["answer", "team"])
+@pytest.mark.parametrize("interval", [1, 64])
+@simulated_time
+async def test_usage_so_far_grows_to_that_of_the_answer(trio: Trio, ask: Ask, scope: UsageScope, interval: int) -> None:
+    writing(trio)
+    trio["a"].intercept = in_pieces(interval)
+    engine = Orchestrator(trio, load_recipes([recipe()], TEAM)).engines["moa-staircase"]
+    counts = []
+    async for delta in engine.generate(replace(ask(), running_usage=scope)):
+        if delta.text and not delta.terminal:
+            assert delta.running_usage is not None
+            counts.append(delta.running_usage.completion_tokens or 0)
+        if delta.terminal:
+            assert delta.report is not None
+            whole = delta.report.usage if scope == "team" else delta.report.answer_usage
+            assert whole is not None
+            counts.append(whole.completion_tokens or 0)
+    assert counts == sorted(counts)
+    assert len(counts) > 3
+
+
+def in_pieces(interval: int) -> Any:
+    """An interceptor that joins deltas: an engine may send a chunk as a whole."""
+
+    async def joined(request: GenerateRequest, stream: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
+        held = ""
+        async for delta in stream:
+            held += delta.text
+            if delta.terminal or len(held.split()) >= interval:
+                yield replace(delta, text=held)
+                held = ""
+
+    return joined
 
 
 @simulated_time

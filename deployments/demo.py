@@ -36,6 +36,7 @@ def demo_app(profile: Profile, given: argparse.Namespace, tracer: Tracer | None 
             model.id,
             given,
             context_tokens=model.context_tokens,
+            unsupported=model.unsupported,
             tools=model.accepts_tools,
             thinking=model.thinks,
             modalities=model.modalities,
@@ -47,7 +48,7 @@ def demo_app(profile: Profile, given: argparse.Namespace, tracer: Tracer | None 
             model.id,
             given,
             context_tokens=model.context_tokens,
-            unsupported=frozenset(model.unsupported),
+            unsupported=model.unsupported_abilities,
             tools=True,
             modalities=model.modalities,
         )

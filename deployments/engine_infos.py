@@ -10,7 +10,7 @@ def engine_infos(profile: Profile) -> dict[str, EngineInfo]:
         model.id: EngineInfo(
             model.context_tokens,
             model.replicas.min,
-            frozenset({"n"}),  # one call per sample, so that each has its own place
+            model.unsupported | {"n"},  # one call per sample, so that each has its own place
             model.accepts_tools,
             model.thinks,
             modalities=model.modalities,
@@ -19,7 +19,11 @@ def engine_infos(profile: Profile) -> dict[str, EngineInfo]:
     }
     others = {
         model.id: EngineInfo(
-            model.context_tokens, None, model.unsupported | {"n"}, modalities=model.modalities, thinking=True
+            model.context_tokens,
+            None,
+            model.unsupported_abilities | {"n"},
+            modalities=model.modalities,
+            thinking=True,
         )
         for model in profile.external
     }

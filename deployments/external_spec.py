@@ -9,6 +9,7 @@ from deployments.modalities import checked_modalities
 from deployments.model_identity import ModelId, TokenPrice
 from serving.config import Frozen
 from serving.conversation import Modality
+from serving.engine import CONTINUING
 from serving.engines.base_url import base_url_problem
 from serving.engines.openai import OpenAIEngine
 
@@ -74,6 +75,11 @@ class ExternalSpec(Frozen):
     @classmethod
     def _text_is_read(cls, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
         return checked_modalities(modalities)
+
+    @property
+    def unsupported_abilities(self) -> frozenset[str]:
+        """Abilities that the endpoint lacks, see `EngineInfo`: OpenAI's API cannot continue a message."""
+        return self.unsupported | {CONTINUING}
 
     def engine(self) -> OpenAIEngine:
         """Build the engine that calls the endpoint.

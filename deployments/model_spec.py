@@ -17,8 +17,13 @@ from deployments.weights_source import ROOT, Source, WeightsSource
 from serving.cards import Task
 from serving.config import Frozen
 from serving.conversation import Modality, Thinking
+from serving.engine import CONTINUING
 from serving.errors import ConfigError
 from serving.validation import shown
+
+# Prompt formats of their own in which an assistant's last message cannot be left open.
+HARMONY_PARSER = "openai_gptoss"
+CLOSED_MODES = frozenset({"kimi_k3", "inkling"})  # of tokenizers
 
 GRAMMAR_TIMEOUT_S, GRAMMAR_TOKEN_S = 5.0, 0.05
 
@@ -265,6 +270,12 @@ class ModelSpec(WeightsSource, Frozen):
     def thinks(self) -> bool:
         """True if the model's reasoning is separated from its text."""
         return self.reasoning_parser is not None
+
+    @property
+    def unsupported(self) -> frozenset[str]:
+        """Abilities that the model's prompt format lacks, see `EngineInfo`."""
+        own_format = self.reasoning_parser == HARMONY_PARSER or self.tokenizer_mode in CLOSED_MODES
+        return frozenset({CONTINUING}) if own_format else frozenset()
 
     @property
     def sees(self) -> bool:

@@ -203,6 +203,7 @@ agents of a recipe is in `moa.usage`: in the whole answer, or in the last chunk 
 | the answer is | the call that wrote it |
 |---|---|
 | written by the final agent | its call, or that of its fallback; the failed agents are in the sum only |
+| chunks of `staircase` | the sum of the aggregator's calls |
 | a proposal: of `vote`, of `rank`, an agreement of `adaptive`, a draft that won a vote | the proposer's call |
 | the first answer of `cascade`; one that the critic of `debate` accepts | that of the first model; of the solver |
 | that of a model or recipe that took over (`auto`, `cascade`) | as in that recipe |

@@ -30,7 +30,7 @@ second is kept.
 | strategy | steps before the answer |
 |---|---|
 | `layered` | the layers of proposers |
-| `self_moa`, `adaptive` (each batch) | the proposers |
+| `self_moa`, `adaptive` (each batch), `staircase` | the proposers |
 | `self_moa_seq` | the samples, and each window but the last |
 | `blend` | the proposers, the judge |
 | `rank` | the proposers; the judge has the time of the answer |
@@ -44,7 +44,8 @@ second is kept.
 
 If the final agent fails or is late before its first visible token, its `fallbacks` answer. If they do not, or the
 deadline passes, the first proposal that can be the answer is returned as it was written; of `debate` and `cascade` an
-earlier answer. Of a whole answer nothing is visible before its end.
+earlier answer. Of a whole answer nothing is visible before its end. In `staircase` a fallback also continues
+a visible text.
 
 A deadline that passes after the first visible token cuts the answer: it ends with the finish reason `length`
 (`max_tokens` or `max_output_tokens` in the other dialects), and its tokens are not in the usage. If there was reasoning

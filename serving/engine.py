@@ -28,7 +28,10 @@ from serving.errors import ContextTooLong, IncompleteGeneration, InvalidRequest,
 from serving.types import CacheOption, Choice, Completion, Delta, GenerateRequest, Timing, TokenLogprob, Tokens
 from serving.usage import TokenUsage
 
+CONTINUING = "continue_final_message"  # ability to continue the last message (`GenerateRequest.prompt_end`)
+
 __all__ = [
+    "CONTINUING",
     "ChoiceParts",
     "Engine",
     "EngineInfo",
@@ -49,7 +52,8 @@ class EngineInfo:
 
     context_tokens: int | None = None  # None: unknown
     replicas: int | None = None  # the least number there always is; None: unknown, so a second attempt may be worth it
-    unsupported: frozenset[str] = frozenset()  # abilities it lacks: "n" (several choices per call), "logprobs"
+    # Abilities it lacks: "n" (several choices per call), "logprobs", `CONTINUING`.
+    unsupported: frozenset[str] = frozenset()
     tools: bool = False  # accepts tools, and returns calls as `Delta.tool_calls`
     thinking: bool = False  # separates reasoning from text, and can switch it
     raw_prompts: bool = False  # takes `GenerateRequest.prompt` in place of messages

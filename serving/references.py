@@ -48,3 +48,4 @@ class ReferenceBlock:
     references: References
     instruction: str
     layout: Layout = "paper"
+    numbers: tuple[int, ...] = ()  # of the references, where one answer is in several parts; (): 1 to n

@@ -226,7 +226,7 @@ class Report:
     reasons: tuple[str, ...]  # one sentence per degradation, refill, vote, unknown token count and reuse of references
     agents: tuple[AgentTrace, ...]
     usage: TokenUsage = field(default_factory=TokenUsage)  # of the team: see `serving.runtime.report`
-    answer_usage: TokenUsage | None = None  # of the call that wrote the answer; None: the same as `usage`
+    answer_usage: TokenUsage | None = None  # of what wrote the answer, mostly one call; None: the same as `usage`
     cache: CacheStatus | None = None  # "hit": no engine was asked, and the usages are those of the stored answer
 
 

@@ -55,6 +55,7 @@ class Orchestration:
                     deadline_s=model.deadline_s,
                     replicas=model.replicas.min,
                     context_tokens=model.context_tokens,
+                    unsupported=model.unsupported,
                     tools=model.accepts_tools,
                     thinking=model.thinks,
                     modalities=model.modalities,

@@ -43,6 +43,7 @@ class RemoteEngine(Engine):
         deadline_s: float,
         replicas: int = 1,
         context_tokens: int | None = None,
+        unsupported: frozenset[str] = frozenset(),
         tools: bool = False,
         thinking: bool = False,
         modalities: tuple[Modality, ...] = ("text",),
@@ -57,6 +58,7 @@ class RemoteEngine(Engine):
             deadline_s: deadline of requests without one of their own.
             replicas: the least number there always is.
             context_tokens: size of the model's context; None: unknown.
+            unsupported: abilities that the model lacks, see `EngineInfo`.
             tools: the model accepts tools.
             thinking: the model's reasoning is separated from its text.
             modalities: what the model reads in messages.
@@ -67,6 +69,7 @@ class RemoteEngine(Engine):
         self._info = EngineInfo(
             context_tokens,
             replicas,
+            unsupported,
             tools=tools,
             thinking=thinking,
             raw_prompts=True,

@@ -28,11 +28,16 @@ def check_profile(profile: Profile, *, weights_here: bool = True, contexts: bool
     """
     recipes = load_recipes(profile.recipes, profile.team)
     models = {
-        model.id: EngineInfo(tools=model.accepts_tools, thinking=model.thinks, modalities=model.modalities)
+        model.id: EngineInfo(
+            unsupported=model.unsupported,
+            tools=model.accepts_tools,
+            thinking=model.thinks,
+            modalities=model.modalities,
+        )
         for model in profile.generating
     }
     models |= {
-        model.id: EngineInfo(unsupported=frozenset(model.unsupported), modalities=model.modalities)
+        model.id: EngineInfo(unsupported=model.unsupported_abilities, modalities=model.modalities)
         for model in profile.external
     }
     pooling = [model.id for model in profile.pooling]

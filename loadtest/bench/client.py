@@ -83,6 +83,8 @@ def chat_body(model: str, messages: list[dict[str, str]], max_tokens: int, strea
 def check(answer: Answer, tokens: int) -> None:
     """Check that every agent generated `tokens` tokens; otherwise the comparison is not fair.
 
+    The calls of the last layer, of which `moa-staircase` has one per chunk, are one agent.
+
     Raises:
         LoadError: an agent failed, or generated another number of tokens.
     """
@@ -94,7 +96,10 @@ def check(answer: Answer, tokens: int) -> None:
         if agent["outcome"] != "ok":
             why = agent["error"] or "no reason given"
             raise LoadError(f"'{agent['model']}' did not answer in the benchmark: {agent['outcome']}, {why}.")
-    counts = {agent["usage"]["completion_tokens"] for agent in team} or {exchange.answer_tokens}
+    last = max((agent["layer"] for agent in team), default=0)
+    counts = {agent["usage"]["completion_tokens"] for agent in team if agent["layer"] < last}
+    final = [agent["usage"]["completion_tokens"] for agent in team if agent["layer"] == last]
+    counts.add(sum(final) if final else exchange.answer_tokens)
     if counts != {tokens}:
         gave = ", ".join(sorted(map(str, counts)))
         raise LoadError(f"'{exchange.model}' was asked for {tokens} tokens per agent, but generated {gave}.")

@@ -18,6 +18,7 @@ HEIGHT_PX = 340
 PLOTTED: Mapping[Kind, tuple[str, str]] = {  # by kind of row: title and x axis
     "pass": ("one model", "streams"),
     "team": ("moa-lite", "tokens per proposal - concurrent requests"),
+    "staircase": ("moa-staircase", "tokens per proposal - concurrent requests"),
 }
 
 

@@ -97,7 +97,7 @@ class Results:
         """Judge the aims whose rows were measured."""
         verdicts = []
         for aim in AIMS:
-            column = self.ours if aim.row.startswith("team") else "moa"
+            column = "moa" if aim.row.startswith("pass") else self.ours
             ratio = self.ratio(aim.row, column, aim.measure) if aim.relative else None
             value = ratio.median if ratio is not None else None
             if not aim.relative:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["pass", "team"]
+Kind = Literal["pass", "team", "staircase"]
 ROUNDS = 6  # the fewest whose range contains the median with 95% confidence
 PROMPT_TOKENS = 128
 PASS_TOKENS = 64  # of a single-model answer
@@ -24,7 +24,9 @@ MEASURES: Mapping[str, str] = {
 OF_KIND: Mapping[Kind, tuple[str, ...]] = {
     "pass": ("ttft_ms", "tpot_ms", "tokens_per_s"),
     "team": ("e2e_ms", "ttft_ms", "after_proposals_ms", "requests_per_s", "overhead_ms", "critical_path"),
+    "staircase": ("ttft_ms", "e2e_ms", "requests_per_s"),
 }
+RECIPES: Mapping[Kind, str] = {"team": "moa-lite", "staircase": "moa-staircase"}  # that answer the rows of a kind
 
 
 LESS_IS_BETTER: Mapping[str, bool] = {name: not name.endswith("_per_s") for name in MEASURES}
@@ -42,20 +44,22 @@ class Row:
     @property
     def id(self) -> str:
         """Name of the row on the command line and in the results."""
-        return f"pass-{self.streams}" if self.kind == "pass" else f"team-{self.tokens}-{self.streams}"
+        return f"pass-{self.streams}" if self.kind == "pass" else f"{self.kind}-{self.tokens}-{self.streams}"
 
     @property
     def title(self) -> str:
         """Name of the row in tables."""
         if self.kind == "pass":
             return f"one model, {self.streams} streams"
-        return f"moa-lite, {self.tokens} tokens per proposal, {self.streams} at a time"
+        return f"{RECIPES[self.kind]}, {self.tokens} tokens per proposal, {self.streams} at a time"
 
     @property
     def deciding(self) -> str:
         """Measure of the row's verdict: the time of an answer, or the throughput if the engines are busy."""
         if self.kind == "pass":
             return "ttft_ms" if self.streams == 1 else "tokens_per_s"
+        if self.kind == "staircase":
+            return "ttft_ms"
         return "e2e_ms" if self.streams < BUSY_STREAMS else "requests_per_s"
 
 
@@ -69,6 +73,7 @@ ROWS: tuple[Row, ...] = (  # sized so that all rounds take about 25 minutes on t
     Row("team", 1, 512, 1),
     Row("team", 4, 512, 4),
     Row("team", 16, 512, 16),
+    Row("staircase", 1, 512, 1),
 )
 QUICK: tuple[Row, ...] = tuple(row for row in ROWS if row.id in ("pass-1", "pass-32", "team-64-1", "team-64-16"))
 
@@ -99,4 +104,5 @@ AIMS: tuple[Aim, ...] = (
     Aim("team-512-1", "after_proposals_ms", True, "<=", 0.35),
     *(Aim(f"team-{tokens}-1", "critical_path", False, "<=", 1.10) for tokens in (64, 512)),
     Aim("team-64-1", "overhead_ms", False, "<=", 5.0),
+    Aim("staircase-512-1", "ttft_ms", True, "<=", 0.2),
 )

@@ -21,13 +21,14 @@ from loadtest.bench.measurement import (
     Questions,
     measure_client_side,
     measure_pass,
+    measure_staircase,
     measure_team,
 )
 from loadtest.bench.policies import POLICIES
 from loadtest.bench.results import Results
-from loadtest.bench.rows import ROUNDS, Row
+from loadtest.bench.rows import RECIPES, ROUNDS, Row
 from loadtest.progress import ProgressLine
-from loadtest.target import TEAM, find_target
+from loadtest.target import find_target
 from loadtest.traffic.prompts import TokenEstimator
 
 # The baseline waits for every proposal; a server that cancels stragglers would win by doing less.
@@ -138,12 +139,14 @@ class Bench:
         return [self._recipe(contender, http, row, policy) for policy in self.policies]
 
     def _recipe(self, contender: Contender, http: aiohttp.ClientSession, row: Row, policy: str) -> Column:
-        host, tokens = contender.hosts[TEAM], self._estimator(contender)
+        recipe = RECIPES[row.kind]
+        host, tokens = contender.hosts[recipe], self._estimator(contender)
         options = {**POLICIES[policy], **WHOLE_TEAM}
+        measured = measure_team if row.kind == "team" else measure_staircase
 
         async def measure(asked: str, progress: Progress, warm_up: int) -> Measured:
             questions = Questions(tokens, asked, policy)
-            return await measure_team(http, host, TEAM, options, row, questions, progress, warm_up)
+            return await measured(http, host, recipe, options, row, questions, progress, warm_up)
 
         return Column(f"{contender.name}-{policy}", measure)
 

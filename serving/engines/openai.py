@@ -11,7 +11,7 @@ import httpx
 
 from serving import sse
 from serving.conversation import Modality
-from serving.engine import Engine, EngineInfo
+from serving.engine import CONTINUING, Engine, EngineInfo
 from serving.engines.base_url import base_url_problem
 from serving.engines.openai_body import InvalidBody, error_body, events, raw_bytes
 from serving.engines.openai_completions import CompletionsReader, completions_payload
@@ -105,7 +105,7 @@ class OpenAIEngine(Engine):
         return EngineInfo(
             self.context_tokens,
             None,
-            self.unsupported,
+            self.unsupported | {CONTINUING},
             self.tools,
             self.thinking,
             self.raw_prompts,

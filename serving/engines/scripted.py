@@ -61,6 +61,8 @@ def _joined(pieces: Sequence[Delta]) -> Delta:
 class ScriptedEngine(Engine):
     """Answers `answer` (or `answer(request)`), word by word. Reasoning and tool calls take tokens as text does.
 
+    If the answer begins with a message that is to be continued (`GenerateRequest.prompt_end`), the rest of it follows.
+
     Tool calls are left out if the request has no tools or forbids calls, and reasoning if the engine can switch it
     (`thinking`) and the request switches it off.
 
@@ -246,6 +248,8 @@ class ScriptedEngine(Engine):
     def _answer(self, request: GenerateRequest) -> ScriptedAnswer:
         said = self.answer(request) if callable(self.answer) else self.answer
         answer = ScriptedAnswer(said) if isinstance(said, str) else said
+        if request.prompt_end == "continued":
+            answer = replace(answer, text=answer.text.removeprefix(request.messages[-1].content))
         quiet = self.thinking and request.thinking.enabled is False
         return replace(
             answer,

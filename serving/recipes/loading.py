@@ -23,6 +23,7 @@ from serving.recipes.strategies.layered import Layered
 from serving.recipes.strategies.plan import Plan
 from serving.recipes.strategies.rank import Rank
 from serving.recipes.strategies.self_moa import SelfMoa, SelfMoaSeq
+from serving.recipes.strategies.staircase import Staircase
 from serving.recipes.strategies.vote import Vote
 from serving.suggestions import nearest
 from serving.validation import first_issue
@@ -41,6 +42,7 @@ STRATEGIES: Mapping[str, type[Recipe]] = {
     "cascade": Cascade,
     "auto": Auto,
     "adaptive": Adaptive,
+    "staircase": Staircase,
 }
 
 

@@ -69,6 +69,8 @@ class AgentCall:
     choices: dict[int, Choice] = field(default_factory=dict)  # that have ended, of a call with `watch`; by position
     events: CallObserver = field(default_factory=CallObserver)
     span: AgentSpan | None = None  # None: not traced
+    text_interval: int = PROPOSAL_STREAM_INTERVAL  # tokens per delta, if its text is read while it is written
+    written_tokens: int | None = None  # of the text so far; None: unknown, or `request.running_usage` does not ask
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     ended: float | None = None
     _tool_calls: dict[int, ToolCall] = field(default_factory=dict)  # by index in the stream
@@ -236,7 +238,9 @@ class AgentCall:
     async def _attempt(
         self, number: int, on_text: Callable[[str], None] | None, watch: Callable[[Delta], None] | None
     ) -> Completion:
-        interval = self.events.stream_interval or (None if on_text is None else PROPOSAL_STREAM_INTERVAL)
+        interval = None if on_text is None else self.text_interval
+        if self.events.stream_interval is not None:
+            interval = min(self.events.stream_interval, interval or self.events.stream_interval)
         request = replace(self.request, stream_interval=interval)
         alone = request.sampling.temperature != 0 or request.sampling.logprobs is not None
         if watch is not None and (interval is not None or alone):
@@ -263,6 +267,7 @@ class AgentCall:
         on_text: Callable[[str], None] | None,
         watch: Callable[[Delta], None] | None,
     ) -> AsyncGenerator[Delta, None]:
+        self.written_tokens = None
         self.text = self.reasoning = ""  # a new attempt starts from nothing, whatever a lost replica had written
         self.choices.clear()
         self.usage = UNKNOWN_USAGE
@@ -273,6 +278,8 @@ class AgentCall:
                 if len(self.slots) == 1:
                     self.reasoning += delta.reasoning
                     self.text += delta.text
+                if delta.running_usage is not None:
+                    self.written_tokens = delta.running_usage.completion_tokens
                 if on_text is not None and delta.text:
                     on_text(self.text)
                 if watch is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from serving.conversation import Thinking, ToolChoice
 from serving.decoding import PLAIN_DECODING
 from serving.images import without_images
-from serving.references import ReferenceBlock, References
+from serving.references import ReferenceBlock
 from serving.runtime.advice_prompt import as_prose, without_reasoning
 from serving.runtime.agent_span import AgentSpan
 from serving.runtime.agents import Agent
@@ -86,12 +86,15 @@ class RunContext:
 
     # -- calls -----------------------------------------------------------------------------------------------
 
-    def calls(self, agents: Mapping[int, Agent], task: Task, *, layer: int, seed_shift: int = 0) -> list[AgentCall]:
+    def calls(
+        self, agents: Mapping[int, Agent], task: Task, *, layer: int, seed_shift: int = 0, separate: bool = False
+    ) -> list[AgentCall]:
         """The calls of a layer in which each of `agents`, by slot, does `task`; nothing has started yet.
 
         Identical agents that sample become one call with n answers. Greedy ones stay apart, and are shared in flight.
         An engine that returns one choice per call is called once per agent, with seeds set apart: one seed for all
         would make their answers one answer. `seed_shift` sets all seeds apart from those of other calls of the layer.
+        `separate`: each agent is called by itself in any case, so that its text can be read while it is written.
         """
         slots_of: dict[Agent, list[int]] = {}
         for slot, agent in agents.items():
@@ -103,7 +106,9 @@ class RunContext:
             if sampling.temperature != 0:
                 sampling = _reseeded(sampling, seed_shift)
             # A choice of a call cannot be stopped alone.
-            one_by_one = task.confidence is not None or "n" in self.runtime.engines[agent.model].info.unsupported
+            one_by_one = (
+                separate or task.confidence is not None or "n" in self.runtime.engines[agent.model].info.unsupported
+            )
             if task.confidence is not None:
                 sampling = replace(sampling, logprobs=task.confidence.alternatives)
             if sampling.temperature != 0 and not one_by_one:
@@ -164,7 +169,7 @@ class RunContext:
         reasoning. All others read `as_prose`. Images reach the models that see; the others read `[image]`.
         """
         messages, begun, end = prompt_end(self.request, task.messages, answers=final or task.as_answer)
-        block = self._block(task.references)
+        block = self._block(task)
         acting = (final or task.drafts) and self.supports_tools(agent)
         if not (acting and final) and has_tool_turns_or_reasoning(messages):
             messages = without_reasoning(messages) if acting else as_prose(messages)
@@ -188,12 +193,12 @@ class RunContext:
         prefilled = layer > 1 and self.policy.prefill != "off"
         return self.request.session or (self.request.request_id if prefilled else None)
 
-    def _block(self, references: References) -> ReferenceBlock | None:
+    def _block(self, task: Task) -> ReferenceBlock | None:
         """References as the prompt has them: their text alone."""
-        if not references:
+        if not task.references:
             return None
-        texts = tuple(one if one.draft is None else replace(one, draft=None) for one in references)
-        return ReferenceBlock(texts, self.policy.prompt, self.policy.layout)
+        texts = tuple(one if one.draft is None else replace(one, draft=None) for one in task.references)
+        return ReferenceBlock(texts, self.policy.prompt, self.policy.layout, task.numbers)
 
     def answer_thinking(self, agent: Agent) -> Thinking:
         """Thinking of the final agent: the request's if it asks for any, else the agent's, else the model's own."""

@@ -13,6 +13,7 @@ from serving.runtime.confidence import Groups, lowest_confidence, thresholds
 from serving.runtime.context import RunContext
 from serving.runtime.drafts import Votes
 from serving.runtime.emptiness import stopped_at_once
+from serving.runtime.growing import GrowingProposals
 from serving.runtime.prefill import STEP_CHARACTERS, LayerPrefill
 from serving.runtime.proposals import Proposals, proposal_of
 from serving.runtime.task import Decision, Quorum, Task
@@ -49,6 +50,7 @@ class Layer:
         steps: int = 1,
         decision: Decision | None = None,
         wave: int | None = None,
+        growing: GrowingProposals | None = None,
     ) -> None:
         """Prepare the layer; nothing starts yet.
 
@@ -65,6 +67,7 @@ class Layer:
             decision: called after each answer that ended, once there are enough: True ends the layer.
             wave: agents that are asked at once; the next ones are asked when all of these have ended. None: all. With
                 `task.confidence` the first wave is its warm-up.
+            growing: receives the proposals while they are being written. None: nobody reads them before their ends.
         """
         own, below_quorum = task.messages is None, context.policy.below_quorum
         self.earlier = before or (task.references if own else ())
@@ -84,7 +87,7 @@ class Layer:
         self._failed_models: set[str] = set()
         self._refilled: set[int] = set()
         self.number = context.next_layer()
-        self._decision, self._wave = decision, wave or len(agents)
+        self._decision, self._wave, self._growing = decision, wave or len(agents), growing
         self.asked = self.spared = 0
         self._thresholds: Mapping[str, float] = {}  # of confidence, by model; known after the warm-up
         self._groups: dict[tuple[int, int], Groups] = {}  # by slot and attempt
@@ -176,10 +179,15 @@ class Layer:
         self.asked = min(first + size, len(self._agents))
         agents = {slot: self._agents[slot] for slot in range(first, self.asked)}
         # The choices of a call count their seeds up from its own: those of another wave begin behind them.
-        for call in self._context.calls(agents, self._task, layer=self.number, seed_shift=first):
+        for call in self._context.calls(
+            agents, self._task, layer=self.number, seed_shift=first, separate=self._growing is not None
+        ):
             self._start(call, prefill)
 
     def _start(self, call: AgentCall, prefill: LayerPrefill) -> None:
+        if self._growing is not None:
+            call.text_interval = self._growing.stream_interval
+            call.request = replace(call.request, running_usage="answer")
         self._tasks[asyncio.create_task(self._propose(call, prefill), name=call.request.request_id)] = call
 
     async def _wait(self, prefill: LayerPrefill) -> None:
@@ -284,7 +292,10 @@ class Layer:
     async def _propose(self, call: AgentCall, prefill: LayerPrefill) -> None:
         def on_text(text: str) -> None:
             self._proposals.write(call.slots[0], text)
-            prefill.update(STEP_CHARACTERS)
+            if self._growing is not None:
+                self._growing.wrote(call.slots[0], text, call.written_tokens)
+            if prefill.incremental:
+                prefill.update(STEP_CHARACTERS)
 
         def watch(delta: Delta) -> None:
             self._doubt(call, delta)
@@ -300,7 +311,7 @@ class Layer:
             completion = await self._context.whole(
                 call,
                 self._agents[call.slots[0]],
-                on_text if prefill.incremental and len(call.slots) == 1 else None,
+                on_text if self._growing is not None or (prefill.incremental and len(call.slots) == 1) else None,
                 watch=None if self._decision is None and self._task.confidence is None else watch,
             )
         except MoaError as raised:
@@ -327,6 +338,8 @@ class Layer:
 
     def _end(self, slot: int, proposal: Reference | None) -> None:
         self._proposals.finish(slot, proposal)
+        if self._growing is not None:
+            self._growing.ended(slot, proposal)
         if self.votes is not None:
             self.votes.add(slot, proposal)
 
@@ -357,7 +370,10 @@ class Layer:
         self._agents.update(substitutes)
         for slot, agent in substitutes.items():
             self._proposals.write(slot, "")
+            if self._growing is not None:
+                self._growing.wrote(slot, "", 0)
             self._context.runtime.observer.refilled(self._context.report.recipe, agent.model)
-        shift = REFILL_SEED_SHIFT
-        for call in self._context.calls(substitutes, self._task, layer=self.number, seed_shift=shift):
+        shift, separate = REFILL_SEED_SHIFT, self._growing is not None
+        calls = self._context.calls(substitutes, self._task, layer=self.number, seed_shift=shift, separate=separate)
+        for call in calls:
             self._start(call, prefill)

@@ -28,11 +28,14 @@ AGGREGATE_AND_SYNTHESIZE = (
 CUT_MARK = " [...]"  # ends a reference that was shortened to fit
 
 
-def numbered(references: Sequence[Reference]) -> str:
-    """`1. ...` to `n. ...`, one line each; further lines of a reference (any line break) are indented."""
+def numbered(references: Sequence[Reference], numbers: Sequence[int] = ()) -> str:
+    """`1. ...` to `n. ...`, one line each; further lines of a reference (any line break) are indented.
+
+    `numbers`: those of the references, if they are not 1 to n.
+    """
     return "\n".join(
         f"{number}. " + "\n   ".join(reference.text.strip().splitlines())
-        for number, reference in enumerate(references, start=1)
+        for number, reference in zip(numbers or range(1, len(references) + 1), references, strict=True)
     )
 
 
@@ -58,7 +61,7 @@ def with_references(messages: Sequence[Message], block: ReferenceBlock) -> tuple
     """
     if not block.references:
         return tuple(messages)
-    text = f"{block.instruction}\n{numbered(block.references)}"
+    text = f"{block.instruction}\n{numbered(block.references, block.numbers)}"
     if block.layout == "paper":
         return with_system(messages, text)
     start = last_user_turn(messages)

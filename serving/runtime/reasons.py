@@ -164,6 +164,11 @@ NOT_AGREED = Reason(
     "`tools: vote`: the vote is not decided.",
     degrades=False,
 )
+WHOLE = Reason(
+    "The final agent waited for whole proposals, as the request has {what}.",
+    "`staircase`: a chunk cannot honour it.",
+    degrades=False,
+)
 REUSED = Reason(
     "The proposals of this user turn{made} were reused.", "In a loop of tool calls: see `advise`.", degrades=False
 )

@@ -132,7 +132,8 @@ class ReportBuilder:
 
         It is the call whose text or tool calls the caller receives: the final agent's, or the fallback's that replaced
         it; of an answer that is a proposal (a vote, a judge's choice, an agreement, a draft, an accepted first answer,
-        the first proposal after a failed aggregation) the proposer's. Its prompt tokens include the references that it
+        the first proposal after a failed aggregation) the proposer's. Of an answer in chunks it is the sum of their
+        calls. Its prompt tokens include the references that it
         read, and its completion tokens all samples of the call (`n`). Other attempts of a retried or hedged call are
         not in it, like failed agents before a fallback. `None`: no call of this run wrote the answer, as with a text of
         the recipe itself or a proposal that is kept from an earlier request; the sum of the team takes its place.

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from serving.conversation import FinishReason, Message
+from serving.engine import CONTINUING
 from serving.errors import EngineFailed, MoaError, RecipeFailed
 from serving.failures import engine_failures
 from serving.references import Reference, References
@@ -23,6 +24,7 @@ from serving.runtime.answers import may_answer
 from serving.runtime.asking import opinions, whole_answer
 from serving.runtime.context import RunContext
 from serving.runtime.final_answer import final_answer, known_answer
+from serving.runtime.growing import GrowingProposals
 from serving.runtime.layer import Layer
 from serving.runtime.policy import Policy
 from serving.runtime.prompts import in_tool_loop
@@ -35,6 +37,7 @@ from serving.runtime.reasons import (
     TOO_FEW_ALONE,
     TOO_FEW_WENT_ON,
 )
+from serving.runtime.staircase import Chunks, staircase_answer
 from serving.runtime.task import Decision, Quorum, Task
 from serving.types import Completion, Delta, GenerateRequest
 
@@ -161,6 +164,7 @@ class Run:
         steps: int = 1,
         decision: Decision | None = None,
         wave: int | None = None,
+        growing: GrowingProposals | None = None,
     ) -> References:
         """Ask all `agents` at once; their usable answers, as references for the next layer.
 
@@ -182,6 +186,7 @@ class Run:
             decision: called with the answers so far after each one that ended, once the quorum is reached. If it is
                 true the layer is done: agents that are still running are cancelled, which does not degrade the answer.
             wave: agents that are asked at once; the next ones are asked when these have ended. By default all at once.
+            growing: receives the proposals while they are being written.
 
         Returns:
             The proposals. If a later layer has too few in time, they come behind those that it was shown.
@@ -207,6 +212,7 @@ class Run:
             steps=steps,
             decision=decision,
             wave=wave,
+            growing=growing,
         )
         found = await layer.references()
         if layer.spared:
@@ -330,6 +336,37 @@ class Run:
             return self.pick(self._agreed)
         task = replace(task, references=() if self._alone else self._given + task.references)
         return final_answer(self._context, agent, task, fallbacks, spare + self._spare)
+
+    def staircase(
+        self, agent: Agent, proposers: Sequence[Agent], chunks: Chunks, *, fallbacks: Sequence[Agent] = ()
+    ) -> AsyncGenerator[Delta, None]:
+        """Stream of the answer of `agent`, which begins with the first chunks of the proposals, see `staircase`.
+
+        If `agent` fails, the next of `fallbacks` that can continue a message continues its text. If none has written
+        anything that the caller has seen, the answer is that of `answer`, from whole proposals. An answer that ends
+        before the proposals do cancels them. Too few proposals degrade an answer that has begun, whatever
+        `below_quorum` says.
+
+        Raises:
+            MoaError: as `propose` and `answer`.
+        """
+        context, given = self._context, self._given
+        decoding, engines = context.request.sampling.decoding, context.runtime.engines
+        able = [other for other in fallbacks if CONTINUING not in engines[other.model].info.unsupported]
+        if decoding.token_id_field is not None:
+            able = [other for other in able if other.model == agent.model]
+        models = tuple(proposer.model for proposer in proposers)
+        growing = GrowingProposals(models, given, chunks.first_tokens, chunks.tokens, chunks.parts)
+        return staircase_answer(
+            context,
+            (agent, *able),
+            chunks,
+            growing,
+            lambda: self.propose(proposers, growing=growing),
+            lambda references: self.answer(agent, Task(references), fallbacks=fallbacks),
+            given,
+            len(models),
+        )
 
     async def say(self, text: str, finish_reason: FinishReason = "stop") -> AsyncGenerator[Delta, None]:
         """Stream of a text that is known already. No call wrote it: its usage is the sum of the team."""

@@ -16,6 +16,7 @@ class Task:
     messages: tuple[Message, ...] | None = None  # None: the request's own conversation
     role: str | None = None  # in the trace; None: "proposer", or "aggregator" for the final answer
     as_answer: bool = False  # may become the answer: sampled with the caller's stop, format and token limit
+    numbers: tuple[int, ...] = ()  # of the references in the prompt; (): 1 to n
     drafts: bool = False  # agents whose engines support tools have the request's tools
     confidence: Confidence | None = None  # answers are stopped when theirs falls; None: none is
 

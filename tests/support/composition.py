@@ -148,6 +148,7 @@ class Shape:
             "cascade": {"first": first, "escalate": "inner"},
             "auto": {"otherwise": "inner"},
             "adaptive": {"proposers": self.layer("adaptive"), "aggregator": last},
+            "staircase": {"proposers": team, "aggregator": last},
         }
         outer = {"id": "team", "strategy": self.strategy, **fields[self.strategy]}
         return [{**outer, **self.fitting(self.strategy, able)}, {**inner, **self.fitting("layered", able)}]

@@ -19,6 +19,7 @@ from deployments.model_spec import ModelSpec, Replicas
 from deployments.plan.checks import check_profile
 from deployments.thinking_spec import ThinkingSpec
 from serving.conversation import Thinking
+from serving.engine import CONTINUING
 from serving.errors import ConfigError
 from tests.support.profiles import runnable
 
@@ -250,6 +251,27 @@ def test_a_recipe_cannot_need_what_an_external_endpoint_lacks(tmp_path: Path) ->
     profile = load_profile(written(tmp_path, recipes=["moa-lite", cascade], external=external))
     with pytest.raises(ConfigError, match="requires logprobs of 'far'"):
         check_profile(profile)
+
+
+def test_a_staircase_cannot_have_an_aggregator_that_continues_no_message(tmp_path: Path) -> None:
+    staircase = {"preset": "moa-staircase", "aggregator": "far"}
+    profile = load_profile(written(tmp_path, recipes=["moa-lite", staircase], external=[REMOTE]))
+    with pytest.raises(ConfigError, match="'moa-staircase' requires continue_final_message of 'far'"):
+        check_profile(profile)
+
+
+@pytest.mark.parametrize(
+    ("options", "able"),
+    [
+        ({}, True),
+        ({"reasoning_parser": "qwen3"}, True),
+        ({"reasoning_parser": "openai_gptoss"}, False),
+        ({"tokenizer_mode": "kimi_k3"}, False),
+        ({"tokenizer_mode": "inkling"}, False),
+    ],
+)
+def test_models_with_closed_prompt_formats_continue_no_message(options: dict[str, Any], able: bool) -> None:
+    assert (CONTINUING not in spec(**options).unsupported) == able
 
 
 def test_the_former_name_of_a_setting_is_refused_with_the_current_one(tmp_path: Path) -> None:

@@ -237,7 +237,8 @@ def test_aggregators_think_and_proposers_do_not(name: str) -> None:
 def test_every_preset_is_served_and_its_longest_prompts_fit(name: str) -> None:
     profile = PROFILES[name]
     recipes = check_profile(profile)
-    assert set(recipes) == {path.stem for path in (ROOT / "serving" / "recipes" / "presets").glob("*.yaml")}
+    presets = {path.stem for path in (ROOT / "serving" / "recipes" / "presets").glob("*.yaml")}
+    assert set(recipes) == presets - {"moa-staircase"}  # its aggregator must not think
     counters = counters_of(profile)
     for recipe in recipes.values():
         found = longest_prompts(recipe, recipes, counters, asked_tokens=2000, answer_tokens=2000)

@@ -27,7 +27,8 @@ def engines() -> dict[str, ScriptedEngine]:
 @pytest.fixture
 async def host(engines: dict[str, ScriptedEngine]) -> AsyncIterator[str]:
     recipe = {"id": "moa-lite", "layers": [list(MODELS)], "aggregator": "c", "min_proposals": 2}
-    orchestrator = Orchestrator(engines, load_recipes([recipe]))
+    staircase = {"preset": "moa-staircase", "proposers": list(MODELS), "aggregator": "c"}
+    orchestrator = Orchestrator(engines, load_recipes([recipe, staircase]))
     app = create_app(orchestrator.engines, orchestrator.cards(), ApiSettings())
     async with running(app) as url:
         yield url

@@ -11,6 +11,7 @@ from loadtest.bench.measurement import (
     critical_path,
     measure_client_side,
     measure_pass,
+    measure_staircase,
     measure_team,
 )
 from loadtest.bench.rows import OF_KIND, Row
@@ -122,3 +123,20 @@ def test_questions_are_the_same_for_all_but_never_share_a_prefix() -> None:
     assert len({plain[n].split()[0] for n in range(50)}) == 50
     assert plain[3].split()[0] != salted[3].split()[0]
     assert plain[3].split()[1:] == salted[3].split()[1:]
+
+
+async def test_the_chunks_of_a_staircase_are_one_agent(
+    host: str, http: aiohttp.ClientSession, engines: dict[str, ScriptedEngine]
+) -> None:
+    row = Row("staircase", 1, 40, 2)
+    for engine in engines.values():
+        engine.itl_s = 1e-3
+    engines["c"].answer = " ".join(["word"] * 100)  # its chunks end at their limits, as with `ignore_eos`
+    sizes = {"first_chunk_tokens": 4, "chunk_tokens": 8}
+    measured = await measure_staircase(http, host, "moa-staircase", sizes, row, questions(), lambda done: None)
+    assert set(measured) == set(OF_KIND["staircase"])
+    calls = [request for request in engines["c"].requests if request.prompt_end == "continued"]
+    assert calls
+    engines["b"].answer = "short"
+    with pytest.raises(LoadError, match="was asked for"):
+        await measure_staircase(http, host, "moa-staircase", sizes, row, questions(), lambda done: None)

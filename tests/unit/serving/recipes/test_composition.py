@@ -132,7 +132,7 @@ def sees_what_it_should(shape: Shape, traces: list[AgentTrace]) -> None:
                 assert seen(trace) == "".join(shape.team)
         case "cascade":
             assert seen(last) == ("" if last.role == "first" else first + proposals)
-        case "self_moa":
+        case "self_moa" | "staircase":
             assert seen(last) == proposals
         case "self_moa_seq":
             syntheses = [trace for trace in traces if trace.role == "aggregator"]

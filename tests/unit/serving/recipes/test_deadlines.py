@@ -342,6 +342,7 @@ async def test_samples_that_are_late_themselves_are_read_at_once(trio: Trio, ask
         ({"strategy": "plan", "planner": "a", "executors": ["b"], "synthesizer": "a"}, 20),
         ({"strategy": "self_moa", "proposer": "a", "aggregator": "a"}, 30),
         ({"strategy": "self_moa_seq", "proposer": "a", "aggregator": "a", "samples": 9}, 20),
+        ({"strategy": "staircase", "proposers": ["a", "b"], "aggregator": "a"}, 30),
         ({"strategy": "adaptive", "proposers": ["a", "b", "b"], "aggregator": "a"}, 20),
         ({"strategy": "auto", "otherwise": "inner"}, 30),
         ({"strategy": "cascade", "first": "b", "escalate": "inner"}, 20),

@@ -68,6 +68,7 @@ LAST: dict[str, dict[str, Any]] = {
     "blend": {"proposers": ["b", "c"], "judge": "c", "aggregator": "a"},
     "adaptive": {"proposers": ["b", "c"], "aggregator": "a"},
     "plan": {"planner": "c", "executors": ["b", "c"], "synthesizer": "a"},
+    "staircase": {"proposers": ["b", "c"], "aggregator": "a"},
     "debate": {"solver": "a", "critic": "b"},
 }
 

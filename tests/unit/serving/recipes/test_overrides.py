@@ -48,6 +48,10 @@ OWN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"preset": "adaptive"},
         {"models": ["b", "c"], "agreement": 0.6, "answer_kind": "number", "stop": "likely", "stop_error": 0.1},
     ),
+    "staircase": (
+        {"preset": "moa-staircase"},
+        {"models": ["b", "c"], "aggregator": "c", "first_chunk_tokens": 2, "chunk_tokens": 3},
+    ),
 }
 
 

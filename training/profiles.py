@@ -70,8 +70,8 @@ def separate_profile(
     Raises:
         TrainingError: the profile changed since the training, or a recipe of it hands requests over to `recipe`.
     """
-    raw = deepcopy(PROFILE_DIRECTORY.read(profile))
     place, mapping, ids = _recipe_of(profile, recipe)
+    raw = deepcopy(PROFILE_DIRECTORY.read(profile))
     renamed = {model: f"{model}-{recipe}" for model in weights}
     if missing := sorted(weights.keys() - {model["id"] for model in raw["models"]}):
         raise TrainingError(f"The profile '{profile}' has no model '{missing[0]}' any more; add it again.")

@@ -164,6 +164,8 @@ def test_a_separation_that_is_not_possible_is_refused(
         separate_profile(profile, recipe, {"tiny-qwen": tmp_path}, "abc/1", 1)
 
 
-def test_a_model_that_left_the_profile_is_one_sentence(tmp_path: Path) -> None:
+def test_a_model_or_profile_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"The profile '.*gone\.yaml' of the run cannot be served: "):
+        separate_profile(str(tmp_path / "gone.yaml"), "debate", {"tiny-qwen": tmp_path}, "abc/1", 1)
     with pytest.raises(TrainingError, match=r"The profile 'tiny' has no model 'tiny-opt' any more; add it again\."):
         separate_profile("tiny", "debate", {"tiny-opt": tmp_path}, "abc/1", 1)

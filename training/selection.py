@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from training.reward import readable
 from training.scoring import Ranked, by_question
 from training.texts import distance
 from training.trajectory import Trajectory, Turn
@@ -62,8 +61,8 @@ def utterances(trajectory: Trajectory) -> str:
 def taught_turns(one: Ranked, task_of: TurnTask) -> list[Turn]:
     """Turns of a selected trajectory that its models are trained on.
 
-    All that ended by themselves with a text that its reader understands, except proposals and drafts that are worse
-    than the answer, and verdicts against it: the team was right in spite of them.
+    All that ended by themselves, except proposals and drafts that are worse than the answer, and verdicts against it:
+    the team was right in spite of them.
 
     Args:
         one: the trajectory.
@@ -74,7 +73,6 @@ def taught_turns(one: Ranked, task_of: TurnTask) -> list[Turn]:
     for turn in turns:
         own = own_task(turn.text) if turn.role in ANSWERING else None
         as_good = own is None or own >= one.task
-        taught = turn.trainable and readable(turn) and as_good
-        if taught and not against_answer(turn, turns, one.task, own_task):
+        if turn.trainable and as_good and not against_answer(turn, turns, one.task, own_task):
             found.append(turn)
     return found

@@ -1,4 +1,4 @@
-"""Turns that are not taught: votes for worse proposals, objections to right drafts, texts that cannot be read."""
+"""Verdicts against the team's answer: votes for worse proposals, and objections to drafts that were right."""
 
 import pytest
 
@@ -43,20 +43,6 @@ def test_a_vote_for_a_worse_proposal_is_not_taught(verdict: str, order: list[str
     proposals = [turn("proposer", text) for text in ("5", "4", "6")]
     found = taught([*proposals, voted(order, verdict)])
     assert found == [("proposer", "4"), *([("judge", verdict)] if kept else [])]
-
-
-@pytest.mark.parametrize(
-    ("role", "text", "kept"),
-    [
-        ("planner", '["add 2 to 2"]', True),
-        ("planner", "405", False),  # no plan: all executors get the whole task, as without a planner
-        ("critic", "ACCEPT", True),
-        ("critic", "ACCEPT, it is 4", False),
-        ("synthesizer", "4", True),
-    ],
-)
-def test_a_text_that_its_reader_does_not_understand_is_not_taught(role: str, text: str, kept: bool) -> None:
-    assert taught([turn(role, text), turn("synthesizer", "4")])[:-1] == ([(role, text)] if kept else [])
 
 
 def test_a_vote_is_compared_with_the_answer_and_kept_if_its_proposal_cannot_be_scored() -> None:

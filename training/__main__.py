@@ -12,6 +12,7 @@ from evaluation.errors import EvaluationError
 from serving.command_line import CommandLine
 from training.arguments import add_evaluate, add_optima
 from training.errors import TrainingError
+from training.separate import write_separate
 from training.state import read_state
 
 
@@ -51,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("directory", type=Path, help="the --out of the run")
     profile.add_argument("--iteration", type=int, help="default: the last finished one")
     profile.add_argument("--out", type=Path, help="YAML file to write (default: only print the path of the profile)")
+    profile.add_argument(
+        "--separate",
+        action="store_true",
+        help="serve the trained weights under ids of their own, MODEL-RECIPE, which only the trained recipe asks",
+    )
 
     measuring = commands.add_parser(
         "evaluate", help="serve a run's iterations, and have them answer held-out questions"
@@ -76,6 +82,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         arms=checked(from_names(options.recipes)),
         datasets=load_all(options.dataset or ["tiny"], options.limit, None, None),
         iterations=options.iterations or (),
+        separate=options.separate,
         answers=RunSettings(
             concurrency=options.concurrency,
             sampling={name: value for name, value in sampling.items() if value is not None},
@@ -110,7 +117,8 @@ def _optima(options: argparse.Namespace) -> int:
 
 
 def _profile(options: argparse.Namespace) -> int:
-    finished = [one.number for one in read_state(options.directory).iterations if one.finished]
+    state = read_state(options.directory)
+    finished = [one.number for one in state.iterations if one.finished]
     if not finished:
         raise TrainingError(
             f"No iteration of '{options.directory}' is finished; run 'python -m training optima' again."
@@ -119,10 +127,13 @@ def _profile(options: argparse.Namespace) -> int:
     if number not in finished:
         known = ", ".join(map(str, finished))
         raise TrainingError(f"Iteration {number} of '{options.directory}' is not finished; finished are: {known}.")
+    if options.out is not None and options.out.suffix not in (".yaml", ".yml"):
+        raise TrainingError(f"--out {options.out} must end in .yaml, as a profile does.")
+    if options.separate:
+        print(write_separate(options.directory, state, number, options.out))
+        return 0
     path = _path(options.directory, number)
     if options.out is not None:
-        if options.out.suffix not in (".yaml", ".yml"):
-            raise TrainingError(f"--out {options.out} must end in .yaml, as a profile does.")
         options.out.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, options.out)
         path = options.out

@@ -141,6 +141,12 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
         type=numbers,
         help="comma-separated; 0: before the training (default: 0 and all finished ones)",
     )
+    parser.add_argument(
+        "--separate",
+        action="store_true",
+        help="serve the profiles of 'profile --separate', in which the other recipes keep the untrained weights"
+        " (default: the last finished iteration)",
+    )
     parser.add_argument("--limit", type=at_least(1, int, 10**9), metavar="N", help="N items of each dataset")
     parser.add_argument("--temperature", type=at_least(0, high=2), help="default: that of the recipe or model")
     parser.add_argument("--max-tokens", type=at_least(1, int, 10_000_000), help="default: that of the recipe or model")

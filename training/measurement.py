@@ -15,6 +15,8 @@ from evaluation.rows import Row
 from evaluation.runner import Counts, RunSettings, manifest, plan, run
 from evaluation.store import MANIFEST, check_manifest, read_rows
 from training.errors import TrainingError
+from training.profiles import SEPARATE
+from training.separate import write_separate
 from training.server import served
 from training.state import RunState, read_state
 
@@ -33,6 +35,7 @@ class MeasureSettings:
     datasets: Sequence[Dataset]
     iterations: Sequence[int] = ()  # 0: before the training; empty: 0 and all that are finished
     answers: RunSettings = field(default_factory=RunSettings)
+    separate: bool = False  # serve the profiles of `write_separate`; without `iterations`: of the last finished one
 
 
 def measure(
@@ -61,8 +64,8 @@ def measure(
     """
     state, failed = read_state(directory), 0
     iterations = [
-        (number, profile, directory / FOLDER / str(number))
-        for number, profile in _profiles(directory, state, settings.iterations)
+        (number, profile, folder_of(directory, number, settings.separate))
+        for number, profile in _profiles(directory, state, settings)
     ]
     for _, _, out in iterations:
         check_manifest(out / MANIFEST, manifest(settings.arms, settings.datasets, settings.answers))
@@ -84,14 +87,29 @@ def iterations_of(state: RunState) -> list[int]:
     return [BEFORE, *(one.number for one in state.iterations if one.finished)]
 
 
-def _profiles(directory: Path, state: RunState, chosen: Sequence[int]) -> Iterator[tuple[int, str]]:
-    known = iterations_of(state)
+def folder_of(directory: Path, number: int, separate: bool = False) -> Path:
+    """Folder of the answers of an iteration of the run in `directory`."""
+    return directory / FOLDER / (f"{number}-{SEPARATE}" if separate else str(number))
+
+
+def _profiles(directory: Path, state: RunState, settings: MeasureSettings) -> Iterator[tuple[int, str]]:
+    known, chosen = iterations_of(state), settings.iterations
+    if settings.separate:
+        if BEFORE in chosen:
+            raise TrainingError("Iteration 0 has no trained weights; leave it out with --separate.")
+        for number in _checked(directory, known, chosen or known[-1:]):
+            yield number, str(write_separate(directory, state, number).absolute())
+        return
+    for number in _checked(directory, known, chosen or known):
+        path = directory / f"iteration-{number}" / "profile.yaml"
+        yield number, str(state.settings["profile"]) if number == BEFORE else str(path.absolute())
+
+
+def _checked(directory: Path, known: Sequence[int], chosen: Sequence[int]) -> Sequence[int]:
     if unknown := [number for number in chosen if number not in known]:
         names = ", ".join(map(str, known))
         raise TrainingError(f"Iteration {unknown[0]} of '{directory}' is not finished; choose among {names}.")
-    for number in chosen or known:
-        path = directory / f"iteration-{number}" / "profile.yaml"
-        yield number, str(state.settings["profile"]) if number == BEFORE else str(path.absolute())
+    return chosen
 
 
 def _complete(out: Path, settings: MeasureSettings) -> bool:

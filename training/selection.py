@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from training.scoring import Ranked, by_question
 from training.texts import distance
 from training.trajectory import Trajectory, Turn
+from training.verdicts import against_answer
 
 ANSWERING = ("proposer", "solver")  # roles whose texts answer the question, some of them wrongly
 
@@ -62,16 +64,18 @@ def utterances(trajectory: Trajectory) -> str:
 def taught_turns(one: Ranked, task_of: TurnTask) -> list[Turn]:
     """Turns of a selected trajectory that its models are trained on.
 
-    All that ended by themselves, except proposals and drafts that are worse than the answer: the team was right in
-    spite of them.
+    All that ended by themselves, except proposals and drafts that are worse than the answer, and verdicts against it:
+    the team was right in spite of them.
 
     Args:
         one: the trajectory.
         task_of: task reward of an agent's own text, by question and text; `None` if it cannot be computed at once.
     """
-    found = []
-    for turn in one.trajectory.turns:
-        own = task_of(one.trajectory.question, turn.text) if turn.role in ANSWERING else None
-        if turn.trainable and (own is None or own >= one.task):
+    found, turns = [], one.trajectory.turns
+    own_task = partial(task_of, one.trajectory.question)
+    for turn in turns:
+        own = own_task(turn.text) if turn.role in ANSWERING else None
+        as_good = own is None or own >= one.task
+        if turn.trainable and as_good and not against_answer(turn, turns, one.task, own_task):
             found.append(turn)
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from evaluation.analysis.accuracy import ArmAccuracy, accuracy
@@ -11,7 +12,8 @@ from evaluation.store import read_answers, read_arms
 from evaluation.tables import UNKNOWN, Cell, Table, number, percent
 from training.debate_flow import debate_flow
 from training.errors import TrainingError
-from training.measurement import BEFORE, FOLDER, ROWS, iterations_of
+from training.measurement import BEFORE, ROWS, folder_of, iterations_of
+from training.profiles import SEPARATE
 from training.state import RunState, read_state
 
 
@@ -26,11 +28,13 @@ class Stage:
     arms: Sequence[str]  # in the order of the commands
     accuracies: Mapping[str, ArmAccuracy]  # by arm
     costs: Mapping[str, ArmCost]
+    separate: bool = False  # served under ids that only the trained recipe asks
 
     @property
     def labels(self) -> tuple[Cell, Cell]:
         """Name of the run's folder, and the iteration."""
-        return Cell(self.directory.name), Cell("before" if self.iteration == BEFORE else str(self.iteration))
+        number = "before" if self.iteration == BEFORE else str(self.iteration)
+        return Cell(self.directory.name), Cell(f"{number}, {SEPARATE}" if self.separate else number)
 
     @property
     def recipe(self) -> str:
@@ -39,26 +43,33 @@ class Stage:
 
 
 def run_tables(directories: Sequence[Path]) -> list[Table]:
-    """Tables of the runs: the trained recipe, its tasks, the course of debates, all recipes, and the training itself.
+    """Tables of the runs: the trained recipe and its tasks, debates, all recipes, equal answers, and the training.
 
     Raises:
         TrainingError: a folder holds no run, or no iteration of it is evaluated.
         EvaluationError: an evaluation cannot be read.
     """
     stages = [stage for directory in directories for stage in _stages(directory)]
-    found = [_trained(stages), _tasks(stages), _debates(stages), _recipes(stages), _training(directories)]
+    found = [
+        _trained(stages),
+        _tasks(stages),
+        _debates(stages),
+        _recipes(stages),
+        _equal(stages),
+        _training(directories),
+    ]
     return [table for table in found if table.rows]
 
 
 def _stages(directory: Path) -> Iterator[Stage]:
     state, found = read_state(directory), False
-    for iteration in iterations_of(state):
-        folder = directory / FOLDER / str(iteration)
+    for iteration, separate in product(iterations_of(state), (False, True)):
+        folder = folder_of(directory, iteration, separate)
         if (folder / ROWS).is_file():
             found, rows = True, read_answers(folder)
             rights = {entry.arm: entry for entry in accuracy(rows)}
             spent = {entry.arm: entry for entry in costs(rows)}
-            yield Stage(directory, state, iteration, rows, read_arms(folder), rights, spent)
+            yield Stage(directory, state, iteration, rows, read_arms(folder), rights, spent, separate)
     if not found:
         raise TrainingError(
             f"No iteration of '{directory}' is evaluated; run 'python -m training evaluate {directory} --recipes ...'."
@@ -133,6 +144,32 @@ def _recipes(stages: Sequence[Stage]) -> Table:
         cells = (_right_and_tokens(stage.accuracies.get(name), stage.costs.get(name)) for name in names)
         body.append((*stage.labels, *cells))
     return Table("All recipes and models, accuracy in % / generated tokens", ("run", "iteration", *names), tuple(body))
+
+
+def _equal(stages: Sequence[Stage]) -> Table:
+    """Share of each recipe's answers that the training did not change."""
+    before = {stage.directory: _answers(stage) for stage in stages if stage.iteration == BEFORE}
+    compared = [stage for stage in stages if stage.iteration != BEFORE and stage.directory in before]
+    names = list(dict.fromkeys(name for stage in compared for name in stage.arms))
+    body = []
+    for stage in compared:
+        now, then = _answers(stage), before[stage.directory]
+        shares = []
+        for name in names:
+            both = [key for key in now if key[0] == name and key in then]
+            shares.append(sum(now[key] == then[key] for key in both) / len(both) if both else None)
+        body.append((*stage.labels, *map(percent_of, shares)))
+    return Table(
+        "Answers that are the same as before the training, %",
+        ("run", "iteration", *names),
+        tuple(body),
+        f"'{SEPARATE}': the trained weights are served under ids that only the trained recipe asks.",
+    )
+
+
+def _answers(stage: Stage) -> dict[tuple[str, str, str, int], tuple[str, ...]]:
+    """Answers by recipe, dataset, question and sample."""
+    return {(row.arm, row.dataset, row.item, row.sample): row.answers for row in stage.rows if row.done}
 
 
 def _right_and_tokens(right: ArmAccuracy | None, cost: ArmCost | None) -> Cell:

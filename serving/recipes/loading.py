@@ -97,12 +97,20 @@ def load_recipes(
     """
     recipes: dict[str, Recipe] = {}
     for source in sources:
-        raw, name = _read(source)
-        recipe = parse_recipe(_resolved(raw, team or {}, name), name)
+        raw, name = resolved_recipe(source, team or {})
+        recipe = parse_recipe(raw, name)
         if recipe.id in recipes:
             raise ConfigError(f"Two recipes have the id '{recipe.id}'; rename one.")
         recipes[recipe.id] = recipe
     return recipes
+
+
+def resolved_recipe(
+    source: str | Mapping[str, Any], team: Mapping[str, str | Sequence[str]]
+) -> tuple[dict[str, Any], str]:
+    """Mapping of a recipe with models in place of roles, and its name for error messages. Raises `ConfigError`."""
+    raw, name = _read(source)
+    return {key: _resolved(value, team, name) for key, value in raw.items()}, name
 
 
 def _read(source: str | Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.config import load_profile
 from evaluation.concurrency import run_all
 from training.__main__ import main
 from training.arguments import add_optima
@@ -129,9 +130,34 @@ def test_profile_prints_the_last_finished_iteration(tmp_path: Path, capsys: pyte
     assert copy.read_text() == "name: p1\n"
 
 
+def test_profile_separate_writes_a_profile_with_further_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    weights = ({"tiny-qwen": "/w/1", "tiny-llama": "/w/1-llama"}, {"tiny-qwen": "/w/2"})
+    iterations = tuple(
+        IterationState(number=number, method="sft", steps={"profile": {}}, weights=trained)
+        for number, trained in enumerate(weights, start=1)
+    )
+    settings = {"profile": "tiny", "recipe": "plan"}
+    save_state(run, RunState(run="abc", settings=settings, iterations=iterations))
+    path = run / "iteration-2" / "separate.yaml"
+    assert main(["profile", str(run), "--separate"]) == 0
+    assert capsys.readouterr().out == f"{path}\n"
+    models = load_profile(str(path)).models
+    assert [(model.id, model.source) for model in models[3:]] == [
+        ("tiny-qwen-plan", "/w/2"),
+        ("tiny-llama-plan", "/w/1-llama"),  # of the iteration before: this one did not train it
+    ]
+    mine = tmp_path / "made" / "mine.yaml"
+    assert main(["profile", str(run), "--separate", "--iteration", "1", "--out", str(mine)]) == 0
+    assert capsys.readouterr().out == f"{mine}\n"
+    assert load_profile(str(mine)).models[3].source == "/w/1"
+
+
 @pytest.mark.parametrize(
     ("finished", "options", "sentence"),
     [
+        ((True,), ["--separate"], "Iteration 1 of '{run}' has no trained weights to separate; leave out --separate"),
+        ((True,), ["--separate", "--out", "x.txt"], "--out x.txt must end in .yaml, as a profile does."),
         ((False,), [], "is finished; run 'python -m training optima' again."),
         ((True, False), ["--iteration", "2"], "Iteration 2 of '{run}' is not finished; finished are: 1."),
         ((True,), ["--out", "x.txt"], "--out x.txt must end in .yaml, as a profile does."),

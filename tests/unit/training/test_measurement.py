@@ -8,19 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from deployments.config import load_profile
 from evaluation.arms import from_names
 from evaluation.client import Client
 from evaluation.datasets.loading import Dataset, load_all
 from evaluation.errors import EvaluationError
+from evaluation.rows import Row
 from evaluation.runner import RunSettings
 from evaluation.sandbox import SandboxLimits
-from evaluation.store import read_answers
+from evaluation.store import Appender, read_answers, read_rows
 from serving.types import GenerateRequest
 from tests.support.dataset_rows import HUMAN_EVAL
 from tests.support.training import scripted_trio, transport_of
 from training.__main__ import main
 from training.measurement import MeasureSettings, measure
-from training.state import IterationState, RunState, save_state
+from training.state import IterationState, RunState, read_state, save_state
 from training.tables import run_tables
 
 ITEMS = 6
@@ -135,7 +137,7 @@ def test_an_unknown_recipe_is_one_sentence(run: Path, settings: MeasureSettings)
 def test_the_tables_have_accuracy_and_tokens_before_and_after(run: Path, settings: MeasureSettings) -> None:
     server = Server()
     measure(run, settings, serve=server.serve, connect=server.connect, say=lambda line: None)
-    trained, tasks, debates, recipes, training = run_tables([run])
+    trained, tasks, debates, recipes, equal, training = run_tables([run])
     assert trained.columns == (
         "run",
         "iteration",
@@ -154,10 +156,39 @@ def test_the_tables_have_accuracy_and_tokens_before_and_after(run: Path, setting
     assert [[cell.text for cell in row[2:6]] for row in debates.rows] == [["16.7", "100.0", "0.0", "0.0"]] * 2
     assert recipes.columns[2:] == ("debate", "tiny-qwen")
     assert [cell.text for cell in recipes.rows[0]][2].startswith("16.7 / ")
+    assert [[cell.text for cell in row] for row in equal.rows] == [["mine", "1", "100.0", "100.0"]]
     assert [[cell.text for cell in row] for row in training.rows] == [
         ["mine", "1", "sft", "80", "50.0", "11.25", "34"],
         ["mine", "2", "dpo", "–", "–", "–", "–"],
     ]
+
+
+def test_separate_weights_are_served_and_their_answers_compared_with_those_before(
+    run: Path, settings: MeasureSettings
+) -> None:
+    state = read_state(run)
+    trained = state.iterations[0].model_copy(update={"weights": {"tiny-qwen": str(run / "w")}})
+    save_state(run, state.with_iteration(trained))
+    server, lines = Server(), list[str]()
+    for one in (replace(settings, iterations=(0,)), replace(settings, separate=True)):
+        assert measure(run, one, serve=server.serve, connect=server.connect, say=lines.append) == 0
+    path = run / "iteration-1" / "separate.yaml"
+    assert server.profiles == ["tiny", str(path)]
+    assert [model.id for model in load_profile(str(path)).models][3:] == ["tiny-qwen-debate"]
+    rows = run / "evaluation" / "1-separate" / "rows.jsonl"
+    assert lines[-1] == f"iteration 1: {2 * ITEMS} requested, 0 failed, 0 kept: {rows}"
+
+    # Of six answers of the debate, one is now another.
+    kept = read_rows(rows, Row)
+    changed = next(row for row in kept if row.arm == "debate")
+    with Appender(rows) as appender:
+        appender.append(changed.model_copy(update={"answers": ("402",)}))
+    tables = {table.title: table for table in run_tables([run])}
+    texts = [[cell.text for cell in row] for row in tables["The trained recipe"].rows]
+    assert [row[1] for row in texts] == ["before", "1, separate"]
+    equal = tables["Answers that are the same as before the training, %"]
+    assert equal.columns == ("run", "iteration", "debate", "tiny-qwen")
+    assert [[cell.text for cell in row] for row in equal.rows] == [["mine", "1, separate", "83.3", "100.0"]]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +199,14 @@ def test_the_tables_have_accuracy_and_tokens_before_and_after(run: Path, setting
         (
             ["evaluate", "{run}", "--recipes", "debate", "--iterations", "0,2"],
             "Iteration 2 of '{run}' is not finished;",
+        ),
+        (
+            ["evaluate", "{run}", "--recipes", "debate", "--separate", "--iterations", "0"],
+            "Iteration 0 has no trained weights; leave it out with --separate.",
+        ),
+        (
+            ["evaluate", "{run}", "--recipes", "debate", "--separate"],
+            "Iteration 1 of '{run}' has no trained weights to separate;",
         ),
         (["evaluate", "{run}", "--recipes", "debate", "--iterations", "x"], "argument --iterations: must be whole"),
         (["evaluate", "{run}", "--recipes", "debate", "--dataset", "none.jsonl"], "Cannot read the dataset"),

@@ -98,7 +98,7 @@ class LimitCounters:
                 await asyncio.shield(self._writing)
                 added = await self._store.expiring.add_all(together)
         except StoreUnavailable as error:
-            self._failed(error)
+            self._count_alone(error)
             added = None
         finally:
             if added is None or not added.granted:
@@ -193,7 +193,10 @@ class LimitCounters:
             if later:
                 await self._store.expiring.add_all([one for one, _ in later.values()])
         except Exception as error:  # a defect, too, must not end the writing
-            self._failed(error)
+            if isinstance(error, StoreUnavailable):
+                self._count_alone(error)
+            else:
+                log_exception(logger, error, "Counters of limits could not be written; it is tried again")
             ok = False
             for one, void_at in later.values():
                 self._keep(one, void_at)
@@ -208,10 +211,7 @@ class LimitCounters:
                 self._spent[period] = self._spent.get(period, Spent()) + amount
         return ok
 
-    def _failed(self, error: Exception) -> None:
-        if not isinstance(error, StoreUnavailable):
-            log_exception(logger, error, "Counters of limits could not be written; it is tried again")
-            return
+    def _count_alone(self, error: StoreUnavailable) -> None:
         if not self.away:
             logger.warning("Limits are those of this replica alone: the store cannot be reached: %s", error)
         self._away_until = self._clock() + AWAY_S

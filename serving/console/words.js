@@ -81,7 +81,7 @@ export const LABELS = {
   agreement: "Enough agreement", answer_kind: "Compare answers as", refill: "Replace failed proposers",
   below_quorum: "With too few proposals", deadline_s: "Time limit, s", layout: "Proposals in the prompt",
   prefill: "Prepare prompts early", reference_order: "Order of proposals", tools: "Who has tools", advise: "Ask the team again",
-  small_tasks: "Titles, tags",
+  small_tasks: "Titles, tags", stop: "End early", stop_error: "Allowed error", wave: "Asked at once",
 };
 
 export const NOTES = {
@@ -113,6 +113,9 @@ export const NOTES = {
   reference_order: "As the team is listed, or as they arrive.",
   tools: "The model that writes the answer, or all (vote).",
   advise: "Once for a question, or again after every tool call.",
+  stop: "When the missing answers cannot change the result (certain), or hardly (likely). Never: all are waited for.",
+  stop_error: "With likely: the probability that the missing answers would have changed the result.",
+  wave: "The next ones are asked when these have ended and the vote is open.",
   small_tasks: "Small requests of chat programs go to one model, or to the team.",
 };
 

@@ -20,7 +20,7 @@ from serving.types import AgentTrace, Delta, MoaOptions
 from tests.support.api import HELLO, ask, chunks, client_of, status_and_code, texts
 from tests.support.recipes import TEAM, Ask, Trio
 
-PRESETS = {"layered": "moa", "self_moa": "self-moa", "self_moa_seq": "self-moa-seq"}
+PRESETS = {"layered": "moa", "self_moa": "self-moa", "self_moa_seq": "self-moa-seq", "staircase": "moa-staircase"}
 SHOWN = f"{START}a*\n\na as adviser\n\n{END}"
 
 

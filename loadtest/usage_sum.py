@@ -98,7 +98,10 @@ async def compared(
         LoadError: the server cannot be asked.
     """
     if not models:
-        cards = (await client.get("/v1/models")).json()["data"]
+        response = await client.get("/v1/models")
+        if response.status_code != 200:
+            raise LoadError(f"/v1/models was answered with {response.status_code}: {response.text[:200]}")
+        cards = response.json()["data"]
         models = [card["id"] for card in cards if card.get("task", "generate") == "generate"]
     before = await _settled(client)
     places = asyncio.Semaphore(at_once)

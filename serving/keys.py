@@ -149,7 +149,9 @@ async def run(
         else:
             _print_records(await keys.revoke(given.name), given.json)
     except NoSuchKey:
-        raise ConfigError(f"There is no valid key '{given.name}'; `python -m serving.keys list` shows all.") from None
+        raise ConfigError(
+            f"There is no valid key '{given.name}'; `python -m serving.keys list --all` shows all."
+        ) from None
     finally:
         await database.close()
 

@@ -23,7 +23,7 @@ from serving.api.send_buffer import SendBuffer
 from serving.cache.cached_answer import CachedAnswer
 from serving.cards import ModelCard
 from serving.engine import checked, collect
-from serving.errors import BudgetExceeded, IncompleteGeneration
+from serving.errors import BudgetExceeded, IncompleteGeneration, InvalidRequest
 from serving.telemetry import StreamOutcome
 from serving.types import Delta, GenerateRequest, Report
 from serving.usage import TokenUsage, UsageScope
@@ -53,6 +53,7 @@ class GenerationResponse(Response):
         self.server, self.exchange, self._asked = server, exchange, asked
         self._take(card)
         self._note: str | None = None  # added to the reasons of the answer's report; stored with no answer
+        self._beyond: BudgetExceeded | None = None  # another recipe answers because of it
         self._cached: CachedAnswer | None = None  # None: the response cache is off for the request
         self.background = None  # read by Starlette's users of responses
         self.status_code = 200
@@ -75,6 +76,7 @@ class GenerationResponse(Response):
             if (cheaper := self.server.over_budget_card(self.exchange.caller)) is None:
                 raise
             note = f"{error.lack}; '{cheaper.id}' answered in place of the requested model."
+            self._beyond = error
         self._take(cheaper)
         # `moa` is for the recipe that the caller asked for.
         self.requests = tuple(_as_it_is(each) for each in self.requests)
@@ -84,6 +86,15 @@ class GenerationResponse(Response):
         return reservation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._answered(scope, receive, send)
+        except InvalidRequest:
+            if self._beyond is None:
+                raise
+            # The request is valid for the model that it asks, not for the recipe that answers beyond the budget.
+            raise self._beyond from None
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self.server.settings
         with (
             self.server.admission.permit(self.exchange.caller, len(self.requests)),

@@ -36,6 +36,15 @@ async def test_a_refused_request_is_an_error(tmp_path: Path) -> None:
             await compared(client, ["other"], 1, 50, 1)
 
 
+async def test_a_server_that_wants_a_key_is_an_error() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, json={"error": {"message": "Send an API key."}})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(refuse), base_url="http://server") as client:
+        with pytest.raises(LoadError, match=r"/v1/models was answered with 401: .*Send an API key"):
+            await compared(client, [], 1, 50, 1)
+
+
 async def test_a_server_without_records_is_an_error() -> None:
     async with httpx.AsyncClient(
         base_url="http://test", transport=httpx.MockTransport(lambda _: httpx.Response(503))

@@ -62,9 +62,9 @@ def test_a_key_is_made_changed_replaced_and_revoked(capsys: pytest.CaptureFixtur
     [
         (("create", "key-1"), "Change 'name': 'key-1' stands for other callers."),
         (("create", "none"), "Change 'name': 'none' stands for other callers."),
-        (("revoke", "x"), "There is no valid key 'x'; `python -m serving.keys list` shows all."),
-        (("show", "x"), "There is no valid key 'x'; `python -m serving.keys list` shows all."),
-        (("rotate", "x"), "There is no valid key 'x'; `python -m serving.keys list` shows all."),
+        (("revoke", "x"), "There is no valid key 'x'; `python -m serving.keys list --all` shows all."),
+        (("show", "x"), "There is no valid key 'x'; `python -m serving.keys list --all` shows all."),
+        (("rotate", "x"), "There is no valid key 'x'; `python -m serving.keys list --all` shows all."),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(words: tuple[str, ...], sentence: str) -> None:

@@ -161,6 +161,18 @@ async def test_the_cheaper_recipe_is_within_the_limits_of_a_minute_which_are_sho
     assert observer.callers == ["a"], "the request that another recipe answered was not refused"
 
 
+async def test_a_request_that_the_cheaper_model_cannot_answer_is_beyond_the_budget() -> None:
+    """It is valid for the recipe that it asks: no sentence about its fields."""
+    m, cheap = Team(600, 400), Team(1, 1)
+    given = limits(tokens_per_day=1000, over_budget={"use": "cheap"})
+    app = limited_app(Clock(), {"m": m, "cheap": cheap}, recipes=("m",), keys=[given])
+    assert (await ask(app, max_tokens=10, moa={"samples": 2})).status_code == 200
+    beyond = await ask(app, max_tokens=10, moa={"samples": 2})
+    assert status_and_code(beyond) == (429, "insufficient_quota")
+    assert "samples" not in beyond.text
+    assert (await ask(app, max_tokens=10)).headers["x-moa-over-budget"] == "cheap"
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncGenerator[Store, None]:
     store = Store(StoreSettings(path=str(tmp_path / "store.sqlite"), timeout_s=20), environment={})

@@ -8,6 +8,7 @@ The transports take turns, so that the ratios hold on a busy machine.
 import argparse
 import asyncio
 import json
+import logging
 import multiprocessing
 import statistics
 import struct
@@ -97,7 +98,8 @@ async def call_frames(port: int) -> AsyncGenerator[Call, None]:
     async def call(request: bytes) -> bytes:
         nonlocal count
         count += 1
-        future = waiting[count] = loop.create_future()
+        future: asyncio.Future[bytes] = loop.create_future()
+        waiting[count] = future
         frames.send(count, request)
         return await future
 
@@ -172,7 +174,8 @@ async def call_zmq(port: int) -> AsyncGenerator[Call, None]:
         nonlocal count
         count += 1
         number = count.to_bytes(8, "little")
-        future = waiting[number] = loop.create_future()
+        future: asyncio.Future[bytes] = loop.create_future()
+        waiting[number] = future
         await socket.send_multipart([number, request])
         return await future
 
@@ -222,7 +225,7 @@ async def call_handle() -> AsyncGenerator[Call, None]:
     from deployments.cluster.loopback import keep_to_loopback
 
     keep_to_loopback()
-    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     await asyncio.to_thread(serve.start, proxy_location="Disabled")
 
     class Trivial:
@@ -231,7 +234,7 @@ async def call_handle() -> AsyncGenerator[Call, None]:
 
     options: dict[str, Any] = {"max_ongoing_requests": 1000, "ray_actor_options": {"num_cpus": 0}}
     bound = serve.deployment(**options)(Trivial).bind()
-    handle = (await asyncio.to_thread(serve.run, bound)).options(
+    handle: Any = (await asyncio.to_thread(serve.run, bound)).options(
         method_name="generate", stream=True, _by_reference=False
     )
 
@@ -243,7 +246,7 @@ async def call_handle() -> AsyncGenerator[Call, None]:
 
     yield call
     await asyncio.to_thread(serve.shutdown)
-    ray.shutdown()  # type: ignore[no-untyped-call]
+    ray.shutdown()
 
 
 SERVERS: dict[str, Callable[[int], Awaitable[None]]] = {

@@ -86,7 +86,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         add(f"--{name.replace('_', '-')}", type=_limit(kind), metavar="N|none|default", help=text)
     add("--over-budget", metavar="refuse|RECIPE", help="requests beyond a budget: refuse them, or a cheaper recipe")
     add("--admin", action=argparse.BooleanOptionalAction, help="let the key manage keys")
-    add("--expires", type=_time, metavar="DATE|TIME", help="2027-01-31, or 90d from now; never: no end")
+    add("--expires", type=_time, metavar="DATE|TIME", help="2027-01-31 (0:00 UTC), or 90d from now; never: no end")
 
 
 def _limit(kind: type[int] | type[float]) -> Callable[[str], object]:

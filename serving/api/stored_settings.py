@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from serving.api.key_settings import KEY_NAME, PriorityClass
 from serving.api.limit_settings import KeyLimits
@@ -41,6 +42,13 @@ class KeyChanges(StoredSettings):
     expires_at: AwareDatetime | None = Field(
         default=None, description="Time after which the key is refused, such as `2027-01-31T00:00:00Z`; null: never."
     )
+
+    @field_validator("expires_at")
+    @classmethod
+    def _later(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value <= datetime.now(UTC):
+            raise PydanticCustomError("datetime_future", "Input should be in the future")
+        return value
 
     def columns(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The given fields, as columns of the table of keys. `settings`: those to change; None: of a new key."""

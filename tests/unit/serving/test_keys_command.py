@@ -62,6 +62,7 @@ def test_a_key_is_made_changed_replaced_and_revoked(capsys: pytest.CaptureFixtur
     [
         (("create", "key-1"), "Change 'name': 'key-1' stands for other callers."),
         (("create", "none"), "Change 'name': 'none' stands for other callers."),
+        (("create", "x", "--expires", "2020-01-01"), "Change 'expires_at': input should be in the future."),
         (("revoke", "x"), "There is no valid key 'x'; `python -m serving.keys list --all` shows all."),
         (("show", "x"), "There is no valid key 'x'; `python -m serving.keys list --all` shows all."),
         (("rotate", "x"), "There is no valid key 'x'; `python -m serving.keys list --all` shows all."),

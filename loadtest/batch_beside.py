@@ -8,7 +8,6 @@ API key is read from LOADTEST_API_KEY. The exit code is 2 if the server or a req
 
 import asyncio
 import json
-import os
 import random
 import sys
 import time
@@ -21,14 +20,14 @@ from typing import Any
 import httpx
 
 from loadtest.errors import LoadError
-from loadtest.traffic.options import checked_host
+from loadtest.server_client import ask_server
 from loadtest.traffic.prompts import words
 from serving.command_line import CommandLine, at_least
 
 PATH = "/v1/chat/completions"
-TIMEOUT_S = 600.0
 POLL_S = 0.5
 SETTLE_S = 5.0  # after a batch has begun or ended: the worker adapts to the load, and its last lines end
+FIRST_LINE_S = 120.0  # wait for the first line of a batch
 SAMPLES = 2000  # of the bootstrap
 RUNNING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 
@@ -80,10 +79,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Requests that began in one turn, and the lines of a batch that had a result by its end."""
+    """Requests that began in one turn, and the lines of its batch that had a result by its end.
+
+    Attributes:
+        asked: requests of the users.
+        lines: of the batch, from its start.
+        batch_s: seconds since then; 0 without a batch.
+    """
 
     asked: Sequence[Asked]
     lines: int = 0
+    batch_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -146,10 +152,19 @@ async def _turn(client: httpx.AsyncClient, plan: Plan, users: Users, file_id: st
     if file_id is None:
         return Turn(await _window(plan, users))
     async with _batch(client, file_id) as batch_id:
-        before = await _completed(client, batch_id)
+        began = time.perf_counter()
+
+        async def has_a_line() -> bool:
+            if time.perf_counter() - began > FIRST_LINE_S:
+                raise LoadError(
+                    f"The batch had no answered line for {FIRST_LINE_S:g} s; see `moa.waiting` of the batch."
+                )
+            return await _completed(client, batch_id) > 0
+
+        await _until(has_a_line)
         asked = await _window(plan, users)
-        lines = await _completed(client, batch_id) - before
-    return Turn(asked, lines)
+        lines = await _completed(client, batch_id)
+        return Turn(asked, lines, time.perf_counter() - began)
 
 
 async def _window(plan: Plan, users: Users) -> list[Asked]:
@@ -231,7 +246,7 @@ def ratio_of(
     return before, after, after / before, cut[0], cut[-1]
 
 
-def table(without: Sequence[Turn], beside: Sequence[Turn], turn_s: float) -> str:
+def table(without: Sequence[Turn], beside: Sequence[Turn]) -> str:
     """The results as text."""
     rows = [f"{'':<26}{'without':>10}{'with':>10}{'ratio':>8}  95% interval"]
     for name, value in (("first token", lambda one: one.first_s), ("answer", lambda one: one.whole_s)):
@@ -241,18 +256,17 @@ def table(without: Sequence[Turn], beside: Sequence[Turn], turn_s: float) -> str
             rows.append(f"{label:<26}{before * 1e3:>10.0f}{after * 1e3:>10.0f}{ratio:>8.2f}  {low:.2f} to {high:.2f}")
     counts = [sum(len(turn.asked) for turn in turns) for turns in (without, beside)]
     rows.append(f"{'answers':<26}{counts[0]:>10}{counts[1]:>10}")
-    rows.append(f"{'lines of the batch per s':<26}{'':>10}{sum(t.lines for t in beside) / len(beside) / turn_s:>10.2f}")
+    rows.append(
+        f"{'lines of the batch per s':<26}{'':>10}{sum(t.lines for t in beside) / sum(t.batch_s for t in beside):>10.2f}"
+    )
     return "\n".join(rows)
 
 
-async def _run(host: str, plan: Plan) -> str:
-    key = os.environ.get("LOADTEST_API_KEY", "")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with httpx.AsyncClient(base_url=host, headers=headers, timeout=TIMEOUT_S, trust_env=False) as client:
-        without, beside = await measured(client, plan, lambda text: print(text, file=sys.stderr))
+async def _run(client: httpx.AsyncClient, plan: Plan) -> str:
+    without, beside = await measured(client, plan, lambda text: print(text, file=sys.stderr))
     if not all(turn.asked for turn in (*without, *beside)):
         raise LoadError("A turn has no answer; give a longer --turn-s.")
-    return table(without, beside, plan.turn_s)
+    return table(without, beside)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -270,12 +284,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     plan = Plan(given.model, given.users, given.words, given.max_tokens, given.lines, given.turns, given.turn_s)
     try:
-        print(asyncio.run(_run(checked_host(given.host), plan)))
+        print(ask_server(given.host, lambda client: _run(client, plan)))
     except LoadError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except httpx.HTTPError as error:
-        print(f"error: {given.host} does not answer ({type(error).__name__}); start the server.", file=sys.stderr)
         return 2
     return 0
 

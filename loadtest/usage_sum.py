@@ -8,7 +8,6 @@ LOADTEST_API_KEY. Exit codes: 0: both are equal to the token; 1: they are not; 2
 
 import asyncio
 import json
-import os
 import random
 import sys
 from collections import Counter
@@ -18,14 +17,13 @@ from typing import Any
 import httpx
 
 from loadtest.errors import LoadError
-from loadtest.traffic.options import checked_host
+from loadtest.server_client import ask_server
 from loadtest.traffic.prompts import words
 from serving.command_line import CommandLine, at_least
 
 FIELDS = ("requests", "prompt_tokens", "completion_tokens", "cached_tokens")
 RECORDED_S, POLL_S = 30.0, 0.5  # until a record is written
 SETTLED_S = 2.0  # records are written within a second
-TIMEOUT_S = 600.0
 Json = dict[str, Any]
 
 
@@ -147,15 +145,6 @@ def equal(sums: Mapping[str, int], found: Mapping[str, int]) -> bool:
     return all(sums[name] == found[name] for name in FIELDS)
 
 
-async def _run(host: str, models: Sequence[str], count: int, max_tokens: int, at_once: int) -> bool:
-    key = os.environ.get("LOADTEST_API_KEY", "")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with httpx.AsyncClient(base_url=host, headers=headers, timeout=TIMEOUT_S, trust_env=False) as client:
-        sums, found = await compared(client, models, count, max_tokens, at_once)
-    print(table(sums, found))
-    return equal(sums, found)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = CommandLine(prog="python -m loadtest.usage_sum", description=__doc__)
@@ -167,15 +156,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--at-once", type=at_least(1, int, 1000), default=4, help="requests in progress; default: 4")
     given = parser.parse_args(arguments)
     try:
-        host = checked_host(given.host)
-        same = asyncio.run(_run(host, given.model, given.requests, given.max_tokens, given.at_once))
+        sums, found = ask_server(
+            given.host,
+            lambda client: compared(client, given.model, given.requests, given.max_tokens, given.at_once),
+        )
     except LoadError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except httpx.HTTPError as error:
-        print(f"error: {given.host} does not answer ({type(error).__name__}); start the server.", file=sys.stderr)
-        return 2
-    return 0 if same else 1
+    print(table(sums, found))
+    return 0 if equal(sums, found) else 1
 
 
 if __name__ == "__main__":

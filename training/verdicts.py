@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from serving.recipes.judging import ACCEPT, chosen
+from serving.recipes.judging import accepts, chosen
 from serving.references import Reference
 from serving.runtime.prompts import numbered
 from training.trajectory import Turn
@@ -30,7 +30,7 @@ def against_answer(turn: Turn, turns: Sequence[Turn], task: float, task_of: Task
         voted = next((text for text in proposals if _shown(turn, place + 1, text)), None)
         own = None if voted is None else task_of(voted)
         return own is not None and own < task
-    if turn.role == "critic" and not turn.text.strip().upper().startswith(ACCEPT):
+    if turn.role == "critic" and not accepts(turn.text):
         drafts = [other.text for other in turns[: turns.index(turn)] if other.role == "solver"]
         own = task_of(drafts[-1]) if drafts else None
         return own is not None and own >= task

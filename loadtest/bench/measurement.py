@@ -12,7 +12,7 @@ import numpy as np
 
 from loadtest.bench.client import Answer, ask, chat_body, check
 from loadtest.bench.client_side_moa import ClientSideAnswer, ClientSideMoa
-from loadtest.bench.rows import PROMPT_TOKENS, Row
+from loadtest.bench.rows import PROMPT_TOKENS, RECIPES, Row
 from loadtest.errors import LoadError
 from loadtest.results.exchange_builder import agents
 from loadtest.results.metrics import tpot_ms
@@ -106,70 +106,38 @@ async def measure_client_side(
     }
 
 
-async def measure_team(
+async def measure_recipe(
     http: aiohttp.ClientSession,
     host: str,
-    recipe: str,
     options: Mapping[str, Any],
     row: Row,
     questions: Questions,
     progress: Progress,
     warm_up: int = WARM_UP,
 ) -> Measured:
-    """Measure a round of a recipe of this server, as `measure_pass`; `options` are its `moa` options."""
-    answers, elapsed_s = await _answers(http, host, recipe, options, row, questions, progress, warm_up)
-    paths = [critical_path(answer) for answer in answers]
-    return {
-        "e2e_ms": p50([path.e2e_ms for path in paths]),
-        "ttft_ms": p50([path.first_ms for path in paths]),
-        "after_proposals_ms": p50([path.first_ms - path.proposals_end_ms for path in paths]),
-        "requests_per_s": row.requests / elapsed_s,
-        "overhead_ms": p50([(path.e2e_ms - sum(path.layers_ms)) / len(path.layers_ms) for path in paths]),
-        "critical_path": p50([path.e2e_ms / sum(path.layers_ms) for path in paths]),
-    }
-
-
-async def measure_staircase(
-    http: aiohttp.ClientSession,
-    host: str,
-    recipe: str,
-    options: Mapping[str, Any],
-    row: Row,
-    questions: Questions,
-    progress: Progress,
-    warm_up: int = WARM_UP,
-) -> Measured:
-    """Measure a round of a recipe whose layers overlap, as `measure_team`."""
-    answers, elapsed_s = await _answers(http, host, recipe, options, row, questions, progress, warm_up)
-    firsts = [one.exchange.first_answer_s for one in answers if one.exchange.first_answer_s is not None]
-    return {
-        "e2e_ms": p50([answer.exchange.total_s * 1000 for answer in answers]),
-        "ttft_ms": p50([first_s * 1000 for first_s in firsts]),
-        "requests_per_s": row.requests / elapsed_s,
-    }
-
-
-async def _answers(
-    http: aiohttp.ClientSession,
-    host: str,
-    recipe: str,
-    options: Mapping[str, Any],
-    row: Row,
-    questions: Questions,
-    progress: Progress,
-    warm_up: int,
-) -> tuple[list[Answer], float]:
-    """The recipe's answers to a round's questions, and the seconds that they took."""
+    """Measure a round of the row's recipe on this server, as `measure_pass`; `options` are its `moa` options."""
 
     async def one(number: int, tokens: int = row.tokens) -> Answer:
         messages = [{"role": "user", "content": questions[number]}]
-        body = chat_body(recipe, messages, tokens, stream=True, moa={"trace": True, **options})
+        body = chat_body(RECIPES[row.kind], messages, tokens, stream=True, moa={"trace": True, **options})
         answer = await ask(http, host, body)
         check(answer, tokens)
         return answer
 
     await closed_loop(row.streams, warm_up, lambda number: one(-1 - number, 16), _ignore)
-    return await closed_loop(row.streams, row.requests, one, progress)
+    answers, elapsed_s = await closed_loop(row.streams, row.requests, one, progress)
+    exchanges = [answer.exchange for answer in answers]
+    measured = {
+        "e2e_ms": p50([e.total_s * 1000 for e in exchanges]),
+        "ttft_ms": p50([e.first_answer_s * 1000 for e in exchanges if e.first_answer_s is not None]),
+        "requests_per_s": row.requests / elapsed_s,
+    }
+    if row.kind == "team":  # layers of other recipes overlap
+        paths = [critical_path(answer) for answer in answers]
+        measured["after_proposals_ms"] = p50([path.first_ms - path.proposals_end_ms for path in paths])
+        measured["overhead_ms"] = p50([(path.e2e_ms - sum(path.layers_ms)) / len(path.layers_ms) for path in paths])
+        measured["critical_path"] = p50([path.e2e_ms / sum(path.layers_ms) for path in paths])
+    return measured
 
 
 @dataclass(frozen=True, slots=True)

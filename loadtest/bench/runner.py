@@ -21,8 +21,7 @@ from loadtest.bench.measurement import (
     Questions,
     measure_client_side,
     measure_pass,
-    measure_staircase,
-    measure_team,
+    measure_recipe,
 )
 from loadtest.bench.policies import POLICIES
 from loadtest.bench.results import Results
@@ -139,14 +138,12 @@ class Bench:
         return [self._recipe(contender, http, row, policy) for policy in self.policies]
 
     def _recipe(self, contender: Contender, http: aiohttp.ClientSession, row: Row, policy: str) -> Column:
-        recipe = RECIPES[row.kind]
-        host, tokens = contender.hosts[recipe], self._estimator(contender)
+        host, tokens = contender.hosts[RECIPES[row.kind]], self._estimator(contender)
         options = {**POLICIES[policy], **WHOLE_TEAM}
-        measured = measure_team if row.kind == "team" else measure_staircase
 
         async def measure(asked: str, progress: Progress, warm_up: int) -> Measured:
             questions = Questions(tokens, asked, policy)
-            return await measured(http, host, recipe, options, row, questions, progress, warm_up)
+            return await measure_recipe(http, host, options, row, questions, progress, warm_up)
 
         return Column(f"{contender.name}-{policy}", measure)
 

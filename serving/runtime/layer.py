@@ -299,7 +299,7 @@ class Layer:
 
         def watch(delta: Delta) -> None:
             self._doubt(call, delta)
-            # The end of the last choice is the end of the call, which is told with its whole usage.
+            # The last choice ends with the call, whose end has the whole usage: `_propose` adds it.
             if delta.finish_reason is not None and not delta.terminal and delta.index < len(call.slots):
                 self._proposals.arrive(call.slots[delta.index])
                 self._settle()

@@ -1,6 +1,6 @@
 """Live view of a team, for any dialect: events of the run as JSON, and proposals shown as reasoning."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import fields
 from typing import Any
@@ -136,18 +136,33 @@ def _headline(event: AgentEvent) -> str:
     return f"**{event.model}** ({event.role}, layer {event.layer})\n\n"
 
 
-async def with_panel(stream: AsyncGenerator[Delta, None], *, events: bool) -> AsyncGenerator[Delta, None]:
+def with_panel(stream: AsyncGenerator[Delta, None], *, events: bool) -> AsyncGenerator[Delta, None]:
     """`stream` with the proposals as reasoning before the answer; `events`: the events stay in it."""
-    panel, begun = _Panel(), False
+    panel = _Panel()
+    return with_reasoning(stream, panel.add, panel.reasons, events=events)
+
+
+async def with_reasoning(
+    stream: AsyncGenerator[Delta, None], add: Callable[[RunEvent], str], end: Callable[[], str], *, events: bool
+) -> AsyncGenerator[Delta, None]:
+    """`stream` with text of its events as reasoning.
+
+    Args:
+        stream: closed at the end.
+        add: the text for an event.
+        end: the text before the answer, asked once.
+        events: the events stay in the stream.
+    """
+    begun = False
     async with aclosing(stream):
         async for delta in stream:
             if isinstance(delta, EventDelta):
-                if text := "".join(map(panel.add, delta.events)):
+                if text := "".join(map(add, delta.events)):
                     yield Delta(reasoning=text)
                 if events:
                     yield delta
                 continue
-            if not begun and (text := panel.reasons()):
+            if not begun and (text := end()):
                 yield Delta(reasoning=text)
             begun = True
             yield delta

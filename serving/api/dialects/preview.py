@@ -1,9 +1,9 @@
 """Preview of a team's answer (`moa.preview`), for any dialect with reasoning: the first proposal, as it is written."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
-from serving.events import AgentEvent, AgentFinished, AgentRetried, AgentStarted, AgentText, EventDelta, RunEvent
+from serving.api.dialects.live import with_reasoning
+from serving.events import AgentEvent, AgentFinished, AgentRetried, AgentStarted, AgentText, RunEvent
 from serving.types import Delta
 
 ROLES = ("proposer", "solver", "first")  # of agents that answer the request itself
@@ -77,21 +77,10 @@ class _Preview:
         return rest + self.close()
 
 
-async def with_preview(stream: AsyncGenerator[Delta, None], *, events: bool) -> AsyncGenerator[Delta, None]:
+def with_preview(stream: AsyncGenerator[Delta, None], *, events: bool) -> AsyncGenerator[Delta, None]:
     """`stream` with the first proposal as reasoning before the answer; `events`: the events stay in it."""
-    preview, answered = _Preview(), False
-    async with aclosing(stream):
-        async for delta in stream:
-            if isinstance(delta, EventDelta):
-                if not answered and (text := "".join(map(preview.add, delta.events))):
-                    yield Delta(reasoning=text)
-                if events:
-                    yield delta
-                continue
-            if not answered and (text := preview.close()):
-                yield Delta(reasoning=text)
-            answered = True
-            yield delta
+    preview = _Preview()
+    return with_reasoning(stream, preview.add, preview.close, events=events)
 
 
 def without_preview(reasoning: str | None) -> str | None:

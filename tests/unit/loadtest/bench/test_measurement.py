@@ -11,8 +11,7 @@ from loadtest.bench.measurement import (
     critical_path,
     measure_client_side,
     measure_pass,
-    measure_staircase,
-    measure_team,
+    measure_recipe,
 )
 from loadtest.bench.rows import OF_KIND, Row
 from loadtest.errors import LoadError
@@ -38,8 +37,8 @@ async def test_pass_through_asks_every_question_once(
 
 
 async def test_a_team_s_row_has_every_measure(host: str, http: aiohttp.ClientSession) -> None:
-    measured = await measure_team(
-        http, host, "moa-lite", {"prefill": "off"}, Row("team", 2, 5, 4), questions(), lambda done: None
+    measured = await measure_recipe(
+        http, host, {"prefill": "off"}, Row("team", 2, 5, 4), questions(), lambda done: None
     )
     assert set(measured) == set(OF_KIND["team"])
     assert measured["critical_path"] >= 1
@@ -57,7 +56,7 @@ async def test_an_agent_that_does_less_than_asked_ends_the_benchmark(
 ) -> None:
     engines["b"].answer = "short"
     with pytest.raises(LoadError, match="was asked for"):
-        await measure_team(http, host, "moa-lite", {}, Row("team", 1, 5, 1), questions(), lambda done: None)
+        await measure_recipe(http, host, {}, Row("team", 1, 5, 1), questions(), lambda done: None)
 
 
 async def test_an_agent_that_fails_ends_the_benchmark(
@@ -65,7 +64,7 @@ async def test_an_agent_that_fails_ends_the_benchmark(
 ) -> None:
     engines["b"].error = EngineFailed("b", "it broke")
     with pytest.raises(LoadError, match=r"'b' did not answer in the benchmark: failed, .*it broke"):
-        await measure_team(http, host, "moa-lite", {}, Row("team", 1, 5, 1), questions(), lambda done: None)
+        await measure_recipe(http, host, {}, Row("team", 1, 5, 1), questions(), lambda done: None)
 
 
 async def test_an_error_ends_the_benchmark(host: str, http: aiohttp.ClientSession) -> None:
@@ -133,10 +132,10 @@ async def test_the_chunks_of_a_staircase_are_one_agent(
         engine.itl_s = 1e-3
     engines["c"].answer = " ".join(["word"] * 100)  # its chunks end at their limits, as with `ignore_eos`
     sizes = {"first_chunk_tokens": 4, "chunk_tokens": 8}
-    measured = await measure_staircase(http, host, "moa-staircase", sizes, row, questions(), lambda done: None)
+    measured = await measure_recipe(http, host, sizes, row, questions(), lambda done: None)
     assert set(measured) == set(OF_KIND["staircase"])
     calls = [request for request in engines["c"].requests if request.prompt_end == "continued"]
     assert calls
     engines["b"].answer = "short"
     with pytest.raises(LoadError, match="was asked for"):
-        await measure_staircase(http, host, "moa-staircase", sizes, row, questions(), lambda done: None)
+        await measure_recipe(http, host, sizes, row, questions(), lambda done: None)

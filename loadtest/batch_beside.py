@@ -256,9 +256,8 @@ def table(without: Sequence[Turn], beside: Sequence[Turn]) -> str:
             rows.append(f"{label:<26}{before * 1e3:>10.0f}{after * 1e3:>10.0f}{ratio:>8.2f}  {low:.2f} to {high:.2f}")
     counts = [sum(len(turn.asked) for turn in turns) for turns in (without, beside)]
     rows.append(f"{'answers':<26}{counts[0]:>10}{counts[1]:>10}")
-    rows.append(
-        f"{'lines of the batch per s':<26}{'':>10}{sum(t.lines for t in beside) / sum(t.batch_s for t in beside):>10.2f}"
-    )
+    rate = sum(turn.lines for turn in beside) / sum(turn.batch_s for turn in beside)
+    rows.append(f"{'lines of the batch per s':<26}{'':>10}{rate:>10.2f}")
     return "\n".join(rows)
 
 

@@ -8,7 +8,7 @@ from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import EngineFailed
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
-from serving.types import Completion, GenerateRequest
+from serving.types import Completion, GenerateRequest, Report
 
 TEAM: dict[str, str | list[str]] = {"proposers": ["a", "b", "c"], "aggregator": "a", "solo": "b", "judge": "c"}
 RecipeSource = str | Mapping[str, Any]
@@ -26,14 +26,17 @@ async def run(trio: Trio, request: GenerateRequest, *recipes: RecipeSource) -> C
     return done
 
 
+def report_of(done: Completion) -> Report:
+    assert done.report is not None, "an answer of a recipe has a report"
+    return done.report
+
+
 def outcomes(done: Completion) -> list[tuple[int, str, str]]:
-    assert done.report is not None
-    return [(trace.layer, trace.role, trace.model) for trace in done.report.agents]
+    return [(trace.layer, trace.role, trace.model) for trace in report_of(done).agents]
 
 
 def reasons(done: Completion) -> str:
-    assert done.report is not None
-    return "\n".join(done.report.reasons)
+    return "\n".join(report_of(done).reasons)
 
 
 def shown(engine: ScriptedEngine, call: int = -1) -> str:

@@ -10,7 +10,7 @@ from serving.api import limit_counters as module
 from serving.api.limit_counters import LimitCounters
 from serving.store.counters import Addition
 from serving.store.settings import StoreSettings
-from serving.store.spending import Spent
+from serving.store.spending import SpendingStore, Spent
 from serving.store.store import Store
 from tests.support.limits import NOON, Clock
 from tests.support.waiting import until
@@ -43,7 +43,6 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 @pytest.mark.parametrize("broken", ["counters", "spending"])
 async def test_a_defect_does_not_end_the_writing(store: Store, broken: str, caplog: pytest.LogCaptureFixture) -> None:
     counters = LimitCounters(store, Clock())
-    assert counters.spending is not None
     fault = Faulty(store.expiring, "add_all") if broken == "counters" else Faulty(counters.spending, "add")
     counters.correct([Addition("a", 3, LONG_S)])
     counters.spend({("a", "2026-11"): Spent(5, 0.5)})
@@ -52,7 +51,7 @@ async def test_a_defect_does_not_end_the_writing(store: Store, broken: str, capl
     fault.error = None
     await until(lambda: not counters.pending)
     assert await store.expiring.total("a") == 7
-    assert await counters.spending.read(["a"], ["2026-11"]) == {("a", "2026-11"): Spent(5, 0.5)}
+    assert await SpendingStore(store.database).read(["a"], ["2026-11"]) == {("a", "2026-11"): Spent(5, 0.5)}
     assert "a defect" in caplog.text
     await counters.close(LONG_S)
     await store.close()

@@ -1,6 +1,7 @@
 """Request tasks, which end with their block."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,10 @@ def exchange_of(left: asyncio.Event) -> HttpExchange:
         await left.wait()
         return {"type": "http.disconnect"}
 
-    return HttpExchange({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, None)  # type: ignore[arg-type]
+    async def send(_: Any) -> None:
+        raise AssertionError("a request task sends nothing")
+
+    return HttpExchange({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
 
 
 async def test_work_that_is_left_early_cleans_up_to_the_end() -> None:

@@ -175,10 +175,18 @@ def test_the_work_of_a_request_is_that_of_its_recipe_and_settings(
     assert [engine.work(request) for _ in range(2)] == [work, work]
 
 
+class UnknownContext(ScriptedEngine):
+    """An engine whose context is not known, as that of an external endpoint."""
+
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, context_tokens=None)
+
+
 def test_the_work_of_a_request_fits_the_contexts_and_the_limits(ask: Ask) -> None:
     small: dict[str, Engine] = {name: ScriptedEngine(name, context_tokens=100) for name in "abc"}
     assert served(small, [TEAM, OTHER], Limits()).work(ask()) == Work(3, 300)
-    unknown: dict[str, Engine] = {**small, "c": ScriptedEngine("c", context_tokens=None)}  # type: ignore[arg-type]
+    unknown: dict[str, Engine] = {**small, "c": UnknownContext("c")}
     assert served(unknown, [TEAM, OTHER], Limits(max_tokens=900)).work(ask()) == Work(3, 900)
     with pytest.raises(LimitExceeded):
         served(small, [TEAM, OTHER], Limits(max_tokens=900)).work(replace(ask(), sampling=Sampling(max_tokens=301)))

@@ -9,7 +9,7 @@ import pytest
 from serving.api import ApiSettings, create_app
 from serving.api.dialects.preview import END, START, with_preview, without_preview
 from serving.api.dialects.sealed import seal
-from serving.engine import complete
+from serving.engine import collect
 from serving.engines.scripted import ScriptedAnswer, ScriptedEngine
 from serving.errors import EngineFailed
 from serving.events import AgentFinished, AgentRetried, AgentStarted, AgentText, EventDelta
@@ -188,16 +188,7 @@ async def test_the_answer_is_the_same_with_a_preview(trio: Trio, ask: Ask, strat
     async def answer(moa: MoaOptions) -> Any:
         request = ask("What is the plan?")
         stream = orchestrator.engines[preset].generate(type(request)(request.request_id, request.messages, moa=moa))
-
-        async def collected() -> AsyncGenerator[Delta, None]:
-            async for delta in with_preview(stream, events=False):
-                yield delta
-
-        class Shown:
-            def generate(self, _: Any) -> AsyncGenerator[Delta, None]:
-                return collected()
-
-        return await complete(preset, Shown(), request)  # type: ignore[arg-type]
+        return await collect(preset, with_preview(stream, events=False), 1)
 
     plain, shown = await answer(MoaOptions()), await answer(MoaOptions(preview=True))
     assert shown.text == plain.text

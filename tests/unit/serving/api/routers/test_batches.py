@@ -152,8 +152,7 @@ async def test_a_line_that_a_limit_refuses_says_when_to_ask_again(tmp_path: Path
             answer = await lines.answer(request)
     assert (first.status, first.retry_after_s) == (200, None)
     assert answer.status == 429
-    assert answer.retry_after_s is not None
-    assert 1 <= answer.retry_after_s <= 60
+    assert 1 <= (answer.retry_after_s or 0) <= 60
 
 
 async def test_a_form_that_is_none_is_refused(tmp_path: Path) -> None:

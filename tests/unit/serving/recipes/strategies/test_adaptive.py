@@ -3,7 +3,7 @@
 import pytest
 
 from serving.errors import EngineFailed, QuorumNotReached
-from tests.support.recipes import Ask, Trio, fails_when, outcomes, run
+from tests.support.recipes import Ask, Trio, fails_when, outcomes, report_of, run
 
 
 async def test_adaptive_stops_on_verified_agreement(trio: Trio, ask: Ask) -> None:
@@ -57,8 +57,7 @@ async def test_an_agreement_that_no_answer_can_undo_cancels_those_that_run(trio:
     done = await run(trio, ask(), TWO_OF_THREE | {"stop": "certain"})
     assert done.text == "Paris"
     assert trio["c"].cancelled == 1
-    assert done.report is not None
-    assert not done.report.degraded
+    assert not report_of(done).degraded
 
 
 async def test_an_agreement_that_one_answer_can_undo_waits_for_it(trio: Trio, ask: Ask) -> None:
@@ -66,8 +65,7 @@ async def test_an_agreement_that_one_answer_can_undo_waits_for_it(trio: Trio, as
     trio["c"].ttft_s = 0.01
     done = await run(trio, ask(), TWO_OF_THREE | {"agreement": 1.0, "stop": "certain"})
     assert [model for _, _, model in outcomes(done)] == ["a", "b", "c"]
-    assert done.report is not None
-    assert {trace.status for trace in done.report.agents} == {"ok"}
+    assert {trace.status for trace in report_of(done).agents} == {"ok"}
 
 
 async def test_adaptive_waits_for_all_of_a_batch_by_default(trio: Trio, ask: Ask) -> None:

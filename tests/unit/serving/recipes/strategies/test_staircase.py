@@ -22,7 +22,7 @@ from serving.recipes.cost import Cost
 from serving.types import AgentTrace, Completion, Delta, GenerateRequest, ResponseFormat, Sampling
 from serving.usage import UsageScope
 from tests.support.clock import SimulatedLoop, simulated_time
-from tests.support.recipes import Ask, Trio, reasons
+from tests.support.recipes import Ask, Trio, reasons, report_of
 from tests.support.waiting import until
 
 TEAM: dict[str, str | list[str]] = {"proposers": ["b", "c"], "aggregator": "a"}
@@ -53,8 +53,7 @@ async def run(trio: Trio, request: GenerateRequest, *, stream: bool = True, **ch
 
 
 def answering(done: Completion) -> list[AgentTrace]:
-    assert done.report is not None
-    return [trace for trace in done.report.agents if trace.role == "aggregator"]
+    return [trace for trace in report_of(done).agents if trace.role == "aggregator"]
 
 
 def block(engine: ScriptedEngine, call: int) -> str:
@@ -85,13 +84,12 @@ async def test_the_answer_begins_with_the_first_chunks_and_ends_with_whole_propo
 async def test_usage_is_that_of_all_calls(trio: Trio, ask: Ask) -> None:
     writing(trio)
     done = await run(trio, ask())
-    assert done.report is not None
-    assert done.report.usage == done.usage
+    assert report_of(done).usage == done.usage
     assert done.usage.completion_tokens == 40 + 2 * 30
-    assert done.report.answer_usage is not None
-    assert done.report.answer_usage.completion_tokens == 40
-    assert done.report.answer_usage.prompt_tokens == sum(call.usage.prompt_tokens or 0 for call in answering(done))
-    assert not done.report.degraded
+    assert report_of(done).answer_usage is not None
+    assert report_of(done).answer_usage.completion_tokens == 40
+    assert report_of(done).answer_usage.prompt_tokens == sum(call.usage.prompt_tokens or 0 for call in answering(done))
+    assert not report_of(done).degraded
 
 
 @pytest.mark.parametrize("scope", ["answer", "team"])
@@ -154,10 +152,9 @@ async def test_an_answer_that_ends_early_cancels_the_proposals(trio: Trio, ask: 
     writing(trio, answer=5, proposal=1000)
     done = await run(trio, ask(), stream=stream)
     assert done.text == words("a", 5)
-    assert done.report is not None
-    assert [trace.status for trace in done.report.agents] == ["cancelled", "cancelled", "ok"]
+    assert [trace.status for trace in report_of(done).agents] == ["cancelled", "cancelled", "ok"]
     assert trio["b"].cancelled == trio["c"].cancelled == 1
-    assert not done.report.degraded
+    assert not report_of(done).degraded
 
 
 @simulated_time
@@ -400,9 +397,8 @@ def test_chunks_make_the_answer_that_one_call_makes(
     tokens = sum(call.usage.completion_tokens or 0 for call in calls)
     assert limit is None or tokens <= limit
     assert all((call.usage.completion_tokens or 0) <= chunk for call in calls[:-1])
-    assert done.report is not None
-    assert done.report.answer_usage is not None
-    assert done.report.answer_usage.completion_tokens == tokens
+    assert report_of(done).answer_usage is not None
+    assert report_of(done).answer_usage.completion_tokens == tokens
 
 
 @simulated_time
@@ -445,8 +441,7 @@ async def test_what_a_chunk_cannot_honour_waits_for_whole_proposals(
     assert done.text == words("a", 40)
     assert len(trio["a"].requests) == 1
     assert f"waited for whole proposals, as the request has {what}" in reasons(done)
-    assert done.report is not None
-    assert not done.report.degraded
+    assert not report_of(done).degraded
 
 
 @simulated_time

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from serving.engines.scripted import ScriptedEngine
+from serving.engines.scripted import Interceptor, ScriptedEngine
 from serving.errors import ConfigError, EngineFailed, EngineUnavailable
 from serving.orchestrator import Orchestrator
 from serving.recipes import load_recipes
@@ -61,8 +61,11 @@ async def test_never_waits_for_all(trio: Trio, ask: Ask) -> None:
     assert reasons(done) == ""
 
 
-def lengths(engine: ScriptedEngine, *words: int) -> None:
-    """Have the choices of one call of `engine` answer 42 after so many words each; those of 50 or more hang."""
+def lengths(engine: ScriptedEngine, *words: int) -> Interceptor:
+    """Have the choices of one call of `engine` answer 42 after so many words each; those of 50 or more hang.
+
+    Returns what it set as `engine.intercept`.
+    """
 
     async def stream(request: Any, _: Any) -> Any:
         written = 0
@@ -84,6 +87,7 @@ def lengths(engine: ScriptedEngine, *words: int) -> None:
                 )
 
     engine.intercept = stream
+    return stream
 
 
 async def test_the_choices_of_one_call_are_votes_as_they_end(trio: Trio, ask: Ask) -> None:
@@ -152,11 +156,10 @@ async def test_no_wave_is_asked_when_the_time_is_over(trio: Trio, ask: Ask) -> N
 
 
 async def test_a_call_that_is_lost_gives_no_votes(trio: Trio, ask: Ask) -> None:
-    lengths(trio["a"], 1, 3)
-    whole = trio["a"].intercept
+    whole = lengths(trio["a"], 1, 3)
 
     async def broken(request: Any, stream: Any) -> Any:
-        async for delta in whole(request, stream):  # type: ignore[misc]
+        async for delta in whole(request, stream):
             if delta.text != "42" or delta.index:
                 raise EngineFailed("a", "gone")
             yield delta
@@ -174,8 +177,11 @@ async def test_a_call_that_is_lost_gives_no_votes(trio: Trio, ask: Ask) -> None:
 CONFIDENT: dict[str, Any] = {"warmup": 2, "keep": 0.5, "window_tokens": 2, "alternatives": 2, "consensus": 1.0}
 
 
-def confident(engine: ScriptedEngine, *answers: tuple[str, list[float]], at_once: bool = False) -> None:
-    """Have each call of `engine` give the next of `answers`, whose tokens have these confidences."""
+def confident(engine: ScriptedEngine, *answers: tuple[str, list[float]], at_once: bool = False) -> Interceptor:
+    """Have each call of `engine` give the next of `answers`, whose tokens have these confidences.
+
+    Returns what it set as `engine.intercept`.
+    """
     left = list(answers)
 
     async def stream(request: Any, _: Any) -> Any:
@@ -195,6 +201,7 @@ def confident(engine: ScriptedEngine, *answers: tuple[str, list[float]], at_once
                 await asyncio.sleep(0)
 
     engine.intercept = stream
+    return stream
 
 
 def confident_recipe(samples: int, **changes: Any) -> dict[str, Any]:
@@ -259,12 +266,12 @@ async def test_models_have_thresholds_of_their_own(trio: Trio, ask: Ask) -> None
 
 
 async def test_a_lost_replica_begins_with_an_empty_group(trio: Trio, ask: Ask) -> None:
-    confident(trio["a"], ("1", [4.0, 4.0]), ("2", [6.0, 6.0]), ("3", [0.0, 1.0]), ("2", [9.0, 9.0, 9.0]))
-    whole, calls = trio["a"].intercept, []
+    answers = ("1", [4.0, 4.0]), ("2", [6.0, 6.0]), ("3", [0.0, 1.0]), ("2", [9.0, 9.0, 9.0])
+    whole, calls = confident(trio["a"], *answers), []
 
     async def lost_once(request: Any, stream: Any) -> Any:
         calls.append(request)
-        async for delta in whole(request, stream):  # type: ignore[misc]
+        async for delta in whole(request, stream):
             yield delta
             if len(calls) == 3:
                 raise EngineUnavailable("a")

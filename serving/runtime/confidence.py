@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from serving.references import References
-from serving.types import TokenLogprob
+from serving.types import Choice, Delta, TokenLogprob
 
 LEAST_LOGPROB = -100.0  # of alternatives that a rule excludes, which engines report as minus infinity
 
@@ -19,6 +19,38 @@ class Confidence:
     window_tokens: int  # of a group
     warmup: int  # answers that are asked first and are never stopped
     keep: float  # share of the first answers that would not have been stopped
+
+
+class ConfidenceWatch:
+    """Answers of one layer while they are written: those whose confidence falls are to be stopped."""
+
+    def __init__(self, settings: Confidence) -> None:
+        self.settings = settings
+        self._thresholds: Mapping[str, float] = {}  # by model
+        self._groups: dict[tuple[int, int], Groups] = {}
+
+    def warmed(self, references: References) -> None:
+        """Set the thresholds from the first answers, once."""
+        self._thresholds = self._thresholds or thresholds(references, self.settings.keep)
+
+    def falls(self, answer: tuple[int, int], model: str, delta: Delta) -> bool:
+        """True if `delta` brings an answer below the threshold of its model.
+
+        Args:
+            answer: slot and attempt: a new attempt begins with an empty group.
+            model: that writes it.
+            delta: of the answer.
+        """
+        threshold = self._thresholds.get(model)
+        if threshold is None or delta.logprobs is None or delta.finish_reason is not None:
+            return False
+        groups = self._groups.setdefault(answer, Groups(self.settings.window_tokens))
+        groups.add(delta.logprobs)
+        return groups.now is not None and groups.now < threshold
+
+    def of(self, choice: Choice) -> float | None:
+        """Confidence of a whole answer; None without log probabilities."""
+        return lowest_confidence(choice.logprobs, self.settings.window_tokens)
 
 
 def token_confidence(token: TokenLogprob) -> float | None:

@@ -9,7 +9,7 @@ from serving.errors import ContextTooLong, DeadlineExceeded, InvalidRequest, Moa
 from serving.references import Reference, References
 from serving.runtime.agents import Agent
 from serving.runtime.call import AgentCall
-from serving.runtime.confidence import Groups, lowest_confidence, thresholds
+from serving.runtime.confidence import ConfidenceWatch
 from serving.runtime.context import RunContext
 from serving.runtime.drafts import Votes
 from serving.runtime.emptiness import stopped_at_once
@@ -89,8 +89,7 @@ class Layer:
         self.number = context.next_layer()
         self._decision, self._wave, self._growing = decision, wave or len(agents), growing
         self.asked = self.spared = 0
-        self._thresholds: Mapping[str, float] = {}  # of confidence, by model; known after the warm-up
-        self._groups: dict[tuple[int, int], Groups] = {}  # by slot and attempt
+        self._confidence = None if task.confidence is None else ConfidenceWatch(task.confidence)
         self._doubted: set[asyncio.Task[None]] = set()  # tasks that were stopped
         self._settling: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: dict[asyncio.Task[None], AgentCall] = {}
@@ -171,11 +170,11 @@ class Layer:
 
     def _ask_more(self, prefill: LayerPrefill) -> None:
         """Ask the agents of the next wave."""
-        first, confidence = self.asked, self._task.confidence
-        if confidence is not None and first:
-            known = self._thresholds or thresholds(self._proposals.references(), confidence.keep)
-            self._thresholds = known
-        size = confidence.warmup if confidence is not None and not first else self._wave
+        first, size = self.asked, self._wave
+        if self._confidence is not None and first:
+            self._confidence.warmed(self._proposals.references())
+        elif self._confidence is not None:
+            size = self._confidence.settings.warmup
         self.asked = min(first + size, len(self._agents))
         agents = {slot: self._agents[slot] for slot in range(first, self.asked)}
         # The choices of a call count their seeds up from its own: those of another wave begin behind them.
@@ -235,12 +234,8 @@ class Layer:
 
     def _doubt(self, call: AgentCall, delta: Delta) -> None:
         """Stop `call` if its confidence has fallen below the threshold of its model."""
-        confidence, threshold = self._task.confidence, self._thresholds.get(call.model)
-        if confidence is None or threshold is None or delta.logprobs is None or delta.finish_reason is not None:
-            return
-        groups = self._groups.setdefault((call.slots[0], call.uncounted), Groups(confidence.window_tokens))
-        groups.add(delta.logprobs)
-        if groups.now is None or groups.now >= threshold:
+        watch, answer = self._confidence, (call.slots[0], call.uncounted)
+        if watch is None or not watch.falls(answer, call.model, delta):
             return
         [task] = [task for task, other in self._tasks.items() if other is call]
         if task in self._doubted or self.settled:
@@ -279,9 +274,9 @@ class Layer:
         if self._task.as_answer and stopped_at_once(choice, call.request.sampling, usage.completion_tokens):
             return Reference(call.model, "", "stop", as_answer=True, usage=usage)
         found = proposal_of(call.model, call.request, choice, as_answer=self._task.as_answer, usage=usage)
-        if found is None or self._task.confidence is None:
+        if found is None or self._confidence is None:
             return found
-        return replace(found, confidence=lowest_confidence(choice.logprobs, self._task.confidence.window_tokens))
+        return replace(found, confidence=self._confidence.of(choice))
 
     def _hopeless(self, pending: Set[asyncio.Task[None]]) -> bool:
         """True if the quorum cannot be reached even if every pending call succeeds."""
@@ -312,7 +307,7 @@ class Layer:
                 call,
                 self._agents[call.slots[0]],
                 on_text if self._growing is not None or (prefill.incremental and len(call.slots) == 1) else None,
-                watch=None if self._decision is None and self._task.confidence is None else watch,
+                watch=None if self._decision is None and self._confidence is None else watch,
             )
         except MoaError as raised:
             if call.doubted:
